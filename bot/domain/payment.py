@@ -1,0 +1,160 @@
+"""What a payment is, which states it can be in, and the only moves between them.
+
+The table `MOVES` is the safety argument of the whole bot: every change of state goes through `move`,
+and a move that is not in the table is a bug and raises. Two absences carry the promise "never twice":
+nothing leads from UNKNOWN or SENDING back to APPROVED.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+MAX_INVOICE = 2**31 - 1
+"""The API's invoice number is an xsd:int; above this, servers wrap round or round off."""
+
+DOCUMENTED_MODULES = (
+    "domains",
+    "vps",
+    "backups",
+    "mail",
+    "licenses",
+    "ssl",
+    "floating_ips",
+    "webhosting",
+    "quickservers",
+    "servers",
+)
+"""The modules that MyAdmin's `get_modules` documents; used until the API has told its own."""
+
+
+class State(StrEnum):
+    """The state of a payment request. The value is what the ledger stores."""
+
+    PENDING_APPROVAL = "PENDING_APPROVAL"
+    APPROVED = "APPROVED"
+    SENDING = "SENDING"
+    NOT_SENT = "NOT_SENT"
+    UNKNOWN = "UNKNOWN"
+    PAID = "PAID"
+    DECLINED = "DECLINED"
+    DENIED = "DENIED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.PENDING_APPROVAL: frozenset(
+        {State.APPROVED, State.DENIED, State.CANCELLED, State.EXPIRED}
+    ),
+    State.APPROVED: frozenset({State.SENDING, State.CANCELLED}),
+    State.SENDING: frozenset({State.PAID, State.DECLINED, State.NOT_SENT, State.UNKNOWN}),
+    State.NOT_SENT: frozenset({State.APPROVED, State.CANCELLED}),
+    State.UNKNOWN: frozenset({State.PAID, State.DECLINED}),
+    State.PAID: frozenset(),
+    State.DECLINED: frozenset(),
+    State.DENIED: frozenset(),
+    State.CANCELLED: frozenset(),
+    State.EXPIRED: frozenset(),
+}
+
+FINAL = frozenset(state for state, following in MOVES.items() if not following)
+"""States that nothing leaves."""
+
+RELEASED = frozenset({State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED})
+"""States in which the invoice may be requested again: nothing was, or will be, paid by this request."""
+
+
+class IllegalMove(Exception):
+    """A bug: the code asked for a move that the table does not list."""
+
+    def __init__(self, current: State, to: State) -> None:
+        super().__init__(f"bug: {current} -> {to} is not a legal move")
+
+
+def move(current: State, to: State) -> State:
+    """Return `to` if the table allows it from `current`; raise `IllegalMove` otherwise."""
+    if to not in MOVES[current]:
+        raise IllegalMove(current, to)
+    return to
+
+
+_MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRef:
+    """The natural key of a payment: one invoice of one module. Never pruned, never reused."""
+
+    module: str
+    number: int
+
+    def __post_init__(self) -> None:
+        # zeep sends 10003.7, "1e4" and True as they stand, and servers pay something for each of them.
+        if type(self.number) is not int or not 1 <= self.number <= MAX_INVOICE:
+            raise ValueError(f"an invoice number is a whole number from 1 to {MAX_INVOICE}")
+        if not _MODULE_NAME.fullmatch(self.module):
+            raise ValueError("a module is a lower-case name such as vps")
+
+    def __str__(self) -> str:
+        return f"{self.module} {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice as the billing API told it at one moment.
+
+    amount: in `currency`, as an exact decimal (the API sends an xsd:float).
+    due: the day it is due, or None where the API gives none or one that cannot be read.
+    """
+
+    ref: InvoiceRef
+    description: str
+    amount: Decimal
+    currency: str
+    due: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What two readings of the billing API say about one invoice; the reconciler's evidence.
+
+    unpaid: it is in the list of unpaid invoices.
+    paid_flag: its own row says it is paid; None if there is no such row.
+    payment: the id of a payment row that names this invoice; None if there is none.
+    """
+
+    unpaid: bool
+    paid_flag: bool | None
+    payment: int | None
+
+
+class Verdict(StrEnum):
+    """What became of one call of api_make_payment. The values are those of the `State` it leads to."""
+
+    PAID = "PAID"
+    DECLINED = "DECLINED"
+    NOT_SENT = "NOT_SENT"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def state(self) -> State:
+        """The state that a payment moves to from SENDING."""
+        return State(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The reading of one call.
+
+    status, status_text: verbatim from the API, None where it did not answer so.
+    evidence: one line that says what the verdict rests on; never holds a secret, a session id or a body.
+    """
+
+    verdict: Verdict
+    status: str | None
+    status_text: str | None
+    evidence: str

@@ -1,0 +1,61 @@
+"""The errors that cross a module's border, and nothing else.
+
+    BotError
+    +-- ConfigError          the environment or the policy is wrong; names every remedy
+    +-- LedgerError
+    |   +-- LedgerInUse      another process holds this SQLite file
+    |   +-- LedgerUnavailable  the database cannot be reached, is full or is read-only
+    +-- BillingError
+    |   +-- NeverSent        provably nothing of this call was received
+    |   +-- AnswerLost       it may have been received; what became of it is not known
+    |   +-- Unreadable       the account, or this installation, cannot read invoices
+    +-- DirectoryError       Slack did not say in time who somebody is
+
+The texts are for operators and logs. They never hold a secret, a session id or a body.
+"""
+
+from __future__ import annotations
+
+
+class BotError(Exception):
+    """Anything this bot raises on purpose."""
+
+
+class ConfigError(BotError):
+    """Start-up is refused. `problems` are (variable, what is wrong and the remedy) pairs."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(f"{name}: {remedy}" for name, remedy in problems))
+
+
+class LedgerError(BotError):
+    """The durable record could not be read or written."""
+
+
+class LedgerInUse(LedgerError):
+    """Another process runs on the same SQLite file."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database cannot be reached, is full, or is read-only. Nothing was half done."""
+
+
+class BillingError(BotError):
+    """A call of the billing API did not give a usable answer."""
+
+
+class NeverSent(BillingError):
+    """Refused before any byte of the call was sent: DNS, connect, TLS, WSDL, login."""
+
+
+class AnswerLost(BillingError):
+    """The call went out, or may have; no answer that can be understood came back."""
+
+
+class Unreadable(BillingError):
+    """This account or installation cannot read invoices. Paying still works."""
+
+
+class DirectoryError(BotError):
+    """Slack did not say in time, or at all, who a person is. Authorization fails closed."""
