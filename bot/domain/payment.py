@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -47,9 +47,7 @@ class State(StrEnum):
 
 
 MOVES: dict[State, frozenset[State]] = {
-    State.PENDING_APPROVAL: frozenset(
-        {State.APPROVED, State.DENIED, State.CANCELLED, State.EXPIRED}
-    ),
+    State.PENDING_APPROVAL: frozenset({State.APPROVED, State.DENIED, State.CANCELLED, State.EXPIRED}),
     State.APPROVED: frozenset({State.SENDING, State.CANCELLED}),
     State.SENDING: frozenset({State.PAID, State.DECLINED, State.NOT_SENT, State.UNKNOWN}),
     State.NOT_SENT: frozenset({State.APPROVED, State.CANCELLED}),
@@ -158,3 +156,53 @@ class Outcome:
     status: str | None
     status_text: str | None
     evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment request as the ledger holds it. Times are aware, in UTC.
+
+    trigger_id: Slack's id of the command that asked; one command makes one payment.
+    invoice: what the API told when it was asked, frozen there; None where it would not tell.
+    listed: the invoice stood in the list of unpaid ones at `looked_up_at`; None where that could not be
+        read. `looked_up_at` is None until the look-up has been tried.
+    approvals_required: frozen with the look-up, as it depends on the amount.
+    reason: why it was denied, cancelled or is waiting, in words for people.
+    card_ts, approval_channel, approval_ts: where the cards stand in Slack; None until posted.
+    tries: wire calls so far. due_at: when the bot looks at it next.
+    """
+
+    id: int
+    team: str
+    channel: str
+    requester: str
+    ref: InvoiceRef
+    note: str | None
+    state: State
+    version: int
+    trigger_id: str
+    response_url: str | None
+    looked_up_at: datetime | None
+    listed: bool | None
+    invoice: Invoice | None
+    rule: str
+    approvals_required: int
+    status: str | None
+    status_text: str | None
+    reason: str | None
+    tries: int
+    card_ts: str | None
+    card_lost: bool
+    approval_channel: str | None
+    approval_ts: str | None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    due_at: datetime
+    lease_owner: str | None
+    lease_until: datetime | None
+
+    @property
+    def number(self) -> str:
+        """How people are told of it: #42."""
+        return f"#{self.id}"

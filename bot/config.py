@@ -1,0 +1,208 @@
+"""Settings: the environment, validated once at start.
+
+`.env` is read with python-dotenv; the real environment wins. Everything that is wrong is listed at
+once, each with the variable's name and the remedy, and no value is ever echoed: a token pasted into the
+wrong variable must not end up in a log.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+
+from bot.errors import ConfigError
+
+_PRINCIPAL = re.compile(r"[UWS][A-Z0-9]{2,}", re.ASCII)
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,}", re.ASCII)
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _ids(pattern: re.Pattern[str], what: str) -> BeforeValidator:
+    def split(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        ids = [part.strip() for part in value.split(",") if part.strip()]
+        if not all(pattern.fullmatch(one) for one in ids):
+            raise ValueError(f"must be {what}, separated by commas; names and e-mails are not ids")
+        return frozenset(ids)
+
+    return BeforeValidator(split)
+
+
+def _duration(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must be a number and m, h or d, such as 90m, 24h or 3d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _token(prefix: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        secret = value.get_secret_value()
+        if not re.fullmatch(re.escape(prefix) + r"[A-Za-z0-9-]+", secret, re.ASCII):
+            raise ValueError(f"must be the token that begins with {prefix}, and nothing else")
+        return value
+
+    return AfterValidator(check)
+
+
+def _web_address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+        readable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        local = readable = False
+        parts = urlsplit("")
+    if not readable or parts.scheme not in ("http", "https"):
+        raise ValueError("must be a web address that begins with https://")
+    if parts.scheme != "https" and not local:
+        raise ValueError("must begin with https:// (http only on this machine): secrets travel there")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user name or password; use the variables for them")
+    return value
+
+
+def _ledger_address(value: str) -> str:
+    if value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
+        return value
+    if value.startswith(("postgresql://", "postgres://")) and urlsplit(value).hostname:
+        return "postgresql://" + value.split("://", 1)[1]
+    raise ValueError("must be sqlite:///FILE or postgresql://USER@HOST/DATABASE")
+
+
+def _secret_ledger_address(value: object) -> object:
+    return SecretStr(_ledger_address(value)) if isinstance(value, str) else value
+
+
+Principals = Annotated[frozenset[str], _ids(_PRINCIPAL, "Slack user ids (U…, W…) or user group ids (S…)")]
+Channels = Annotated[frozenset[str], _ids(_CHANNEL, "Slack channel ids (C…, G…)")]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseModel):
+    """Everything the bot is told from outside. Field names are the variables' names in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    slack_bot_token: Annotated[SecretStr, _token("xoxb-")]
+    slack_app_token: Annotated[SecretStr, _token("xapp-")] | None = None
+    slack_signing_secret: SecretStr | None = None
+    http_host: str = "127.0.0.1"
+    http_port: Port = 3000
+    slack_api_url: WebAddress = "https://slack.com/api/"
+    billing_wsdl_url: WebAddress = "https://my.interserver.net/api.php?wsdl"
+    billing_username: Annotated[str, Field(min_length=1)]
+    billing_password: Annotated[SecretStr, Field(min_length=1)]
+    billing_timeout: Annotated[float, Field(ge=1, le=600)] = 60
+    billing_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    ledger_url: Annotated[SecretStr, BeforeValidator(_secret_ledger_address)] = SecretStr(
+        "sqlite:///ledger.db"
+    )
+    pay_allowed_users: Principals = frozenset()
+    pay_approvers: Principals = frozenset()
+    pay_approvals_required: Annotated[int, Field(ge=0, le=20)] = 0
+    pay_allowed_channels: Channels = frozenset()
+    pay_approval_channel: Annotated[str, Field(pattern=f"^{_CHANNEL.pattern}$")] | None = None
+    pay_expires_after: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=3)
+    pay_policy_file: Path | None = None
+    status_port: Port | None = None
+
+    @property
+    def mode(self) -> Literal["socket", "http"]:
+        """How Slack reaches the bot."""
+        return "socket" if self.slack_app_token is not None else "http"
+
+
+VARIABLES = tuple(name.upper() for name in Settings.model_fields)
+
+_REMEDIES = {
+    "SLACK_BOT_TOKEN": "copy it from your Slack app's page, under OAuth & Permissions",
+    "BILLING_USERNAME": "set it to the MyAdmin account's login name",
+    "BILLING_PASSWORD": "set it to the MyAdmin account's password or API key",
+}
+
+_SIMPLE_POLICY = (
+    "PAY_ALLOWED_USERS",
+    "PAY_APPROVERS",
+    "PAY_APPROVALS_REQUIRED",
+    "PAY_ALLOWED_CHANNELS",
+    "PAY_APPROVAL_CHANNEL",
+    "PAY_EXPIRES_AFTER",
+)
+
+
+def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the settings. An empty variable counts as not set.
+
+    dotenv: the .env file, `.env` in the working directory unless told otherwise; it need not exist.
+    environment: the process's own unless told otherwise; it wins over the file.
+    Raises ConfigError with every problem at once.
+    """
+    path = dotenv if dotenv is not None else Path(".env")
+    try:
+        from_file = dotenv_values(path, interpolate=False) if path.is_file() else {}
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            [(".env", "cannot be read; check that it is a UTF-8 text file you may read")]
+        ) from None
+    merged = {**from_file, **(os.environ if environment is None else environment)}
+    given = {name: value.strip() for name in VARIABLES if (value := merged.get(name) or "").strip()}
+    problems: list[tuple[str, str]] = []
+    if "PAY_POLICY_FILE" in given and (both := [v for v in _SIMPLE_POLICY if v in given]):
+        problems.append(("PAY_POLICY_FILE", f"holds the whole policy; remove {', '.join(both)} or this one"))
+    if ("SLACK_APP_TOKEN" in given) == ("SLACK_SIGNING_SECRET" in given):
+        problems.append(
+            (
+                "SLACK_APP_TOKEN or SLACK_SIGNING_SECRET",
+                "set exactly one: the app token (xapp-…) for Socket Mode, or the signing secret for HTTP",
+            )
+        )
+    try:
+        settings = Settings.model_validate({name.lower(): value for name, value in given.items()})
+    except ValidationError as error:
+        # The errors hold the input; only place, kind and our own words leave this function.
+        found = [_problem(dict(one)) for one in error.errors(include_input=False, include_url=False)]
+        raise ConfigError(problems + found) from None
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _problem(error: dict[str, Any]) -> tuple[str, str]:
+    """Say one pydantic error as (variable, remedy), without the value."""
+    name = str(error["loc"][0]).upper()
+    kind = str(error["type"])
+    context = error.get("ctx", {})
+    if kind == "missing":
+        return name, f"is not set; {_REMEDIES[name]}"
+    if kind == "value_error":
+        return name, str(context["error"])
+    if kind in ("int_parsing", "int_type", "float_parsing", "float_type"):
+        return name, "must be a number"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        bound, sign = next(iter(context.items()))[::-1]
+        return name, f"must be {'at least' if sign == 'ge' else 'at most'} {bound:g}"
+    if kind == "string_pattern_mismatch":
+        return name, "must be one Slack channel id (C… or G…)"
+    return name, "is not usable; see .env.example"
