@@ -1,0 +1,129 @@
+"""Opening the database: SQLite or PostgreSQL, how each is made durable, and one writer per SQLite file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable
+
+_MIGRATION_LOCK = 0x70617931
+"""Any number will do, as long as every instance takes the same one (pg_advisory_xact_lock)."""
+
+
+def address(url: str) -> URL:
+    """The driver's address for LEDGER_URL."""
+    parsed = make_url(url)
+    driver = "sqlite+aiosqlite" if parsed.get_backend_name() == "sqlite" else "postgresql+psycopg"
+    return parsed.set(drivername=driver)
+
+
+def engine_for(url: str) -> AsyncEngine:
+    """Make the engine; nothing is opened yet. Raises ConfigError where PostgreSQL's driver is missing."""
+    parsed = address(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_async_engine(parsed, pool_size=4, max_overflow=0)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        return create_async_engine(
+            parsed,
+            pool_size=8,
+            max_overflow=8,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": 5,
+                # A server that vanished is noticed in seconds, not after the kernel's two hours.
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 10_000,
+                "options": "-c timezone=UTC -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
+            },
+        )
+    except ModuleNotFoundError:
+        raise ConfigError(
+            [("LEDGER_URL", "needs PostgreSQL's driver: pip install 'invoice-payment-bot[postgres]'")]
+        ) from None
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves: the driver would begin too late
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A write transaction takes the write lock at once; taking it later could fail half way.
+    write = connection.get_execution_options().get("write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def one_process(url: str) -> Iterator[None]:
+    """Hold the SQLite file for this process alone; PostgreSQL needs no such thing.
+
+    The lock is the kernel's and goes with the process, however it dies. Raises LedgerInUse.
+    """
+    parsed = address(url)
+    if parsed.get_backend_name() != "sqlite":
+        yield
+        return
+    lock = Path(f"{parsed.database}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LedgerUnavailable(
+            f"cannot write beside the ledger {parsed.database}: {error.strerror}"
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise LedgerInUse(
+            f"another process runs on the ledger {parsed.database}; stop it first,"
+            " or use PostgreSQL for several instances"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the tables to this version. Safe when several instances start at once."""
+
+    def upgrade(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        config = Config()
+        config.set_main_option("script_location", "bot.ledger:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    try:
+        async with engine.execution_options(write=True).begin() as connection:
+            await connection.run_sync(upgrade)
+    except (DBAPIError, OSError) as error:
+        raise LedgerUnavailable(f"the ledger cannot be opened: {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """Say a database error in one line, without statement, parameters or address."""
+    original = getattr(error, "orig", None) or error
+    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else 'no text'}"

@@ -1,0 +1,131 @@
+"""The outbox: what Slack still has to be told, written in the transaction that made it true."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.payment import Payment
+from bot.ledger.rows import Delivery, Kind, delivery_of
+from bot.ledger.schema import deliveries, payments
+
+_CARDS = (Kind.CARD.value, Kind.APPROVAL_CARD.value)
+
+
+class Outbox:
+    """The deliveries, inside one transaction."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    async def add(
+        self, payment: Payment, kind: Kind, *, event_id: int | None = None, channel: str | None = None
+    ) -> None:
+        """Something to tell; telling the same thing in the same place twice is one delivery.
+
+        channel: the payment's own unless told otherwise; a user id for a direct message.
+        """
+        where = channel or payment.channel
+        slot = kind.value if event_id is None else f"{kind.value}:{event_id}:{where}"
+        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
+        await self._connection.execute(
+            dialect.insert(deliveries)
+            .values(
+                payment_id=payment.id,
+                slot=slot,
+                kind=kind.value,
+                channel=where,
+                event_id=event_id,
+                revision=1,
+                done_revision=0,
+                tries=0,
+                ambiguous=False,
+                created_at=self._now,
+                due_at=self._now,
+            )
+            .on_conflict_do_nothing()
+        )
+
+    async def refresh_cards(self, payment_id: int) -> None:
+        """The cards have something new to show."""
+        await self._connection.execute(
+            update(deliveries)
+            .where(deliveries.c.payment_id == payment_id, deliveries.c.kind.in_(_CARDS))
+            .values(revision=deliveries.c.revision + 1)
+        )
+
+    async def claim(
+        self, *, owner: str, lease: timedelta, except_channels: Collection[str], limit: int
+    ) -> list[Delivery]:
+        """Take what is due: at most one a channel, and within a thread in the order it happened.
+
+        A note waits for the card it stands under and for the notes before it.
+        """
+        earlier = deliveries.alias("earlier")
+        waits = exists().where(
+            earlier.c.payment_id == deliveries.c.payment_id,
+            earlier.c.kind == Kind.NOTE.value,
+            earlier.c.id < deliveries.c.id,
+            earlier.c.done_revision < earlier.c.revision,
+        )
+        ready = or_(
+            deliveries.c.kind.in_((Kind.CARD.value, Kind.DIRECT.value)),
+            and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, payments.c.card_ts.is_not(None)),
+            and_(deliveries.c.kind == Kind.NOTE.value, payments.c.card_ts.is_not(None), ~waits),
+        )
+        statement = (
+            select(deliveries.c.id, deliveries.c.channel)
+            .join(payments, payments.c.id == deliveries.c.payment_id)
+            .where(
+                deliveries.c.done_revision < deliveries.c.revision,
+                deliveries.c.due_at <= self._now,
+                or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= self._now),
+                deliveries.c.channel.not_in(list(except_channels)),
+                ready,
+            )
+            .order_by(deliveries.c.due_at, deliveries.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=deliveries)
+        )
+        first: dict[str, int] = {}
+        for delivery_id, channel in await self._connection.execute(statement):
+            first.setdefault(channel, delivery_id)
+        if not first:
+            return []
+        taken = (
+            update(deliveries)
+            .where(deliveries.c.id.in_(first.values()))
+            .values(lease_owner=owner, lease_until=self._now + lease, tries=deliveries.c.tries + 1)
+            .returning(deliveries)
+        )
+        return [delivery_of(row) for row in (await self._connection.execute(taken)).mappings()]
+
+    async def sending(self, delivery: Delivery) -> None:
+        """Note that a post is about to go out: until it is settled, it may have arrived."""
+        await self._set(delivery, ambiguous=True)
+
+    async def done(self, delivery: Delivery, *, ts: str) -> None:
+        """Slack's ts is stored, so it was told. A card may have something newer to show already."""
+        await self._set(delivery, done_revision=delivery.revision, ts=ts, ambiguous=False, tries=0, **_FREE)
+
+    async def again(self, delivery: Delivery, *, due_at: datetime, ambiguous: bool) -> None:
+        """Not told yet; try again then. ambiguous: it may have arrived all the same."""
+        await self._set(delivery, due_at=due_at, ambiguous=ambiguous, **_FREE)
+
+    async def give_up(self, delivery: Delivery, reason: str) -> None:
+        """It cannot be told there, ever; `reason` is Slack's word for it."""
+        await self._set(delivery, done_revision=delivery.revision, given_up=reason, ambiguous=False, **_FREE)
+
+    async def _set(self, delivery: Delivery, **values: Any) -> None:
+        await self._connection.execute(
+            update(deliveries).where(deliveries.c.id == delivery.id).values(**values)
+        )
+
+
+_FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}

@@ -1,0 +1,144 @@
+"""What the ledger's rows are in Python: small frozen records, and how a payment is read from its row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+
+Detail = Mapping[str, str | int | bool | None]
+"""What an event adds to who, what and when. Never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the audit trail. actor: a Slack user id, or the part of the bot that acted."""
+
+    id: int
+    at: datetime
+    payment_id: int | None
+    actor: str
+    action: str
+    from_state: State | None
+    to_state: State | None
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One person's decision about one payment."""
+
+    approver: str
+    approved: bool
+    reason: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One wire call of api_make_payment. `verdict` is None while it is under way, or if its process died."""
+
+    id: int
+    payment_id: int
+    instance: str
+    started_at: datetime
+    finished_at: datetime | None
+    verdict: str | None
+    status: str | None
+    status_text: str | None
+    evidence: str | None
+
+
+class Kind(StrEnum):
+    """What a delivery is: a card that follows the state, a reply under it, or a word to one person."""
+
+    CARD = "card"
+    APPROVAL_CARD = "approval_card"
+    NOTE = "note"
+    DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One thing Slack still has to be told.
+
+    channel: where; a user id for a direct message.
+    event_id: the event that a note or direct message tells; None for cards.
+    revision: counts what a card has to show; the delivery is done when `revision` was shown.
+    ts: Slack's id of the message, once it was posted.
+    ambiguous: an earlier post may have arrived although its answer did not.
+    """
+
+    id: int
+    payment_id: int
+    kind: Kind
+    channel: str
+    event_id: int | None
+    revision: int
+    ts: str | None
+    tries: int
+    ambiguous: bool
+    created_at: datetime
+
+
+def payment_of(row: RowMapping) -> Payment:
+    """Read a row of `payments`."""
+    ref = InvoiceRef(row["module"], row["number"])
+    invoice = None
+    if row["amount"] is not None:
+        invoice = Invoice(ref, row["description"], row["amount"], row["currency"], row["due_date"])
+    return Payment(
+        ref=ref,
+        invoice=invoice,
+        state=State(row["state"]),
+        **{name: row[name] for name in _PLAIN},
+    )
+
+
+_PLAIN = tuple(name for name in Payment.__dataclass_fields__ if name not in ("ref", "invoice", "state"))
+
+
+def event_of(row: RowMapping) -> Event:
+    """Read a row of `events`."""
+    return Event(
+        id=row["id"],
+        at=row["at"],
+        payment_id=row["payment_id"],
+        actor=row["actor"],
+        action=row["action"],
+        from_state=_state(row["from_state"]),
+        to_state=_state(row["to_state"]),
+        detail=_detail(row["detail"]),
+    )
+
+
+def _state(value: str | None) -> State | None:
+    return None if value is None else State(value)
+
+
+def _detail(text: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(text)
+    return value
+
+
+def approval_of(row: RowMapping) -> Approval:
+    """Read a row of `approvals`."""
+    return Approval(row["approver"], row["decision"] == "approve", row["reason"], row["at"])
+
+
+def attempt_of(row: RowMapping) -> Attempt:
+    """Read a row of `attempts`."""
+    return Attempt(**{name: row[name] for name in Attempt.__dataclass_fields__})
+
+
+def delivery_of(row: RowMapping) -> Delivery:
+    """Read a row of `deliveries`."""
+    fields = {name: row[name] for name in Delivery.__dataclass_fields__}
+    return Delivery(**(fields | {"kind": Kind(row["kind"])}))

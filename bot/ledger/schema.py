@@ -1,0 +1,200 @@
+"""The ledger's tables. `migrations/` makes them; this file is what the code reads and writes through.
+
+`events` is append-only. `deliveries` is the outbox: what Slack still has to be told.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from bot.domain.payment import RELEASED
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC on both databases; a naive one is a bug and raises."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC; SQLite keeps no zone, so none is given to it."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("bug: a time without a zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Read UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """A decimal kept as its digits: SQLite would keep a float."""
+
+    impl = String(40)
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        """Store the digits."""
+        return None if value is None else format(value, "f")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
+        """Read the digits."""
+        return None if value is None else Decimal(value)
+
+
+metadata = MetaData()
+
+Id = Integer().with_variant(BigInteger(), "postgresql")
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("team", String(32), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("requester", String(32), nullable=False),
+    Column("module", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("note", Text),
+    Column("state", String(20), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("trigger_id", String(200), nullable=False, unique=True),
+    Column("response_url", Text),
+    Column("looked_up_at", UtcDateTime),
+    Column("listed", Boolean),
+    Column("amount", ExactDecimal),
+    Column("currency", String(16)),
+    Column("description", Text),
+    Column("due_date", Date),
+    Column("rule", Text, nullable=False),
+    Column("approvals_required", Integer, nullable=False),
+    Column("status", Text),
+    Column("status_text", Text),
+    Column("reason", Text),
+    Column("tries", Integer, nullable=False),
+    Column("card_ts", String(32)),
+    Column("card_lost", Boolean, nullable=False),
+    Column("approval_channel", String(32)),
+    Column("approval_ts", String(32)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("lease_owner", String(64)),
+    Column("lease_until", UtcDateTime),
+    Index("payments_due", "state", "due_at"),
+    Index("payments_of_requester", "requester", "id"),
+    sqlite_autoincrement=True,
+)
+
+_live = payments.c.state.not_in(sorted(RELEASED))
+
+Index(
+    "one_live_payment_per_invoice",
+    payments.c.module,
+    payments.c.number,
+    unique=True,
+    sqlite_where=_live,
+    postgresql_where=_live,
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("payment_id", ForeignKey("payments.id"), nullable=False),
+    Column("approver", String(32), nullable=False),
+    Column("decision", String(10), nullable=False),
+    Column("reason", Text),
+    Column("at", UtcDateTime, nullable=False),
+    UniqueConstraint("payment_id", "approver", name="one_decision_per_person"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("payment_id", ForeignKey("payments.id"), nullable=False, index=True),
+    Column("instance", String(64), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("verdict", String(20)),
+    Column("status", Text),
+    Column("status_text", Text),
+    Column("evidence", Text),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("payment_id", Id, index=True),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("from_state", String(20)),
+    Column("to_state", String(20)),
+    Column("detail", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("ledger", String(36), nullable=False),
+    Column("last_event", Id, nullable=False),
+    Column("last_hash", String(64), nullable=False),
+)
+"""One row: which ledger this is, and the end of its audit trail."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("payment_id", ForeignKey("payments.id"), nullable=False),
+    Column("slot", String(80), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("event_id", Id),
+    Column("revision", Integer, nullable=False),
+    Column("done_revision", Integer, nullable=False),
+    Column("ts", String(32)),
+    Column("tries", Integer, nullable=False),
+    Column("ambiguous", Boolean, nullable=False),
+    Column("given_up", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("lease_owner", String(64)),
+    Column("lease_until", UtcDateTime),
+    UniqueConstraint("payment_id", "slot", name="one_delivery_per_slot"),
+)
+
+_pending = deliveries.c.done_revision < deliveries.c.revision
+
+Index("deliveries_pending", deliveries.c.due_at, sqlite_where=_pending, postgresql_where=_pending)

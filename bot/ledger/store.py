@@ -1,0 +1,186 @@
+"""The ledger: the durable record. The ledger is the truth; Slack is its projection.
+
+Reads are methods of `Ledger`; every write goes through `async with ledger.transaction() as transaction`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
+from bot.errors import LedgerUnavailable
+from bot.ledger import audit, database
+from bot.ledger.rows import (
+    Approval,
+    Attempt,
+    Event,
+    approval_of,
+    attempt_of,
+    event_of,
+    payment_of,
+)
+from bot.ledger.schema import approvals, attempts, chain, deliveries, events, payments
+from bot.ledger.transaction import Transaction
+
+Clock = Callable[[], datetime]
+"""Tells the time, aware and in UTC."""
+
+
+def utc_now() -> datetime:
+    """The time now."""
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """An open ledger. Use `open_ledger`."""
+
+    def __init__(self, engine: AsyncEngine, identity: str, clock: Clock) -> None:
+        self._engine = engine
+        self._writing = engine.execution_options(write=True)
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else contextlib.nullcontext()
+        self._watchers: list[asyncio.Event] = []
+        self.identity = identity
+        self.clock = clock
+
+    @property
+    def shared(self) -> bool:
+        """Whether other instances may work on the same ledger."""
+        return self._engine.dialect.name != "sqlite"
+
+    def watch(self) -> asyncio.Event:
+        """An event that is set after every commit of this process."""
+        event = asyncio.Event()
+        self._watchers.append(event)
+        return event
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One write transaction. Raises LedgerUnavailable; then nothing of it counts, unless the
+        connection was lost at the very commit: what must not happen twice is guarded by the tables.
+        """
+        async with self._turn, _honest_errors(), self._writing.begin() as connection:
+            yield Transaction(connection, self.clock())
+        for event in self._watchers:
+            event.set()
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        async with _honest_errors(), self._engine.connect() as connection:
+            yield connection
+
+    async def _all(self, statement: Select[Any]) -> list[Any]:
+        async with self._reading() as connection:
+            return list((await connection.execute(statement)).mappings())
+
+    # -- reads ------------------------------------------------------------------------------------
+
+    async def payment(self, payment_id: int) -> Payment | None:
+        """One payment."""
+        found = await self._all(select(payments).where(payments.c.id == payment_id))
+        return payment_of(found[0]) if found else None
+
+    async def latest(self, ref: InvoiceRef) -> Payment | None:
+        """The newest payment request for an invoice, live or not."""
+        found = await self._all(
+            select(payments)
+            .where(payments.c.module == ref.module, payments.c.number == ref.number)
+            .order_by(payments.c.id.desc())
+            .limit(1)
+        )
+        return payment_of(found[0]) if found else None
+
+    async def live(self, module: str) -> dict[int, Payment]:
+        """The live and paid payments of a module, by invoice number."""
+        rows = await self._all(
+            select(payments).where(payments.c.module == module, payments.c.state.not_in(sorted(RELEASED)))
+        )
+        return {row["number"]: payment_of(row) for row in rows}
+
+    async def recent(
+        self, *, requester: str | None = None, states: Iterable[State] | None = None, limit: int = 10
+    ) -> list[Payment]:
+        """The newest payments, of one person or of everybody, in some states or all."""
+        statement = select(payments).order_by(payments.c.id.desc()).limit(limit)
+        if requester is not None:
+            statement = statement.where(payments.c.requester == requester)
+        if states is not None:
+            statement = statement.where(payments.c.state.in_([state.value for state in states]))
+        return [payment_of(row) for row in await self._all(statement)]
+
+    async def approvals(self, payment_id: int) -> list[Approval]:
+        """Who approved, in order."""
+        rows = await self._all(
+            select(approvals).where(approvals.c.payment_id == payment_id).order_by(approvals.c.id)
+        )
+        return [approval_of(row) for row in rows]
+
+    async def attempts(self, payment_id: int) -> list[Attempt]:
+        """The wire calls made for a payment, in order."""
+        rows = await self._all(
+            select(attempts).where(attempts.c.payment_id == payment_id).order_by(attempts.c.id)
+        )
+        return [attempt_of(row) for row in rows]
+
+    async def event(self, event_id: int) -> Event:
+        """One event."""
+        return event_of((await self._all(select(events).where(events.c.id == event_id)))[0])
+
+    async def history(self, payment_id: int) -> list[Event]:
+        """The events of one payment, in order."""
+        rows = await self._all(select(events).where(events.c.payment_id == payment_id).order_by(events.c.id))
+        return [event_of(row) for row in rows]
+
+    async def undelivered(self) -> int:
+        """How many deliveries are still to be made."""
+        rows = await self._all(
+            select(func.count().label("n"))
+            .select_from(deliveries)
+            .where(deliveries.c.done_revision < deliveries.c.revision)
+        )
+        return int(rows[0]["n"])
+
+    async def by_state(self) -> dict[State, int]:
+        """How many payments are in each state."""
+        rows = await self._all(select(payments.c.state, func.count().label("n")).group_by(payments.c.state))
+        return {State(row["state"]): row["n"] for row in rows}
+
+    async def verify(self) -> audit.Verification:
+        """Recompute the audit trail's hash chain."""
+        async with self._reading() as connection:
+            return await audit.verify(connection)
+
+
+@asynccontextmanager
+async def open_ledger(url: str, *, clock: Clock = utc_now) -> AsyncIterator[Ledger]:
+    """Open the ledger at LEDGER_URL, creating or migrating its tables.
+
+    Raises ConfigError (a driver is missing), LedgerUnavailable.
+    """
+    engine = database.engine_for(url)
+    try:
+        await database.migrate(engine)
+        async with _honest_errors(), engine.connect() as connection:
+            identity = (await connection.execute(select(chain.c.ledger))).scalar_one()
+        yield Ledger(engine, identity, clock)
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _honest_errors() -> AsyncIterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeout, ConnectionError, OSError) as error:
+        raise LedgerUnavailable(database.reason(error)) from None
+    except SQLAlchemyError:
+        raise

@@ -1,0 +1,288 @@
+"""What one transaction may write: requests, state moves, attempts, approvals, leases and the outbox.
+
+A state move, its event and what must be announced are one transaction; `move` does all three. Nothing
+here calls out of the process, and the only thing awaited inside a transaction is the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.payment import RELEASED, InvoiceRef, Outcome, Payment, State, move
+from bot.ledger import audit
+from bot.ledger.outbox import Outbox
+from bot.ledger.rows import Approval, Detail, Kind, approval_of, payment_of
+from bot.ledger.schema import approvals, attempts, payments
+
+_LOCKS = {"request": 1, "limits": 2}
+
+
+class Stale(Exception):
+    """The payment moved on since it was read. Read it again and decide anew."""
+
+
+class Transaction:
+    """One open write transaction. Made by `Ledger.transaction`; commits when its block ends well."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self._connection = connection
+        self._sqlite = connection.dialect.name == "sqlite"
+        self.now = now
+        self.outbox = Outbox(connection, now)
+
+    async def lock(self, name: str) -> None:
+        """Be the only one in this named part until the transaction ends. SQLite has one writer anyway."""
+        if not self._sqlite:
+            await self._connection.execute(
+                text("SELECT pg_advisory_xact_lock(1886745961, :key)"), {"key": _LOCKS[name]}
+            )
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    async def insert(self, ref: InvoiceRef, **fields: Any) -> Payment | None:
+        """Add a payment request; None if this command was taken already or the invoice has a live one."""
+        dialect = sqlite if self._sqlite else postgresql
+        statement = (
+            dialect.insert(payments)
+            .values(
+                module=ref.module,
+                number=ref.number,
+                version=1,
+                tries=0,
+                card_lost=False,
+                created_at=self.now,
+                updated_at=self.now,
+                due_at=self.now,
+                **fields,
+            )
+            .on_conflict_do_nothing()
+            .returning(payments)
+        )
+        row = (await self._connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else payment_of(row)
+
+    async def by_trigger(self, trigger_id: str) -> Payment | None:
+        """The payment that this command made."""
+        return await self._one(payments.c.trigger_id == trigger_id)
+
+    async def live(self, ref: InvoiceRef) -> Payment | None:
+        """The payment request that holds this invoice: under way, unknown, or paid."""
+        return await self._one(
+            payments.c.module == ref.module,
+            payments.c.number == ref.number,
+            payments.c.state.not_in(sorted(RELEASED)),
+        )
+
+    async def payment(self, payment_id: int) -> Payment | None:
+        """Read one payment and keep others from changing it until the transaction ends."""
+        return await self._one(payments.c.id == payment_id)
+
+    async def _one(self, *where: ColumnElement[bool]) -> Payment | None:
+        statement = select(payments).where(*where).with_for_update()
+        row = (await self._connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else payment_of(row)
+
+    async def spent(
+        self, *, since: datetime, currency: str, except_id: int, rule: str, requester: str | None
+    ) -> Decimal:
+        """What the live payments of a rule since then add up to, of one person or of everybody."""
+        statement = select(payments.c.amount).where(
+            payments.c.created_at >= since,
+            payments.c.currency == currency,
+            payments.c.id != except_id,
+            payments.c.rule == rule,
+            payments.c.state.not_in(sorted(RELEASED)),
+        )
+        if requester is not None:
+            statement = statement.where(payments.c.requester == requester)
+        amounts = (await self._connection.execute(statement)).scalars()
+        return sum((amount for amount in amounts if amount is not None), Decimal(0))
+
+    # -- changes ----------------------------------------------------------------------------------
+
+    async def record(
+        self, action: str, *, actor: str, payment: Payment | None = None, detail: Detail | None = None
+    ) -> int:
+        """Add an event that moves no state; returns its id."""
+        return await audit.append(
+            self._connection,
+            at=self.now,
+            payment_id=payment.id if payment else None,
+            actor=actor,
+            action=action,
+            from_state=None,
+            to_state=None,
+            detail=detail or {},
+        )
+
+    async def move(
+        self,
+        payment: Payment,
+        to: State,
+        *,
+        action: str,
+        actor: str,
+        detail: Detail | None = None,
+        tell: bool = True,
+        **changes: Any,
+    ) -> Payment:
+        """Move a payment by the table, with its event; the cards follow, and the thread is told.
+
+        tell: whether this step is worth a reply in the thread. Raises IllegalMove, Stale.
+        """
+        moved = await self.change(payment, state=move(payment.state, to).value, **changes)
+        event_id = await audit.append(
+            self._connection,
+            at=self.now,
+            payment_id=payment.id,
+            actor=actor,
+            action=action,
+            from_state=payment.state,
+            to_state=to,
+            detail=detail or {},
+        )
+        await self.outbox.refresh_cards(payment.id)
+        if tell:
+            await self.outbox.add(moved, Kind.NOTE, event_id=event_id)
+        return moved
+
+    async def change(self, payment: Payment, **changes: Any) -> Payment:
+        """Change a payment that nobody else changed since it was read. Raises Stale."""
+        statement = (
+            update(payments)
+            .where(
+                payments.c.id == payment.id,
+                payments.c.state == payment.state.value,
+                payments.c.version == payment.version,
+            )
+            .values(version=payment.version + 1, updated_at=self.now, **changes)
+            .returning(payments)
+        )
+        row = (await self._connection.execute(statement)).mappings().one_or_none()
+        if row is None:
+            raise Stale(f"{payment.number} moved on")
+        return payment_of(row)
+
+    async def add_approval(self, payment: Payment, approver: str) -> bool:
+        """Count one person's approval; False if it was counted before."""
+        dialect = sqlite if self._sqlite else postgresql
+        statement = (
+            dialect.insert(approvals)
+            .values(payment_id=payment.id, approver=approver, decision="approve", at=self.now)
+            .on_conflict_do_nothing()
+        )
+        return bool((await self._connection.execute(statement)).rowcount)
+
+    async def approvals(self, payment_id: int) -> list[Approval]:
+        """Who approved so far, in order."""
+        statement = select(approvals).where(approvals.c.payment_id == payment_id).order_by(approvals.c.id)
+        return [approval_of(row) for row in (await self._connection.execute(statement)).mappings()]
+
+    # -- attempts ---------------------------------------------------------------------------------
+
+    async def start_attempt(self, payment: Payment, instance: str) -> int:
+        """Write down a wire call before it is made; returns the attempt's id."""
+        statement = (
+            attempts.insert()
+            .values(payment_id=payment.id, instance=instance, started_at=self.now)
+            .returning(attempts.c.id)
+        )
+        attempt_id: int = (await self._connection.execute(statement)).scalar_one()
+        return attempt_id
+
+    async def finish_attempt(self, attempt_id: int, outcome: Outcome) -> None:
+        """Write down what became of a wire call."""
+        await self._connection.execute(
+            update(attempts)
+            .where(attempts.c.id == attempt_id)
+            .values(
+                finished_at=self.now,
+                verdict=outcome.verdict.value,
+                status=outcome.status,
+                status_text=outcome.status_text,
+                evidence=outcome.evidence,
+            )
+        )
+
+    # -- leases -----------------------------------------------------------------------------------
+
+    async def claim(
+        self, states: Iterable[State], *, owner: str, lease: timedelta, limit: int, **where: bool
+    ) -> list[Payment]:
+        """Take up to `limit` payments that are due, so that no other instance works on them.
+
+        where: `looked_up` and `card` say whether the look-up was tried and the card stands in Slack.
+        """
+        given = {"looked_up": payments.c.looked_up_at, "card": payments.c.card_ts}
+        conditions = [
+            given[name].is_not(None) if wanted else given[name].is_(None) for name, wanted in where.items()
+        ]
+        due = (
+            select(payments.c.id)
+            .where(
+                payments.c.state.in_([state.value for state in states]),
+                payments.c.due_at <= self.now,
+                or_(payments.c.lease_until.is_(None), payments.c.lease_until <= self.now),
+                *conditions,
+            )
+            .order_by(payments.c.due_at, payments.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        ids = list((await self._connection.execute(due)).scalars())
+        if not ids:
+            return []
+        statement = (
+            update(payments)
+            .where(payments.c.id.in_(ids))
+            .values(lease_owner=owner, lease_until=self.now + lease)
+            .returning(payments)
+        )
+        rows = (await self._connection.execute(statement)).mappings()
+        return sorted((payment_of(row) for row in rows), key=lambda payment: payment.id)
+
+    async def renew(self, payment_id: int, *, owner: str, lease: timedelta) -> bool:
+        """Prolong a lease; False if it is not this owner's any more."""
+        statement = (
+            update(payments)
+            .where(payments.c.id == payment_id, payments.c.lease_owner == owner)
+            .values(lease_until=self.now + lease)
+        )
+        return bool((await self._connection.execute(statement)).rowcount)
+
+    async def release(self, payment: Payment, *, owner: str, due_at: datetime) -> None:
+        """Give a lease back and say when the payment is due again."""
+        await self._connection.execute(
+            update(payments)
+            .where(payments.c.id == payment.id, payments.c.lease_owner == owner)
+            .values(lease_owner=None, lease_until=None, due_at=due_at)
+        )
+
+    async def orphans(self, *, instead_of: str | None = None) -> list[Payment]:
+        """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""
+        ran_out: ColumnElement[bool] = payments.c.lease_until <= self.now
+        if instead_of is not None:
+            ran_out = or_(ran_out, payments.c.lease_owner != instead_of)
+        statement = (
+            select(payments)
+            .where(and_(payments.c.state == State.SENDING.value, ran_out))
+            .with_for_update(skip_locked=True)
+        )
+        return [payment_of(row) for row in (await self._connection.execute(statement)).mappings()]
+
+    async def count(self, state: State) -> int:
+        """How many payments are in a state."""
+        statement = select(func.count()).select_from(payments).where(payments.c.state == state.value)
+        return int((await self._connection.execute(statement)).scalar_one())
+
+
+def snapshot(amount: Decimal, currency: str, description: str, due: date | None) -> dict[str, Any]:
+    """The columns that hold an invoice as the API told it."""
+    return {"amount": amount, "currency": currency, "description": description, "due_date": due}
