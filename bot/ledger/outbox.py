@@ -14,7 +14,8 @@ from bot.domain.payment import Payment
 from bot.ledger.rows import Delivery, Kind, delivery_of
 from bot.ledger.schema import deliveries, payments
 
-_CARDS = (Kind.CARD.value, Kind.APPROVAL_CARD.value)
+_CARD_COLUMNS = {Kind.CARD: payments.c.card_ts, Kind.APPROVAL_CARD: payments.c.approval_ts}
+_CARDS = tuple(kind.value for kind in _CARD_COLUMNS)
 
 
 class Outbox:
@@ -112,11 +113,23 @@ class Outbox:
 
     async def done(self, delivery: Delivery, *, ts: str) -> None:
         """Slack's ts is stored, so it was told. A card may have something newer to show already."""
+        if delivery.kind in _CARD_COLUMNS:
+            await self._connection.execute(
+                update(payments)
+                .where(payments.c.id == delivery.payment_id)
+                .values({_CARD_COLUMNS[delivery.kind]: ts})
+            )
         await self._set(delivery, done_revision=delivery.revision, ts=ts, ambiguous=False, tries=0, **_FREE)
 
     async def again(self, delivery: Delivery, *, due_at: datetime, ambiguous: bool) -> None:
         """Not told yet; try again then. ambiguous: it may have arrived all the same."""
         await self._set(delivery, due_at=due_at, ambiguous=ambiguous, **_FREE)
+
+    async def card_lost(self, delivery: Delivery) -> None:
+        """The card was deleted in Slack; who asked is told directly from now on."""
+        await self._connection.execute(
+            update(payments).where(payments.c.id == delivery.payment_id).values(card_lost=True)
+        )
 
     async def give_up(self, delivery: Delivery, reason: str) -> None:
         """It cannot be told there, ever; `reason` is Slack's word for it."""

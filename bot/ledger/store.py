@@ -30,7 +30,7 @@ from bot.ledger.rows import (
     payment_of,
 )
 from bot.ledger.schema import approvals, attempts, chain, deliveries, events, payments
-from bot.ledger.transaction import Transaction
+from bot.ledger.transaction import Transaction, due, orphaned
 
 Clock = Callable[[], datetime]
 """Tells the time, aware and in UTC."""
@@ -88,6 +88,14 @@ class Ledger:
         """One payment."""
         found = await self._all(select(payments).where(payments.c.id == payment_id))
         return payment_of(found[0]) if found else None
+
+    async def any_due(self, state: State, **where: bool) -> bool:
+        """Whether `Transaction.claim` would find work; a read, so that idling writes nothing."""
+        return bool(await self._all(due([state], self.clock(), 1, **where)))
+
+    async def any_orphans(self) -> bool:
+        """Whether `Transaction.orphans` would find any."""
+        return bool(await self._all(orphaned(self.clock())))
 
     async def latest(self, ref: InvoiceRef) -> Payment | None:
         """The newest payment request for an invoice, live or not."""

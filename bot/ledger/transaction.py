@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,7 +19,7 @@ from bot.domain.payment import RELEASED, InvoiceRef, Outcome, Payment, State, mo
 from bot.ledger import audit
 from bot.ledger.outbox import Outbox
 from bot.ledger.rows import Approval, Detail, Kind, approval_of, payment_of
-from bot.ledger.schema import approvals, attempts, payments
+from bot.ledger.schema import approvals, attempts, events, payments
 
 _LOCKS = {"request": 1, "limits": 2}
 
@@ -122,6 +122,15 @@ class Transaction:
             detail=detail or {},
         )
 
+    async def count_events(self, payment_id: int, action: str) -> int:
+        """How often something happened to a payment."""
+        statement = (
+            select(func.count())
+            .select_from(events)
+            .where(events.c.payment_id == payment_id, events.c.action == action)
+        )
+        return int((await self._connection.execute(statement)).scalar_one())
+
     async def move(
         self,
         payment: Payment,
@@ -152,6 +161,11 @@ class Transaction:
         if tell:
             await self.outbox.add(moved, Kind.NOTE, event_id=event_id)
         return moved
+
+    async def tell_thread(self, payment: Payment, event_id: int) -> None:
+        """A recorded event is worth a reply in the thread, and the cards show it."""
+        await self.outbox.refresh_cards(payment.id)
+        await self.outbox.add(payment, Kind.NOTE, event_id=event_id)
 
     async def change(self, payment: Payment, **changes: Any) -> Payment:
         """Change a payment that nobody else changed since it was read. Raises Stale."""
@@ -218,25 +232,10 @@ class Transaction:
     ) -> list[Payment]:
         """Take up to `limit` payments that are due, so that no other instance works on them.
 
-        where: `looked_up` and `card` say whether the look-up was tried and the card stands in Slack.
+        where: as for `due`.
         """
-        given = {"looked_up": payments.c.looked_up_at, "card": payments.c.card_ts}
-        conditions = [
-            given[name].is_not(None) if wanted else given[name].is_(None) for name, wanted in where.items()
-        ]
-        due = (
-            select(payments.c.id)
-            .where(
-                payments.c.state.in_([state.value for state in states]),
-                payments.c.due_at <= self.now,
-                or_(payments.c.lease_until.is_(None), payments.c.lease_until <= self.now),
-                *conditions,
-            )
-            .order_by(payments.c.due_at, payments.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        ids = list((await self._connection.execute(due)).scalars())
+        found = due(states, self.now, limit, **where).with_for_update(skip_locked=True)
+        ids = list((await self._connection.execute(found)).scalars())
         if not ids:
             return []
         statement = (
@@ -267,22 +266,40 @@ class Transaction:
 
     async def orphans(self, *, instead_of: str | None = None) -> list[Payment]:
         """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""
-        ran_out: ColumnElement[bool] = payments.c.lease_until <= self.now
-        if instead_of is not None:
-            ran_out = or_(ran_out, payments.c.lease_owner != instead_of)
-        statement = (
-            select(payments)
-            .where(and_(payments.c.state == State.SENDING.value, ran_out))
-            .with_for_update(skip_locked=True)
-        )
+        statement = orphaned(self.now, instead_of=instead_of).with_for_update(skip_locked=True)
         return [payment_of(row) for row in (await self._connection.execute(statement)).mappings()]
-
-    async def count(self, state: State) -> int:
-        """How many payments are in a state."""
-        statement = select(func.count()).select_from(payments).where(payments.c.state == state.value)
-        return int((await self._connection.execute(statement)).scalar_one())
 
 
 def snapshot(amount: Decimal, currency: str, description: str, due: date | None) -> dict[str, Any]:
     """The columns that hold an invoice as the API told it."""
     return {"amount": amount, "currency": currency, "description": description, "due_date": due}
+
+
+def due(states: Iterable[State], now: datetime, limit: int, **where: bool) -> Select[Any]:
+    """The ids of payments that are due and held by nobody.
+
+    where: `looked_up` and `card` say whether the look-up was tried and the card stands in Slack.
+    """
+    given = {"looked_up": payments.c.looked_up_at, "card": payments.c.card_ts}
+    conditions = [
+        given[name].is_not(None) if wanted else given[name].is_(None) for name, wanted in where.items()
+    ]
+    return (
+        select(payments.c.id)
+        .where(
+            payments.c.state.in_([state.value for state in states]),
+            payments.c.due_at <= now,
+            or_(payments.c.lease_until.is_(None), payments.c.lease_until <= now),
+            *conditions,
+        )
+        .order_by(payments.c.due_at, payments.c.id)
+        .limit(limit)
+    )
+
+
+def orphaned(now: datetime, *, instead_of: str | None = None) -> Select[Any]:
+    """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""
+    ran_out: ColumnElement[bool] = payments.c.lease_until <= now
+    if instead_of is not None:
+        ran_out = or_(ran_out, payments.c.lease_owner != instead_of)
+    return select(payments).where(payments.c.state == State.SENDING.value, ran_out)

@@ -1,0 +1,110 @@
+"""Structured logs: one line an event, readable on a terminal, JSON elsewhere; no secret in any of them.
+
+zeep logs whole envelopes at DEBUG, slack_sdk whole bodies, and Bolt the body of a badly signed request at
+INFO: their loggers are held above that. What passes all the same is redacted by value and by shape.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from pydantic import SecretStr
+
+from bot.config import Settings
+
+_SHAPES = re.compile(
+    r"xox[a-z]-[A-Za-z0-9-]+|xapp-[A-Za-z0-9-]+"
+    r"|https://hooks\.slack\.com/\S+|/response/\S+|\b[0-9a-f]{32}\b"
+)
+_REDACTED = "[redacted]"
+_SHORTEST = 4
+"""A shorter secret would redact half of every line."""
+
+_HELD = {
+    "zeep": logging.WARNING,
+    "zeep.transports": logging.WARNING,
+    "urllib3": logging.WARNING,
+    "requests": logging.WARNING,
+    "slack_sdk": logging.WARNING,
+    "slack_bolt": logging.WARNING,
+    "aiohttp.access": logging.WARNING,
+    "alembic": logging.WARNING,
+    "sqlalchemy": logging.WARNING,
+    "aiosqlite": logging.INFO,
+    "asyncio": logging.WARNING,
+}
+
+
+class Redaction:
+    """Takes secrets out of everything that is logged."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = sorted({s for s in secrets if len(s) >= _SHORTEST}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def clean(self, text: str) -> str:
+        """The text without secrets."""
+        text = self._known.sub(_REDACTED, text) if self._known else text
+        return _SHAPES.sub(_REDACTED, text)
+
+    def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
+        """Clean one structlog event."""
+        return {key: self._value(value) for key, value in event.items()}
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.clean(value)
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, dict):
+            return {self._value(key): self._value(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._value(item) for item in value]
+        return self.clean(str(value))
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Every secret that the settings hold."""
+    values = (getattr(settings, name) for name in type(settings).model_fields)
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+
+def configure(settings: Settings, *, stream: TextIO | None = None, level: int = logging.INFO) -> None:
+    """Set up logging for the whole process, once, before anything else is built."""
+    out = stream or sys.stderr
+    redaction = Redaction(secrets_of(settings))
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redaction,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)
+        if out.isatty()
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, held in _HELD.items():
+        logging.getLogger(name).setLevel(max(held, level))

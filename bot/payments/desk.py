@@ -1,0 +1,349 @@
+"""What people may ask: request, approve, deny, cancel, resolve.
+
+Each answers with what happened, as a value for the Slack layer to put into words. A refusal is an event
+in the audit trail. Look-ups in Slack come before the transaction; a DirectoryError leaves nothing done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.domain.command import MAX_NOTE
+from bot.domain.payment import InvoiceRef, Payment, State
+from bot.domain.rule import Refusal, Rule, stricter_requirement
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+from bot.payments.authority import Authority, Person
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """The payment request is in the ledger; the rest follows by itself."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyRequested:
+    """The invoice has a live payment request, or was paid by one."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """There is no payment with this number."""
+
+    payment_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyDecided:
+    """The payment is in no state in which this can be done; `payment` says how it stands."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyApproved:
+    """This person's approval was counted before."""
+
+    payment: Payment
+    given: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotYours:
+    """Only the requester may cancel; only an approver may settle."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is done and recorded. given: approvals so far, where that was what was done."""
+
+    payment: Payment
+    given: int = 0
+
+
+Answer = (
+    Requested | AlreadyRequested | NotFound | AlreadyDecided | AlreadyApproved | NotYours | Done | Refusal
+)
+
+MAX_REASON = MAX_NOTE
+
+
+class Desk:
+    """The counter where people's wishes become rows of the ledger."""
+
+    def __init__(self, ledger: Ledger, authority: Authority) -> None:
+        self._ledger = ledger
+        self._authority = authority
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        person: Person,
+        channel: str,
+        ref: InvoiceRef,
+        *,
+        trigger_id: str,
+        response_url: str | None = None,
+        note: str | None = None,
+    ) -> Requested | AlreadyRequested | Refusal:
+        """Ask for an invoice to be paid. Asking again with the same trigger_id is the same request.
+
+        Raises DirectoryError, LedgerUnavailable: then nothing was requested.
+        """
+        rule = await self._authority.may_request(person, ref.module, channel)
+        async with self._ledger.transaction() as transaction:
+            if isinstance(rule, Refusal):
+                await self._refused(transaction, person, rule, f"request {ref}")
+                return rule
+            payment = await transaction.insert(
+                ref,
+                team=person.team,
+                channel=channel,
+                requester=person.id,
+                note=note,
+                state=State.PENDING_APPROVAL.value,
+                trigger_id=trigger_id,
+                response_url=response_url,
+                rule=rule.name,
+                approvals_required=rule.most_approvals,
+                expires_at=transaction.now + rule.expires_after,
+            )
+            if payment is not None:
+                await transaction.record(
+                    "requested",
+                    actor=person.id,
+                    payment=payment,
+                    detail={"invoice": str(ref), "channel": channel, "rule": rule.name, "note": note},
+                )
+                return Requested(payment)
+            if (same := await transaction.by_trigger(trigger_id)) is not None:
+                return Requested(same)
+            live = await transaction.live(ref)
+            if live is None:
+                raise RuntimeError("bug: an insert met a conflict that is not there")
+            await transaction.record(
+                "refused",
+                actor=person.id,
+                payment=live,
+                detail={"what": f"request {ref}", "reason": "already_requested"},
+            )
+            return AlreadyRequested(live)
+
+    async def record_refusal(self, person: Person, refusal: Refusal, what: str) -> None:
+        """Put a refusal into the audit trail that was not the policy's."""
+        async with self._ledger.transaction() as transaction:
+            await self._refused(transaction, person, refusal, what)
+
+    async def cancel(self, person: Person, payment_id: int) -> Answer:
+        """The requester takes a request back, as long as nothing was sent."""
+        async with self._ledger.transaction() as transaction:
+            payment = await transaction.payment(payment_id)
+            if payment is None:
+                return NotFound(payment_id)
+            if person.id != payment.requester or person.team != payment.team:
+                await transaction.record(
+                    "refused",
+                    actor=person.id,
+                    payment=payment,
+                    detail={"what": "cancel", "reason": "not_the_requester"},
+                )
+                return NotYours(payment)
+            if payment.state not in (State.PENDING_APPROVAL, State.APPROVED, State.NOT_SENT):
+                return AlreadyDecided(payment)
+            cancelled = await transaction.move(
+                payment,
+                State.CANCELLED,
+                action="cancelled",
+                actor=person.id,
+                detail={"reason": "by its requester"},
+                reason="cancelled by its requester",
+            )
+            return Done(cancelled)
+
+    # -- decisions --------------------------------------------------------------------------------
+
+    async def approve(self, person: Person, payment_id: int) -> Answer:
+        """Count one person's approval, and approve the payment when there are enough.
+
+        Raises DirectoryError, LedgerUnavailable: then nothing was counted.
+        """
+        rule = await self._may_decide(person, payment_id, "approve")
+        if not isinstance(rule, Rule):
+            return rule
+        before = await self._ledger.approvals(payment_id)
+        payment = await self._ledger.payment(payment_id)
+        if payment is None:
+            return NotFound(payment_id)
+        counting = await self._authority.still_approved_by(
+            rule, [approval.approver for approval in before], payment.requester
+        )
+        async with self._ledger.transaction() as transaction:
+            payment = await transaction.payment(payment_id)
+            if payment is None:
+                return NotFound(payment_id)
+            if payment.state is not State.PENDING_APPROVAL or payment.looked_up_at is None:
+                return AlreadyDecided(payment)
+            if payment.expires_at <= transaction.now:
+                return Done(await expire(transaction, payment))
+            fresh = await transaction.add_approval(payment, person.id)
+            # People who approved since `before` was read were checked at their own click just now.
+            known = {approval.approver for approval in before}
+            given = {
+                approval.approver
+                for approval in await transaction.approvals(payment_id)
+                if approval.approver in counting or approval.approver not in known
+            }
+            required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
+            if not fresh and len(given) < required:
+                return AlreadyApproved(payment, len(given))
+            if fresh:
+                event_id = await transaction.record(
+                    "approved",
+                    actor=person.id,
+                    payment=payment,
+                    detail={"given": len(given), "required": required},
+                )
+                await transaction.tell_thread(payment, event_id)
+            if len(given) >= required:
+                payment = await transaction.move(
+                    payment,
+                    State.APPROVED,
+                    action="approval_complete",
+                    actor="policy",
+                    detail={"rule": rule.name, "approvers": ", ".join(sorted(given))},
+                    tell=False,
+                    due_at=transaction.now,
+                )
+            return Done(payment, len(given))
+
+    async def deny(self, person: Person, payment_id: int, reason: str) -> Answer:
+        """One approver's no is final. Raises DirectoryError, LedgerUnavailable."""
+        rule = await self._may_decide(person, payment_id, "deny")
+        if not isinstance(rule, Rule):
+            return rule
+        async with self._ledger.transaction() as transaction:
+            payment = await transaction.payment(payment_id)
+            if payment is None:
+                return NotFound(payment_id)
+            if payment.state is not State.PENDING_APPROVAL:
+                return AlreadyDecided(payment)
+            said = reason.strip()[:MAX_REASON]
+            denied = await transaction.move(
+                payment,
+                State.DENIED,
+                action="denied",
+                actor=person.id,
+                detail={"reason": said},
+                reason=said,
+            )
+            return Done(denied)
+
+    async def _may_decide(self, person: Person, payment_id: int, what: str) -> Answer | Rule:
+        """The rule as it is now, if this person may decide under it."""
+        payment = await self._ledger.payment(payment_id)
+        if payment is None:
+            return NotFound(payment_id)
+        if payment.state is not State.PENDING_APPROVAL:
+            return AlreadyDecided(payment)
+        rule = await self._authority.rule_of(payment)
+        refusal = (
+            rule
+            if isinstance(rule, Refusal)
+            else await self._authority.may_approve(rule, person, payment.requester)
+        )
+        if refusal is None or isinstance(refusal, Rule):
+            return rule
+        async with self._ledger.transaction() as transaction:
+            await self._refused(transaction, person, refusal, what, payment)
+        return refusal
+
+    async def may_decide(self, person: Person, payment_id: int) -> Answer | None:
+        """Whether this person may decide now: None, or why not (which is recorded)."""
+        rule = await self._may_decide(person, payment_id, "deny")
+        return None if isinstance(rule, Rule) else rule
+
+    async def resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
+        """A person settles a lost answer: an approver, or the requester where there are none.
+
+        Raises DirectoryError, LedgerUnavailable.
+        """
+        payment = await self._ledger.payment(payment_id)
+        if payment is None:
+            return NotFound(payment_id)
+        if payment.state is not State.UNKNOWN:
+            return AlreadyDecided(payment)
+        rule = await self._authority.rule_of(payment)
+        if isinstance(rule, Refusal):
+            refusal: Refusal | None = rule
+        elif rule.approvers:
+            refusal = await self._authority.may_approve(rule, person, payment.requester)
+        elif person.id != payment.requester or person.team != payment.team:
+            return NotYours(payment)
+        else:
+            refusal = None
+        if refusal is not None:
+            async with self._ledger.transaction() as transaction:
+                await self._refused(transaction, person, refusal, "resolve", payment)
+            return refusal
+        return await self.settle_by_hand(person.id, payment_id, paid=paid, note=note)
+
+    async def settle_by_hand(self, actor: str, payment_id: int, *, paid: bool, note: str) -> Answer:
+        """Settle a lost answer on somebody's word. The caller has checked that they may."""
+        async with self._ledger.transaction() as transaction:
+            payment = await transaction.payment(payment_id)
+            if payment is None:
+                return NotFound(payment_id)
+            if payment.state is not State.UNKNOWN:
+                return AlreadyDecided(payment)
+            settled = await transaction.move(
+                payment,
+                State.PAID if paid else State.DECLINED,
+                action="resolved",
+                actor=actor,
+                detail={"paid": paid, "note": note.strip()[:MAX_NOTE]},
+                reason=note.strip()[:MAX_NOTE],
+            )
+            return Done(settled)
+
+    async def _refused(
+        self,
+        transaction: Transaction,
+        person: Person,
+        refusal: Refusal,
+        what: str,
+        payment: Payment | None = None,
+    ) -> None:
+        await transaction.record(
+            "refused",
+            actor=person.id,
+            payment=payment,
+            detail={"what": what, "reason": refusal.reason.value, "team": person.team},
+        )
+
+
+def required_now(rule: Rule, payment: Payment) -> int:
+    """What the rule, as it is now, asks for the amount that was frozen at the request."""
+    invoice = payment.invoice
+    return (
+        rule.approvals_required(invoice.amount, invoice.currency)
+        if invoice is not None
+        else rule.approvals_required(None, None)
+    )
+
+
+async def expire(transaction: Transaction, payment: Payment) -> Payment:
+    """Nobody decided in time."""
+    return await transaction.move(
+        payment,
+        State.EXPIRED,
+        action="expired",
+        actor="timekeeper",
+        reason="not enough approvals in time",
+    )

@@ -1,0 +1,281 @@
+"""The executor: pays what is approved, at most once.
+
+The order is the guarantee. Everything is checked again; the move to SENDING and the attempt's row are
+committed; one call is made; what became of it is committed. A process that dies in between leaves
+SENDING with a lease that runs out, which becomes UNKNOWN and is never sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+
+from bot.billing.client import BillingClient
+from bot.domain.payment import Invoice, Outcome, Payment, State, Verdict
+from bot.domain.rule import Refusal, money, stricter_requirement
+from bot.errors import AnswerLost, DirectoryError, LedgerUnavailable, NeverSent, Unreadable
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Stale, Transaction
+from bot.payments.authority import Authority
+from bot.payments.desk import required_now
+from bot.payments.poller import Crew
+from bot.payments.timing import Timing
+
+log = structlog.get_logger()
+
+
+class Steps(Protocol):
+    """Told of each step of a payment's way, by name; a test stops the world there."""
+
+    async def __call__(self, step: str, payment: int) -> None:
+        """The payment has come to this step."""
+
+
+async def no_steps(step: str, payment: int) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Nothing speaks against sending it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """It cannot be checked now; try again later."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """It must not be sent any more."""
+
+    reason: str
+
+
+class Executor:
+    """Sends approved payments."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        billing: BillingClient,
+        authority: Authority,
+        timing: Timing,
+        *,
+        instance: str,
+        wake: asyncio.Event,
+        size: int,
+        steps: Steps = no_steps,
+    ) -> None:
+        self._ledger = ledger
+        self._billing = billing
+        self._authority = authority
+        self._timing = timing
+        self._instance = instance
+        self._steps = steps
+        self.crew = Crew("executor", size, wake)
+
+    async def look(self) -> None:
+        """Take what is approved and has its card in Slack. No card, no payment."""
+        if self.crew.free <= 0 or not await self._ledger.any_due(State.APPROVED, card=True):
+            return
+        async with self._ledger.transaction() as transaction:
+            approved = await transaction.claim(
+                [State.APPROVED],
+                owner=self._instance,
+                lease=self._timing.lease,
+                limit=self.crew.free,
+                card=True,
+            )
+        for payment in approved:
+            self.crew.start(payment.id, self._one(payment))
+
+    async def _one(self, payment: Payment) -> None:
+        await self._steps("claimed", payment.id)
+        async with self._heartbeat(payment):
+            check = await self._preflight(payment)
+            await self._steps("checked", payment.id)
+            if not isinstance(check, Go):
+                await self._do_not_send(payment, check)
+                return
+            try:
+                sending, attempt = await self._intend(payment)
+            except Stale:
+                log.info("not sent: it moved on", payment=payment.id)
+                return
+            await self._steps("intended", payment.id)
+            outcome = await self._billing.make_payment(sending.ref)
+            await self._steps("answered", payment.id)
+            await self._settle(sending, attempt, outcome)
+            await self._steps("settled", payment.id)
+
+    # -- before the call --------------------------------------------------------------------------
+
+    async def _preflight(self, payment: Payment) -> Go | Hold | Cancel:
+        try:
+            rule = await self._authority.rule_of(payment)
+            if isinstance(rule, Refusal):
+                return Cancel(f"the requester may not ask for this any more: {rule.text}")
+            approvals = await self._ledger.approvals(payment.id)
+            counting = await self._authority.still_approved_by(
+                rule, [approval.approver for approval in approvals], payment.requester
+            )
+        except DirectoryError:
+            return Hold("Slack does not say who may approve this")
+        required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
+        if len(counting) < required:
+            return Cancel(
+                f"it needs {required} approvals by the rules as they are now, and has {len(counting)}"
+            )
+        return await self._unchanged(payment)
+
+    async def _unchanged(self, payment: Payment) -> Go | Hold | Cancel:
+        """What was approved is what is executed: compare the invoice with its frozen snapshot."""
+        if payment.looked_up_at is not None:
+            age = self._ledger.clock() - payment.looked_up_at
+            if age <= self._timing.fresh:
+                return Go()
+        try:
+            unpaid = await self._billing.unpaid_invoices(payment.ref.module)
+        except Unreadable:
+            return Go() if payment.invoice is None else Hold("the invoice cannot be read any more")
+        except (NeverSent, AnswerLost):
+            # Without a snapshot there is nothing to compare; the call itself says what is wrong.
+            return Go() if payment.invoice is None else Hold("the billing API does not answer")
+        now = next((one for one in unpaid if one.ref == payment.ref), None)
+        return _compare(payment.invoice, now)
+
+    async def _do_not_send(self, payment: Payment, check: Hold | Cancel) -> None:
+        async with self._ledger.transaction() as transaction:
+            current = await transaction.payment(payment.id)
+            if current is None or current.version != payment.version:
+                return
+            if isinstance(check, Cancel) or transaction.now >= current.expires_at:
+                await transaction.move(
+                    current,
+                    State.CANCELLED,
+                    action="cancelled",
+                    actor="executor",
+                    detail={"reason": check.reason},
+                    reason=check.reason,
+                    lease_owner=None,
+                    lease_until=None,
+                )
+                return
+            due = transaction.now + self._timing.hold
+            await transaction.release(current, owner=self._instance, due_at=due)
+            if current.reason != check.reason:
+                held = await transaction.change(current, reason=check.reason)
+                event_id = await transaction.record(
+                    "held", actor="executor", payment=held, detail={"reason": check.reason}
+                )
+                await transaction.tell_thread(held, event_id)
+
+    async def _intend(self, payment: Payment) -> tuple[Payment, int]:
+        """Commit that a call will be made, before any byte of it goes out. Raises Stale."""
+        async with self._ledger.transaction() as transaction:
+            current = await transaction.payment(payment.id)
+            if current is None or current.lease_owner != self._instance:
+                raise Stale(f"{payment.number} is not ours any more")
+            if current.version != payment.version:
+                raise Stale(f"{payment.number} moved on")
+            sending = await transaction.move(
+                current,
+                State.SENDING,
+                action="sending",
+                actor="executor",
+                detail={"instance": self._instance},
+                tell=False,
+                tries=current.tries + 1,
+                reason=None,
+                lease_until=transaction.now + self._timing.lease,
+            )
+            return sending, await transaction.start_attempt(sending, self._instance)
+
+    # -- after the call ---------------------------------------------------------------------------
+
+    async def _settle(self, sending: Payment, attempt: int, outcome: Outcome) -> None:
+        """Commit what became of the call, however long the ledger takes to come back."""
+        while True:
+            try:
+                async with self._ledger.transaction() as transaction:
+                    await self._commit(transaction, sending, attempt, outcome)
+                return
+            except LedgerUnavailable as error:
+                log.warning("outcome not stored yet", payment=sending.id, error=str(error))
+                await asyncio.sleep(0.5)
+
+    async def _commit(
+        self, transaction: Transaction, sending: Payment, attempt: int, outcome: Outcome
+    ) -> None:
+        current = await transaction.payment(sending.id)
+        assert current is not None, "bug: payments are never deleted"
+        await transaction.finish_attempt(attempt, outcome)
+        detail = {
+            "verdict": outcome.verdict.value,
+            "status": outcome.status,
+            "status_text": outcome.status_text,
+            "evidence": outcome.evidence,
+        }
+        ours = current.state is State.SENDING and current.version == sending.version
+        # Our lease may have run out while the ledger was away; an answer still settles what is unknown.
+        late = current.state is State.UNKNOWN and outcome.verdict in (Verdict.PAID, Verdict.DECLINED)
+        if not ours and not late:
+            await transaction.record("answered_late", actor="executor", payment=current, detail=detail)
+            return
+        await transaction.move(
+            current,
+            outcome.verdict.state,
+            action="answered",
+            actor="billing",
+            detail=detail,
+            status=outcome.status,
+            status_text=outcome.status_text,
+            reason=outcome.evidence,
+            due_at=transaction.now + self._next_look(outcome.verdict, current.tries),
+            lease_owner=None,
+            lease_until=None,
+        )
+
+    def _next_look(self, verdict: Verdict, tries: int) -> timedelta:
+        if verdict is Verdict.NOT_SENT:
+            return self._timing.not_sent[min(tries, len(self._timing.not_sent)) - 1]
+        return self._timing.reconcile_first
+
+    @contextlib.asynccontextmanager
+    async def _heartbeat(self, payment: Payment) -> AsyncIterator[None]:
+        """Keep the lease while we work; without it another instance would call the answer lost."""
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(self._timing.lease.total_seconds() / 3)
+                with contextlib.suppress(LedgerUnavailable):
+                    async with self._ledger.transaction() as transaction:
+                        await transaction.renew(payment.id, owner=self._instance, lease=self._timing.lease)
+
+        beating = asyncio.create_task(beat(), name=f"heartbeat:{payment.id}")
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.wait([beating])
+
+
+def _compare(frozen: Invoice | None, now: Invoice | None) -> Go | Cancel:
+    if frozen is None:
+        # It was not listed, or could not be read, when it was asked for: let the API say what it is.
+        return Go()
+    if now is None:
+        return Cancel("the invoice is not unpaid any more")
+    if (frozen.amount, frozen.currency) != (now.amount, now.currency):
+        before, after = money(frozen.amount, frozen.currency), money(now.amount, now.currency)
+        return Cancel(f"the amount changed from {before} to {after} since it was requested")
+    return Go()

@@ -1,0 +1,170 @@
+"""The look-up: reads the invoice once, freezes what it says, and asks the rule what it takes.
+
+Nothing is decided on an amount that was not told: it counts as above every threshold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import structlog
+
+from bot.billing.client import BillingClient
+from bot.domain.payment import Invoice, Payment, State
+from bot.domain.rule import Refusal, Rule
+from bot.errors import BillingError, DirectoryError
+from bot.ledger.rows import Kind
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction, snapshot
+from bot.payments.authority import Authority
+from bot.payments.desk import required_now
+from bot.payments.poller import Crew
+from bot.payments.timing import Timing
+
+log = structlog.get_logger()
+_NOTHING = Decimal(0)
+
+
+class LookUp:
+    """Looks up new payment requests."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        billing: BillingClient,
+        authority: Authority,
+        timing: Timing,
+        *,
+        instance: str,
+        wake: asyncio.Event,
+        size: int = 16,
+    ) -> None:
+        self._ledger = ledger
+        self._billing = billing
+        self._authority = authority
+        self._timing = timing
+        self._instance = instance
+        self.crew = Crew("look-up", size, wake)
+
+    async def look(self) -> None:
+        """Take what is new."""
+        if self.crew.free <= 0 or not await self._ledger.any_due(State.PENDING_APPROVAL, looked_up=False):
+            return
+        async with self._ledger.transaction() as transaction:
+            new = await transaction.claim(
+                [State.PENDING_APPROVAL],
+                owner=self._instance,
+                lease=self._timing.lease,
+                limit=self.crew.free,
+                looked_up=False,
+            )
+        for payment in new:
+            self.crew.start(payment.id, self._one(payment))
+
+    async def _one(self, payment: Payment) -> None:
+        listed, invoice = await self._read(payment)
+        try:
+            rule = await self._authority.rule_of(payment)
+        except DirectoryError:
+            async with self._ledger.transaction() as transaction:
+                due = transaction.now + self._timing.hold
+                await transaction.release(payment, owner=self._instance, due_at=due)
+            return
+        async with self._ledger.transaction() as transaction:
+            current = await transaction.payment(payment.id)
+            if current is None or current.version != payment.version:
+                return  # cancelled meanwhile, or taken up by another after our lease ran out
+            frozen = (
+                snapshot(invoice.amount, invoice.currency, invoice.description, invoice.due)
+                if invoice
+                else {}
+            )
+            current = await transaction.change(
+                current,
+                looked_up_at=transaction.now,
+                listed=listed,
+                lease_owner=None,
+                lease_until=None,
+                due_at=current.expires_at,
+                **frozen,
+            )
+            await self._decide(transaction, current, rule)
+
+    async def _read(self, payment: Payment) -> tuple[bool | None, Invoice | None]:
+        """Whether the invoice is in the list of unpaid ones, and the invoice; None: could not be read."""
+        try:
+            unpaid = await self._billing.unpaid_invoices(payment.ref.module, timeout=self._timing.look_up)
+        except BillingError as error:
+            log.info("invoice not readable", payment=payment.id, error=str(error))
+            return None, None
+        invoice = next((one for one in unpaid if one.ref == payment.ref), None)
+        return invoice is not None, invoice
+
+    async def _decide(self, transaction: Transaction, payment: Payment, rule: Rule | Refusal) -> None:
+        refusal = rule if isinstance(rule, Refusal) else await over_limit(transaction, payment, rule)
+        if isinstance(rule, Refusal) or refusal is not None:
+            assert refusal is not None
+            await transaction.outbox.add(payment, Kind.CARD)
+            await transaction.move(
+                payment,
+                State.CANCELLED,
+                action="cancelled",
+                actor="policy",
+                detail={"reason": refusal.text, "remedy": refusal.remedy},
+                reason=refusal.text,
+            )
+            return
+        required = required_now(rule, payment)
+        remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
+        payment = await transaction.change(
+            payment,
+            rule=rule.name,
+            approvals_required=required,
+            approval_channel=rule.approval_channel if required else None,
+            due_at=min(remind_at, payment.expires_at),
+        )
+        await transaction.record(
+            "looked_up",
+            actor="look-up",
+            payment=payment,
+            detail={
+                "listed": payment.listed,
+                "amount": str(payment.invoice.amount) if payment.invoice else None,
+                "currency": payment.invoice.currency if payment.invoice else None,
+                "approvals_required": required,
+            },
+        )
+        await transaction.outbox.add(payment, Kind.CARD)
+        if payment.approval_channel not in (None, payment.channel):
+            await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.approval_channel)
+        if required == 0:
+            await transaction.move(
+                payment,
+                State.APPROVED,
+                action="approval_complete",
+                actor="policy",
+                detail={"rule": rule.name, "approvers": ""},
+                tell=False,
+                due_at=transaction.now,
+            )
+
+
+async def over_limit(transaction: Transaction, payment: Payment, rule: Rule) -> Refusal | None:
+    """Whether the rule's limits forbid this payment, given what else was requested today (UTC)."""
+    invoice = payment.invoice
+    if invoice is None:
+        return rule.check_limits(None, None, _NOTHING, _NOTHING)
+    await transaction.lock("limits")
+    midnight = transaction.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    by_all, by_person = [
+        await transaction.spent(
+            since=midnight,
+            currency=invoice.currency,
+            except_id=payment.id,
+            rule=rule.name,
+            requester=requester,
+        )
+        for requester in (None, payment.requester)
+    ]
+    return rule.check_limits(invoice.amount, invoice.currency, by_person, by_all)

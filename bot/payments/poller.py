@@ -1,0 +1,99 @@
+"""Loops that find work in the ledger and do it, several pieces at a time.
+
+A loop wakes at once when this process commits something, and every so often for the work of others. A
+ledger that is away stops nothing for good: the loop tries again until it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+
+import structlog
+
+from bot.errors import LedgerUnavailable
+
+log = structlog.get_logger()
+
+
+class Crew:
+    """A bounded number of tasks, each known by a key. Holds strong references; logs what goes wrong."""
+
+    def __init__(self, name: str, size: int, wake: asyncio.Event) -> None:
+        self._name = name
+        self._size = size
+        self._wake = wake
+        self._tasks: dict[Hashable, asyncio.Task[None]] = {}
+
+    @property
+    def free(self) -> int:
+        """How many more may start."""
+        return self._size - len(self._tasks)
+
+    @property
+    def keys(self) -> frozenset[Hashable]:
+        """What is being worked on."""
+        return frozenset(self._tasks)
+
+    def start(self, key: Hashable, work: Coroutine[object, object, None]) -> None:
+        """Start one piece of work."""
+        task = asyncio.create_task(work, name=f"{self._name}:{key}")
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._ended(key, done))
+
+    def _ended(self, key: Hashable, task: asyncio.Task[None]) -> None:
+        del self._tasks[key]
+        self._wake.set()
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, LedgerUnavailable):
+            log.warning("ledger unavailable", work=self._name, key=key, error=str(error))
+        elif error is not None:
+            # Its lease runs out, and it is taken up again or, where it was sent, becomes unknown.
+            log.error("work failed", work=self._name, key=key, exc_info=error)
+
+    async def drain(self, grace: float) -> None:
+        """Wait for what is under way, at most `grace` seconds; what is left is cancelled."""
+        tasks = set(self._tasks.values())
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=grace)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+
+class Poller:
+    """Calls `look` until stopped: at once when woken, and at least every `interval` seconds."""
+
+    def __init__(
+        self, name: str, look: Callable[[], Awaitable[None]], wake: asyncio.Event, interval: float
+    ) -> None:
+        self._name = name
+        self._look = look
+        self._wake = wake
+        self._interval = interval
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Look for work until `stop`."""
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                await self._look()
+            except LedgerUnavailable as error:
+                log.warning("ledger unavailable", work=self._name, error=str(error))
+                await asyncio.sleep(min(self._interval, 1.0))
+                continue
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def stop(self) -> None:
+        """Look no more after this round."""
+        self._stopping = True
+        self._wake.set()

@@ -1,0 +1,125 @@
+"""The reconciler: settles lost answers by reading the invoice again. Settled, not guessed.
+
+Evidence that it was paid counts at once. That it is still unpaid counts only after a settling time that
+covers a slow server. What cannot be read stays unknown, and a person is asked to settle it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import structlog
+
+from bot.billing.client import BillingClient
+from bot.domain.payment import Payment, Standing, State
+from bot.errors import BillingError
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+from bot.payments.poller import Crew
+from bot.payments.timing import Timing
+
+log = structlog.get_logger()
+
+
+class Reconciler:
+    """Reads again what became of payments in UNKNOWN."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        billing: BillingClient,
+        timing: Timing,
+        *,
+        instance: str,
+        wake: asyncio.Event,
+        call_timeout: float,
+        size: int = 4,
+    ) -> None:
+        self._ledger = ledger
+        self._billing = billing
+        self._timing = timing
+        self._instance = instance
+        self._settling = timing.settling + timedelta(seconds=call_timeout)
+        self.crew = Crew("reconciler", size, wake)
+
+    async def look(self) -> None:
+        """Take what is due for another reading."""
+        if self.crew.free <= 0 or not await self._ledger.any_due(State.UNKNOWN):
+            return
+        async with self._ledger.transaction() as transaction:
+            unknown = await transaction.claim(
+                [State.UNKNOWN],
+                owner=self._instance,
+                lease=max(self._timing.lease, self._settling),
+                limit=self.crew.free,
+            )
+        for payment in unknown:
+            self.crew.start(payment.id, self._one(payment))
+
+    async def _one(self, payment: Payment) -> None:
+        attempts = await self._ledger.attempts(payment.id)
+        called_at = attempts[-1].started_at
+        read_at = self._ledger.clock()
+        try:
+            standing: Standing | None = await self._billing.standing(payment.ref)
+            why = ""
+        except BillingError as error:
+            standing, why = None, str(error)
+        state, evidence = self._judge(payment, standing, read_at - called_at)
+        async with self._ledger.transaction() as transaction:
+            current = await transaction.payment(payment.id)
+            if current is None or current.version != payment.version:
+                return  # a late answer or a person was faster
+            if state is None:
+                due = transaction.now + self._wait(transaction.now - called_at)
+                await transaction.release(current, owner=self._instance, due_at=due)
+                await self._remind(transaction, current, called_at, evidence)
+                log.info("still unknown", payment=payment.id, reading=evidence, error=why)
+                return
+            await transaction.move(
+                current,
+                state,
+                action="reconciled",
+                actor="reconciler",
+                detail={"evidence": evidence, "read_at": read_at.isoformat(timespec="seconds")},
+                reason=evidence,
+                lease_owner=None,
+                lease_until=None,
+            )
+
+    async def _remind(
+        self, transaction: Transaction, payment: Payment, since: datetime, evidence: str
+    ) -> None:
+        """Ask people, not too often and not for ever, to settle what cannot be read."""
+        told = await transaction.count_events(payment.id, "unsettled")
+        most = self._timing.reminders_unknown
+        if told < most and transaction.now - since >= self._timing.remind_unknown * (told + 1):
+            event_id = await transaction.record(
+                "unsettled", actor="reconciler", payment=payment, detail={"reading": evidence}
+            )
+            await transaction.tell_thread(payment, event_id)
+
+    def _judge(self, payment: Payment, standing: Standing | None, age: timedelta) -> tuple[State | None, str]:
+        """What the reading proves, if anything, and in which words."""
+        if standing is None:
+            return None, "the invoice cannot be read"
+        if standing.payment is not None:
+            return State.PAID, f"the billing API lists payment {standing.payment} for this invoice"
+        if standing.paid_flag:
+            return State.PAID, "the billing API says that this invoice is paid"
+        if not standing.unpaid:
+            # It proves something only of an invoice that was in the list before it was sent.
+            if payment.listed:
+                return State.PAID, "the invoice is gone from the list of unpaid ones"
+            return None, "the invoice is in no list, and was not before"
+        if age >= self._settling:
+            minutes = int(age.total_seconds() // 60)
+            return State.DECLINED, f"the invoice is still unpaid {minutes} minutes after the call"
+        return None, "the invoice is still unpaid, but the call may yet be carried out"
+
+    def _wait(self, age: timedelta) -> timedelta:
+        """Back off with age, from seconds to hours; look once right when the settling time is over."""
+        wait = min(max(self._timing.reconcile_first, age / 2), self._timing.reconcile_most)
+        to_settled = self._settling - age
+        return min(wait, to_settled) if to_settled > timedelta(0) else wait

@@ -1,0 +1,98 @@
+"""The timekeeper: what happens because time passed. Expiry, reminders, retries, leases that ran out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.domain.payment import Payment, State
+from bot.domain.policy import Policy
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+from bot.payments.desk import expire
+from bot.payments.timing import Timing
+
+_AT_ONCE = 50
+
+
+class Timekeeper:
+    """Moves what is overdue."""
+
+    def __init__(self, ledger: Ledger, policy: Policy, timing: Timing, *, instance: str) -> None:
+        self._ledger = ledger
+        self._policy = policy
+        self._timing = timing
+        self._instance = instance
+
+    async def take_over(self) -> None:
+        """At start: on a ledger that only this process may write, whatever is being sent is orphaned."""
+        if not self._ledger.shared:
+            async with self._ledger.transaction() as transaction:
+                for payment in await transaction.orphans(instead_of=self._instance):
+                    await _lose(transaction, payment)
+
+    async def look(self) -> None:
+        """Do everything that is overdue."""
+        if await self._ledger.any_orphans():
+            async with self._ledger.transaction() as transaction:
+                for payment in await transaction.orphans():
+                    await _lose(transaction, payment)
+        for state, handle in (
+            (State.NOT_SENT, self._retry),
+            (State.PENDING_APPROVAL, self._remind_or_expire),
+        ):
+            where = {"looked_up": True} if state is State.PENDING_APPROVAL else {}
+            if not await self._ledger.any_due(state, **where):
+                continue
+            async with self._ledger.transaction() as transaction:
+                due = await transaction.claim(
+                    [state], owner=self._instance, lease=timedelta(0), limit=_AT_ONCE, **where
+                )
+                for payment in due:
+                    await handle(transaction, payment)
+
+    async def _retry(self, transaction: Transaction, payment: Payment) -> None:
+        """Nothing was sent, so it may be sent; but not for ever."""
+        if payment.tries > len(self._timing.not_sent):
+            await transaction.move(
+                payment,
+                State.CANCELLED,
+                action="cancelled",
+                actor="timekeeper",
+                detail={"reason": f"nothing could be sent in {payment.tries} tries"},
+                reason=f"nothing could be sent in {payment.tries} tries; nothing was paid",
+            )
+            return
+        await transaction.move(
+            payment,
+            State.APPROVED,
+            action="retry",
+            actor="timekeeper",
+            tell=False,
+            due_at=transaction.now,
+        )
+
+    async def _remind_or_expire(self, transaction: Transaction, payment: Payment) -> None:
+        if payment.expires_at <= transaction.now:
+            await expire(transaction, payment)
+            return
+        rule = next((one for one in self._policy.rules if one.name == payment.rule), None)
+        every = rule.remind_every if rule else None
+        due = transaction.now + every if every else payment.expires_at
+        reminded = await transaction.change(payment, due_at=min(due, payment.expires_at))
+        event_id = await transaction.record("reminded", actor="timekeeper", payment=reminded)
+        await transaction.tell_thread(reminded, event_id)
+
+
+async def _lose(transaction: Transaction, payment: Payment) -> None:
+    """The process that was sending it died, or lost the ledger: nobody knows what became of the call."""
+    await transaction.move(
+        payment,
+        State.UNKNOWN,
+        action="lease_ran_out",
+        actor="timekeeper",
+        detail={"instance": payment.lease_owner},
+        reason="the bot stopped while the call was under way",
+        due_at=transaction.now,
+        lease_owner=None,
+        lease_until=None,
+    )

@@ -1,0 +1,40 @@
+"""How long the bot waits for what. One place, so that a test can run a day in a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All of the bot's own patience.
+
+    lease: how long an instance holds a payment or delivery without a heartbeat; a dead one's work is
+        taken over after this.
+    look_up: what the card waits for the invoice's data, in seconds.
+    fresh: how old a snapshot may be to serve as the check right before sending.
+    hold: how often an approved payment that cannot be checked is tried again, until it expires.
+    not_sent: the waits before each automatic retry of what was provably not sent.
+    settling: how long after the call an invoice must still be unpaid before a lost answer means
+        "not charged"; covers a slow server. The billing time-out is added to it.
+    reconcile_first, reconcile_most: the first and the longest wait between readings of a lost answer.
+    remind_unknown, reminders_unknown: how often, and how many times, a person is asked to settle one.
+    poll: how often other instances' work is looked for, in seconds.
+    """
+
+    lease: timedelta = timedelta(seconds=30)
+    look_up: float = 5.0
+    fresh: timedelta = timedelta(seconds=10)
+    hold: timedelta = timedelta(seconds=30)
+    not_sent: tuple[timedelta, ...] = (
+        timedelta(minutes=1),
+        timedelta(minutes=5),
+        timedelta(minutes=15),
+    )
+    settling: timedelta = timedelta(minutes=15)
+    reconcile_first: timedelta = timedelta(seconds=10)
+    reconcile_most: timedelta = timedelta(hours=12)
+    remind_unknown: timedelta = timedelta(hours=24)
+    reminders_unknown: int = 7
+    poll: float = 0.5
