@@ -1,0 +1,142 @@
+"""The billing API for the rest of the bot: asynchronous, with outcomes in the words of the domain.
+
+zeep's synchronous client does the work in a thread pool of its own, because its asynchronous one
+loads the WSDL synchronously and ignores time-outs.
+
+Cancellation: cancelling a task that waits here takes back a call that no thread has begun. One that
+has begun goes on in its thread to its end, and its answer is lost to the caller: after a cancelled
+`make_payment`, the payment is UNKNOWN.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+from bot.billing.calls import BillingCalls
+from bot.billing.transport import keep_envelopes_out_of_logs
+from bot.domain.payment import Invoice, InvoiceRef, Outcome, Standing, Verdict
+from bot.errors import AnswerLost, NeverSent
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class BillingClient:
+    """One account at one billing API, for any number of tasks of one event loop.
+
+    timeout: seconds for one call. A read never takes longer, its login and waiting for a free thread
+        included. A payment has that time three times over, so that a slow start leaves its one call
+        the whole of it: to get a thread, to prepare (WSDL, login), and to pay. Only a host name that
+        resolves slowly, or to many dead addresses, can add to that.
+    concurrency: calls at once; the rest wait.
+
+    The texts of what it raises, and the evidence of its outcomes, hold no secret, no session id, no
+    address and no body.
+    """
+
+    def __init__(
+        self,
+        *,
+        wsdl_url: str,
+        username: str,
+        password: SecretStr,
+        timeout: float = 60.0,
+        concurrency: int = 8,
+    ) -> None:
+        keep_envelopes_out_of_logs()
+        self._timeout = timeout
+        self._calls = BillingCalls(
+            wsdl_url=wsdl_url, username=username, password=password, connections=concurrency
+        )
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="billing")
+        self._running: set[Future[Any]] = set()
+
+    async def make_payment(self, ref: InvoiceRef) -> Outcome:
+        """Pay one invoice: one POST of api_make_payment at most, never repeated.
+
+        Raises nothing that the network or the API could cause. NOT_SENT is said only where nothing of
+        the payment can have been received; every doubt is UNKNOWN.
+        """
+        try:
+            job = self._submit(lambda: self._calls.pay(ref, self._timeout))
+            if not await _finished(job, self._timeout) and not job.cancel():
+                await _finished(job, None)
+            return _result(job)
+        except NeverSent as error:
+            return Outcome(Verdict.NOT_SENT, None, None, str(error))
+
+    async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> list[Invoice]:
+        """The unpaid invoices of a module, in the API's order.
+
+        Raises `NeverSent`, `AnswerLost`, or `Unreadable` where the account or the installation cannot
+        read them. A session that has died is replaced once.
+        """
+        return await self._read(lambda deadline: self._calls.unpaid_invoices(module, deadline), timeout)
+
+    async def standing(self, ref: InvoiceRef) -> Standing:
+        """What the list of all invoices and that of the unpaid ones say about one, read in that order.
+
+        Raises as `unpaid_invoices` does.
+        """
+        return await self._read(lambda deadline: self._calls.standing(ref, deadline), None)
+
+    async def modules(self) -> tuple[str, ...]:
+        """The modules that the API names, cached for an hour. Raises `BillingError`."""
+        return await self._read(self._calls.modules, None)
+
+    async def close(self, grace: float) -> None:
+        """Take no more calls, and wait up to `grace` seconds for those in flight.
+
+        Calls that no thread has begun end as never sent.
+        """
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        running = [asyncio.wrap_future(job) for job in self._running.copy()]
+        if running:
+            _done, left = await asyncio.wait(running, timeout=grace)
+            if left:
+                log.warning("%d billing calls were still running at the end", len(left))
+        self._calls.close()
+
+    async def _read(self, read: Callable[[float], T], timeout: float | None) -> T:
+        seconds = self._timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        job = self._submit(lambda: read(deadline))
+        if not await _finished(job, seconds) and not job.cancel() and not job.done():
+            raise AnswerLost("the billing API did not answer in time")
+        return _result(job)
+
+    def _submit(self, work: Callable[[], T]) -> Future[T]:
+        try:
+            job = self._threads.submit(work)
+        except RuntimeError:
+            raise NeverSent("the billing client is closed") from None
+        self._running.add(job)
+        job.add_done_callback(self._running.discard)
+        return job
+
+
+async def _finished(job: Future[T], timeout: float | None) -> bool:
+    """Wait until the job is done, at most `timeout` seconds; whether it is."""
+    waiting = asyncio.wrap_future(job)
+    # A job that fails after nobody waits for it any more is not worth asyncio's complaint.
+    waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    try:
+        await asyncio.wait({waiting}, timeout=timeout)
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+    return job.done()
+
+
+def _result(job: Future[T]) -> T:
+    if job.cancelled():
+        raise NeverSent("no thread of the billing client was free in time")
+    return job.result()

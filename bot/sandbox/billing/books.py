@@ -1,0 +1,174 @@
+"""The invoices behind the local billing API, and what paying one does to them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TypedDict
+
+MODULES = (
+    "domains",
+    "vps",
+    "backups",
+    "mail",
+    "licenses",
+    "ssl",
+    "floating_ips",
+    "webhosting",
+    "quickservers",
+    "servers",
+)
+
+CUSTOMER = 160884
+CHARGE = 1
+CARD_PAYMENT = 10
+
+REFUSED = "Invalid Invoice Number Passed or missing Module information."
+"""The one documented status_text, word for word."""
+
+
+class InvoiceRow(TypedDict):
+    """A row of `sql_row_invoices`, in the documented order. A NULL of the database is None."""
+
+    invoices_id: int
+    invoices_description: str | None
+    invoices_amount: float | None
+    invoices_custid: int
+    invoices_type: int
+    invoices_date: str
+    invoices_group: int
+    invoices_extra: int
+    invoices_paid: int | None
+    invoices_module: str
+    invoices_due_date: str | None
+    invoices_service: int
+    invoices_deleted: int | None
+    invoices_currency: str | None
+
+
+class Books:
+    """Charges and payments of one customer, by module."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[InvoiceRow]] = {module: [] for module in MODULES}
+        self._next_payment = 90001
+        # Local time without a zone, as MyAdmin writes it.
+        self._today = datetime.now().replace(microsecond=0)  # noqa: DTZ005
+
+    def add(
+        self,
+        module: str,
+        number: int,
+        description: str,
+        amount: float,
+        *,
+        currency: str = "USD",
+        due_in_days: int = 14,
+        paid: bool = False,
+    ) -> InvoiceRow:
+        """Add a charge, or replace the one of that number; with a payment row if it is `paid`."""
+        self._rows[module] = [row for row in self._rows[module] if row["invoices_id"] != number]
+        due = self._today + timedelta(days=due_in_days)
+        charge = InvoiceRow(
+            invoices_id=number,
+            invoices_description=description,
+            invoices_amount=amount,
+            invoices_custid=CUSTOMER,
+            invoices_type=CHARGE,
+            invoices_date=str(due - timedelta(days=14)),
+            invoices_group=0,
+            invoices_extra=19150000 + number,
+            invoices_paid=0,
+            invoices_module=module,
+            invoices_due_date=str(due),
+            invoices_service=8000 + number % 1000,
+            invoices_deleted=0,
+            invoices_currency=currency,
+        )
+        self._rows[module].append(charge)
+        if paid:
+            self._settle(charge)
+        return charge
+
+    def row(self, module: str, number: int) -> InvoiceRow | None:
+        """The charge of that number: the row itself, not a copy."""
+        charges = (row for row in self._rows.get(module, []) if row["invoices_type"] == CHARGE)
+        return next((row for row in charges if row["invoices_id"] == number), None)
+
+    def invoices(self, module: str) -> list[InvoiceRow]:
+        """Every row of a module: charges, paid or not, and payments."""
+        return list(self._rows[module])
+
+    def unpaid(self, module: str) -> list[InvoiceRow]:
+        """The charges of a module that are neither paid nor deleted."""
+        return [
+            row
+            for row in self._rows[module]
+            if row["invoices_type"] == CHARGE and not row["invoices_paid"] and not row["invoices_deleted"]
+        ]
+
+    def pay(self, module: str, number: int) -> str | None:
+        """Pay an invoice. The status_text of a payment made; None if there is nothing to pay."""
+        charge = self.row(module, number)
+        if charge is None or charge["invoices_paid"] or charge["invoices_deleted"]:
+            return None
+        self._settle(charge)
+        amount = f"{charge['invoices_amount'] or 0:.2f} {charge['invoices_currency']}"
+        return f"Payment of {amount} for Invoice {number} Successful."
+
+    def _settle(self, charge: InvoiceRow) -> None:
+        charge["invoices_paid"] = 1
+        payment = InvoiceRow(
+            **{
+                **charge,
+                "invoices_id": self._next_payment,
+                "invoices_description": f"Credit Card Payment (Invoice {charge['invoices_id']})",
+                "invoices_type": CARD_PAYMENT,
+                "invoices_date": str(self._today),
+                "invoices_extra": charge["invoices_id"],
+            }
+        )
+        self._next_payment += 1
+        self._rows[charge["invoices_module"]].append(payment)
+
+
+def sample_books() -> Books:
+    """Books to try the bot with. The `ssl` module has nothing unpaid; vps 10101 is always there."""
+    books = Books()
+    for module, number, description, amount, currency, due_in_days, paid in _SAMPLES:
+        repeat = f"(Repeat Invoice: {19150000 + number}) {description}"
+        books.add(
+            module,
+            number,
+            repeat,
+            amount,
+            currency=currency,
+            due_in_days=due_in_days,
+            paid=paid,
+        )
+    return books
+
+
+# module, number, description, amount, currency, due in days, paid
+_SAMPLES: tuple[tuple[str, int, str, float, str, int, bool], ...] = (
+    ("domains", 10001, "Domain Name Registration for example.com", 14.99, "USD", 21, False),
+    ("domains", 10002, "Domain Name Renewal for café & <b> <!channel>", 17.5, "EUR", -3, False),
+    ("domains", 10003, "Domain Name Renewal for example.org", 16.99, "USD", -40, True),
+    ("vps", 10101, "KVM Linux VPS 1 Slice", 10.0, "USD", 9, False),
+    ("vps", 10102, "KVM Linux VPS 4 Slices", 49.99, "USD", 2, False),
+    ("vps", 10103, "KVM Windows VPS 8 Slices", 120.0, "USD", -6, False),
+    ("vps", 10104, "KVM Storage VPS 16 Slices, yearly", 640.0, "USD", 12, False),
+    ("vps", 10105, "KVM Linux VPS 2 Slices", 20.0, "USD", -31, True),
+    ("backups", 10201, "Storage 1 TB", 6.0, "USD", 5, False),
+    ("backups", 10202, "Storage 4 TB", 24.0, "EUR", 18, False),
+    ("mail", 10301, "MailBaby Mail", 1.0, "USD", -1, False),
+    ("mail", 10302, "MailBaby Mail", 1.0, "USD", -62, True),
+    ("licenses", 10401, "cPanel License 5 Accounts", 20.99, "USD", 7, False),
+    ("licenses", 10402, "DirectAdmin License", 11.0, "USD", 7, False),
+    ("ssl", 10501, "AlphaSSL Certificate for www.example.com", 25.0, "USD", -90, True),
+    ("floating_ips", 10601, "Floating IP 192.0.2.17", 3.0, "USD", 10, False),
+    ("webhosting", 10701, "Standard Web Hosting for example.net", 8.0, "USD", -12, False),
+    ("webhosting", 10702, "Boost 2 Web Hosting for example.com", 19.95, "EUR", 16, False),
+    ("quickservers", 10801, "Rapid Deploy Server, E3 32 GB", 79.0, "USD", 4, False),
+    ("servers", 10901, "Dedicated Server, 2x Xeon Silver 256 GB", 349.0, "USD", 8, False),
+    ("servers", 10902, "Dedicated Server, Ryzen 9 128 GB", 1250.5, "USD", -2, False),
+)
