@@ -1,0 +1,45 @@
+"""How the local Slack says no.
+
+Exception
++-- ApiError        the Web API answers {"ok": false, "error": CODE}
++-- NotDelivered    the app did not take a command, an interaction or an event
+LookupError
++-- NotThere        a person acts on something that they cannot see
+AssertionError
++-- NotSeen         what a test waited for did not happen in time
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """An error answer. `fields` are further fields of it, such as `needed` and `provided`."""
+
+    def __init__(self, code: str, **fields: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.fields = fields
+
+    @classmethod
+    def with_messages(cls, code: str, messages: list[str]) -> ApiError:
+        """An error that says what is wrong where, as Slack's schema errors do."""
+        marked = [f"[ERROR] {message}" for message in messages]
+        return cls(code, errors=messages, response_metadata={"messages": marked})
+
+
+class NotDelivered(Exception):
+    """`code` is what the person sees: operation_timeout or dispatch_failed."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class NotThere(LookupError):
+    """There is no such button, view, person, channel or message for this person to act on."""
+
+
+class NotSeen(AssertionError):
+    """The condition did not come true in time. The text holds the conversation so far."""

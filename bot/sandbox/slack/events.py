@@ -1,0 +1,138 @@
+"""The Events API: what happens in Slack, told to the app until it acknowledges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from bot.sandbox.slack.changes import ChangeKind
+from bot.sandbox.slack.errors import NotDelivered, NotThere
+from bot.sandbox.slack.faults import Faults
+from bot.sandbox.slack.identifiers import APP_ID
+from bot.sandbox.slack.interaction_payloads import event_payload
+from bot.sandbox.slack.interactions import Interactions, Result
+from bot.sandbox.slack.messages import Json
+from bot.sandbox.slack.workspace import Execution, Workspace
+from bot.sandbox.slack.world import Person
+
+_REASONS = {"operation_timeout": "timeout", "dispatch_failed": "connection_failed"}
+
+
+class Events:
+    """Sends events, and repeats those that were not acknowledged.
+
+    retry_delays: seconds before each repetition; Slack's are at once, a minute, five minutes.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        interactions: Interactions,
+        faults: Faults,
+        retry_delays: Sequence[float],
+    ) -> None:
+        self.retry_delays = retry_delays
+        self._workspace = workspace
+        self._interactions = interactions
+        self._faults = faults
+        self._retries: set[asyncio.Task[None]] = set()
+
+    async def send(self, event: Json) -> Result:
+        """Send one event and return what became of the first try; repetitions follow by themselves."""
+        if event["type"] not in self._workspace.manifest.events:
+            return Result(False, "not_subscribed")
+        stamped = event | {"event_ts": self._workspace.clock.timestamp()}
+        payload = event_payload(stamped, self._workspace.clock.now())
+        failure = await self._attempt(payload, 0, "")
+        if failure is None:
+            return Result(True)
+        retries = asyncio.create_task(self._repeat(payload, failure))
+        self._retries.add(retries)
+        retries.add_done_callback(self._retries.discard)
+        return Result(False, failure)
+
+    async def home_opened(self, person: Person) -> Result:
+        """Somebody looks at the app's Home tab."""
+        world = self._workspace.world
+        channel = world.direct_channel(person.id)
+        event: Json = {
+            "type": "app_home_opened",
+            "user": person.id,
+            "channel": channel.id,
+            "tab": "home",
+        }
+        view = self._workspace.views.home(person.id)
+        if view is not None:
+            event["view"] = view.as_payload()
+        world.announce(ChangeKind.HOME_OPENED, person=person.id)
+        return await self.send(event)
+
+    async def function_executed(self, callback_id: str, inputs: Json) -> Execution:
+        """A workflow has come to the app's custom step."""
+        functions = self._workspace.manifest.functions
+        if functions and callback_id not in functions:
+            raise NotThere(f"the manifest has no function {callback_id}")
+        definition = functions.get(callback_id, {})
+        execution = self._workspace.start_execution(callback_id, inputs)
+        self._workspace.world.announce(ChangeKind.STEP_STARTED, subject=execution.id, text=callback_id)
+        await self.send(
+            {
+                "type": "function_executed",
+                "function": {
+                    "id": "Fn0SANDBOX1",
+                    "callback_id": callback_id,
+                    "title": definition.get("title", callback_id),
+                    "description": definition.get("description", ""),
+                    "type": "app",
+                    "input_parameters": _parameters(definition, "input_parameters"),
+                    "output_parameters": _parameters(definition, "output_parameters"),
+                    "app_id": APP_ID,
+                    "date_created": 1700000000,
+                    "date_updated": 1700000000,
+                    "date_deleted": 0,
+                },
+                "inputs": inputs,
+                "function_execution_id": execution.id,
+                "workflow_execution_id": f"Wx{execution.id[2:]}",
+                "bot_access_token": execution.token,
+            }
+        )
+        return execution
+
+    async def stop(self) -> None:
+        """Give up what has not been acknowledged yet."""
+        for retries in tuple(self._retries):
+            retries.cancel()
+        await asyncio.gather(*self._retries, return_exceptions=True)
+
+    async def _repeat(self, payload: Json, failure: str) -> None:
+        for attempt, delay in enumerate(self.retry_delays, start=1):
+            await asyncio.sleep(delay)
+            again = await self._attempt(payload, attempt, _REASONS[failure])
+            if again is None:
+                return
+            failure = again
+
+    async def _attempt(self, payload: Json, attempt: int, reason: str) -> str | None:
+        """None if it was acknowledged, else the code of what went wrong."""
+        try:
+            if self._faults.is_out:
+                raise NotDelivered("dispatch_failed")
+            await self._interactions.transport.deliver("events_api", payload, attempt, reason)
+        except NotDelivered as failure:
+            return failure.code
+        return None
+
+
+def _parameters(definition: Json, name: str) -> list[Json]:
+    """The manifest says name -> parameter; the event says a list."""
+    return [
+        {
+            "name": each,
+            "type": parameter["type"],
+            "title": parameter.get("title", each),
+            "description": parameter.get("description", ""),
+            "is_required": bool(parameter.get("is_required")),
+        }
+        for each, parameter in definition.get(name, {}).items()
+    ]

@@ -1,0 +1,93 @@
+"""Trouble on demand: what the network and Slack itself do to a bot on a bad day."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+MODES = ("429", "500", "drop-before", "drop-after", "slow", "timeout")
+
+
+@dataclass(slots=True)
+class Fault:
+    """One ordered fault. hits: how many calls it has struck so far."""
+
+    method: str
+    mode: str
+    channel: str | None
+    remaining: int | None
+    retry_after: int
+    seconds: float
+    hits: int = 0
+
+    def strikes(self, method: str, channels: set[str]) -> bool:
+        """Whether it applies to a call, given every name of the channel that the call is about."""
+        return (
+            self.remaining != 0
+            and self.method in ("*", method)
+            and (self.channel is None or self.channel in channels)
+        )
+
+
+class Faults:
+    """The faults in force. The newest that applies strikes."""
+
+    def __init__(self) -> None:
+        self.is_out = False
+        self._ordered: list[Fault] = []
+        self._healed = asyncio.Event()
+
+    def order(
+        self,
+        method: str,
+        mode: str,
+        times: int | None = None,
+        *,
+        channel: str | None = None,
+        retry_after: int = 1,
+        seconds: float = 1.0,
+    ) -> Fault:
+        """Let calls of `method` fail; "*" is every method, "response_url" every response_url.
+
+        mode: "429" (with `retry_after` seconds), "500", "drop-before" and "drop-after" (the
+        connection is closed before or after the call took effect), "slow" (takes effect after
+        `seconds`), "timeout" (never answers and takes no effect), or "error:CODE".
+        times: how many calls; None until healed. channel: only calls about it (id or #name).
+        """
+        if mode not in MODES and not mode.startswith("error:"):
+            raise ValueError(f"no such fault: {mode}; there are {', '.join(MODES)} and error:CODE")
+        name = channel.removeprefix("#") if channel else None
+        fault = Fault(method, mode, name, times, retry_after, seconds)
+        self._ordered.append(fault)
+        return fault
+
+    def strike(self, method: str, channels: set[str]) -> Fault | None:
+        """The fault that this call suffers, which is then used up by one."""
+        for fault in reversed(self._ordered):
+            if fault.strikes(method, channels):
+                fault.hits += 1
+                if fault.remaining is not None:
+                    fault.remaining -= 1
+                return fault
+        return None
+
+    def heal(self) -> None:
+        """Take every fault back and let go of the calls that never got an answer."""
+        self._ordered.clear()
+        self._healed.set()
+        self._healed = asyncio.Event()
+
+    async def until_healed(self) -> None:
+        """Hold a call that never gets an answer."""
+        await self._healed.wait()
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Everything is refused until the block ends."""
+        self.is_out = True
+        try:
+            yield
+        finally:
+            self.is_out = False
