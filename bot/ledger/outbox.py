@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import Select, and_, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,9 +30,9 @@ class Outbox:
     ) -> None:
         """Something to tell; telling the same thing in the same place twice is one delivery.
 
-        channel: the payment's own unless told otherwise; a user id for a direct message.
+        channel: the payment's own, or for a direct message its requester, unless told otherwise.
         """
-        where = channel or payment.channel
+        where = channel or (payment.requester if kind is Kind.DIRECT else payment.channel)
         slot = kind.value if event_id is None else f"{kind.value}:{event_id}:{where}"
         dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
         await self._connection.execute(
@@ -64,36 +64,8 @@ class Outbox:
     async def claim(
         self, *, owner: str, lease: timedelta, except_channels: Collection[str], limit: int
     ) -> list[Delivery]:
-        """Take what is due: at most one a channel, and within a thread in the order it happened.
-
-        A note waits for the card it stands under and for the notes before it.
-        """
-        earlier = deliveries.alias("earlier")
-        waits = exists().where(
-            earlier.c.payment_id == deliveries.c.payment_id,
-            earlier.c.kind == Kind.NOTE.value,
-            earlier.c.id < deliveries.c.id,
-            earlier.c.done_revision < earlier.c.revision,
-        )
-        ready = or_(
-            deliveries.c.kind.in_((Kind.CARD.value, Kind.DIRECT.value)),
-            and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, payments.c.card_ts.is_not(None)),
-            and_(deliveries.c.kind == Kind.NOTE.value, payments.c.card_ts.is_not(None), ~waits),
-        )
-        statement = (
-            select(deliveries.c.id, deliveries.c.channel)
-            .join(payments, payments.c.id == deliveries.c.payment_id)
-            .where(
-                deliveries.c.done_revision < deliveries.c.revision,
-                deliveries.c.due_at <= self._now,
-                or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= self._now),
-                deliveries.c.channel.not_in(list(except_channels)),
-                ready,
-            )
-            .order_by(deliveries.c.due_at, deliveries.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True, of=deliveries)
-        )
+        """Take what is due: at most one a channel, and within a thread in the order it happened."""
+        statement = ready(self._now, except_channels, limit).with_for_update(skip_locked=True, of=deliveries)
         first: dict[str, int] = {}
         for delivery_id, channel in await self._connection.execute(statement):
             first.setdefault(channel, delivery_id)
@@ -142,3 +114,35 @@ class Outbox:
 
 
 _FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+
+
+def ready(now: datetime, except_channels: Collection[str], limit: int) -> Select[Any]:
+    """The ids and channels of deliveries that are due and held by nobody.
+
+    A note waits for the card it stands under and for the notes before it.
+    """
+    earlier = deliveries.alias("earlier")
+    waits = exists().where(
+        earlier.c.payment_id == deliveries.c.payment_id,
+        earlier.c.kind == Kind.NOTE.value,
+        earlier.c.id < deliveries.c.id,
+        earlier.c.done_revision < earlier.c.revision,
+    )
+    in_turn = or_(
+        deliveries.c.kind.in_((Kind.CARD.value, Kind.DIRECT.value)),
+        and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, payments.c.card_ts.is_not(None)),
+        and_(deliveries.c.kind == Kind.NOTE.value, payments.c.card_ts.is_not(None), ~waits),
+    )
+    return (
+        select(deliveries.c.id, deliveries.c.channel)
+        .join(payments, payments.c.id == deliveries.c.payment_id)
+        .where(
+            deliveries.c.done_revision < deliveries.c.revision,
+            deliveries.c.due_at <= now,
+            or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now),
+            deliveries.c.channel.not_in(list(except_channels)),
+            in_turn,
+        )
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .limit(limit)
+    )

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
 from bot.errors import LedgerUnavailable
 from bot.ledger import audit, database
+from bot.ledger.outbox import ready
 from bot.ledger.rows import (
     Approval,
     Attempt,
@@ -97,6 +98,10 @@ class Ledger:
         """Whether `Transaction.orphans` would find any."""
         return bool(await self._all(orphaned(self.clock())))
 
+    async def any_delivery(self, *, except_channels: Collection[str] = ()) -> bool:
+        """Whether `Outbox.claim` would find work."""
+        return bool(await self._all(ready(self.clock(), except_channels, 1)))
+
     async def latest(self, ref: InvoiceRef) -> Payment | None:
         """The newest payment request for an invoice, live or not."""
         found = await self._all(
@@ -156,6 +161,23 @@ class Ledger:
             .where(deliveries.c.done_revision < deliveries.c.revision)
         )
         return int(rows[0]["n"])
+
+    async def at_rest(self) -> bool:
+        """Whether nothing is left to do but wait for people or for time."""
+        busy = await self._all(
+            select(payments.c.id)
+            .where(
+                or_(
+                    payments.c.state.in_([State.APPROVED.value, State.SENDING.value]),
+                    and_(
+                        payments.c.state == State.PENDING_APPROVAL.value,
+                        payments.c.looked_up_at.is_(None),
+                    ),
+                )
+            )
+            .limit(1)
+        )
+        return not busy and await self.undelivered() == 0
 
     async def by_state(self) -> dict[State, int]:
         """How many payments are in each state."""

@@ -19,7 +19,7 @@ from bot.domain.payment import RELEASED, InvoiceRef, Outcome, Payment, State, mo
 from bot.ledger import audit
 from bot.ledger.outbox import Outbox
 from bot.ledger.rows import Approval, Detail, Kind, approval_of, payment_of
-from bot.ledger.schema import approvals, attempts, events, payments
+from bot.ledger.schema import approvals, attempts, deliveries, events, payments
 
 _LOCKS = {"request": 1, "limits": 2}
 
@@ -139,12 +139,13 @@ class Transaction:
         action: str,
         actor: str,
         detail: Detail | None = None,
-        tell: bool = True,
+        tell: Kind | None = Kind.NOTE,
         **changes: Any,
     ) -> Payment:
         """Move a payment by the table, with its event; the cards follow, and the thread is told.
 
-        tell: whether this step is worth a reply in the thread. Raises IllegalMove, Stale.
+        tell: whether this step is worth a reply in the thread, or a word to the requester alone.
+        Raises IllegalMove, Stale.
         """
         moved = await self.change(payment, state=move(payment.state, to).value, **changes)
         event_id = await audit.append(
@@ -158,8 +159,8 @@ class Transaction:
             detail=detail or {},
         )
         await self.outbox.refresh_cards(payment.id)
-        if tell:
-            await self.outbox.add(moved, Kind.NOTE, event_id=event_id)
+        if tell is not None:
+            await self.outbox.add(moved, tell, event_id=event_id)
         return moved
 
     async def tell_thread(self, payment: Payment, event_id: int) -> None:
@@ -263,6 +264,15 @@ class Transaction:
             .where(payments.c.id == payment.id, payments.c.lease_owner == owner)
             .values(lease_owner=None, lease_until=None, due_at=due_at)
         )
+
+    async def free_leases(self, *, instead_of: str) -> None:
+        """Give back every lease but this owner's: the others are known to be dead."""
+        for table in (payments, deliveries):
+            await self._connection.execute(
+                update(table)
+                .where(table.c.lease_owner != instead_of)
+                .values(lease_owner=None, lease_until=None)
+            )
 
     async def orphans(self, *, instead_of: str | None = None) -> list[Payment]:
         """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""

@@ -218,7 +218,7 @@ class Desk:
                     action="approval_complete",
                     actor="policy",
                     detail={"rule": rule.name, "approvers": ", ".join(sorted(given))},
-                    tell=False,
+                    tell=None,
                     due_at=transaction.now,
                 )
             return Done(payment, len(given))

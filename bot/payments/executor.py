@@ -193,7 +193,7 @@ class Executor:
                 action="sending",
                 actor="executor",
                 detail={"instance": self._instance},
-                tell=False,
+                tell=None,
                 tries=current.tries + 1,
                 reason=None,
                 lease_until=transaction.now + self._timing.lease,

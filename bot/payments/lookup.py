@@ -145,7 +145,7 @@ class LookUp:
                 action="approval_complete",
                 actor="policy",
                 detail={"rule": rule.name, "approvers": ""},
-                tell=False,
+                tell=None,
                 due_at=transaction.now,
             )
 

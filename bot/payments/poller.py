@@ -22,7 +22,7 @@ class Crew:
     def __init__(self, name: str, size: int, wake: asyncio.Event) -> None:
         self._name = name
         self._size = size
-        self._wake = wake
+        self.wake = wake
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
 
     @property
@@ -43,7 +43,7 @@ class Crew:
 
     def _ended(self, key: Hashable, task: asyncio.Task[None]) -> None:
         del self._tasks[key]
-        self._wake.set()
+        self.wake.set()
         if task.cancelled():
             return
         error = task.exception()

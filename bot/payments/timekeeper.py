@@ -29,6 +29,7 @@ class Timekeeper:
             async with self._ledger.transaction() as transaction:
                 for payment in await transaction.orphans(instead_of=self._instance):
                     await _lose(transaction, payment)
+                await transaction.free_leases(instead_of=self._instance)
 
     async def look(self) -> None:
         """Do everything that is overdue."""
@@ -67,7 +68,7 @@ class Timekeeper:
             State.APPROVED,
             action="retry",
             actor="timekeeper",
-            tell=False,
+            tell=None,
             due_at=transaction.now,
         )
 

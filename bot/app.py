@@ -1,0 +1,233 @@
+"""The composition root: builds everything from Settings, starts it and stops it.
+
+The only file that knows all the others. Nothing happens at import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import structlog
+
+from bot.billing.client import BillingClient
+from bot.config import Settings
+from bot.domain import policy_file
+from bot.domain.policy import Policy, PolicyError
+from bot.errors import ConfigError, LedgerUnavailable
+from bot.ledger.database import one_process
+from bot.ledger.store import Ledger, open_ledger
+from bot.payments.authority import Authority
+from bot.payments.catalogue import Catalogue
+from bot.payments.desk import Desk
+from bot.payments.executor import Executor, Steps, no_steps
+from bot.payments.lookup import LookUp
+from bot.payments.poller import Crew, Poller
+from bot.payments.reconciler import Reconciler
+from bot.payments.timekeeper import Timekeeper
+from bot.payments.timing import Timing
+from bot.slack.announcer import Announcer
+from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
+from bot.slack.directory import SlackDirectory
+from bot.slack.listeners.commands import Commands
+from bot.slack.listeners.shared import Gate
+from bot.slack.pace import Pace
+from bot.slack.wire import web_client
+from bot.status import status_server
+
+log = structlog.get_logger()
+
+LAST_WORDS = 5.0
+"""Seconds that a stopping bot goes on telling Slack what became of things."""
+
+GRACE = 20.0
+"""Seconds that calls under way may take to finish when the bot is told to stop."""
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The policy that the settings give. Raises ConfigError."""
+    try:
+        if settings.pay_policy_file is not None:
+            return policy_file.load(_read(settings.pay_policy_file), str(settings.pay_policy_file))
+        return Policy.simple(
+            allowed=settings.pay_allowed_users,
+            approvers=settings.pay_approvers,
+            approvals_required=settings.pay_approvals_required,
+            channels=settings.pay_allowed_channels,
+            approval_channel=settings.pay_approval_channel,
+            expires_after=settings.pay_expires_after,
+        )
+    except PolicyError as error:
+        if settings.pay_policy_file is not None:
+            raise ConfigError([("PAY_POLICY_FILE", problem) for problem in error.problems]) from None
+        raise ConfigError([_split(problem) for problem in error.problems]) from None
+
+
+def _split(problem: str) -> tuple[str, str]:
+    variable, _, rest = problem.partition(": ")
+    return variable, rest
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            [("PAY_POLICY_FILE", "cannot be read; check that it is a UTF-8 text file you may read")]
+        ) from None
+
+
+class Bot:
+    """A running bot. broken: set when a part of it ended that must not; the process should end too."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.broken = asyncio.Event()
+
+    async def at_rest(self) -> bool:
+        """Whether nothing is left to do but wait for people or for time."""
+        return await self.ledger.at_rest()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings,
+    *,
+    timing: Timing | None = None,
+    pace: Pace | None = None,
+    steps: Steps = no_steps,
+) -> AsyncIterator[Bot]:
+    """Run the bot until the block ends; then stop taking commands and let calls under way finish.
+
+    timing, pace, steps: for tests. Raises ConfigError, LedgerError.
+    """
+    timing, pace = timing or Timing(), pace or Pace()
+    policy = policy_of(settings)
+    instance = f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(3)}"
+    url = settings.ledger_url.get_secret_value()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(one_process(url))
+        ledger = await stack.enter_async_context(open_ledger(url))
+        client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+        workspace = await workspace_of(client)
+        billing = BillingClient(
+            wsdl_url=settings.billing_wsdl_url,
+            username=settings.billing_username,
+            password=settings.billing_password,
+            timeout=settings.billing_timeout,
+            concurrency=settings.billing_concurrency,
+        )
+        stack.push_async_callback(billing.close, 0.0)
+
+        authority = Authority(policy, SlackDirectory(client, workspace.team), workspace.team)
+        desk = Desk(ledger, authority)
+        catalogue = Catalogue(billing)
+        timekeeper = Timekeeper(ledger, policy, timing, instance=instance)
+        await timekeeper.take_over()
+
+        look_up = LookUp(ledger, billing, authority, timing, instance=instance, wake=ledger.watch())
+        executor = Executor(
+            ledger,
+            billing,
+            authority,
+            timing,
+            instance=instance,
+            wake=ledger.watch(),
+            size=settings.billing_concurrency,
+            steps=steps,
+        )
+        reconciler = Reconciler(
+            ledger,
+            billing,
+            timing,
+            instance=instance,
+            wake=ledger.watch(),
+            call_timeout=settings.billing_timeout,
+        )
+        announcer = Announcer(
+            ledger,
+            client,
+            authority,
+            workspace,
+            timing,
+            pace,
+            instance=instance,
+            wake=ledger.watch(),
+            steps=steps,
+        )
+
+        crews = [look_up.crew, executor.crew, reconciler.crew, announcer.crew]
+        pollers = [
+            Poller("look-up", look_up.look, look_up.crew.wake, timing.poll),
+            Poller("executor", executor.look, executor.crew.wake, timing.poll),
+            Poller("reconciler", reconciler.look, reconciler.crew.wake, timing.poll),
+            Poller("timekeeper", timekeeper.look, ledger.watch(), timing.poll),
+            Poller("announcer", announcer.look, announcer.crew.wake, timing.poll),
+        ]
+        bot = Bot(ledger)
+        # The announcer is the last to stop: what was paid while stopping is still told.
+        await stack.enter_async_context(_polling(bot, pollers[-1:], [announcer.crew], ledger))
+        await stack.enter_async_context(_polling(bot, pollers[:-1], crews[:-1], None))
+        asking = asyncio.create_task(catalogue.run(), name="catalogue")
+        stack.callback(asking.cancel)
+        if settings.status_port is not None:
+            await stack.enter_async_context(status_server(ledger, settings.http_host, settings.status_port))
+
+        gate = Gate()
+        stack.push_async_callback(gate.emptied, 3.0)
+        secret = settings.slack_signing_secret
+        app = bolt_app(client, workspace, secret.get_secret_value() if secret else None)
+        Commands(desk, ledger, catalogue, workspace, gate).register(app)
+        if settings.slack_app_token is not None:
+            token = settings.slack_app_token.get_secret_value()
+            await stack.enter_async_context(socket_mode(app, client, token))
+        else:
+            await stack.enter_async_context(http_mode(app, settings.http_host, settings.http_port))
+        log.info("running", mode=settings.mode, team=workspace.team, instance=instance)
+        if not any(rule.requesters for rule in policy.rules):
+            log.warning("nobody is allowed to request payments: PAY_ALLOWED_USERS is empty")
+        yield bot
+        log.info("stopping")
+
+
+@contextlib.asynccontextmanager
+async def _polling(
+    bot: Bot, pollers: list[Poller], crews: list[Crew], tell: Ledger | None
+) -> AsyncIterator[None]:
+    """Run the pollers until the block ends; then let the work under way finish.
+
+    What does not finish in time is left to its lease. tell: first deliver what is still to be told.
+    """
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a loop ended that must not", loop=task.get_name(), exc_info=error)
+            bot.broken.set()
+
+    tasks = [asyncio.create_task(poller.run(), name="poller") for poller in pollers]
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        if tell is not None and not bot.broken.is_set():
+            await _told(tell)
+        for poller in pollers:
+            poller.stop()
+        await asyncio.wait(tasks)
+        await asyncio.gather(*(crew.drain(GRACE) for crew in crews))
+
+
+async def _told(ledger: Ledger) -> None:
+    with contextlib.suppress(TimeoutError, LedgerUnavailable):
+        async with asyncio.timeout(LAST_WORDS):
+            changed = ledger.watch()
+            while await ledger.any_delivery():
+                changed.clear()
+                async with asyncio.timeout(1):
+                    await changed.wait()

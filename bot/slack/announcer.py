@@ -1,0 +1,312 @@
+"""The announcer: brings Slack in line with the ledger.
+
+A delivery is done when Slack's ts is stored. A post whose answer was lost may have arrived: it is looked
+for by its metadata before it is repeated, where the app may read the history; where it may not, it is
+posted again, because a reply that comes twice is better than one that never comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bot.domain.payment import Payment, State
+from bot.domain.policy import Policy
+from bot.errors import DirectoryError
+from bot.ledger.rows import Delivery, Event, Kind
+from bot.ledger.store import Ledger
+from bot.payments.authority import Authority
+from bot.payments.executor import Steps, no_steps
+from bot.payments.poller import Crew
+from bot.payments.timing import Timing
+from bot.slack import messages
+from bot.slack.messages import Message, Scene
+from bot.slack.pace import Pace
+from bot.slack.wire import Later, Posted, Rejected, Workspace, call, read
+
+log = structlog.get_logger()
+
+METADATA = "payment_delivery"
+_RESPONSE_URL_LASTS = timedelta(minutes=29)
+_SETTLES = timedelta(seconds=2)
+"""How long Slack may take to show a message that it has in its history."""
+_LONGEST_WAIT = 60.0
+_CANCELLABLE = (State.PENDING_APPROVAL, State.APPROVED, State.NOT_SENT)
+"""What has no card yet and must therefore not be paid."""
+
+
+class Announcer:
+    """Delivers what the outbox holds."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        client: AsyncWebClient,
+        authority: Authority,
+        workspace: Workspace,
+        timing: Timing,
+        pace: Pace,
+        *,
+        instance: str,
+        wake: asyncio.Event,
+        size: int = 32,
+        steps: Steps = no_steps,
+    ) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._authority = authority
+        self._workspace = workspace
+        self._timing = timing
+        self._pace = pace
+        self._instance = instance
+        self._steps = steps
+        self.crew = Crew("announcer", size, wake)
+
+    async def look(self) -> None:
+        """Take what is due, one a channel, so that a slow channel holds up no other."""
+        busy = self._pace.paused | {str(key) for key in self.crew.keys}
+        if self.crew.free <= 0 or not await self._ledger.any_delivery(except_channels=busy):
+            return
+        async with self._ledger.transaction() as transaction:
+            due = await transaction.outbox.claim(
+                owner=self._instance,
+                lease=self._timing.lease,
+                except_channels=busy,
+                limit=self.crew.free,
+            )
+        for delivery in due:
+            self.crew.start(delivery.channel, self._one(delivery))
+
+    async def _one(self, delivery: Delivery) -> None:
+        payment = await self._ledger.payment(delivery.payment_id)
+        assert payment is not None, "bug: payments are never deleted"
+        event = await self._ledger.event(delivery.event_id) if delivery.event_id is not None else None
+        scene = await self._scene(payment)
+        message = _render(delivery, event, scene)
+        if delivery.ts is not None:
+            await self._update(delivery, message)
+        else:
+            await self._post(delivery, payment, event, message)
+
+    async def _scene(self, payment: Payment) -> Scene:
+        approvals = await self._ledger.approvals(payment.id)
+        policy: Policy = self._authority.policy
+        rule = next((one for one in policy.rules if one.name == payment.rule), None)
+        approvers = [approval.approver for approval in approvals if approval.approved]
+        if rule is not None and payment.state is State.PENDING_APPROVAL and approvers:
+            try:
+                counting = await self._authority.still_approved_by(rule, approvers, payment.requester)
+                approvers = [one for one in approvers if one in counting]
+            except DirectoryError:
+                log.info("card shows approvals unchecked", payment=payment.id)
+        return Scene(
+            payment=payment,
+            approvers=approvers,
+            may_approve=(rule.approvers - {payment.requester}) if rule else frozenset(),
+            today=self._ledger.clock().date(),
+            team_url=self._workspace.url,
+            bot_name=self._workspace.bot_name,
+        )
+
+    # -- a message that stands already ------------------------------------------------------------
+
+    async def _update(self, delivery: Delivery, message: Message) -> None:
+        assert delivery.ts is not None
+        await self._pace.update()
+        answer = await call(
+            self._client,
+            "chat.update",
+            channel=delivery.channel,
+            ts=delivery.ts,
+            text=message.text,
+            blocks=message.blocks,
+            metadata=self._metadata(delivery),
+        )
+        if isinstance(answer, Rejected):
+            log.warning("card cannot be updated", payment=delivery.payment_id, error=answer.error)
+            async with self._ledger.transaction() as transaction:
+                await transaction.outbox.give_up(delivery, answer.error)
+                if answer.error == "message_not_found" and delivery.kind is Kind.CARD:
+                    await transaction.outbox.card_lost(delivery)
+            return
+        await self._settle(delivery, answer)
+
+    # -- a new message ----------------------------------------------------------------------------
+
+    async def _post(
+        self, delivery: Delivery, payment: Payment, event: Event | None, message: Message
+    ) -> None:
+        if delivery.ambiguous and (found := await self._find(delivery, payment)) is not None:
+            await self._settle(delivery, found)
+            return
+        if delivery.kind is Kind.NOTE and payment.card_lost:
+            await self._tell_directly(delivery, payment, "card_lost")
+            return
+        if delivery.kind is Kind.DIRECT and await self._answered_in_place(delivery, payment, event, message):
+            return
+        await self._pace.post(delivery.channel)
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.sending(delivery)
+        await self._steps(f"posting {delivery.kind}", payment.id)
+        arguments: dict[str, Any] = {
+            "channel": delivery.channel,
+            "text": message.text,
+            "blocks": message.blocks,
+            "metadata": self._metadata(delivery),
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
+        if delivery.kind is Kind.NOTE:
+            arguments["thread_ts"] = payment.card_ts
+        answer = await call(self._client, "chat.postMessage", **arguments)
+        if isinstance(answer, Rejected) and answer.error in ("invalid_blocks", "msg_blocks_too_long"):
+            # A bug of ours must not cost anybody the reply: the text alone says the same.
+            log.error("blocks refused", payment=payment.id, kind=delivery.kind, error=answer.error)
+            del arguments["blocks"]
+            answer = await call(self._client, "chat.postMessage", **arguments)
+        await self._steps(f"posted {delivery.kind}", payment.id)
+        if isinstance(answer, Rejected):
+            await self._rejected(delivery, payment, answer)
+        else:
+            await self._settle(delivery, answer)
+            await self._steps(f"stored {delivery.kind}", payment.id)
+
+    async def _settle(self, delivery: Delivery, answer: Posted | Later) -> None:
+        if isinstance(answer, Later):
+            await self._later(delivery, answer)
+            return
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.done(delivery, ts=answer.ts)
+
+    async def _later(self, delivery: Delivery, answer: Later) -> None:
+        wait = answer.after if answer.after is not None else min(2.0**delivery.tries, _LONGEST_WAIT) / 2
+        if answer.error == "ratelimited":
+            self._pace.pause(delivery.channel, wait)
+        log.warning(
+            "not delivered yet",
+            payment=delivery.payment_id,
+            kind=delivery.kind,
+            error=answer.error,
+            wait=wait,
+        )
+        async with self._ledger.transaction() as transaction:
+            due = transaction.now + max(
+                timedelta(seconds=wait), _SETTLES if answer.ambiguous else timedelta(0)
+            )
+            await transaction.outbox.again(
+                delivery, due_at=due, ambiguous=answer.ambiguous or delivery.ambiguous
+            )
+
+    async def _rejected(self, delivery: Delivery, payment: Payment, answer: Rejected) -> None:
+        """It cannot be posted there. No card, no payment; a reply goes to the requester instead."""
+        log.warning("not deliverable", payment=payment.id, kind=delivery.kind, error=answer.error)
+        if delivery.kind is Kind.CARD:
+            await self._no_card(delivery, payment.id, answer.error)
+        elif delivery.kind is Kind.NOTE:
+            await self._tell_directly(delivery, payment, answer.error)
+        else:
+            async with self._ledger.transaction() as transaction:
+                await transaction.outbox.give_up(delivery, answer.error)
+
+    async def _no_card(self, delivery: Delivery, payment_id: int, error: str) -> None:
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.give_up(delivery, error)
+            payment = await transaction.payment(payment_id)
+            assert payment is not None, "bug: payments are never deleted"
+            detail = {"reason": "the card could not be posted", "error": error}
+            if payment.state in _CANCELLABLE:
+                await transaction.move(
+                    payment,
+                    State.CANCELLED,
+                    action="no_card",
+                    actor="announcer",
+                    detail=detail,
+                    tell=Kind.DIRECT,
+                    reason="the card could not be posted",
+                )
+                return
+            event_id = await transaction.record("no_card", actor="announcer", payment=payment, detail=detail)
+            await transaction.outbox.add(payment, Kind.DIRECT, event_id=event_id)
+
+    async def _tell_directly(self, delivery: Delivery, payment: Payment, error: str) -> None:
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.give_up(delivery, error)
+            await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id)
+
+    async def _answered_in_place(
+        self, delivery: Delivery, payment: Payment, event: Event | None, message: Message
+    ) -> bool:
+        """Tell the person where the command was typed, while Slack still takes that; ephemeral."""
+        fresh = self._ledger.clock() - payment.created_at < _RESPONSE_URL_LASTS
+        if payment.response_url is None or not fresh or event is None or event.action != "no_card":
+            return False
+        webhook = AsyncWebhookClient(payment.response_url, timeout=10, retry_handlers=[])
+        try:
+            answer = await webhook.send(text=message.text, blocks=message.blocks, response_type="ephemeral")
+        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+            log.warning("response_url failed", payment=payment.id, error=type(error).__name__)
+            return False
+        if answer.status_code != 200:
+            return False
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.done(delivery, ts="response_url")
+        return True
+
+    # -- looking for what may have arrived --------------------------------------------------------
+
+    def _metadata(self, delivery: Delivery) -> dict[str, Any]:
+        payload = {"ledger": self._ledger.identity, "delivery": delivery.id}
+        return {"event_type": METADATA, "event_payload": payload}
+
+    async def _find(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:
+        """Look for a post whose answer was lost. None: it is not there, or the app may not look."""
+        wanted = self._metadata(delivery)
+        since = (delivery.created_at - timedelta(minutes=1)).timestamp()
+        arguments: dict[str, Any] = {
+            "channel": delivery.channel,
+            "limit": 200,
+            "oldest": f"{since:.6f}",
+            "include_all_metadata": True,
+        }
+        if delivery.kind is Kind.NOTE:
+            method, arguments["ts"] = "conversations.replies", payment.card_ts
+        else:
+            method = "conversations.history"
+        while True:
+            answer = await read(self._client, method, **arguments)
+            if isinstance(answer, Later):
+                return answer
+            if isinstance(answer, Rejected):
+                log.info("history not readable", payment=payment.id, error=answer.error)
+                return None
+            for message in answer.get("messages") or ():
+                if _same(message.get("metadata"), wanted):
+                    return Posted(str(message["ts"]))
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return None
+            arguments["cursor"] = cursor
+
+
+def _same(found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
+    return (
+        found is not None
+        and found.get("event_type") == wanted["event_type"]
+        and found.get("event_payload") == wanted["event_payload"]
+    )
+
+
+def _render(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
+    if delivery.kind is Kind.CARD:
+        return messages.card(scene)
+    if delivery.kind is Kind.APPROVAL_CARD:
+        return messages.approval_card(scene)
+    assert event is not None, "bug: a note tells an event"
+    return messages.note(event, scene) if delivery.kind is Kind.NOTE else messages.direct(event, scene)

@@ -1,0 +1,332 @@
+"""What is posted: the cards and the replies under them. Pure: ledger rows in, blocks and text out.
+
+Every message has a top-level text, which is what screen readers and notifications read. Text from
+outside is escaped in the blocks and in that text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from bot.domain.payment import Payment, State
+from bot.ledger.rows import Event
+from bot.slack.text import (
+    amount,
+    day,
+    escape,
+    link,
+    mention,
+    mentions,
+    moment,
+    quote,
+    shorten,
+    state_line,
+    state_words,
+    subject,
+)
+
+APPROVE, DENY, CANCEL = "payment_approve", "payment_deny", "payment_cancel"
+"""The action ids of the card's buttons; their value is the payment's id."""
+
+Block = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message's blocks, and the text that stands for them."""
+
+    text: str
+    blocks: list[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A payment with what a message about it needs.
+
+    approvers: who approved and counts so far. may_approve: whom the rule names. today: to tell what is
+    overdue. team_url: of the workspace, for links. bot_name: what to type after /invite @.
+    """
+
+    payment: Payment
+    approvers: Sequence[str]
+    may_approve: frozenset[str]
+    today: date
+    team_url: str
+    bot_name: str
+
+
+def section(text: str) -> Block:
+    """A paragraph. `verbatim`: bare addresses and names in it are not turned into links."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+
+
+def context(text: str) -> Block:
+    """A small grey line."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text, "verbatim": True}]}
+
+
+# -- cards ----------------------------------------------------------------------------------------
+
+
+def card(scene: Scene) -> Message:
+    """The root message in the channel of the request."""
+    payment = scene.payment
+    elsewhere = payment.approval_channel not in (None, payment.channel)
+    blocks = [section(_facts(scene)), section(_standing(scene))]
+    if payment.state is State.PENDING_APPROVAL:
+        buttons = [] if elsewhere else _decision_buttons(payment)
+        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
+    if elsewhere and payment.approval_channel and payment.approval_ts:
+        where = link(scene.team_url, payment.approval_channel, payment.approval_ts)
+        blocks.append(context(f"Approvals: <{where}|the card in> <#{payment.approval_channel}>"))
+    return Message(_fallback(payment), blocks)
+
+
+def approval_card(scene: Scene) -> Message:
+    """The card in the approval channel, where that is another one."""
+    payment = scene.payment
+    blocks = [section(_facts(scene)), section(_standing(scene))]
+    if payment.state is State.PENDING_APPROVAL:
+        blocks.append({"type": "actions", "block_id": "decide", "elements": _decision_buttons(payment)})
+    if payment.card_ts:
+        where = link(scene.team_url, payment.channel, payment.card_ts)
+        blocks.append(context(f"Requested in <#{payment.channel}>: <{where}|the thread>"))
+    return Message(_fallback(payment), blocks)
+
+
+def _fallback(payment: Payment) -> str:
+    return (
+        f"Payment request {subject(payment)}, {amount(payment.invoice)},"
+        f" by {mention(payment.requester)}: {state_words(payment.state)}"
+    )
+
+
+def _facts(scene: Scene) -> str:
+    payment, invoice = scene.payment, scene.payment.invoice
+    lines = [f"*{subject(payment)} · {amount(invoice)}*"]
+    if invoice is not None:
+        if invoice.description.strip():
+            lines.append(escape(shorten(" ".join(invoice.description.split()), 300)))
+        if invoice.due is not None:
+            overdue = " (overdue)" if invoice.due < scene.today else ""
+            lines.append(f"Due {day(invoice.due)}{overdue}")
+    elif payment.listed is False:
+        lines.append("Not in the list of unpaid invoices")
+    lines.append(f"Asked for by {mention(payment.requester)}")
+    if payment.note:
+        lines.append(quote(payment.note, 1000))
+    return "\n".join(lines)
+
+
+def _standing(scene: Scene) -> str:
+    payment = scene.payment
+    lines = [state_line(payment.state)]
+    if payment.state is State.PENDING_APPROVAL:
+        lines.append(_waiting(scene))
+    elif payment.approvals_required and scene.approvers:
+        lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvers)}")
+    if payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and payment.reason:
+        lines.append(quote(payment.reason, 1000))
+    return "\n".join(lines)
+
+
+def _waiting(scene: Scene) -> str:
+    payment = scene.payment
+    missing = max(payment.approvals_required - len(scene.approvers), 1)
+    so_far = ", ".join(mention(one) for one in scene.approvers)
+    people = "1 more approval" if missing == 1 else f"{missing} more approvals"
+    lines = [f"Needs {people} from {mentions(scene.may_approve)}" if scene.may_approve else ""]
+    if so_far:
+        lines.append(f"Approved so far by {so_far}")
+    lines.append(f"Expires {moment(payment.expires_at)}")
+    return "\n".join(line for line in lines if line)
+
+
+def _decision_buttons(payment: Payment) -> list[Block]:
+    question = f"Pay {amount(payment.invoice)} for {payment.ref.module} invoice {payment.ref.number}?"
+    return [
+        {
+            "type": "button",
+            "action_id": APPROVE,
+            "value": str(payment.id),
+            "style": "primary",
+            "text": {"type": "plain_text", "text": "Approve"},
+            "confirm": {
+                "title": {"type": "plain_text", "text": "Approve this payment?"},
+                "text": {"type": "mrkdwn", "text": question},
+                "confirm": {"type": "plain_text", "text": "Approve"},
+                "deny": {"type": "plain_text", "text": "Go back"},
+            },
+        },
+        {
+            "type": "button",
+            "action_id": DENY,
+            "value": str(payment.id),
+            "style": "danger",
+            "text": {"type": "plain_text", "text": "Deny"},
+        },
+    ]
+
+
+def _cancel(payment: Payment) -> Block:
+    return {
+        "type": "button",
+        "action_id": CANCEL,
+        "value": str(payment.id),
+        "text": {"type": "plain_text", "text": "Cancel"},
+        "confirm": {
+            "title": {"type": "plain_text", "text": "Take it back?"},
+            "text": {
+                "type": "mrkdwn",
+                "text": f"{subject(payment)} will not be paid. Only the person who asked can do this.",
+            },
+            "confirm": {"type": "plain_text", "text": "Take it back"},
+            "deny": {"type": "plain_text", "text": "Go back"},
+        },
+    }
+
+
+# -- replies --------------------------------------------------------------------------------------
+
+
+def note(event: Event, scene: Scene) -> Message:
+    """The reply in the thread that tells one event. Raises KeyError for an event that nobody tells."""
+    if event.action == "answered":
+        return _answered(event, scene)
+    lines = _NOTES[event.action](event, scene)
+    return Message(f"{scene.payment.number}: {lines[0]}", [section("\n".join(lines))])
+
+
+def direct(event: Event, scene: Scene) -> Message:
+    """The same, for the requester alone, where the thread cannot be reached."""
+    told = note(event, scene)
+    where = f"{subject(scene.payment)} in <#{scene.payment.channel}>"
+    return Message(f"{where}: {told.text}", [context(where), *told.blocks])
+
+
+def _answered(event: Event, scene: Scene) -> Message:
+    """The API's status_text, verbatim and harmless, under what it means."""
+    state = event.to_state
+    assert state is not None, "bug: an answer moves the state"
+    said = event.detail["status_text"]
+    status = event.detail["status"]
+    evidence = escape(str(event.detail["evidence"]))
+    heading = state_line(state)
+    plain = state_words(state)
+    blocks: list[Block] = [section(heading)]
+    text = f"{scene.payment.number}: {plain}"
+    if said is not None:
+        blocks.append(section("The billing API says:\n" + quote(str(said))))
+        text += f". The billing API says: {shorten(escape(str(said)), 1500)}"
+    if state is State.UNKNOWN:
+        warning = (
+            "The answer was lost; it may have been paid; do not pay it again; "
+            f"{scene.payment.number}.\nThe invoice will be read again, and what is found is told here. "
+            "Whoever knows can settle it: "
+            f"`/pay resolve {scene.payment.id} paid` or `not-paid`, and how you know."
+        )
+        if said is None:
+            text += ". The answer was lost; it may have been paid; do not pay it again."
+        blocks.append(section(warning))
+    if state is State.NOT_SENT:
+        blocks.append(section("Nothing was sent, so nothing was paid. It is tried again by itself."))
+    small = [f"status `{escape(shorten(str(status), 80))}`"] if status is not None else []
+    small.append(evidence)
+    blocks.append(context(shorten(" · ".join(small), 1000)))
+    return Message(text, blocks)
+
+
+def _approved(event: Event, scene: Scene) -> list[str]:
+    given, required = event.detail["given"], event.detail["required"]
+    return [f"Approved by {mention(event.actor)} ({given} of {required})"]
+
+
+def _denied(event: Event, scene: Scene) -> list[str]:
+    reason = str(event.detail["reason"])
+    return [f"Denied by {mention(event.actor)}", *([quote(reason)] if reason else [])]
+
+
+def _cancelled(event: Event, scene: Scene) -> list[str]:
+    by_person = event.actor == scene.payment.requester
+    if by_person:
+        return [f"Cancelled by {mention(event.actor)}, who asked for it. Nothing was paid."]
+    remedy = event.detail.get("remedy")
+    lines = [f"Cancelled: {escape(str(event.detail['reason']))}", "Nothing was paid."]
+    return [*lines, escape(str(remedy))] if remedy else lines
+
+
+def _expired(event: Event, scene: Scene) -> list[str]:
+    return [
+        "Expired: there were not enough approvals in time. Nothing was paid.",
+        "Ask again if it is still wanted.",
+    ]
+
+
+def _reminded(event: Event, scene: Scene) -> list[str]:
+    return [f"Reminder: {_waiting(scene)}"]
+
+
+def _held(event: Event, scene: Scene) -> list[str]:
+    return [f"Waiting: {escape(str(event.detail['reason']))}. Nothing was sent; it is tried again by itself."]
+
+
+def _lease_ran_out(event: Event, scene: Scene) -> list[str]:
+    return [
+        state_line(State.UNKNOWN),
+        f"The answer was lost; it may have been paid; do not pay it again; {scene.payment.number}.",
+        "The bot stopped while the call was under way. The invoice will be read again, and what is"
+        " found is told here.",
+    ]
+
+
+def _reconciled(event: Event, scene: Scene) -> list[str]:
+    state = event.to_state
+    assert state is not None, "bug: a reading that settles moves the state"
+    outcome = "It was paid." if state is State.PAID else "Not charged."
+    return [
+        state_line(state),
+        f"{outcome} The answer had been lost; the invoice was read again.",
+        f"Evidence: {escape(str(event.detail['evidence']))}.",
+    ]
+
+
+def _resolved(event: Event, scene: Scene) -> list[str]:
+    state = event.to_state
+    assert state is not None, "bug: settling moves the state"
+    who = mention(event.actor) if event.actor[:1] in "UW" else "the operator"
+    return [state_line(state), f"Settled by {who}:", quote(str(event.detail["note"]))]
+
+
+def _unsettled(event: Event, scene: Scene) -> list[str]:
+    whom = mentions(scene.may_approve) if scene.may_approve else mention(scene.payment.requester)
+    return [
+        f"Still unknown; do not pay it again. {escape(str(event.detail['reading'])).capitalize()}.",
+        f"{whom}: look in MyAdmin, then type `/pay resolve {scene.payment.id} paid` or `not-paid`,"
+        " and how you know.",
+    ]
+
+
+def _no_card(event: Event, scene: Scene) -> list[str]:
+    payment = scene.payment
+    first = f"Nothing was paid: I cannot post in <#{payment.channel}>, so {subject(payment)} was cancelled."
+    if event.detail["error"] in ("not_in_channel", "channel_not_found"):
+        return [first, f"Type `/invite @{scene.bot_name}` there, then ask again."]
+    return [first, f"Ask again in another channel. Slack says: {escape(str(event.detail['error']))}."]
+
+
+_NOTES: dict[str, Callable[[Event, Scene], list[str]]] = {
+    "approved": _approved,
+    "denied": _denied,
+    "cancelled": _cancelled,
+    "expired": _expired,
+    "reminded": _reminded,
+    "held": _held,
+    "no_card": _no_card,
+    "lease_ran_out": _lease_ran_out,
+    "reconciled": _reconciled,
+    "resolved": _resolved,
+    "unsettled": _unsettled,
+}

@@ -1,0 +1,83 @@
+"""What one person is told at once, and nobody else: what is wrong, and in the next line how to go on."""
+
+from __future__ import annotations
+
+from bot.domain.command import HELP, Misunderstood
+from bot.domain.payment import Payment, State
+from bot.domain.rule import Refusal
+from bot.slack.text import STATES, escape, link, mention, mentions, subject
+
+TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
+SLACK_SILENT = (
+    "Slack did not say in time whether you may do that, so nothing was done.\nTry again in a minute."
+)
+
+
+def help_text() -> str:
+    """Every way to use the command."""
+    rows = (f"`{escape(usage)}` {escape(meaning)}" for usage, meaning in HELP)
+    return "Pays invoices from this channel.\n" + "\n".join(rows)
+
+
+def misunderstood(command: Misunderstood) -> str:
+    """What is wrong with what was typed, and how to go on."""
+    return f"{escape(command.problem)}\n{escape(command.remedy)}"
+
+
+def refused(refusal: Refusal) -> str:
+    """Why not, and whom to ask."""
+    lines = [escape(refusal.text), escape(refusal.remedy)]
+    if refusal.channels:
+        lines[1] += " " + ", ".join(f"<#{one}>" for one in sorted(refusal.channels))
+    if refusal.ask:
+        lines[1] += f" {mentions(refusal.ask)} may know."
+    return "\n".join(lines)
+
+
+def already_requested(payment: Payment, team_url: str) -> str:
+    """The invoice has a live request, or was paid by one: a link to its card."""
+    emoji, words = STATES[payment.state]
+    first = (
+        f"{payment.ref.module} invoice {payment.ref.number} was already"
+        f" {'paid' if payment.state is State.PAID else 'requested'}; it is {payment.number}."
+    )
+    return f"{first}\n{emoji} {words}. {_where(payment, team_url)}"
+
+
+def stands(payment: Payment, team_url: str) -> str:
+    """How a payment stands, for somebody who came too late."""
+    emoji, words = STATES[payment.state]
+    return f"Nothing was done: {subject(payment)} is past that.\n{emoji} {words}. {_where(payment, team_url)}"
+
+
+def _where(payment: Payment, team_url: str) -> str:
+    if payment.card_ts is None:
+        return "Its card follows."
+    return f"<{link(team_url, payment.channel, payment.card_ts)}|See its card>."
+
+
+def unexpected(reference: str) -> str:
+    """Something broke that should not; the reference stands in the log as well."""
+    return (
+        "Something went wrong, and it is not your fault.\n"
+        f"Ask the people who run this bot; reference {reference}."
+    )
+
+
+def done(payment: Payment, team_url: str) -> str:
+    """It is done; the card and its thread show it to all."""
+    emoji, words = STATES[payment.state]
+    return f"{subject(payment)}: {emoji} {words}.\n{_where(payment, team_url)}"
+
+
+def not_found(payment_id: int) -> str:
+    """There is no such payment."""
+    return f"There is no payment #{payment_id}.\nType `/pay mine` to see your own."
+
+
+def not_yours(payment: Payment) -> str:
+    """Only the requester may do that."""
+    return (
+        f"Nothing was done: {subject(payment)} was asked for by somebody else.\n"
+        f"Only {mention(payment.requester)} can do that."
+    )

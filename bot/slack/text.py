@@ -1,0 +1,104 @@
+"""Text for Slack: escaping, amounts, dates, the word and emoji of each state."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from bot.domain.payment import Invoice, Payment, State
+from bot.domain.rule import money
+from bot.domain.slack_ids import is_group
+
+SECTION = 3000
+"""Characters of a section's text that Slack takes."""
+
+STATES: dict[State, tuple[str, str]] = {
+    State.PENDING_APPROVAL: (":hourglass_flowing_sand:", "Waiting for approval"),
+    State.APPROVED: (":ballot_box_with_check:", "Approved, about to be sent"),
+    State.SENDING: (":outbox_tray:", "Sending"),
+    State.NOT_SENT: (":repeat:", "Not sent; will be tried again"),
+    State.UNKNOWN: (":grey_question:", "Unknown; do not pay it again"),
+    State.PAID: (":white_check_mark:", "Paid"),
+    State.DECLINED: (":x:", "Declined; nothing was paid"),
+    State.DENIED: (":no_entry:", "Denied"),
+    State.CANCELLED: (":heavy_minus_sign:", "Cancelled; nothing was paid"),
+    State.EXPIRED: (":alarm_clock:", "Expired; nothing was paid"),
+}
+"""One emoji a state, always with its words."""
+
+
+def escape(text: str) -> str:
+    """Make outside text harmless in mrkdwn and in a fallback text: it stays text.
+
+    The three characters are Slack's own list. A blank line of quotes or a mention cannot come out of it.
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shorten(text: str, most: int) -> str:
+    """Cut a text that is longer than `most` characters, and say so with an ellipsis."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def quote(text: str, most: int = 2000) -> str:
+    """Outside text as a quotation: escaped, each line marked. `most` counts escaped characters."""
+    lines = escape(text).splitlines() or [""]
+    kept, room = [], most
+    for line in lines:
+        if room <= 0:
+            break
+        # Never cut inside an entity: that would leave `&l` behind.
+        cut = line if len(line) <= room else line[:room].rsplit("&", 1)[0] + "…"
+        kept.append(f"> {cut}")
+        room -= len(cut) + 3
+    return "\n".join(kept)
+
+
+def state_words(state: State) -> str:
+    """The state in words, for a fallback text."""
+    return STATES[state][1]
+
+
+def state_line(state: State) -> str:
+    """The state with its emoji."""
+    emoji, words = STATES[state]
+    return f"{emoji} *{words}*"
+
+
+def mention(principal: str) -> str:
+    """A person or a user group, ready to be mentioned."""
+    return f"<!subteam^{principal}>" if is_group(principal) else f"<@{principal}>"
+
+
+def mentions(principals: frozenset[str]) -> str:
+    """Several of them in a stable order, in words: "a, b or c"."""
+    *most, last = [mention(one) for one in sorted(principals)]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def amount(invoice: Invoice | None) -> str:
+    """The amount and currency, or that it was not told."""
+    if invoice is None:
+        return "amount not told"
+    return money(invoice.amount, escape(invoice.currency)) if invoice.currency else f"{invoice.amount}"
+
+
+def day(value: date) -> str:
+    """A day, as in 5 Dec 2026; the same in every language setting."""
+    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    return f"{value.day} {months[value.month - 1]} {value.year}"
+
+
+def moment(value: datetime) -> str:
+    """A time that each reader sees in their own zone, with UTC for those who see only text."""
+    plain = f"{day(value.date())} {value:%H:%M} UTC"
+    return f"<!date^{int(value.timestamp())}^{{date_short_pretty}} {{time}}|{plain}>"
+
+
+def subject(payment: Payment) -> str:
+    """Which payment: #42 · vps invoice 10101. Module names are checked, so nothing needs escaping."""
+    return f"{payment.number} · {payment.ref.module} invoice {payment.ref.number}"
+
+
+def link(team_url: str, channel: str, ts: str) -> str:
+    """The permalink of a message, as Slack makes it; no call is needed for it."""
+    return f"{team_url.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"

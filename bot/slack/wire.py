@@ -1,0 +1,146 @@
+"""Calls of Slack's Web API, and what their failures mean. "May have arrived" and "did not" are different.
+
+slack_sdk's own connection retry is off: it sent one chat.postMessage twice when the server dropped the
+connection after receiving it. Retrying is the announcer's, which looks first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+TIMEOUT = 15
+"""Seconds for one call."""
+
+
+def web_client(token: str, base_url: str) -> AsyncWebClient:
+    """The client for everything that is posted."""
+    base = base_url if base_url.endswith("/") else base_url + "/"
+    return AsyncWebClient(token=token, base_url=base, timeout=TIMEOUT, retry_handlers=[])
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What auth.test says: the one team this bot belongs to, its address, and the bot's own names."""
+
+    team: str
+    url: str
+    bot_user: str
+    bot_id: str
+    bot_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Slack has it, under this ts."""
+
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Slack will not have it, now or later; `error` is Slack's word for why."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not now. after: seconds to wait, None where Slack did not say. ambiguous: it may have arrived."""
+
+    error: str
+    after: float | None
+    ambiguous: bool
+
+
+Answer = Posted | Rejected | Later
+
+_FOR_GOOD = frozenset(
+    {
+        "cannot_dm_bot",
+        "cannot_reply_to_message",
+        "cant_update_message",
+        "channel_not_found",
+        "edit_window_closed",
+        "ekm_access_denied",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "is_archived",
+        "is_inactive",
+        "message_not_found",
+        "messages_tab_disabled",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_permission",
+        "not_in_channel",
+        "restricted_action",
+        "restricted_action_non_threadable_channel",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_only_channel",
+        "thread_not_found",
+        "user_disabled",
+        "user_not_found",
+    }
+)
+"""What waiting does not mend. Anything else, a revoked token too, is tried again: an operator mends it."""
+
+_MAY_HAVE_ARRIVED = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
+"""Answers that leave open whether the message was posted."""
+
+
+_NOT_FOR_US = frozenset(
+    {"missing_scope", "no_permission", "access_denied", "method_not_supported_for_channel_type"}
+)
+"""A history that the app may not read."""
+
+
+async def call(client: AsyncWebClient, method: str, **arguments: Any) -> Answer:
+    """Post or update a message, once."""
+    answer = await _once(client, method, json=arguments)
+    return Posted(str(answer["ts"])) if isinstance(answer, dict) else answer
+
+
+async def read(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
+    """Read something; Slack takes the arguments of reading methods as a form only."""
+    answer = await _once(client, method, params=arguments)
+    if isinstance(answer, Later) and answer.error in _NOT_FOR_US:
+        return Rejected(answer.error)
+    return answer
+
+
+async def _once(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
+    try:
+        response = await client.api_call(method, **arguments)
+    except SlackApiError as error:
+        return _refused(error)
+    except aiohttp.ClientConnectorError as error:
+        return Later(type(error).__name__, None, ambiguous=False)
+    except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+        return Later(type(error).__name__, None, ambiguous=True)
+    assert isinstance(response.data, dict), "bug: a JSON method answered with bytes"
+    return response.data
+
+
+def _refused(error: SlackApiError) -> Rejected | Later:
+    response: Any = error.response
+    status = int(getattr(response, "status_code", 0) or 0)
+    if status == 429:
+        return Later("ratelimited", _retry_after(response), ambiguous=False)
+    data = response.data if isinstance(getattr(response, "data", None), dict) else {}
+    word = str(data.get("error") or f"http_{status}")
+    if word in _FOR_GOOD:
+        return Rejected(word)
+    ambiguous = word in _MAY_HAVE_ARRIVED or "error" not in data
+    return Later(word, None, ambiguous=ambiguous)
+
+
+def _retry_after(response: Any) -> float:
+    value = {str(k).lower(): v for k, v in response.headers.items()}.get("retry-after", "1")
+    try:
+        return min(max(float(value), 0.1), 600.0)
+    except ValueError:
+        return 1.0

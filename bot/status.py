@@ -1,0 +1,66 @@
+"""For operators: /healthz (the process turns), /readyz (the ledger answers), /metrics (Prometheus).
+
+Figures are read from the ledger when they are asked for, so that every instance tells the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from bot.domain.payment import State
+from bot.errors import ConfigError, LedgerUnavailable
+from bot.ledger.store import Ledger
+
+
+@asynccontextmanager
+async def status_server(ledger: Ledger, host: str, port: int) -> AsyncIterator[None]:
+    """Serve the three pages. Raises ConfigError where the port cannot be had."""
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def ready(_request: web.Request) -> web.Response:
+        try:
+            await ledger.undelivered()
+        except LedgerUnavailable:
+            return web.Response(status=503, text="the ledger does not answer\n")
+        return web.Response(text="ready\n")
+
+    async def metrics(_request: web.Request) -> web.Response:
+        try:
+            page = await _metrics(ledger)
+        except LedgerUnavailable:
+            return web.Response(status=503, text="the ledger does not answer\n")
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    server = web.Application()
+    server.router.add_get("/healthz", health)
+    server.router.add_get("/readyz", ready)
+    server.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(server, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError([("STATUS_PORT", f"{host}:{port} cannot be used: {error.strerror}")]) from None
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _metrics(ledger: Ledger) -> bytes:
+    registry = CollectorRegistry()
+    payments = Gauge("payments", "Payment requests in the ledger, by state.", ["state"], registry=registry)
+    counted = await ledger.by_state()
+    for state in State:
+        payments.labels(state=state.value).set(counted.get(state, 0))
+    Gauge(
+        "undelivered_messages", "Cards and replies that Slack still has to be told.", registry=registry
+    ).set(await ledger.undelivered())
+    return generate_latest(registry)
