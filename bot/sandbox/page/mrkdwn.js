@@ -1,0 +1,168 @@
+/**
+ * Slack's mrkdwn, read as Slack reads it.
+ *
+ * A text is cut into lines and fences, then into code, `<…>` tokens and marks such as *bold*. Entities
+ * are unescaped at the very end, once, in what remains: an escaped `&lt;!channel&gt;` is therefore the
+ * words, never the mention.
+ */
+
+import { formatDate } from "./dates.js";
+import { element } from "./dom.js";
+import { withEmoji } from "./emoji.js";
+
+// The line breaks around a fence are its own.
+const FENCE = /\n?```\n?([\s\S]+?)\n?```\n?/g;
+const QUOTE = /^(?:&gt;|>) ?/;
+const QUOTE_REST = /^(?:&gt;|>){3} ?/;
+
+// A mark opens after the start or a character that is no word, encloses no blank at its edges, and
+// closes before a character that is no word.
+const mark = (sign) => {
+  const edge = `[\\p{L}\\p{N}${sign}]`;
+  const inner = `(?![\\s${sign}])([^\\n${sign}]*[^\\s${sign}])`;
+  return new RegExp(`(?<!${edge})[${sign}]${inner}[${sign}](?!${edge})`, "u");
+};
+
+const INLINE = [
+  { pattern: /`([^`\n]+)`/, draw: ([, code]) => element("code", {}, unescapeOnce(code)) },
+  { pattern: /<([^<>\n]+)>/, draw: ([whole, token], directory) => drawToken(whole, token, directory) },
+  { pattern: mark("*"), draw: ([, text], directory) => element("strong", {}, inline(text, directory)) },
+  { pattern: mark("_"), draw: ([, text], directory) => element("em", {}, inline(text, directory)) },
+  { pattern: mark("~"), draw: ([, text], directory) => element("s", {}, inline(text, directory)) },
+  { pattern: /\bhttps?:\/\/[^\s<>|]*[^\s<>|.,;:!?)"'*_~]/, draw: ([address]) => drawLink(address, null) },
+];
+
+const LINKABLE = /^(https?:\/\/|mailto:)/;
+
+const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">" };
+
+/** `&amp;` -> `&` and so on, each exactly once: `&amp;lt;` is `&lt;`. */
+export function unescapeOnce(text) {
+  return text.replace(/&(?:amp|lt|gt);/g, (entity) => ENTITIES[entity]);
+}
+
+/** The nodes of a mrkdwn text. */
+export function mrkdwn(text, directory) {
+  const nodes = [];
+  let end = 0;
+  for (const fence of text.matchAll(FENCE)) {
+    nodes.push(...paragraphs(text.slice(end, fence.index), directory));
+    nodes.push(element("pre", {}, unescapeOnce(fence[1])));
+    end = fence.index + fence[0].length;
+  }
+  nodes.push(...paragraphs(text.slice(end), directory));
+  return nodes;
+}
+
+/** A Block Kit text object, or null: mrkdwn, or plain text in which only emoji are drawn. */
+export function drawText(text, directory) {
+  if (!text) return [];
+  if (text.type === "mrkdwn") return mrkdwn(text.text, directory);
+  return text.emoji === false ? [text.text] : withEmoji(text.text);
+}
+
+/** One line of words for a preview or for a screen reader: marks drawn, then read back. */
+export function words(text, directory) {
+  const holder = element("div", {}, mrkdwn(text, directory));
+  for (const drawing of holder.querySelectorAll("svg[aria-label]")) drawing.remove();
+  return holder.textContent.replace(/\s+/g, " ").trim();
+}
+
+function paragraphs(text, directory) {
+  if (text === "") return [];
+  const lines = text.split("\n");
+  const nodes = [];
+  let plain = [];
+  const flush = () => {
+    if (plain.length) nodes.push(...inline(plain.join("\n"), directory));
+    plain = [];
+  };
+  for (let at = 0; at < lines.length; at += 1) {
+    if (!QUOTE.test(lines[at])) {
+      plain.push(lines[at]);
+      continue;
+    }
+    flush();
+    const quoted = QUOTE_REST.test(lines[at]) ? lines.slice(at) : lines.slice(at, endOfQuote(lines, at));
+    const bare = quoted.map((line, index) =>
+      line.replace(index === 0 && QUOTE_REST.test(line) ? QUOTE_REST : QUOTE, ""),
+    );
+    nodes.push(element("blockquote", {}, inline(bare.join("\n"), directory)));
+    at += quoted.length - 1;
+  }
+  flush();
+  return nodes;
+}
+
+function endOfQuote(lines, start) {
+  const length = lines.slice(start).findIndex((line) => !QUOTE.test(line));
+  return length < 0 ? lines.length : start + length;
+}
+
+function inline(text, directory) {
+  const nodes = [];
+  let rest = text;
+  while (rest !== "") {
+    const found = firstMatch(rest);
+    if (!found) break;
+    nodes.push(...withEmoji(unescapeOnce(rest.slice(0, found.match.index))));
+    nodes.push(found.draw(found.match, directory));
+    rest = rest.slice(found.match.index + found.match[0].length);
+  }
+  nodes.push(...withEmoji(unescapeOnce(rest)));
+  return nodes;
+}
+
+function firstMatch(text) {
+  let first = null;
+  for (const { pattern, draw } of INLINE) {
+    const match = pattern.exec(text);
+    if (match && (first === null || match.index < first.match.index)) first = { match, draw };
+  }
+  return first;
+}
+
+/** What stands between `<` and `>`: a person, a channel, a group, a date, a link; else plain words. */
+function drawToken(whole, token, directory) {
+  const [target, label] = splitOnce(token, "|");
+  const said = label === null ? null : unescapeOnce(label);
+  const id = target.slice(1);
+  if (/^@[UW]/.test(target)) {
+    return mention(`@${directory.person(id)?.real_name ?? said ?? id}`, directory.isMe(id));
+  }
+  if (/^#C/.test(target)) return mention(`#${directory.channel(id)?.name ?? said ?? id}`);
+  if (/^!(here|channel|everyone)$/.test(target)) return mention(`@${id}`, true);
+  if (target.startsWith("!subteam^")) return mention(said ?? `@${target.slice("!subteam^".length)}`);
+  if (target.startsWith("!date^")) return drawDate(target, said);
+  if (LINKABLE.test(target)) return drawLink(target, label);
+  return document.createTextNode(unescapeOnce(whole));
+}
+
+function drawDate(target, fallback) {
+  const [, seconds, format, address] = target.split("^");
+  const epoch = Number(seconds);
+  if (!Number.isFinite(epoch) || format === undefined) return document.createTextNode(fallback ?? target);
+  const text = formatDate(epoch, unescapeOnce(format));
+  const time = element("time", { datetime: new Date(epoch * 1000).toISOString(), title: fallback }, text);
+  return address ? link(unescapeOnce(address), time) : time;
+}
+
+function splitOnce(text, separator) {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, null] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function drawLink(target, label) {
+  const address = unescapeOnce(target);
+  return link(address, label ? withEmoji(unescapeOnce(label)) : address.replace(/^mailto:/, ""));
+}
+
+function mention(text, strong = false) {
+  return element("span", { class: strong ? "mention mention-me" : "mention" }, text);
+}
+
+/** A link out of the page that tells the other side nothing; only words where the address is no web address. */
+export function link(address, ...children) {
+  if (!LINKABLE.test(address)) return element("span", {}, children);
+  return element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, children);
+}

@@ -1,0 +1,61 @@
+/**
+ * What the inputs of one view or message hold, in the shape of Slack's `state.values`.
+ *
+ * Only what a person changed is kept here; everything else is the element's initial value, so that an
+ * updated view keeps what was typed and takes the rest from the app, as in Slack.
+ */
+
+export class Values {
+  #changed = new Map();
+
+  /** The state entry of an element that has state. */
+  of(blockId, element) {
+    return this.#changed.get(this.#key(blockId, element)) ?? initialEntry(element);
+  }
+
+  set(blockId, element, entry) {
+    this.#changed.set(this.#key(blockId, element), entry);
+  }
+
+  #key(blockId, element) {
+    return JSON.stringify([blockId, element.action_id]);
+  }
+}
+
+/** {block_id: {action_id: entry}} for every element of `blocks` that has state. */
+export function stateOf(blocks, values) {
+  const state = {};
+  for (const block of blocks) {
+    for (const element of elementsOf(block)) {
+      if (initialEntry(element) === null) continue;
+      (state[block.block_id] ??= {})[element.action_id] = values.of(block.block_id, element);
+    }
+  }
+  return state;
+}
+
+/** The choices of a select in order, groups laid flat. */
+export function optionsOf(element) {
+  return element.options ?? (element.option_groups ?? []).flatMap((group) => group.options);
+}
+
+function elementsOf(block) {
+  if (block.type === "input") return [block.element];
+  if (block.type === "actions") return block.elements;
+  return block.accessory ? [block.accessory] : [];
+}
+
+function initialEntry(element) {
+  switch (element.type) {
+    case "plain_text_input":
+    case "number_input":
+      return { type: element.type, value: element.initial_value ?? null };
+    case "static_select":
+    case "radio_buttons":
+      return { type: element.type, selected_option: element.initial_option ?? null };
+    case "checkboxes":
+      return { type: element.type, selected_options: element.initial_options ?? [] };
+    default:
+      return null;
+  }
+}
