@@ -67,13 +67,13 @@ def load(text: str, source: str) -> Policy:
     problems = _problems_around_rules(document, places)
     rules = []
     for index, table in enumerate(_tables_of(document)):
-        rule, flaws = _read_rule(table)
+        rule, flaws = _read_rule(table, f"#{index + 1}")
         rules.append(rule)
-        label = f"rule {quote(rule.name)}" if rule.name else f"rule {index + 1}"
         for flaw in flaws:
             line = places.of_key(index, flaw.key, flaw.value)
             here = "" if flaw.value is None else f" (here {quote(flaw.value)})"
-            problems.append((line, f"{label}: {flaw.key}: {flaw.wrong}{here}. {flaw.remedy}"))
+            what = f"{flaw.key}: {flaw.wrong}{here}. {flaw.remedy}"
+            problems.append((line, f"rule {quote(rule.name)}: {what}"))
     for index, flaw in flaws_between(rules):
         line = places.of_key(index, "name")
         problems.append((line, f"rule {quote(rules[index].name)}: {flaw}"))
@@ -117,9 +117,9 @@ def _explain_top_level(key: str) -> str:
     return f"{quote(key)} stands outside of any rule. Put it below a line that says [[rule]]."
 
 
-def _read_rule(table: dict[str, Any]) -> tuple[Rule, list[Flaw]]:
+def _read_rule(table: dict[str, Any], nameless: str) -> tuple[Rule, list[Flaw]]:
     reader = _RuleReader(table)
-    rule = reader.read()
+    rule = reader.read(nameless)
     # What could not be read was reported as such; what follows from its absence is noise.
     reported = {flaw.key for flaw in reader.flaws}
     return rule, reader.flaws + [flaw for flaw in flaws_of(rule) if flaw.key not in reported]
@@ -132,7 +132,10 @@ class _RuleReader:
         self._table = table
         self.flaws: list[Flaw] = []
 
-    def read(self) -> Rule:
+    def read(self, nameless: str) -> Rule:
+        """Read every key. nameless: what to call the rule in messages if it has no name."""
+        if "name" not in self._table:
+            self._add("name", "a rule needs a name", 'Write name = "servers".')
         for key in self._table:
             if key not in _KEYS:
                 self.flaws.append(_flaw_of_unknown_key(key))
@@ -143,7 +146,7 @@ class _RuleReader:
         if approvers and "approvals" not in self._table:
             self._add("approvals", "it is not said how many must approve", "Write approvals = 1.")
         return Rule(
-            name=self._text("name") or "",
+            name=self._text("name") or nameless,
             requesters=requesters or frozenset(),
             approvers=approvers or frozenset(),
             tiers=self._tiers(),

@@ -200,7 +200,7 @@ def _flaws_of_headcount(rule: Rule) -> Iterator[Flaw]:
     if all(len(rule.approvers - {requester}) < needed for requester in rule.requesters):
         yield Flaw(
             "approvers",
-            "no request could ever be approved: nobody approves their own request, and apart from "
-            "whoever asks there are too few approvers",
+            f"{needed} approval{'s' * (needed > 1)} could never be given: nobody approves their own "
+            "request, and apart from whoever asks there are too few approvers",
             "Name more approvers, or somebody else who may ask.",
         )

@@ -1,0 +1,225 @@
+"""The text after /pay: nothing is guessed, nothing raises, and every slip is answered with the remedy."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bot.domain.command import (
+    HELP,
+    MAX_NOTE,
+    MAX_TEXT,
+    Command,
+    Help,
+    ListUnpaid,
+    Mine,
+    Misunderstood,
+    OpenForm,
+    Pending,
+    Request,
+    Resolve,
+    StatusOfInvoice,
+    StatusOfPayment,
+    parse,
+)
+from bot.domain.payment import DOCUMENTED_MODULES, MAX_INVOICE, InvoiceRef
+
+NUMBERS = st.integers(1, MAX_INVOICE)
+MODULES = st.sampled_from(DOCUMENTED_MODULES)
+BLANKS = st.text(" \t\n\r\u00a0\u202f\u2009\u3000\u200b\ufeff\u2060", min_size=1, max_size=3)
+NOTES = st.text(string.ascii_letters + "äß日 &<>@!", min_size=1, max_size=60).map(
+    lambda note: " ".join(note.split())
+)
+OWN_WORDS = ("list", "status", "mine", "pending", "resolve", "help", "paid", "not-paid", "not")
+ODD_WORDS = ("floating", "ips", "VPS", "vps12", "#", "#42", "007", "1e4", "+5", "9" * 900)
+ODD_DIGITS = ("٣", "\uff11\uff12", "²", "½")
+MARKUP = ("<@U1|bob>", "<http://a|b>", "&lt;vps&gt;", "&amp;", "\x00", "\ud800")
+WORDS = st.sampled_from((*DOCUMENTED_MODULES, *OWN_WORDS, *ODD_WORDS, *ODD_DIGITS, *MARKUP))
+LIKELY = st.lists(WORDS | st.text(max_size=8) | st.integers().map(str), max_size=6).map(" ".join)
+
+
+def said(text: str, modules: Sequence[str] = DOCUMENTED_MODULES) -> str:
+    """The answer to something that is not understood, as one text."""
+    answer = parse(text, modules)
+    assert isinstance(answer, Misunderstood), answer
+    return f"{answer.problem} {answer.remedy}"
+
+
+@given(st.text() | LIKELY, st.sampled_from([DOCUMENTED_MODULES, (), ("list", "status", "x")]))
+@example("vps " + "9" * 900, DOCUMENTED_MODULES)
+def test_no_text_raises_and_every_misunderstanding_is_told_in_two_lines(
+    text: str, modules: tuple[str, ...]
+) -> None:
+    """Whatever is typed, the answer can be shown: short, printable, and with a remedy."""
+    command = parse(text, modules)
+    if isinstance(command, Misunderstood):
+        for line in (command.problem, command.remedy):
+            assert line
+            assert line.isprintable()
+            assert len(line) < 400
+            assert line[-1] in ".?"
+
+
+@given(st.text() | LIKELY)
+def test_an_accepted_request_holds_the_very_digits_that_were_typed(text: str) -> None:
+    """No text is ever read as a number that does not stand in it as a word of its own."""
+    command = parse(text, DOCUMENTED_MODULES)
+    if isinstance(command, Request | StatusOfInvoice):
+        number = str(command.ref.number)
+        words = text.split()
+        assert words[-1].strip("\u200b\ufeff\u2060\u00ad") in (number, f"#{number}")
+        assert command.ref.module in DOCUMENTED_MODULES
+
+
+@given(MODULES, NUMBERS, BLANKS, st.sampled_from(["", "#"]), st.sampled_from([str.upper, str.title]))
+def test_a_request_is_read_back_as_it_was_meant(
+    module: str, number: int, blank: str, sign: str, cased: Callable[[str], str]
+) -> None:
+    """Any case, surplus blanks of any kind, and one # before the number make no difference."""
+    typed = f"{blank}{cased(module)}{blank}{sign}{number}{blank}"
+    ref = InvoiceRef(module, number)
+    assert parse(typed, DOCUMENTED_MODULES) == Request(ref)
+    assert parse(f"{cased('status')}{typed}", DOCUMENTED_MODULES) == StatusOfInvoice(ref)
+
+
+@given(NUMBERS, NOTES.filter(bool), st.booleans())
+def test_resolve_keeps_the_note_as_it_was_written(number: int, note: str, paid: bool) -> None:
+    """Slack's escapes are undone, and nothing else of the note is changed."""
+    escaped = note.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    command = parse(f"resolve #{number} {'paid' if paid else 'Not-Paid'} {escaped}", ())
+    assert command == Resolve(number, paid, note)
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("", OpenForm()),
+        (" \u00a0\u200b\t", OpenForm()),
+        ("help", Help()),
+        ("HELP me please", Help()),
+        ("mine", Mine()),
+        ("pending", Pending()),
+        ("list", ListUnpaid(None)),
+        ("list Vps", ListUnpaid("vps")),
+        ("list floating ips", ListUnpaid("floating_ips")),
+        ("floating-ips 12", Request(InvoiceRef("floating_ips", 12))),
+        ("Floating IPs #12", Request(InvoiceRef("floating_ips", 12))),
+        ("vps 2147483647", Request(InvoiceRef("vps", 2147483647))),
+        ("status 42", StatusOfPayment(42)),
+        ("status #42", StatusOfPayment(42)),
+        ("resolve 42 paid seen in MyAdmin", Resolve(42, True, "seen in MyAdmin")),
+        ("resolve 42 not paid  Ann\nasked", Resolve(42, False, "Ann asked")),
+        ("resolve 42 paid 👩‍💻 a\x00b", Resolve(42, True, "👩‍💻 a b")),
+        ("resolve 42 paid half \ud800", Resolve(42, True, "half ?")),
+    ],
+)
+def test_what_is_understood(text: str, command: Command) -> None:
+    """The grammar, by example."""
+    assert parse(text, DOCUMENTED_MODULES) == command
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("0", "007", "00", "-5", "+5", "1e4", "10003.7", "12,345", "12.", "1_000", "0x10", "12ab"),
+        *("٤٢", "\uff14\uff12", "²", "Ⅻ", "#", "##5", "5#", "2147483648", "9" * 900, "nan"),
+        *("`5`", "5\u20e3", "&#53;", "%35"),
+    ],
+)
+def test_anything_but_plain_digits_in_range_is_no_invoice(number: str) -> None:
+    """Servers pay something for most of these; here none of them is a number."""
+    assert "Type digits" in said(f"vps {number}")
+    assert "Type digits" in said(f"status vps {number}")
+
+
+def test_an_invisible_character_never_joins_two_numbers() -> None:
+    """A zero-width space inside a number parts it, and two numbers are refused."""
+    assert "no blanks inside its number" in said("vps 12\u200b34")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("vsp 12345", 'I know no module "vsp". Did you mean /pay vps 12345?'),
+        ("web hosting 7", 'I know no module "web hosting". Did you mean /pay webhosting 7?'),
+        ("domain", 'I know no module "domain". Did you mean /pay domains?'),
+        ("hlep", 'I know no module "hlep". Did you mean /pay help?'),
+        ("status server 7", 'I know no module "server". Did you mean /pay status servers 7?'),
+        ("list server", 'I know no module "server". Did you mean /pay list servers?'),
+        ("xyzzy 7", 'I know no module "xyzzy". The modules are: domains, vps, backups,'),
+        ("a&amp;b 7", 'I know no module "a&b".'),
+        ("12345 vps", "The module comes first, then the invoice. Type /pay vps 12345."),
+        ("status 5 floating ips", "Type /pay status floating_ips 5."),
+        ("12345", "Which module does invoice 12345 belong to? Type /pay <module> 12345."),
+        ("vps", "Which invoice of vps? Type /pay vps 12345, or /pay list vps"),
+        ("vps#12345", "no blank between module and invoice. Type /pay vps 12345."),
+        ("VPS12345", "no blank between module and invoice. Type /pay vps 12345."),
+        ("vps 1 2", "One invoice at a time, and no blanks inside its number."),
+        ("vps 1 2", "For that invoice alone, type /pay vps 1."),
+        ("vps 1 now", 'I do not know what "now" means after /pay vps 1.'),
+        ("list vps 1", 'I do not know what "1" means after /pay list vps.'),
+        ("mine vps", 'I do not know what "vps" means after /pay mine. Type /pay mine alone.'),
+        ("<@U012|bob> 5", "There is a link, a mention or a bracket in it. Type the plain words"),
+        ("vps <tel:5|5>", "There is a link, a mention or a bracket in it. Type the plain words"),
+        ("&lt;vps&gt; &lt;5&gt;", "There is a link, a mention or a bracket in it."),
+        ("status", "The status of what? Type /pay status vps 12345 for an invoice"),
+        ("status 0", '"0" begins with a zero, as a payment number never does.'),
+        ("resolve", "Which payment is to be resolved? Type /pay resolve 42 paid <note>"),
+        ("resolve x paid y", '"x" is not a payment number.'),
+        ("resolve 42", "Was payment #42 paid, or not?"),
+        ("resolve 42 maybe so", "Was payment #42 paid, or not?"),
+        ("resolve 42 paid", "A note is missing: how do you know? Type /pay resolve 42 paid <note>"),
+        ("resolve 42 not paid", "Type /pay resolve 42 not-paid <note>"),
+        ("resolve 42 paid \u00a0\u200b", "A note is missing"),
+        ("resolve 42 paid " + "x" * (MAX_NOTE + 1), "longer than 500 characters"),
+        ("x" * (MAX_TEXT + 1), "longer than 1000 characters, so it was not read."),
+        ("x" * 900, '"' + "x" * 39 + '…"'),
+        ("\x07\u202evps 5\u202c x", 'I do not know what "x" means'),
+    ],
+)
+def test_what_is_said_about_a_slip(text: str, answer: str) -> None:
+    """Each slip is named, and the remedy can be typed as it stands."""
+    assert answer in said(text)
+
+
+def test_the_modules_are_those_of_the_api() -> None:
+    """A module that the API has added is understood; one that it has dropped is not."""
+    assert parse("dedicated 5", ["dedicated"]) == Request(InvoiceRef("dedicated", 5))
+    assert "The modules are: dedicated." in said("vps 5", ["dedicated"])
+    assert "Type /pay dedicated 12345" in said("dedicated", ["dedicated"])
+    assert "/pay help" in said("vps 5", [])
+
+
+def test_the_bots_own_words_win_over_modules_of_the_same_name() -> None:
+    """A module called list cannot take the list away."""
+    assert parse("list", ["list", "vps"]) == ListUnpaid(None)
+    assert parse("help 5", ["help"]) == Help()
+
+
+def test_the_longest_module_that_fits_is_meant() -> None:
+    """Where one module's name begins another's, blanks are read as part of the longer one."""
+    modules = ["floating", "floating_ips"]
+    assert parse("floating ips 5", modules) == Request(InvoiceRef("floating_ips", 5))
+    assert parse("floating 5", modules) == Request(InvoiceRef("floating", 5))
+
+
+def test_the_help_names_every_command_and_its_examples_work() -> None:
+    """What the help tells people to type is understood."""
+    usages = [usage.removeprefix("/pay").strip() for usage, _ in HELP]
+    examples = {
+        "<module>": "vps",
+        "<invoice>": "12345",
+        "[module]": "vps",
+        "paid|not-paid": "paid",
+        "<note>": "seen",
+    }
+    understood = set()
+    for usage in usages:
+        command = parse(" ".join(examples.get(word, word) for word in usage.split()), ["vps"])
+        assert not isinstance(command, Misunderstood), usage
+        understood.add(type(command))
+    assert understood == set(Command.__args__) - {Misunderstood}
