@@ -178,12 +178,22 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("resolve 42 paid " + "x" * (MAX_NOTE + 1), "longer than 500 characters"),
         ("x" * (MAX_TEXT + 1), "longer than 1000 characters, so it was not read."),
         ("x" * 900, '"' + "x" * 39 + '…"'),
+        ("x" * 40, '"' + "x" * 40 + '"'),
+        ("vps 5>", "There is a link, a mention or a bracket in it."),
+        ("12x", 'I know no module "12x".'),
         ("\x07\u202evps 5\u202c x", 'I do not know what "x" means'),
     ],
 )
 def test_what_is_said_about_a_slip(text: str, answer: str) -> None:
     """Each slip is named, and the remedy can be typed as it stands."""
     assert answer in said(text)
+
+
+def test_the_longest_text_and_the_longest_note_are_read() -> None:
+    """The limits themselves are within the limits."""
+    note = "n" * MAX_NOTE
+    assert parse(f"resolve 42 paid {note}", ()) == Resolve(42, True, note)
+    assert parse("help".ljust(MAX_TEXT), ()) == Help()
 
 
 def test_the_modules_are_those_of_the_api() -> None:
