@@ -17,13 +17,13 @@ from zeep.wsdl.bindings import Soap11Binding
 
 from bot.billing import reading, wire
 from bot.billing.shared import Shared
-from bot.billing.transport import BillingTransport
+from bot.billing.transport import BillingTransport, open_transport
 from bot.billing.verdicts import Failure, failure_of
 from bot.domain.payment import Invoice, InvoiceRef, Outcome, Standing, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent, Unreadable
 
 SESSION_PROOF = 30.0
-"""Seconds for which a login, or a read that worked, is proof enough that the session is alive.
+"""Seconds for which a login, or a read that gave rows, is proof enough that the session is alive.
 
 Longer than the ten seconds for which the snapshot of an invoice serves, so that a payment right after
 its read needs no login; far shorter than any session lasts.
@@ -56,16 +56,16 @@ class BillingCalls:
         self._session = Shared(self._log_in)
         self._modules = Shared(self._ask_modules)
 
-    def pay(self, ref: InvoiceRef, timeout: float) -> Outcome:
+    def pay(self, ref: InvoiceRef, *, ready_by: float, timeout: float) -> Outcome:
         """Call api_make_payment once, or not at all. Raises nothing.
 
-        timeout: seconds for what comes before the call (WSDL, login), and again for the call itself.
+        ready_by: when the WSDL and a proven session must be there, on the clock of `time.monotonic`.
+        timeout: seconds for the call itself.
         """
         try:
-            deadline = time.monotonic() + timeout
-            service = self._service.get(deadline)
+            service = self._service.get(ready_by)
             _require(service, "api_make_payment")
-            session = self._session.get(deadline, max_age=SESSION_PROOF)
+            session = self._session.get(ready_by, max_age=SESSION_PROOF)
         except BillingError as error:
             return Outcome(Verdict.NOT_SENT, None, None, str(error))
         call = wire.Call(time.monotonic() + timeout, fresh=True)
@@ -97,22 +97,32 @@ class BillingCalls:
             self._transport.session.close()
 
     def _rows(self, operation: str, deadline: float) -> list[object]:
-        """Call an operation that lists rows; a fault is answered with one fresh login, once."""
+        """Call an operation that lists rows.
+
+        A session that has died is assumed to give a fault, but nobody has said so: an empty list would
+        do, and would read as "not payable", or worse, as "paid". So what is no row is believed only of
+        a session whose proof is young; of any other, one fresh login and one more read decide.
+        """
         service = self._service.get(deadline)
         _require(service, operation)
         session = self._session.get(deadline)
         answer = self._exchange(service, wire.Call(deadline), operation, session)
-        if isinstance(answer, Failure) and answer.fault:
+        if _says_no_more_than_a_dead_session(answer):
+            if answer != []:
+                self._session.drop(session)
+            renewed = self._session.get(deadline, max_age=SESSION_PROOF)
+            if renewed is not session:
+                session = renewed
+                answer = self._exchange(service, wire.Call(deadline), operation, session)
+        if isinstance(answer, Failure):
             self._session.drop(session)
-            session = self._session.get(deadline)
-            answer = self._exchange(service, wire.Call(deadline), operation, session)
-            if isinstance(answer, Failure) and answer.fault:
+            if answer.fault:
                 raise Unreadable("the API answers with a fault, also after a fresh login")
-        rows = _usable(answer)
-        if not isinstance(rows, list):
-            self._session.drop(session)
-            raise AnswerLost("the answer is not a list")
-        self._session.proved(session)
+        rows = reading.rows(_usable(answer))
+        if rows is None:
+            raise AnswerLost("the answer is not a list of invoices")
+        if rows:
+            self._session.proved(session)
         return rows
 
     def _ask_modules(self, deadline: float) -> tuple[str, ...]:
@@ -150,7 +160,7 @@ class BillingCalls:
 
     def _loaded(self) -> _Service:
         if self._transport is None:
-            self._transport = BillingTransport(self._wsdl_url, self._connections)
+            self._transport = open_transport(self._wsdl_url, self._connections)
         client = zeep.Client(  # type: ignore[no-untyped-call]
             self._wsdl_url,
             transport=self._transport,
@@ -180,6 +190,12 @@ class BillingCalls:
                 return answer
         except Exception as error:  # noqa: BLE001 -- zeep lets a bare IndexError through, and more
             return failure_of(error, sent=call.sent)
+
+
+def _says_no_more_than_a_dead_session(answer: object) -> bool:
+    if isinstance(answer, Failure):
+        return answer.fault
+    return not reading.rows(answer)
 
 
 def _unpaid_list(module: str) -> str:

@@ -33,9 +33,9 @@ class BillingClient:
     """One account at one billing API, for any number of tasks of one event loop.
 
     timeout: seconds for one call. A read never takes longer, its login and waiting for a free thread
-        included. A payment has that time three times over, so that a slow start leaves its one call
-        the whole of it: to get a thread, to prepare (WSDL, login), and to pay. Only a host name that
-        resolves slowly, or to many dead addresses, can add to that.
+        included. A payment may take it twice: once to get ready (thread, WSDL, login), so that a slow
+        start leaves its one call the whole of it, and once to pay. Only a host name that resolves
+        slowly, or to several dead addresses, can add to that.
     concurrency: calls at once; the rest wait.
 
     The texts of what it raises, and the evidence of its outcomes, hold no secret, no session id, no
@@ -66,7 +66,8 @@ class BillingClient:
         the payment can have been received; every doubt is UNKNOWN.
         """
         try:
-            job = self._submit(lambda: self._calls.pay(ref, self._timeout))
+            ready_by = time.monotonic() + self._timeout
+            job = self._submit(lambda: self._calls.pay(ref, ready_by=ready_by, timeout=self._timeout))
             if not await _finished(job, self._timeout) and not job.cancel():
                 await _finished(job, None)
             return _result(job)

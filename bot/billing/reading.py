@@ -8,7 +8,7 @@ is no amount, and a status that is not known is UNKNOWN.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
@@ -45,7 +45,18 @@ def outcome(answer: object) -> Outcome:
     return Outcome(verdict, status, _text(answer, "status_text"), evidence)
 
 
-def invoices(module: str, rows: list[object]) -> list[Invoice]:
+def rows(answer: object) -> list[object] | None:
+    """The rows of an answer that lists invoices; None if it is anything else.
+
+    zeep takes a text or a struct in place of an array as a list of its letters. Read as a list without
+    a row that matters, `error` would say that an invoice is not unpaid any more.
+    """
+    if isinstance(answer, list) and all(hasattr(row, "invoices_id") for row in answer):
+        return answer
+    return None
+
+
+def invoices(module: str, rows: Sequence[object]) -> list[Invoice]:
     """The invoices in a list of unpaid ones, each once, as far as amount and currency can be read.
 
     An invoice that is left out here has no known amount, which counts as above every threshold. A
@@ -66,7 +77,7 @@ def invoices(module: str, rows: list[object]) -> list[Invoice]:
     return list(found.values())
 
 
-def standing(ref: InvoiceRef, all_rows: list[object], unpaid_rows: list[object]) -> Standing:
+def standing(ref: InvoiceRef, all_rows: Sequence[object], unpaid_rows: Sequence[object]) -> Standing:
     """What the rows of get_client_invoices and those of get_client_unpaid_invoices say about `ref`."""
     paid_flag: bool | None = None
     payment: int | None = None
@@ -87,7 +98,8 @@ def standing(ref: InvoiceRef, all_rows: list[object], unpaid_rows: list[object])
 def module_names(answer: object) -> tuple[str, ...]:
     """The names in an answer of get_modules that are names of modules; empty if there are none."""
     names = answer if isinstance(answer, list) else []
-    return tuple(dict.fromkeys(name for name in names if _is_module(name)))
+    # Not of one letter: see `rows`.
+    return tuple(dict.fromkeys(name for name in names if _is_module(name) and len(name) > 1))
 
 
 def _is_module(name: object) -> bool:
@@ -100,7 +112,7 @@ def _is_module(name: object) -> bool:
     return True
 
 
-def _unpaid_charges(module: str, rows: list[object]) -> Iterator[tuple[InvoiceRef, object]]:
+def _unpaid_charges(module: str, rows: Sequence[object]) -> Iterator[tuple[InvoiceRef, object]]:
     for row in rows:
         number = _whole(row, "invoices_id")
         if number is None or _whole(row, "invoices_type") != CHARGE:

@@ -65,7 +65,11 @@ def _at_least_info(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.INFO
 
 
-def origin(url: str) -> tuple[str, str, int]:
+Origin = tuple[str, str, int]
+"""Scheme, host and port."""
+
+
+def origin(url: str) -> Origin:
     """Scheme, host and port of an http or https address; `AddressRefused` for any other."""
     try:
         parts = urlsplit(url)
@@ -80,10 +84,9 @@ def origin(url: str) -> tuple[str, str, int]:
 class BillingTransport(Transport):
     """The transport of one billing API. Each use belongs to a `wire.Call` of the same thread."""
 
-    def __init__(self, wsdl_url: str, connections: int) -> None:
-        self._origin = origin(wsdl_url)
-        session = wire.open_session(wsdl_url, connections)
+    def __init__(self, own: Origin, session: requests.Session) -> None:
         super().__init__(session=session)  # type: ignore[no-untyped-call]
+        self._origin = own
 
     def require_origin(self, url: str) -> None:
         """Raise `AddressRefused` unless `url` has the scheme, host and port of the WSDL's address."""
@@ -130,6 +133,11 @@ class BillingTransport(Transport):
             content = _capped(response.raw)
         response.raw = io.BytesIO(content)
         return response
+
+
+def open_transport(wsdl_url: str, connections: int) -> BillingTransport:
+    """The transport for calls by up to `connections` threads. Sends nothing."""
+    return BillingTransport(origin(wsdl_url), wire.open_session(wsdl_url, connections))
 
 
 def _capped(raw: Any) -> bytes:

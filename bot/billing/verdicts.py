@@ -30,6 +30,18 @@ TABLE: tuple[tuple[type[BaseException], Verdict, str], ...] = (
     (UnexpectedStatus, Verdict.UNKNOWN, "the HTTP status is not that of an answer"),
     (AnswerTooLarge, Verdict.UNKNOWN, "the answer is too long to be one"),
     (TransportRefusal, Verdict.UNKNOWN, "the exchange was stopped"),
+    # Raised by requests. ConnectionError is both "no connection" and "reset": see `innermost`.
+    (of_requests.ConnectTimeout, Verdict.NOT_SENT, "no connection was made in time"),
+    (of_requests.SSLError, Verdict.NOT_SENT, "TLS could not be agreed or verified"),
+    (of_requests.ProxyError, Verdict.NOT_SENT, "the proxy did not connect"),
+    (of_requests.InvalidURL, Verdict.NOT_SENT, "the address, or the proxy's, cannot be used"),
+    (of_requests.MissingSchema, Verdict.NOT_SENT, "the address, or the proxy's, cannot be used"),
+    (of_requests.InvalidSchema, Verdict.NOT_SENT, "the address, or the proxy's, cannot be used"),
+    (of_requests.Timeout, Verdict.UNKNOWN, "no answer in time"),
+    (of_requests.ConnectionError, Verdict.UNKNOWN, "the connection broke"),
+    (of_requests.ChunkedEncodingError, Verdict.UNKNOWN, "the answer broke off"),
+    (of_requests.ContentDecodingError, Verdict.UNKNOWN, "the answer's compression is broken"),
+    (of_requests.RequestException, Verdict.UNKNOWN, "the exchange failed"),
     # Raised by urllib3, bare or inside an exception of requests. The pool ones come before it has
     # a connection, ProxyError before the proxy has connected.
     (of_urllib3.NameResolutionError, Verdict.NOT_SENT, "the host name has no address"),
@@ -43,18 +55,6 @@ TABLE: tuple[tuple[type[BaseException], Verdict, str], ...] = (
     (of_urllib3.ProtocolError, Verdict.UNKNOWN, "the connection broke"),
     (of_urllib3.DecodeError, Verdict.UNKNOWN, "the answer's compression is broken"),
     (of_urllib3.HTTPError, Verdict.UNKNOWN, "the exchange failed"),
-    # Raised by requests. ConnectionError is both "no connection" and "reset": see `innermost`.
-    (of_requests.ConnectTimeout, Verdict.NOT_SENT, "no connection was made in time"),
-    (of_requests.SSLError, Verdict.NOT_SENT, "TLS could not be agreed or verified"),
-    (of_requests.ProxyError, Verdict.NOT_SENT, "the proxy did not connect"),
-    (of_requests.InvalidURL, Verdict.NOT_SENT, "the address, or the proxy's, cannot be used"),
-    (of_requests.MissingSchema, Verdict.NOT_SENT, "the address, or the proxy's, cannot be used"),
-    (of_requests.InvalidSchema, Verdict.NOT_SENT, "the address, or the proxy's, cannot be used"),
-    (of_requests.Timeout, Verdict.UNKNOWN, "no answer in time"),
-    (of_requests.ConnectionError, Verdict.UNKNOWN, "the connection broke"),
-    (of_requests.ChunkedEncodingError, Verdict.UNKNOWN, "the answer broke off"),
-    (of_requests.ContentDecodingError, Verdict.UNKNOWN, "the answer's compression is broken"),
-    (of_requests.RequestException, Verdict.UNKNOWN, "the exchange failed"),
     # Raised by zeep. A Fault may be an HTTP status of 500 over a good body.
     (of_zeep.Fault, Verdict.UNKNOWN, "the API answered with a fault"),
     (of_zeep.TransportError, Verdict.UNKNOWN, "the answer is not XML that can be read"),

@@ -1,0 +1,61 @@
+"""A local billing API, and clients of it that are closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from bot.billing.client import BillingClient
+from bot.domain.payment import InvoiceRef
+from bot.sandbox.billing import LocalBilling
+
+VPS = InvoiceRef("vps", 10101)
+"""Unpaid at the start, 10.00 USD."""
+
+NewClient = Callable[..., BillingClient]
+
+
+@pytest.fixture(autouse=True)
+def plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy and no certificates of the machine that the tests run on."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[LocalBilling]:
+    billing = LocalBilling()
+    await billing.start()
+    yield billing
+    await billing.stop()
+
+
+@pytest.fixture
+async def new_client(api: LocalBilling) -> AsyncIterator[NewClient]:
+    """Makes clients of the local billing API; any argument can be given another value."""
+    closing: list[Callable[[], Awaitable[None]]] = []
+
+    def make(**others: Any) -> BillingClient:
+        arguments: dict[str, Any] = {
+            "wsdl_url": api.wsdl_url,
+            "username": api.username,
+            "password": SecretStr(api.password),
+            "timeout": 5.0,
+        }
+        client = BillingClient(**(arguments | others))
+        closing.append(lambda: client.close(grace=5.0))
+        return client
+
+    yield make
+    api.heal()
+    for close in closing:
+        await close()
+
+
+@pytest.fixture
+def client(new_client: NewClient) -> BillingClient:
+    return new_client()

@@ -1,0 +1,188 @@
+"""The asynchronous side: waiting, giving up, cancelling, closing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from bot.billing.client import BillingClient
+from bot.domain.payment import DOCUMENTED_MODULES, InvoiceRef, Standing, Verdict
+from bot.errors import AnswerLost, BillingError, NeverSent
+from bot.sandbox.billing import LocalBilling
+from tests.billing.conftest import VPS, NewClient
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; five seconds at most."""
+    async with asyncio.timeout(5.0):
+        while not condition():  # noqa: ASYNC110 -- the condition belongs to the server under test
+            await asyncio.sleep(0.005)
+
+
+async def test_invoices_are_told_with_amount_currency_and_day(client: BillingClient) -> None:
+    """What the API knows of an unpaid invoice arrives unharmed, odd characters included."""
+    invoices = {invoice.ref.number: invoice for invoice in await client.unpaid_invoices("domains")}
+    renewal = invoices[10002]
+    assert (renewal.amount, renewal.currency) == (Decimal("17.50"), "EUR")
+    assert renewal.description.endswith("café & <b> <!channel>")
+    assert renewal.due is not None
+    assert 10003 not in invoices
+
+
+async def test_a_module_without_unpaid_invoices_gives_an_empty_list(client: BillingClient) -> None:
+    """Nothing to pay is an answer, not an error."""
+    assert await client.unpaid_invoices("ssl") == []
+
+
+async def test_standing_follows_the_payment(client: BillingClient) -> None:
+    """Before and after a payment, both lists are told as they are."""
+    assert await client.standing(VPS) == Standing(unpaid=True, paid_flag=False, payment=None)
+    assert (await client.make_payment(VPS)).verdict is Verdict.PAID
+    after = await client.standing(VPS)
+    assert (after.unpaid, after.paid_flag) == (False, True)
+    assert after.payment is not None
+    assert await client.standing(InvoiceRef("vps", 999)) == Standing(False, None, None)
+
+
+async def test_the_modules_are_asked_for_once(api: LocalBilling, client: BillingClient) -> None:
+    """get_modules needs no login, and its answer is kept."""
+    assert await client.modules() == DOCUMENTED_MODULES
+    assert await client.modules() == DOCUMENTED_MODULES
+    assert [call.operation for call in api.log] == ["get_modules"]
+
+
+@pytest.mark.parametrize("mode", ["fault-before", "declined", "html-after", "login-blank"])
+async def test_modules_that_cannot_be_asked_for_are_an_error(
+    mode: str, api: LocalBilling, client: BillingClient
+) -> None:
+    """The caller is told, so that it can fall back to the documented ones; the next call asks again."""
+    api.fail(mode, operation="get_modules", times=1)
+    with pytest.raises(BillingError):
+        await client.modules()
+    assert await client.modules() == DOCUMENTED_MODULES
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9/api.php?wsdl",
+        "ftp://127.0.0.1/api.php?wsdl",
+        "file:///etc/hostname",
+        "/etc/hostname",
+        "http://",
+        "http://[::1/api.php",
+        "http://127.0.0.1:99999/",
+        "nonsense",
+        "",
+    ],
+)
+async def test_an_address_that_cannot_work_is_told_by_the_first_call(url: str, new_client: NewClient) -> None:
+    """Building a client calls nothing and never fails; its first payment is NOT_SENT."""
+    client = new_client(wsdl_url=url)
+    outcome = await client.make_payment(VPS)
+    assert outcome.verdict is Verdict.NOT_SENT
+    assert outcome.evidence.startswith("the WSDL could not be used: ")
+    with pytest.raises(NeverSent):
+        await client.unpaid_invoices("vps")
+
+
+async def test_a_read_gives_up_in_time(api: LocalBilling, client: BillingClient) -> None:
+    """A read's own time-out holds, also where the login hangs."""
+    api.fail("stall")
+    started = time.monotonic()
+    with pytest.raises((AnswerLost, NeverSent)):
+        await client.unpaid_invoices("vps", timeout=0.3)
+    assert time.monotonic() - started < 0.8
+
+
+async def test_a_payment_that_gets_no_thread_in_time_is_never_sent(
+    api: LocalBilling, new_client: NewClient
+) -> None:
+    """Behind a call that hangs, a payment waits its time, is taken back, and is not sent later."""
+    client = new_client(timeout=0.5, concurrency=1)
+    await client.unpaid_invoices("vps")
+    api.fail("stall")
+    first = asyncio.create_task(client.make_payment(VPS))
+    await until(lambda: api.payments_received("vps", 10101) == 1)
+    second = InvoiceRef("vps", 10102)
+    waiting = asyncio.create_task(client.make_payment(second))
+    reading = asyncio.create_task(client.unpaid_invoices("vps", timeout=0.05))
+    with pytest.raises(NeverSent, match="no thread"):
+        await reading
+    assert (await first).verdict is Verdict.UNKNOWN
+    api.heal()
+    outcome = await waiting
+    # The thread comes free at about the same moment; either way, the outcome is the truth.
+    received = api.payments_received("vps", 10102)
+    assert (outcome.verdict, received) in {(Verdict.NOT_SENT, 0), (Verdict.PAID, 1)}
+
+
+async def test_a_cancelled_payment_that_waits_for_a_thread_is_never_sent(
+    api: LocalBilling, new_client: NewClient
+) -> None:
+    """Cancelling takes back what no thread has begun."""
+    client = new_client(concurrency=1)
+    await client.unpaid_invoices("vps")
+    api.fail("timeout-before", times=1)
+    first = asyncio.create_task(client.make_payment(VPS))
+    await until(lambda: api.payments_received("vps", 10101) == 1)
+    waiting = asyncio.create_task(client.make_payment(InvoiceRef("vps", 10102)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    api.heal()
+    assert (await first).verdict is Verdict.UNKNOWN
+    assert (await client.make_payment(InvoiceRef("vps", 10103))).verdict is Verdict.PAID
+    assert api.payments_received("vps", 10102) == 0
+
+
+async def test_a_cancelled_payment_that_was_begun_goes_on(api: LocalBilling, client: BillingClient) -> None:
+    """The call in its thread is not disturbed, and is received once."""
+    await client.unpaid_invoices("vps")
+    api.fail("timeout-after")
+    paying = asyncio.create_task(client.make_payment(VPS))
+    await until(lambda: api.payments_made("vps", 10101) == 1)
+    paying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await paying
+    api.heal()
+    await client.close(grace=5.0)
+    assert api.payments_received("vps", 10101) == 1
+
+
+async def test_closing_waits_for_what_is_in_flight(api: LocalBilling, client: BillingClient) -> None:
+    """A payment that has begun is answered, and one that comes later is never sent."""
+    await client.unpaid_invoices("vps")
+    api.fail("timeout-after")
+    paying = asyncio.create_task(client.make_payment(VPS))
+    await until(lambda: api.payments_made("vps", 10101) == 1)
+    closing = asyncio.create_task(client.close(grace=5.0))
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    api.heal()
+    await closing
+    assert paying.done()
+    assert (await client.make_payment(VPS)).verdict is Verdict.NOT_SENT
+    with pytest.raises(NeverSent):
+        await client.unpaid_invoices("vps")
+
+
+async def test_closing_does_not_wait_beyond_its_grace(
+    api: LocalBilling, client: BillingClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What still runs after the grace is left to itself, and is said in the log."""
+    await client.unpaid_invoices("vps")
+    api.fail("timeout-after")
+    paying = asyncio.create_task(client.make_payment(VPS))
+    await until(lambda: api.payments_made("vps", 10101) == 1)
+    started = time.monotonic()
+    await client.close(grace=0.1)
+    assert time.monotonic() - started < 1.0
+    assert "1 billing calls were still running" in caplog.text
+    api.heal()
+    assert (await paying).verdict is Verdict.UNKNOWN

@@ -1,0 +1,183 @@
+"""Logging in: seldom, once for everybody, and never with a session that may be dead."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from pydantic import SecretStr
+
+from bot.billing import calls, shared
+from bot.billing.client import BillingClient
+from bot.billing.shared import Shared
+from bot.domain.payment import InvoiceRef, Verdict
+from bot.errors import NeverSent
+from bot.sandbox.billing import LocalBilling, failures
+from tests.billing.conftest import VPS, NewClient
+
+
+def operations(api: LocalBilling) -> list[str]:
+    return [call.operation.removeprefix("api_") for call in api.log]
+
+
+async def test_a_payment_right_after_a_read_costs_one_call(api: LocalBilling, client: BillingClient) -> None:
+    """On an open session there is one read and one payment, and no login between them."""
+    await client.unpaid_invoices("vps")
+    await client.make_payment(VPS)
+    assert operations(api) == ["login", "vps_get_client_unpaid_invoices", "make_payment"]
+
+
+async def test_eight_calls_at_once_log_in_once(api: LocalBilling, client: BillingClient) -> None:
+    """The first call logs in, and the others wait for it."""
+    refs = [InvoiceRef("backups", number) for number in range(20001, 20009)]
+    for ref in refs:
+        api.add_invoice(ref.module, ref.number)
+    outcomes = await asyncio.gather(*(client.make_payment(ref) for ref in refs))
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.PAID}
+    assert operations(api).count("login") == 1
+    assert all(api.payments_received(ref.module, ref.number) == 1 for ref in refs)
+
+
+async def test_a_wrong_password_is_tried_once_for_all_who_wait(
+    api: LocalBilling, new_client: NewClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Callers that waited for a login that failed share its failure, so that no account is locked."""
+    monkeypatch.setattr(failures, "SLOW_SECONDS", 0.5)
+    api.fail("slow", operation="api_login")
+    client = new_client(password=SecretStr("wrong"))
+    outcomes = await asyncio.gather(*(client.make_payment(VPS) for _ in range(8)))
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.NOT_SENT}
+    assert {outcome.evidence for outcome in outcomes} == {
+        "login refused: check the billing user name and password"
+    }
+    assert operations(api) == ["login"]
+
+
+async def test_a_read_with_a_dead_session_logs_in_once_and_reads_again(
+    api: LocalBilling, client: BillingClient
+) -> None:
+    """An expired session is replaced, once, and the caller does not notice."""
+    await client.unpaid_invoices("vps")
+    api.expire_sessions()
+    assert await client.unpaid_invoices("vps")
+    lists = "vps_get_client_unpaid_invoices"
+    assert operations(api) == ["login", lists, lists, "login", lists]
+
+
+async def test_eight_reads_with_a_dead_session_log_in_once(api: LocalBilling, client: BillingClient) -> None:
+    """The fresh login of one serves them all."""
+    await client.unpaid_invoices("vps")
+    api.expire_sessions()
+    await asyncio.gather(*(client.unpaid_invoices("vps") for _ in range(8)))
+    assert operations(api).count("login") == 2
+
+
+async def test_a_payment_never_relies_on_an_old_proof(
+    api: LocalBilling, client: BillingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the last proof is older than SESSION_PROOF, a login comes first, and it saves the payment."""
+    await client.unpaid_invoices("vps")
+    api.expire_sessions()
+    monkeypatch.setattr(calls, "SESSION_PROOF", 0.0)
+    assert (await client.make_payment(VPS)).verdict is Verdict.PAID
+    assert operations(api)[-2:] == ["login", "make_payment"]
+
+
+async def test_a_payment_that_met_a_dead_session_is_not_repeated(
+    api: LocalBilling, client: BillingClient
+) -> None:
+    """A fault leaves the payment unknown; the call after it has a new session."""
+    await client.unpaid_invoices("vps")
+    api.expire_sessions()
+    assert (await client.make_payment(VPS)).verdict is Verdict.UNKNOWN
+    assert api.payments_received("vps", 10101) == 1
+    assert (await client.make_payment(InvoiceRef("vps", 10102))).verdict is Verdict.PAID
+    assert operations(api)[-2:] == ["login", "make_payment"]
+
+
+async def test_an_empty_list_is_believed_of_a_proven_session_only(
+    api: LocalBilling, client: BillingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an old proof, a fresh login and one more read decide that nothing is unpaid."""
+    lists = "ssl_get_client_unpaid_invoices"
+    assert await client.unpaid_invoices("ssl") == []
+    assert operations(api) == ["login", lists]
+    monkeypatch.setattr(calls, "SESSION_PROOF", 0.0)
+    assert await client.unpaid_invoices("ssl") == []
+    assert operations(api) == ["login", lists, lists, "login", lists]
+
+
+async def test_an_error_in_place_of_a_list_is_no_empty_list(api: LocalBilling, client: BillingClient) -> None:
+    """A struct with a status, as a dead session may give, is cured by a login like a fault is."""
+    await client.unpaid_invoices("vps")
+    api.fail("declined", operation="api_vps_*", times=1)
+    assert len(await client.unpaid_invoices("vps")) == 4
+    assert operations(api).count("login") == 2
+
+
+class Clock:
+    """A clock that a test moves by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+
+def test_a_shared_value_is_made_again_when_its_proof_is_too_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A proof renews the age, but only that of the value held."""
+    clock = Clock(monkeypatch)
+    made = iter([["first"], ["second"]])
+    value = Shared(lambda _deadline: next(made))
+    first = value.get(2000.0, max_age=30.0)
+    clock.now += 29.0
+    value.proved(["first"])
+    value.proved(first)
+    clock.now += 29.0
+    assert value.get(2000.0, max_age=30.0) is first
+    clock.now += 2.0
+    second = value.get(2000.0, max_age=30.0)
+    assert second == ["second"]
+    value.drop(first)
+    assert value.get(2000.0) is second
+
+
+def test_a_shared_value_that_failed_is_tried_again_by_the_next_caller() -> None:
+    """A failure is told to its caller, and is not kept."""
+    results: list[Exception | str] = [NeverSent("once"), "made"]
+
+    def make(_deadline: float) -> str:
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    value = Shared(make)
+    soon = time.monotonic() + 5.0
+    with pytest.raises(NeverSent, match="once"):
+        value.get(soon)
+    assert value.get(soon) == "made"
+
+
+def test_nobody_waits_for_a_shared_value_beyond_his_deadline() -> None:
+    """A caller whose deadline comes first gives up, and nothing of his was sent."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def make(_deadline: float) -> str:
+        entered.set()
+        leave.wait(5.0)
+        return "made"
+
+    value = Shared(make)
+    maker = threading.Thread(target=value.get, args=(time.monotonic() + 5.0,))
+    maker.start()
+    entered.wait(5.0)
+    with pytest.raises(NeverSent):
+        value.get(time.monotonic() + 0.05)
+    leave.set()
+    maker.join()
+    assert value.get(time.monotonic()) == "made"
