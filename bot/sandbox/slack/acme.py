@@ -6,10 +6,10 @@ from bot.sandbox.slack import identifiers as ids
 from bot.sandbox.slack.world import ChannelKind, World
 
 
-def populate(world: World, bot_name: str) -> None:
-    """Fill an empty world. The bot is a user called `bot_name`."""
+def populate(world: World, bot_name: str, app_name: str) -> None:
+    """Fill an empty world. `bot_name` is what people type after @, `app_name` what they read."""
     world.add_person("slackbot", "Slackbot", id=ids.SLACKBOT_ID, is_bot=True)
-    world.add_person(bot_name, bot_name, id=ids.BOT_USER_ID, is_bot=True)
+    world.add_person(bot_name, app_name, id=ids.BOT_USER_ID, is_bot=True)
     world.add_person("alice", "Alice Ahrens", id=ids.ALICE, title="Operations")
     world.add_person("bob", "Bob Brandt", id=ids.BOB, title="Head of Finance")
     world.add_person("carol", "Carol Castro", id=ids.CAROL, title="Accounting")
@@ -52,3 +52,5 @@ def populate(world: World, bot_name: str) -> None:
         topic="Acme and Partner Ltd",
         is_ext_shared=True,
     )
+    for name in (*full_members, "gil"):
+        world.direct_channel(name)

@@ -24,6 +24,7 @@ from bot.sandbox.slack.checks import (
 from bot.sandbox.slack.elements import FILLED_IN, IMAGE, INTERACTIVE, WRITING
 from bot.sandbox.slack.errors import ApiError
 from bot.sandbox.slack.messages import Json, interactive_elements, visible_texts
+from bot.sandbox.slack.rich_text import RICH_TEXT
 
 MESSAGE_BLOCKS = 50
 VIEW_BLOCKS = 100
@@ -54,6 +55,7 @@ def _section(value: Any, pointer: str, problems: Problems) -> None:
 _BLOCKS: dict[str, Check] = {
     "section": _section,
     "header": record({"type": _kind, "text": plain_text(150)}, _block_id),
+    "rich_text": record({"type": _kind, "elements": RICH_TEXT}, _block_id),
     "divider": record({"type": _kind}, _block_id),
     "image": record(
         {"type": _kind, "image_url": string(3000, 1), "alt_text": string(2000)},

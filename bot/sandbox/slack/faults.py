@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from aiohttp import web
+
 MODES = ("429", "500", "drop-before", "drop-after", "slow", "timeout")
+UNANSWERED = ("drop-before", "drop-after", "timeout")
 
 
 @dataclass(slots=True)
@@ -79,9 +82,27 @@ class Faults:
         self._healed.set()
         self._healed = asyncio.Event()
 
-    async def until_healed(self) -> None:
-        """Hold a call that never gets an answer."""
-        await self._healed.wait()
+    async def suffer(
+        self, fault: Fault, request: web.Request, act: Callable[[], Awaitable[web.Response]]
+    ) -> web.Response:
+        """Treat a request as the fault says; `act` is what it would have done."""
+        match fault.mode:
+            case "429":
+                return too_many_requests(fault.retry_after)
+            case "500":
+                return web.Response(status=500, text="Internal Server Error")
+            case "slow":
+                await asyncio.sleep(fault.seconds)
+                return await act()
+            case "timeout":
+                await self._healed.wait()
+            case "drop-after":
+                await act()
+            case "drop-before":
+                pass
+            case _:
+                return web.json_response({"ok": False, "error": fault.mode.removeprefix("error:")})
+        return drop(request)
 
     @contextmanager
     def outage(self) -> Iterator[None]:
@@ -91,3 +112,19 @@ class Faults:
             yield
         finally:
             self.is_out = False
+
+
+def too_many_requests(retry_after: int) -> web.Response:
+    """HTTP 429; `retry_after` is in seconds."""
+    return web.json_response(
+        {"ok": False, "error": "ratelimited"},
+        status=429,
+        headers={"Retry-After": str(retry_after)},
+    )
+
+
+def drop(request: web.Request) -> web.Response:
+    """Close the connection at once, with no answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()

@@ -56,6 +56,14 @@ def complete_values(blocks: list[Json], entered: Values) -> Values:
     return values
 
 
+def with_action(values: Values, action: Json) -> Values:
+    """`values` with what was just chosen in a menu or picker."""
+    if action["type"] not in _FIELDS:
+        return values
+    block_id, action_id = action["block_id"], action["action_id"]
+    return values | {block_id: values.get(block_id, {}) | {action_id: action}}
+
+
 def refused_by_client(blocks: list[Json], values: Values) -> dict[str, str]:
     """block_id -> why the client does not even submit: missing or malformed input."""
     refused: dict[str, str] = {}

@@ -11,7 +11,7 @@ from bot.sandbox.slack.blocks import checked_view
 from bot.sandbox.slack.changes import ChangeKind
 from bot.sandbox.slack.errors import ApiError, NotDelivered
 from bot.sandbox.slack.faults import Faults
-from bot.sandbox.slack.forms import complete_values, refused_by_client
+from bot.sandbox.slack.forms import complete_values, refused_by_client, with_action
 from bot.sandbox.slack.identifiers import BOT_USER_ID
 from bot.sandbox.slack.interaction_payloads import (
     closing_payload,
@@ -118,7 +118,7 @@ class Interactions:
             person,
             message,
             action=self._stamped(action),
-            values=complete_values(message.blocks, values),
+            values=complete_values(message.blocks, with_action(values, action)),
             response_url=self._response_urls.issue("actions", channel, person.id, message),
             trigger_id=trigger_id,
         )
@@ -132,7 +132,7 @@ class Interactions:
 
     async def view_action(self, person: Person, view: View, action: Json, values: Values) -> Result:
         """A button or menu in a modal or the Home tab."""
-        view = self._enter(view, values)
+        view = self._enter(view, with_action(values, action))
         trigger_id = self._workspace.triggers.issue(person.id)
         payload = view_action_payload(person, view, self._stamped(action), trigger_id)
         self._announce_action(person, None, view.id, action)

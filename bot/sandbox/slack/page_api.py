@@ -18,6 +18,7 @@ from bot.sandbox.slack.actor import Actor
 from bot.sandbox.slack.changes import Change, ChangeKind, Changes
 from bot.sandbox.slack.errors import NotThere
 from bot.sandbox.slack.events import Events
+from bot.sandbox.slack.forms import pressed
 from bot.sandbox.slack.interactions import Interactions, Result
 from bot.sandbox.slack.messages import Json, Message, interactive_elements
 from bot.sandbox.slack.page_state import state_for
@@ -138,11 +139,13 @@ class PageApi:
     async def _action(self, actor: Actor, body: Json) -> Result:
         view_id = body.get("view_id")
         target: Message | View = actor.view(view_id) if view_id else actor.message(body["message_ts"])
-        action = {"action_id": body["action_id"], "block_id": body["block_id"]}
-        shown = [(block, each["action_id"]) for block, each in interactive_elements(target.blocks)]
-        if (action["block_id"], action["action_id"]) not in shown:
-            raise NotThere("this is not there any more")
-        return await actor.acts(target, body["element"] | action, body.get("values") or {})
+        place = {"action_id": body["action_id"], "block_id": body["block_id"]}
+        for block_id, element in interactive_elements(target.blocks):
+            if (block_id, element["action_id"]) == (place["block_id"], place["action_id"]):
+                pressed_button = pressed(element, None) if element["type"] == "button" else {}
+                action = body["element"] | pressed_button | place
+                return await actor.acts(target, action, body.get("values") or {})
+        raise NotThere("this is not there any more")
 
     async def _submit(self, actor: Actor, body: Json) -> Result:
         return await actor.submits(body["view_id"], body["values"])

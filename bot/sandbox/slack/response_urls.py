@@ -15,7 +15,6 @@ from bot.sandbox.slack.faults import Faults
 from bot.sandbox.slack.identifiers import BOT_ID, BOT_USER_ID, TEAM_ID
 from bot.sandbox.slack.messages import Json, Message
 from bot.sandbox.slack.methods.chat import checked_metadata, checked_thread
-from bot.sandbox.slack.web_api import drop
 from bot.sandbox.slack.workspace import Workspace
 from bot.sandbox.slack.world import Channel
 
@@ -60,14 +59,9 @@ class ResponseUrls:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         fault = self._faults.strike("response_url", set())
-        if fault and fault.mode == "timeout":
-            await self._faults.until_healed()
-        if fault and fault.mode in ("timeout", "drop-before"):
-            return drop(request)
-        if fault and fault.mode in ("429", "500"):
-            return web.Response(status=int(fault.mode), headers={"Retry-After": str(fault.retry_after)})
-        answer = await self._answer(request)
-        return drop(request) if fault and fault.mode == "drop-after" else answer
+        if fault is None:
+            return await self._answer(request)
+        return await self._faults.suffer(fault, request, lambda: self._answer(request))
 
     async def _answer(self, request: web.Request) -> web.Response:
         issued = self._issued.get(request.match_info["secret"])

@@ -17,7 +17,7 @@ from bot.sandbox.slack.changes import Change, Changes
 from bot.sandbox.slack.clock import Clock
 from bot.sandbox.slack.errors import NotSeen
 from bot.sandbox.slack.events import Events
-from bot.sandbox.slack.faults import Fault, Faults
+from bot.sandbox.slack.faults import Fault, Faults, drop
 from bot.sandbox.slack.http_mode import HttpMode
 from bot.sandbox.slack.interactions import Interactions, Result
 from bot.sandbox.slack.messages import Json, Message
@@ -27,7 +27,7 @@ from bot.sandbox.slack.socket_mode import SocketMode
 from bot.sandbox.slack.transcript import transcript
 from bot.sandbox.slack.triggers import Triggers
 from bot.sandbox.slack.views import View, Views
-from bot.sandbox.slack.web_api import ApiCall, WebApi, drop
+from bot.sandbox.slack.web_api import ApiCall, WebApi
 from bot.sandbox.slack.workspace import Execution, Workspace
 from bot.sandbox.slack.world import World
 
@@ -69,7 +69,7 @@ class LocalSlack:
         self.clock = Clock()
         self.world = World(self.clock, self._changes)
         app_manifest = AppManifest(DEFAULT_MANIFEST if manifest is None else manifest)
-        populate(self.world, app_manifest.bot_name)
+        populate(self.world, app_manifest.bot_name, app_manifest.app_name)
         number = secrets.randbelow(10**12)
         self._workspace = Workspace(
             self.clock,
@@ -135,6 +135,13 @@ class LocalSlack:
         await web.TCPSite(self._runner, self._host, self._port).start()
         self._port = self._runner.addresses[0][1]
         self._workspace.address = f"http://{self._host}:{self._port}"
+
+    async def __aenter__(self) -> LocalSlack:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     async def stop(self) -> None:
         """Close every connection. What still waits for an answer gets none."""

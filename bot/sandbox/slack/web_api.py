@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from aiohttp import web
 from bot.sandbox.slack.arguments import Arguments, read_arguments
 from bot.sandbox.slack.changes import ChangeKind
 from bot.sandbox.slack.errors import ApiError
-from bot.sandbox.slack.faults import Fault, Faults
+from bot.sandbox.slack.faults import UNANSWERED, Faults, too_many_requests
 from bot.sandbox.slack.messages import Json
 from bot.sandbox.slack.methods import METHODS
 from bot.sandbox.slack.methods.method import Context, Method
@@ -26,8 +25,9 @@ _EVERYWHERE = frozenset({"team_id"})
 class ApiCall:
     """One call as it was received.
 
-    at: seconds since the epoch. arguments: without the token. error: Slack's code, or the fault that
-    struck; None where the answer was ok. answered: whether the answer went out.
+    at: seconds since the epoch. arguments: without the token. ok: whether it took effect.
+    error: Slack's code, or the fault that kept the call from taking effect. answered: whether the
+    caller got to know.
     """
 
     at: float
@@ -63,38 +63,15 @@ class WebApi:
         self.calls.append(call)
         fault = self._faults.strike(name, self._channel_names(values))
         try:
-            if fault:
-                answer = await self._suffer(fault, request, call, token)
-            else:
-                answer = self._answer(request, call, token)
+            if fault is None:
+                return await self._answer(request, call, token)
+            call.error = fault.mode
+            call.answered = fault.mode not in UNANSWERED
+            return await self._faults.suffer(fault, request, lambda: self._answer(request, call, token))
         finally:
             self._workspace.world.announce(ChangeKind.API_CALLED, subject=name, text=call.error or "ok")
-        return answer
 
-    async def _suffer(
-        self, fault: Fault, request: web.Request, call: ApiCall, token: str
-    ) -> web.StreamResponse:
-        call.error = fault.mode
-        match fault.mode:
-            case "429":
-                return _too_many(fault.retry_after)
-            case "500":
-                return web.Response(status=500, text="Internal Server Error")
-            case "slow":
-                await asyncio.sleep(fault.seconds)
-                return self._answer(request, call, token)
-            case "timeout":
-                await self._faults.until_healed()
-            case "drop-after":
-                self._answer(request, call, token)
-            case "drop-before":
-                pass
-            case _:
-                return web.json_response({"ok": False, "error": fault.mode.removeprefix("error:")})
-        call.answered = False
-        return drop(request)
-
-    def _answer(self, request: web.Request, call: ApiCall, token: str) -> web.Response:
+    async def _answer(self, request: web.Request, call: ApiCall, token: str) -> web.Response:
         try:
             method = METHODS.get(call.method)
             if method is None:
@@ -105,7 +82,7 @@ class WebApi:
                 )
                 if wait:
                     call.error = "ratelimited"
-                    return _too_many(wait)
+                    return too_many_requests(wait)
             fields = self._run(method, call.arguments, token)
         except ApiError as error:
             call.error = error.code
@@ -156,13 +133,6 @@ class WebApi:
         return {named, channel.name} if channel else {named}
 
 
-def drop(request: web.Request) -> web.Response:
-    """Close the connection at once, with no answer."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
-
-
 def _token(request: web.Request, values: dict[str, Any], method: str) -> str:
     """The token of a call, taken out of its arguments so that no log holds it."""
     in_body = values.pop("token", "")
@@ -173,11 +143,3 @@ def _token(request: web.Request, values: dict[str, Any], method: str) -> str:
     if method == "apps.connections.open" or request.content_type == "application/json":
         return ""
     return str(in_body)
-
-
-def _too_many(retry_after: int) -> web.Response:
-    return web.json_response(
-        {"ok": False, "error": "ratelimited"},
-        status=429,
-        headers={"Retry-After": str(retry_after)},
-    )
