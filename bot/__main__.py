@@ -72,5 +72,41 @@ async def _run(settings: Settings) -> int:
     return 1 if bot.broken.is_set() else 0
 
 
+class _WithModes(click.Command):
+    """Ends its help with the billing API's failure modes."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the modes, which only this help needs to load."""
+        from bot.sandbox.billing import FAILURES  # noqa: PLC0415
+
+        with formatter.section("Modes"):
+            formatter.write_dl([(name, failure.about) for name, failure in FAILURES.items()])
+
+
+def _mode(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    from bot.sandbox.billing import FAILURES  # noqa: PLC0415
+
+    if value is not None and value not in FAILURES:
+        raise click.BadParameter(f"there is no mode {value!r}; --help lists them")
+    return value
+
+
+@main.command(cls=_WithModes)
+@click.option("--port", default=8765, show_default=True, help="The page's port; the next free one if taken.")
+@click.option(
+    "--say", "says", multiple=True, metavar="'PERSON: TEXT'", help="Say this in #payments and exit."
+)
+@click.option("--fail", metavar="MODE", callback=_mode, help="Let the billing API fail in this way.")
+def sandbox(port: int, says: tuple[str, ...], fail: str | None) -> None:
+    """Try the bot against a local Slack and a local billing API. No account is needed."""
+    from bot.sandbox import run as local  # noqa: PLC0415
+
+    local.quiet()
+    try:
+        sys.exit(asyncio.run(local.sandbox(port=port, says=says, fail=fail, write=click.echo)))
+    except local.BadLine as error:
+        raise click.UsageError(str(error)) from None
+
+
 if __name__ == "__main__":
     main()

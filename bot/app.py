@@ -93,6 +93,20 @@ class Bot:
         """Whether nothing is left to do but wait for people or for time."""
         return await self.ledger.at_rest()
 
+    async def rest(self, timeout: float) -> bool:
+        """Wait until nothing is left to do; False if that takes more than `timeout` seconds."""
+        changed = self.ledger.watch()
+        try:
+            async with asyncio.timeout(timeout):
+                while not await self.at_rest():
+                    await changed.wait()
+                    changed.clear()
+        except TimeoutError:
+            return False
+        finally:
+            self.ledger.unwatch(changed)
+        return True
+
 
 @contextlib.asynccontextmanager
 async def running(
@@ -224,10 +238,10 @@ async def _polling(
 
 
 async def _told(ledger: Ledger) -> None:
+    changed = ledger.watch()
     with contextlib.suppress(TimeoutError, LedgerUnavailable):
         async with asyncio.timeout(LAST_WORDS):
-            changed = ledger.watch()
             while await ledger.any_delivery():
+                await changed.wait()
                 changed.clear()
-                async with asyncio.timeout(1):
-                    await changed.wait()
+    ledger.unwatch(changed)

@@ -57,7 +57,11 @@ class Outbox:
         """The cards have something new to show."""
         await self._connection.execute(
             update(deliveries)
-            .where(deliveries.c.payment_id == payment_id, deliveries.c.kind.in_(_CARDS))
+            .where(
+                deliveries.c.payment_id == payment_id,
+                deliveries.c.kind.in_(_CARDS),
+                deliveries.c.given_up.is_(None),
+            )
             .values(revision=deliveries.c.revision + 1)
         )
 

@@ -64,6 +64,10 @@ class Ledger:
         self._watchers.append(event)
         return event
 
+    def unwatch(self, event: asyncio.Event) -> None:
+        """Set that event no more."""
+        self._watchers.remove(event)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """One write transaction. Raises LedgerUnavailable; then nothing of it counts, unless the

@@ -26,7 +26,8 @@ class Catalogue:
     async def run(self) -> None:
         """Ask now, then every hour; a minute later where it could not be asked. Until cancelled."""
         while True:
-            await asyncio.sleep(await self._refresh())
+            wait = await self._refresh()
+            await asyncio.sleep(wait)
 
     async def _refresh(self) -> float:
         try:

@@ -217,7 +217,6 @@ class Announcer:
 
     async def _no_card(self, delivery: Delivery, payment_id: int, error: str) -> None:
         async with self._ledger.transaction() as transaction:
-            await transaction.outbox.give_up(delivery, error)
             payment = await transaction.payment(payment_id)
             assert payment is not None, "bug: payments are never deleted"
             detail = {"reason": "the card could not be posted", "error": error}
@@ -231,9 +230,12 @@ class Announcer:
                     tell=Kind.DIRECT,
                     reason="the card could not be posted",
                 )
-                return
-            event_id = await transaction.record("no_card", actor="announcer", payment=payment, detail=detail)
-            await transaction.outbox.add(payment, Kind.DIRECT, event_id=event_id)
+            else:
+                event_id = await transaction.record(
+                    "no_card", actor="announcer", payment=payment, detail=detail
+                )
+                await transaction.outbox.add(payment, Kind.DIRECT, event_id=event_id)
+            await transaction.outbox.give_up(delivery, error)
 
     async def _tell_directly(self, delivery: Delivery, payment: Payment, error: str) -> None:
         async with self._ledger.transaction() as transaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,28 +21,39 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigError
 from bot.slack import replies
-from bot.slack.wire import Workspace
+from bot.slack.wire import Later, Rejected, Workspace, read
 
 log = structlog.get_logger()
 
+PATIENCE = 2.0
+"""Seconds between tries to reach a Slack that is away."""
+
+_WRONG_TOKEN = frozenset(
+    {
+        "account_inactive",
+        "invalid_auth",
+        "missing_scope",
+        "not_allowed_token_type",
+        "not_authed",
+        "token_expired",
+        "token_revoked",
+    }
+)
+"""What Slack answers to a token that waiting does not mend."""
+
 
 async def workspace_of(client: AsyncWebClient) -> Workspace:
-    """Ask Slack once, at start, whose token this is.
+    """Ask Slack once, at start, whose token this is; waits for as long as Slack is away.
 
-    Raises ConfigError where Slack refuses the token or cannot be reached.
+    Raises ConfigError where Slack refuses the token.
     """
-    try:
-        answer = await client.auth_test()
-    except SlackApiError as error:
-        word = error.response.get("error", "no reason given")
-        raise ConfigError(
-            [("SLACK_BOT_TOKEN", f"Slack refuses it ({word}); copy it anew from OAuth & Permissions")]
-        ) from None
-    except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
-        raise ConfigError(
-            [("SLACK_API_URL", f"Slack cannot be reached ({type(error).__name__}); check the network")]
-        ) from None
-    if not answer.get("bot_id"):
+    while isinstance(answer := await read(client, "auth.test"), Later):
+        if answer.error in _WRONG_TOKEN:
+            problem = f"Slack refuses it ({answer.error}); copy it anew from OAuth & Permissions"
+            raise ConfigError([("SLACK_BOT_TOKEN", problem)])
+        log.warning("Slack does not answer yet; trying again", error=answer.error)
+        await asyncio.sleep(answer.after or PATIENCE)
+    if isinstance(answer, Rejected) or not answer.get("bot_id"):
         raise ConfigError([("SLACK_BOT_TOKEN", "is not a bot's token; use the one that begins with xoxb-")])
     return Workspace(
         team=answer["team_id"],
@@ -88,17 +100,28 @@ async def socket_mode(app: AsyncApp, client: AsyncWebClient, app_token: str) -> 
     """Listen over Socket Mode. Raises ConfigError where Slack refuses the app token."""
     handler = AsyncSocketModeHandler(app, app_token, web_client=client, ping_interval=5)
     try:
-        await handler.connect_async()
-    except SlackApiError as error:
-        await handler.close_async()
-        word = error.response.get("error", "no reason given")
-        raise ConfigError(
-            [("SLACK_APP_TOKEN", f"Slack refuses it ({word}); make one with connections:write")]
-        ) from None
-    try:
+        await _connect(handler)
         yield
     finally:
         await handler.close_async()
+
+
+async def _connect(handler: AsyncSocketModeHandler) -> None:
+    while True:
+        try:
+            await handler.connect_async()
+        except SlackApiError as error:
+            data = error.response.data
+            word = data.get("error") if isinstance(data, dict) else None
+            if word in _WRONG_TOKEN:
+                problem = f"Slack refuses it ({word}); make one with the scope connections:write"
+                raise ConfigError([("SLACK_APP_TOKEN", problem)]) from None
+            log.warning("Slack takes no connection yet; trying again", error=word)
+        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+            log.warning("Slack takes no connection yet; trying again", error=type(error).__name__)
+        else:
+            return
+        await asyncio.sleep(PATIENCE)
 
 
 @asynccontextmanager

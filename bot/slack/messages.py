@@ -197,14 +197,17 @@ def note(event: Event, scene: Scene) -> Message:
     if event.action == "answered":
         return _answered(event, scene)
     lines = _NOTES[event.action](event, scene)
-    return Message(f"{scene.payment.number}: {lines[0]}", [section("\n".join(lines))])
+    text = "\n".join(lines)
+    return Message(f"{scene.payment.number}: {text}", [section(text)])
 
 
 def direct(event: Event, scene: Scene) -> Message:
     """The same, for the requester alone, where the thread cannot be reached."""
     told = note(event, scene)
+    if event.action == "no_card":
+        return told  # it names the channel and the invoice itself
     where = f"{subject(scene.payment)} in <#{scene.payment.channel}>"
-    return Message(f"{where}: {told.text}", [context(where), *told.blocks])
+    return Message(f"{told.text} ({where})", [context(where), *told.blocks])
 
 
 def _answered(event: Event, scene: Scene) -> Message:

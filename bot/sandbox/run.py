@@ -1,0 +1,147 @@
+"""The sandbox: a local Slack, a local billing API, and the very same bot against them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import re
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+import yaml
+
+from bot import app, config
+from bot.sandbox.billing import LocalBilling
+from bot.sandbox.conversation import Conversation
+from bot.sandbox.slack import LocalSlack
+
+CHANNEL = "#payments"
+PATIENCE = 30.0
+"""Seconds in which a line must come to rest."""
+
+MANIFEST = Path(__file__).parents[2] / "manifest.yml"
+"""The bot's own manifest, beside the package in a checkout."""
+
+_SAID = re.compile(r"\s*([a-z]+)\s*:\s*(.*\S)\s*", re.DOTALL)
+
+
+class BadLine(Exception):
+    """A --say line that cannot be said. The text tells why, and what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that one person does."""
+
+    person: str
+    text: str
+
+
+def read_line(said: str, people: Sequence[str]) -> Line:
+    """Read "alice: /pay vps 10101". Raises BadLine."""
+    match = _SAID.fullmatch(said)
+    if match is None:
+        raise BadLine(f"{said!r} is not of the form 'alice: /pay vps 10101'")
+    if match[1] not in people:
+        raise BadLine(f"there is no {match[1]} here; there are {', '.join(people)}")
+    return Line(match[1], match[2])
+
+
+async def sandbox(*, port: int, says: Sequence[str], fail: str | None, write: Callable[[str], None]) -> int:
+    """Run it until Ctrl-C, or, with `says`, until each line came to rest. Returns the exit code."""
+    manifest: dict[str, Any] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
+    async with AsyncExitStack() as stack:
+        slack = LocalSlack(port=free_port(port), manifest=manifest)
+        people = [person.name for person in slack.world.people.values() if not person.is_bot]
+        lines = [read_line(said, people) for said in says]
+        conversation = Conversation(slack, write)
+        billing = LocalBilling(on_call=conversation.billing_called)
+        await slack.start()
+        stack.push_async_callback(slack.stop)
+        await billing.start()
+        stack.push_async_callback(billing.stop)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pay-sandbox-"))
+        settings = _settings(slack, billing, Path(folder))
+        if fail is not None:
+            billing.fail(fail)
+        bot = await stack.enter_async_context(app.running(settings))
+        conversation.start()
+        if lines:
+            return await _say(lines, slack, bot, write)
+        write(f"The sandbox runs: open {slack.page_url}")
+        write("Type /pay vps 10101 in #payments there, or press Ctrl-C here to stop.")
+        await _stopped(bot)
+    return 0
+
+
+async def _say(lines: Sequence[Line], slack: LocalSlack, bot: app.Bot, write: Callable[[str], None]) -> int:
+    for line in lines:
+        person = slack.person(line.person)
+        if line.text.startswith("/"):
+            await person.types(CHANNEL, line.text)
+        else:
+            await person.says(CHANNEL, line.text)
+        if not await bot.rest(PATIENCE):
+            write(f"{line.person}: {line.text} did not come to rest in {PATIENCE:g} s")
+            return 1
+    return 0
+
+
+async def _stopped(bot: app.Bot) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(bot.broken.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+
+
+def _settings(slack: LocalSlack, billing: LocalBilling, folder: Path) -> config.Settings:
+    """What .env would hold, for this Slack and this billing API and nothing else."""
+    ids = {person.name: person.id for person in slack.world.people.values()}
+    return config.load(
+        folder / ".env",
+        {
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_APP_TOKEN": slack.app_token,
+            "SLACK_API_URL": slack.api_url,
+            "BILLING_WSDL_URL": billing.wsdl_url,
+            "BILLING_USERNAME": billing.username,
+            "BILLING_PASSWORD": billing.password,
+            "BILLING_TIMEOUT": "5",
+            "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
+            "PAY_ALLOWED_USERS": ids["alice"],
+            "PAY_APPROVERS": f"{ids['bob']},{ids['carol']}",
+        },
+    )
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port, or the next one that is free."""
+    for port in range(wanted, min(wanted + 100, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+            else:
+                return port
+    raise BadLine(f"no free port from {wanted} on")
+
+
+def quiet() -> None:
+    """In the sandbox the conversation is what one reads; the log says only what went wrong."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.basicConfig(level=logging.ERROR)
