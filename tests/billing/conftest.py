@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +16,19 @@ from bot.sandbox.billing import LocalBilling
 VPS = InvoiceRef("vps", 10101)
 """Unpaid at the start, 10.00 USD."""
 
+SESSION_ID = re.compile(r"[0-9a-f]{32}")
+
 NewClient = Callable[..., BillingClient]
 
 
-@pytest.fixture(autouse=True)
-def plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="package", autouse=True)
+def plain_network() -> Iterator[None]:
     """No proxy and no certificates of the machine that the tests run on."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE"):
+            environment.delenv(name, raising=False)
+            environment.delenv(name.lower(), raising=False)
+        yield
 
 
 @pytest.fixture
@@ -59,3 +64,10 @@ async def new_client(api: LocalBilling) -> AsyncIterator[NewClient]:
 @pytest.fixture
 def client(new_client: NewClient) -> BillingClient:
     return new_client()
+
+
+def assert_nothing_leaked(api: LocalBilling, said: str) -> None:
+    """No password, no session id and no body in what was logged, told or raised."""
+    assert api.password not in said
+    assert not SESSION_ID.search(said)
+    assert "Envelope" not in said

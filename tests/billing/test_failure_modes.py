@@ -5,24 +5,26 @@ A mode that is added to the registry without an expectation here fails `test_eve
 
 from __future__ import annotations
 
-import re
 import time
 import traceback
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
+from pydantic import SecretStr
 
-from bot.domain.payment import Verdict
+from bot.billing.client import BillingClient
+from bot.domain.payment import InvoiceRef, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent, Unreadable
 from bot.sandbox.billing import FAILURES, LocalBilling
-from tests.billing.conftest import VPS, NewClient
+from tests.billing.conftest import assert_nothing_leaked
 
 PAID, DECLINED = Verdict.PAID, Verdict.DECLINED
 NOT_SENT, UNKNOWN = Verdict.NOT_SENT, Verdict.UNKNOWN
 
-IMPATIENT = 0.6
+IMPATIENT = 0.4
 """Seconds; the time-out where the API does not answer. A warm call takes a hundredth of it."""
-
-SESSION_ID = re.compile(r"[0-9a-f]{32}")
 
 # mode: what a payment over an open session becomes, and how often it was really made
 PAYMENT: dict[str, tuple[Verdict, int]] = {
@@ -65,23 +67,6 @@ PAYMENT: dict[str, tuple[Verdict, int]] = {
     "down": (NOT_SENT, 0),
     "slow": (UNKNOWN, 1),
     "stall": (UNKNOWN, 0),
-}
-
-# mode: what the very first call of a client becomes, where that is another matter
-FIRST_PAYMENT: dict[str, tuple[Verdict, int]] = {
-    "login-blank": (NOT_SENT, 0),
-    "login-false": (NOT_SENT, 0),
-    "login-odd": (NOT_SENT, 0),
-    "login-fault": (NOT_SENT, 0),
-    "session-expired": (PAID, 1),
-    "unreadable": (PAID, 1),
-    "unlisted": (PAID, 1),
-    "unpayable": (NOT_SENT, 0),
-    "elsewhere": (NOT_SENT, 0),
-    "no-wsdl": (NOT_SENT, 0),
-    "down": (NOT_SENT, 0),
-    "slow": (NOT_SENT, 0),
-    "stall": (NOT_SENT, 0),
 }
 
 # mode, of the lists of invoices: what reading them raises
@@ -131,72 +116,100 @@ READ: dict[str, type[Exception] | tuple[type[Exception], ...] | None] = {
 HANGING = {"timeout-before", "timeout-after", "drip-after", "drip-head-after", "slow", "stall"}
 
 
-def patience(mode: str) -> float:
-    return IMPATIENT if mode in HANGING else 5.0
+@dataclass
+class Bench:
+    """One local API, and two clients with the WSDL loaded, for all tests of this module."""
+
+    api: LocalBilling
+    patient: BillingClient
+    impatient: BillingClient
+    used: int = 20000
+
+    def client_for(self, mode: str) -> BillingClient:
+        return self.impatient if mode in HANGING else self.patient
+
+    def patience(self, mode: str) -> float:
+        return IMPATIENT if mode in HANGING else 5.0
+
+    def new_invoice(self) -> InvoiceRef:
+        self.used += 1
+        self.api.add_invoice("vps", self.used)
+        return InvoiceRef("vps", self.used)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def warm_bench() -> AsyncIterator[Bench]:
+    api = LocalBilling()
+    await api.start()
+    patient, impatient = (
+        BillingClient(
+            wsdl_url=api.wsdl_url,
+            username=api.username,
+            password=SecretStr(api.password),
+            timeout=timeout,
+        )
+        for timeout in (5.0, IMPATIENT)
+    )
+    # A read has a time-out of its own, so that loading the WSDL is no race against the short one.
+    await patient.unpaid_invoices("mail", timeout=5.0)
+    await impatient.unpaid_invoices("mail", timeout=5.0)
+    yield Bench(api, patient, impatient)
+    api.heal()
+    await patient.close(grace=5.0)
+    await impatient.close(grace=5.0)
+    await api.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bench(warm_bench: Bench) -> Bench:
+    """The bench with its API in good health, and an open session for both clients."""
+    warm_bench.api.heal()
+    await warm_bench.patient.unpaid_invoices("mail", timeout=5.0)
+    await warm_bench.impatient.unpaid_invoices("mail", timeout=5.0)
+    return warm_bench
 
 
 def test_every_mode_is_expected() -> None:
     """A failure mode cannot be added without saying what the client makes of it."""
     assert set(PAYMENT) == set(READ) == set(FAILURES)
-    concerning_more = {mode for mode, failure in FAILURES.items() if failure.on != "api_make_payment"}
-    assert set(FIRST_PAYMENT) == concerning_more
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("mode", FAILURES)
 async def test_a_payment_is_sent_once_and_read_truthfully(
-    mode: str, api: LocalBilling, new_client: NewClient, caplog: pytest.LogCaptureFixture
+    mode: str, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Over an open session, each mode leads to its verdict, with at most one payment received."""
     caplog.set_level("DEBUG")
-    client = new_client(timeout=patience(mode))
-    await client.unpaid_invoices("vps")
-    api.fail(mode)
+    ref = bench.new_invoice()
+    client = bench.client_for(mode)
+    bench.api.fail(mode)
     started = time.monotonic()
-    outcome = await client.make_payment(VPS)
+    outcome = await client.make_payment(ref)
     took = time.monotonic() - started
     verdict, made = PAYMENT[mode]
     assert outcome.verdict is verdict, outcome
-    assert api.payments_made("vps", 10101) == made
-    assert api.payments_received("vps", 10101) == (0 if verdict is NOT_SENT else 1)
-    assert took < patience(mode) + 1.0
-    said = f"{caplog.text} {outcome!r} {client!r}"
-    assert api.password not in said
-    assert not SESSION_ID.search(said)
-    assert "Envelope" not in said
+    assert bench.api.payments_made(ref.module, ref.number) == made
+    received = bench.api.payments_received(ref.module, ref.number)
+    assert received == (0 if verdict is NOT_SENT else 1)
+    assert took < bench.patience(mode) + 1.0
     assert "\n" not in outcome.evidence
+    assert_nothing_leaked(bench.api, f"{caplog.text} {outcome!r} {client!r}")
 
 
-@pytest.mark.parametrize("mode", FIRST_PAYMENT)
-async def test_what_goes_wrong_before_the_payment_is_not_sent(
-    mode: str, api: LocalBilling, new_client: NewClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whatever stops the WSDL or the login, the payment is NOT_SENT and none is received."""
-    caplog.set_level("DEBUG")
-    client = new_client(timeout=patience(mode))
-    api.fail(mode)
-    outcome = await client.make_payment(VPS)
-    verdict, made = FIRST_PAYMENT[mode]
-    assert outcome.verdict is verdict, outcome
-    assert api.payments_received("vps", 10101) == api.payments_made("vps", 10101) == made
-    said = f"{caplog.text} {outcome!r}"
-    assert api.password not in said
-    assert not SESSION_ID.search(said)
-
-
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("mode", FAILURES)
 async def test_reading_invoices_says_what_went_wrong(
-    mode: str, api: LocalBilling, new_client: NewClient, caplog: pytest.LogCaptureFixture
+    mode: str, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each mode, applied to the lists of invoices, gives the right list or its own kind of error."""
     caplog.set_level("DEBUG")
-    client = new_client()
-    await client.unpaid_invoices("mail")
     concerns_payments = FAILURES[mode].on == "api_make_payment"
-    api.fail(mode, operation="api_*_invoices" if concerns_payments else None)
+    bench.api.fail(mode, operation="api_*_invoices" if concerns_payments else None)
     raised: Exception | None = None
     try:
-        found = await client.unpaid_invoices("vps", timeout=patience(mode))
-        assert [invoice.ref.number for invoice in found] == [10101, 10102, 10103, 10104]
+        found = await bench.patient.unpaid_invoices("backups", timeout=bench.patience(mode) / 2)
+        assert [invoice.ref.number for invoice in found] == [10201, 10202]
     except BillingError as error:
         raised = error
     expected = READ[mode]
@@ -204,44 +217,4 @@ async def test_reading_invoices_says_what_went_wrong(
     said = caplog.text
     if raised is not None:
         said += "".join(traceback.format_exception(raised))
-    assert api.password not in said
-    assert not SESSION_ID.search(said)
-    assert "Envelope" not in said
-
-
-@pytest.mark.parametrize("mode", ["unreadable", "unlisted"])
-async def test_an_account_that_cannot_read_invoices_can_still_pay(
-    mode: str, api: LocalBilling, new_client: NewClient
-) -> None:
-    """Unreadable invoices are told as such, by reads of either kind, and a payment goes through."""
-    client = new_client()
-    api.fail(mode)
-    with pytest.raises(Unreadable):
-        await client.unpaid_invoices("vps")
-    with pytest.raises(Unreadable):
-        await client.standing(VPS)
-    assert (await client.make_payment(VPS)).verdict is PAID
-
-
-async def test_the_status_is_kept_verbatim(api: LocalBilling, new_client: NewClient) -> None:
-    """status and status_text are handed on as the API wrote them, whatever they mean."""
-    client = new_client()
-    api.fail("odd-status-after")
-    outcome = await client.make_payment(VPS)
-    assert (outcome.verdict, outcome.status) == (UNKNOWN, "pending")
-    assert outcome.status_text == "Payment of 10.00 USD for Invoice 10101 Successful."
-    api.fail("shouted-ok")
-    outcome = await client.make_payment(type(VPS)("vps", 10102))
-    assert (outcome.verdict, outcome.status) == (PAID, "  OK ")
-    api.heal()
-    outcome = await client.make_payment(VPS)
-    assert (outcome.verdict, outcome.status) == (DECLINED, "error")
-    assert outcome.status_text == "Invalid Invoice Number Passed or missing Module information."
-
-
-async def test_a_failure_to_load_the_wsdl_is_not_for_ever(api: LocalBilling, new_client: NewClient) -> None:
-    """The WSDL is asked for again by the call after one that could not load it."""
-    client = new_client()
-    api.fail("no-wsdl", times=1)
-    assert (await client.make_payment(VPS)).verdict is NOT_SENT
-    assert (await client.make_payment(VPS)).verdict is PAID
+    assert_nothing_leaked(bench.api, said)

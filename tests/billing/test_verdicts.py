@@ -80,10 +80,10 @@ def test_every_exception_of_the_libraries_is_mapped(name: str) -> None:
     assert unsent.evidence.startswith(name.rsplit(".", 1)[1])
 
 
-@pytest.mark.parametrize("name", LIBRARY_EXCEPTIONS)
-def test_nothing_is_not_sent_once_a_byte_went_out(name: str) -> None:
+def test_nothing_is_not_sent_once_a_byte_went_out() -> None:
     """Whatever is raised after the wire let something out, the call is UNKNOWN."""
-    assert failure_of(made(LIBRARY_EXCEPTIONS[name]), sent=True).verdict is Verdict.UNKNOWN
+    for kind in LIBRARY_EXCEPTIONS.values():
+        assert failure_of(made(kind), sent=True).verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize("kind", [IndexError, KeyError, TypeError, ValueError, OSError, MemoryError])

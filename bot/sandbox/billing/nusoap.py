@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ def parse(body: bytes) -> Request:
 def intval(text: str) -> int:
     """PHP's intval: `10003.7` is 10003, `1e4` is 10000, `10000abc` is 10000, `abc` is 0."""
     number = _NUMBER.match(text)
-    return int(float(number[1])) if number else 0
+    value = float(number[1]) if number else 0.0
+    return int(value) if math.isfinite(value) else 0
 
 
 def response(operation: str, value: str) -> bytes:

@@ -49,7 +49,7 @@ class LocalBilling:
         self.log: list[Call] = []
         self._host = host
         self._port = port
-        self._on_call = on_call
+        self.on_call = on_call
         self._service = Service(self.username, self.password, sample_books())
         self._armed: _Armed | None = None
         self._released = asyncio.Event()
@@ -203,8 +203,8 @@ class LocalBilling:
         else:
             call, answered = self._service.carry_out(called)
         self.log.append(call)
-        if self._on_call is not None:
-            self._on_call(call)
+        if self.on_call is not None:
+            self.on_call(call)
         return await self._answer(request, armed, answered.body, answered.status)
 
     async def _answer(
