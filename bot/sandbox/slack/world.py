@@ -98,7 +98,7 @@ class World:
 
     def add_person(self, name: str, real_name: str = "", **fields: Any) -> Person:
         """Hire somebody. `fields` are further fields of `Person`; the id is made up if not given."""
-        identifier = fields.pop("id", None) or f"U0{name.upper():0<6.6}{next(self._numbers):02d}"
+        identifier = fields.pop("id", None) or self._new_id("U", name)
         person = Person(identifier, name, real_name or name.title(), **fields)
         self.people[person.id] = person
         self.announce(ChangeKind.WORLD_CHANGED, person=person.id)
@@ -122,7 +122,7 @@ class World:
 
     def add_group(self, handle: str, members: Iterable[str], **fields: Any) -> Group:
         """Found a user group of people named by id or name."""
-        identifier = fields.pop("id", None) or f"S0{handle.upper():0<6.6}{next(self._numbers):02d}"
+        identifier = fields.pop("id", None) or self._new_id("S", handle)
         ids = [self.person(member).id for member in members]
         group = Group(identifier, handle, fields.pop("name", handle.title()), ids, **fields)
         self.groups[group.id] = group
@@ -148,9 +148,9 @@ class World:
         **fields: Any,
     ) -> Channel:
         """Create a channel of people named by id or name. The bot is one of them if listed."""
-        identifier = fields.pop("id", None) or f"C0{name.upper():0<6.6}{next(self._numbers):02d}"
+        identifier = fields.pop("id", None) or self._new_id("C", name)
         ids = [self.person(member).id for member in members]
-        channel = Channel(identifier.replace("-", "0"), name.removeprefix("#"), kind, ids, **fields)
+        channel = Channel(identifier, name.removeprefix("#"), kind, ids, **fields)
         self.channels[channel.id] = channel
         self.announce(ChangeKind.WORLD_CHANGED, channel=channel.id)
         return channel
@@ -253,6 +253,11 @@ class World:
             for message in visible
             if not message.thread_ts
         ]
+
+    def _new_id(self, kind: str, name: str) -> str:
+        """Such as U0DORA0001: the kind, letters that people recognize, and a number."""
+        letters = "".join(letter for letter in name.upper() if letter.isascii() and letter.isalpha())
+        return f"{kind}0{letters[:5]:0<5}{next(self._numbers):03d}"
 
     def _announce_message(self, kind: ChangeKind, message: Message) -> None:
         self.announce(
