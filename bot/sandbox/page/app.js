@@ -19,6 +19,7 @@ import { mrkdwn } from "./mrkdwn.js";
 import { News } from "./news.js";
 import { showSwitch } from "./people.js";
 import { Reader } from "./reader.js";
+import { shortcutsMenu } from "./shortcuts.js";
 import { channelIcon, HOME, showSidebar } from "./sidebar.js";
 import { Surfaces } from "./surface.js";
 import { toast } from "./toast.js";
@@ -53,10 +54,15 @@ const drawer = new Drawer({
   onChange: covered,
 });
 
+const shortcuts = shortcutsMenu(
+  () => state.shortcuts,
+  ({ callback_id }) => tellOrToast("shortcut", { callback_id }),
+);
+
 const composer = new Composer(node("composer"), {
   testids: { field: "composer", send: "send" },
   send: (text) => say(text, follow, {}),
-  runShortcut: ({ callback_id }) => tellOrToast("shortcut", { callback_id }),
+  beside: [shortcuts],
 });
 
 const threadComposer = new Composer(node("thread-composer"), {
@@ -185,11 +191,11 @@ function showMain(channel) {
     `${state.app_name} is not in this channel. Type /invite @${state.app_name} to add it.`;
   const context = { directory, surfaceOf: messageSurface("channel", channel), openThread };
   showChannel(messages, channel.messages, `This is the start of ${labelOf(channel)}.`, context);
+  shortcuts.hidden = state.shortcuts.length === 0;
   composer.use({
     draft: place,
     label: `Message ${labelOf(channel)}`,
     commands: state.commands,
-    shortcuts: state.shortcuts,
   });
   if (messages.dataset.place !== place) follow.toEnd();
   messages.dataset.place = place;
@@ -205,7 +211,7 @@ function showSide(channel, root) {
   const place = `${address.person} ${root.ts}`;
   node("thread-channel").textContent = labelOf(channel);
   showThread(messages, root, { directory, surfaceOf: messageSurface("thread", channel) });
-  threadComposer.use({ draft: place, label: "Reply…", commands: [], shortcuts: [] });
+  threadComposer.use({ draft: place, label: "Reply…", commands: [] });
   if (messages.dataset.place !== place) threadFollow.toEnd();
   messages.dataset.place = place;
 }

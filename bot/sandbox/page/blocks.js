@@ -6,7 +6,7 @@ import { drawText } from "./mrkdwn.js";
 import { drawRichText } from "./richtext.js";
 
 const DRAWERS = {
-  header: (block, { directory }) => element("h3", { class: "block-header" }, drawText(block.text, directory)),
+  header: (block, { directory }) => element("h3", {}, drawText(block.text, directory)),
   section: drawSection,
   context: drawContext,
   divider: () => element("hr"),
@@ -21,7 +21,8 @@ const DRAWERS = {
 export function showBlocks(parent, surface, errors = {}) {
   reconcile(parent, surface.blocks, {
     key: ({ block_id: id }) => id,
-    signature: (block) => JSON.stringify([surface.place, surface.directory.edition, block, errors[block.block_id]]),
+    signature: (block) =>
+      JSON.stringify([surface.place, surface.directory.edition, block, errors[block.block_id]]),
     draw: (block) => drawBlock(block, block.block_id, surface, errors[block.block_id]),
   });
 }

@@ -19,6 +19,9 @@ const UNITS = [
 
 const dateOf = (epoch) => new Date(epoch * 1000);
 
+/** Whether there is a date so many seconds after 1970: anything may stand in a token. */
+export const isMoment = (epoch) => !Number.isNaN(dateOf(epoch).getTime());
+
 /** The hour and minute of a moment given in seconds since 1970. */
 export const clock = (epoch) => CLOCK.format(dateOf(epoch));
 

@@ -66,16 +66,20 @@ export function reconcile(parent, items, { key, signature, draw }) {
   }
 }
 
-/** Run `update`; where it replaced the focused node, focus the one with the same `data-focus`. */
+/**
+ * Run `update`. Where it replaced the focused node, focus the one with the same `data-focus`; where that
+ * is gone as well, the list around it, so that the keyboard goes on from there.
+ */
 export function keepingFocus(update) {
   const focused = document.activeElement;
   const name = focused?.dataset?.focus;
+  const around = focused?.closest?.(".scroller, .sidebar");
   const selection =
     name && "selectionStart" in focused ? [focused.selectionStart, focused.selectionEnd] : null;
   update();
   if (!name || focused.isConnected) return;
   const successor = document.querySelector(`[data-focus="${CSS.escape(name)}"]`);
-  successor?.focus({ preventScroll: true });
-  // Number fields have a selection that is always null and may not be set.
-  if (successor && selection !== null && selection[0] !== null) successor.setSelectionRange(...selection);
+  (successor ?? around)?.focus({ preventScroll: true });
+  // A check box has a selection as well, which is null and may not be set.
+  if (successor && selection && selection[0] !== null) successor.setSelectionRange(...selection);
 }

@@ -81,7 +81,7 @@ function drawOverflow(spec) {
   const entries = () =>
     source.options.map((option) => ({
       testid: `option-${option.value}`,
-      content: drawText(option.text, surface.directory),
+      content: element("span", {}, drawText(option.text, surface.directory)),
       choose: async () => {
         if (!(await confirmed(source.confirm, surface.directory))) return;
         await dispatch(button, spec, { type: "overflow", selected_option: option });

@@ -7,6 +7,8 @@ const DRAWINGS = new Map(
   Object.entries({
     white_check_mark: "check",
     heavy_check_mark: "check",
+    ballot_box_with_check: "ticked",
+    heavy_minus_sign: "minus",
     x: "cross",
     hourglass_flowing_sand: "hourglass",
     hourglass: "hourglass",
@@ -28,6 +30,8 @@ const DRAWINGS = new Map(
     arrow_right: "arrow",
     arrows_counterclockwise: "cycle",
     repeat: "cycle",
+    inbox_tray: "inbox",
+    outbox_tray: "outbox",
     clock3: "clock",
     alarm_clock: "clock",
     double_vertical_bar: "pause",

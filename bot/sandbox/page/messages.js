@@ -77,6 +77,7 @@ function drawMessage(message, context) {
           { datetime: new Date(message.time * 1000).toISOString(), title: moment(message.time) },
           clock(message.time),
         ),
+        message.edited && element("span", { class: "edited" }, "(edited)"),
         canReply && message.reply_count === 0 && drawReplyButton(message, context),
       ),
       drawContent(message, context),
@@ -86,13 +87,12 @@ function drawMessage(message, context) {
 }
 
 function drawContent(message, context) {
-  const edited = message.edited && element("span", { class: "edited" }, "(edited)");
   if (message.blocks.length === 0) {
-    return element("div", { class: "text" }, mrkdwn(message.text, context.directory), edited && " ", edited);
+    return element("div", { class: "text" }, mrkdwn(message.text, context.directory));
   }
   const holder = element("div", { class: "blocks" });
   showBlocks(holder, context.surfaceOf(message));
-  return [holder, edited];
+  return holder;
 }
 
 function threadButton(message, { openThread }, attributes, ...content) {

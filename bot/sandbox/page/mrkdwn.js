@@ -6,7 +6,7 @@
  * words, never the mention.
  */
 
-import { formatDate } from "./dates.js";
+import { formatDate, isMoment } from "./dates.js";
 import { element } from "./dom.js";
 import { withEmoji } from "./emoji.js";
 
@@ -17,20 +17,17 @@ const QUOTE_REST = /^(?:&gt;|>){3} ?/;
 
 // A mark opens after the start or a character that is no word, encloses no blank at its edges, and
 // closes before a character that is no word.
-const mark = (sign) => {
+const mark = (sign, name) => {
   const edge = `[\\p{L}\\p{N}${sign}]`;
-  const inner = `(?![\\s${sign}])([^\\n${sign}]*[^\\s${sign}])`;
-  return new RegExp(`(?<!${edge})[${sign}]${inner}[${sign}](?!${edge})`, "u");
+  return `(?<!${edge})[${sign}](?![\\s${sign}])(?<${name}>[^\\n${sign}]*[^\\s${sign}])[${sign}](?!${edge})`;
 };
 
-const INLINE = [
-  { pattern: /`([^`\n]+)`/, draw: ([, code]) => element("code", {}, unescapeOnce(code)) },
-  { pattern: /<([^<>\n]+)>/, draw: ([whole, token], directory) => drawToken(whole, token, directory) },
-  { pattern: mark("*"), draw: ([, text], directory) => element("strong", {}, inline(text, directory)) },
-  { pattern: mark("_"), draw: ([, text], directory) => element("em", {}, inline(text, directory)) },
-  { pattern: mark("~"), draw: ([, text], directory) => element("s", {}, inline(text, directory)) },
-  { pattern: /\bhttps?:\/\/[^\s<>|]*[^\s<>|.,;:!?)"'*_~]/, draw: ([address]) => drawLink(address, null) },
-];
+const CODE = "`(?<code>[^`\\n]+)`";
+const TOKEN = "<(?<token>[^<>\\n]+)>";
+const MARKS = [mark("*", "strong"), mark("_", "em"), mark("~", "s")];
+const BARE_ADDRESS = "(?<address>\\bhttps?://[^\\s<>|]*[^\\s<>|.,;:!?)\"'*_~])";
+const VERBATIM = new RegExp([CODE, TOKEN, ...MARKS].join("|"), "gu");
+const INLINE = new RegExp([CODE, TOKEN, ...MARKS, BARE_ADDRESS].join("|"), "gu");
 
 const LINKABLE = /^(https?:\/\/|mailto:)/;
 
@@ -41,23 +38,24 @@ export function unescapeOnce(text) {
   return text.replace(/&(?:amp|lt|gt);/g, (entity) => ENTITIES[entity]);
 }
 
-/** The nodes of a mrkdwn text. */
-export function mrkdwn(text, directory) {
+/** The nodes of a mrkdwn text. In a `verbatim` one, a bare web address stays words. */
+export function mrkdwn(text, directory, verbatim = false) {
+  const context = { directory, pattern: verbatim ? VERBATIM : INLINE };
   const nodes = [];
   let end = 0;
   for (const fence of text.matchAll(FENCE)) {
-    nodes.push(...paragraphs(text.slice(end, fence.index), directory));
+    nodes.push(...paragraphs(text.slice(end, fence.index), context));
     nodes.push(element("pre", {}, unescapeOnce(fence[1])));
     end = fence.index + fence[0].length;
   }
-  nodes.push(...paragraphs(text.slice(end), directory));
+  nodes.push(...paragraphs(text.slice(end), context));
   return nodes;
 }
 
 /** A Block Kit text object, or null: mrkdwn, or plain text in which only emoji are drawn. */
 export function drawText(text, directory) {
   if (!text) return [];
-  if (text.type === "mrkdwn") return mrkdwn(text.text, directory);
+  if (text.type === "mrkdwn") return mrkdwn(text.text, directory, text.verbatim === true);
   return text.emoji === false ? [text.text] : withEmoji(text.text);
 }
 
@@ -68,13 +66,13 @@ export function words(text, directory) {
   return holder.textContent.replace(/\s+/g, " ").trim();
 }
 
-function paragraphs(text, directory) {
+function paragraphs(text, context) {
   if (text === "") return [];
   const lines = text.split("\n");
   const nodes = [];
   let plain = [];
   const flush = () => {
-    if (plain.length) nodes.push(...inline(plain.join("\n"), directory));
+    if (plain.length) nodes.push(...inline(plain.join("\n"), context));
     plain = [];
   };
   for (let at = 0; at < lines.length; at += 1) {
@@ -87,7 +85,7 @@ function paragraphs(text, directory) {
     const bare = quoted.map((line, index) =>
       line.replace(index === 0 && QUOTE_REST.test(line) ? QUOTE_REST : QUOTE, ""),
     );
-    nodes.push(element("blockquote", {}, inline(bare.join("\n"), directory)));
+    nodes.push(element("blockquote", {}, inline(bare.join("\n"), context)));
     at += quoted.length - 1;
   }
   flush();
@@ -99,27 +97,25 @@ function endOfQuote(lines, start) {
   return length < 0 ? lines.length : start + length;
 }
 
-function inline(text, directory) {
+function inline(text, context) {
   const nodes = [];
-  let rest = text;
-  while (rest !== "") {
-    const found = firstMatch(rest);
-    if (!found) break;
-    nodes.push(...withEmoji(unescapeOnce(rest.slice(0, found.match.index))));
-    nodes.push(found.draw(found.match, directory));
-    rest = rest.slice(found.match.index + found.match[0].length);
+  let end = 0;
+  for (const match of text.matchAll(context.pattern)) {
+    nodes.push(...withEmoji(unescapeOnce(text.slice(end, match.index))));
+    nodes.push(drawMatch(match[0], match.groups, context));
+    end = match.index + match[0].length;
   }
-  nodes.push(...withEmoji(unescapeOnce(rest)));
+  nodes.push(...withEmoji(unescapeOnce(text.slice(end))));
   return nodes;
 }
 
-function firstMatch(text) {
-  let first = null;
-  for (const { pattern, draw } of INLINE) {
-    const match = pattern.exec(text);
-    if (match && (first === null || match.index < first.match.index)) first = { match, draw };
-  }
-  return first;
+function drawMatch(whole, { code, token, address, strong, em, s }, context) {
+  if (code !== undefined) return element("code", {}, unescapeOnce(code));
+  if (token !== undefined) return drawToken(whole, token, context.directory);
+  if (address !== undefined) return drawLink(address, null);
+  if (strong !== undefined) return element("strong", {}, inline(strong, context));
+  if (em !== undefined) return element("em", {}, inline(em, context));
+  return element("s", {}, inline(s, context));
 }
 
 /** What stands between `<` and `>`: a person, a channel, a group, a date, a link; else plain words. */
@@ -141,7 +137,7 @@ function drawToken(whole, token, directory) {
 function drawDate(target, fallback) {
   const [, seconds, format, address] = target.split("^");
   const epoch = Number(seconds);
-  if (!Number.isFinite(epoch) || format === undefined) return document.createTextNode(fallback ?? target);
+  if (!isMoment(epoch) || format === undefined) return document.createTextNode(fallback ?? target);
   const text = formatDate(epoch, unescapeOnce(format));
   const time = element("time", { datetime: new Date(epoch * 1000).toISOString(), title: fallback }, text);
   return address ? link(unescapeOnce(address), time) : time;

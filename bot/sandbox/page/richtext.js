@@ -1,6 +1,6 @@
 /** rich_text blocks: sections, lists, quotes and preformatted text out of small elements. */
 
-import { formatDate } from "./dates.js";
+import { formatDate, isMoment } from "./dates.js";
 import { element } from "./dom.js";
 import { emoji } from "./emoji.js";
 import { link } from "./mrkdwn.js";
@@ -54,7 +54,9 @@ function bare(piece, directory) {
     case "broadcast":
       return mention(`@${piece.range}`);
     case "date":
-      return document.createTextNode(formatDate(piece.timestamp, piece.format));
+      return document.createTextNode(
+        isMoment(piece.timestamp) ? formatDate(piece.timestamp, piece.format) : (piece.fallback ?? ""),
+      );
     default:
       return document.createTextNode(piece.text ?? "");
   }
