@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,33 +26,37 @@ from pydantic import (
     ValidationError,
 )
 
+from bot.domain.duration import parse_duration
+from bot.domain.rule import DEFAULT_EXPIRY
+from bot.domain.slack_ids import channel_flaw, principal_flaw
 from bot.errors import ConfigError
 
-_PRINCIPAL = re.compile(r"[UWS][A-Z0-9]{2,}", re.ASCII)
-_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,}", re.ASCII)
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+Flaw = Callable[[str], tuple[str, str] | None]
 
 
-def _ids(pattern: re.Pattern[str], what: str) -> BeforeValidator:
+def _split(flaw: Flaw) -> BeforeValidator:
+    """Ids separated by commas; the flaws of wrong ones are said once each, without the ids."""
+
     def split(value: object) -> object:
         if not isinstance(value, str):
             return value
         ids = [part.strip() for part in value.split(",") if part.strip()]
-        if not all(pattern.fullmatch(one) for one in ids):
-            raise ValueError(f"must be {what}, separated by commas; names and e-mails are not ids")
+        flaws = dict.fromkeys(found for one in ids if (found := flaw(one)) is not None)
+        if flaws:
+            raise ValueError(" ".join(f"{wrong}. {remedy}" for wrong, remedy in flaws))
         return frozenset(ids)
 
     return BeforeValidator(split)
 
 
+def _channel(value: str) -> str:
+    if (found := channel_flaw(value)) is not None:
+        raise ValueError(". ".join(found))
+    return value
+
+
 def _duration(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value.strip())
-    if match is None:
-        raise ValueError("must be a number and m, h or d, such as 90m, 24h or 3d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 def _token(prefix: str) -> AfterValidator:
@@ -94,8 +98,8 @@ def _secret_ledger_address(value: object) -> object:
     return SecretStr(_ledger_address(value)) if isinstance(value, str) else value
 
 
-Principals = Annotated[frozenset[str], _ids(_PRINCIPAL, "Slack user ids (U…, W…) or user group ids (S…)")]
-Channels = Annotated[frozenset[str], _ids(_CHANNEL, "Slack channel ids (C…, G…)")]
+Principals = Annotated[frozenset[str], _split(principal_flaw)]
+Channels = Annotated[frozenset[str], _split(channel_flaw)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -123,8 +127,8 @@ class Settings(BaseModel):
     pay_approvers: Principals = frozenset()
     pay_approvals_required: Annotated[int, Field(ge=0, le=20)] = 0
     pay_allowed_channels: Channels = frozenset()
-    pay_approval_channel: Annotated[str, Field(pattern=f"^{_CHANNEL.pattern}$")] | None = None
-    pay_expires_after: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=3)
+    pay_approval_channel: Annotated[str, AfterValidator(_channel)] | None = None
+    pay_expires_after: Annotated[timedelta, BeforeValidator(_duration)] = DEFAULT_EXPIRY
     pay_policy_file: Path | None = None
     status_port: Port | None = None
 
@@ -203,6 +207,4 @@ def _problem(error: dict[str, Any]) -> tuple[str, str]:
     if kind in ("greater_than_equal", "less_than_equal"):
         bound, sign = next(iter(context.items()))[::-1]
         return name, f"must be {'at least' if sign == 'ge' else 'at most'} {bound:g}"
-    if kind == "string_pattern_mismatch":
-        return name, "must be one Slack channel id (C… or G…)"
     return name, "is not usable; see .env.example"
