@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import json
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bot import config, logs
 from bot.config import Settings
 from bot.errors import BotError, ConfigError
+
+if TYPE_CHECKING:
+    from bot.ledger.store import Ledger
 
 ENV_FILE = click.option(
     "--env-file",
@@ -70,6 +77,97 @@ async def _run(settings: Settings) -> int:
         for end in ends:
             end.cancel()
     return 1 if bot.broken.is_set() else 0
+
+
+@main.command()
+@ENV_FILE
+@click.option("--policy", is_flag=True, help="Also say in words who may do what.")
+def check(env_file: Path | None, policy: bool) -> None:
+    """Check the settings without starting anything."""
+    from bot import app  # noqa: PLC0415
+    from bot.domain.policy_words import describe  # noqa: PLC0415
+
+    try:
+        settings = config.load(env_file)
+        rules = app.policy_of(settings)
+    except ConfigError as error:
+        sys.exit(_refuse(error))
+    click.echo("The settings are complete.")
+    if not any(rule.requesters for rule in rules.rules):
+        click.echo("Nobody may request payments yet: PAY_ALLOWED_USERS is empty.")
+    if policy:
+        for line in describe(rules):
+            click.echo(line)
+
+
+@main.command()
+@ENV_FILE
+@click.argument("payment", type=click.IntRange(min=1))
+@click.argument("outcome", type=click.Choice(["paid", "not-paid"]))
+@click.argument("note")
+def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> None:
+    """Settle PAYMENT, whose answer was lost. NOTE says how you know; it goes into the audit trail."""
+    if not note.strip():
+        raise click.UsageError("the note must say how you know what became of it")
+    settings = settings_or_exit(env_file)
+    sys.exit(_in_ledger(settings, lambda ledger: _resolve(ledger, payment, outcome == "paid", note)))
+
+
+async def _resolve(ledger: Ledger, payment_id: int, paid: bool, note: str) -> int:
+    from bot.payments import desk  # noqa: PLC0415
+
+    actor = f"operator:{getpass.getuser()}"[:64]
+    answer = await desk.settle_by_hand(ledger, actor, payment_id, paid=paid, note=note)
+    match answer:
+        case desk.Done(payment):
+            click.echo(f"{payment.number} is {payment.state}. The thread is told by the running bot.")
+            return 0
+        case desk.AlreadyDecided(payment):
+            click.echo(f"{payment.number} is {payment.state}; only UNKNOWN ones can be settled.", err=True)
+        case _:
+            click.echo(f"There is no payment #{payment_id}.", err=True)
+    return 1
+
+
+@main.command()
+@ENV_FILE
+@click.option("--payment", type=click.IntRange(min=1), help="Only the events of this payment.")
+def audit(env_file: Path | None, payment: int | None) -> None:
+    """Print the audit trail and verify its hash chain. Exit code 1 if it was tampered with."""
+    settings = settings_or_exit(env_file)
+    sys.exit(_in_ledger(settings, lambda ledger: _audit(ledger, payment)))
+
+
+async def _audit(ledger: Ledger, payment_id: int | None) -> int:
+    async for event in ledger.trail(payment_id):
+        moved = f"{event.from_state} -> {event.to_state}" if event.to_state else ""
+        number = f"#{event.payment_id}" if event.payment_id else "-"
+        detail = json.dumps(dict(event.detail), ensure_ascii=False, sort_keys=True)
+        click.echo(
+            f"{event.id:>6} {event.at:%Y-%m-%d %H:%M:%S} {number:>5} {event.actor}"
+            f" {event.action} {moved} {detail}"
+        )
+    found = await ledger.verify()
+    if found.broken_at is not None:
+        click.echo(f"The hash chain is BROKEN at event {found.broken_at}.", err=True)
+        return 1
+    click.echo(f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}")
+    return 0
+
+
+def _in_ledger(settings: Settings, work: Callable[[Ledger], Awaitable[int]]) -> int:
+    """Do something with the ledger, beside a bot that may be running on it."""
+    from bot.ledger.store import open_ledger  # noqa: PLC0415
+
+    async def opened() -> int:
+        async with open_ledger(settings.ledger_url.get_secret_value()) as ledger:
+            return await work(ledger)
+
+    try:
+        return asyncio.run(opened())
+    except BotError as error:
+        click.echo(f"The ledger cannot be used: {error}", err=True)
+        return 2
 
 
 class _WithModes(click.Command):

@@ -157,6 +157,15 @@ class Ledger:
         rows = await self._all(select(events).where(events.c.payment_id == payment_id).order_by(events.c.id))
         return [event_of(row) for row in rows]
 
+    async def trail(self, payment_id: int | None = None) -> AsyncIterator[Event]:
+        """The whole audit trail, or one payment's part of it, without holding it in memory."""
+        statement = select(events).order_by(events.c.id)
+        if payment_id is not None:
+            statement = statement.where(events.c.payment_id == payment_id)
+        async with self._reading() as connection:
+            async for row in (await connection.stream(statement)).mappings():
+                yield event_of(row)
+
     async def undelivered(self) -> int:
         """How many deliveries are still to be made."""
         rows = await self._all(

@@ -292,25 +292,7 @@ class Desk:
             async with self._ledger.transaction() as transaction:
                 await self._refused(transaction, person, refusal, "resolve", payment)
             return refusal
-        return await self.settle_by_hand(person.id, payment_id, paid=paid, note=note)
-
-    async def settle_by_hand(self, actor: str, payment_id: int, *, paid: bool, note: str) -> Answer:
-        """Settle a lost answer on somebody's word. The caller has checked that they may."""
-        async with self._ledger.transaction() as transaction:
-            payment = await transaction.payment(payment_id)
-            if payment is None:
-                return NotFound(payment_id)
-            if payment.state is not State.UNKNOWN:
-                return AlreadyDecided(payment)
-            settled = await transaction.move(
-                payment,
-                State.PAID if paid else State.DECLINED,
-                action="resolved",
-                actor=actor,
-                detail={"paid": paid, "note": note.strip()[:MAX_NOTE]},
-                reason=note.strip()[:MAX_NOTE],
-            )
-            return Done(settled)
+        return await settle_by_hand(self._ledger, person.id, payment_id, paid=paid, note=note)
 
     async def _refused(
         self,
@@ -326,6 +308,28 @@ class Desk:
             payment=payment,
             detail={"what": what, "reason": refusal.reason.value, "team": person.team},
         )
+
+
+async def settle_by_hand(
+    ledger: Ledger, actor: str, payment_id: int, *, paid: bool, note: str
+) -> NotFound | AlreadyDecided | Done:
+    """Settle a lost answer on somebody's word. The caller has checked that they may."""
+    async with ledger.transaction() as transaction:
+        payment = await transaction.payment(payment_id)
+        if payment is None:
+            return NotFound(payment_id)
+        if payment.state is not State.UNKNOWN:
+            return AlreadyDecided(payment)
+        said = note.strip()[:MAX_NOTE]
+        settled = await transaction.move(
+            payment,
+            State.PAID if paid else State.DECLINED,
+            action="resolved",
+            actor=actor,
+            detail={"paid": paid, "note": said},
+            reason=said,
+        )
+        return Done(settled)
 
 
 def required_now(rule: Rule, payment: Payment) -> int:
