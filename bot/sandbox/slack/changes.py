@@ -36,6 +36,7 @@ class ChangeKind(StrEnum):
     STEP_ENDED = "workflow step ended"
     WORLD_CHANGED = "people, groups or channels changed"
     CONNECTIONS_CHANGED = "socket connections changed"
+    DELIVERY_ENDED = "delivery acknowledged or given up"
     API_CALLED = "Web API called"
 
 
@@ -44,8 +45,8 @@ class Change:
     """One thing that happened.
 
     at: seconds since the epoch. channel, person: ids, where one is concerned.
-    subject: the ts of the message, the id of the view or execution, or the method called.
-    text: the message's text, the command as typed, the action id, or the error.
+    subject: the ts of the message, the id of the view or execution, the kind of delivery, or the
+    method called. text: the message's text, the command as typed, the action id, or the error.
     """
 
     kind: ChangeKind

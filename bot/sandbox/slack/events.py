@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 from bot.sandbox.slack.changes import ChangeKind
+from bot.sandbox.slack.delivery import Delivery
 from bot.sandbox.slack.errors import NotDelivered, NotThere
-from bot.sandbox.slack.faults import Faults
 from bot.sandbox.slack.identifiers import APP_ID
 from bot.sandbox.slack.interaction_payloads import event_payload
-from bot.sandbox.slack.interactions import Interactions, Result
+from bot.sandbox.slack.interactions import Result
 from bot.sandbox.slack.messages import Json
 from bot.sandbox.slack.workspace import Execution, Workspace
 from bot.sandbox.slack.world import Person
@@ -27,14 +27,12 @@ class Events:
     def __init__(
         self,
         workspace: Workspace,
-        interactions: Interactions,
-        faults: Faults,
+        delivery: Delivery,
         retry_delays: Sequence[float],
     ) -> None:
         self.retry_delays = retry_delays
         self._workspace = workspace
-        self._interactions = interactions
-        self._faults = faults
+        self._delivery = delivery
         self._retries: set[asyncio.Task[None]] = set()
 
     async def send(self, event: Json) -> Result:
@@ -116,9 +114,7 @@ class Events:
     async def _attempt(self, payload: Json, attempt: int, reason: str) -> str | None:
         """None if it was acknowledged, else the code of what went wrong."""
         try:
-            if self._faults.is_out:
-                raise NotDelivered("dispatch_failed")
-            await self._interactions.transport.deliver("events_api", payload, attempt, reason)
+            await self._delivery.deliver("events_api", payload, attempt, reason)
         except NotDelivered as failure:
             return failure.code
         return None

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bot.sandbox.slack.blocks import checked_view
 from bot.sandbox.slack.changes import ChangeKind
+from bot.sandbox.slack.delivery import Delivery
 from bot.sandbox.slack.errors import ApiError, NotDelivered
-from bot.sandbox.slack.faults import Faults
 from bot.sandbox.slack.forms import complete_values, refused_by_client, with_action
 from bot.sandbox.slack.identifiers import BOT_USER_ID
 from bot.sandbox.slack.interaction_payloads import (
@@ -44,33 +43,19 @@ class Result:
     errors: dict[str, str] = field(default_factory=dict)
 
 
-class Transport(Protocol):
-    """How payloads reach the app: Socket Mode or HTTP."""
-
-    async def deliver(self, kind: str, payload: Json, attempt: int = 0, reason: str = "") -> Json:
-        """Return what the app acknowledged with, or raise NotDelivered."""
-
-
 class Interactions:
-    """Everything people do that the app hears of. `transport` may be replaced."""
+    """Everything people do that the app hears of."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        response_urls: ResponseUrls,
-        faults: Faults,
-        transport: Transport,
-    ) -> None:
-        self.transport = transport
+    def __init__(self, workspace: Workspace, response_urls: ResponseUrls, delivery: Delivery) -> None:
         self._workspace = workspace
         self._response_urls = response_urls
-        self._faults = faults
+        self._delivery = delivery
 
     async def command(
         self, person: Person, channel: Channel, typed: str, thread_ts: str | None = None
     ) -> Result:
         """A slash command, from the keyboard to the acknowledgement."""
-        command, _, text = typed.strip().partition(" ")
+        command, text = [*typed.split(maxsplit=1), ""][:2]
         world = self._workspace.world
         world.announce(ChangeKind.COMMAND_TYPED, channel=channel.id, person=person.id, text=typed.strip())
         refusal = self._refused_command(person, channel, command, thread_ts)
@@ -175,11 +160,9 @@ class Interactions:
         started = time.monotonic()
         trigger_id = payload.get("trigger_id")
         try:
-            if self._faults.is_out:
-                raise NotDelivered("dispatch_failed")
             if kind == "interactive" and not self._workspace.manifest.interactivity_enabled:
                 raise NotDelivered("interactivity_disabled")
-            answer = await self.transport.deliver(kind, payload)
+            answer = await self._delivery.deliver(kind, payload)
             result = take(answer) if take else Result(True)
         except NotDelivered as failure:
             result = Result(False, failure.code)

@@ -26,7 +26,7 @@ from bot.sandbox.slack.views import View
 from bot.sandbox.slack.workspace import Workspace
 
 PAGE = Path(__file__).parent.parent / "page"
-_UNSEEN = frozenset({ChangeKind.API_CALLED, ChangeKind.CONNECTIONS_CHANGED})
+_UNSEEN = frozenset({ChangeKind.API_CALLED, ChangeKind.CONNECTIONS_CHANGED, ChangeKind.DELIVERY_ENDED})
 
 
 class PageApi:

@@ -15,6 +15,7 @@ from bot.sandbox.slack.actor import Actor
 from bot.sandbox.slack.app_manifest import DEFAULT_MANIFEST, AppManifest
 from bot.sandbox.slack.changes import Change, Changes
 from bot.sandbox.slack.clock import Clock
+from bot.sandbox.slack.delivery import Delivery
 from bot.sandbox.slack.errors import NotSeen
 from bot.sandbox.slack.events import Events
 from bot.sandbox.slack.faults import Fault, Faults, drop
@@ -87,8 +88,9 @@ class LocalSlack:
         self.sockets = SocketMode(self._workspace, ack_deadline, ping_interval)
         self._web_api = WebApi(self._workspace, self.faults, enforce_rate_limits=enforce_rate_limits)
         self._response_urls = ResponseUrls(self._workspace, self.faults, response_url_lifetime)
-        self._interactions = Interactions(self._workspace, self._response_urls, self.faults, self.sockets)
-        self._events = Events(self._workspace, self._interactions, self.faults, event_retry_delays)
+        self._delivery = Delivery(self.world, self.faults, self.sockets)
+        self._interactions = Interactions(self._workspace, self._response_urls, self._delivery)
+        self._events = Events(self._workspace, self._delivery, event_retry_delays)
         self._page_api = PageApi(self._workspace, self._changes, self._interactions, self._events)
 
     # Where it is, and its secrets
@@ -255,7 +257,7 @@ class LocalSlack:
         """From now on deliver to a request URL, signed, instead of by Socket Mode."""
         secret = self.signing_secret if signing_secret is None else signing_secret
         deadline = self.sockets.ack_deadline
-        self._interactions.transport = HttpMode(url, secret, self.clock, deadline)
+        self._delivery.transport = HttpMode(url, secret, self.clock, deadline)
 
     # What the app hears of
 

@@ -1,0 +1,43 @@
+"""The one way by which anything reaches the app: Socket Mode or HTTP, and neither in an outage."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bot.sandbox.slack.changes import ChangeKind
+from bot.sandbox.slack.errors import NotDelivered
+from bot.sandbox.slack.faults import Faults
+from bot.sandbox.slack.messages import Json
+from bot.sandbox.slack.world import World
+
+
+class Transport(Protocol):
+    """How payloads reach the app."""
+
+    async def deliver(self, kind: str, payload: Json, attempt: int = 0, reason: str = "") -> Json:
+        """Return what the app acknowledged with, or raise NotDelivered."""
+
+
+class Delivery:
+    """Delivers over `transport`, which may be replaced."""
+
+    def __init__(self, world: World, faults: Faults, transport: Transport) -> None:
+        self.transport = transport
+        self._world = world
+        self._faults = faults
+
+    async def deliver(self, kind: str, payload: Json, attempt: int = 0, reason: str = "") -> Json:
+        """Return what the app acknowledged with, or raise NotDelivered.
+
+        kind: slash_commands, interactive or events_api. attempt, reason: of a repeated event.
+        """
+        outcome = "ok"
+        try:
+            if self._faults.is_out:
+                raise NotDelivered("dispatch_failed")
+            return await self.transport.deliver(kind, payload, attempt, reason)
+        except NotDelivered as failure:
+            outcome = failure.code
+            raise
+        finally:
+            self._world.announce(ChangeKind.DELIVERY_ENDED, subject=kind, text=outcome)
