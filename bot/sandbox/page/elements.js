@@ -56,7 +56,12 @@ function drawButton(spec) {
   const { source, surface, attributes } = spec;
   const press = async () => {
     if (!(await confirmed(source.confirm, surface.directory))) return;
-    await dispatch(node, spec, { type: "button", value: source.value ?? null, text: source.text });
+    await dispatch(node, spec, {
+      type: "button",
+      value: source.value,
+      text: source.text,
+      style: source.style,
+    });
   };
   const look = {
     ...attributes,
