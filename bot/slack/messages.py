@@ -236,9 +236,10 @@ def _answered(event: Event, scene: Scene) -> Message:
         blocks.append(section(warning))
     if state is State.NOT_SENT:
         blocks.append(section("Nothing was sent, so nothing was paid. It is tried again by itself."))
-    small = [f"status `{escape(shorten(str(status), 80))}`"] if status is not None else []
-    small.append(evidence)
-    blocks.append(context(shorten(" · ".join(small), 1000)))
+    if status is not None and state in (State.PAID, State.DECLINED):
+        blocks.append(context(f"status `{escape(shorten(str(status), 80))}`"))
+    else:
+        blocks.append(context(shorten(evidence, 1000)))
     return Message(text, blocks)
 
 
