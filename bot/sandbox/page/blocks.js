@@ -32,7 +32,7 @@ function drawBlock(block, id, surface, error) {
   const content = drawer
     ? drawer(block, surface, id, error)
     : element("p", { class: "unknown" }, `The sandbox does not draw ${block.type} blocks`);
-  return element("div", { class: `block block-${block.type}`, "data-block": id }, content);
+  return element("div", { class: `block block-${block.type}` }, content);
 }
 
 function drawSection(block, surface, id) {

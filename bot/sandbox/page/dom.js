@@ -21,7 +21,7 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /** Children without the gaps that conditions leave. */
-export function present(children) {
+function present(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 }
 
