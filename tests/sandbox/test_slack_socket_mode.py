@@ -175,7 +175,7 @@ async def test_a_ghost_swallows_envelopes(slack: LocalSlack) -> None:
 
 async def test_one_envelope_can_be_delivered_twice(slack: LocalSlack) -> None:
     """The repetition has the same envelope and trigger ids, so the app can tell."""
-    slack.sockets.duplicate_next(1)
+    slack.duplicate_next(1)
     async with connected(slack) as received:
         assert (await slack.person("alice").types("#payments", "/pay vps 1")).ok
         assert (await slack.person("alice").types("#payments", "/pay vps 2")).ok

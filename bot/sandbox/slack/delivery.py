@@ -17,6 +17,9 @@ class Transport(Protocol):
     async def deliver(self, kind: str, payload: Json, attempt: int = 0, reason: str = "") -> Json:
         """Return what the app acknowledged with, or raise NotDelivered."""
 
+    def duplicate_next(self, count: int) -> None:
+        """Deliver each of the next `count` payloads twice."""
+
 
 class Delivery:
     """Delivers over `transport`, which may be replaced."""
@@ -34,7 +37,7 @@ class Delivery:
         outcome = "ok"
         try:
             if self._faults.is_out:
-                raise NotDelivered("dispatch_failed")
+                raise NotDelivered("dispatch_failed", "connection_failed")
             return await self.transport.deliver(kind, payload, attempt, reason)
         except NotDelivered as failure:
             outcome = failure.code

@@ -30,11 +30,12 @@ class ApiError(Exception):
 
 
 class NotDelivered(Exception):
-    """`code` is what the person sees: operation_timeout or dispatch_failed."""
+    """`code` is what the person sees; `reason` is the retry_reason of an event that comes again."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, reason: str) -> None:
         super().__init__(code)
         self.code = code
+        self.reason = reason
 
 
 class NotThere(LookupError):

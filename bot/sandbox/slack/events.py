@@ -15,8 +15,6 @@ from bot.sandbox.slack.messages import Json
 from bot.sandbox.slack.workspace import Execution, Workspace
 from bot.sandbox.slack.world import Person
 
-_REASONS = {"operation_timeout": "timeout", "dispatch_failed": "connection_failed"}
-
 
 class Events:
     """Sends events, and repeats those that were not acknowledged.
@@ -47,7 +45,7 @@ class Events:
         retries = asyncio.create_task(self._repeat(payload, failure))
         self._retries.add(retries)
         retries.add_done_callback(self._retries.discard)
-        return Result(False, failure)
+        return Result(False, failure.code)
 
     async def home_opened(self, person: Person) -> Result:
         """Somebody looks at the app's Home tab."""
@@ -103,20 +101,20 @@ class Events:
             retries.cancel()
         await asyncio.gather(*self._retries, return_exceptions=True)
 
-    async def _repeat(self, payload: Json, failure: str) -> None:
+    async def _repeat(self, payload: Json, failure: NotDelivered) -> None:
         for attempt, delay in enumerate(self.retry_delays, start=1):
             await asyncio.sleep(delay)
-            again = await self._attempt(payload, attempt, _REASONS[failure])
+            again = await self._attempt(payload, attempt, failure.reason)
             if again is None:
                 return
             failure = again
 
-    async def _attempt(self, payload: Json, attempt: int, reason: str) -> str | None:
-        """None if it was acknowledged, else the code of what went wrong."""
+    async def _attempt(self, payload: Json, attempt: int, reason: str) -> NotDelivered | None:
+        """None if it was acknowledged, else what went wrong."""
         try:
             await self._delivery.deliver("events_api", payload, attempt, reason)
         except NotDelivered as failure:
-            return failure.code
+            return failure
         return None
 
 

@@ -45,15 +45,15 @@ class HttpMode:
                     await self._post(session, body, headers)
                 return await self._post(session, body, headers)
         except TimeoutError:
-            raise NotDelivered("operation_timeout") from None
+            raise NotDelivered("operation_timeout", "http_timeout") from None
         except aiohttp.ClientError:
-            raise NotDelivered("dispatch_failed") from None
+            raise NotDelivered("dispatch_failed", "connection_failed") from None
 
     async def _post(self, session: aiohttp.ClientSession, body: str, headers: dict[str, str]) -> Json:
         async with session.post(self._url, data=body, headers=headers) as response:
             text = await response.text()
             if response.status != 200:
-                raise NotDelivered("dispatch_failed")
+                raise NotDelivered("dispatch_failed", "http_error")
             if not text:
                 return {}
             if response.content_type == "application/json":

@@ -161,7 +161,7 @@ class Interactions:
         trigger_id = payload.get("trigger_id")
         try:
             if kind == "interactive" and not self._workspace.manifest.interactivity_enabled:
-                raise NotDelivered("interactivity_disabled")
+                raise NotDelivered("interactivity_disabled", "")
             answer = await self._delivery.deliver(kind, payload)
             result = take(answer) if take else Result(True)
         except NotDelivered as failure:

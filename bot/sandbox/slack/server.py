@@ -253,6 +253,10 @@ class LocalSlack:
             self.sockets.drop_all()
             yield
 
+    def duplicate_next(self, count: int) -> None:
+        """Deliver each of the next `count` commands, interactions or events twice."""
+        self._delivery.transport.duplicate_next(count)
+
     def deliver_to(self, url: str, signing_secret: str | None = None) -> None:
         """From now on deliver to a request URL, signed, instead of by Socket Mode."""
         secret = self.signing_secret if signing_secret is None else signing_secret

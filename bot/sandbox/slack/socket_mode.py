@@ -95,7 +95,7 @@ class SocketMode:
         Raises NotDelivered: dispatch_failed without any connection, operation_timeout without ack.
         """
         if not self._rotation:
-            raise NotDelivered("dispatch_failed")
+            raise NotDelivered("dispatch_failed", "connection_failed")
         envelope: Json = {
             "envelope_id": str(uuid.uuid4()),
             "type": kind,
@@ -114,7 +114,7 @@ class SocketMode:
                     await self._next().send(envelope)
                 return await acknowledged
         except TimeoutError:
-            raise NotDelivered("operation_timeout") from None
+            raise NotDelivered("operation_timeout", "timeout") from None
         finally:
             del self._waiting[envelope["envelope_id"]]
 
