@@ -1,0 +1,114 @@
+"""The migrations make the tables that the code reads and writes through, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, inspect, text
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from bot.ledger import database, schema
+from bot.ledger.store import open_ledger
+
+
+async def test_the_migrations_make_exactly_the_tables_of_the_schema(ledger_url: str) -> None:
+    """Alembic finds nothing to add, to drop or to change after the migrations."""
+    engine = database.engine_for(ledger_url)
+    await database.migrate(engine)
+
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, schema.metadata))
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_the_migrated_tables_are_made_word_for_word_as_the_schema_says(ledger_url: str) -> None:
+    """Also what Alembic does not compare is the same: conditions of indexes, unique keys, defaults."""
+    engine = database.engine_for(ledger_url)
+    await database.migrate(engine)
+
+    def statements(connection: Connection) -> list[str]:
+        found = MetaData()
+        found.reflect(connection)
+        return _statements(found, connection) + _autoincrementing(connection)
+
+    async with engine.connect() as connection:
+        migrated = await connection.run_sync(statements)
+    async with engine.execution_options(write=True).begin() as connection:
+        await connection.run_sync(_drop_everything)
+        await connection.run_sync(schema.metadata.create_all)
+        assert await connection.run_sync(statements) == migrated
+    await engine.dispose()
+
+
+def _statements(metadata: MetaData, connection: Connection) -> list[str]:
+    tables = [table for table in metadata.sorted_tables if table.name != "alembic_version"]
+    texts = [str(CreateTable(table).compile(connection)) for table in tables]
+    texts += [str(CreateIndex(index).compile(connection)) for table in tables for index in table.indexes]
+    # SQLite gives a condition back as it was written, and one of the two writes it in brackets.
+    return sorted(re.sub(r"WHERE \((.*)\)$", r"WHERE \1", each) for each in texts)
+
+
+def _autoincrementing(connection: Connection) -> list[str]:
+    if connection.dialect.name != "sqlite":
+        return []
+    found = connection.execute(text("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"))
+    return sorted(found.scalars())
+
+
+def _drop_everything(connection: Connection) -> None:
+    found = MetaData()
+    found.reflect(connection)
+    found.drop_all(connection)
+
+
+async def test_migrating_again_changes_nothing(ledger_url: str) -> None:
+    """A restart finds the ledger that it left: the same identity, the same tables."""
+    async with open_ledger(ledger_url) as first:
+        identity = first.identity
+    async with open_ledger(ledger_url) as second:
+        assert second.identity == identity
+
+
+async def test_every_ledger_has_an_identity_of_its_own(ledger_url: str) -> None:
+    """What is looked for in Slack by its metadata is never another ledger's."""
+    async with open_ledger(ledger_url) as one:
+        assert len(one.identity) == 36
+        engine = database.engine_for(ledger_url)
+        async with engine.connect() as connection:
+            tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        await engine.dispose()
+    assert {"payments", "approvals", "attempts", "events", "chain", "deliveries"} < set(tables)
+
+
+_START = """
+import asyncio, sys
+from bot.ledger.store import open_ledger
+
+async def main():
+    async with open_ledger(sys.argv[1]) as ledger:
+        print(ledger.identity)
+
+asyncio.run(main())
+"""
+
+
+async def test_several_instances_may_migrate_at_once(ledger_url: str) -> None:
+    """Four processes that start on one empty database all end up with the same ledger."""
+    starting = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _START, ledger_url, stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    async with asyncio.timeout(30):
+        told = [(await process.communicate())[0].strip() for process in starting]
+    assert [process.returncode for process in starting] == [0, 0, 0, 0]
+    assert len(set(told)) == 1
