@@ -10,17 +10,20 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from bot.billing.client import BillingClient
 from bot.config import Settings
 from bot.domain import policy_file
+from bot.domain.payment import State
 from bot.domain.policy import Policy, PolicyError
 from bot.errors import ConfigError, LedgerUnavailable
 from bot.ledger.database import one_process
+from bot.ledger.outbox import DELIVERIES
 from bot.ledger.store import Ledger, open_ledger
 from bot.payments.authority import Authority
 from bot.payments.catalogue import Catalogue
@@ -144,14 +147,21 @@ async def running(
         timekeeper = Timekeeper(ledger, policy, timing, instance=instance)
         await timekeeper.take_over()
 
-        look_up = LookUp(ledger, billing, authority, timing, instance=instance, wake=ledger.watch())
+        look_up = LookUp(
+            ledger,
+            billing,
+            authority,
+            timing,
+            instance=instance,
+            wake=ledger.watch(State.PENDING_APPROVAL),
+        )
         executor = Executor(
             ledger,
             billing,
             authority,
             timing,
             instance=instance,
-            wake=ledger.watch(),
+            wake=ledger.watch(State.APPROVED),
             size=settings.billing_concurrency,
             steps=steps,
         )
@@ -160,7 +170,7 @@ async def running(
             billing,
             timing,
             instance=instance,
-            wake=ledger.watch(),
+            wake=ledger.watch(State.UNKNOWN),
             call_timeout=settings.billing_timeout,
         )
         announcer = Announcer(
@@ -171,16 +181,16 @@ async def running(
             timing,
             pace,
             instance=instance,
-            wake=ledger.watch(),
+            wake=ledger.watch(DELIVERIES),
             steps=steps,
         )
 
-        crews = [look_up.crew, executor.crew, reconciler.crew, announcer.crew]
+        crews: list[Crew[Any]] = [look_up.crew, executor.crew, reconciler.crew, announcer.crew]
         pollers = [
             Poller("look-up", look_up.look, look_up.crew.wake, timing.poll),
             Poller("executor", executor.look, executor.crew.wake, timing.poll),
             Poller("reconciler", reconciler.look, reconciler.crew.wake, timing.poll),
-            Poller("timekeeper", timekeeper.look, ledger.watch(), timing.poll),
+            Poller("timekeeper", timekeeper.look, ledger.watch(State.NOT_SENT), timing.poll),
             Poller("announcer", announcer.look, announcer.crew.wake, timing.poll),
         ]
         bot = Bot(ledger)
@@ -211,7 +221,7 @@ async def running(
 
 @contextlib.asynccontextmanager
 async def _polling(
-    bot: Bot, pollers: list[Poller], crews: list[Crew], tell: Ledger | None
+    bot: Bot, pollers: list[Poller], crews: Sequence[Crew[Any]], tell: Ledger | None
 ) -> AsyncIterator[None]:
     """Run the pollers until the block ends; then let the work under way finish.
 

@@ -32,6 +32,8 @@ _HELD = {
     "requests": logging.WARNING,
     "slack_sdk": logging.WARNING,
     "slack_bolt": logging.WARNING,
+    # It warns at every start that authorization is ours, which it is meant to be.
+    "slack_bolt.AsyncApp": logging.ERROR,
     "aiohttp.access": logging.WARNING,
     "alembic": logging.WARNING,
     "sqlalchemy": logging.WARNING,

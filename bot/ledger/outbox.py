@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import Payment
+from bot.domain.payment import Payment, State
 from bot.ledger.rows import Delivery, Kind, delivery_of
 from bot.ledger.schema import deliveries, payments
 
@@ -18,12 +18,23 @@ _CARD_COLUMNS = {Kind.CARD: payments.c.card_ts, Kind.APPROVAL_CARD: payments.c.a
 _CARDS = tuple(kind.value for kind in _CARD_COLUMNS)
 
 
+Lane = tuple[str, bool]
+"""A channel, and whether messages in it are changed (True) or posted (False): Slack's limits differ."""
+
+Busy = Collection[Lane]
+"""The lanes that take nothing more just now."""
+
+DELIVERIES = "deliveries"
+"""The topic that is touched when there may be something new to deliver."""
+
+
 class Outbox:
     """The deliveries, inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+    def __init__(self, connection: AsyncConnection, now: datetime, touched: set[str]) -> None:
         self._connection = connection
         self._now = now
+        self._touched = touched
 
     async def add(
         self, payment: Payment, kind: Kind, *, event_id: int | None = None, channel: str | None = None
@@ -32,6 +43,7 @@ class Outbox:
 
         channel: the payment's own, or for a direct message its requester, unless told otherwise.
         """
+        self._touched.add(DELIVERIES)
         where = channel or (payment.requester if kind is Kind.DIRECT else payment.channel)
         slot = kind.value if event_id is None else f"{kind.value}:{event_id}:{where}"
         dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
@@ -53,8 +65,9 @@ class Outbox:
             .on_conflict_do_nothing()
         )
 
-    async def refresh_cards(self, payment_id: int) -> None:
-        """The cards have something new to show."""
+    async def refresh_cards(self, payment_id: int, *, after: timedelta = timedelta(0)) -> None:
+        """The cards have something new to show; `after`: it may be outdated by then."""
+        self._touched.add(DELIVERIES)
         await self._connection.execute(
             update(deliveries)
             .where(
@@ -62,34 +75,36 @@ class Outbox:
                 deliveries.c.kind.in_(_CARDS),
                 deliveries.c.given_up.is_(None),
             )
-            .values(revision=deliveries.c.revision + 1)
+            .values(revision=deliveries.c.revision + 1, due_at=self._now + after)
         )
 
-    async def claim(
-        self, *, owner: str, lease: timedelta, except_channels: Collection[str], limit: int
-    ) -> list[Delivery]:
-        """Take what is due: at most one a channel, and within a thread in the order it happened."""
-        statement = ready(self._now, except_channels, limit).with_for_update(skip_locked=True, of=deliveries)
-        first: dict[str, int] = {}
-        for delivery_id, channel in await self._connection.execute(statement):
-            first.setdefault(channel, delivery_id)
+    async def claim(self, *, owner: str, lease: timedelta, busy: Busy, limit: int) -> list[Delivery]:
+        """Take what is due: at most one of each lane, and within a thread in the order it happened."""
+        statement = ready(self._now, busy, limit).with_for_update(skip_locked=True, of=deliveries)
+        first: dict[Lane, int] = {}
+        for delivery_id, channel, ts in await self._connection.execute(statement):
+            first.setdefault((channel, ts is not None), delivery_id)
         if not first:
             return []
         taken = (
             update(deliveries)
             .where(deliveries.c.id.in_(first.values()))
-            .values(lease_owner=owner, lease_until=self._now + lease, tries=deliveries.c.tries + 1)
+            .values(
+                # Who held it and did not give it back has died: its post may have arrived.
+                ambiguous=or_(deliveries.c.ambiguous, deliveries.c.lease_owner.is_not(None)),
+                lease_owner=owner,
+                lease_until=self._now + lease,
+                tries=deliveries.c.tries + 1,
+            )
             .returning(deliveries)
         )
         return [delivery_of(row) for row in (await self._connection.execute(taken)).mappings()]
 
-    async def sending(self, delivery: Delivery) -> None:
-        """Note that a post is about to go out: until it is settled, it may have arrived."""
-        await self._set(delivery, ambiguous=True)
-
     async def done(self, delivery: Delivery, *, ts: str) -> None:
         """Slack's ts is stored, so it was told. A card may have something newer to show already."""
         if delivery.kind in _CARD_COLUMNS:
+            # An approved payment waits for its card.
+            self._touched.add(State.APPROVED)
             await self._connection.execute(
                 update(payments)
                 .where(payments.c.id == delivery.payment_id)
@@ -112,6 +127,7 @@ class Outbox:
         await self._set(delivery, done_revision=delivery.revision, given_up=reason, ambiguous=False, **_FREE)
 
     async def _set(self, delivery: Delivery, **values: Any) -> None:
+        self._touched.add(DELIVERIES)
         await self._connection.execute(
             update(deliveries).where(deliveries.c.id == delivery.id).values(**values)
         )
@@ -120,8 +136,8 @@ class Outbox:
 _FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
-def ready(now: datetime, except_channels: Collection[str], limit: int) -> Select[Any]:
-    """The ids and channels of deliveries that are due and held by nobody.
+def ready(now: datetime, busy: Busy, limit: int) -> Select[Any]:
+    """The id, channel and ts of deliveries that are due and held by nobody.
 
     A note waits for the card it stands under and for the notes before it.
     """
@@ -137,16 +153,24 @@ def ready(now: datetime, except_channels: Collection[str], limit: int) -> Select
         and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, payments.c.card_ts.is_not(None)),
         and_(deliveries.c.kind == Kind.NOTE.value, payments.c.card_ts.is_not(None), ~waits),
     )
+    free = or_(
+        and_(deliveries.c.ts.is_(None), deliveries.c.channel.not_in(_lanes(busy, updates=False))),
+        and_(deliveries.c.ts.is_not(None), deliveries.c.channel.not_in(_lanes(busy, updates=True))),
+    )
     return (
-        select(deliveries.c.id, deliveries.c.channel)
+        select(deliveries.c.id, deliveries.c.channel, deliveries.c.ts)
         .join(payments, payments.c.id == deliveries.c.payment_id)
         .where(
             deliveries.c.done_revision < deliveries.c.revision,
             deliveries.c.due_at <= now,
             or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now),
-            deliveries.c.channel.not_in(list(except_channels)),
+            free,
             in_turn,
         )
         .order_by(deliveries.c.due_at, deliveries.c.id)
         .limit(limit)
     )
+
+
+def _lanes(busy: Busy, *, updates: bool) -> list[str]:
+    return sorted(channel for channel, updating in busy if updating is updates)

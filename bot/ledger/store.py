@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
 from bot.errors import LedgerUnavailable
 from bot.ledger import audit, database
-from bot.ledger.outbox import ready
+from bot.ledger.outbox import Busy, ready
 from bot.ledger.rows import (
     Approval,
     Attempt,
@@ -49,7 +49,7 @@ class Ledger:
         self._engine = engine
         self._writing = engine.execution_options(write=True)
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else contextlib.nullcontext()
-        self._watchers: list[asyncio.Event] = []
+        self._watchers: dict[asyncio.Event, frozenset[str]] = {}
         self.identity = identity
         self.clock = clock
 
@@ -58,15 +58,18 @@ class Ledger:
         """Whether other instances may work on the same ledger."""
         return self._engine.dialect.name != "sqlite"
 
-    def watch(self) -> asyncio.Event:
-        """An event that is set after every commit of this process."""
+    def watch(self, *topics: str) -> asyncio.Event:
+        """An event that is set after every commit of this process that touched one of the topics.
+
+        topics: states that payments came to, and `DELIVERIES`; none means every commit.
+        """
         event = asyncio.Event()
-        self._watchers.append(event)
+        self._watchers[event] = frozenset(topics)
         return event
 
     def unwatch(self, event: asyncio.Event) -> None:
         """Set that event no more."""
-        self._watchers.remove(event)
+        del self._watchers[event]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -74,9 +77,11 @@ class Ledger:
         connection was lost at the very commit: what must not happen twice is guarded by the tables.
         """
         async with self._turn, _honest_errors(), self._writing.begin() as connection:
-            yield Transaction(connection, self.clock())
-        for event in self._watchers:
-            event.set()
+            transaction = Transaction(connection, self.clock())
+            yield transaction
+        for event, topics in self._watchers.items():
+            if not topics or topics & transaction.touched:
+                event.set()
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
@@ -102,9 +107,9 @@ class Ledger:
         """Whether `Transaction.orphans` would find any."""
         return bool(await self._all(orphaned(self.clock())))
 
-    async def any_delivery(self, *, except_channels: Collection[str] = ()) -> bool:
+    async def any_delivery(self, busy: Busy = ()) -> bool:
         """Whether `Outbox.claim` would find work."""
-        return bool(await self._all(ready(self.clock(), except_channels, 1)))
+        return bool(await self._all(ready(self.clock(), busy, 1)))
 
     async def latest(self, ref: InvoiceRef) -> Payment | None:
         """The newest payment request for an invoice, live or not."""

@@ -35,7 +35,8 @@ class Transaction:
         self._connection = connection
         self._sqlite = connection.dialect.name == "sqlite"
         self.now = now
-        self.outbox = Outbox(connection, now)
+        self.touched: set[str] = set()
+        self.outbox = Outbox(connection, now, self.touched)
 
     async def lock(self, name: str) -> None:
         """Be the only one in this named part until the transaction ends. SQLite has one writer anyway."""
@@ -66,6 +67,7 @@ class Transaction:
             .returning(payments)
         )
         row = (await self._connection.execute(statement)).mappings().one_or_none()
+        self.touched.add(State.PENDING_APPROVAL)
         return None if row is None else payment_of(row)
 
     async def by_trigger(self, trigger_id: str) -> Payment | None:
@@ -158,7 +160,9 @@ class Transaction:
             to_state=to,
             detail=detail or {},
         )
-        await self.outbox.refresh_cards(payment.id)
+        # Most calls are over in a moment: a card that says "sending" is worth posting only if not.
+        moment = timedelta(seconds=1) if to is State.SENDING else timedelta(0)
+        await self.outbox.refresh_cards(payment.id, after=moment)
         if tell is not None:
             await self.outbox.add(moved, tell, event_id=event_id)
         return moved
@@ -183,7 +187,9 @@ class Transaction:
         row = (await self._connection.execute(statement)).mappings().one_or_none()
         if row is None:
             raise Stale(f"{payment.number} moved on")
-        return payment_of(row)
+        changed = payment_of(row)
+        self.touched.add(changed.state)
+        return changed
 
     async def add_approval(self, payment: Payment, approver: str) -> bool:
         """Count one person's approval; False if it was counted before."""
@@ -266,12 +272,13 @@ class Transaction:
         )
 
     async def free_leases(self, *, instead_of: str) -> None:
-        """Give back every lease but this owner's: the others are known to be dead."""
+        """Let every lease but this owner's run out now: the others are known to be dead.
+
+        Whose they were stays written: a delivery that somebody held when they died may have arrived.
+        """
         for table in (payments, deliveries):
             await self._connection.execute(
-                update(table)
-                .where(table.c.lease_owner != instead_of)
-                .values(lease_owner=None, lease_until=None)
+                update(table).where(table.c.lease_owner != instead_of).values(lease_until=self.now)
             )
 
     async def orphans(self, *, instead_of: str | None = None) -> list[Payment]:

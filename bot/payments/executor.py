@@ -81,7 +81,7 @@ class Executor:
         self._timing = timing
         self._instance = instance
         self._steps = steps
-        self.crew = Crew("executor", size, wake)
+        self.crew: Crew[int] = Crew("executor", size, wake)
 
     async def look(self) -> None:
         """Take what is approved and has its card in Slack. No card, no payment."""

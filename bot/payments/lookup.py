@@ -45,7 +45,7 @@ class LookUp:
         self._authority = authority
         self._timing = timing
         self._instance = instance
-        self.crew = Crew("look-up", size, wake)
+        self.crew: Crew[int] = Crew("look-up", size, wake)
 
     async def look(self) -> None:
         """Take what is new."""

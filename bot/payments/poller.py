@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -15,15 +16,17 @@ from bot.errors import LedgerUnavailable
 
 log = structlog.get_logger()
 
+Key = TypeVar("Key", bound=Hashable)
 
-class Crew:
+
+class Crew(Generic[Key]):
     """A bounded number of tasks, each known by a key. Holds strong references; logs what goes wrong."""
 
     def __init__(self, name: str, size: int, wake: asyncio.Event) -> None:
         self._name = name
         self._size = size
         self.wake = wake
-        self._tasks: dict[Hashable, asyncio.Task[None]] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
 
     @property
     def free(self) -> int:
@@ -31,17 +34,17 @@ class Crew:
         return self._size - len(self._tasks)
 
     @property
-    def keys(self) -> frozenset[Hashable]:
+    def keys(self) -> frozenset[Key]:
         """What is being worked on."""
         return frozenset(self._tasks)
 
-    def start(self, key: Hashable, work: Coroutine[object, object, None]) -> None:
+    def start(self, key: Key, work: Coroutine[object, object, None]) -> None:
         """Start one piece of work."""
         task = asyncio.create_task(work, name=f"{self._name}:{key}")
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._ended(key, done))
 
-    def _ended(self, key: Hashable, task: asyncio.Task[None]) -> None:
+    def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
         del self._tasks[key]
         self.wake.set()
         if task.cancelled():

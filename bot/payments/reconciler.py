@@ -41,7 +41,7 @@ class Reconciler:
         self._timing = timing
         self._instance = instance
         self._settling = timing.settling + timedelta(seconds=call_timeout)
-        self.crew = Crew("reconciler", size, wake)
+        self.crew: Crew[int] = Crew("reconciler", size, wake)
 
     async def look(self) -> None:
         """Take what is due for another reading."""

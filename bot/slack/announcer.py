@@ -20,6 +20,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Policy
 from bot.errors import DirectoryError
+from bot.ledger.outbox import Lane
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
@@ -67,22 +68,23 @@ class Announcer:
         self._pace = pace
         self._instance = instance
         self._steps = steps
-        self.crew = Crew("announcer", size, wake)
+        self.crew: Crew[Lane] = Crew("announcer", size, wake)
 
     async def look(self) -> None:
-        """Take what is due, one a channel, so that a slow channel holds up no other."""
-        busy = self._pace.paused | {str(key) for key in self.crew.keys}
-        if self.crew.free <= 0 or not await self._ledger.any_delivery(except_channels=busy):
+        """Take what is due, one a lane, so that a slow channel holds up no other."""
+        paused = {(channel, updating) for channel in self._pace.paused for updating in (False, True)}
+        busy = paused | self.crew.keys
+        if self.crew.free <= 0 or not await self._ledger.any_delivery(busy):
             return
         async with self._ledger.transaction() as transaction:
             due = await transaction.outbox.claim(
                 owner=self._instance,
                 lease=self._timing.lease,
-                except_channels=busy,
+                busy=busy,
                 limit=self.crew.free,
             )
         for delivery in due:
-            self.crew.start(delivery.channel, self._one(delivery))
+            self.crew.start((delivery.channel, delivery.ts is not None), self._one(delivery))
 
     async def _one(self, delivery: Delivery) -> None:
         payment = await self._ledger.payment(delivery.payment_id)
@@ -152,8 +154,6 @@ class Announcer:
         if delivery.kind is Kind.DIRECT and await self._answered_in_place(delivery, payment, event, message):
             return
         await self._pace.post(delivery.channel)
-        async with self._ledger.transaction() as transaction:
-            await transaction.outbox.sending(delivery)
         await self._steps(f"posting {delivery.kind}", payment.id)
         arguments: dict[str, Any] = {
             "channel": delivery.channel,

@@ -223,7 +223,7 @@ def _answered(event: Event, scene: Scene) -> Message:
     text = f"{scene.payment.number}: {plain}"
     if said is not None:
         blocks.append(section("The billing API says:\n" + quote(str(said))))
-        text += f". The billing API says: {shorten(escape(str(said)), 1500)}"
+        text += f". The billing API says: {escape(shorten(str(said), 1500))}"
     if state is State.UNKNOWN:
         warning = (
             "The answer was lost; it may have been paid; do not pay it again; "
