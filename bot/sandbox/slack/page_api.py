@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bot.sandbox.slack.actor import Actor
 from bot.sandbox.slack.changes import Change, ChangeKind, Changes
@@ -24,6 +25,8 @@ from bot.sandbox.slack.messages import Json, Message, interactive_elements
 from bot.sandbox.slack.page_state import state_for
 from bot.sandbox.slack.views import View
 from bot.sandbox.slack.workspace import Workspace
+
+Verb = Callable[[Actor, Json], Awaitable[Result]]
 
 PAGE = Path(__file__).parent.parent / "page"
 _UNSEEN = frozenset({ChangeKind.API_CALLED, ChangeKind.CONNECTIONS_CHANGED, ChangeKind.DELIVERY_ENDED})
@@ -47,15 +50,18 @@ class PageApi:
 
     def routes(self) -> list[web.RouteDef]:
         """What to mount."""
-        verbs: dict[str, Callable[[Actor, Json], Awaitable[Result]]] = {
-            "say": self._say,
-            "action": self._action,
-            "submit": self._submit,
-            "close": self._close,
-            "shortcut": self._shortcut,
-            "home": self._home,
-        }
-        posts = [web.post(f"/sandbox/{name}", self._post(verb)) for name, verb in verbs.items()]
+        verbs: list[tuple[str, Verb, dict[str, type]]] = [
+            ("say", self._say, {"channel": str, "text": str}),
+            ("action", self._action, {"block_id": str, "action_id": str, "element": dict}),
+            ("submit", self._submit, {"view_id": str, "values": dict}),
+            ("close", self._close, {"view_id": str}),
+            ("shortcut", self._shortcut, {"callback_id": str}),
+            ("home", self._home, {}),
+        ]
+        posts = [
+            web.post(f"/sandbox/{name}", self._post(verb, {"person": str} | fields))
+            for name, verb, fields in verbs
+        ]
         return [
             web.get("/", self._file),
             web.get("/page/{name}", self._file),
@@ -84,7 +90,7 @@ class PageApi:
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         self._check_origin(request)
-        socket = web.WebSocketResponse(heartbeat=30)
+        socket = web.WebSocketResponse(heartbeat=30, timeout=1)
         await socket.prepare(request)
         changed = asyncio.Event()
 
@@ -106,20 +112,14 @@ class PageApi:
                 await telling
         return socket
 
-    def _post(
-        self, verb: Callable[[Actor, Json], Awaitable[Result]]
-    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _post(self, verb: Verb, fields: dict[str, type]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             self._check_origin(request)
-            if request.content_type != "application/json":
-                raise web.HTTPUnsupportedMediaType(text="application/json only")
-            body = await request.json()
+            body = await _read(request, fields)
             try:
                 result = await verb(self._actor(body["person"]), body)
             except NotThere as refusal:
                 result = Result(False, str(refusal))
-            except (KeyError, TypeError) as problem:
-                raise web.HTTPBadRequest(text=f"malformed: {problem!r}") from None
             answer: Json = {"ok": result.ok}
             if result.error:
                 answer["error"] = result.error
@@ -137,13 +137,13 @@ class PageApi:
         return Result(True)
 
     async def _action(self, actor: Actor, body: Json) -> Result:
-        view_id = body.get("view_id")
-        target: Message | View = actor.view(view_id) if view_id else actor.message(body["message_ts"])
+        view_id, ts = body.get("view_id"), body.get("message_ts")
+        target: Message | View = actor.view(view_id) if view_id else actor.message(str(ts))
         place = {"action_id": body["action_id"], "block_id": body["block_id"]}
         for block_id, element in interactive_elements(target.blocks):
             if (block_id, element["action_id"]) == (place["block_id"], place["action_id"]):
                 pressed_button = pressed(element, None) if element["type"] == "button" else {}
-                action = body["element"] | pressed_button | place
+                action = body["element"] | {"type": element["type"]} | pressed_button | place
                 return await actor.acts(target, action, body.get("values") or {})
         raise NotThere("this is not there any more")
 
@@ -176,6 +176,22 @@ class PageApi:
         origin = request.headers.get("Origin", f"http://{request.host}")
         if request.host not in hosts or origin != f"http://{request.host}":
             raise web.HTTPForbidden(text="this page is not for other sites")
+
+
+async def _read(request: web.Request, fields: dict[str, type]) -> Json:
+    """The JSON body, in which `fields` are there and of their types."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="application/json only")
+    try:
+        body = await request.json()
+    except ValueError:
+        raise web.HTTPBadRequest(text="this is no JSON") from None
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest(text="this is no JSON object")
+    for name, kind in fields.items():
+        if not isinstance(body.get(name), kind):
+            raise web.HTTPBadRequest(text=f"{name} is missing or not a {kind.__name__}")
+    return body
 
 
 async def _tell(socket: web.WebSocketResponse, changed: asyncio.Event) -> None:

@@ -118,9 +118,10 @@ def message_payload(world: World, message: Message, *, with_metadata: bool) -> J
         payload["metadata"] = message.metadata
     if message.edited:
         payload["edited"] = {"user": message.bot_id or message.user, "ts": message.ts}
-    replies = _replies(world, message)
+    channel = world.channels[message.channel]
+    replies = world.replies(channel, message.ts)
     if message.thread_ts:
-        root = world.channels[message.channel].messages[message.thread_ts]
+        root = channel.messages[message.thread_ts]
         payload |= {"thread_ts": message.thread_ts, "parent_user_id": root.user}
     elif replies:
         authors = list(dict.fromkeys(reply.user for reply in replies))
@@ -134,11 +135,3 @@ def message_payload(world: World, message: Message, *, with_metadata: bool) -> J
             "subscribed": True,
         }
     return payload
-
-
-def _replies(world: World, root: Message) -> list[Message]:
-    return [
-        message
-        for message in world.channels[root.channel].messages.values()
-        if message.thread_ts == root.ts and not message.deleted and not message.ephemeral_for
-    ]

@@ -128,7 +128,7 @@ class SocketMode:
         if ticket not in self._workspace.tickets:
             raise web.HTTPForbidden(text="invalid ticket")
         self._workspace.tickets.remove(ticket)
-        socket = web.WebSocketResponse(heartbeat=self._ping_interval)
+        socket = web.WebSocketResponse(heartbeat=self._ping_interval, timeout=1)
         await socket.prepare(request)
         if len(self._rotation) >= MOST_CONNECTIONS:
             await socket.send_str(json.dumps(_disconnect("too_many_websockets")))

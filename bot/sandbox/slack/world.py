@@ -62,7 +62,10 @@ class ChannelKind(StrEnum):
 
 @dataclass(slots=True)
 class Channel:
-    """A conversation. `messages` holds roots, replies and ephemeral ones by ts, oldest first."""
+    """A conversation.
+
+    messages: roots, replies and ephemeral ones by ts, oldest first. threads: root ts -> reply ts.
+    """
 
     id: str
     name: str
@@ -72,6 +75,7 @@ class Channel:
     is_ext_shared: bool = False
     is_archived: bool = False
     messages: dict[str, Message] = field(default_factory=dict)
+    threads: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def bot_is_member(self) -> bool:
@@ -209,6 +213,8 @@ class World:
         blocks: list[Json] = fields.pop("blocks", None) or []
         message = Message(self.clock.timestamp(), channel.id, user, text, blocks, **fields)
         channel.messages[message.ts] = message
+        if message.thread_ts:
+            channel.threads.setdefault(message.thread_ts, []).append(message.ts)
         kind = ChangeKind.MESSAGE_POSTED
         if message.ephemeral_for:
             kind = ChangeKind.EPHEMERAL_POSTED
@@ -236,6 +242,11 @@ class World:
         """The message with this ts as it is now, deleted or not."""
         return channel.messages.get(ts)
 
+    def replies(self, channel: Channel, root_ts: str) -> list[Message]:
+        """The thread under a root that everybody sees, oldest first."""
+        answers = [channel.messages[ts] for ts in channel.threads.get(root_ts, ())]
+        return [each for each in answers if not each.deleted and not each.ephemeral_for]
+
     def messages(self, channel: Channel, person: str | None = None) -> list[Message]:
         """Root messages with their threads, oldest first: all that everybody sees, and for a person
         what is ephemeral for them as well."""
@@ -248,10 +259,9 @@ class World:
         for message in visible:
             if message.thread_ts:
                 threads.setdefault(message.thread_ts, []).append(message)
+        roots = [message for message in visible if not message.thread_ts]
         return [
-            replace(message, thread=tuple(threads.get(message.ts, ())))
-            for message in visible
-            if not message.thread_ts
+            replace(root, thread=tuple(threads[root.ts])) if root.ts in threads else root for root in roots
         ]
 
     def _new_id(self, kind: str, name: str) -> str:

@@ -48,9 +48,7 @@ def replies(context: Context) -> Json:
     if named is None or named.ephemeral_for:
         raise ApiError("thread_not_found")
     root = channel.messages[named.thread_ts or named.ts]
-    answers = [
-        message for message in _stored(channel) if message.thread_ts == root.ts and not message.deleted
-    ]
+    answers = context.workspace.world.replies(channel, root.ts)
     if root.deleted and not answers:
         raise ApiError("thread_not_found")
     page, following = context.page(_within(context, answers), default=1000, most=1000)
