@@ -195,13 +195,21 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
     "--say", "says", multiple=True, metavar="'PERSON: TEXT'", help="Say this in #payments and exit."
 )
 @click.option("--fail", metavar="MODE", callback=_mode, help="Let the billing API fail in this way.")
-def sandbox(port: int, says: tuple[str, ...], fail: str | None) -> None:
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Rules in place of: Alice may pay, without approval.",
+)
+def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path | None) -> None:
     """Try the bot against a local Slack and a local billing API. No account is needed."""
     from bot.sandbox import run as local  # noqa: PLC0415
 
     local.quiet()
     try:
-        sys.exit(asyncio.run(local.sandbox(port=port, says=says, fail=fail, write=click.echo)))
+        work = local.sandbox(port=port, says=says, fail=fail, policy=policy, write=click.echo)
+        sys.exit(asyncio.run(work))
+    except ConfigError as error:
+        sys.exit(_refuse(error))
     except local.BadLine as error:
         raise click.UsageError(str(error)) from None
 

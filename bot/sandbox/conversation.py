@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bot.sandbox.billing import Call
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack.changes import Change, ChangeKind
-from bot.sandbox.slack.messages import Message, visible_texts
+from bot.sandbox.slack.messages import Json, Message, visible_texts
 
 _EMOJI = {
     "alarm_clock": "⏰",
@@ -89,7 +89,7 @@ class Conversation:
             self._write(f"{' ' * (len(indent) + 2)}{line}")
 
     def _lines(self, message: Message) -> list[str]:
-        texts = list(visible_texts(message.blocks)) if message.blocks else [message.text]
+        texts = [text for block in message.blocks for text in _texts(block)] or [message.text]
         plain = (self._plain(line) for text in texts for line in text.splitlines())
         return [line for line in plain if line.strip()] or [""]
 
@@ -109,6 +109,12 @@ class Conversation:
 
     def _name(self, person_id: str | None) -> str:
         return self._slack.world.person(person_id).name if person_id else "?"
+
+
+def _texts(block: Json) -> list[str]:
+    """The lines of one block; buttons stand side by side."""
+    texts = list(visible_texts(block))
+    return [" ".join(f"[{text}]" for text in texts)] if block["type"] == "actions" else texts
 
 
 _MESSAGES = (

@@ -22,6 +22,9 @@ from bot import app, config
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.conversation import Conversation
 from bot.sandbox.slack import LocalSlack
+from bot.sandbox.slack.actor import Actor
+from bot.sandbox.slack.errors import NotSeen
+from bot.sandbox.slack.messages import Message, interactive_elements
 
 CHANNEL = "#payments"
 PATIENCE = 30.0
@@ -31,6 +34,14 @@ MANIFEST = Path(__file__).parents[2] / "manifest.yml"
 """The bot's own manifest, beside the package in a checkout."""
 
 _SAID = re.compile(r"\s*([a-z]+)\s*:\s*(.*\S)\s*", re.DOTALL)
+
+
+BUTTONS = ("approve", "deny", "cancel")
+"""What a line may say to press that button on the newest card."""
+
+
+class NothingToPress(Exception):
+    """No card that this person sees has such a button."""
 
 
 class BadLine(Exception):
@@ -55,8 +66,19 @@ def read_line(said: str, people: Sequence[str]) -> Line:
     return Line(match[1], match[2])
 
 
-async def sandbox(*, port: int, says: Sequence[str], fail: str | None, write: Callable[[str], None]) -> int:
-    """Run it until Ctrl-C, or, with `says`, until each line came to rest. Returns the exit code."""
+async def sandbox(
+    *,
+    port: int,
+    says: Sequence[str],
+    fail: str | None,
+    policy: Path | None,
+    write: Callable[[str], None],
+) -> int:
+    """Run it until Ctrl-C, or, with `says`, until each line came to rest. Returns the exit code.
+
+    policy: a file of rules that names the sandbox's people; without one Alice may pay, with no approval.
+    Raises BadLine, and ConfigError for a policy that is wrong.
+    """
     manifest: dict[str, Any] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
     async with AsyncExitStack() as stack:
         slack = LocalSlack(port=free_port(port), manifest=manifest)
@@ -69,7 +91,7 @@ async def sandbox(*, port: int, says: Sequence[str], fail: str | None, write: Ca
         await billing.start()
         stack.push_async_callback(billing.stop)
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pay-sandbox-"))
-        settings = _settings(slack, billing, Path(folder))
+        settings = _settings(slack, billing, Path(folder), policy)
         if fail is not None:
             billing.fail(fail)
         bot = await stack.enter_async_context(app.running(settings))
@@ -84,15 +106,56 @@ async def sandbox(*, port: int, says: Sequence[str], fail: str | None, write: Ca
 
 async def _say(lines: Sequence[Line], slack: LocalSlack, bot: app.Bot, write: Callable[[str], None]) -> int:
     for line in lines:
-        person = slack.person(line.person)
-        if line.text.startswith("/"):
-            await person.types(CHANNEL, line.text)
-        else:
-            await person.says(CHANNEL, line.text)
+        try:
+            await _do(line, slack)
+        except (NothingToPress, NotSeen) as error:
+            write(f"{line.person}: {line.text}: {error}")
+            return 1
         if not await bot.rest(PATIENCE):
             write(f"{line.person}: {line.text} did not come to rest in {PATIENCE:g} s")
             return 1
     return 0
+
+
+async def _do(line: Line, slack: LocalSlack) -> None:
+    """Type a command, press a button of the newest card, or write a plain message."""
+    person = slack.person(line.person)
+    word, _, rest = line.text.partition(" ")
+    if line.text.startswith("/"):
+        await person.types(CHANNEL, line.text)
+    elif word in BUTTONS:
+        await _press(person, slack, word, rest.strip())
+    else:
+        await person.says(CHANNEL, line.text)
+
+
+async def _press(person: Actor, slack: LocalSlack, word: str, reason: str) -> None:
+    """Press the button of that name, and fill in the form that it opens, if it does."""
+    message, action_id = _newest_button(person, slack, word)
+    open_before = len(slack.views(person.name))
+    await person.clicks(message, action_id)
+    if word == "deny":
+        form = await slack.wait_for(
+            lambda: len(slack.views(person.name)) > open_before and slack.views(person.name)[-1]
+        )
+        if form:
+            inputs = [block for block in form.blocks if block["type"] == "input"]
+            element = inputs[0]["element"]
+            typed = {"type": element["type"], "value": reason or "no reason given"}
+            await person.submits(form, {inputs[0]["block_id"]: {element["action_id"]: typed}})
+
+
+def _newest_button(person: Actor, slack: LocalSlack, word: str) -> tuple[Message, str]:
+    seen = [
+        message
+        for channel in slack.world.channels_of(person.id)
+        for message in slack.messages(channel.id, person.name)
+    ]
+    for message in sorted(seen, key=lambda each: each.ts, reverse=True):
+        for _, element in interactive_elements(message.blocks):
+            if element["type"] == "button" and element["text"]["text"].lower() == word:
+                return message, str(element["action_id"])
+    raise NothingToPress(f"{person.name} sees no button {word.capitalize()}")
 
 
 async def _stopped(bot: app.Bot) -> None:
@@ -106,9 +169,13 @@ async def _stopped(bot: app.Bot) -> None:
         wait.cancel()
 
 
-def _settings(slack: LocalSlack, billing: LocalBilling, folder: Path) -> config.Settings:
+def _settings(slack: LocalSlack, billing: LocalBilling, folder: Path, policy: Path | None) -> config.Settings:
     """What .env would hold, for this Slack and this billing API and nothing else."""
     ids = {person.name: person.id for person in slack.world.people.values()}
+    allowed = {
+        "PAY_ALLOWED_USERS": ids["alice"],
+        "PAY_APPROVERS": f"{ids['bob']},{ids['carol']}",
+    }
     return config.load(
         folder / ".env",
         {
@@ -120,8 +187,7 @@ def _settings(slack: LocalSlack, billing: LocalBilling, folder: Path) -> config.
             "BILLING_PASSWORD": billing.password,
             "BILLING_TIMEOUT": "5",
             "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
-            "PAY_ALLOWED_USERS": ids["alice"],
-            "PAY_APPROVERS": f"{ids['bob']},{ids['carol']}",
+            **(allowed if policy is None else {"PAY_POLICY_FILE": str(policy)}),
         },
     )
 
