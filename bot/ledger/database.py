@@ -33,7 +33,7 @@ def engine_for(url: str) -> AsyncEngine:
     """Make the engine; nothing is opened yet. Raises ConfigError where PostgreSQL's driver is missing."""
     parsed = address(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_async_engine(parsed, pool_size=4, max_overflow=0)
+        engine = create_async_engine(parsed, pool_size=4, max_overflow=0, hide_parameters=True)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
@@ -44,6 +44,7 @@ def engine_for(url: str) -> AsyncEngine:
             max_overflow=8,
             pool_timeout=5,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={
                 "connect_timeout": 5,
                 # A server that vanished is noticed in seconds, not after the kernel's two hours.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -228,7 +228,7 @@ async def open_ledger(url: str, *, clock: Clock = utc_now) -> AsyncIterator[Ledg
 async def _honest_errors() -> AsyncIterator[None]:
     try:
         yield
-    except (DBAPIError, PoolTimeout, ConnectionError, OSError) as error:
+    except (DataError, IntegrityError, NotSupportedError, ProgrammingError):
+        raise  # a bug: trying again does not mend it
+    except (DBAPIError, PoolTimeout, OSError) as error:
         raise LedgerUnavailable(database.reason(error)) from None
-    except SQLAlchemyError:
-        raise

@@ -198,8 +198,10 @@ class Transaction:
             dialect.insert(approvals)
             .values(payment_id=payment.id, approver=approver, decision="approve", at=self.now)
             .on_conflict_do_nothing()
+            .returning(approvals.c.id)
         )
-        return bool((await self._connection.execute(statement)).rowcount)
+        # Not by rowcount, which PostgreSQL's driver does not tell for an insert.
+        return (await self._connection.execute(statement)).one_or_none() is not None
 
     async def approvals(self, payment_id: int) -> list[Approval]:
         """Who approved so far, in order."""
