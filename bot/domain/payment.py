@@ -80,6 +80,9 @@ def move(current: State, to: State) -> State:
     return to
 
 
+STEP_TRIGGER = "step:"
+"""What the trigger of a request begins with that a workflow's step made; its run's id follows."""
+
 _MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
@@ -162,7 +165,7 @@ class Outcome:
 class Payment:
     """A payment request as the ledger holds it. Times are aware, in UTC.
 
-    trigger_id: Slack's id of the command that asked; one command makes one payment.
+    trigger_id: Slack's id of the command, form or workflow step that asked; one makes one payment.
     invoice: what the API told when it was asked, frozen there; None where it would not tell.
     listed: the invoice stood in the list of unpaid ones at `looked_up_at`; None where that could not be
         read. `looked_up_at` is None until the look-up has been tried.
@@ -206,3 +209,10 @@ class Payment:
     def number(self) -> str:
         """How people are told of it: #42."""
         return f"#{self.id}"
+
+    @property
+    def step_run(self) -> str | None:
+        """The run of the workflow step that asked for it and waits for its end; None for people."""
+        if not self.trigger_id.startswith(STEP_TRIGGER):
+            return None
+        return self.trigger_id.removeprefix(STEP_TRIGGER)

@@ -16,6 +16,8 @@ from bot.ledger.schema import deliveries, payments
 
 _CARD_COLUMNS = {Kind.CARD: payments.c.card_ts, Kind.APPROVAL_CARD: payments.c.approval_ts}
 _CARDS = tuple(kind.value for kind in _CARD_COLUMNS)
+_AT_ONCE = tuple(kind.value for kind in (Kind.CARD, Kind.DIRECT, Kind.INVITATION, Kind.STEP))
+"""What waits for no other message."""
 
 
 Lane = tuple[str, bool]
@@ -45,7 +47,8 @@ class Outbox:
         """
         self._touched.add(DELIVERIES)
         where = channel or (payment.requester if kind is Kind.DIRECT else payment.channel)
-        slot = kind.value if event_id is None else f"{kind.value}:{event_id}:{where}"
+        told = [kind.value, *([str(event_id)] if event_id is not None else [])]
+        slot = kind.value if kind in _CARD_COLUMNS else ":".join([*told, where])
         dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
         await self._connection.execute(
             dialect.insert(deliveries)
@@ -76,6 +79,20 @@ class Outbox:
                 deliveries.c.given_up.is_(None),
             )
             .values(revision=deliveries.c.revision + 1, due_at=self._now + after)
+        )
+
+    async def repair_cards(self, payment_id: int) -> None:
+        """Show the cards again: somebody acted on an outdated one. Those about to be shown are left."""
+        self._touched.add(DELIVERIES)
+        await self._connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.payment_id == payment_id,
+                deliveries.c.kind.in_(_CARDS),
+                deliveries.c.given_up.is_(None),
+                deliveries.c.done_revision == deliveries.c.revision,
+            )
+            .values(revision=deliveries.c.revision + 1, due_at=self._now)
         )
 
     async def claim(self, *, owner: str, lease: timedelta, busy: Busy, limit: int) -> list[Delivery]:
@@ -149,7 +166,7 @@ def ready(now: datetime, busy: Busy, limit: int) -> Select[Any]:
         earlier.c.done_revision < earlier.c.revision,
     )
     in_turn = or_(
-        deliveries.c.kind.in_((Kind.CARD.value, Kind.DIRECT.value)),
+        deliveries.c.kind.in_(_AT_ONCE),
         and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, payments.c.card_ts.is_not(None)),
         and_(deliveries.c.kind == Kind.NOTE.value, payments.c.card_ts.is_not(None), ~waits),
     )

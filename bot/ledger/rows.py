@@ -57,20 +57,25 @@ class Attempt:
 
 
 class Kind(StrEnum):
-    """What a delivery is: a card that follows the state, a reply under it, or a word to one person."""
+    """What a delivery is: a card that follows the state, a reply under it, or a word to one person.
+
+    INVITATION asks one approver who is not where the card stands. STEP ends the workflow step that asked.
+    """
 
     CARD = "card"
     APPROVAL_CARD = "approval_card"
     NOTE = "note"
     DIRECT = "direct"
+    INVITATION = "invitation"
+    STEP = "step"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One thing Slack still has to be told.
 
-    channel: where; a user id for a direct message.
-    event_id: the event that a note or direct message tells; None for cards.
+    channel: where; a user id for a direct message or an invitation, `step:42` for a step's end.
+    event_id: the event that a note or direct message tells; None for what tells the state.
     revision: counts what a card has to show; the delivery is done when `revision` was shown.
     ts: Slack's id of the message, once it was posted.
     ambiguous: an earlier post may have arrived although its answer did not.

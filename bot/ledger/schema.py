@@ -161,6 +161,7 @@ events = Table(
     Column("detail", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
+    Index("events_of_actor", "actor", "payment_id"),
 )
 
 chain = Table(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -121,12 +121,14 @@ class Ledger:
         )
         return payment_of(found[0]) if found else None
 
-    async def live(self, module: str) -> dict[int, Payment]:
-        """The live and paid payments of a module, by invoice number."""
-        rows = await self._all(
-            select(payments).where(payments.c.module == module, payments.c.state.not_in(sorted(RELEASED)))
+    async def live(self, module: str, numbers: Collection[int] | None = None) -> dict[int, Payment]:
+        """The live and paid payments of a module, or of these invoices of it, by invoice number."""
+        statement = select(payments).where(
+            payments.c.module == module, payments.c.state.not_in(sorted(RELEASED))
         )
-        return {row["number"]: payment_of(row) for row in rows}
+        if numbers is not None:
+            statement = statement.where(payments.c.number.in_(numbers))
+        return {row["number"]: payment_of(row) for row in await self._all(statement)}
 
     async def recent(
         self, *, requester: str | None = None, states: Iterable[State] | None = None, limit: int = 10
@@ -138,6 +140,26 @@ class Ledger:
         if states is not None:
             statement = statement.where(payments.c.state.in_([state.value for state in states]))
         return [payment_of(row) for row in await self._all(statement)]
+
+    async def concerning(self, user_id: str, states: Iterable[State], *, limit: int = 10) -> list[Payment]:
+        """The payments in some states that a person asked for or decided on, the latest change first."""
+        acted = select(events.c.payment_id).where(
+            events.c.actor == user_id, events.c.action.in_(("approved", "denied", "resolved"))
+        )
+        rows = await self._all(
+            select(payments)
+            .where(
+                payments.c.state.in_([state.value for state in states]),
+                or_(payments.c.requester == user_id, payments.c.id.in_(acted)),
+            )
+            .order_by(payments.c.updated_at.desc(), payments.c.id.desc())
+            .limit(limit)
+        )
+        return [payment_of(row) for row in rows]
+
+    async def last_event(self) -> int:
+        """The id of the latest event: while it stays, nothing that people are shown has changed."""
+        return int((await self._all(select(chain.c.last_event)))[0]["last_event"])
 
     async def approvals(self, payment_id: int) -> list[Approval]:
         """Who approved, in order."""

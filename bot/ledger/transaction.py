@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import RELEASED, InvoiceRef, Outcome, Payment, State, move
+from bot.domain.payment import FINAL, RELEASED, InvoiceRef, Outcome, Payment, State, move
 from bot.ledger import audit
 from bot.ledger.outbox import Outbox
 from bot.ledger.rows import Approval, Detail, Kind, approval_of, payment_of
@@ -165,6 +165,8 @@ class Transaction:
         await self.outbox.refresh_cards(payment.id, after=moment)
         if tell is not None:
             await self.outbox.add(moved, tell, event_id=event_id)
+        if moved.step_run is not None and to in FINAL:
+            await self.outbox.add(moved, Kind.STEP, channel=f"step:{moved.id}")
         return moved
 
     async def tell_thread(self, payment: Payment, event_id: int) -> None:
