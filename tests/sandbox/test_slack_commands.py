@@ -12,7 +12,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.slack.app_manifest import DEFAULT_MANIFEST
 from bot.sandbox.slack.changes import Change, ChangeKind
+from bot.sandbox.slack.errors import NotThere
 
 Json = dict[str, Any]
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "in blocks"}}
@@ -74,6 +76,20 @@ async def test_private_and_direct_channels_do_not_tell_their_names(slack: LocalS
     assert (await slack.person("alice").types("#finance-private", "/pay")).ok
     assert (await slack.person("alice").types(direct.id, "/pay")).ok
     assert [body["channel_name"] for body in bot.received] == ["privategroup", "directmessage"]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+async def test_a_read_only_messages_tab_has_no_composer(read_only: bool) -> None:
+    """Where the manifest makes the app's direct messages read-only, nothing can be typed there."""
+    app_home = {"messages_tab_enabled": True, "messages_tab_read_only_enabled": read_only}
+    features = DEFAULT_MANIFEST["features"] | {"app_home": app_home}
+    async with LocalSlack(manifest=DEFAULT_MANIFEST | {"features": features}) as slack:
+        direct = slack.world.direct_channel("alice")
+        result = await slack.person("alice").types(direct.id, "/pay vps 1")
+        assert result.error == ("messages_tab_read_only" if read_only else "dispatch_failed")
+        if read_only:
+            with pytest.raises(NotThere):
+                await slack.person("alice").says(direct.id, "hello")
 
 
 async def test_every_command_has_its_own_trigger(slack: LocalSlack, bot: Bot) -> None:

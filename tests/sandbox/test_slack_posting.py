@@ -116,6 +116,19 @@ async def test_a_deactivated_person_gets_no_direct_message(slack: LocalSlack, we
     assert await refusal(web.chat_postMessage(channel=ids.BOB, text="x")) == "channel_not_found"
 
 
+async def test_a_disabled_messages_tab_takes_no_direct_message() -> None:
+    """An app without a Messages tab cannot write to people directly."""
+    manifest = {
+        "display_information": {"name": "Silent"},
+        "features": {"app_home": {"messages_tab_enabled": False}},
+        "oauth_config": {"scopes": {"bot": ["chat:write"]}},
+    }
+    async with LocalSlack(manifest=manifest) as slack:
+        web = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url)
+        call = web.chat_postMessage(channel=ids.BOB, text="x")
+        assert await refusal(call) == "messages_tab_disabled"
+
+
 async def test_a_message_needs_text_or_blocks(web: AsyncWebClient) -> None:
     """no_text where there is neither, in a post and in an update."""
     post = web.api_call("chat.postMessage", json={"channel": ids.PAYMENTS, "text": ""})

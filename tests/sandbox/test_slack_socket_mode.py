@@ -220,7 +220,7 @@ async def test_the_eleventh_connection_is_turned_away(slack: LocalSlack) -> None
 
 async def test_slack_pings_and_answers_pings() -> None:
     """Both sides of the WebSocket level heartbeat work."""
-    async with LocalSlack(ping_interval=0.1) as slack, aiohttp.ClientSession() as session:
+    async with LocalSlack(ping_interval=0.3) as slack, aiohttp.ClientSession() as session:
         header = {"Authorization": f"Bearer {slack.app_token}"}
         async with session.post(slack.api_url + "apps.connections.open", headers=header) as answer:
             url = (await answer.json())["url"]

@@ -24,7 +24,11 @@ DEFAULT_SCOPES = frozenset(
 DEFAULT_MANIFEST: Json = {
     "display_information": {"name": "Pay"},
     "features": {
-        "app_home": {"home_tab_enabled": True},
+        "app_home": {
+            "home_tab_enabled": True,
+            "messages_tab_enabled": True,
+            "messages_tab_read_only_enabled": False,
+        },
         "bot_user": {"display_name": "paybot"},
         "slash_commands": [
             {
@@ -74,6 +78,16 @@ class AppManifest:
     def home_tab_enabled(self) -> bool:
         """Whether views.publish works."""
         return bool(self._feature("app_home", {}).get("home_tab_enabled"))
+
+    @property
+    def messages_tab_enabled(self) -> bool:
+        """Whether there are direct messages between people and the bot."""
+        return bool(self._feature("app_home", {}).get("messages_tab_enabled", True))
+
+    @property
+    def messages_tab_writable(self) -> bool:
+        """Whether people can write to the bot there; if not, they cannot type commands either."""
+        return not self._feature("app_home", {}).get("messages_tab_read_only_enabled", True)
 
     @property
     def interactivity_enabled(self) -> bool:

@@ -169,6 +169,8 @@ def _channel_to_post_to(context: Context) -> Channel:
 def _direct_messages_with(context: Context, person: Person) -> Channel:
     if person.is_bot:
         raise ApiError("cannot_dm_bot")
+    if not context.workspace.manifest.messages_tab_enabled:
+        raise ApiError("messages_tab_disabled")
     if person.deleted or person.is_stranger:
         raise ApiError("channel_not_found")
     return context.workspace.world.direct_channel(person.id)
