@@ -6,7 +6,8 @@ look-up; somebody who is in through a group must be a full, active member of thi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +45,19 @@ NOT_FULL_MEMBER = Refusal(
     text="Guests, deactivated people and bots cannot do that.",
     remedy="Ask a full member of the workspace, or the operator to name you by id.",
 )
+NOT_CONCERNED = Refusal(
+    reason=Reason.PERSON,
+    text="You are not among those who may request or approve payments.",
+    remedy="Ask the people who run this bot to add you.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What somebody may pick in the form: the modules, and a channel to begin with, if a rule names one."""
+
+    modules: tuple[str, ...]
+    channel: str | None
 
 
 class Authority:
@@ -94,10 +108,53 @@ class Authority:
 
     async def still_approved_by(self, rule: Rule, approvers: Iterable[str], requester: str) -> frozenset[str]:
         """Those of the people who approved that the rule lets count now. Raises DirectoryError."""
-        return frozenset(
-            [
-                approver
-                for approver in dict.fromkeys(approvers)
-                if await self.may_approve(rule, Person(approver, self._team), requester) is None
-            ]
+        people = list(dict.fromkeys(approvers))
+        refusals = await asyncio.gather(
+            *(self.may_approve(rule, Person(one, self._team), requester) for one in people)
         )
+        return frozenset(one for one, refusal in zip(people, refusals, strict=True) if refusal is None)
+
+    async def may_see(self, person: Person) -> Refusal | None:
+        """None if this person may read amounts and histories: whoever may request or approve anything.
+
+        Raises DirectoryError.
+        """
+        if person.team != self._team:
+            return OTHER_TEAM
+        named = frozenset(one for rule in self.policy.rules for one in rule.requesters | rule.approvers)
+        if person.id in named:
+            return None
+        if not self.policy.groups or not await self._directory.groups_of(person.id, self.policy.groups):
+            return NOT_CONCERNED
+        return None if await self._directory.full_member(person.id) else NOT_FULL_MEMBER
+
+    async def choice_of(
+        self, person: Person, channel: str | None, modules: Sequence[str]
+    ) -> Choice | Refusal:
+        """What this person may pick in the form, in this channel or, with None, in any.
+
+        It spares people a refusal; what they then ask for is decided by `may_request`. Raises DirectoryError.
+        """
+        if person.team != self._team:
+            return OTHER_TEAM
+        asked = frozenset(one for rule in self.policy.rules for one in filter(is_group, rule.requesters))
+        groups = await self._directory.groups_of(person.id, asked) if asked else frozenset()
+        if groups and not await self._directory.full_member(person.id):
+            groups = frozenset()
+        principals = groups | {person.id}
+        here = [
+            rule
+            for rule in self.policy.rules
+            if not rule.requesters.isdisjoint(principals)
+            and (channel is None or rule.channels is None or channel in rule.channels)
+        ]
+        allowed = tuple(
+            module
+            for module in modules
+            if any(rule.modules is None or module in rule.modules for rule in here)
+        )
+        if not allowed:
+            why = self.policy.match(modules[0], channel or "", principals)
+            return why if isinstance(why, Refusal) else NOT_CONCERNED
+        named = next((min(rule.channels) for rule in here if rule.channels), None)
+        return Choice(allowed, channel or named)

@@ -136,6 +136,11 @@ class Desk:
             )
             return AlreadyRequested(live)
 
+    async def repair(self, payment_id: int) -> None:
+        """Somebody acted on a card that was out of date: show it again."""
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.repair_cards(payment_id)
+
     async def record_refusal(self, person: Person, refusal: Refusal, what: str) -> None:
         """Put a refusal into the audit trail that was not the policy's."""
         async with self._ledger.transaction() as transaction:
@@ -253,16 +258,32 @@ class Desk:
         if payment.state is not State.PENDING_APPROVAL:
             return AlreadyDecided(payment)
         rule = await self._authority.rule_of(payment)
-        refusal = (
-            rule
-            if isinstance(rule, Refusal)
-            else await self._authority.may_approve(rule, person, payment.requester)
-        )
-        if refusal is None or isinstance(refusal, Rule):
+        if isinstance(rule, Refusal):
+            return await self._cancel_for(rule, payment_id)
+        refusal = await self._authority.may_approve(rule, person, payment.requester)
+        if refusal is None:
             return rule
         async with self._ledger.transaction() as transaction:
             await self._refused(transaction, person, refusal, what, payment)
         return refusal
+
+    async def _cancel_for(self, refusal: Refusal, payment_id: int) -> Answer:
+        """The requester may not ask for it any more, so there is nothing to decide."""
+        async with self._ledger.transaction() as transaction:
+            payment = await transaction.payment(payment_id)
+            assert payment is not None, "bug: payments are never deleted"
+            if payment.state is not State.PENDING_APPROVAL:
+                return AlreadyDecided(payment)
+            reason = "the requester may not ask for this any more"
+            cancelled = await transaction.move(
+                payment,
+                State.CANCELLED,
+                action="cancelled",
+                actor="policy",
+                detail={"reason": reason, "refusal": refusal.reason.value},
+                reason=reason,
+            )
+            return AlreadyDecided(cancelled)
 
     async def may_decide(self, person: Person, payment_id: int) -> Answer | None:
         """Whether this person may decide now: None, or why not (which is recorded)."""

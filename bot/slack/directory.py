@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -20,6 +22,24 @@ KEEP = 60.0
 """Seconds that an answer is good for."""
 
 _MOST = 10_000
+
+_LATEST = 10.0
+"""Seconds after which a question is given up, although nobody waits for it any more by then."""
+
+_PAGES = 10
+"""Pages of a channel's members that are read, of a thousand each."""
+
+_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """All questions asked in this block together may take so long: somebody waits for an answer."""
+    token = _deadline.set(min(_deadline.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 class SlackDirectory:
@@ -38,6 +58,7 @@ class SlackDirectory:
         self._patience = patience
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[float, Any]] = {}
+        self._asking: dict[tuple[str, str], asyncio.Task[Any]] = {}
 
     async def groups_of(self, user_id: str, groups: frozenset[str]) -> frozenset[str]:
         """Those of the groups that the person is in. A group that is gone has nobody in it."""
@@ -64,15 +85,51 @@ class SlackDirectory:
         )
         return frozenset() if answer is None else frozenset(answer.get("users") or ())
 
+    async def members_of(self, channel: str) -> frozenset[str]:
+        """Who is in a channel. Raises DirectoryError, also for a channel that is too large to read."""
+        answer = await self._cached("channel", channel, lambda: self._read_members(channel))
+        return frozenset() if answer is None else frozenset(answer["members"])
+
+    async def _read_members(self, channel: str) -> dict[str, Any]:
+        found: list[str] = []
+        cursor = ""
+        for _ in range(_PAGES):
+            page = await self._client.conversations_members(channel=channel, limit=1000, cursor=cursor or None)
+            found += page.get("members") or ()
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return {"members": found}
+        raise DirectoryError("the channel has too many members to read them")
+
     async def _cached(self, kind: str, key: str, ask: Callable[[], Awaitable[Any]]) -> dict[str, Any] | None:
-        """Slack's answer, or None where there is no such person or group. Raises DirectoryError."""
-        now = self._clock()
-        if (kept := self._known.get((kind, key))) is not None and kept[0] > now:
+        """Slack's answer, or None where there is no such person or group. Raises DirectoryError.
+
+        Who asks the same at the same time shares one call: Slack takes only so many a minute.
+        """
+        if (kept := self._known.get((kind, key))) is not None and kept[0] > self._clock():
             answer: dict[str, Any] | None = kept[1]
             return answer
+        asking = self._asking.get((kind, key))
+        if asking is None:
+            asking = asyncio.create_task(self._ask(kind, key, ask), name=f"directory:{kind}:{key}")
+            self._asking[kind, key] = asking
+            asking.add_done_callback(lambda done: self._asked(kind, key, done))
+        patience = min(self._patience, _deadline.get() - time.monotonic())
         try:
-            async with asyncio.timeout(self._patience):
-                answer = dict((await ask()).data)
+            async with asyncio.timeout(max(patience, 0.0)):
+                return await asyncio.shield(asking)
+        except TimeoutError:
+            raise DirectoryError("Slack did not answer in time") from None
+
+    def _asked(self, kind: str, key: str, task: asyncio.Task[Any]) -> None:
+        del self._asking[kind, key]
+        if not task.cancelled():
+            task.exception()  # whoever still waited got it; others are gone
+
+    async def _ask(self, kind: str, key: str, ask: Callable[[], Awaitable[Any]]) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(_LATEST):
+                answer: dict[str, Any] | None = dict(await _data(ask()))
         except SlackApiError as error:
             if error.response.get("error") not in ("user_not_found", "no_such_subteam"):
                 raise DirectoryError(f"Slack refused: {error.response.get('error')}") from None
@@ -81,5 +138,10 @@ class SlackDirectory:
             raise DirectoryError(f"Slack did not answer: {type(error).__name__}") from None
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[kind, key] = (now + KEEP, answer)
+        self._known[kind, key] = (self._clock() + KEEP, answer)
         return answer
+
+
+async def _data(asked: Awaitable[Any]) -> dict[str, Any]:
+    answer = await asked
+    return dict(answer if isinstance(answer, dict) else answer.data)

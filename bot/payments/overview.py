@@ -1,0 +1,74 @@
+"""What concerns one person: what waits for approval, their own requests, recent outcomes. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.domain.payment import FINAL, Payment, State
+from bot.domain.rule import Refusal
+from bot.errors import DirectoryError
+from bot.ledger.store import Ledger
+from bot.payments.authority import Authority, Person
+
+_MOST = 50
+"""Payments that are looked at to find what waits for somebody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A payment that waits for approval. mine: this person may decide it, and has not yet.
+
+    given: how many approved so far; each is checked again when the next one approves.
+    """
+
+    payment: Payment
+    given: int
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Concerns:
+    """All that concerns one person, the newest first."""
+
+    waiting: tuple[Waiting, ...]
+    requested: tuple[Payment, ...]
+    outcomes: tuple[Payment, ...]
+
+
+class Overview:
+    """Answers from the ledger, for people whom `Authority.may_see` lets see it."""
+
+    def __init__(self, ledger: Ledger, authority: Authority) -> None:
+        self._ledger = ledger
+        self._authority = authority
+
+    async def of(self, person: Person, *, most: int) -> Concerns:
+        """At most `most` of each kind; of what waits, only what this person may decide."""
+        waiting = [one for one in await self.waiting(person) if one.mine]
+        return Concerns(
+            waiting=tuple(waiting[:most]),
+            requested=tuple(await self._ledger.recent(requester=person.id, limit=most)),
+            outcomes=tuple(await self._ledger.concerning(person.id, FINAL, limit=most)),
+        )
+
+    async def waiting(self, person: Person) -> list[Waiting]:
+        """What waits for approval and has its card; what is this person's to decide comes first."""
+        pending = await self._ledger.recent(states=[State.PENDING_APPROVAL], limit=_MOST)
+        found = [await self._standing(person, one) for one in pending if one.looked_up_at is not None]
+        return sorted(found, key=lambda one: not one.mine)
+
+    async def _standing(self, person: Person, payment: Payment) -> Waiting:
+        approvals = await self._ledger.approvals(payment.id)
+        approved = any(approval.approver == person.id for approval in approvals)
+        mine = not approved and await self._may_decide(person, payment)
+        return Waiting(payment, len(approvals), mine)
+
+    async def _may_decide(self, person: Person, payment: Payment) -> bool:
+        try:
+            rule = await self._authority.rule_of(payment)
+            if isinstance(rule, Refusal):
+                return False
+            return await self._authority.may_approve(rule, person, payment.requester) is None
+        except DirectoryError:
+            # Not known is not his to decide; the card still takes the click, and asks again.
+            return False
