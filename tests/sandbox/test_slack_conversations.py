@@ -112,6 +112,14 @@ async def test_history_is_bounded_by_time_and_number(web: AsyncWebClient) -> Non
     assert not rest["has_more"]
 
 
+async def test_a_bound_that_is_no_time_is_refused(web: AsyncWebClient) -> None:
+    """invalid_ts_oldest and invalid_ts_latest."""
+    for bound in ("oldest", "latest"):
+        arguments = {"channel": ids.PAYMENTS, bound: "yesterday"}
+        call = web.api_call("conversations.history", params=arguments)
+        assert await refusal(call) == f"invalid_ts_{bound}"
+
+
 async def test_replies_start_with_the_root(web: AsyncWebClient) -> None:
     """The root comes first on every page, then the replies, oldest first; any ts of it will do."""
     (root,) = await post(web, "root")

@@ -208,6 +208,10 @@ class Interactions:
 
     def _take_submission(self, view: View, answer: Json) -> Result:
         views = self._workspace.views
+        now = views.find(view.id)
+        if now is None:
+            # The person closed it while the app was thinking.
+            return Result(True)
         match answer.get("response_action"):
             case None:
                 views.close(view)
@@ -215,13 +219,13 @@ class Interactions:
                 views.clear(view.person)
             case "errors":
                 errors = answer.get("errors")
-                inputs = {block["block_id"] for block in view.blocks if block["type"] == "input"}
+                inputs = {block["block_id"] for block in now.blocks if block["type"] == "input"}
                 if not isinstance(errors, dict) or not errors or not errors.keys() <= inputs:
                     raise ApiError("invalid_errors")
-                views.change(view, errors=errors)
+                views.change(now, errors=errors)
                 return Result(False, errors=errors)
             case "update":
-                views.redefine(view, checked_view(answer.get("view"), "modal"))
+                views.redefine(now, checked_view(answer.get("view"), "modal"))
             case "push":
                 views.push(view.person, checked_view(answer.get("view"), "modal"))
             case _:

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import WSMsgType, web
 
@@ -28,11 +28,9 @@ class Connection:
 
     socket: web.WebSocketResponse | None
     transport: asyncio.Transport | None = None
-    received: list[Json] = field(default_factory=list)
 
     async def send(self, message: Json) -> None:
         """Put a message on the wire, or into the void."""
-        self.received.append(message)
         if self.socket is not None:
             with suppress(ConnectionError):
                 await self.socket.send_str(json.dumps(message))
@@ -149,7 +147,8 @@ class SocketMode:
     def _acknowledge(self, message: Json) -> None:
         waiting = self._waiting.get(message.get("envelope_id", ""))
         if waiting is not None and not waiting.done():
-            waiting.set_result(message.get("payload") or {})
+            payload = message.get("payload")
+            waiting.set_result(payload if isinstance(payload, dict) else {})
 
     def _forget(self, connection: Connection) -> None:
         if connection in self._rotation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from dataclasses import dataclass, field
 
@@ -59,11 +58,8 @@ class Workspace:
 
     def start_execution(self, callback_id: str, inputs: Json) -> Execution:
         """Register a run of a custom step."""
-        identifier = f"Fx0{next(_numbers):08d}"
+        identifier = f"Fx0{len(self.executions) + 1:08d}"
         token = f"xwfp-{secrets.token_hex(16)}"
         execution = Execution(identifier, callback_id, inputs, token)
         self.executions[execution.id] = execution
         return execution
-
-
-_numbers = itertools.count(1)

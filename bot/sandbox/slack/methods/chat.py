@@ -12,7 +12,7 @@ from bot.sandbox.slack.messages import Json, Message
 from bot.sandbox.slack.methods.method import Context, Method, takes
 from bot.sandbox.slack.payloads import message_payload
 from bot.sandbox.slack.workspace import Workspace
-from bot.sandbox.slack.world import Channel, ChannelKind, Person
+from bot.sandbox.slack.world import Channel, Person
 
 POSTED_TEXT_IS_CUT_ABOVE = 40_000
 UPDATED_TEXT_LIMIT = 4_000
@@ -184,8 +184,6 @@ def _own_message(context: Context, channel: Channel, refusal: str) -> Message:
         raise ApiError(refusal)
     if channel.is_archived:
         raise ApiError("is_archived")
-    if channel.kind is ChannelKind.PRIVATE and not channel.bot_is_member:
-        raise ApiError("channel_not_found")
     return message
 
 

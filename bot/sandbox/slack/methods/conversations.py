@@ -89,11 +89,18 @@ def _stored(channel: Channel) -> list[Message]:
 
 def _within(context: Context, messages: list[Message]) -> list[Message]:
     """Those between `oldest` and `latest`; the borders count only if `inclusive`."""
-    oldest = float(context.arguments.text("oldest") or 0)
-    latest = float(context.arguments.text("latest") or "inf")
+    oldest = _moment(context, "oldest", "0")
+    latest = _moment(context, "latest", "inf")
     if context.arguments.flag("inclusive"):
         return [message for message in messages if oldest <= float(message.ts) <= latest]
     return [message for message in messages if oldest < float(message.ts) < latest]
+
+
+def _moment(context: Context, name: str, default: str) -> float:
+    try:
+        return float(context.arguments.text(name) or default)
+    except ValueError:
+        raise ApiError(f"invalid_ts_{name}") from None
 
 
 def _payload(context: Context, message: Message) -> Json:
