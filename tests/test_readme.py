@@ -1,0 +1,39 @@
+"""What the README promises, held to the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot import config
+from bot.domain import policy_file, policy_words
+from bot.domain.command import HELP
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+POLICIES = re.findall(r"<!-- policy -->\n```toml\n(.*?)```\n\n```text\n(.*?)\n```", README, flags=re.DOTALL)
+
+
+def test_it_shows_three_example_policies() -> None:
+    """Nobody approves; one approver above an amount; two for servers."""
+    assert len(POLICIES) == 3
+
+
+@pytest.mark.parametrize(("text", "words"), POLICIES)
+def test_each_example_policy_means_what_the_readme_says(text: str, words: str) -> None:
+    """The explanation under an example is what `check --policy` prints for it."""
+    assert "\n".join(policy_words.describe(policy_file.load(text, "policy.toml"))) == words
+
+
+def test_every_variable_is_in_its_table() -> None:
+    """Somebody who sets the bot up finds each variable."""
+    table = README[README.index("### Variables") : README.index("## What you can type")]
+    assert set(re.findall(r"`([A-Z][A-Z_]+)`", table)) >= set(config.VARIABLES)
+
+
+def test_every_command_is_in_its_table() -> None:
+    """What `/pay help` offers, the README explains."""
+    table = README[README.index("## What you can type") : README.index("## Approvals")]
+    words = {usage.split()[1] for usage, _ in HELP if len(usage.split()) > 1}
+    assert all(f"/pay {word}" in table for word in words - {"<module>"})
