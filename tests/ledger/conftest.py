@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import pytest
 
+from tests.conftest import NewDatabase
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """LEDGER_URL of an empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return cast(Callable[[], str], request.getfixturevalue("new_postgresql"))()
+def new_database(request: pytest.FixtureRequest) -> NewDatabase:
+    """Makes databases of one kind, and then of the other."""
+    return cast(NewDatabase, request.getfixturevalue(f"new_{request.param}"))

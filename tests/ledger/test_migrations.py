@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, inspect, text
@@ -13,6 +14,13 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from bot.ledger import database, schema
 from bot.ledger.store import open_ledger
+from tests.conftest import NewDatabase
+
+
+@pytest.fixture
+def ledger_url(new_database: NewDatabase) -> str:
+    """The LEDGER_URL of an empty database."""
+    return new_database(migrated=False)
 
 
 async def test_the_migrations_make_exactly_the_tables_of_the_schema(ledger_url: str) -> None:

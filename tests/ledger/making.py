@@ -1,0 +1,79 @@
+"""Payments in any state, made by the moves that the table allows."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from datetime import timedelta
+from typing import Any
+
+from bot.domain.payment import MOVES, InvoiceRef, Payment, State
+from bot.ledger.rows import Delivery, Kind
+from bot.ledger.store import Ledger
+
+REF = InvoiceRef("vps", 10101)
+
+_triggers = itertools.count(1)
+
+
+async def request(ledger: Ledger, ref: InvoiceRef = REF, **fields: Any) -> Payment:
+    """A new payment request, in PENDING_APPROVAL."""
+    async with ledger.transaction() as transaction:
+        values: dict[str, Any] = {
+            "team": "T1",
+            "channel": "C1",
+            "requester": "U1",
+            "note": None,
+            "state": State.PENDING_APPROVAL.value,
+            "trigger_id": f"trigger-{next(_triggers)}",
+            "response_url": None,
+            "rule": "default",
+            "approvals_required": 0,
+            "expires_at": transaction.now + timedelta(days=3),
+        }
+        payment = await transaction.insert(ref, **(values | fields))
+    assert payment is not None, "the invoice has a live payment"
+    return payment
+
+
+async def moved(ledger: Ledger, payment: Payment, to: State, **changes: Any) -> Payment:
+    """The payment after one legal move."""
+    async with ledger.transaction() as transaction:
+        return await transaction.move(payment, to, action="moved", actor="test", **changes)
+
+
+async def request_in(ledger: Ledger, state: State, ref: InvoiceRef = REF, **fields: Any) -> Payment:
+    """A payment that came to this state by the shortest legal way."""
+    payment = await request(ledger, ref, **fields)
+    for step in way_to(state):
+        payment = await moved(ledger, payment, step)
+    return payment
+
+
+def way_to(state: State) -> list[State]:
+    """The shortest legal way from PENDING_APPROVAL, without that state itself."""
+    ways: deque[list[State]] = deque([[State.PENDING_APPROVAL]])
+    while ways[0][-1] is not state:
+        way = ways.popleft()
+        ways.extend([*way, following] for following in sorted(MOVES[way[-1]]) if following not in way)
+    return ways[0][1:]
+
+
+async def with_card(ledger: Ledger, payment: Payment, ts: str = "1700000000.000001") -> Payment:
+    """The payment, its card posted."""
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment, Kind.CARD)
+    (card,) = await claimed(ledger)
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.done(card, ts=ts)
+    found = await ledger.payment(payment.id)
+    assert found is not None
+    return found
+
+
+async def claimed(ledger: Ledger, owner: str = "announcer", **others: Any) -> list[Delivery]:
+    """What an announcer gets when it asks for work, the oldest first."""
+    values: dict[str, Any] = {"lease": timedelta(seconds=30), "busy": (), "limit": 10}
+    async with ledger.transaction() as transaction:
+        found = await transaction.outbox.claim(owner=owner, **(values | others))
+    return sorted(found, key=lambda delivery: delivery.id)
