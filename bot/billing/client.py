@@ -22,9 +22,12 @@ from pydantic import SecretStr
 from bot.billing.calls import BillingCalls
 from bot.billing.transport import keep_envelopes_out_of_logs
 from bot.domain.payment import Invoice, InvoiceRef, Outcome, Standing, Verdict
-from bot.errors import AnswerLost, NeverSent
+from bot.errors import AnswerLost, BillingError, NeverSent
 
 log = logging.getLogger(__name__)
+
+LAST_WORD = 0.25
+"""Seconds that a read whose time is over is given to say so itself."""
 
 T = TypeVar("T")
 
@@ -32,10 +35,10 @@ T = TypeVar("T")
 class BillingClient:
     """One account at one billing API, for any number of tasks of one event loop.
 
-    timeout: seconds for one call. A read never takes longer, its login and waiting for a free thread
-        included. A payment may take it twice: once to get ready (thread, WSDL, login), so that a slow
-        start leaves its one call the whole of it, and once to pay. Only a host name that resolves
-        slowly, or to several dead addresses, can add to that.
+    timeout: seconds for one call. A read takes no longer (and `LAST_WORD`), its login and waiting for
+        a free thread included. A payment may take it twice: once to get ready (thread, WSDL, login),
+        so that a slow start leaves its one call the whole of it, and once to pay. Only a host name
+        that resolves slowly, or to several dead addresses, can add to that.
     concurrency: calls at once; the rest wait.
 
     The texts of what it raises, and the evidence of its outcomes, hold no secret, no session id, no
@@ -109,10 +112,16 @@ class BillingClient:
     async def _read(self, read: Callable[[float], T], timeout: float | None) -> T:
         seconds = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
-        job = self._submit(lambda: read(deadline))
-        if not await _finished(job, seconds) and not job.cancel() and not job.done():
+        job = self._submit(lambda: _told(read, deadline))
+        if not await _finished(job, seconds) and not job.cancel():
+            # The thread has the same deadline, and knows better what was sent and what was not.
+            await _finished(job, LAST_WORD)
+        if not job.done():
             raise AnswerLost("the billing API did not answer in time")
-        return _result(job)
+        answer = _result(job)
+        if isinstance(answer, BillingError):
+            raise answer
+        return answer
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:
         try:
@@ -124,13 +133,18 @@ class BillingClient:
         return job
 
 
+def _told(read: Callable[[float], T], deadline: float) -> T | BillingError:
+    """Hand an error back as a value: asyncio complains of one that is raised when nobody waits."""
+    try:
+        return read(deadline)
+    except BillingError as error:
+        return error
+
+
 async def _finished(job: Future[T], timeout: float | None) -> bool:
     """Wait until the job is done, at most `timeout` seconds; whether it is."""
-    waiting = asyncio.wrap_future(job)
-    # A job that fails after nobody waits for it any more is not worth asyncio's complaint.
-    waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
-        await asyncio.wait({waiting}, timeout=timeout)
+        await asyncio.wait({asyncio.wrap_future(job)}, timeout=timeout)
     except asyncio.CancelledError:
         job.cancel()
         raise
@@ -139,5 +153,5 @@ async def _finished(job: Future[T], timeout: float | None) -> bool:
 
 def _result(job: Future[T]) -> T:
     if job.cancelled():
-        raise NeverSent("no thread of the billing client was free in time")
+        raise NeverSent("no thread of the billing client took up the call")
     return job.result()

@@ -110,7 +110,8 @@ READ: dict[str, type[Exception] | tuple[type[Exception], ...] | None] = {
     # A kept connection may be found closed before the call, or by it.
     "down": (NeverSent, AnswerLost),
     "slow": AnswerLost,
-    "stall": AnswerLost,
+    # A call that was given up may end, and take the session with it, just before this one.
+    "stall": (NeverSent, AnswerLost),
 }
 
 HANGING = {"timeout-before", "timeout-after", "drip-after", "drip-head-after", "slow", "stall"}

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-import ssl
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
@@ -22,7 +19,7 @@ from bot.billing.transport import ENCODING_SCHEMA, AddressRefused, open_transpor
 from bot.domain.payment import Verdict
 from bot.errors import AnswerLost
 from bot.sandbox.billing import LocalBilling
-from tests.billing.conftest import VPS, NewClient
+from tests.billing.conftest import VPS, NewClient, server_tls
 from tests.billing.relay import Relay
 
 ServeWsdl = Callable[[bytes], Awaitable[str]]
@@ -233,29 +230,6 @@ async def test_tls_that_is_none_is_not_sent(api: LocalBilling, new_client: NewCl
     outcome = await new_client(wsdl_url=url).make_payment(VPS)
     assert outcome.verdict is Verdict.NOT_SENT
     assert "SSLError: TLS could not be agreed or verified" in outcome.evidence
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody trusts, and its key, in one file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    arguments = (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out own.pem "
-        "-days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run([openssl, *arguments.split()], cwd=folder, check=True, capture_output=True)
-    both = folder / "both.pem"
-    both.write_text((folder / "own.pem").read_text() + (folder / "key.pem").read_text())
-    return both
-
-
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
 
 
 async def test_a_certificate_that_nobody_trusts_is_not_sent(
