@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bot.domain.command import MAX_NOTE
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.rule import Refusal, Rule, stricter_requirement
+from bot.errors import LedgerUnavailable
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.authority import Authority, Person
@@ -72,6 +73,7 @@ Answer = (
 )
 
 MAX_REASON = MAX_NOTE
+_TRIES = 3
 
 
 class Desk:
@@ -102,39 +104,40 @@ class Desk:
             if isinstance(rule, Refusal):
                 await self._refused(transaction, person, rule, f"request {ref}")
                 return rule
-            payment = await transaction.insert(
-                ref,
-                team=person.team,
-                channel=channel,
-                requester=person.id,
-                note=note,
-                state=State.PENDING_APPROVAL.value,
-                trigger_id=trigger_id,
-                response_url=response_url,
-                rule=rule.name,
-                approvals_required=rule.most_approvals,
-                expires_at=transaction.now + rule.expires_after,
-            )
-            if payment is not None:
-                await transaction.record(
-                    "requested",
-                    actor=person.id,
-                    payment=payment,
-                    detail={"invoice": str(ref), "channel": channel, "rule": rule.name, "note": note},
+            # What holds the invoice may let go of it between the insert and the look at it.
+            for _ in range(_TRIES):
+                payment = await transaction.insert(
+                    ref,
+                    team=person.team,
+                    channel=channel,
+                    requester=person.id,
+                    note=note,
+                    state=State.PENDING_APPROVAL.value,
+                    trigger_id=trigger_id,
+                    response_url=response_url,
+                    rule=rule.name,
+                    approvals_required=rule.most_approvals,
+                    expires_at=transaction.now + rule.expires_after,
                 )
-                return Requested(payment)
-            if (same := await transaction.by_trigger(trigger_id)) is not None:
-                return Requested(same)
-            live = await transaction.live(ref)
-            if live is None:
-                raise RuntimeError("bug: an insert met a conflict that is not there")
-            await transaction.record(
-                "refused",
-                actor=person.id,
-                payment=live,
-                detail={"what": f"request {ref}", "reason": "already_requested"},
-            )
-            return AlreadyRequested(live)
+                if payment is not None:
+                    await transaction.record(
+                        "requested",
+                        actor=person.id,
+                        payment=payment,
+                        detail={"invoice": str(ref), "channel": channel, "rule": rule.name, "note": note},
+                    )
+                    return Requested(payment)
+                if (same := await transaction.by_trigger(trigger_id)) is not None:
+                    return Requested(same)
+                if (live := await transaction.live(ref)) is not None:
+                    await transaction.record(
+                        "refused",
+                        actor=person.id,
+                        payment=live,
+                        detail={"what": f"request {ref}", "reason": "already_requested"},
+                    )
+                    return AlreadyRequested(live)
+        raise LedgerUnavailable(f"{ref} is being let go of just now")
 
     async def repair(self, payment_id: int) -> None:
         """Somebody acted on a card that was out of date: show it again."""
