@@ -15,9 +15,10 @@ import time
 from contextlib import closing
 from importlib import resources
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 from zeep.transports import Transport
 
 from bot.billing import wire
@@ -70,15 +71,17 @@ Origin = tuple[str, str, int]
 
 
 def origin(url: str) -> Origin:
-    """Scheme, host and port of an http or https address; `AddressRefused` for any other."""
+    """Scheme, host and port of an http or https address; `AddressRefused` for any other.
+
+    Read by the parser that requests connects with: another one may see another host in the same text.
+    """
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
+        parts = parse_url(url)
+    except LocationParseError:
         raise AddressRefused("the address is not one that can be read") from None
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in _PORTS or not parts.host:
         raise AddressRefused("the address is neither http nor https")
-    return parts.scheme, parts.hostname, port or _PORTS[parts.scheme]
+    return parts.scheme, parts.host, parts.port or _PORTS[parts.scheme]
 
 
 class BillingTransport(Transport):

@@ -136,6 +136,7 @@ def test_an_origin_is_scheme_host_and_port() -> None:
     assert origin("https://My.Example/api.php") == origin("https://my.example:443/other?x")
     assert origin("http://a@my.example/") == ("http", "my.example", 80)
     assert origin("http://my.example/") != origin("https://my.example:80/")
+    assert origin("http://evil.example\\@my.example/") == ("http", "evil.example", 80)
     for address in ("", "my.example", "ftp://my.example/", "file:///etc/hostname", "http://"):
         with pytest.raises(AddressRefused):
             origin(address)
