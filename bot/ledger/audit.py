@@ -109,23 +109,23 @@ async def verify(connection: AsyncConnection) -> Verification:
     """Recompute every hash from the first event on."""
     end = (await connection.execute(select(chain))).mappings().one()
     previous, count = GENESIS, 0
-    rows = await connection.stream(select(events).order_by(events.c.id))
-    async for row in rows.mappings():
-        count += 1
-        expected = digest(
-            event_id=row["id"],
-            at=row["at"],
-            payment_id=row["payment_id"],
-            actor=row["actor"],
-            action=row["action"],
-            from_state=row["from_state"],
-            to_state=row["to_state"],
-            detail=row["detail"],
-            previous=previous,
-        )
-        if row["id"] != count or row["previous"] != previous or row["hash"] != expected:
-            return Verification(count, previous, broken_at=row["id"])
-        previous = row["hash"]
+    async with connection.stream(select(events).order_by(events.c.id)) as rows:
+        async for row in rows.mappings():
+            count += 1
+            expected = digest(
+                event_id=row["id"],
+                at=row["at"],
+                payment_id=row["payment_id"],
+                actor=row["actor"],
+                action=row["action"],
+                from_state=row["from_state"],
+                to_state=row["to_state"],
+                detail=row["detail"],
+                previous=previous,
+            )
+            if row["id"] != count or row["previous"] != previous or row["hash"] != expected:
+                return Verification(count, previous, broken_at=row["id"])
+            previous = row["hash"]
     if (end["last_event"], end["last_hash"]) != (count, previous):
         return Verification(count, previous, broken_at=count + 1)
     return Verification(count, previous, broken_at=None)

@@ -225,8 +225,9 @@ class Ledger:
         return {State(row["state"]): row["n"] for row in rows}
 
     async def verify(self) -> audit.Verification:
-        """Recompute the audit trail's hash chain."""
-        async with self._reading() as connection:
+        """Recompute the audit trail's hash chain, as it is at one moment: others may go on writing."""
+        options = {"isolation_level": "REPEATABLE READ"} if self.shared else {}
+        async with _honest_errors(), self._engine.execution_options(**options).connect() as connection:
             return await audit.verify(connection)
 
 

@@ -1,0 +1,185 @@
+"""Leases: who works on a payment, and what happens to it when they die."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.domain.payment import InvoiceRef, Payment, State
+from bot.ledger.store import Ledger, open_ledger
+from tests.conftest import Clock
+from tests.ledger.making import claimed, request, request_in, with_card
+
+LEASE = timedelta(seconds=30)
+
+
+@pytest.fixture
+async def other(ledger_url: str, ledger: Ledger, clock: Clock) -> AsyncIterator[Ledger]:
+    """The same ledger, opened by another instance."""
+    async with open_ledger(ledger_url, clock=clock) as opened:
+        yield opened
+
+
+async def claim(
+    ledger: Ledger, owner: str, state: State = State.PENDING_APPROVAL, limit: int = 10, **where: bool
+) -> list[Payment]:
+    async with ledger.transaction() as transaction:
+        return await transaction.claim([state], owner=owner, lease=LEASE, limit=limit, **where)
+
+
+async def several(ledger: Ledger, count: int) -> list[Payment]:
+    return [await request(ledger, InvoiceRef("vps", number)) for number in range(1, count + 1)]
+
+
+async def test_what_one_holds_no_other_gets(ledger: Ledger, other: Ledger) -> None:
+    """A claimed payment is not claimed again while its lease lasts."""
+    payments = await several(ledger, 3)
+    mine = await claim(ledger, "a", limit=2)
+    assert [each.id for each in mine] == [each.id for each in payments[:2]]
+    assert {each.lease_owner for each in mine} == {"a"}
+    assert [each.id for each in await claim(other, "b")] == [payments[2].id]
+    assert await claim(ledger, "a") == await claim(other, "b") == []
+    assert not await ledger.any_due(State.PENDING_APPROVAL)
+
+
+async def test_two_who_claim_at_once_share_the_work(ledger: Ledger, other: Ledger) -> None:
+    """Nothing is taken twice and nothing is left, however the two interleave."""
+    payments = await several(ledger, 12)
+    taken = await asyncio.gather(
+        *(claim(each, owner, limit=3) for _ in range(4) for each, owner in ((ledger, "a"), (other, "b")))
+    )
+    ids = [payment.id for part in taken for payment in part]
+    assert sorted(ids) == [payment.id for payment in payments]
+
+
+async def test_a_claim_waits_for_nobody(ledger: Ledger, other: Ledger) -> None:
+    """What another transaction has locked is skipped, where several may write at once."""
+    first, second = await several(ledger, 2)
+    if not ledger.shared:
+        return  # one writer at a time; there is nothing to skip
+    async with ledger.transaction() as transaction:
+        await transaction.payment(first.id)
+        async with asyncio.timeout(2):
+            assert [each.id for each in await claim(other, "b")] == [second.id]
+
+
+async def test_a_lease_that_ran_out_is_anybodys(ledger: Ledger, clock: Clock) -> None:
+    """The work of an instance that died is taken over when its lease ends, not before."""
+    (payment,) = await several(ledger, 1)
+    await claim(ledger, "a")
+    clock.advance(seconds=29)
+    assert await claim(ledger, "b") == []
+    clock.advance(seconds=1)
+    assert [each.id for each in await claim(ledger, "b")] == [payment.id]
+
+
+async def test_a_lease_is_renewed_by_its_owner_only(ledger: Ledger, clock: Clock) -> None:
+    """A heartbeat keeps the work; somebody else's does nothing and says so."""
+    (payment,) = await several(ledger, 1)
+    await claim(ledger, "a")
+    clock.advance(seconds=20)
+    async with ledger.transaction() as transaction:
+        assert await transaction.renew(payment.id, owner="a", lease=LEASE)
+        assert not await transaction.renew(payment.id, owner="b", lease=LEASE)
+        assert not await transaction.renew(999, owner="a", lease=LEASE)
+    clock.advance(seconds=20)
+    assert await claim(ledger, "b") == []
+
+
+async def test_a_lease_is_given_back_by_its_owner_only(ledger: Ledger, clock: Clock) -> None:
+    """Work that is given back says when it is due again."""
+    await several(ledger, 1)
+    (payment,) = await claim(ledger, "a")
+    due_at = clock.now + timedelta(seconds=10)
+    async with ledger.transaction() as transaction:
+        await transaction.release(payment, owner="b", due_at=clock.now)
+    assert await claim(ledger, "b") == []
+    async with ledger.transaction() as transaction:
+        await transaction.release(payment, owner="a", due_at=due_at)
+    assert await claim(ledger, "b") == []
+    clock.advance(seconds=10)
+    assert [each.id for each in await claim(ledger, "b")] == [payment.id]
+
+
+async def test_what_is_due_longest_comes_first(ledger: Ledger, clock: Clock) -> None:
+    """Nothing waits behind what came later."""
+    payments = await several(ledger, 3)
+    for payment, seconds in zip(payments, (3, 1, 2), strict=True):
+        async with ledger.transaction() as transaction:
+            await transaction.change(payment, due_at=clock.now + timedelta(seconds=seconds))
+    clock.advance(seconds=3)
+    order = [(await claim(ledger, "a", limit=1))[0].id for _ in range(3)]
+    assert order == [payments[1].id, payments[2].id, payments[0].id]
+
+
+async def test_only_the_asked_for_is_claimed(ledger: Ledger, clock: Clock) -> None:
+    """By state, by whether it was looked up, and by whether its card stands in Slack."""
+    new = await request(ledger, InvoiceRef("vps", 1))
+    looked_up = await request(ledger, InvoiceRef("vps", 2))
+    async with ledger.transaction() as transaction:
+        await transaction.change(looked_up, looked_up_at=transaction.now)
+    with_it = await request_in(ledger, State.APPROVED, InvoiceRef("vps", 3))
+    without = await request_in(ledger, State.APPROVED, InvoiceRef("vps", 4))
+    await with_card(ledger, with_it)
+    assert await ledger.any_due(State.APPROVED, card=True)
+    assert [each.id for each in await claim(ledger, "a", looked_up=False)] == [new.id]
+    assert [each.id for each in await claim(ledger, "a", looked_up=True)] == [looked_up.id]
+    assert [each.id for each in await claim(ledger, "a", State.APPROVED, card=True)] == [with_it.id]
+    assert [each.id for each in await claim(ledger, "a", State.APPROVED)] == [without.id]
+    assert await claim(ledger, "a", State.UNKNOWN) == []
+
+
+async def orphans(ledger: Ledger, **instead_of: Any) -> list[int]:
+    async with ledger.transaction() as transaction:
+        return [payment.id for payment in await transaction.orphans(**instead_of)]
+
+
+async def test_an_orphan_is_in_sending_without_a_lease(ledger: Ledger, clock: Clock) -> None:
+    """Only what was being sent when its instance died is an orphan."""
+    until = clock.now + LEASE
+    sending = await request_in(ledger, State.SENDING, InvoiceRef("vps", 1))
+    await request_in(ledger, State.APPROVED, InvoiceRef("vps", 2), lease_owner="a", lease_until=until)
+    async with ledger.transaction() as transaction:
+        await transaction.change(sending, lease_owner="a", lease_until=until)
+    assert await orphans(ledger) == []
+    assert not await ledger.any_orphans()
+    clock.advance(seconds=30)
+    assert await ledger.any_orphans()
+    assert await orphans(ledger) == [sending.id]
+
+
+async def test_who_is_alone_may_take_over_at_once(ledger: Ledger, clock: Clock) -> None:
+    """At the start of the only instance, whatever another one was sending is orphaned."""
+    sending = await request_in(ledger, State.SENDING)
+    async with ledger.transaction() as transaction:
+        await transaction.change(sending, lease_owner="a", lease_until=clock.now + LEASE)
+    assert await orphans(ledger, instead_of="a") == []
+    assert await orphans(ledger, instead_of="b") == [sending.id]
+
+
+async def test_the_leases_of_the_dead_run_out_at_once(ledger: Ledger, clock: Clock) -> None:
+    """Their payments and deliveries are free; the living keep theirs."""
+    one, two = await several(ledger, 2)
+    await claim(ledger, "dead", limit=1)
+    await claim(ledger, "alive", limit=1)
+    async with ledger.transaction() as transaction:
+        await transaction.free_leases(instead_of="alive")
+    assert [each.id for each in await claim(ledger, "c")] == [one.id]
+    clock.advance(seconds=31)
+    assert {each.id for each in await claim(ledger, "d")} == {one.id, two.id}
+
+
+async def test_a_delivery_of_the_dead_may_have_arrived(ledger: Ledger, clock: Clock) -> None:
+    """Who takes it over looks in Slack before posting it again."""
+    payment = await request_in(ledger, State.PAID)
+    card = await with_card(ledger, payment)
+    assert card.card_ts is not None
+    (note,) = await claimed(ledger, "dead")
+    assert not note.ambiguous
+    clock.advance(seconds=30)
+    (again,) = await claimed(ledger, "alive")
+    assert (again.id, again.ambiguous, again.tries) == (note.id, True, 2)

@@ -1,0 +1,218 @@
+"""The outbox: what Slack still has to be told, in which order, and when it counts as told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bot.domain.payment import InvoiceRef, Payment, State
+from bot.ledger.rows import Delivery, Kind
+from bot.ledger.store import Ledger
+from tests.conftest import Clock
+from tests.ledger.making import claimed, moved, request, request_in, with_card
+
+
+async def add(ledger: Ledger, payment: Payment, kind: Kind, channel: str | None = None) -> None:
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment, kind, channel=channel)
+
+
+async def done(ledger: Ledger, delivery: Delivery, ts: str = "1700000000.000009") -> None:
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.done(delivery, ts=ts)
+
+
+async def posted(ledger: Ledger) -> list[tuple[Kind, int | None]]:
+    """Tell everything that can be told now, as (kind, event)."""
+    told = []
+    while found := await claimed(ledger):
+        for delivery in found:
+            await done(ledger, delivery)
+            told.append((delivery.kind, delivery.event_id))
+    return told
+
+
+async def test_a_card_is_told_once_its_ts_is_stored(ledger: Ledger) -> None:
+    """Until then it is undelivered; afterwards the payment knows where its card stands."""
+    payment = await request(ledger)
+    await add(ledger, payment, Kind.CARD)
+    assert await ledger.undelivered() == 1
+    assert await ledger.any_delivery()
+    (card,) = await claimed(ledger)
+    assert (card.kind, card.channel, card.ts, card.revision) == (Kind.CARD, "C1", None, 1)
+    assert await ledger.undelivered() == 1
+    await done(ledger, card, ts="1700000000.000001")
+    found = await ledger.payment(payment.id)
+    assert found is not None
+    assert found.card_ts == "1700000000.000001"
+    assert await ledger.undelivered() == 0
+    assert not await ledger.any_delivery()
+
+
+async def test_telling_the_same_twice_is_one_delivery(ledger: Ledger) -> None:
+    """The same card, or the same event in the same place, is told once."""
+    payment = await request(ledger)
+    await add(ledger, payment, Kind.CARD)
+    await add(ledger, payment, Kind.CARD)
+    await add(ledger, payment, Kind.APPROVAL_CARD, "C2")
+    await add(ledger, payment, Kind.APPROVAL_CARD, "C2")
+    assert await ledger.undelivered() == 2
+
+
+async def test_the_thread_is_told_in_the_order_it_happened(ledger: Ledger) -> None:
+    """A reply waits for its card and for the replies before it, also for one that has to be repeated."""
+    payment = await request_in(ledger, State.PAID)
+    assert await claimed(ledger) == [], "there is no card yet to reply under"
+    await with_card(ledger, payment)
+    (first,) = await claimed(ledger)
+    assert await claimed(ledger) == [], "the second waits while the first is under way"
+    async with ledger.transaction() as transaction:
+        due_at = transaction.now + timedelta(seconds=5)
+        await transaction.outbox.again(first, due_at=due_at, ambiguous=False)
+    assert await claimed(ledger) == [], "the second waits while the first waits"
+
+
+async def test_replies_come_in_order(ledger: Ledger, clock: Clock) -> None:
+    """Every move is told, the oldest first."""
+    payment = await request_in(ledger, State.PAID)
+    await with_card(ledger, payment)
+    events = [event.id for event in await ledger.history(payment.id)]
+    assert await posted(ledger) == [(Kind.NOTE, event) for event in events]
+
+
+async def test_a_reply_that_was_given_up_holds_up_no_other(ledger: Ledger) -> None:
+    """What cannot be told there is passed over, and says why."""
+    payment = await request_in(ledger, State.PAID)
+    await with_card(ledger, payment)
+    (first,) = await claimed(ledger)
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.give_up(first, "msg_too_long")
+    (second,) = await claimed(ledger)
+    assert second.id > first.id
+
+
+async def test_one_message_at_a_time_goes_to_a_channel(ledger: Ledger) -> None:
+    """Channels do not wait for each other; within one, one post is under way."""
+    for number, channel in enumerate(["C1", "C1", "C2"], start=1):
+        payment = await request(ledger, InvoiceRef("vps", number), channel=channel)
+        await add(ledger, payment, Kind.CARD)
+    first = await claimed(ledger)
+    assert sorted(each.channel for each in first) == ["C1", "C2"]
+    busy = [(each.channel, False) for each in first]
+    assert await claimed(ledger, busy=busy) == []
+    for each in first:
+        await done(ledger, each)
+    (last,) = await claimed(ledger)
+    assert last.channel == "C1"
+
+
+async def test_posting_and_changing_do_not_wait_for_each_other(ledger: Ledger) -> None:
+    """Slack counts posts and updates apart, so a channel that is posted to can still be updated."""
+    shown = await with_card(ledger, await request(ledger, InvoiceRef("vps", 1)))
+    await moved(ledger, shown, State.CANCELLED, tell=None)
+    new = await request(ledger, InvoiceRef("vps", 2))
+    await add(ledger, new, Kind.CARD)
+    update, post = sorted(await claimed(ledger), key=lambda each: each.payment_id)
+    assert (update.payment_id, post.payment_id) == (shown.id, new.id)
+    assert update.ts is not None
+    assert post.ts is None
+
+
+async def test_a_changed_card_is_shown_again(ledger: Ledger) -> None:
+    """Every move gives the card something new to show, under the same ts."""
+    payment = await with_card(ledger, await request(ledger))
+    await moved(ledger, payment, State.APPROVED, tell=None)
+    (card,) = await claimed(ledger)
+    assert (card.revision, card.ts) == (2, payment.card_ts)
+    await done(ledger, card, ts=str(card.ts))
+    assert await ledger.undelivered() == 0
+
+
+async def test_a_card_that_changes_while_it_is_posted_is_shown_again(ledger: Ledger) -> None:
+    """What was posted was outdated already, so it is not the last word."""
+    payment = await request(ledger)
+    await add(ledger, payment, Kind.CARD)
+    (card,) = await claimed(ledger)
+    await moved(ledger, payment, State.APPROVED, tell=None)
+    await done(ledger, card)
+    (again,) = await claimed(ledger)
+    assert (again.id, again.revision) == (card.id, card.revision + 1)
+    await done(ledger, again)
+    assert await ledger.undelivered() == 0
+
+
+async def test_many_changes_are_one_update(ledger: Ledger) -> None:
+    """A card shows the state as it is, not every state on the way."""
+    payment = await with_card(ledger, await request(ledger))
+    for state in (State.APPROVED, State.SENDING, State.PAID):
+        payment = await moved(ledger, payment, state, tell=None)
+    assert await posted(ledger) == [(Kind.CARD, None)]
+
+
+async def test_a_lost_card_is_updated_no_more(ledger: Ledger) -> None:
+    """A card that was deleted in Slack is given up, and the payment says so."""
+    payment = await with_card(ledger, await request(ledger))
+    payment = await moved(ledger, payment, State.APPROVED, tell=None)
+    (card,) = await claimed(ledger)
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.give_up(card, "message_not_found")
+        await transaction.outbox.card_lost(card)
+    await moved(ledger, payment, State.SENDING, tell=None)
+    assert await claimed(ledger) == []
+    found = await ledger.payment(payment.id)
+    assert found is not None
+    assert found.card_lost
+
+
+async def test_what_failed_comes_again_when_it_is_due(ledger: Ledger, clock: Clock) -> None:
+    """Not before, with its tries counted, and knowing whether it may have arrived."""
+    payment = await request(ledger)
+    await add(ledger, payment, Kind.CARD)
+    (card,) = await claimed(ledger)
+    assert card.tries == 1
+    async with ledger.transaction() as transaction:
+        due_at = transaction.now + timedelta(seconds=5)
+        await transaction.outbox.again(card, due_at=due_at, ambiguous=True)
+    assert await claimed(ledger) == []
+    clock.advance(seconds=5)
+    (again,) = await claimed(ledger)
+    assert (again.tries, again.ambiguous) == (2, True)
+
+
+async def test_a_direct_message_waits_for_no_card(ledger: Ledger) -> None:
+    """Where there can be no card, the requester is told all the same."""
+    payment = await request(ledger)
+    await moved(ledger, payment, State.CANCELLED, tell=Kind.DIRECT)
+    (direct,) = await claimed(ledger)
+    assert (direct.kind, direct.channel) == (Kind.DIRECT, "U1")
+
+
+async def test_an_approval_card_comes_after_the_card(ledger: Ledger) -> None:
+    """It links to the card, so the card is there first; each knows its own ts."""
+    payment = await request(ledger, approval_channel="C2")
+    await add(ledger, payment, Kind.APPROVAL_CARD, "C2")
+    await add(ledger, payment, Kind.CARD)
+    (card,) = await claimed(ledger)
+    assert card.kind is Kind.CARD
+    await done(ledger, card, ts="1700000000.000001")
+    (approval_card,) = await claimed(ledger)
+    assert (approval_card.kind, approval_card.channel) == (Kind.APPROVAL_CARD, "C2")
+    await done(ledger, approval_card, ts="1700000000.000002")
+    found = await ledger.payment(payment.id)
+    assert found is not None
+    assert (found.card_ts, found.approval_ts) == ("1700000000.000001", "1700000000.000002")
+
+
+async def test_a_move_that_is_rolled_back_is_told_to_nobody(ledger: Ledger) -> None:
+    """What is announced is written in the transaction that made it true."""
+    payment = await with_card(ledger, await request(ledger))
+
+    async def fail() -> None:
+        async with ledger.transaction() as transaction:
+            await transaction.move(payment, State.DENIED, action="denied", actor="U2")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        await fail()
+    assert await ledger.undelivered() == 0
