@@ -85,7 +85,8 @@ def one_process(url: str) -> Iterator[None]:
     if parsed.get_backend_name() != "sqlite":
         yield
         return
-    lock = Path(f"{parsed.database}.lock")
+    # By its real name: a link to the file is no other ledger.
+    lock = Path(f"{os.path.realpath(parsed.database or '')}.lock")
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
