@@ -147,8 +147,10 @@ from bot.ledger.store import open_ledger
 async def main():
     try:
         with one_process(sys.argv[1]):
-            async with open_ledger(sys.argv[1]):
-                print("opened")
+            async with open_ledger(sys.argv[1]) as ledger:
+                async with ledger.transaction() as transaction:
+                    await transaction.record("started", actor="test")
+                print("written")
     except LedgerUnavailable as error:
         print("refused:", error)
 
@@ -162,14 +164,14 @@ asyncio.run(main())
 async def test_a_read_only_ledger_is_refused(
     new_sqlite: NewDatabase, tmp_path: Path, folder_mode: int, said: str
 ) -> None:
-    """At start, with the reason; whether the file or its folder cannot be written."""
+    """With the reason; whether the file or its folder cannot be written."""
     url = new_sqlite(migrated=True)
-    file_of(url).chmod(0o444)
-    tmp_path.chmod(folder_mode)
+    os.chmod(file_of(url), 0o444)
+    os.chmod(tmp_path, folder_mode)
     try:
         code, told = await run_python(READ_ONLY, url, before=bound_by_permissions)
     finally:
-        tmp_path.chmod(0o755)
+        os.chmod(tmp_path, 0o755)
     assert code == 0, told
     assert told.startswith("refused: "), told
     assert said in told
