@@ -30,17 +30,25 @@ from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.payments.executor import Executor, Steps, no_steps
 from bot.payments.lookup import LookUp
+from bot.payments.overview import Overview
 from bot.payments.poller import Crew, Poller
 from bot.payments.reconciler import Reconciler
 from bot.payments.timekeeper import Timekeeper
 from bot.payments.timing import Timing
+from bot.payments.unpaid import UnpaidInvoices
 from bot.slack.announcer import Announcer
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
 from bot.slack.directory import SlackDirectory
+from bot.slack.listeners.actions import Actions
 from bot.slack.listeners.commands import Commands
+from bot.slack.listeners.home import Homes
+from bot.slack.listeners.readings import Readings
 from bot.slack.listeners.shared import Gate
+from bot.slack.listeners.shortcuts import Shortcuts
+from bot.slack.listeners.steps import WorkflowStep
+from bot.slack.listeners.views import Views
 from bot.slack.pace import Pace
-from bot.slack.wire import web_client
+from bot.slack.wire import Client, Workspace, web_client
 from bot.status import status_server
 
 log = structlog.get_logger()
@@ -91,10 +99,11 @@ class Bot:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.broken = asyncio.Event()
+        self.answering: Sequence[Crew[Any]] = ()
 
     async def at_rest(self) -> bool:
         """Whether nothing is left to do but wait for people or for time."""
-        return await self.ledger.at_rest()
+        return not any(crew.keys for crew in self.answering) and await self.ledger.at_rest()
 
     async def rest(self, timeout: float) -> bool:
         """Wait until nothing is left to do; False if that takes more than `timeout` seconds."""
@@ -102,7 +111,9 @@ class Bot:
         try:
             async with asyncio.timeout(timeout):
                 while not await self.at_rest():
-                    await changed.wait()
+                    # Answers that are under way change nothing in the ledger, so look again for them.
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), 0.1)
                     changed.clear()
         except TimeoutError:
             return False
@@ -141,8 +152,8 @@ async def running(
         )
         stack.push_async_callback(billing.close, 0.0)
 
-        authority = Authority(policy, SlackDirectory(client, workspace.team), workspace.team)
-        desk = Desk(ledger, authority)
+        directory = SlackDirectory(client, workspace.team)
+        authority = Authority(policy, directory, workspace.team)
         catalogue = Catalogue(billing)
         timekeeper = Timekeeper(ledger, policy, timing, instance=instance)
         await timekeeper.take_over()
@@ -177,6 +188,7 @@ async def running(
             ledger,
             client,
             authority,
+            directory,
             workspace,
             timing,
             pace,
@@ -202,16 +214,19 @@ async def running(
         if settings.status_port is not None:
             await stack.enter_async_context(status_server(ledger, settings.http_host, settings.status_port))
 
-        gate = Gate()
-        stack.push_async_callback(gate.emptied, 3.0)
-        secret = settings.slack_signing_secret
-        app = bolt_app(client, workspace, secret.get_secret_value() if secret else None)
-        Commands(desk, ledger, catalogue, workspace, gate).register(app)
-        if settings.slack_app_token is not None:
-            token = settings.slack_app_token.get_secret_value()
-            await stack.enter_async_context(socket_mode(app, client, token))
-        else:
-            await stack.enter_async_context(http_mode(app, settings.http_host, settings.http_port))
+        await stack.enter_async_context(
+            _listening(
+                bot,
+                settings,
+                client,
+                workspace,
+                directory,
+                authority,
+                billing=billing,
+                catalogue=catalogue,
+                timing=timing,
+            )
+        )
         log.info("running", mode=settings.mode, team=workspace.team, instance=instance)
         if not any(rule.requesters for rule in policy.rules):
             log.warning("nobody is allowed to request payments: PAY_ALLOWED_USERS is empty")
@@ -220,8 +235,59 @@ async def running(
 
 
 @contextlib.asynccontextmanager
+async def _listening(
+    bot: Bot,
+    settings: Settings,
+    client: Client,
+    workspace: Workspace,
+    directory: SlackDirectory,
+    authority: Authority,
+    *,
+    billing: BillingClient,
+    catalogue: Catalogue,
+    timing: Timing,
+) -> AsyncIterator[None]:
+    """Take what people do in Slack until the block ends, and answer what is under way."""
+    ledger = bot.ledger
+    desk, overview, gate = Desk(ledger, authority), Overview(ledger, authority), Gate()
+    secret = settings.slack_signing_secret
+    app = bolt_app(client, workspace, secret.get_secret_value() if secret else None)
+    async with contextlib.AsyncExitStack() as stack:
+        unpaid = UnpaidInvoices(billing, ledger)
+        stack.push_async_callback(unpaid.close)
+        homes = Homes(ledger, authority, overview, client, workspace, ledger.watch())
+        readings = Readings(desk, ledger, authority, overview, catalogue, unpaid, workspace)
+        shortcuts = Shortcuts(desk, ledger, authority, catalogue, unpaid, client, gate)
+        looking = Poller("home", homes.look, homes.crew.wake, timing.poll)
+        crews: list[Crew[Any]] = [homes.crew, readings.crew, shortcuts.crew]
+        bot.answering = crews
+        await stack.enter_async_context(_polling(bot, [looking], crews, None, grace=LAST_WORDS))
+        stack.push_async_callback(gate.emptied, 3.0)
+        for listener in (
+            Commands(desk, catalogue, readings, shortcuts, workspace, gate),
+            Actions(desk, ledger, client, workspace, gate),
+            Views(desk, catalogue, workspace, gate),
+            shortcuts,
+            homes,
+            WorkflowStep(desk, directory, catalogue, client, workspace, gate),
+        ):
+            listener.register(app)
+        if settings.slack_app_token is not None:
+            token = settings.slack_app_token.get_secret_value()
+            await stack.enter_async_context(socket_mode(app, client, token))
+        else:
+            await stack.enter_async_context(http_mode(app, settings.http_host, settings.http_port))
+        yield
+
+
+@contextlib.asynccontextmanager
 async def _polling(
-    bot: Bot, pollers: list[Poller], crews: Sequence[Crew[Any]], tell: Ledger | None
+    bot: Bot,
+    pollers: list[Poller],
+    crews: Sequence[Crew[Any]],
+    tell: Ledger | None,
+    *,
+    grace: float = GRACE,
 ) -> AsyncIterator[None]:
     """Run the pollers until the block ends; then let the work under way finish.
 
@@ -244,7 +310,7 @@ async def _polling(
         for poller in pollers:
             poller.stop()
         await asyncio.wait(tasks)
-        await asyncio.gather(*(crew.drain(GRACE) for crew in crews))
+        await asyncio.gather(*(crew.drain(grace) for crew in crews))
 
 
 async def _told(ledger: Ledger) -> None:

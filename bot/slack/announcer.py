@@ -8,6 +8,8 @@ posted again, because a reply that comes twice is better than one that never com
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,19 +20,23 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.domain.payment import Payment, State
-from bot.domain.policy import Policy
+from bot.domain.rule import Rule, stricter_requirement
 from bot.errors import DirectoryError
 from bot.ledger.outbox import Lane
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
+from bot.payments.desk import required_now
 from bot.payments.executor import Steps, no_steps
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
 from bot.slack import messages
+from bot.slack.directory import SlackDirectory
+from bot.slack.invitations import absent, asks_for_decisions, invitation
 from bot.slack.messages import Message, Scene
 from bot.slack.pace import Pace
 from bot.slack.wire import Later, Posted, Rejected, Workspace, call, read
+from bot.slack.workflows import end_step
 
 log = structlog.get_logger()
 
@@ -51,6 +57,7 @@ class Announcer:
         ledger: Ledger,
         client: AsyncWebClient,
         authority: Authority,
+        directory: SlackDirectory,
         workspace: Workspace,
         timing: Timing,
         pace: Pace,
@@ -63,6 +70,7 @@ class Announcer:
         self._ledger = ledger
         self._client = client
         self._authority = authority
+        self._directory = directory
         self._workspace = workspace
         self._timing = timing
         self._pace = pace
@@ -89,23 +97,37 @@ class Announcer:
     async def _one(self, delivery: Delivery) -> None:
         payment = await self._ledger.payment(delivery.payment_id)
         assert payment is not None, "bug: payments are never deleted"
+        if delivery.kind is Kind.STEP:
+            await self._end_step(delivery, payment)
+            return
         event = await self._ledger.event(delivery.event_id) if delivery.event_id is not None else None
         scene = await self._scene(payment)
+        if delivery.kind is Kind.INVITATION and payment.state is not State.PENDING_APPROVAL:
+            await self._give_up(delivery, "decided before it was told")
+            return
         message = _render(delivery, event, scene)
         if delivery.ts is not None:
             await self._update(delivery, message)
         else:
-            await self._post(delivery, payment, event, message)
+            invited: Sequence[str] = ()
+            if asks_for_decisions(delivery, payment):
+                invited = await absent(self._directory, delivery.channel, scene)
+            await self._post(delivery, payment, event, message, invited)
 
     async def _scene(self, payment: Payment) -> Scene:
         approvals = await self._ledger.approvals(payment.id)
-        policy: Policy = self._authority.policy
-        rule = next((one for one in policy.rules if one.name == payment.rule), None)
         approvers = [approval.approver for approval in approvals if approval.approved]
-        if rule is not None and payment.state is State.PENDING_APPROVAL and approvers:
+        rule = next((one for one in self._authority.policy.rules if one.name == payment.rule), None)
+        if payment.state is State.PENDING_APPROVAL:
             try:
-                counting = await self._authority.still_approved_by(rule, approvers, payment.requester)
-                approvers = [one for one in approvers if one in counting]
+                # What the card asks for is what the rules ask for now, as they will be asked at the click.
+                now = await self._authority.rule_of(payment)
+                rule = now if isinstance(now, Rule) else rule
+                if rule is not None:
+                    counting = await self._authority.still_approved_by(rule, approvers, payment.requester)
+                    approvers = [one for one in approvers if one in counting]
+                    required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
+                    payment = replace(payment, approvals_required=required)
             except DirectoryError:
                 log.info("card shows approvals unchecked", payment=payment.id)
         return Scene(
@@ -116,6 +138,19 @@ class Announcer:
             team_url=self._workspace.url,
             bot_name=self._workspace.bot_name,
         )
+
+    async def _end_step(self, delivery: Delivery, payment: Payment) -> None:
+        answer = await end_step(self._client, payment)
+        if isinstance(answer, Rejected):
+            # Somebody cancelled the workflow's run, or it was told before and the answer was lost.
+            log.info("a workflow step had ended", payment=payment.id, error=answer.error)
+            await self._give_up(delivery, answer.error)
+            return
+        await self._settle(delivery, answer)
+
+    async def _give_up(self, delivery: Delivery, why: str) -> None:
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.give_up(delivery, why)
 
     # -- a message that stands already ------------------------------------------------------------
 
@@ -143,10 +178,15 @@ class Announcer:
     # -- a new message ----------------------------------------------------------------------------
 
     async def _post(
-        self, delivery: Delivery, payment: Payment, event: Event | None, message: Message
+        self,
+        delivery: Delivery,
+        payment: Payment,
+        event: Event | None,
+        message: Message,
+        invited: Sequence[str],
     ) -> None:
         if delivery.ambiguous and (found := await self._find(delivery, payment)) is not None:
-            await self._settle(delivery, found)
+            await self._settle(delivery, found, invited)
             return
         if delivery.kind is Kind.NOTE and payment.card_lost:
             await self._tell_directly(delivery, payment, "card_lost")
@@ -175,15 +215,22 @@ class Announcer:
         if isinstance(answer, Rejected):
             await self._rejected(delivery, payment, answer)
         else:
-            await self._settle(delivery, answer)
+            await self._settle(delivery, answer, invited)
             await self._steps(f"stored {delivery.kind}", payment.id)
 
-    async def _settle(self, delivery: Delivery, answer: Posted | Later) -> None:
+    async def _settle(self, delivery: Delivery, answer: Posted | Later, invited: Sequence[str] = ()) -> None:
+        """Store that it was told; whoever cannot see the card is asked once it stands."""
         if isinstance(answer, Later):
             await self._later(delivery, answer)
             return
         async with self._ledger.transaction() as transaction:
             await transaction.outbox.done(delivery, ts=answer.ts)
+            if not invited:
+                return
+            payment = await transaction.payment(delivery.payment_id)
+            assert payment is not None, "bug: payments are never deleted"
+            for person in invited:
+                await transaction.outbox.add(payment, Kind.INVITATION, channel=person)
 
     async def _later(self, delivery: Delivery, answer: Later) -> None:
         wait = answer.after if answer.after is not None else min(2.0**delivery.tries, _LONGEST_WAIT) / 2
@@ -212,8 +259,7 @@ class Announcer:
         elif delivery.kind is Kind.NOTE:
             await self._tell_directly(delivery, payment, answer.error)
         else:
-            async with self._ledger.transaction() as transaction:
-                await transaction.outbox.give_up(delivery, answer.error)
+            await self._give_up(delivery, answer.error)
 
     async def _no_card(self, delivery: Delivery, payment_id: int, error: str) -> None:
         async with self._ledger.transaction() as transaction:
@@ -310,5 +356,7 @@ def _render(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
         return messages.card(scene)
     if delivery.kind is Kind.APPROVAL_CARD:
         return messages.approval_card(scene)
+    if delivery.kind is Kind.INVITATION:
+        return invitation(scene)
     assert event is not None, "bug: a note tells an event"
     return messages.note(event, scene) if delivery.kind is Kind.NOTE else messages.direct(event, scene)

@@ -20,8 +20,10 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigError
-from bot.slack import replies
+from bot.slack import forms, replies
+from bot.slack.answers import say
 from bot.slack.wire import Later, Rejected, Workspace, read
+from bot.slack.workflows import fail_step
 
 log = structlog.get_logger()
 
@@ -82,17 +84,28 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace, signing_secret: str |
         # Socket Mode has no signatures; Bolt wants some value all the same.
         signing_secret=signing_secret or secrets.token_hex(16),
     )
-    app.error(_unexpected)
+
+    async def unexpected(
+        error: Exception, body: dict[str, Any], response: BoltResponse | None
+    ) -> BoltResponse | None:
+        """A bug: the person gets a reference that stands in the log as well."""
+        reference = secrets.token_hex(4)
+        log.error("unexpected", reference=reference, exc_info=error)
+        said = replies.unexpected(reference)
+        answer: dict[str, Any] | str = ""
+        if "command" in body:
+            answer = {"response_type": "ephemeral", "text": said}
+        elif body.get("type") == "view_submission":
+            answer = {"response_action": "update", "view": forms.notice(said)}
+        elif body.get("type") in ("block_actions", "shortcut"):
+            await say(client, body, said)
+        elif body.get("event", {}).get("type") == "function_executed":
+            await fail_step(client, body["event"]["function_execution_id"], said)
+        # None: it was acknowledged before it broke.
+        return None if response is None else BoltResponse(status=200, body=answer)
+
+    app.error(unexpected)
     return app
-
-
-async def _unexpected(error: Exception) -> BoltResponse:
-    """A bug: the person gets a reference that stands in the log as well."""
-    reference = secrets.token_hex(4)
-    log.error("unexpected", reference=reference, exc_info=error)
-    return BoltResponse(
-        status=200, body={"response_type": "ephemeral", "text": replies.unexpected(reference)}
-    )
 
 
 @asynccontextmanager

@@ -94,7 +94,9 @@ class SlackDirectory:
         found: list[str] = []
         cursor = ""
         for _ in range(_PAGES):
-            page = await self._client.conversations_members(channel=channel, limit=1000, cursor=cursor or None)
+            page = await self._client.conversations_members(
+                channel=channel, limit=1000, cursor=cursor or None
+            )
             found += page.get("members") or ()
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:

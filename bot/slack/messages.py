@@ -75,9 +75,9 @@ def card(scene: Scene) -> Message:
     """The root message in the channel of the request."""
     payment = scene.payment
     elsewhere = payment.approval_channel not in (None, payment.channel)
-    blocks = [section(_facts(scene)), section(_standing(scene))]
+    blocks = [section(_facts(scene)), section(_standing(scene, asks=not elsewhere))]
     if payment.state is State.PENDING_APPROVAL:
-        buttons = [] if elsewhere else _decision_buttons(payment)
+        buttons = [] if elsewhere else decision_buttons(payment)
         blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
     if elsewhere and payment.approval_channel and payment.approval_ts:
         where = link(scene.team_url, payment.approval_channel, payment.approval_ts)
@@ -90,7 +90,7 @@ def approval_card(scene: Scene) -> Message:
     payment = scene.payment
     blocks = [section(_facts(scene)), section(_standing(scene))]
     if payment.state is State.PENDING_APPROVAL:
-        blocks.append({"type": "actions", "block_id": "decide", "elements": _decision_buttons(payment)})
+        blocks.append({"type": "actions", "block_id": "decide", "elements": decision_buttons(payment)})
     if payment.card_ts:
         where = link(scene.team_url, payment.channel, payment.card_ts)
         blocks.append(context(f"Requested in <#{payment.channel}>: <{where}|the thread>"))
@@ -121,11 +121,11 @@ def _facts(scene: Scene) -> str:
     return "\n".join(lines)
 
 
-def _standing(scene: Scene) -> str:
+def _standing(scene: Scene, *, asks: bool = True) -> str:
     payment = scene.payment
     lines = [state_line(payment.state)]
     if payment.state is State.PENDING_APPROVAL:
-        lines.append(_waiting(scene))
+        lines.append(_waiting(scene, asks=asks))
     elif payment.approvals_required and scene.approvers:
         lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvers)}")
     if payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and payment.reason:
@@ -133,19 +133,22 @@ def _standing(scene: Scene) -> str:
     return "\n".join(lines)
 
 
-def _waiting(scene: Scene) -> str:
+def _waiting(scene: Scene, *, asks: bool = True) -> str:
+    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified."""
     payment = scene.payment
     missing = max(payment.approvals_required - len(scene.approvers), 1)
     so_far = ", ".join(mention(one) for one in scene.approvers)
     people = "1 more approval" if missing == 1 else f"{missing} more approvals"
-    lines = [f"Needs {people} from {mentions(scene.may_approve)}" if scene.may_approve else ""]
+    whom = f"from {mentions(scene.may_approve)}" if scene.may_approve else "from somebody whom the rules name"
+    lines = [f"Needs {people} {whom if asks else 'in <#' + str(payment.approval_channel) + '>'}"]
     if so_far:
         lines.append(f"Approved so far by {so_far}")
     lines.append(f"Expires {moment(payment.expires_at)}")
     return "\n".join(line for line in lines if line)
 
 
-def _decision_buttons(payment: Payment) -> list[Block]:
+def decision_buttons(payment: Payment) -> list[Block]:
+    """Approve, which asks once more, and Deny, which asks why."""
     question = f"Pay {amount(payment.invoice)} for {payment.ref.module} invoice {payment.ref.number}?"
     return [
         {
@@ -245,7 +248,9 @@ def _answered(event: Event, scene: Scene) -> Message:
 
 def _approved(event: Event, scene: Scene) -> list[str]:
     given, required = event.detail["given"], event.detail["required"]
-    return [f"Approved by {mention(event.actor)} ({given} of {required})"]
+    enough = isinstance(given, int) and isinstance(required, int) and given >= required
+    last = ". That is all it needs; it is sent now." if enough else ""
+    return [f"Approved by {mention(event.actor)} ({given} of {required}){last}"]
 
 
 def _denied(event: Event, scene: Scene) -> list[str]:

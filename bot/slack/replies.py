@@ -5,12 +5,53 @@ from __future__ import annotations
 from bot.domain.command import HELP, Misunderstood
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Refusal
-from bot.slack.text import STATES, escape, link, mention, mentions, subject
+from bot.payments import desk as answers
+from bot.slack.text import STATES, escape, link, mention, mentions, state_words, subject
 
 TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
 SLACK_SILENT = (
     "Slack did not say in time whether you may do that, so nothing was done.\nTry again in a minute."
 )
+
+BUSY = "Too much is being read just now, so this was not.\nTry again in a minute."
+NO_FORM = (
+    "The form did not open, and nothing was done.\nTry again in a minute, or type `/pay <module> <invoice>`."
+)
+
+
+def said(answer: answers.Answer, team_url: str) -> str | None:
+    """What came of it; None where the card says it all."""
+    match answer:
+        case answers.Requested():
+            return None
+        case answers.Done(payment):
+            return done(payment, team_url)
+        case answers.AlreadyRequested(payment):
+            return already_requested(payment, team_url)
+        case answers.NotFound(payment_id):
+            return not_found(payment_id)
+        case answers.NotYours(payment):
+            return not_yours(payment)
+        case answers.AlreadyApproved(payment, given):
+            return already_approved(payment, given)
+        case answers.AlreadyDecided(payment):
+            return stands(payment, team_url)
+        case Refusal():
+            return refused(answer)
+
+
+def in_plain_words(answer: answers.Answer) -> str:
+    """The same for a place that takes plain text only: no mentions, no links, nothing escaped."""
+    match answer:
+        case Refusal(text=text, remedy=remedy):
+            return f"{text} {remedy}"
+        case answers.AlreadyRequested(payment):
+            past = "paid" if payment.state is State.PAID else "requested"
+            return f"It was already {past}: {subject(payment)}. {state_words(payment.state)}."
+        case answers.NotFound(payment_id):
+            return f"There is no payment #{payment_id}."
+        case _:
+            return f"{subject(answer.payment)}: {state_words(answer.payment.state)}."
 
 
 def help_text() -> str:
@@ -48,6 +89,15 @@ def stands(payment: Payment, team_url: str) -> str:
     """How a payment stands, for somebody who came too late."""
     emoji, words = STATES[payment.state]
     return f"Nothing was done: {subject(payment)} is past that.\n{emoji} {words}. {_where(payment, team_url)}"
+
+
+def already_approved(payment: Payment, given: int) -> str:
+    """Approving twice counts once."""
+    missing = max(payment.approvals_required - given, 1)
+    return (
+        f"You approved {subject(payment)} before; each person counts once.\n"
+        f"It waits for {missing} more {'person' if missing == 1 else 'people'}."
+    )
 
 
 def _where(payment: Payment, team_url: str) -> str:

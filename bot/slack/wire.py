@@ -13,6 +13,9 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+Client = AsyncWebClient
+"""What calls Slack's Web API."""
+
 TIMEOUT = 15
 """Seconds for one call."""
 
@@ -66,7 +69,9 @@ _FOR_GOOD = frozenset(
         "cant_update_message",
         "channel_not_found",
         "edit_window_closed",
+        "execution_not_in_running_state",
         "ekm_access_denied",
+        "function_execution_not_found",
         "invalid_blocks",
         "invalid_blocks_format",
         "is_archived",
@@ -77,6 +82,7 @@ _FOR_GOOD = frozenset(
         "msg_too_long",
         "no_permission",
         "not_in_channel",
+        "parameter_validation_failed",
         "restricted_action",
         "restricted_action_non_threadable_channel",
         "restricted_action_read_only_channel",
@@ -102,6 +108,11 @@ async def call(client: AsyncWebClient, method: str, **arguments: Any) -> Answer:
     """Post or update a message, once."""
     answer = await _once(client, method, json=arguments)
     return Posted(str(answer["ts"])) if isinstance(answer, dict) else answer
+
+
+async def act(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
+    """Do something that posts no message, once."""
+    return await _once(client, method, json=arguments)
 
 
 async def read(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from slack_bolt.async_app import AsyncApp
 
 from bot.domain import command
-from bot.domain.rule import Refusal
 from bot.errors import DirectoryError, LedgerUnavailable
-from bot.ledger.store import Ledger
-from bot.payments import desk as answers
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.slack import replies
-from bot.slack.listeners.shared import Gate, typist
+from bot.slack.listeners.readings import Readings
+from bot.slack.listeners.shared import Acknowledge, Body, Gate, typist
+from bot.slack.listeners.shortcuts import Shortcuts
+from bot.slack.messages import Message
 from bot.slack.wire import Workspace
 
 NAME = "/pay"
-
-
-class Acknowledge(Protocol):
-    """Bolt's ack."""
-
-    async def __call__(self, **response: Any) -> Any:
-        """Answer the command."""
 
 
 class Commands:
     """The slash command."""
 
     def __init__(
-        self, desk: Desk, ledger: Ledger, catalogue: Catalogue, workspace: Workspace, gate: Gate
+        self,
+        desk: Desk,
+        catalogue: Catalogue,
+        readings: Readings,
+        shortcuts: Shortcuts,
+        workspace: Workspace,
+        gate: Gate,
     ) -> None:
         self._desk = desk
-        self._ledger = ledger
         self._catalogue = catalogue
+        self._readings = readings
+        self._shortcuts = shortcuts
         self._workspace = workspace
         self._gate = gate
 
@@ -43,7 +43,7 @@ class Commands:
         """Listen for the command."""
         app.command(NAME)(self._listen)
 
-    async def _listen(self, ack: Acknowledge, body: dict[str, Any]) -> None:
+    async def _listen(self, ack: Acknowledge, body: Body) -> None:
         async with self._gate.entered():
             try:
                 reply = await self._answer(body)
@@ -51,45 +51,37 @@ class Commands:
                 reply = replies.SLACK_SILENT
             except LedgerUnavailable:
                 reply = replies.TRY_AGAIN
-            if reply is None:
-                await ack()
-            else:
-                await ack(response_type="ephemeral", text=reply)
+            await ack(**_response(reply))
 
-    async def _answer(self, body: dict[str, Any]) -> str | None:
-        """What to tell the person; None where the card says it all."""
+    async def _answer(self, body: Body) -> Message | str | None:
+        """What to tell the person; None where a card, a form or a list says it."""
         person, channel = typist(body), str(body["channel_id"])
+        trigger_id, response_url = str(body["trigger_id"]), str(body["response_url"])
         asked = command.parse(str(body.get("text") or ""), self._catalogue.modules)
         match asked:
             case command.Request(ref):
                 answer = await self._desk.request(
-                    person,
-                    channel,
-                    ref,
-                    trigger_id=str(body["trigger_id"]),
-                    response_url=str(body["response_url"]),
+                    person, channel, ref, trigger_id=trigger_id, response_url=response_url
                 )
-                return self._said(answer)
+                return replies.said(answer, self._workspace.url)
+            case command.OpenForm():
+                return await self._shortcuts.open(person, trigger_id, channel, response_url)
+            case command.Resolve(payment_id, paid, note):
+                settled = await self._desk.resolve(person, payment_id, paid=paid, note=note)
+                return replies.said(settled, self._workspace.url)
             case command.Misunderstood():
                 return replies.misunderstood(asked)
-            case command.Resolve(payment_id, paid, note):
-                return self._said(await self._desk.resolve(person, payment_id, paid=paid, note=note))
-            case _:
+            case command.Help():
                 return replies.help_text()
+            case _:
+                return await self._readings.answer(
+                    person, asked, trigger_id=trigger_id, response_url=response_url
+                )
 
-    def _said(self, answer: answers.Answer) -> str | None:
-        match answer:
-            case answers.Requested():
-                return None
-            case answers.Done(payment):
-                return replies.done(payment, self._workspace.url)
-            case answers.AlreadyRequested(payment):
-                return replies.already_requested(payment, self._workspace.url)
-            case answers.NotFound(payment_id):
-                return replies.not_found(payment_id)
-            case answers.NotYours(payment):
-                return replies.not_yours(payment)
-            case answers.AlreadyDecided(payment) | answers.AlreadyApproved(payment):
-                return replies.stands(payment, self._workspace.url)
-            case Refusal():
-                return replies.refused(answer)
+
+def _response(reply: Message | str | None) -> dict[str, Any]:
+    if reply is None:
+        return {}
+    if isinstance(reply, str):
+        return {"response_type": "ephemeral", "text": reply}
+    return {"response_type": "ephemeral", "text": reply.text, "blocks": reply.blocks}

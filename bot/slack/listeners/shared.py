@@ -1,33 +1,49 @@
-"""What every listener needs: the person, a refusal of a broken payload, and a count of those at work."""
+"""What every listener needs: the person, what was acted on, and a count of those at work."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from bot.payments.authority import Person
+from bot.slack.directory import within
+
+LOOK_UPS = 2.0
+"""Seconds for all that Slack is asked about people, of the three in which a listener must answer."""
+
+Body = dict[str, Any]
+
+
+class Acknowledge(Protocol):
+    """Bolt's ack."""
+
+    async def __call__(self, **response: Any) -> Any:
+        """Answer the command, click or form."""
 
 
 class Gate:
-    """Counts the listeners at work, so that stopping can wait for them."""
+    """Holds the listeners at work: Bolt does not, and stopping waits for them."""
 
     def __init__(self) -> None:
-        self._inside = 0
+        self._inside: set[asyncio.Task[Any]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
-        """One listener is at work."""
-        self._inside += 1
+        """One listener is at work, and a person waits for it."""
+        task = asyncio.current_task()
+        assert task is not None, "bug: a listener is a task"
+        self._inside.add(task)
         self._empty.clear()
         try:
-            yield
+            with within(LOOK_UPS):
+                yield
         finally:
-            self._inside -= 1
-            if self._inside == 0:
+            self._inside.discard(task)
+            if not self._inside:
                 self._empty.set()
 
     async def emptied(self, grace: float) -> bool:
@@ -40,12 +56,20 @@ class Gate:
         return True
 
 
-def typist(body: dict[str, Any]) -> Person:
+def typist(body: Body) -> Person:
     """Who typed a command."""
     return Person(id=body["user_id"], team=body["team_id"])
 
 
-def clicker(body: dict[str, Any]) -> Person:
-    """Who clicked or submitted: with their own team, which in a shared channel need not be the host's."""
+def clicker(body: Body) -> Person:
+    """Who clicked or submitted: with their own team, which in a shared channel is not the host's.
+
+    A payload that does not tell the person's team leaves it empty, and no policy knows that team.
+    """
     user = body["user"]
-    return Person(id=user["id"], team=user.get("team_id") or body["team"]["id"])
+    return Person(id=user["id"], team=user.get("team_id") or "")
+
+
+def payment_clicked(body: Body) -> int:
+    """The payment whose button was pressed."""
+    return int(body["actions"][0]["value"])

@@ -1,0 +1,103 @@
+"""The buttons Approve, Deny and Cancel, on cards and on the Home tab.
+
+A click is acknowledged when the ledger has committed what came of it, so none is lost. Whatever was
+refused or too late is told to the clicker alone, and a card that was out of date is shown again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.payment import State
+from bot.errors import DirectoryError, LedgerUnavailable
+from bot.ledger.store import Ledger
+from bot.payments import desk as answers
+from bot.payments.authority import Person
+from bot.payments.desk import Answer, Desk
+from bot.slack import forms, replies
+from bot.slack.answers import say, show
+from bot.slack.directory import within
+from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, payment_clicked
+from bot.slack.messages import APPROVE, CANCEL, DENY
+from bot.slack.wire import Workspace
+
+BEFORE_A_FORM = 1.0
+"""Seconds to find out who may deny; the form must open within three of the click."""
+
+
+class Actions:
+    """Decides by the desk; the card and its thread show the outcome."""
+
+    def __init__(
+        self, desk: Desk, ledger: Ledger, client: AsyncWebClient, workspace: Workspace, gate: Gate
+    ) -> None:
+        self._desk = desk
+        self._ledger = ledger
+        self._client = client
+        self._workspace = workspace
+        self._gate = gate
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen for the buttons."""
+        app.action(APPROVE)(self._approve)
+        app.action(DENY)(self._deny)
+        app.action(CANCEL)(self._cancel)
+
+    async def _approve(self, ack: Acknowledge, body: Body) -> None:
+        await self._decide(ack, body, self._desk.approve)
+
+    async def _cancel(self, ack: Acknowledge, body: Body) -> None:
+        await self._decide(ack, body, self._desk.cancel)
+
+    async def _decide(
+        self, ack: Acknowledge, body: Body, decide: Callable[[Person, int], Awaitable[Answer]]
+    ) -> None:
+        async with self._gate.entered():
+            try:
+                answer = await decide(clicker(body), payment_clicked(body))
+                reply = self._reply(answer)
+                await self._repair(answer)
+            except DirectoryError:
+                reply = replies.SLACK_SILENT
+            except LedgerUnavailable:
+                reply = replies.TRY_AGAIN
+            await ack()
+            if reply is not None:
+                await say(self._client, body, reply)
+
+    async def _deny(self, ack: Acknowledge, body: Body) -> None:
+        """Ask why; whether they may is checked now, and again when the reason comes."""
+        async with self._gate.entered():
+            payment_id = payment_clicked(body)
+            view = reply = None
+            try:
+                with within(BEFORE_A_FORM):
+                    answer = await self._desk.may_decide(clicker(body), payment_id)
+                payment = await self._ledger.payment(payment_id)
+                if answer is not None:
+                    reply = self._reply(answer)
+                    await self._repair(answer)
+                elif payment is not None:
+                    view = forms.deny_form(payment)
+            except DirectoryError:
+                reply = replies.SLACK_SILENT
+            except LedgerUnavailable:
+                reply = replies.TRY_AGAIN
+            await ack()
+            if view is not None and await show(self._client, str(body["trigger_id"]), view) is None:
+                reply = replies.NO_FORM
+            if reply is not None:
+                await say(self._client, body, reply)
+
+    def _reply(self, answer: Answer) -> str | None:
+        """What the clicker is told; None where the card and its thread tell everybody."""
+        if isinstance(answer, answers.Done) and answer.payment.state is not State.EXPIRED:
+            return None
+        return replies.said(answer, self._workspace.url)
+
+    async def _repair(self, answer: Answer) -> None:
+        if isinstance(answer, answers.AlreadyDecided | answers.AlreadyApproved):
+            await self._desk.repair(answer.payment.id)
