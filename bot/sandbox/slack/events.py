@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 
 from bot.sandbox.slack.changes import ChangeKind
@@ -63,12 +64,13 @@ class Events:
         world.announce(ChangeKind.HOME_OPENED, person=person.id)
         return await self.send(event)
 
-    async def function_executed(self, callback_id: str, inputs: Json) -> Execution:
-        """A workflow has come to the app's custom step."""
+    async def function_executed(self, callback_id: str, inputs: Json, by: Person | None) -> Execution:
+        """A workflow that `by` started has come to the app's custom step."""
         functions = self._workspace.manifest.functions
         if functions and callback_id not in functions:
             raise NotThere(f"the manifest has no function {callback_id}")
         definition = functions.get(callback_id, {})
+        inputs = _with_person(definition, inputs, by)
         execution = self._workspace.start_execution(callback_id, inputs)
         self._workspace.world.announce(ChangeKind.STEP_STARTED, subject=execution.id, text=callback_id)
         await self.send(
@@ -116,6 +118,17 @@ class Events:
         except NotDelivered as failure:
             return failure
         return None
+
+
+def _with_person(definition: Json, inputs: Json, by: Person | None) -> Json:
+    """The inputs with those of type user_context, which Slack fills in and Workflow Builder shows nobody."""
+    parameters = definition.get("input_parameters", {})
+    contexts = [name for name, each in parameters.items() if each["type"] == "slack#/types/user_context"]
+    if written := [name for name in contexts if name in inputs]:
+        raise NotThere(f"a workflow's author cannot fill in {', '.join(written)}")
+    if by is None:
+        return inputs
+    return inputs | {name: {"id": by.id, "secret": secrets.token_hex(16)} for name in contexts}
 
 
 def _parameters(definition: Json, name: str) -> list[Json]:

@@ -269,13 +269,15 @@ class LocalSlack:
         """Tell the app of any event, such as {"type": "channel_id_changed", ...}."""
         return await self._events.send(event)
 
-    async def run_workflow_step(self, callback_id: str, inputs: Json, by: str) -> Execution:
+    async def run_workflow_step(self, callback_id: str, inputs: Json, by: str | None) -> Execution:
         """Run the app's custom step in a workflow that `by` started. The record fills in later.
 
-        The event does not say who that was: a step knows people only through its inputs.
+        inputs: as the workflow's author wrote them. by: None for a workflow on a schedule.
+        The event does not say who that was. But Slack itself fills in the inputs that the manifest
+        declares as user_context, and no author can.
         """
-        self.world.person(by)
-        return await self._events.function_executed(callback_id, inputs)
+        person = None if by is None else self.world.person(by)
+        return await self._events.function_executed(callback_id, inputs, person)
 
     @web.middleware
     async def _refuse_in_outage(self, request: web.Request, handler: Handler) -> web.StreamResponse:
