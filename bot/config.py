@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -87,11 +87,23 @@ def _web_address(value: str) -> str:
 
 
 def _ledger_address(value: str) -> str:
-    if value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
+    kind, _, place = value.partition("://")
+    # What is kept in memory only (:memory:, or a query that says so) is no record of payments.
+    if kind == "sqlite" and re.fullmatch(r"/[^?]+", place) and ":memory:" not in place:
         return value
-    if value.startswith(("postgresql://", "postgres://")) and urlsplit(value).hostname:
-        return "postgresql://" + value.split("://", 1)[1]
+    if kind in ("postgresql", "postgres") and _names_a_server(value):
+        return f"postgresql://{place}"
     raise ValueError("must be sqlite:///FILE or postgresql://USER@HOST/DATABASE")
+
+
+def _names_a_server(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        # A server on this machine may be named by the folder of its socket: ?host=/var/run/postgresql
+        return parts.port != 0 and bool(parts.hostname or parse_qs(parts.query).get("host"))
+    except ValueError:
+        # Its text may hold the part of the address where the password stands.
+        return False
 
 
 def _secret_ledger_address(value: object) -> object:
