@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -81,6 +82,8 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace, signing_secret: str |
     app = AsyncApp(
         client=client,
         authorize=authorize,
+        # Left alone, each of Bolt's loggers takes the root's level, and tells bodies at INFO.
+        logger=logging.getLogger("slack_bolt"),
         # Socket Mode has no signatures; Bolt wants some value all the same.
         signing_secret=signing_secret or secrets.token_hex(16),
     )

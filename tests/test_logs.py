@@ -1,0 +1,219 @@
+"""Logs: one line an event, and no secret in any, whoever logs it and at whatever level."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot import logs
+from bot.config import Settings
+from bot.logs import Redaction
+from bot.sandbox.billing import LocalBilling
+from bot.sandbox.slack import LocalSlack
+from tests.conftest import NewSettings, StartBot
+
+log = structlog.get_logger()
+
+
+@pytest.fixture
+def told() -> Iterator[Callable[..., io.StringIO]]:
+    """Sets logging up as the bot does; afterwards it is as it was."""
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in [*logs._HELD, ""]}
+
+    def configure(settings: Settings, level: int = logging.DEBUG) -> io.StringIO:
+        stream = io.StringIO()
+        logs.configure(settings, stream=stream, level=level)
+        return stream
+
+    yield configure
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    structlog.reset_defaults()
+
+
+def secrets(settings: Settings) -> list[str]:
+    """What must not be in any line; the tokens of the local Slack have the real shapes."""
+    found = logs.secrets_of(settings)
+    assert len(found) >= 4
+    return found
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    """The log, each line of which is one JSON object."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+# -- what is logged ---------------------------------------------------------------------------------
+
+
+def test_an_event_is_one_line(settings: NewSettings, told: Callable[..., io.StringIO]) -> None:
+    """With its time in UTC, its level, and what was said about it; line breaks do not make two lines."""
+    stream = told(settings())
+    log.info("paid", payment=42, evidence="first\nsecond", known=True, none=None, many=[1, "two"])
+    (line,) = lines(stream)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "paid",
+        "level": "info",
+        "payment": 42,
+        "evidence": "first\nsecond",
+        "known": True,
+        "none": None,
+        "many": [1, "two"],
+    }
+
+
+def test_other_libraries_log_in_the_same_way(settings: NewSettings, told: Callable[..., io.StringIO]) -> None:
+    """The standard library's loggers end in the same stream and the same form."""
+    stream = told(settings())
+    logging.getLogger("somebody").warning("%d calls were still running", 3)
+    (line,) = lines(stream)
+    assert (line["event"], line["level"]) == ("3 calls were still running", "warning")
+
+
+def test_less_than_the_level_is_not_logged(settings: NewSettings, told: Callable[..., io.StringIO]) -> None:
+    """By default that is INFO."""
+    stream = told(settings(), logging.INFO)
+    log.debug("hidden")
+    logging.getLogger("somebody").debug("hidden")
+    log.info("shown")
+    assert [line["event"] for line in lines(stream)] == ["shown"]
+
+
+# -- what is not ------------------------------------------------------------------------------------
+
+
+def test_no_secret_of_the_settings_is_logged(settings: NewSettings, told: Callable[..., io.StringIO]) -> None:
+    """As a value, as a key, in a list, in a text, in somebody else's message or in an object's text."""
+    stream = told(settings(LEDGER_URL="postgresql://bot:hunter2secret@db/ledger"))
+
+    class Talkative:
+        def __repr__(self) -> str:
+            return f"<connected with {secret}>"
+
+    for secret in secrets(settings(LEDGER_URL="postgresql://bot:hunter2secret@db/ledger")):
+        log.warning(f"connecting with {secret}!", value=secret, nested={"list": [secret, {secret: 1}]})
+        log.warning("object", value=Talkative())
+        logging.getLogger("somebody").warning("token %s", secret)
+        logging.getLogger("somebody").warning("object %r", Talkative())
+        assert secret not in stream.getvalue()
+    assert stream.getvalue().count("[redacted]") > 20
+
+
+def test_no_secret_is_logged_with_an_exception(
+    settings: NewSettings, told: Callable[..., io.StringIO]
+) -> None:
+    """Neither its text nor those of its causes, from our loggers and from others'."""
+    stream = told(settings())
+    for secret in secrets(settings()):
+        try:
+            try:
+                raise ValueError(f"cause {secret}")
+            except ValueError as cause:
+                raise RuntimeError(f"refused {secret}") from cause
+        except RuntimeError as error:
+            log.warning("failed", exc_info=error)
+            log.exception("failed")
+            logging.getLogger("somebody").exception("failed with %s", secret)
+            logging.getLogger("somebody").warning("failed", exc_info=error, stack_info=True)
+        assert secret not in stream.getvalue()
+    assert all("RuntimeError" in line["exception"] for line in lines(stream))
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "xoxb-123-456-AbCdEf",
+        "xoxp-123",
+        "xoxe.xoxb-1-Mi0yLTEyMzQ1",
+        "xapp-1-A0-123-abcdef",
+        "https://hooks.slack.com/commands/T0/123/abcdef",
+        "https://hooks.slack.com/services/T0/B0/abcdef?x=y",
+        "d41d8cd98f00b204e9800998ecf8427e",
+    ],
+)
+def test_what_has_the_shape_of_a_secret_is_redacted(secret: str) -> None:
+    """Tokens, response_urls and session ids that nobody configured."""
+    told = Redaction([]).clean(f"before '{secret}' after")
+    assert secret not in told
+    assert secret[-6:] not in told
+    assert told.startswith("before '")
+
+
+def test_what_only_looks_a_little_like_a_secret_stays() -> None:
+    """An operator needs payment numbers, invoices and the trail's hashes."""
+    text = "#42 vps 10101 C0PAYMENTS U0ALICE001 " + "ab" * 32
+    assert Redaction([]).clean(text) == text
+
+
+@given(
+    secret=st.text(min_size=4, max_size=40),
+    before=st.text(max_size=20),
+    after=st.text(max_size=20),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_known_secret_is_redacted_wherever_it_stands(secret: str, before: str, after: str) -> None:
+    """Also one with signs that mean something in a pattern."""
+    told = Redaction([secret, "other"]).clean(before + secret + after)
+    assert secret not in told or secret in "[redacted]"
+
+
+def test_of_two_secrets_the_longer_goes_first() -> None:
+    """Where one is part of another, no rest of the longer one is left."""
+    assert Redaction(["abcd", "abcdefgh"]).clean("abcdefgh abcd") == "[redacted] [redacted]"
+
+
+# -- the loggers of zeep, Slack and others ----------------------------------------------------------
+
+
+async def test_a_whole_payment_at_debug_level_tells_no_secret(
+    settings: NewSettings,
+    told: Callable[..., io.StringIO],
+    start_bot: StartBot,
+    slack: LocalSlack,
+    billing: LocalBilling,
+) -> None:
+    """zeep, slack_sdk and Bolt log envelopes and bodies at DEBUG: none of that comes through."""
+    stream = told(settings())
+    bot = await start_bot()
+    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+    assert await bot.rest(10)
+    assert billing.payments_made("vps", 10101) == 1
+    text = stream.getvalue()
+    assert lines(stream)
+    for secret in secrets(settings()):
+        assert secret not in text
+    for word in ("Envelope", "api_login", "response_url", "trigger_id", "/respond/"):
+        assert word not in text
+
+
+async def test_a_badly_signed_request_is_not_logged_whole(
+    settings: NewSettings, told: Callable[..., io.StringIO], start_bot: StartBot
+) -> None:
+    """Bolt would log its body: whoever may reach the port could write into the log what they like."""
+    http = {"SLACK_APP_TOKEN": "", "SLACK_SIGNING_SECRET": "0123456789abcdef", "HTTP_PORT": free_port()}
+    stream = told(settings(**http), logging.INFO)
+    await start_bot(**http)
+    url = f"http://127.0.0.1:{http['HTTP_PORT']}/slack/events"
+    forged = {"command": "/pay", "text": "forged-words", "response_url": "https://example.com/forged"}
+    headers = {"X-Slack-Signature": "v0=00", "X-Slack-Request-Timestamp": "1"}
+    async with aiohttp.ClientSession() as session, session.post(url, data=forged, headers=headers) as answer:
+        assert answer.status == 401
+    assert "forged" not in stream.getvalue()
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return str(probe.getsockname()[1])
