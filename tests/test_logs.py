@@ -203,10 +203,10 @@ async def test_a_badly_signed_request_is_not_logged_whole(
     settings: NewSettings, told: Callable[..., io.StringIO], start_bot: StartBot
 ) -> None:
     """Bolt would log its body: whoever may reach the port could write into the log what they like."""
-    http = {"SLACK_APP_TOKEN": "", "SLACK_SIGNING_SECRET": "0123456789abcdef", "HTTP_PORT": free_port()}
-    stream = told(settings(**http), logging.INFO)
-    await start_bot(**http)
-    url = f"http://127.0.0.1:{http['HTTP_PORT']}/slack/events"
+    stream = told(settings(), logging.INFO)
+    port = free_port()
+    await start_bot(SLACK_APP_TOKEN="", SLACK_SIGNING_SECRET="0123456789abcdef", HTTP_PORT=port)
+    url = f"http://127.0.0.1:{port}/slack/events"
     forged = {"command": "/pay", "text": "forged-words", "response_url": "https://example.com/forged"}
     headers = {"X-Slack-Signature": "v0=00", "X-Slack-Request-Timestamp": "1"}
     async with aiohttp.ClientSession() as session, session.post(url, data=forged, headers=headers) as answer:
