@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -70,29 +70,29 @@ class Outbox:
 
     async def refresh_cards(self, payment_id: int, *, after: timedelta = timedelta(0)) -> None:
         """The cards have something new to show; `after`: it may be outdated by then."""
-        self._touched.add(DELIVERIES)
-        await self._connection.execute(
-            update(deliveries)
-            .where(
-                deliveries.c.payment_id == payment_id,
-                deliveries.c.kind.in_(_CARDS),
-                deliveries.c.given_up.is_(None),
-            )
-            .values(revision=deliveries.c.revision + 1, due_at=self._now + after)
-        )
+        await self._show(payment_id, _CARDS, after=after)
 
     async def repair_cards(self, payment_id: int) -> None:
         """Show the cards again: somebody acted on an outdated one. Those about to be shown are left."""
+        await self._show(payment_id, _CARDS, deliveries.c.done_revision == deliveries.c.revision)
+
+    async def _show(
+        self,
+        payment_id: int,
+        kinds: Collection[str],
+        *where: ColumnElement[bool],
+        after: timedelta = timedelta(0),
+    ) -> None:
         self._touched.add(DELIVERIES)
         await self._connection.execute(
             update(deliveries)
             .where(
                 deliveries.c.payment_id == payment_id,
-                deliveries.c.kind.in_(_CARDS),
+                deliveries.c.kind.in_(kinds),
                 deliveries.c.given_up.is_(None),
-                deliveries.c.done_revision == deliveries.c.revision,
+                *where,
             )
-            .values(revision=deliveries.c.revision + 1, due_at=self._now)
+            .values(revision=deliveries.c.revision + 1, due_at=self._now + after)
         )
 
     async def claim(self, *, owner: str, lease: timedelta, busy: Busy, limit: int) -> list[Delivery]:
@@ -127,6 +127,9 @@ class Outbox:
                 .where(payments.c.id == delivery.payment_id)
                 .values({_CARD_COLUMNS[delivery.kind]: ts})
             )
+        if delivery.kind is Kind.APPROVAL_CARD and delivery.ts is None:
+            # It stands now, so the request's own card can lead to it.
+            await self._show(delivery.payment_id, [Kind.CARD.value])
         await self._set(delivery, done_revision=delivery.revision, ts=ts, ambiguous=False, tries=0, **_FREE)
 
     async def again(self, delivery: Delivery, *, due_at: datetime, ambiguous: bool) -> None:
@@ -141,7 +144,9 @@ class Outbox:
 
     async def give_up(self, delivery: Delivery, reason: str) -> None:
         """It cannot be told there, ever; `reason` is Slack's word for it."""
-        await self._set(delivery, done_revision=delivery.revision, given_up=reason, ambiguous=False, **_FREE)
+        # Not only what was tried: what came up since will not be told there either.
+        latest = deliveries.c.revision
+        await self._set(delivery, done_revision=latest, given_up=reason, ambiguous=False, **_FREE)
 
     async def _set(self, delivery: Delivery, **values: Any) -> None:
         self._touched.add(DELIVERIES)

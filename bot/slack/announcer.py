@@ -254,7 +254,7 @@ class Announcer:
     async def _rejected(self, delivery: Delivery, payment: Payment, answer: Rejected) -> None:
         """It cannot be posted there. No card, no payment; a reply goes to the requester instead."""
         log.warning("not deliverable", payment=payment.id, kind=delivery.kind, error=answer.error)
-        if delivery.kind is Kind.CARD:
+        if delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
             await self._no_card(delivery, payment.id, answer.error)
         elif delivery.kind is Kind.NOTE:
             await self._tell_directly(delivery, payment, answer.error)
@@ -262,26 +262,30 @@ class Announcer:
             await self._give_up(delivery, answer.error)
 
     async def _no_card(self, delivery: Delivery, payment_id: int, error: str) -> None:
+        """The requester is told where no card stands, and the thread where only the approvals' is missing."""
+        own = delivery.kind is Kind.CARD
+        tell, cancellable = (Kind.DIRECT, _CANCELLABLE) if own else (Kind.NOTE, (State.PENDING_APPROVAL,))
         async with self._ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             assert payment is not None, "bug: payments are never deleted"
-            detail = {"reason": "the card could not be posted", "error": error}
-            if payment.state in _CANCELLABLE:
+            await transaction.outbox.give_up(delivery, error)
+            reason = "the card could not be posted"
+            detail = {"reason": reason, "error": error, "channel": delivery.channel}
+            if payment.state in cancellable:
                 await transaction.move(
                     payment,
                     State.CANCELLED,
                     action="no_card",
                     actor="announcer",
                     detail=detail,
-                    tell=Kind.DIRECT,
-                    reason="the card could not be posted",
+                    tell=tell,
+                    reason=reason,
                 )
-            else:
+            elif own:
                 event_id = await transaction.record(
                     "no_card", actor="announcer", payment=payment, detail=detail
                 )
                 await transaction.outbox.add(payment, Kind.DIRECT, event_id=event_id)
-            await transaction.outbox.give_up(delivery, error)
 
     async def _tell_directly(self, delivery: Delivery, payment: Payment, error: str) -> None:
         async with self._ledger.transaction() as transaction:

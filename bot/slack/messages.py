@@ -320,7 +320,8 @@ def _unsettled(event: Event, scene: Scene) -> list[str]:
 
 def _no_card(event: Event, scene: Scene) -> list[str]:
     payment = scene.payment
-    first = f"Nothing was paid: I cannot post in <#{payment.channel}>, so {subject(payment)} was cancelled."
+    channel = event.detail.get("channel", payment.channel)
+    first = f"Nothing was paid: I cannot post in <#{channel}>, so {subject(payment)} was cancelled."
     if event.detail["error"] in ("not_in_channel", "channel_not_found"):
         return [first, f"Type `/invite @{scene.bot_name}` there, then ask again."]
     return [first, f"Ask again in another channel. Slack says: {escape(str(event.detail['error']))}."]

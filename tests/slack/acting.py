@@ -1,0 +1,79 @@
+"""Shorthands for what people do in the local Slack, and for what they then see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot import app
+from bot.sandbox.slack import LocalSlack
+from bot.sandbox.slack.interactions import Result
+from bot.sandbox.slack.messages import Message
+from bot.sandbox.slack.views import Values, View
+from bot.slack.messages import APPROVE, CANCEL, DENY
+
+
+async def request(slack: LocalSlack, bot: app.Bot, text: str = "vps 10101", by: str = "alice") -> Message:
+    """Type /pay in #payments, and return the card."""
+    result = await slack.person(by).types("#payments", f"/pay {text}")
+    assert result.ok, result
+    await at_rest(bot)
+    return card(slack)
+
+
+async def at_rest(bot: app.Bot) -> None:
+    """Wait until only people or time can change anything."""
+    assert await bot.rest(10)
+
+
+def card(slack: LocalSlack, channel: str = "#payments") -> Message:
+    """The newest card of a channel."""
+    return next(one for one in reversed(slack.messages(channel)) if one.metadata)
+
+
+async def approve(slack: LocalSlack, target: Message | View, by: str, value: str | None = None) -> Result:
+    """Press Approve, and yes in the question that follows."""
+    return await slack.person(by).clicks(target, APPROVE, value)
+
+
+async def press_deny(slack: LocalSlack, target: Message | View, by: str) -> Result:
+    """Press Deny; a form opens."""
+    return await slack.person(by).clicks(target, DENY)
+
+
+async def cancel(slack: LocalSlack, target: Message, by: str) -> Result:
+    """Press Cancel, and yes in the question that follows."""
+    return await slack.person(by).clicks(target, CANCEL)
+
+
+async def deny(slack: LocalSlack, target: Message | View, by: str, reason: str) -> Result:
+    """Press Deny, and give the reason."""
+    assert (await press_deny(slack, target, by)).ok
+    view = await slack.wait_for(lambda: slack.views(by))
+    return await slack.person(by).submits(view[-1], text("reason", reason))
+
+
+def text(name: str, value: str) -> Values:
+    """What was typed into a text input."""
+    return {name: {name: {"type": "plain_text_input", "value": value}}}
+
+
+def thread(slack: LocalSlack, channel: str = "#payments") -> list[str]:
+    """What stands under the newest card, as notifications read it."""
+    return [reply.text for reply in card(slack, channel).thread]
+
+
+def shown(message: Message | View) -> str:
+    """All that can be read in it."""
+    return "\n".join(message.texts())
+
+
+async def told(slack: LocalSlack, person: str) -> str:
+    """The newest ephemeral message for one person, when there is one."""
+    found = await slack.wait_for(lambda: slack.ephemerals(person))
+    return shown(found[-1])
+
+
+async def refusals(bot: app.Bot, payment_id: int = 1) -> list[dict[str, Any]]:
+    """The refused attempts on a payment in the audit trail, with who tried."""
+    events = await bot.ledger.history(payment_id)
+    return [dict(one.detail) | {"actor": one.actor} for one in events if one.action == "refused"]
