@@ -303,7 +303,8 @@ class Desk:
             return NotFound(payment_id)
         if payment.state is not State.UNKNOWN:
             return AlreadyDecided(payment)
-        rule = await self._authority.rule_of(payment)
+        # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
+        rule = self._authority.rule_named(payment.rule) or await self._authority.rule_of(payment)
         if isinstance(rule, Refusal):
             refusal: Refusal | None = rule
         elif rule.approvers:

@@ -1,0 +1,189 @@
+"""An office: ledger, policy and a real billing API, whose parts are set to work one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from bot.billing.client import BillingClient
+from bot.domain.payment import InvoiceRef, Payment
+from bot.domain.policy import Policy
+from bot.domain.rule import Refusal, Rule
+from bot.errors import DirectoryError
+from bot.ledger.rows import Event
+from bot.ledger.store import Ledger
+from bot.payments.authority import Authority, Person
+from bot.payments.desk import Desk, Requested
+from bot.payments.executor import Executor, Steps, no_steps
+from bot.payments.lookup import LookUp
+from bot.payments.reconciler import Reconciler
+from bot.payments.timekeeper import Timekeeper
+from bot.payments.timing import Timing
+from bot.sandbox.billing import LocalBilling
+from tests.conftest import Clock
+from tests.ledger.making import claimed
+
+TEAM = "T1"
+ALICE, BOB, CAROL, MALLORY = (Person(name, TEAM) for name in ("U1", "U2", "U3", "U9"))
+VPS = InvoiceRef("vps", 10101)
+"""Unpaid at the start, 10.00 USD."""
+
+TIMING = Timing(look_up=1.0, not_sent=(timedelta(minutes=1), timedelta(minutes=5)))
+
+
+class Register:
+    """What Slack would say of people. groups: their members. guests: everybody who is no full member.
+
+    silent: it says nothing in time. asked: who and what was looked up.
+    """
+
+    def __init__(self) -> None:
+        self.groups: dict[str, set[str]] = {}
+        self.guests: set[str] = set()
+        self.silent = False
+        self.asked: list[str] = []
+
+    async def groups_of(self, user_id: str, groups: frozenset[str]) -> frozenset[str]:
+        self._ask(user_id)
+        return frozenset(group for group in groups if user_id in self.groups.get(group, ()))
+
+    async def full_member(self, user_id: str) -> bool:
+        self._ask(user_id)
+        return user_id not in self.guests
+
+    def _ask(self, user_id: str) -> None:
+        self.asked.append(user_id)
+        if self.silent:
+            raise DirectoryError("Slack did not answer")
+
+
+def policy(**fields: Any) -> Policy:
+    """One rule: Alice may request, Bob and Carol may approve, and no approval is needed."""
+    values: dict[str, Any] = {
+        "name": "default",
+        "requesters": frozenset({ALICE.id}),
+        "approvers": frozenset({BOB.id, CAROL.id}),
+    }
+    return Policy((Rule(**(values | fields)),))
+
+
+@dataclass
+class Office:
+    """Everything behind the counter. `settle` does all that can be done now, cards included."""
+
+    ledger: Ledger
+    clock: Clock
+    billing: LocalBilling
+    client: BillingClient
+    register: Register
+    instance: str = "one"
+    steps: Steps = no_steps
+    triggers: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
+
+    def __post_init__(self) -> None:
+        self.rules(policy())
+
+    def rules(self, rules: Policy) -> None:
+        """Work by these rules from now on, as after a restart."""
+        self.authority = Authority(rules, self.register, TEAM)
+        self.desk = Desk(self.ledger, self.authority)
+        parts: dict[str, Any] = {"instance": self.instance, "wake": asyncio.Event()}
+        self.look_up = LookUp(self.ledger, self.client, self.authority, TIMING, **parts)
+        self.executor = Executor(
+            self.ledger, self.client, self.authority, TIMING, size=4, steps=self.steps, **parts
+        )
+        self.reconciler = Reconciler(self.ledger, self.client, TIMING, call_timeout=60, **parts)
+        self.timekeeper = Timekeeper(self.ledger, rules, TIMING, instance=self.instance)
+
+    async def request(self, ref: InvoiceRef = VPS, person: Person = ALICE, **fields: Any) -> Payment:
+        """A request that is taken."""
+        answer = await self.desk.request(
+            person, "C1", ref, trigger_id=fields.pop("trigger_id", f"t{self.triggers()}"), **fields
+        )
+        assert isinstance(answer, Requested), answer
+        return answer.payment
+
+    async def looked_up(self, ref: InvoiceRef = VPS, **fields: Any) -> Payment:
+        """A request whose look-up is done and whose card stands."""
+        payment = await self.request(ref, **fields)
+        await self.look()
+        return await self.now(payment)
+
+    async def look(self) -> None:
+        """Look up what is new, and post the cards."""
+        await self.look_up.look()
+        await self.look_up.crew.drain(10)
+        while cards := await claimed(self.ledger):
+            for card in cards:
+                async with self.ledger.transaction() as transaction:
+                    await transaction.outbox.done(card, ts=f"1700000000.{card.id:06}")
+
+    async def execute(self) -> None:
+        """Pay what is approved."""
+        await self.executor.look()
+        await self.executor.crew.drain(10)
+
+    async def reconcile(self) -> None:
+        """Read again what is unknown."""
+        await self.reconciler.look()
+        await self.reconciler.crew.drain(10)
+
+    async def pay(self, ref: InvoiceRef = VPS, **fields: Any) -> Payment:
+        """From the request to the answer."""
+        payment = await self.looked_up(ref, **fields)
+        await self.execute()
+        return await self.now(payment)
+
+    async def now(self, payment: Payment) -> Payment:
+        """The payment as it is now."""
+        found = await self.ledger.payment(payment.id)
+        assert found is not None
+        return found
+
+    async def last(self, payment: Payment) -> Event:
+        """What happened to it last."""
+        return (await self.ledger.history(payment.id))[-1]
+
+    async def actions(self, payment: Payment) -> list[str]:
+        """What happened to it, in order."""
+        return [event.action for event in await self.ledger.history(payment.id)]
+
+    async def refusals(self) -> list[tuple[str, object]]:
+        """Who was refused what, by the trail."""
+        trail = [event async for event in self.ledger.trail() if event.action == "refused"]
+        return [(event.actor, event.detail["reason"]) for event in trail]
+
+    def calls(self) -> list[str]:
+        """The operations that the billing API was asked for, log-ins left out."""
+        return [call.operation for call in self.billing.log if call.operation != "api_login"]
+
+
+@pytest.fixture
+async def client(billing: LocalBilling) -> AsyncIterator[BillingClient]:
+    client = BillingClient(
+        wsdl_url=billing.wsdl_url,
+        username=billing.username,
+        password=SecretStr(billing.password),
+        timeout=2.0,
+    )
+    yield client
+    billing.heal()
+    await client.close(grace=5.0)
+
+
+@pytest.fixture
+def office(ledger: Ledger, clock: Clock, billing: LocalBilling, client: BillingClient) -> Office:
+    return Office(ledger, clock, billing, client, Register())
+
+
+def refused(answer: object) -> str:
+    """The reason of a refusal."""
+    assert isinstance(answer, Refusal), answer
+    return answer.reason.value

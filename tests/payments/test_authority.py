@@ -1,0 +1,163 @@
+"""Who may do what: own team first, ids need no look-up, and whatever is not known denies."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.domain.policy import Policy
+from bot.domain.rule import Refusal, Rule, Tier
+from bot.errors import DirectoryError
+from bot.payments.authority import Authority, Person
+from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, TEAM, Register, policy, refused
+
+GROUP = "S1"
+STRANGER = Person("U1", "T9")
+"""Somebody of another organization, who has the very id that is allowed here."""
+
+
+@pytest.fixture
+def register() -> Register:
+    return Register()
+
+
+def authority(register: Register, rules: Policy | None = None) -> Authority:
+    return Authority(rules or policy(), register, TEAM)
+
+
+async def may_request(who: Person, register: Register, rules: Policy | None = None) -> str | None:
+    """The reason why this person may not request vps invoices in C1; None if they may."""
+    answer = await authority(register, rules).may_request(who, "vps", "C1")
+    return None if isinstance(answer, Rule) else refused(answer)
+
+
+async def may_approve(
+    who: Person, register: Register, rules: Policy, requester: str = ALICE.id
+) -> str | None:
+    answer = await authority(register, rules).may_approve(rules.rules[0], who, requester)
+    return None if answer is None else refused(answer)
+
+
+by_group = policy(requesters=frozenset({GROUP}), approvers=frozenset({GROUP}))
+
+
+# -- requests ---------------------------------------------------------------------------------------
+
+
+async def test_who_is_named_by_id_needs_no_look_up(register: Register) -> None:
+    """Slack may be silent: whoever the rule names may ask, and whoever it does not name may not."""
+    register.silent = True
+    assert await may_request(ALICE, register) is None
+    assert await may_request(MALLORY, register) == "person_not_allowed"
+    assert register.asked == []
+
+
+async def test_another_team_is_refused_before_anything_else(register: Register) -> None:
+    """Even with an id that is allowed here, and although Slack would not say who it is."""
+    register.silent = True
+    register.groups[GROUP] = {STRANGER.id}
+    for rules in (policy(), by_group):
+        assert await may_request(STRANGER, register, rules) == "other_team"
+        assert await may_approve(STRANGER, register, rules, requester="U7") == "other_team"
+    assert register.asked == []
+
+
+async def test_an_empty_allowlist_allows_nobody(register: Register) -> None:
+    """Nobody means nobody, the approvers included."""
+    nobody = Policy.simple(allowed=(), approvers=(BOB.id,))
+    for person in (ALICE, BOB, MALLORY):
+        assert await may_request(person, register, nobody) == "nobody_allowed"
+
+
+async def test_a_member_of_the_group_may_ask(register: Register) -> None:
+    """And nobody else."""
+    register.groups[GROUP] = {ALICE.id}
+    assert await may_request(ALICE, register, by_group) is None
+    assert await may_request(MALLORY, register, by_group) == "person_not_allowed"
+
+
+async def test_a_failing_look_up_denies(register: Register) -> None:
+    """Slack does not say in time: DirectoryError, which no caller takes for a yes."""
+    register.groups[GROUP] = {ALICE.id, BOB.id}
+    register.silent = True
+    with pytest.raises(DirectoryError):
+        await may_request(ALICE, register, by_group)
+    with pytest.raises(DirectoryError):
+        await may_approve(BOB, register, by_group)
+    with pytest.raises(DirectoryError):
+        await authority(register, by_group).still_approved_by(by_group.rules[0], [BOB.id], ALICE.id)
+
+
+async def test_a_group_lets_no_guest_in(register: Register) -> None:
+    """Guests, strangers, bots and deactivated people are in through their own id or not at all."""
+    register.groups[GROUP] = {ALICE.id}
+    register.guests = {ALICE.id}
+    assert await may_request(ALICE, register, by_group) == "not_a_full_member"
+    named = policy(requesters=frozenset({GROUP, ALICE.id}))
+    assert await may_request(ALICE, register, named) is None
+
+
+async def test_a_guest_of_a_group_falls_through_to_the_rule_that_names_them(register: Register) -> None:
+    """The first rule's group does not count for them; a later rule that has their id does."""
+    register.groups[GROUP] = {ALICE.id}
+    register.guests = {ALICE.id}
+    rules = Policy(
+        (
+            Rule(name="group", requesters=frozenset({GROUP})),
+            Rule(name="named", requesters=frozenset({ALICE.id}), approvers=frozenset({BOB.id})),
+        )
+    )
+    answer = await authority(register, rules).may_request(ALICE, "vps", "C1")
+    assert isinstance(answer, Rule)
+    assert answer.name == "named"
+
+
+async def test_module_and_channel_must_fit(register: Register) -> None:
+    """Each refusal names its own reason."""
+    rules = policy(modules=frozenset({"mail"}))
+    assert await may_request(ALICE, register, rules) == "module_not_allowed"
+    rules = policy(channels=frozenset({"C2"}))
+    answer = await authority(register, rules).may_request(ALICE, "vps", "C1")
+    assert refused(answer) == "channel_not_allowed"
+    assert isinstance(answer, Refusal)
+    assert answer.channels == {"C2"}
+
+
+# -- approvals --------------------------------------------------------------------------------------
+
+
+async def test_nobody_approves_their_own_request(register: Register) -> None:
+    """The same person is refused before any look-up and any role, an approver by id or by group too."""
+    register.silent = True
+    rules = policy(approvers=frozenset({ALICE.id, BOB.id, GROUP}))
+    assert await may_approve(ALICE, register, rules) == "own_request"
+    assert await may_approve(Person(ALICE.id, "T9"), register, rules) == "own_request"
+    assert register.asked == []
+
+
+async def test_an_approver_by_id_needs_no_look_up(register: Register) -> None:
+    """Slack may be silent."""
+    register.silent = True
+    assert await may_approve(BOB, register, policy()) is None
+    assert await may_approve(MALLORY, register, policy()) == "not_an_approver"
+    assert register.asked == []
+
+
+async def test_an_approver_by_group_is_a_full_member(register: Register) -> None:
+    """A guest in the approvers' group approves nothing."""
+    register.groups[GROUP] = {BOB.id, CAROL.id}
+    register.guests = {CAROL.id}
+    assert await may_approve(BOB, register, by_group) is None
+    assert await may_approve(CAROL, register, by_group) == "not_a_full_member"
+    assert await may_approve(MALLORY, register, by_group) == "not_an_approver"
+
+
+async def test_only_approvals_that_still_count_are_counted(register: Register) -> None:
+    """Whoever left, is the requester, or was counted twice makes no second approval."""
+    register.groups[GROUP] = {BOB.id}
+    rules = policy(approvers=frozenset({GROUP, CAROL.id}), tiers=(Tier(None, 1),))
+    people = [BOB.id, BOB.id, CAROL.id, ALICE.id, MALLORY.id]
+    found = await authority(register, rules).still_approved_by(rules.rules[0], people, ALICE.id)
+    assert found == {BOB.id, CAROL.id}
+    register.groups[GROUP] = set()
+    found = await authority(register, rules).still_approved_by(rules.rules[0], people, ALICE.id)
+    assert found == {CAROL.id}
