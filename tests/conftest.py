@@ -198,23 +198,28 @@ async def billing() -> AsyncIterator[LocalBilling]:
 
 
 @pytest.fixture
-def settings(slack: LocalSlack, billing: LocalBilling, ledger_url: str, tmp_path: Path) -> NewSettings:
-    """Alice may request; Bob and Carol would approve, but nothing needs approval."""
+def environment(slack: LocalSlack, billing: LocalBilling, ledger_url: str) -> dict[str, str]:
+    """What .env holds. Alice may request; Bob and Carol would approve, but nothing needs approval."""
+    return {
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token,
+        "SLACK_API_URL": slack.api_url,
+        "BILLING_WSDL_URL": billing.wsdl_url,
+        "BILLING_USERNAME": billing.username,
+        "BILLING_PASSWORD": billing.password,
+        "BILLING_TIMEOUT": "2",
+        "LEDGER_URL": ledger_url,
+        "PAY_ALLOWED_USERS": ids.ALICE,
+        "PAY_APPROVERS": f"{ids.BOB},{ids.CAROL}",
+    }
+
+
+@pytest.fixture
+def settings(environment: dict[str, str], tmp_path: Path) -> NewSettings:
+    """Settings made of that environment."""
 
     def make(**variables: str) -> Settings:
-        values = {
-            "SLACK_BOT_TOKEN": slack.bot_token,
-            "SLACK_APP_TOKEN": slack.app_token,
-            "SLACK_API_URL": slack.api_url,
-            "BILLING_WSDL_URL": billing.wsdl_url,
-            "BILLING_USERNAME": billing.username,
-            "BILLING_PASSWORD": billing.password,
-            "BILLING_TIMEOUT": "2",
-            "LEDGER_URL": ledger_url,
-            "PAY_ALLOWED_USERS": ids.ALICE,
-            "PAY_APPROVERS": f"{ids.BOB},{ids.CAROL}",
-        }
-        return config.load(tmp_path / "no.env", values | variables)
+        return config.load(tmp_path / "no.env", environment | variables)
 
     return make
 
