@@ -1,0 +1,95 @@
+"""The bot as a process of its own, as `python -m bot run` runs it, but impatient and with its seams open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from bot import app, config, logs
+from bot.ledger import database, store
+from bot.payments.timing import Timing
+from bot.slack import announcer, connection, wire
+from bot.slack.pace import Pace
+from tests.faults.seams import Seams
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How one process is to run.
+
+    settings: the environment. trace, log: files to append to. kill_at: the point to die at.
+    lease, settling, remind_unknown, grace: seconds.
+    """
+
+    settings: dict[str, str]
+    trace: str
+    log: str
+    kill_at: str | None = None
+    lease: float = 3.0
+    settling: float = 1.0
+    remind_unknown: float = 3600.0
+    grace: float = 20.0
+    timing: dict[str, float] = field(default_factory=dict)
+
+
+def warm_up() -> None:
+    """Load what a bot loads only when it first needs it. Leaves nothing running and nothing open."""
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_use_once(f"sqlite:///{folder}/ledger.db"))
+
+
+async def _use_once(url: str) -> None:
+    async with store.open_ledger(url) as ledger:
+        await ledger.by_state()
+    workspace = wire.Workspace(team="T", url="", bot_user="U", bot_id="B", bot_name="pay")
+    connection.bolt_app(wire.web_client("xoxb-0", "http://127.0.0.1/"), workspace, None)
+    database.engine_for("postgresql://nobody@localhost/nothing")
+
+
+def run(orders: Orders) -> int:
+    """Run a bot until it is told to stop (0), breaks (1), or dies."""
+    trace = os.open(orders.trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    seams = Seams(trace, orders.kill_at)
+    seams.install()
+    # One call of Slack must end well within a lease, as it does in earnest (15 s and 30 s).
+    wire.TIMEOUT = 1
+    announcer._SETTLES = timedelta(seconds=0.2)
+    announcer._LONGEST_WAIT = 1.0
+    app.GRACE = orders.grace
+    settings = config.load(environment=orders.settings)
+    logs.configure(settings)
+    return asyncio.run(_until_stopped(settings, orders, seams))
+
+
+async def _until_stopped(settings: config.Settings, orders: Orders, seams: Seams) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    pace = Pace(posts=500, updates=500, burst=500)
+    async with app.running(settings, timing=_timing(orders), pace=pace, steps=seams.step) as bot:
+        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(bot.broken.wait())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+    return 1 if bot.broken.is_set() else 0
+
+
+def _timing(orders: Orders) -> Timing:
+    """A day in a few seconds, in proportion."""
+    return Timing(
+        lease=timedelta(seconds=orders.lease),
+        look_up=1.0,
+        fresh=timedelta(seconds=1),
+        hold=timedelta(seconds=0.3),
+        not_sent=(timedelta(seconds=0.2), timedelta(seconds=0.4), timedelta(seconds=0.8)),
+        settling=timedelta(seconds=orders.settling),
+        reconcile_first=timedelta(seconds=0.2),
+        reconcile_most=timedelta(seconds=1),
+        remind_unknown=timedelta(seconds=orders.remind_unknown),
+        poll=0.2,
+    )

@@ -1,0 +1,127 @@
+"""The test's end of the nursery: bots as processes that are started, watched, stopped and killed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.faults.bot_process import Orders
+
+ROOT = Path(__file__).parents[2]
+
+
+class BotProcess:
+    """One running bot. code: its exit code once it has ended, the negative signal if it was killed."""
+
+    def __init__(self, pid: int, orders: Orders) -> None:
+        self.pid = pid
+        self.orders = orders
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return not self.ended.done()
+
+    def kill(self) -> None:
+        """End it between two instructions."""
+        self._signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        self._signal(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """Let it do nothing until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self.running:
+            os.kill(self.pid, number)
+
+    def points(self) -> list[str]:
+        """The points that it has come to."""
+        return Path(self.orders.trace).read_text().splitlines()
+
+    def log(self) -> str:
+        """What it has logged."""
+        log = Path(self.orders.log)
+        return log.read_text() if log.exists() else ""
+
+    async def end(self, timeout: float) -> int:
+        """Wait for its end."""
+        async with asyncio.timeout(timeout):
+            return await asyncio.shield(self.ended)
+
+
+class Nursery:
+    """Starts bots."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._names = itertools.count()
+        self._asked: dict[int, tuple[Orders, asyncio.Future[BotProcess]]] = {}
+        self._running: dict[int, BotProcess] = {}
+
+    async def start(self, orders: Orders) -> BotProcess:
+        """Start a bot; it may not be ready yet."""
+        name = next(self._names)
+        started: asyncio.Future[BotProcess] = asyncio.get_running_loop().create_future()
+        self._asked[name] = orders, started
+        assert self._process.stdin is not None
+        line = json.dumps({"name": name, "orders": dataclasses.asdict(orders)})
+        self._process.stdin.write(line.encode() + b"\n")
+        return await started
+
+    async def listen(self) -> None:
+        """Take note of what is born and what ends, until the nursery closes."""
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self._heard(json.loads(line))
+
+    def _heard(self, told: dict[str, Any]) -> None:
+        if "pid" in told:
+            orders, started = self._asked.pop(told["name"])
+            bot = BotProcess(told["pid"], orders)
+            self._running[bot.pid] = bot
+            if started.cancelled():
+                bot.kill()
+            else:
+                started.set_result(bot)
+        elif "ended" in told:
+            self._running.pop(told["ended"]).ended.set_result(told["code"])
+
+
+@asynccontextmanager
+async def open_nursery() -> AsyncIterator[Nursery]:
+    """Have a nursery; every bot in it dies with it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.faults.nursery",
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    nursery = Nursery(process)
+    listening = asyncio.create_task(nursery.listen())
+    try:
+        yield nursery
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
+        await listening

@@ -1,0 +1,116 @@
+"""Ways that a payment can go, each told as what people and the billing API do. Bots may die meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.domain.payment import Payment, State
+from bot.sandbox.billing.service import PAYMENT, Call
+from bot.sandbox.slack.messages import Message
+from tests.faults.stage import Stage
+
+Act = Callable[[Stage], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One way that a payment can go.
+
+    act: what happens from outside; it must bear that nobody answers for a while.
+    orders: what the bots are told beside the usual. ends: the states that are right in the end.
+    """
+
+    name: str
+    act: Act
+    ends: Collection[State]
+    orders: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def _paid(stage: Stage) -> None:
+    await stage.asks("alice", "payments", "vps", 10101)
+
+
+async def _declined(stage: Stage) -> None:
+    stage.billing.fail("declined")
+    await stage.asks("alice", "payments", "vps", 10101)
+
+
+async def _answer_lost_after(stage: Stage) -> None:
+    stage.billing.fail("reset-after")
+    await stage.asks("alice", "payments", "vps", 10101)
+
+
+async def _answer_lost_before(stage: Stage) -> None:
+    stage.billing.fail("timeout-before")
+    await stage.asks("alice", "payments", "vps", 10101)
+
+
+async def _not_sent_at_first(stage: Stage) -> None:
+    stage.billing.fail("login-blank")
+    await stage.asks("alice", "payments", "vps", 10101)
+    await _until(stage, lambda payment: payment.tries > 0 and payment.state is not State.SENDING)
+    stage.billing.heal()
+
+
+async def _settled_by_hand(stage: Stage) -> None:
+    def shut(call: Call) -> None:
+        if call.operation == PAYMENT:
+            stage.billing.fail("unreadable")
+
+    stage.billing.on_call = shut
+    stage.billing.fail("reset-after", times=1)
+    await stage.asks("alice", "payments", "vps", 10101)
+    await _until(stage, lambda payment: payment.state is State.UNKNOWN)
+    row = stage.billing.row("vps", 10101)
+    seen = "paid" if row and row["invoices_paid"] else "not-paid"
+    await stage.types("alice", "payments", f"/pay resolve 1 {seen} looked it up")
+
+
+async def _approved(stage: Stage) -> None:
+    await stage.asks("alice", "payments", "vps", 10101)
+    bob = stage.slack.person("bob")
+    for _ in range(50):
+        await stage.happens(lambda: _card(stage) is not None, "a card")
+        card = _card(stage)
+        if card is None or "payment_approve" not in card.action_ids():
+            return
+        await bob.clicks(card, "payment_approve")
+        await asyncio.sleep(0.2)
+    raise AssertionError("the card can still be approved")
+
+
+async def _no_card(stage: Stage) -> None:
+    await stage.asks("alice", "random", "vps", 10101)
+
+
+def _card(stage: Stage) -> Message | None:
+    cards = [message for message in stage.slack.messages("payments") if message.bot_id]
+    return cards[0] if cards else None
+
+
+async def _until(stage: Stage, condition: Callable[[Payment], bool]) -> None:
+    ledger = await stage.ledger()
+    for _ in range(150):
+        payment = await ledger.payment(1)
+        if payment is not None and condition(payment):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"what was waited for did not happen: {payment}")
+
+
+_WITH_APPROVAL = {"PAY_APPROVERS": "U0BOB00001,U0CAROL001", "PAY_APPROVALS_REQUIRED": "1"}
+
+SCENARIOS = (
+    Scenario("paid", _paid, {State.PAID}),
+    Scenario("declined", _declined, {State.DECLINED}),
+    Scenario("answer lost after the payment", _answer_lost_after, {State.PAID}),
+    Scenario("answer lost before the payment", _answer_lost_before, {State.DECLINED}),
+    Scenario("not sent at first", _not_sent_at_first, {State.PAID}),
+    Scenario("settled by hand", _settled_by_hand, {State.PAID}),
+    Scenario("approved", _approved, {State.PAID}, {"settings": _WITH_APPROVAL}),
+    Scenario("expired", _paid, {State.EXPIRED}, {"settings": _WITH_APPROVAL | {"PAY_EXPIRES_AFTER": "1s"}}),
+    Scenario("nowhere to post", _no_card, {State.CANCELLED}),
+)

@@ -1,0 +1,87 @@
+"""The points at which a bot can die so that anybody could tell: every commit and every call.
+
+Nothing that a process does between two of its commits and calls can be seen from outside, so dying
+before and after each of them is dying everywhere. The points are found, not listed: the seams are put
+around the ledger's transactions, the billing client, Slack's Web API and the acknowledgements, and each
+point is named after the function that comes to it. New code brings its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from aiohttp import ClientWebSocketResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.billing.client import BillingClient
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+
+
+class Seams:
+    """Writes down every point that this process comes to, and kills it at one of them.
+
+    trace: a file descriptor that takes a line for each point. kill_at: such as
+    "before make_payment #1", the first time that this point is reached; None to live.
+    """
+
+    def __init__(self, trace: int, kill_at: str | None) -> None:
+        self._trace = trace
+        self._kill_at = kill_at
+        self._seen: Counter[str] = Counter()
+
+    def reached(self, point: str) -> None:
+        """The process has come to this point."""
+        self._seen[point] += 1
+        numbered = f"{point} #{self._seen[point]}"
+        os.write(self._trace, f"{numbered}\n".encode())
+        if numbered == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def step(self, step: str, payment: int) -> None:
+        """The hook that the bot itself takes; see `Steps`."""
+        self.reached(f"at step {step}")
+
+    def install(self) -> None:
+        """Put the seams in, for the whole process."""
+        for method in ("make_payment", "unpaid_invoices", "standing"):
+            self._around_method(BillingClient, method)
+        self._around_method(AsyncWebClient, "api_call", "{first}")
+        self._around_method(ClientWebSocketResponse, "send_str", "the acknowledgement")
+        self._around_transactions()
+
+    def _around_method(self, owner: type, method: str, name: str = "{method}") -> None:
+        """name: of the point; `{method}` and `{first}`, its first argument, may stand in it."""
+        original: Callable[..., Awaitable[Any]] = getattr(owner, method)
+
+        @functools.wraps(original)
+        async def seamed(this: Any, first: Any, *rest: Any, **named: Any) -> Any:
+            what = name.format(method=method, first=first)
+            self.reached(f"before {what}")
+            answer = await original(this, first, *rest, **named)
+            self.reached(f"after {what}")
+            return answer
+
+        setattr(owner, method, seamed)
+
+    def _around_transactions(self) -> None:
+        original = Ledger.transaction
+
+        @asynccontextmanager
+        async def seamed(ledger: Ledger, where: str) -> AsyncIterator[Transaction]:
+            async with original(ledger) as transaction:
+                yield transaction
+                self.reached(f"before the commit of {where}")
+            self.reached(f"after the commit of {where}")
+
+        def transaction(ledger: Ledger) -> AbstractAsyncContextManager[Transaction]:
+            return seamed(ledger, sys._getframe(1).f_code.co_qualname)
+
+        setattr(Ledger, "transaction", transaction)  # noqa: B010 -- it is another kind of function

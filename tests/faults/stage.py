@@ -1,0 +1,216 @@
+"""A whole installation on a stage: a local Slack, a local billing API, a ledger, and bots as processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.domain.payment import FINAL, State
+from bot.ledger import database
+from bot.ledger.schema import chain, deliveries, payments
+from bot.ledger.store import Ledger, utc_now
+from bot.sandbox.billing import LocalBilling
+from bot.sandbox.slack import LocalSlack
+from bot.sandbox.slack.app_manifest import DEFAULT_SCOPES
+from bot.sandbox.slack.interactions import Result
+from tests.faults.bot_process import Orders
+from tests.faults.processes import BotProcess, Nursery
+
+HISTORY = frozenset({"channels:history", "groups:history"})
+"""The optional scopes: with them, a reply comes once; without, at least once."""
+
+WITHOUT_HISTORY = DEFAULT_SCOPES - HISTORY
+
+
+class Restless(AssertionError):
+    """It did not come to rest in time; says what was left."""
+
+
+class Stage:
+    """One installation, and what happened on it.
+
+    exact: whether the app may read the history, so that nothing may be told twice.
+    acknowledged: the invoices of the requests that the bot took.
+    """
+
+    def __init__(
+        self,
+        nursery: Nursery,
+        slack: LocalSlack,
+        billing: LocalBilling,
+        ledger_url: str,
+        folder: Path,
+        *,
+        exact: bool,
+    ) -> None:
+        self._nursery = nursery
+        self.slack = slack
+        self.billing = billing
+        self.ledger_url = ledger_url
+        self.folder = folder
+        self.exact = exact
+        self.bots: list[BotProcess] = []
+        self.acknowledged: list[tuple[str, int]] = []
+        self._numbers = itertools.count(1)
+        self._engine: AsyncEngine | None = None
+        self._ledger: Ledger | None = None
+
+    # -- processes --------------------------------------------------------------------------------
+
+    def orders(self, **changes: Any) -> Orders:
+        """How a bot is run here; `settings` in the changes are added to what there is."""
+        number = next(self._numbers)
+        ids = {person.name: person.id for person in self.slack.world.people.values()}
+        settings = {
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "SLACK_API_URL": self.slack.api_url,
+            "BILLING_WSDL_URL": self.billing.wsdl_url,
+            "BILLING_USERNAME": self.billing.username,
+            "BILLING_PASSWORD": self.billing.password,
+            "BILLING_TIMEOUT": "1",
+            "LEDGER_URL": self.ledger_url,
+            "PAY_ALLOWED_USERS": ",".join(ids[name] for name in ("alice", "bob", "carol")),
+        }
+        settings |= changes.pop("settings", {})
+        orders = Orders(
+            settings=settings,
+            trace=str(self.folder / f"{number}.trace"),
+            log=str(self.folder / f"{number}.log"),
+        )
+        return dataclasses.replace(orders, **changes)
+
+    async def start(self, *, wait: bool = True, **changes: Any) -> BotProcess:
+        """Start one more bot. wait: until it listens, or has died on the way."""
+        before = self.slack.sockets.connections
+        bot = await self._nursery.start(self.orders(**changes))
+        self.bots.append(bot)
+        if wait:
+            await self.happens(
+                lambda: self.slack.sockets.connections > before or not bot.running, "a bot comes up"
+            )
+        return bot
+
+    @property
+    def running(self) -> list[BotProcess]:
+        """The bots that have not ended."""
+        return [bot for bot in self.bots if bot.running]
+
+    async def kill_all(self) -> None:
+        """End every bot at once."""
+        for bot in self.running:
+            bot.kill()
+        for bot in self.bots:
+            await bot.end(5)
+
+    async def stop_all(self) -> None:
+        """Stop every bot as an operator would; all must go in good order."""
+        running = self.running
+        for bot in running:
+            bot.terminate()
+        for bot in running:
+            code = await bot.end(15)
+            assert code == 0, f"it ended with {code}:\n{bot.log()}"
+
+    # -- people -----------------------------------------------------------------------------------
+
+    async def asks(self, person: str, channel: str, module: str, number: int) -> Result:
+        """Ask for a payment; see `types`."""
+        result = await self.types(person, channel, f"/pay {module} {number}")
+        self.acknowledged.append((module, number))
+        return result
+
+    async def types(self, person: str, channel: str, command: str, *, times: int = 20) -> Result:
+        """Type a command, and type it again as people do, as long as Slack says that it failed."""
+        for _ in range(times):
+            result = await self.slack.person(person).types(channel, command)
+            if result.ok:
+                return result
+            await asyncio.sleep(0.2)
+        raise AssertionError(f"nobody took {command} in {times} tries: {result.error}")
+
+    # -- the ledger -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to look at the ledger's tables with."""
+        if self._engine is None:
+            self._engine = database.engine_for(self.ledger_url)
+        async with self._engine.connect() as connection:
+            yield connection
+
+    async def ledger(self) -> Ledger:
+        """The ledger, to be read beside the bots."""
+        if self._ledger is None:
+            async with self.reading() as connection:
+                identity = (await connection.execute(select(chain.c.ledger))).scalar_one()
+            assert self._engine is not None
+            self._ledger = Ledger(self._engine, identity, utc_now)
+        return self._ledger
+
+    async def rest(self, timeout: float = 20, *, waiting: Collection[State] = ()) -> None:
+        """Wait until every payment is settled, or in one of the states `waiting`, and all is told."""
+        settled = [state.value for state in FINAL | frozenset(waiting)]
+        unsettled = select(payments.c.state).where(payments.c.state.not_in(settled))
+        untold = select(deliveries.c.kind).where(deliveries.c.done_revision < deliveries.c.revision)
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            async with self.reading() as connection:
+                left = list((await connection.execute(union_all(unsettled, untold))).scalars())
+            if not left:
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise Restless(self._told(f"after {timeout} s there were left: {', '.join(left)}"))
+            await asyncio.sleep(0.1)
+
+    def _told(self, what: str) -> str:
+        return "\n".join([what, *(f"-- {bot.orders.log}\n{bot.log()[-3000:]}" for bot in self.bots)])
+
+    async def happens(self, condition: Callable[[], object], what: str, timeout: float = 15) -> None:
+        """Wait for something that is seen from outside."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while not condition():
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(self._told(f"not within {timeout} s: {what}"))
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """End all bots, and let go of the ledger."""
+        await self.kill_all()
+        if self._engine is not None:
+            await self._engine.dispose()
+
+
+@asynccontextmanager
+async def open_stage(
+    nursery: Nursery,
+    ledger_url: str,
+    folder: Path,
+    *,
+    exact: bool = True,
+    ack_deadline: float = 3.0,
+    channels: int = 1,
+) -> AsyncIterator[Stage]:
+    """Set the stage. channels: #payments, and as many more (#payments-2, …) as this says."""
+    scopes = DEFAULT_SCOPES if exact else WITHOUT_HISTORY
+    slack = LocalSlack(scopes=scopes, ack_deadline=ack_deadline, ping_interval=1.0)
+    billing = LocalBilling()
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(slack)
+        await billing.start()
+        stack.push_async_callback(billing.stop)
+        bot_user = slack.world.channel("payments").members[-1]
+        for number in range(2, channels + 1):
+            slack.world.add_channel(f"payments-{number}", ["alice", "bob", "carol", bot_user])
+        stage = Stage(nursery, slack, billing, ledger_url, folder, exact=exact)
+        stack.push_async_callback(stage.close)
+        yield stage

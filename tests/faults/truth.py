@@ -1,0 +1,153 @@
+"""What must hold whatever happened: the ledger, the billing side and Slack compared, row by row."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import RowMapping, select
+
+from bot.domain.payment import FINAL, Payment, State
+from bot.ledger.rows import Event, Kind, payment_of
+from bot.ledger.schema import deliveries, payments
+from bot.sandbox.billing.service import PAYMENT
+from bot.sandbox.slack.messages import Message
+from bot.slack.announcer import METADATA
+from bot.slack.text import state_words
+from tests.faults.stage import Stage
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a comparison found. wrong: every violation, in words.
+
+    duplicates: calls of api_make_payment beyond the one that an invoice may have.
+    lost: outcomes that nobody was told.
+    """
+
+    payments: int = 0
+    duplicates: int = 0
+    lost: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+async def compare(stage: Stage) -> Findings:
+    """Compare everything, once it has come to rest."""
+    found = Findings()
+    ledger = await stage.ledger()
+    async with stage.reading() as connection:
+        rows = list((await connection.execute(select(payments).order_by(payments.c.id))).mappings())
+        told = list((await connection.execute(select(deliveries))).mappings())
+    everything = [payment_of(row) for row in rows]
+    verification = await ledger.verify()
+    if verification.broken_at is not None:
+        found.wrong.append(f"the audit trail breaks at event {verification.broken_at}")
+    await _compare_with_billing(stage, everything, found)
+    slack = _Slack(stage, ledger.identity)
+    for payment in everything:
+        events = await ledger.history(payment.id)
+        mine = [row for row in told if row["payment_id"] == payment.id]
+        found.wrong += [f"{payment.number}: {flaw}" for flaw in _outcome_told(payment, events, mine, found)]
+        for row in mine:
+            found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.flaws(payment, row)]
+    found.wrong += slack.unknown(told)
+    asked = {(payment.ref.module, payment.ref.number) for payment in everything}
+    found.wrong += [
+        f"{ref} was acknowledged and is not in the ledger" for ref in set(stage.acknowledged) - asked
+    ]
+    return found
+
+
+async def _compare_with_billing(stage: Stage, everything: Sequence[Payment], found: Findings) -> None:
+    received = Counter((call.module, call.invoice) for call in stage.billing.log if call.operation == PAYMENT)
+    made = Counter((call.module, call.invoice) for call in stage.billing.log if call.effect == "paid")
+    found.payments = sum(made.values())
+    by_invoice: dict[tuple[str | None, int | None], list[Payment]] = defaultdict(list)
+    ledger = await stage.ledger()
+    for payment in everything:
+        by_invoice[payment.ref.module, payment.ref.number].append(payment)
+    for invoice, count in received.items():
+        sent = 0
+        for payment in by_invoice[invoice]:
+            calls = [one for one in await ledger.attempts(payment.id) if one.verdict != "NOT_SENT"]
+            if len(calls) > 1:
+                found.wrong.append(f"{payment.number} was sent {len(calls)} times")
+            sent += len(calls)
+        # A request after one that was declined may be sent anew; nothing else may.
+        if count > sent or made[invoice] > 1:
+            found.duplicates += 1
+            found.wrong.append(f"{invoice} was received {count} times, {sent} attempts are written down")
+    for invoice, requests in by_invoice.items():
+        row = stage.billing.row(*invoice)  # type: ignore[arg-type]
+        paid = bool(row and row["invoices_paid"])
+        claimed = [payment for payment in requests if payment.state is State.PAID]
+        if paid != bool(claimed) or len(claimed) > 1:
+            states = ", ".join(f"{one.number} {one.state}" for one in requests)
+            found.wrong.append(f"{invoice} is {'paid' if paid else 'not paid'}, and the ledger says {states}")
+
+
+def _outcome_told(
+    payment: Payment, events: Sequence[Event], told: Sequence[RowMapping], found: Findings
+) -> list[str]:
+    """The event that brought the final state must have been told, in the thread or directly."""
+    if payment.state not in FINAL:
+        return []
+    (last,) = [event for event in events if event.to_state is payment.state]
+    ways = [row for row in told if row["event_id"] == last.id]
+    delivered = [row for row in ways if row["given_up"] is None and row["ts"] is not None]
+    if delivered:
+        return []
+    found.lost += 1
+    return [f"the outcome {payment.state} was never told"]
+
+
+class _Slack:
+    """What stands in Slack, by the delivery that it came from."""
+
+    def __init__(self, stage: Stage, identity: str) -> None:
+        self._stage = stage
+        self._by_delivery: dict[int, list[Message]] = defaultdict(list)
+        for channel in stage.slack.world.channels.values():
+            for message in channel.messages.values():
+                delivery = _delivery_of(message, identity)
+                if delivery is not None and not message.deleted:
+                    self._by_delivery[delivery].append(message)
+
+    def flaws(self, payment: Payment, row: RowMapping) -> list[str]:
+        """What is wrong with one delivery."""
+        if row["given_up"] is not None or row["ts"] == "response_url":
+            return []
+        messages = self._by_delivery[row["id"]]
+        what = f"{row['kind']} of event {row['event_id']}"
+        if not messages:
+            return [f"{what} is not in Slack"]
+        flaws = []
+        repeatable = not self._stage.exact or row["kind"] == Kind.DIRECT
+        if len(messages) > 1 and not repeatable:
+            flaws.append(f"{what} is in Slack {len(messages)} times")
+        if row["kind"] == Kind.NOTE and any(one.thread_ts != payment.card_ts for one in messages):
+            flaws.append(f"{what} is not in the thread")
+        if row["kind"] == Kind.CARD:
+            card = next((one for one in messages if one.ts == payment.card_ts), None)
+            if card is None:
+                flaws.append("the card is another message")
+            elif not card.text.endswith(state_words(payment.state)):
+                flaws.append(f"the card says {card.text!r}, the ledger {payment.state}")
+        return flaws
+
+    def unknown(self, told: Sequence[RowMapping]) -> list[str]:
+        """Messages that no delivery explains."""
+        return [
+            f"message of delivery {one}, which is not there"
+            for one in self._by_delivery.keys() - {row["id"] for row in told}
+        ]
+
+
+def _delivery_of(message: Message, identity: str) -> int | None:
+    metadata: dict[str, Any] = message.metadata or {}
+    payload = metadata.get("event_payload") or {}
+    if metadata.get("event_type") != METADATA or payload.get("ledger") != identity:
+        return None
+    return int(payload["delivery"])
