@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from bot.ledger.rows import Event
 from bot.slack.text import escape, mention, moment, shorten
@@ -13,17 +12,8 @@ _LONGEST = 300
 
 
 def lines(events: Sequence[Event]) -> list[str]:
-    """The events in order, each as mrkdwn. Refused clicks are left to the audit trail."""
-    return [f"{_when(event.at)} {_words(event)}" for event in events if event.action != "refused"]
-
-
-def _when(at: datetime) -> str:
-    return moment(at)
-
-
-def _words(event: Event) -> str:
-    words = _WORDS.get(event.action)
-    return words(event) if words else f"{event.action.replace('_', ' ')} ({_who(event)})"
+    """The events in order, each as mrkdwn. What has no words, a refused click, is left to the audit trail."""
+    return [f"{moment(event.at)} {_WORDS[event.action](event)}" for event in events if event.action in TOLD]
 
 
 def _who(event: Event) -> str:
@@ -73,3 +63,6 @@ _WORDS: dict[str, Callable[[Event], str]] = {
     "resolved": lambda event: f"settled by {_who(event)}{_said(event, 'note')}",
     "no_card": lambda event: f"cancelled: its card could not be posted{_said(event, 'error')}",
 }
+
+TOLD = frozenset(_WORDS)
+"""The actions that have words."""

@@ -1,0 +1,188 @@
+"""`/pay list`, `status`, `mine` and `pending`: what they tell, to whom alone, and within Slack's limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from re import findall
+
+from bot.sandbox.billing import LocalBilling
+from bot.sandbox.slack import LocalSlack
+from bot.sandbox.slack import identifiers as ids
+from bot.slack import history
+from bot.slack.messages import DENY
+from tests.conftest import StartBot
+from tests.slack.acting import approve, at_rest, card, deny, request, told
+
+
+async def asks(slack: LocalSlack, text: str, by: str = "alice") -> str:
+    """Type a command that is answered to one person alone, and return the answer."""
+    before = len(slack.ephemerals(by))
+    public = len(slack.messages("#payments"))
+    result = await slack.person(by).types("#payments", f"/pay {text}")
+    assert result.ok, result
+    await slack.wait_for(lambda: len(slack.ephemerals(by)) > before)
+    assert len(slack.messages("#payments")) == public
+    return await told(slack, by)
+
+
+async def test_the_list_tells_what_is_unpaid(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """Amount, due date, overdue marked, what is requested already; what is due first comes first."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await request(slack, bot, "vps 10102")
+    listed = await asks(slack, "list vps")
+    lines = listed.splitlines()
+    assert "*4 unpaid invoices of vps*" in lines
+    numbers = [line.split("`")[1] for line in lines if line.startswith("`")]
+    assert numbers == ["vps 10103", "vps 10102", "vps 10101", "vps 10104"]
+    assert "*120.00 USD* · *overdue* since" in listed
+    (requested,) = [line for line in lines if line.startswith("`vps 10102`")]
+    assert requested.endswith("_requested already, #1_")
+    everything = await asks(slack, "list")
+    assert "*17 unpaid invoices*" in everything
+    assert "café &amp; &lt;b&gt; &lt;!channel&gt;" in everything
+
+
+async def test_the_command_does_not_wait_for_a_slow_list(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """It is acknowledged at once; a module that cannot be read is named, and the others are shown."""
+    await start_bot()
+    billing.fail("slow", times=1, operation="api_vps_get_client_unpaid_invoices")
+    result = await slack.person("alice").types("#payments", "/pay list vps")
+    assert result.seconds < 1
+    assert slack.ephemerals("alice") == []
+    assert "4 unpaid invoices" in await told(slack, "alice")
+
+
+async def test_what_cannot_be_read_is_named(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """The other modules are listed all the same, and nothing is said to be empty that was not read."""
+    await start_bot()
+    billing.fail("fault-before", operation="api_mail_get_client_unpaid_invoices")
+    listed = await asks(slack, "list")
+    assert "*16 unpaid invoices*" in listed
+    assert "Could not be read now: mail." in listed
+    alone = await asks(slack, "list mail")
+    assert "Could not be read now: mail." in alone
+    assert "no unpaid invoice" not in alone
+
+
+async def test_an_empty_list_says_so(slack: LocalSlack, start_bot: StartBot) -> None:
+    """The ssl module has nothing to pay."""
+    await start_bot()
+    assert "There is no unpaid invoice of ssl." in await asks(slack, "list ssl")
+
+
+async def test_a_long_list_keeps_slacks_limits(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """Of 400 invoices with long names it shows the first, and says how many more there are."""
+    for number in range(20_000, 20_400):
+        billing.add_invoice("licenses", number, description="&<>" * 80)
+    await start_bot()
+    listed = await asks(slack, "list licenses")
+    lines = [line for line in listed.splitlines() if line.startswith("`")]
+    (more,) = [line for line in listed.splitlines() if line.startswith("…")]
+    assert "*402 unpaid invoices of licenses*" in listed
+    assert more == f"… and {402 - len(lines)} more."
+    assert len(lines) > 20
+
+
+async def test_the_status_tells_the_history_in_words(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Each step with its time and who did it; by invoice, or by the payment's number."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="2")
+    asked = await request(slack, bot)
+    await approve(slack, asked, "bob")
+    await slack.person("mallory").clicks(asked, DENY)
+    await deny(slack, asked, "carol", "too <dear>")
+    await at_rest(bot)
+    by_number = await asks(slack, "status 1")
+    assert by_number == await asks(slack, "status vps 10101")
+    steps = [line.partition("> ")[2] for line in by_number.splitlines() if line.startswith("<!date")]
+    assert steps == [
+        "requested by <@U0ALICE001>",
+        "looked up: 10.00 USD; approvals needed: 2",
+        "approved by <@U0BOB00001> (1 of 2)",
+        "denied by <@U0CAROL001>: too &lt;dear&gt;",
+    ]
+    assert ":no_entry: Denied" in by_number
+
+
+async def test_the_status_of_what_was_never_asked_for(slack: LocalSlack, start_bot: StartBot) -> None:
+    """It says so, and how to ask."""
+    await start_bot()
+    assert "Type `/pay vps 10104` to ask for it." in await asks(slack, "status vps 10104")
+    assert "There is no payment #99." in await asks(slack, "status 99")
+
+
+async def test_mine_are_my_own_requests(slack: LocalSlack, start_bot: StartBot) -> None:
+    """With their state and a link to each card; nobody else's are among them."""
+    bot = await start_bot(PAY_ALLOWED_USERS=f"{ids.ALICE},{ids.MALLORY}")
+    first = await request(slack, bot, "vps 10101")
+    await request(slack, bot, "vps 10102", by="mallory")
+    mine = await asks(slack, "mine")
+    assert f"p{first.ts.replace('.', '')}|#1 · vps invoice 10101> · 10.00 USD" in mine
+    assert "10102" not in mine
+    assert "You have asked for nothing yet." in await asks(slack, "mine", by="bob")
+
+
+async def test_pending_marks_what_waits_for_me(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Not what I asked for, not what I approved before, and nothing for who approves nothing."""
+    bot = await start_bot(
+        PAY_ALLOWED_USERS=f"{ids.ALICE},{ids.BOB}",
+        PAY_APPROVALS_REQUIRED="2",
+        PAY_APPROVERS=ids.FINANCE_GROUP,
+    )
+    slack.world.change_group("finance", ["bob", "carol", "mallory"])
+    await request(slack, bot, "vps 10101", by="bob")
+    await request(slack, bot, "vps 10102")
+    assert "Waits for you" not in await asks(slack, "pending")
+    for_bob = await asks(slack, "pending", by="bob")
+    (marked,) = [line for line in for_bob.splitlines() if "Waits for you" in line]
+    assert "#2 · vps invoice 10102" in marked
+    assert "2 missing" in marked
+    await approve(slack, card(slack), "bob")
+    await at_rest(bot)
+    after = await asks(slack, "pending", by="bob")
+    assert "Waits for you" not in after
+    assert "1 missing" in after
+
+
+async def test_who_is_not_concerned_sees_nothing(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Amounts and histories are for those who may ask or approve; each refusal is in the audit trail."""
+    bot = await start_bot(PAY_APPROVERS=ids.FINANCE_GROUP, PAY_APPROVALS_REQUIRED="1")
+    slack.world.change_group("finance", ["bob", "carol", "gil"])
+    await request(slack, bot)
+    trail = (await bot.ledger.verify()).events
+    for text in ("list", "list vps", "status 1", "status vps 10101", "mine", "pending"):
+        refused = await asks(slack, text, by="mallory")
+        assert "You are not among those who may request or approve payments." in refused
+        assert "10.00" not in refused
+    assert "Guests" in await asks(slack, "pending", by="gil")
+    assert (await bot.ledger.verify()).events == trail + 7
+    assert "10.00 USD" in await asks(slack, "pending", by="carol")
+
+
+async def test_help_names_every_way(slack: LocalSlack, start_bot: StartBot) -> None:
+    """What `/pay help` says is what there is; anybody may read it."""
+    await start_bot()
+    told_all = await asks(slack, "help", by="mallory")
+    for word in ("/pay list [module]", "/pay status 42", "/pay mine", "/pay pending"):
+        assert word in told_all
+
+
+def test_every_event_has_words() -> None:
+    """No action of the audit trail shows its internal name, save what only the trail is for."""
+    source = Path(history.__file__).parents[1]
+    written = {
+        action
+        for folder in ("payments", "slack")
+        for file in source.joinpath(folder).glob("*.py")
+        for action in findall(r'action="([a-z_]+)"|record\(\s*"([a-z_]+)"', file.read_text(encoding="utf-8"))
+    }
+    actions = {one or other for one, other in written}
+    assert actions >= {"requested", "approved", "denied", "answered", "held"}
+    assert actions - history.TOLD == {"refused"}

@@ -1,0 +1,282 @@
+"""The form to ask for a payment: it opens at once, fills in, keeps what was typed, and asks only once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.domain.payment import State
+from bot.sandbox.billing import LocalBilling
+from bot.sandbox.slack import LocalSlack
+from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.slack.views import Values, View
+from bot.slack import forms
+from bot.slack.listeners.shortcuts import SHORTCUT
+from tests.conftest import StartBot
+from tests.slack.acting import at_rest, card, request, shown, text, thread, told
+
+READING = "Reading the unpaid invoices"
+
+
+async def opened(slack: LocalSlack, person: str = "alice") -> View:
+    """The form, with the invoices in it."""
+
+    def ready() -> list[View]:
+        return [view for view in slack.views(person)[-1:] if READING not in shown(view)]
+
+    return (await slack.wait_for(ready))[0]
+
+
+def options(view: View) -> list[str]:
+    """The invoices that can be picked."""
+    return [
+        option["text"]["text"]
+        for block in view.blocks
+        if block["block_id"].startswith(f"{forms.INVOICE}:")
+        for option in block["element"]["options"]
+    ]
+
+
+def picked(module: str, number: int) -> Values:
+    """An invoice picked from the list."""
+    option = {"text": {"type": "plain_text", "text": "…"}, "value": str(number)}
+    state = {"type": "static_select", "selected_option": option}
+    return {f"{forms.INVOICE}:{module}": {forms.INVOICE: state}}
+
+
+async def choose_module(slack: LocalSlack, view: View, module: str) -> View:
+    """Pick a module, and wait for its invoices."""
+    result = await slack.person("alice").clicks(view, forms.MODULE, module)
+    assert result.ok
+    await slack.wait_for(lambda: f"{forms.INVOICE}:{module}" in str(slack.views("alice")[-1].blocks))
+    return await opened(slack)
+
+
+async def test_the_form_asks_for_what_was_picked(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """Module and invoice are picked, the note stands on the card, and it is paid like any other request."""
+    bot = await start_bot()
+    await slack.person("alice").types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    assert [line.partition(" · ")[0] for line in options(view)] == ["10103", "10102", "10101", "10104"]
+    assert "120.00 USD" in options(view)[0]
+    assert "(overdue)" in options(view)[0]
+    entered = picked("vps", 10101) | text(forms.NOTE, "the <new> one &\nurgent")
+    result = await slack.person("alice").submits(view, entered)
+    assert result.ok
+    assert slack.views("alice") == []
+    await at_rest(bot)
+    assert "&gt; the" not in shown(card(slack))
+    assert "> the &lt;new&gt; one &amp; urgent" in shown(card(slack))
+    assert billing.payments_made("vps", 10101) == 1
+
+
+async def test_it_opens_at_once_and_fills_in_when_the_billing_api_is_slow(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """The form is there before the API has answered; what was typed by then is kept when it has."""
+    await start_bot(BILLING_TIMEOUT="20")
+    billing.fail("slow", times=1, operation="api_domains_get_client_unpaid_invoices")
+    result = await slack.person("alice").types("#payments", "/pay")
+    assert result.ok
+    assert result.seconds < 1.5
+    (view,) = slack.views("alice")
+    assert "Reading the unpaid invoices of domains" in shown(view)
+    refused = await slack.person("alice").submits(view, text(forms.NUMBER, "x") | text(forms.NOTE, "soon"))
+    assert list(refused.errors) == [forms.NUMBER]
+    assert READING in shown(slack.views("alice")[0])
+    view = await opened(slack)
+    assert [line.partition(" · ")[0] for line in options(view)] == ["10002", "10001"]
+    assert view.values[forms.NOTE][forms.NOTE]["value"] == "soon"
+    assert view.values[forms.NUMBER][forms.NUMBER]["value"] == "x"
+
+
+async def test_a_number_can_be_typed_where_invoices_cannot_be_read(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """The form says so, and asks for the number; the payment request works all the same."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    billing.fail("unreadable")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    assert "cannot be read now. Type the number." in shown(view)
+    assert (await slack.person("alice").submits(view, text(forms.NUMBER, "#10101"))).ok
+    await at_rest(bot)
+    assert "#1 · domains invoice 10101 · amount not told" in shown(card(slack))
+
+
+async def test_the_next_form_begins_with_the_module_asked_for_last(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """Alice asked for a vps invoice, so vps is what the form reads."""
+    bot = await start_bot()
+    await request(slack, bot, "vps 10101")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    assert [line.partition(" · ")[0] for line in options(view)] == ["10103", "10102", "10104"]
+
+
+async def test_an_invoice_under_way_is_not_offered(slack: LocalSlack, start_bot: StartBot) -> None:
+    """It is unpaid still, and requested already; the form says that there is one such."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await request(slack, bot, "vps 10101")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    assert "10101" not in " ".join(options(view))
+    assert "1 more is requested already." in shown(view)
+
+
+WRONG: tuple[tuple[Values, str, str], ...] = (
+    ({}, "invoice:vps", "Which invoice?"),
+    (text("number", "12a"), "number", '"12a" is not an invoice number.'),
+    (text("number", "0"), "number", "begins with a zero"),
+    (text("number", "101 02"), "number", "One invoice at a time"),
+    (text("number", "list"), "number", '"list" is not an invoice number.'),
+    (text("number", "10101"), "number", "It was already paid: #1 · vps invoice 10101. Paid."),
+    (text("number", "10103") | picked("vps", 10102), "number", "not both"),
+)
+
+
+async def test_what_is_wrong_stands_under_its_input(slack: LocalSlack, start_bot: StartBot) -> None:
+    """The form stays open with what was entered, and nothing is requested."""
+    bot = await start_bot()
+    await request(slack, bot, "vps 10101")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    for entered, where, why in WRONG:
+        result = await slack.person("alice").submits(view, entered)
+        assert list(result.errors) == [where]
+        assert why in result.errors[where]
+    assert len(slack.views("alice")) == 1
+    assert len(await bot.ledger.recent()) == 1
+
+
+async def test_picking_and_typing_the_same_is_no_mistake(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Whoever does both with one number means it."""
+    bot = await start_bot()
+    await request(slack, bot, "vps 10101")
+    await slack.person("alice").types("#payments", "/pay")
+    both = picked("vps", 10102) | text("number", "#10102")
+    assert (await slack.person("alice").submits(await opened(slack), both)).ok
+    await at_rest(bot)
+    assert "Paid" in thread(slack)[-1]
+
+
+async def test_a_form_that_slack_delivers_twice_asks_once(slack: LocalSlack, start_bot: StartBot) -> None:
+    """The view's id is the request's trigger."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    slack.duplicate_next(1)
+    assert (await slack.person("alice").submits(view, picked("vps", 10101))).ok
+    await at_rest(bot)
+    assert len(await bot.ledger.recent()) == 1
+    assert [one["action"] for one in await actions(bot, 1)] == ["requested", "looked_up"]
+
+
+async def actions(bot: Any, payment_id: int) -> list[dict[str, Any]]:
+    return [{"action": one.action} for one in await bot.ledger.history(payment_id)]
+
+
+async def test_the_shortcut_asks_in_the_channel_that_is_picked(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """A shortcut knows no channel: the form has a picker, which begins with one that the rules allow."""
+    bot = await start_bot(PAY_ALLOWED_CHANNELS=f"{ids.PAYMENTS},{ids.SHARED}")
+    assert (await slack.person("alice").uses_shortcut(SHORTCUT)).ok
+    view = await opened(slack)
+    (picker,) = [block["element"] for block in view.blocks if block["block_id"] == forms.CHANNEL]
+    assert picker["initial_conversation"] == min(ids.PAYMENTS, ids.SHARED)
+    here = {"type": "conversations_select", "selected_conversation": ids.PAYMENTS}
+    view = await choose_module(slack, view, "vps")
+    entered = picked("vps", 10101) | {forms.CHANNEL: {forms.CHANNEL: here}}
+    assert (await slack.person("alice").submits(view, entered)).ok
+    await at_rest(bot)
+    assert "Paid" in thread(slack)[-1]
+
+
+async def test_a_channel_that_is_not_allowed_is_refused_under_its_picker(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """The rules decide about the picked channel as about one where the command is typed."""
+    bot = await start_bot(PAY_ALLOWED_CHANNELS=ids.PAYMENTS)
+    await slack.person("alice").uses_shortcut(SHORTCUT)
+    view = await choose_module(slack, await opened(slack), "vps")
+    there = {"type": "conversations_select", "selected_conversation": ids.RANDOM}
+    entered = picked("vps", 10101) | {forms.CHANNEL: {forms.CHANNEL: there}}
+    result = await slack.person("alice").submits(view, entered)
+    assert "in this channel" in result.errors[forms.CHANNEL]
+    assert await bot.ledger.recent() == []
+
+
+async def test_the_form_opens_for_nobody_who_may_not_ask(slack: LocalSlack, start_bot: StartBot) -> None:
+    """The command is refused with an ephemeral word, the shortcut with a form that says why."""
+    bot = await start_bot()
+    await slack.person("mallory").types("#payments", "/pay")
+    assert "You are not among those who may request payments." in await told(slack, "mallory")
+    assert slack.views("mallory") == []
+    await slack.person("bob").uses_shortcut(SHORTCUT)
+    assert "You are not among those who may request payments." in shown(slack.views("bob")[0])
+    assert [block["type"] for block in slack.views("bob")[0].blocks] == ["section"]
+    assert (await bot.ledger.verify()).events == 2
+
+
+async def test_the_form_offers_only_the_modules_that_the_rules_allow(
+    slack: LocalSlack, start_bot: StartBot, tmp_path: Any
+) -> None:
+    """And what a rule forbids is refused all the same, should it be submitted."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        f'[[rule]]\nname = "a"\nmodules = ["vps", "mail"]\nrequesters = ["{ids.ALICE}"]\n', encoding="utf-8"
+    )
+    await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    (module,) = [block["element"] for block in view.blocks if block["block_id"] == forms.MODULE]
+    assert [option["value"] for option in module["options"]] == ["vps", "mail"]
+
+
+async def test_an_answer_under_the_input_when_slack_does_not_say_who_is_who(
+    slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form stays with all that was entered, to be sent again; it is answered in time."""
+    monkeypatch.setattr("bot.slack.directory.KEEP", 0.0)
+    askers = slack.world.add_group("askers", ["alice"])
+    bot = await start_bot(PAY_ALLOWED_USERS=askers.id)
+    await slack.person("alice").types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    slack.fail("usergroups.users.list", "timeout", 1)
+    result = await slack.person("alice").submits(view, picked("vps", 10101))
+    assert "Slack did not say in time" in result.errors[forms.MODULE]
+    assert result.seconds < 2.5
+    slack.heal()
+    assert (await slack.person("alice").submits(slack.views("alice")[0], {})).ok
+    await at_rest(bot)
+    payment = await bot.ledger.payment(1)
+    assert payment is not None
+    assert payment.state is State.PAID
+
+
+async def test_a_form_that_does_not_open_is_told(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Slack refused the trigger: the person is told the other way to ask."""
+    await start_bot()
+    slack.fail("views.open", "error:expired_trigger_id")
+    assert (await slack.person("alice").types("#payments", "/pay")).ok
+    assert "The form did not open" in await told(slack, "alice")
+
+
+async def test_a_late_reading_does_not_replace_another_module(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """What was read for the first module comes after the second was picked: it is dropped."""
+    await start_bot(BILLING_TIMEOUT="20")
+    billing.fail("stall", operation="api_domains_get_client_unpaid_invoices")
+    await slack.person("alice").types("#payments", "/pay")
+    (view,) = slack.views("alice")
+    assert "Reading the unpaid invoices of domains" in shown(view)
+    view = await choose_module(slack, view, "vps")
+    billing.heal()
+    await slack.wait_for(lambda: [c.error for c in slack.calls if c.method == "views.update"][-1:] != [None])
+    assert f"{forms.INVOICE}:vps" in str(slack.views("alice")[0].blocks)
