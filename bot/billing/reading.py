@@ -83,13 +83,15 @@ def standing(ref: InvoiceRef, all_rows: Sequence[object], unpaid_rows: Sequence[
     payment: int | None = None
     for row in all_rows:
         kind = _whole(row, "invoices_type")
-        if kind is None or _flag(row, "invoices_deleted"):
+        if kind is None:
             continue
         number = _whole(row, "invoices_id")
         if kind == CHARGE and number == ref.number:
+            # A deleted one counts: it left the list of unpaid ones, but not because it was paid.
             paid = _whole(row, "invoices_paid")
             paid_flag = None if paid is None else paid != 0
-        if kind >= FIRST_PAYMENT_KIND and _whole(row, "invoices_extra") == ref.number:
+        deleted = _flag(row, "invoices_deleted")
+        if kind >= FIRST_PAYMENT_KIND and not deleted and _whole(row, "invoices_extra") == ref.number:
             payment = number
     unpaid = any(found == ref for found, _row in _unpaid_charges(ref.module, unpaid_rows))
     return Standing(unpaid=unpaid, paid_flag=paid_flag, payment=payment)

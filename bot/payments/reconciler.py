@@ -109,6 +109,8 @@ class Reconciler:
         if standing.paid_flag:
             return State.PAID, "the billing API says that this invoice is paid"
         if not standing.unpaid:
+            if standing.paid_flag is False:
+                return None, "the invoice is neither unpaid nor paid; it may have been deleted"
             # It proves something only of an invoice that was in the list before it was sent.
             if payment.listed:
                 return State.PAID, "the invoice is gone from the list of unpaid ones"

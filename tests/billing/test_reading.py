@@ -167,6 +167,12 @@ def test_a_payment_counts_only_if_it_stands_and_names_the_invoice(
     assert reading.standing(MAIL, [row(), payment(**changes)], []).payment is None
 
 
+def test_a_deleted_invoice_was_not_paid_for_that() -> None:
+    """It is in no list of unpaid ones, but its row still says whether it was paid."""
+    assert reading.standing(MAIL, [row(deleted=1)], []) == Standing(False, False, None)
+    assert reading.standing(MAIL, [row(deleted=1, paid=1)], []) == Standing(False, True, None)
+
+
 def test_standing_does_not_need_a_readable_amount() -> None:
     """An invoice whose amount is nonsense is still unpaid."""
     assert reading.standing(MAIL, [], [row(amount=None)]).unpaid

@@ -85,6 +85,7 @@ class Office:
     register: Register
     instance: str = "one"
     steps: Steps = no_steps
+    timing: Timing = TIMING
     triggers: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
     def __post_init__(self) -> None:
@@ -95,12 +96,12 @@ class Office:
         self.authority = Authority(rules, self.register, TEAM)
         self.desk = Desk(self.ledger, self.authority)
         parts: dict[str, Any] = {"instance": self.instance, "wake": asyncio.Event()}
-        self.look_up = LookUp(self.ledger, self.client, self.authority, TIMING, **parts)
+        self.look_up = LookUp(self.ledger, self.client, self.authority, self.timing, **parts)
         self.executor = Executor(
-            self.ledger, self.client, self.authority, TIMING, size=4, steps=self.steps, **parts
+            self.ledger, self.client, self.authority, self.timing, size=4, steps=self.steps, **parts
         )
-        self.reconciler = Reconciler(self.ledger, self.client, TIMING, call_timeout=60, **parts)
-        self.timekeeper = Timekeeper(self.ledger, rules, TIMING, instance=self.instance)
+        self.reconciler = Reconciler(self.ledger, self.client, self.timing, call_timeout=60, **parts)
+        self.timekeeper = Timekeeper(self.ledger, rules, self.timing, instance=self.instance)
 
     async def request(self, ref: InvoiceRef = VPS, person: Person = ALICE, **fields: Any) -> Payment:
         """A request that is taken."""
@@ -146,6 +147,16 @@ class Office:
         found = await self.ledger.payment(payment.id)
         assert found is not None
         return found
+
+    async def until(self, payment: Payment, condition: Callable[[Payment], bool]) -> Payment:
+        """The payment as soon as it is as wanted; looked at again after every commit."""
+        changed = self.ledger.watch()
+        async with asyncio.timeout(10):
+            while not condition(now := await self.now(payment)):
+                await changed.wait()
+                changed.clear()
+        self.ledger.unwatch(changed)
+        return now
 
     async def last(self, payment: Payment) -> Event:
         """What happened to it last."""

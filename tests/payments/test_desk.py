@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.domain.payment import InvoiceRef, Payment, State
+from bot.domain.payment import Payment, State
 from bot.domain.rule import Tier
 from bot.errors import DirectoryError
 from bot.payments.authority import Person
@@ -21,7 +21,6 @@ from bot.payments.desk import (
     Requested,
 )
 from tests.conftest import Clock
-from tests.ledger.making import moved
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
 
 TWO = policy(
@@ -372,5 +371,3 @@ async def test_settling_at_the_same_moment_is_done_once(office: Office) -> None:
     )
     assert sum(isinstance(answer, Done) for answer in answers) == 1
     assert sum(isinstance(answer, AlreadyDecided) for answer in answers) == 1
-    other = InvoiceRef("mail", 10301)
-    assert (await moved(office.ledger, await office.request(other), State.CANCELLED)).ref == other

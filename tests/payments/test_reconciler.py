@@ -1,0 +1,206 @@
+"""The reconciler: a lost answer is settled by evidence, never by waiting long enough to guess."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from bot.domain.payment import InvoiceRef, Payment, State
+from bot.sandbox.billing.books import InvoiceRow
+from tests.conftest import Clock
+from tests.payments.conftest import BOB, VPS, Office
+
+SETTLED = timedelta(minutes=15, seconds=61)
+"""The settling time, the billing time-out, and a second more."""
+
+
+async def lost(office: Office, ref: InvoiceRef = VPS, *, paid: bool) -> Payment:
+    """A payment whose answer was lost; the first reading is due."""
+    office.billing.fail("reset-after" if paid else "reset-before", times=1)
+    payment = await office.pay(ref)
+    assert payment.state is State.UNKNOWN
+    office.clock.advance(seconds=10)
+    return payment
+
+
+def row_of(office: Office, number: int = 10101) -> InvoiceRow:
+    row = office.billing.row("vps", number)
+    assert row is not None
+    return row
+
+
+async def settled(office: Office, payment: Payment) -> tuple[State, str | None]:
+    await office.reconcile()
+    payment = await office.now(payment)
+    return payment.state, payment.reason
+
+
+# -- evidence that it was paid ----------------------------------------------------------------------
+
+
+async def test_a_payment_row_that_names_the_invoice_proves_it(office: Office) -> None:
+    """At once; the trail says what was read, and when."""
+    payment = await lost(office, paid=True)
+    state, reason = await settled(office, payment)
+    assert state is State.PAID
+    assert reason is not None
+    assert reason.startswith("the billing API lists payment 9")
+    event = await office.last(payment)
+    assert (event.actor, event.action) == ("reconciler", "reconciled")
+    assert event.detail["evidence"] == reason
+    assert "read_at" in event.detail
+    assert office.billing.payments_received("vps", 10101) == 1
+
+
+async def test_its_own_row_proves_it(office: Office) -> None:
+    """The invoice is marked as paid, although no payment row names it."""
+    payment = await lost(office, paid=False)
+    row_of(office)["invoices_paid"] = 1
+    assert await settled(office, payment) == (
+        State.PAID,
+        "the billing API says that this invoice is paid",
+    )
+
+
+async def test_an_invoice_that_left_the_list_proves_it(office: Office) -> None:
+    """It was unpaid before the call, and is in no list of unpaid ones now."""
+    payment = await lost(office, paid=False)
+    row_of(office)["invoices_type"] = 2
+    assert await settled(office, payment) == (
+        State.PAID,
+        "the invoice is gone from the list of unpaid ones",
+    )
+
+
+async def test_an_invoice_that_was_in_no_list_proves_nothing_by_not_being_there(
+    office: Office, clock: Clock
+) -> None:
+    """A number that the account never had says nothing of a payment, however long one waits."""
+    payment = await lost(office, InvoiceRef("vps", 4711), paid=False)
+    assert payment.listed is False
+    await settled(office, payment)
+    clock.advance(days=1)
+    state, _ = await settled(office, payment)
+    assert state is State.UNKNOWN
+
+
+async def test_an_invoice_that_was_deleted_is_not_called_paid(office: Office, clock: Clock) -> None:
+    """It left the list of unpaid ones for another reason: a person has to look."""
+    payment = await lost(office, paid=False)
+    row_of(office)["invoices_deleted"] = 1
+    await settled(office, payment)
+    clock.advance(days=1)
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    event = await office.last(payment)
+    assert event.action == "unsettled"
+    assert event.detail == {"reading": "the invoice is neither unpaid nor paid; it may have been deleted"}
+
+
+# -- evidence that it was not -----------------------------------------------------------------------
+
+
+async def test_still_unpaid_counts_only_after_the_settling_time(office: Office, clock: Clock) -> None:
+    """A slow server may yet carry the call out; after that it is declined, and free to be asked again."""
+    payment = await lost(office, paid=False)
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    waiting = await office.now(payment)
+    assert clock.now < waiting.due_at <= waiting.updated_at + SETTLED
+    while clock.now - payment.created_at < SETTLED - timedelta(seconds=1):
+        assert (await settled(office, payment))[0] is State.UNKNOWN
+        clock.now = (await office.now(payment)).due_at
+    state, reason = await settled(office, payment)
+    assert (state, reason) == (
+        State.DECLINED,
+        "the invoice is still unpaid 16 minutes after the call",
+    )
+    await office.request()
+
+
+async def test_it_is_looked_at_right_when_the_settling_time_is_over(office: Office, clock: Clock) -> None:
+    """Not half as long again later: people wait for it."""
+    payment = await lost(office, paid=False)
+    called_at = payment.created_at
+    looks = 0
+    while (await settled(office, payment))[0] is State.UNKNOWN:
+        clock.now = (await office.now(payment)).due_at
+        looks += 1
+        assert looks < 30
+    assert clock.now - called_at == timedelta(minutes=16)
+
+
+async def test_a_payment_that_shows_late_is_still_found(office: Office, clock: Clock) -> None:
+    """The server carried the call out after ten minutes."""
+    payment = await lost(office, paid=False)
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    clock.advance(minutes=10)
+    row_of(office)["invoices_paid"] = 1
+    assert (await settled(office, payment))[0] is State.PAID
+
+
+# -- no evidence ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["unreadable", "down", "http-503-before", "truncated-after"])
+async def test_what_cannot_be_read_stays_unknown(office: Office, clock: Clock, mode: str) -> None:
+    """However long it lasts: not being able to look is no evidence."""
+    payment = await lost(office, paid=False)
+    office.billing.fail(mode, operation="api_*_invoices")
+    for _ in range(4):
+        await office.reconcile()
+        clock.advance(hours=12)
+    payment = await office.now(payment)
+    assert (payment.state, payment.lease_owner) == (State.UNKNOWN, None)
+
+
+async def test_looking_gets_rarer_with_time(office: Office, clock: Clock) -> None:
+    """From seconds to half a day, and no further."""
+    payment = await lost(office, paid=False)
+    office.billing.fail("unreadable")
+    waits: list[float] = []
+    for _ in range(30):
+        await office.reconcile()
+        due = (await office.now(payment)).due_at
+        waits.append((due - clock.now).total_seconds())
+        clock.now = due
+    after = [wait for wait in waits if wait > 600]
+    assert waits[0] == 10
+    assert after == sorted(after)
+    assert waits[-1] == 12 * 3600
+
+
+async def test_people_are_asked_and_not_for_ever(office: Office, clock: Clock) -> None:
+    """Once a day, seven times at most, in the thread and in the trail."""
+    payment = await lost(office, paid=False)
+    office.billing.fail("unreadable")
+    for _ in range(60):
+        await office.reconcile()
+        clock.advance(hours=6)
+    asked = [event for event in await office.ledger.history(payment.id) if event.action == "unsettled"]
+    assert len(asked) == 7
+    gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(asked)]
+    assert all(gap >= timedelta(hours=12) for gap in gaps)
+    assert asked[0].at - payment.created_at >= timedelta(hours=24)
+    assert asked[0].detail == {"reading": "the invoice cannot be read"}
+
+
+async def test_who_was_faster_wins(office: Office) -> None:
+    """A person settled it while the reading was under way: the reading moves nothing."""
+    payment = await lost(office, paid=True)
+    office.billing.fail("slow", operation="api_*_invoices")
+    await office.reconciler.look()
+    await office.desk.resolve(BOB, payment.id, paid=False, note="I know")
+    office.billing.heal()
+    await office.reconciler.crew.drain(10)
+    assert (await office.now(payment)).state is State.DECLINED
+    assert (await office.actions(payment))[-1] == "resolved"
+
+
+async def test_only_the_unknown_is_read(office: Office) -> None:
+    """What is known, or under way, is left alone."""
+    await office.pay()
+    office.billing.log.clear()
+    office.clock.advance(days=1)
+    await office.reconcile()
+    assert office.billing.log == []

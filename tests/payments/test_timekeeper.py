@@ -1,0 +1,126 @@
+"""The timekeeper: what happens because time passed, and to the work of the dead."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bot.domain.payment import InvoiceRef, State
+from bot.domain.rule import Tier
+from bot.ledger.store import open_ledger
+from tests.conftest import Clock, NewDatabase
+from tests.ledger.making import request_in
+from tests.payments.conftest import BOB, CAROL, Office, policy
+
+TWO = (Tier(None, 2),)
+
+
+async def test_nobody_decided_in_time(office: Office, clock: Clock) -> None:
+    """It expires when the rule says and not before; nothing was sent, and it can be asked for again."""
+    office.rules(policy(tiers=TWO, expires_after=timedelta(hours=2)))
+    payment = await office.looked_up()
+    await office.desk.approve(BOB, payment.id)
+    clock.advance(hours=2, seconds=-1)
+    await office.timekeeper.look()
+    assert (await office.now(payment)).state is State.PENDING_APPROVAL
+    clock.advance(seconds=1)
+    await office.timekeeper.look()
+    payment = await office.now(payment)
+    assert (payment.state, payment.reason) == (State.EXPIRED, "not enough approvals in time")
+    event = await office.last(payment)
+    assert (event.actor, event.action) == ("timekeeper", "expired")
+    await office.execute()
+    assert office.billing.payments_received("vps", 10101) == 0
+    await office.request()
+
+
+async def test_people_are_reminded_until_it_expires(office: Office, clock: Clock) -> None:
+    """As often as the rule says; each reminder is told once."""
+    office.rules(policy(tiers=TWO, expires_after=timedelta(hours=5), remind_every=timedelta(hours=2)))
+    payment = await office.looked_up()
+    for _ in range(10):
+        clock.advance(minutes=30)
+        await office.timekeeper.look()
+        await office.timekeeper.look()
+    actions = (await office.actions(payment))[2:]
+    assert actions == ["reminded", "reminded", "expired"]
+
+
+async def test_without_a_reminder_there_is_none(office: Office, clock: Clock) -> None:
+    """A rule that names none only expires."""
+    office.rules(policy(tiers=TWO))
+    payment = await office.looked_up()
+    for _ in range(7):
+        clock.advance(hours=12)
+        await office.timekeeper.look()
+    assert (await office.actions(payment))[2:] == ["expired"]
+
+
+async def test_an_approved_payment_is_reminded_of_no_more(office: Office, clock: Clock) -> None:
+    """It is decided; time does not undo that."""
+    office.rules(policy(tiers=TWO, remind_every=timedelta(hours=1)))
+    payment = await office.looked_up()
+    for person in (BOB, CAROL):
+        await office.desk.approve(person, payment.id)
+    clock.advance(days=4)
+    await office.timekeeper.look()
+    assert (await office.now(payment)).state is State.APPROVED
+
+
+async def test_a_lease_that_ran_out_leaves_it_unknown(office: Office, clock: Clock) -> None:
+    """Whoever was sending it died: nobody knows what became of the call, and it is not sent again."""
+    payment = await request_in(
+        office.ledger, State.SENDING, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30)
+    )
+    await office.timekeeper.look()
+    assert (await office.now(payment)).state is State.SENDING, "it may be alive"
+    clock.advance(seconds=30)
+    await office.timekeeper.look()
+    payment = await office.now(payment)
+    assert payment.state is State.UNKNOWN
+    assert payment.reason == "the bot stopped while the call was under way"
+    assert (payment.lease_owner, payment.lease_until) == (None, None)
+    event = await office.last(payment)
+    assert (event.action, event.detail) == ("lease_ran_out", {"instance": "dead"})
+    await office.execute()
+    assert office.billing.payments_received("vps", 10101) == 0
+
+
+async def test_who_starts_alone_takes_over_at_once(office: Office, clock: Clock) -> None:
+    """On SQLite there is no other instance, so what is being sent has nobody who waits for the answer."""
+    until = clock.now + timedelta(seconds=30)
+    sending = await request_in(office.ledger, State.SENDING, lease_owner="dead", lease_until=until)
+    approved = await request_in(
+        office.ledger, State.APPROVED, InvoiceRef("vps", 2), lease_owner="dead", lease_until=until
+    )
+    await office.timekeeper.take_over()
+    assert (await office.now(sending)).state is State.UNKNOWN
+    assert (await office.now(approved)).state is State.APPROVED
+    assert await office.ledger.any_due(State.APPROVED), "its lease is free"
+
+
+async def test_who_shares_the_ledger_takes_nothing_over(
+    office: Office, new_postgresql: NewDatabase, clock: Clock
+) -> None:
+    """On PostgreSQL another instance may be alive and waiting: its lease decides."""
+    async with open_ledger(new_postgresql(migrated=True), clock=clock) as shared:
+        office.ledger = shared
+        office.rules(policy())
+        until = clock.now + timedelta(seconds=30)
+        sending = await request_in(shared, State.SENDING, lease_owner="alive", lease_until=until)
+        await office.timekeeper.take_over()
+        assert (await office.now(sending)).state is State.SENDING
+        clock.advance(seconds=30)
+        await office.timekeeper.look()
+        assert (await office.now(sending)).state is State.UNKNOWN
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.PENDING_APPROVAL, State.NOT_SENT}))
+async def test_time_alone_moves_nothing_else(office: Office, clock: Clock, state: State) -> None:
+    """Whatever state it is in: only what is listed above happens by itself."""
+    payment = await request_in(office.ledger, state)
+    clock.advance(days=30)
+    if state is not State.SENDING:
+        await office.timekeeper.look()
+        assert (await office.now(payment)).state is state
