@@ -33,7 +33,7 @@ log = structlog.get_logger()
 class Steps(Protocol):
     """Told of each step of a payment's way, by name; a test stops the world there."""
 
-    async def __call__(self, step: str, payment: int) -> None:
+    async def __call__(self, step: str, payment: int, /) -> None:
         """The payment has come to this step."""
 
 
