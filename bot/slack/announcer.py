@@ -30,17 +30,16 @@ from bot.payments.desk import required_now
 from bot.payments.executor import Steps, no_steps
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
-from bot.slack import messages
+from bot.slack import arrivals, messages
 from bot.slack.directory import SlackDirectory
 from bot.slack.invitations import absent, asks_for_decisions, invitation
 from bot.slack.messages import Message, Scene
 from bot.slack.pace import Pace
-from bot.slack.wire import Later, Posted, Rejected, Workspace, call, read
+from bot.slack.wire import Later, Posted, Rejected, Workspace, call
 from bot.slack.workflows import end_step
 
 log = structlog.get_logger()
 
-METADATA = "payment_delivery"
 _RESPONSE_URL_LASTS = timedelta(minutes=29)
 _SETTLES = timedelta(seconds=2)
 """How long Slack may take to show a message that it has in its history."""
@@ -95,6 +94,7 @@ class Announcer:
             self.crew.start((delivery.channel, delivery.ts is not None), self._one(delivery))
 
     async def _one(self, delivery: Delivery) -> None:
+        await self._turn(delivery)
         payment = await self._ledger.payment(delivery.payment_id)
         assert payment is not None, "bug: payments are never deleted"
         if delivery.kind is Kind.STEP:
@@ -113,6 +113,25 @@ class Announcer:
             if asks_for_decisions(delivery, payment):
                 invited = await absent(self._directory, delivery.channel, scene)
             await self._post(delivery, payment, event, message, invited)
+
+    async def _turn(self, delivery: Delivery) -> None:
+        """Wait until Slack takes another message. What it says is read after this, to be up to date."""
+        if delivery.kind is not Kind.STEP:
+            await (self._pace.post(delivery.channel) if delivery.ts is None else self._pace.update())
+
+    async def _ours(self, delivery: Delivery) -> bool:
+        """Whether we may make a call for it, which takes up to half a lease: no other instance begins one.
+
+        Asks the ledger only if time went by since it was claimed.
+        """
+        assert delivery.lease_until is not None, "bug: only what was claimed is delivered"
+        if delivery.lease_until - self._ledger.clock() > self._timing.lease * 0.75:
+            return True
+        async with self._ledger.transaction() as transaction:
+            ours = await transaction.outbox.renew(delivery, lease=self._timing.lease)
+        if not ours:
+            log.info("another instance tells it", payment=delivery.payment_id, kind=delivery.kind)
+        return ours
 
     async def _scene(self, payment: Payment) -> Scene:
         approvals = await self._ledger.approvals(payment.id)
@@ -156,7 +175,8 @@ class Announcer:
 
     async def _update(self, delivery: Delivery, message: Message) -> None:
         assert delivery.ts is not None
-        await self._pace.update()
+        if not await self._ours(delivery):
+            return
         answer = await call(
             self._client,
             "chat.update",
@@ -169,9 +189,9 @@ class Announcer:
         if isinstance(answer, Rejected):
             log.warning("card cannot be updated", payment=delivery.payment_id, error=answer.error)
             async with self._ledger.transaction() as transaction:
-                await transaction.outbox.give_up(delivery, answer.error)
                 if answer.error == "message_not_found" and delivery.kind is Kind.CARD:
                     await transaction.outbox.card_lost(delivery)
+                await transaction.outbox.give_up(delivery, answer.error)
             return
         await self._settle(delivery, answer)
 
@@ -185,15 +205,16 @@ class Announcer:
         message: Message,
         invited: Sequence[str],
     ) -> None:
-        if delivery.ambiguous and (found := await self._find(delivery, payment)) is not None:
-            await self._settle(delivery, found, invited)
+        if delivery.ambiguous and (found := await self._arrived(delivery, payment)) is not None:
+            await self._settle(delivery, found, invited, earlier=True)
             return
         if delivery.kind is Kind.NOTE and payment.card_lost:
             await self._tell_directly(delivery, payment, "card_lost")
             return
         if delivery.kind is Kind.DIRECT and await self._answered_in_place(delivery, payment, event, message):
             return
-        await self._pace.post(delivery.channel)
+        if not await self._ours(delivery):
+            return
         await self._steps(f"posting {delivery.kind}", payment.id)
         arguments: dict[str, Any] = {
             "channel": delivery.channel,
@@ -210,6 +231,8 @@ class Announcer:
             # A bug of ours must not cost anybody the reply: the text alone says the same.
             log.error("blocks refused", payment=payment.id, kind=delivery.kind, error=answer.error)
             del arguments["blocks"]
+            if not await self._ours(delivery):
+                return
             answer = await call(self._client, "chat.postMessage", **arguments)
         await self._steps(f"posted {delivery.kind}", payment.id)
         if isinstance(answer, Rejected):
@@ -218,13 +241,24 @@ class Announcer:
             await self._settle(delivery, answer, invited)
             await self._steps(f"stored {delivery.kind}", payment.id)
 
-    async def _settle(self, delivery: Delivery, answer: Posted | Later, invited: Sequence[str] = ()) -> None:
-        """Store that it was told; whoever cannot see the card is asked once it stands."""
+    async def _settle(
+        self,
+        delivery: Delivery,
+        answer: Posted | Later,
+        invited: Sequence[str] = (),
+        *,
+        earlier: bool = False,
+    ) -> None:
+        """Store that it was told; whoever cannot see the card is asked once it stands.
+
+        earlier: it was found, so it was posted at an earlier try.
+        """
         if isinstance(answer, Later):
             await self._later(delivery, answer)
             return
         async with self._ledger.transaction() as transaction:
-            await transaction.outbox.done(delivery, ts=answer.ts)
+            stands = transaction.outbox.found if earlier else transaction.outbox.done
+            await stands(delivery, ts=answer.ts)
             if not invited:
                 return
             payment = await transaction.payment(delivery.payment_id)
@@ -233,7 +267,11 @@ class Announcer:
                 await transaction.outbox.add(payment, Kind.INVITATION, channel=person)
 
     async def _later(self, delivery: Delivery, answer: Later) -> None:
-        wait = answer.after if answer.after is not None else min(2.0**delivery.tries, _LONGEST_WAIT) / 2
+        wait = (
+            answer.after
+            if answer.after is not None
+            else min(2.0 ** min(delivery.tries, 10), _LONGEST_WAIT) / 2
+        )
         if answer.error == "ratelimited":
             self._pace.pause(delivery.channel, wait)
         log.warning(
@@ -311,48 +349,11 @@ class Announcer:
             await transaction.outbox.done(delivery, ts="response_url")
         return True
 
-    # -- looking for what may have arrived --------------------------------------------------------
+    async def _arrived(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:
+        return await arrivals.find(self._client, delivery, payment, self._metadata(delivery))
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:
-        payload = {"ledger": self._ledger.identity, "delivery": delivery.id}
-        return {"event_type": METADATA, "event_payload": payload}
-
-    async def _find(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:
-        """Look for a post whose answer was lost. None: it is not there, or the app may not look."""
-        wanted = self._metadata(delivery)
-        since = (delivery.created_at - timedelta(minutes=1)).timestamp()
-        arguments: dict[str, Any] = {
-            "channel": delivery.channel,
-            "limit": 200,
-            "oldest": f"{since:.6f}",
-            "include_all_metadata": True,
-        }
-        if delivery.kind is Kind.NOTE:
-            method, arguments["ts"] = "conversations.replies", payment.card_ts
-        else:
-            method = "conversations.history"
-        while True:
-            answer = await read(self._client, method, **arguments)
-            if isinstance(answer, Later):
-                return answer
-            if isinstance(answer, Rejected):
-                log.info("history not readable", payment=payment.id, error=answer.error)
-                return None
-            for message in answer.get("messages") or ():
-                if _same(message.get("metadata"), wanted):
-                    return Posted(str(message["ts"]))
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
-            if not cursor:
-                return None
-            arguments["cursor"] = cursor
-
-
-def _same(found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
-    return (
-        found is not None
-        and found.get("event_type") == wanted["event_type"]
-        and found.get("event_payload") == wanted["event_payload"]
-    )
+        return arrivals.metadata(self._ledger.identity, delivery)
 
 
 def _render(delivery: Delivery, event: Event | None, scene: Scene) -> Message:

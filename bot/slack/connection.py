@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,11 +14,13 @@ import aiohttp
 import structlog
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigError
@@ -30,6 +33,12 @@ log = structlog.get_logger()
 
 PATIENCE = 2.0
 """Seconds between tries to reach a Slack that is away."""
+
+PING = 5.0
+"""Seconds between pings; a connection that is gone is noticed after two."""
+
+ONE_ADDRESS = 10.0
+"""Seconds after which another address is asked for, where one does not lead to a connection."""
 
 _WRONG_TOKEN = frozenset(
     {
@@ -83,7 +92,7 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace, signing_secret: str |
         client=client,
         authorize=authorize,
         # Left alone, each of Bolt's loggers takes the root's level, and tells bodies at INFO.
-        logger=logging.getLogger("slack_bolt"),
+        logger=logging.getLogger("slack_bolt.AsyncApp"),
         # Socket Mode has no signatures; Bolt wants some value all the same.
         signing_secret=signing_secret or secrets.token_hex(16),
     )
@@ -111,21 +120,45 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace, signing_secret: str |
     return app
 
 
+class _Socket(SocketModeClient):
+    """slack_sdk's own goes on with one address for ever, although Slack takes each only once."""
+
+    async def connect(self) -> None:
+        """Connect, however long Slack is away."""
+        while not self.closed:
+            try:
+                async with asyncio.timeout(ONE_ADDRESS):
+                    await super().connect()
+            except TimeoutError:
+                log.warning("Slack takes no connection; asking for another address")
+                self.wss_uri = None
+            else:
+                return
+
+
 @asynccontextmanager
 async def socket_mode(app: AsyncApp, client: AsyncWebClient, app_token: str) -> AsyncIterator[None]:
     """Listen over Socket Mode. Raises ConfigError where Slack refuses the app token."""
-    handler = AsyncSocketModeHandler(app, app_token, web_client=client, ping_interval=5)
+    socket = _Socket(app_token, logger=app.logger, web_client=client, ping_interval=PING)
+
+    async def handle(_: object, request: SocketModeRequest) -> None:
+        start = time.time()
+        await send_async_response(socket, request, await run_async_bolt_app(app, request), start)
+
+    socket.socket_mode_request_listeners.append(handle)
     try:
-        await _connect(handler)
+        # slack_sdk does not tell a refused token from a bad network, and would go on for ever.
+        socket.wss_uri = await _first_address(client, app_token)
+        await socket.connect()
         yield
     finally:
-        await handler.close_async()
+        await socket.close()
 
 
-async def _connect(handler: AsyncSocketModeHandler) -> None:
+async def _first_address(client: AsyncWebClient, app_token: str) -> str:
     while True:
         try:
-            await handler.connect_async()
+            answer = await client.apps_connections_open(app_token=app_token)
         except SlackApiError as error:
             data = error.response.data
             word = data.get("error") if isinstance(data, dict) else None
@@ -136,7 +169,7 @@ async def _connect(handler: AsyncSocketModeHandler) -> None:
         except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
             log.warning("Slack takes no connection yet; trying again", error=type(error).__name__)
         else:
-            return
+            return str(answer["url"])
         await asyncio.sleep(PATIENCE)
 
 

@@ -15,6 +15,7 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.domain.payment import FINAL
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority, Person
@@ -93,7 +94,8 @@ class Homes:
 
     async def _publish(self, user: str, viewer: _Viewer, latest: int) -> None:
         try:
-            view = await self._view(Person(user, self._workspace.team))
+            view, whole = await self._view(Person(user, self._workspace.team))
+            latest = latest if whole else -1
         except DirectoryError:
             view, latest = home.closed(replies.SLACK_SILENT), -1
             viewer.not_before = time.monotonic() + _PATIENCE
@@ -113,8 +115,12 @@ class Homes:
         except TimeoutError:
             return Later("timeout", None, ambiguous=True)
 
-    async def _view(self, person: Person) -> View:
+    async def _view(self, person: Person) -> tuple[View, bool]:
+        """What to show, and whether nothing is missing in it: a card that is posted just now is no event."""
         refusal = await self._authority.may_see(person)
         if refusal is not None:
-            return home.closed(replies.refused(refusal))
-        return home.home(await self._overview.of(person, most=home.MOST), self._workspace.url)
+            return home.closed(replies.refused(refusal)), True
+        concerns = await self._overview.of(person, most=home.MOST)
+        under_way = [*(one.payment for one in concerns.waiting), *concerns.requested]
+        whole = all(one.card_ts for one in under_way if one.state not in FINAL)
+        return home.home(concerns, self._workspace.url), whole

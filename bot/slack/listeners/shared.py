@@ -46,6 +46,11 @@ class Gate:
             if not self._inside:
                 self._empty.set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is inside, who may have acknowledged already and not told the person yet."""
+        return bool(self._inside)
+
     async def emptied(self, grace: float) -> bool:
         """Wait until nobody is inside, at most `grace` seconds."""
         try:
