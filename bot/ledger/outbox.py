@@ -117,20 +117,36 @@ class Outbox:
         )
         return [delivery_of(row) for row in (await self._connection.execute(taken)).mappings()]
 
+    async def renew(self, delivery: Delivery, *, lease: timedelta) -> bool:
+        """Prolong a lease; False if another instance has it now."""
+        return await self._set(delivery, lease_until=self._now + lease)
+
     async def done(self, delivery: Delivery, *, ts: str) -> None:
         """Slack's ts is stored, so it was told. A card may have something newer to show already."""
-        if delivery.kind in _CARD_COLUMNS:
-            # An approved payment waits for its card.
-            self._touched.add(State.APPROVED)
-            await self._connection.execute(
-                update(payments)
-                .where(payments.c.id == delivery.payment_id)
-                .values({_CARD_COLUMNS[delivery.kind]: ts})
-            )
-        if delivery.kind is Kind.APPROVAL_CARD and delivery.ts is None:
+        await self._stands(delivery, ts, done_revision=delivery.revision)
+
+    async def found(self, delivery: Delivery, *, ts: str) -> None:
+        """It stands in Slack since an earlier try. A card shows what was true then, so it is shown anew."""
+        shown = {} if delivery.kind in _CARD_COLUMNS else {"done_revision": delivery.revision}
+        await self._stands(delivery, ts, **shown)
+
+    async def _stands(self, delivery: Delivery, ts: str, **shown: int) -> None:
+        new_card = delivery.kind in _CARD_COLUMNS and delivery.ts is None
+        if new_card:
+            await self._lock_payment(delivery)
+        ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **_FREE)
+        if not (ours and new_card):
+            return
+        # An approved payment waits for its card.
+        self._touched.add(State.APPROVED)
+        await self._connection.execute(
+            update(payments)
+            .where(payments.c.id == delivery.payment_id)
+            .values({_CARD_COLUMNS[delivery.kind]: ts})
+        )
+        if delivery.kind is Kind.APPROVAL_CARD:
             # It stands now, so the request's own card can lead to it.
             await self._show(delivery.payment_id, [Kind.CARD.value])
-        await self._set(delivery, done_revision=delivery.revision, ts=ts, ambiguous=False, tries=0, **_FREE)
 
     async def again(self, delivery: Delivery, *, due_at: datetime, ambiguous: bool) -> None:
         """Not told yet; try again then. ambiguous: it may have arrived all the same."""
@@ -148,11 +164,21 @@ class Outbox:
         latest = deliveries.c.revision
         await self._set(delivery, done_revision=latest, given_up=reason, ambiguous=False, **_FREE)
 
-    async def _set(self, delivery: Delivery, **values: Any) -> None:
-        self._touched.add(DELIVERIES)
+    async def _lock_payment(self, delivery: Delivery) -> None:
+        """Everybody locks a payment before its deliveries, so that no two wait for each other."""
         await self._connection.execute(
-            update(deliveries).where(deliveries.c.id == delivery.id).values(**values)
+            select(payments.c.id).where(payments.c.id == delivery.payment_id).with_for_update()
         )
+
+    async def _set(self, delivery: Delivery, **values: Any) -> bool:
+        """Change a delivery that its taker still has; False if another took it when the lease ran out."""
+        self._touched.add(DELIVERIES)
+        changed = await self._connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id == delivery.id, deliveries.c.lease_owner == delivery.lease_owner)
+            .values(**values)
+        )
+        return bool(changed.rowcount)
 
 
 _FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}

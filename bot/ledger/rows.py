@@ -79,6 +79,7 @@ class Delivery:
     revision: counts what a card has to show; the delivery is done when `revision` was shown.
     ts: Slack's id of the message, once it was posted.
     ambiguous: an earlier post may have arrived although its answer did not.
+    lease_owner, lease_until: the instance that took it, and until when it has it.
     """
 
     id: int
@@ -91,6 +92,8 @@ class Delivery:
     tries: int
     ambiguous: bool
     created_at: datetime
+    lease_owner: str | None
+    lease_until: datetime | None
 
 
 def payment_of(row: RowMapping) -> Payment:

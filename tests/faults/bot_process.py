@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 from bot import app, config, logs
@@ -22,7 +22,8 @@ class Orders:
     """How one process is to run.
 
     settings: the environment. trace, log: files to append to. kill_at: the point to die at.
-    lease, settling, remind_unknown, grace: seconds.
+    lease, settling, remind_unknown, grace: seconds. posts: messages a second and channel, and `burst` at
+    once; far more than Slack allows, unless a test is about that.
     """
 
     settings: dict[str, str]
@@ -33,7 +34,8 @@ class Orders:
     settling: float = 1.0
     remind_unknown: float = 3600.0
     grace: float = 20.0
-    timing: dict[str, float] = field(default_factory=dict)
+    posts: float = 500
+    burst: float = 500
 
 
 def warm_up() -> None:
@@ -70,7 +72,7 @@ async def _until_stopped(settings: config.Settings, orders: Orders, seams: Seams
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    pace = Pace(posts=500, updates=500, burst=500)
+    pace = Pace(posts=orders.posts, updates=500, burst=orders.burst)
     async with app.running(settings, timing=_timing(orders), pace=pace, steps=seams.step) as bot:
         ends = [asyncio.create_task(stop.wait()), asyncio.create_task(bot.broken.wait())]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

@@ -101,7 +101,7 @@ async def _until(stage: Stage, condition: Callable[[Payment], bool]) -> None:
     raise AssertionError(f"what was waited for did not happen: {payment}")
 
 
-_WITH_APPROVAL = {"PAY_APPROVERS": "U0BOB00001,U0CAROL001", "PAY_APPROVALS_REQUIRED": "1"}
+WITH_APPROVAL = {"PAY_APPROVERS": "U0BOB00001,U0CAROL001", "PAY_APPROVALS_REQUIRED": "1"}
 
 SCENARIOS = (
     Scenario("paid", _paid, {State.PAID}),
@@ -110,7 +110,7 @@ SCENARIOS = (
     Scenario("answer lost before the payment", _answer_lost_before, {State.DECLINED}),
     Scenario("not sent at first", _not_sent_at_first, {State.PAID}),
     Scenario("settled by hand", _settled_by_hand, {State.PAID}),
-    Scenario("approved", _approved, {State.PAID}, {"settings": _WITH_APPROVAL}),
-    Scenario("expired", _paid, {State.EXPIRED}, {"settings": _WITH_APPROVAL | {"PAY_EXPIRES_AFTER": "1s"}}),
+    Scenario("approved", _approved, {State.PAID}, {"settings": WITH_APPROVAL}),
+    Scenario("expired", _paid, {State.EXPIRED}, {"settings": WITH_APPROVAL | {"PAY_EXPIRES_AFTER": "1s"}}),
     Scenario("nowhere to post", _no_card, {State.CANCELLED}),
 )
