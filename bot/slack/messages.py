@@ -219,7 +219,6 @@ def _answered(event: Event, scene: Scene) -> Message:
     assert state is not None, "bug: an answer moves the state"
     said = event.detail["status_text"]
     status = event.detail["status"]
-    evidence = escape(str(event.detail["evidence"]))
     heading = state_line(state)
     plain = state_words(state)
     blocks: list[Block] = [section(heading)]
@@ -242,7 +241,7 @@ def _answered(event: Event, scene: Scene) -> Message:
     if status is not None and state in (State.PAID, State.DECLINED):
         blocks.append(context(f"status `{escape(shorten(str(status), 80))}`"))
     else:
-        blocks.append(context(shorten(evidence, 1000)))
+        blocks.append(context(escape(shorten(str(event.detail["evidence"]), 500))))
     return Message(text, blocks)
 
 

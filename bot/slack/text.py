@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 
 from bot.domain.payment import Invoice, Payment, State
@@ -10,6 +11,9 @@ from bot.domain.slack_ids import is_group
 
 SECTION = 3000
 """Characters of a section's text that Slack takes."""
+
+_NAMED = 50
+"""People and groups that are mentioned one by one."""
 
 STATES: dict[State, tuple[str, str]] = {
     State.PENDING_APPROVAL: (":hourglass_flowing_sand:", "Waiting for approval"),
@@ -47,7 +51,7 @@ def quote(text: str, most: int = 2000) -> str:
         if room <= 0:
             break
         # Never cut inside an entity: that would leave `&l` behind.
-        cut = line if len(line) <= room else line[:room].rsplit("&", 1)[0] + "…"
+        cut = line if len(line) <= room else re.sub(r"&[a-z]*$", "", line[:room]) + "…"
         kept.append(f"> {cut}")
         room -= len(cut) + 3
     return "\n".join(kept)
@@ -70,8 +74,11 @@ def mention(principal: str) -> str:
 
 
 def mentions(principals: frozenset[str]) -> str:
-    """Several of them in a stable order, in words: "a, b or c"."""
-    *most, last = [mention(one) for one in sorted(principals)]
+    """Several of them in a stable order, in words: "a, b or c". Too many for one paragraph are counted."""
+    named = [mention(one) for one in sorted(principals)]
+    if len(named) > _NAMED:
+        named[_NAMED:] = [f"{len(named) - _NAMED} others"]
+    *most, last = named
     return f"{', '.join(most)} or {last}" if most else last
 
 
