@@ -66,6 +66,10 @@ class SocketMode:
         self._rotation = deque(each for each in self._rotation if each.socket)
         self._announce()
 
+    def expire_addresses(self) -> None:
+        """Refuse every address that was handed out and not used, as Slack does after a while."""
+        self._workspace.tickets.clear()
+
     def duplicate_next(self, count: int) -> None:
         """Deliver each of the next `count` envelopes twice."""
         self._duplicates += count

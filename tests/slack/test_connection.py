@@ -1,0 +1,56 @@
+"""How the bot reaches Slack and is reached: at start, through outages, with addresses that lead nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.sandbox.slack import LocalSlack
+from bot.sandbox.slack.changes import Change, ChangeKind
+from bot.slack import connection
+from tests.conftest import StartBot
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tenths of a second for what takes seconds."""
+    monkeypatch.setattr(connection, "PATIENCE", 0.1)
+    monkeypatch.setattr(connection, "ONE_ADDRESS", 0.3)
+    monkeypatch.setattr(connection, "PING", 0.2)
+
+
+async def test_another_address_is_asked_for_when_one_leads_nowhere(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """An address is good once and not for long: the bot does not try the same one for ever."""
+    expired: list[Change] = []
+
+    def expire(change: Change) -> None:
+        if change.kind is ChangeKind.API_CALLED and change.subject == "apps.connections.open" and not expired:
+            expired.append(change)
+            slack.sockets.expire_addresses()
+
+    slack.on_change(expire)
+    await start_bot()
+    assert slack.sockets.connections == 1
+    assert (await slack.person("alice").types("#payments", "/pay help")).ok
+
+
+@pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
+@pytest.mark.parametrize("mode", ["429", "500", "drop-before", "error:internal_error"])
+async def test_it_starts_when_slack_is_back(
+    slack: LocalSlack, start_bot: StartBot, method: str, mode: str
+) -> None:
+    """What Slack fails to answer at start is asked again."""
+    fault = slack.fail(method, mode, 2, retry_after=0)
+    await start_bot()
+    assert fault.hits == 2
+    assert (await slack.person("alice").types("#payments", "/pay help")).ok
+
+
+async def test_it_comes_back_after_an_outage(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Commands are taken again once Slack is reachable."""
+    await start_bot()
+    async with slack.outage():
+        assert (await slack.person("alice").types("#payments", "/pay help")).error == "dispatch_failed"
+    await slack.wait_for(lambda: slack.sockets.connections)
+    assert (await slack.person("alice").types("#payments", "/pay help")).ok
