@@ -68,14 +68,28 @@ async def _run(settings: Settings) -> int:
     from bot import app  # noqa: PLC0415  (the other commands need not load Slack and SOAP)
 
     stop = asyncio.Event()
+    bot: app.Bot | None = None
+    starting = asyncio.current_task()
+    assert starting is not None, "bug: a coroutine runs in a task"
+
+    def told_to_stop() -> None:
+        stop.set()
+        if bot is None:
+            starting.cancel()  # Slack may be away, and then starting takes as long as that
+
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    async with app.running(settings) as bot:
-        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(bot.broken.wait())]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()
+        loop.add_signal_handler(name, told_to_stop)
+    try:
+        async with app.running(settings) as bot:
+            ends = [asyncio.create_task(stop.wait()), asyncio.create_task(bot.broken.wait())]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                end.cancel()
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        return 0
     return 1 if bot.broken.is_set() else 0
 
 

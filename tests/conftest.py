@@ -24,6 +24,7 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.slack.pace import Pace
+from tests.command_line import CommandLine
 from tests.postgresql import running_postgresql
 
 MANIFEST: dict[str, Any] = yaml.safe_load(
@@ -245,3 +246,11 @@ async def start_bot(
 async def bot(start_bot: StartBot) -> app.Bot:
     """The bot, running against the local Slack and the local billing API."""
     return await start_bot()
+
+
+@pytest.fixture
+async def command(tmp_path: Path) -> AsyncIterator[CommandLine]:
+    """Runs `python -m bot`; what still runs at the end of the test is ended."""
+    line = CommandLine(tmp_path)
+    yield line
+    await line.end_all()

@@ -1,0 +1,246 @@
+"""The command line, as real processes: what they print, and the exit codes that scripts rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bot import config
+from bot.domain.payment import State
+from bot.ledger.store import open_ledger
+from bot.sandbox.billing import LocalBilling
+from bot.sandbox.slack import LocalSlack
+from bot.sandbox.slack import identifiers as ids
+from tests.command_line import LONGEST, CommandLine
+from tests.ledger.making import request_in
+from tests.slack.acting import card, shown
+
+# -- starting ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["run", "check"])
+async def test_everything_missing_is_listed_at_once(command: CommandLine, name: str) -> None:
+    """Each variable that must be set stands there with its remedy, and the exit code is 2."""
+    ended = await command(name)
+    assert (ended.code, ended.out) == (2, "")
+    first, *problems, last = ended.err.splitlines()
+    assert first == "The bot cannot start:"
+    assert [problem.split(":")[0].strip() for problem in problems] == [
+        "SLACK_APP_TOKEN or SLACK_SIGNING_SECRET",
+        "SLACK_BOT_TOKEN",
+        "BILLING_USERNAME",
+        "BILLING_PASSWORD",
+    ]
+    assert last == "Every variable is explained in .env.example."
+
+
+async def test_no_wrong_value_is_ever_echoed(command: CommandLine, tmp_path: Path) -> None:
+    """Everything is wrong, half of it in the file: all of it is listed, and no value is."""
+    wrong = {name: f"hunter2-{number}-ü" for number, name in enumerate(config.VARIABLES)}
+    in_file = dict(list(wrong.items())[::2])
+    (tmp_path / "my.env").write_text("\n".join(f"{name}={value}" for name, value in in_file.items()))
+    rest = {name: value for name, value in wrong.items() if name not in in_file}
+    ended = await command("run", "--env-file", "my.env", **rest)
+    assert (ended.code, ended.out) == (2, "")
+    assert "hunter2" not in ended.err
+    taken = {"SLACK_SIGNING_SECRET", "HTTP_HOST", "BILLING_USERNAME", "BILLING_PASSWORD"}
+    assert all(name in ended.err for name in set(config.VARIABLES) - taken)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-0-revoked"}, "SLACK_BOT_TOKEN: Slack refuses it (invalid_auth)"),
+        ({"SLACK_APP_TOKEN": "xapp-1-A-0-revoked"}, "SLACK_APP_TOKEN: Slack refuses it (invalid_auth)"),
+        ({"LEDGER_URL": "sqlite:///no/such/folder/ledger.db"}, "The bot cannot start: "),
+        ({"PAY_POLICY_FILE": "policy.toml", "PAY_ALLOWED_USERS": "", "PAY_APPROVERS": ""}, "PAY_POLICY_FILE"),
+    ],
+    ids=["bot token", "app token", "ledger", "policy"],
+)
+async def test_what_turns_out_wrong_while_starting_ends_it_with_code_2(
+    command: CommandLine, environment: dict[str, str], variables: dict[str, str], said: str
+) -> None:
+    """What only Slack or the disk can tell is refused in the same way, with no stack trace."""
+    ended = await command("run", **environment | variables)
+    assert ended.code == 2, ended
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert "revoked" not in ended.err
+
+
+async def test_a_port_that_is_taken_is_refused(command: CommandLine, environment: dict[str, str]) -> None:
+    """HTTP mode names the variable and the reason."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        http = {"SLACK_APP_TOKEN": "", "SLACK_SIGNING_SECRET": "signing", "HTTP_PORT": port}
+        ended = await command("run", **environment | http)
+    assert ended.code == 2, ended
+    assert "HTTP_PORT: " in ended.err
+    assert "in use" in ended.err
+
+
+# -- running and stopping ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+async def test_a_payment_under_way_is_finished_before_it_stops(
+    number: signal.Signals,
+    command: CommandLine,
+    environment: dict[str, str],
+    slack: LocalSlack,
+    billing: LocalBilling,
+) -> None:
+    """Told to stop, it takes no command any more, waits for the answer, tells it, and ends with 0."""
+    received = asyncio.Event()
+    billing.on_call = lambda call: received.set() if call.operation == "api_make_payment" else None
+    billing.fail("slow", operation="api_make_payment")
+    process = await command.start("run", **environment)
+    await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
+    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+    async with asyncio.timeout(10):
+        await received.wait()
+    process.send_signal(number)
+    await slack.wait_for(lambda: not slack.sockets.connections)
+    refused = await slack.person("alice").types("#payments", "/pay vps 10102")
+    assert refused.error == "dispatch_failed"
+    assert process.returncode is None
+    billing.heal()
+    async with asyncio.timeout(LONGEST):
+        _, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert "Paid" in shown(card(slack))
+    (reply,) = card(slack).thread
+    assert "Payment of 10.00 USD for Invoice 10101 Successful." in shown(reply)
+    assert billing.payments_received("vps", 10101) == 1
+
+
+async def test_it_can_be_stopped_while_it_waits_for_slack(
+    command: CommandLine, environment: dict[str, str], slack: LocalSlack
+) -> None:
+    """Slack is away when it starts: a signal ends the waiting, with code 0."""
+    slack.fail("*", "500")
+    process = await command.start("run", **environment)
+    await slack.wait_for(lambda: slack.calls, LONGEST)
+    process.terminate()
+    async with asyncio.timeout(10):
+        await process.communicate()
+    assert process.returncode == 0
+
+
+async def test_an_empty_allowlist_is_said_at_start(
+    command: CommandLine, environment: dict[str, str], slack: LocalSlack, billing: LocalBilling
+) -> None:
+    """It allows nobody: the log and `check` say so, and Alice is refused."""
+    nobody = environment | {"PAY_ALLOWED_USERS": ""}
+    process = await command.start("run", **nobody)
+    checked = await command("check", **nobody)
+    assert checked.code == 0
+    assert "Nobody may request payments yet: PAY_ALLOWED_USERS is empty." in checked.out
+    await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
+    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+    (told,) = await slack.wait_for(lambda: slack.ephemerals("alice"))
+    assert "Nobody may request payments yet" in told.text
+    process.terminate()
+    async with asyncio.timeout(LONGEST):
+        _, err = await process.communicate()
+    assert process.returncode == 0
+    assert "nobody is allowed to request payments: PAY_ALLOWED_USERS is empty" in err.decode()
+    assert not [call for call in billing.log if call.operation == "api_make_payment"]
+
+
+async def test_two_bots_do_not_share_a_file(
+    command: CommandLine, environment: dict[str, str], slack: LocalSlack
+) -> None:
+    """The second one on the same SQLite ledger ends with code 2 and says why; `audit` may look."""
+    await command.start("run", **environment)
+    await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
+    second, audit = await asyncio.gather(command("run", **environment), command("audit", **environment))
+    assert second.code == 2, second
+    assert "another process" in second.err
+    assert audit.code == 0, audit
+
+
+# -- check ------------------------------------------------------------------------------------------
+
+
+async def test_check_says_in_words_who_may_do_what(command: CommandLine, environment: dict[str, str]) -> None:
+    """Good settings give code 0, without starting anything; --policy explains the rules."""
+    short, long = await asyncio.gather(
+        command("check", **environment), command("check", "--policy", **environment)
+    )
+    assert (short.code, short.out) == (0, "The settings are complete.\n")
+    assert long.code == 0
+    assert long.out.startswith(short.out)
+    assert f"{ids.ALICE} may request payments for any module in any channel." in long.out
+
+
+# -- audit and resolve ------------------------------------------------------------------------------
+
+
+async def test_audit_prints_the_trail_and_finds_tampering(
+    command: CommandLine, environment: dict[str, str]
+) -> None:
+    """A whole chain gives code 0 and the last hash; one changed letter gives code 1 and its place."""
+    url = environment["LEDGER_URL"]
+    async with open_ledger(url) as ledger:
+        await request_in(ledger, State.PAID)
+        found = await ledger.verify()
+    whole = await command("audit", **environment)
+    assert whole.code == 0, whole
+    assert f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}" in whole.out
+    assert "PENDING_APPROVAL -> APPROVED" in whole.out
+    assert "#1" in whole.out
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+        database.execute("DROP TRIGGER events_no_update")
+        database.execute("UPDATE events SET actor = 'mallory' WHERE id = 2")
+        database.commit()
+    broken = await command("audit", **environment)
+    assert broken.code == 1
+    assert "The hash chain is BROKEN at event 2." in broken.err
+
+
+async def test_an_operator_settles_a_lost_answer_once(
+    command: CommandLine, environment: dict[str, str]
+) -> None:
+    """`resolve` moves UNKNOWN only, names the operator and the note in the trail, and wants a note."""
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        await request_in(ledger, State.UNKNOWN)
+    missing, blank = await asyncio.gather(
+        command("resolve", "2", "paid", "seen it", **environment),
+        command("resolve", "1", "paid", "  ", **environment),
+    )
+    assert (missing.code, missing.err) == (1, "There is no payment #2.\n")
+    assert blank.code == 2
+    assert "the note must say" in blank.err
+    settled = await command("resolve", "1", "paid", "seen in MyAdmin", **environment)
+    assert settled.code == 0, settled
+    assert "#1 is PAID." in settled.out
+    again, trail = await asyncio.gather(
+        command("resolve", "1", "not-paid", "no", **environment),
+        command("audit", "--payment", "1", **environment),
+    )
+    assert again.code == 1
+    assert "#1 is PAID; only UNKNOWN ones can be settled." in again.err
+    assert "UNKNOWN -> PAID" in trail.out
+    assert "seen in MyAdmin" in trail.out
+    assert " operator:" in trail.out
+
+
+async def test_a_ledger_that_cannot_be_opened_ends_with_code_2(
+    command: CommandLine, environment: dict[str, str]
+) -> None:
+    """The address is not told, as it may hold a password."""
+    nowhere = environment | {"LEDGER_URL": "postgresql://bot:hunter2@127.0.0.1:1/ledger"}
+    audit, resolve = await asyncio.gather(
+        command("audit", **nowhere), command("resolve", "1", "paid", "seen", **nowhere)
+    )
+    for ended in (audit, resolve):
+        assert (ended.code, ended.out) == (2, "")
+        assert "The ledger cannot be used: " in ended.err
+        assert "hunter2" not in ended.err
