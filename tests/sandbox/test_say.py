@@ -1,0 +1,140 @@
+"""`python -m bot sandbox --say`: the main job in one command, and what the exit codes mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.sandbox import run
+from bot.sandbox.billing import FAILURES, failures
+from tests.command_line import CommandLine
+
+POLICY = """
+[[rule]]
+name = "all"
+requesters = ["U0ALICE001"]
+approvers = ["U0BOB00001", "U0CAROL001"]
+approvals = 1
+"""
+
+
+def say(*lines: str) -> list[str]:
+    return [argument for line in lines for argument in ("--say", line)]
+
+
+async def test_the_thread_carries_what_the_billing_api_says(command: CommandLine) -> None:
+    """Alice's payment is made once; who may not, or mistyped, is told so, and the API hears nothing of it."""
+    ended = await command(
+        "sandbox",
+        *say(
+            "alice: /pay vps 10101",
+            "mallory: /pay vps 10102",
+            "gil: /pay vps 10102",
+            "alice: /pay vps 10102.5",
+            "alice: /pay vsp 10102",
+            "alice: /pay",
+            "alice: /pay domains 10002",
+        ),
+    )
+    assert (ended.code, ended.err) == (0, "")
+    paid, mallory, gil, malformed, misspelt, helped, harmless = _sections(ended.out)
+    assert "      ↳ invoice-pay: ✅ Paid" in paid
+    assert "          > Payment of 10.00 USD for Invoice 10101 Successful." in paid
+    assert "You are not among those who may request payments." in mallory
+    assert "(only mallory sees this)" in mallory
+    assert "You are not among those who may request payments." in gil
+    assert '"10102.5" is not an invoice number.' in malformed
+    assert "Did you mean /pay vps 10102?" in misspelt
+    assert "Pays invoices from this channel." in helped
+    assert "(only alice sees this)" in helped
+    assert "Domain Name Renewal for café & <b> <!channel>" in harmless
+    for refused in (mallory, gil, malformed, misspelt, helped):
+        assert "billing API" not in refused
+        assert "↳" not in refused
+    assert ended.out.count("billing API: api_make_payment") == 2
+
+
+async def test_a_policy_and_buttons_can_be_tried(command: CommandLine, tmp_path: Path) -> None:
+    """Lines press buttons of the newest card, here under rules that ask for an approval."""
+    (tmp_path / "policy.toml").write_text(POLICY)
+    ended = await command(
+        "sandbox",
+        *("--policy", "policy.toml"),
+        *say("alice: /pay vps 10101", "alice: approve", "bob: approve", "alice: /pay vps 10102"),
+        *say("carol: deny too dear", "bob: hello"),
+    )
+    assert (ended.code, ended.err) == (0, "")
+    own, others = ended.out.split("  bob presses ", 1)
+    assert "You asked for this payment, so you cannot approve it." in own
+    assert "billing API: api_make_payment" not in own
+    assert "Payment of 10.00 USD for Invoice 10101 Successful." in others
+    assert "Denied by @carol" in others
+    assert "> too dear" in others
+    assert "bob: hello" in others
+    assert others.count("billing API: api_make_payment") == 1
+
+
+async def test_a_failing_billing_api_can_be_tried(command: CommandLine) -> None:
+    """--fail says in the transcript what the bot makes of it, and the conversation still comes to rest."""
+    ended = await command("sandbox", "--fail", "http-500-after", *say("alice: /pay vps 10101"))
+    assert ended.code == 0
+    assert "The answer was lost; it may have been paid; do not pay it again; #1." in ended.out
+
+
+async def test_help_lists_every_failure_mode(command: CommandLine) -> None:
+    """Each with what it does."""
+    ended = await command("sandbox", "--help")
+    assert ended.code == 0
+    assert all(f"\n  {name} " in ended.out for name in FAILURES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--fail", "gently"), "there is no mode 'gently'; --help lists them"),
+        (("--say", "zoe: /pay vps 10101"), "there is no zoe here; there are alice, bob, carol"),
+        (("--say", "/pay vps 10101"), "is not of the form 'alice: /pay vps 10101'"),
+        (("--policy", "missing.toml"), "missing.toml"),
+        (("--port", "many"), "--port"),
+    ],
+)
+async def test_what_cannot_be_tried_ends_with_code_2(
+    command: CommandLine, arguments: tuple[str, ...], said: str
+) -> None:
+    """Nothing is said in the channel before everything that was asked for makes sense."""
+    ended = await command("sandbox", *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert said in " ".join(ended.err.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("bob: approve", "(bob: approve: not done, as there is no button Approve)"),
+        ("alice: /pay vps 10101", "(alice: /pay vps 10101: not done, as it did not come to rest in 0.1 s)"),
+    ],
+)
+async def test_what_does_not_come_to_rest_ends_with_code_1(
+    line: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A button that is not there, or a billing API that has not answered when patience ends."""
+    monkeypatch.setattr(run, "PATIENCE", 0.1)
+    monkeypatch.setattr(failures, "SLOW_SECONDS", 0.3)
+    written: list[str] = []
+    lines = [line, "alice: /pay vps 10102"]
+    code = await run.sandbox(port=8765, says=lines, fail="slow", policy=None, write=written.append)
+    assert code == 1
+    assert f"  {said}" in written
+    assert "  alice: /pay vps 10102" not in written
+
+
+def _sections(transcript: str) -> list[str]:
+    """What was printed after each line that somebody typed, that line included."""
+    sections: list[str] = []
+    for line in transcript.splitlines():
+        if line.startswith(("  alice: /", "  mallory: /", "  gil: /")):
+            sections.append("")
+        if sections:
+            sections[-1] += f"{line}\n"
+    return sections
