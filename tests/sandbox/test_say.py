@@ -33,7 +33,7 @@ async def test_the_thread_carries_what_the_billing_api_says(command: CommandLine
             "gil: /pay vps 10102",
             "alice: /pay vps 10102.5",
             "alice: /pay vsp 10102",
-            "alice: /pay",
+            "alice: /pay help",
             "alice: /pay domains 10002",
         ),
     )
