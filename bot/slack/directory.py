@@ -9,11 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
-
 from bot.errors import DirectoryError
+from bot.slack.wire import Client, read
 
 PATIENCE = 1.0
 """Seconds: a command must be acknowledged within three."""
@@ -28,6 +25,11 @@ _LATEST = 10.0
 
 _PAGES = 10
 """Pages of a channel's members that are read, of a thousand each."""
+
+_NOBODY = frozenset({"no_such_subteam", "subteam_disabled", "user_not_found"})
+"""Slack's words for a person or a group that is not there, or not any more."""
+
+Ask = Callable[[], Awaitable[dict[str, Any] | None]]
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
@@ -47,7 +49,7 @@ class SlackDirectory:
 
     def __init__(
         self,
-        client: AsyncWebClient,
+        client: Client,
         team: str,
         *,
         patience: float = PATIENCE,
@@ -69,7 +71,7 @@ class SlackDirectory:
 
     async def full_member(self, user_id: str) -> bool:
         """An active person of this team: no guest, stranger, bot or deactivated one."""
-        user = await self._cached("user", user_id, lambda: self._client.users_info(user=user_id))
+        user = await self._cached("user", user_id, lambda: self._read("users.info", user=user_id))
         if user is None:
             return False
         profile: dict[str, Any] = user.get("user") or {}
@@ -81,7 +83,7 @@ class SlackDirectory:
 
     async def _members(self, group: str) -> frozenset[str]:
         answer = await self._cached(
-            "group", group, lambda: self._client.usergroups_users_list(usergroup=group)
+            "group", group, lambda: self._read("usergroups.users.list", usergroup=group)
         )
         return frozenset() if answer is None else frozenset(answer.get("users") or ())
 
@@ -94,16 +96,16 @@ class SlackDirectory:
         found: list[str] = []
         cursor = ""
         for _ in range(_PAGES):
-            page = await self._client.conversations_members(
-                channel=channel, limit=1000, cursor=cursor or None
-            )
+            page = await self._read("conversations.members", channel=channel, limit=1000, cursor=cursor)
+            if page is None:
+                break
             found += page.get("members") or ()
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
                 return {"members": found}
         raise DirectoryError("the channel has too many members to read them")
 
-    async def _cached(self, kind: str, key: str, ask: Callable[[], Awaitable[Any]]) -> dict[str, Any] | None:
+    async def _cached(self, kind: str, key: str, ask: Ask) -> dict[str, Any] | None:
         """Slack's answer, or None where there is no such person or group. Raises DirectoryError.
 
         Who asks the same at the same time shares one call: Slack takes only so many a minute.
@@ -128,22 +130,22 @@ class SlackDirectory:
         if not task.cancelled():
             task.exception()  # whoever still waited got it; others are gone
 
-    async def _ask(self, kind: str, key: str, ask: Callable[[], Awaitable[Any]]) -> dict[str, Any] | None:
+    async def _ask(self, kind: str, key: str, ask: Ask) -> dict[str, Any] | None:
         try:
             async with asyncio.timeout(_LATEST):
-                answer: dict[str, Any] | None = dict(await _data(ask()))
-        except SlackApiError as error:
-            if error.response.get("error") not in ("user_not_found", "no_such_subteam"):
-                raise DirectoryError(f"Slack refused: {error.response.get('error')}") from None
-            answer = None
-        except (TimeoutError, aiohttp.ClientError, OSError, SlackClientError) as error:
-            raise DirectoryError(f"Slack did not answer: {type(error).__name__}") from None
+                answer = await ask()
+        except TimeoutError:
+            raise DirectoryError("Slack did not answer in time") from None
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known[kind, key] = (self._clock() + KEEP, answer)
         return answer
 
-
-async def _data(asked: Awaitable[Any]) -> dict[str, Any]:
-    answer = await asked
-    return dict(answer if isinstance(answer, dict) else answer.data)
+    async def _read(self, method: str, **arguments: Any) -> dict[str, Any] | None:
+        """Slack's answer, or None where there is no such person or group. Raises DirectoryError."""
+        answer = await read(self._client, method, **arguments)
+        if isinstance(answer, dict):
+            return answer
+        if answer.error in _NOBODY:
+            return None
+        raise DirectoryError(f"Slack did not say: {answer.error}")

@@ -107,7 +107,11 @@ _NOT_FOR_US = frozenset(
 async def call(client: AsyncWebClient, method: str, **arguments: Any) -> Answer:
     """Post or update a message, once."""
     answer = await _once(client, method, json=arguments)
-    return Posted(str(answer["ts"])) if isinstance(answer, dict) else answer
+    if not isinstance(answer, dict):
+        return answer
+    if "ts" not in answer:
+        return Later("no ts in the answer", None, ambiguous=True)
+    return Posted(str(answer["ts"]))
 
 
 async def act(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
@@ -132,6 +136,9 @@ async def _once(client: AsyncWebClient, method: str, **arguments: Any) -> dict[s
         return Later(type(error).__name__, None, ambiguous=False)
     except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
         return Later(type(error).__name__, None, ambiguous=True)
+    except AttributeError:
+        # slack_sdk trips over an answer that is no JSON object, such as a proxy's page.
+        return Later("the answer is not Slack's", None, ambiguous=True)
     assert isinstance(response.data, dict), "bug: a JSON method answered with bytes"
     return response.data
 

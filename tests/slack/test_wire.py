@@ -1,0 +1,197 @@
+"""Calls of the Web API: every way to fail says whether it may have arrived, and whether to try again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+
+from bot.sandbox.slack import LocalSlack
+from bot.sandbox.slack import identifiers as ids
+from bot.slack import wire
+from bot.slack.wire import Answer, Client, Later, Posted, Rejected, call, read, web_client
+
+
+@pytest.fixture
+def client(slack: LocalSlack) -> Client:
+    return web_client(slack.bot_token, slack.api_url)
+
+
+async def post(client: Client, channel: str = ids.PAYMENTS) -> Answer:
+    return await call(client, "chat.postMessage", channel=channel, text="hello")
+
+
+# -- against the local Slack ------------------------------------------------------------------------
+
+
+async def test_a_post_gives_its_ts(slack: LocalSlack, client: Client) -> None:
+    """What Slack has is told by its ts."""
+    answer = await post(client)
+    (message,) = slack.messages("#payments")
+    assert answer == Posted(message.ts)
+
+
+@pytest.mark.parametrize(("mode", "there"), [("drop-before", 0), ("drop-after", 1), ("500", 0)])
+async def test_a_broken_post_may_have_arrived(
+    slack: LocalSlack, client: Client, mode: str, there: int
+) -> None:
+    """It is made once, and never called failed: the message may stand there or not."""
+    slack.fail("chat.postMessage", mode)
+    answer = await post(client)
+    assert isinstance(answer, Later)
+    assert answer.ambiguous
+    assert len(slack.messages("#payments")) == there
+    assert len([each for each in slack.calls if each.method == "chat.postMessage"]) == 1
+
+
+async def test_a_post_without_an_answer_may_have_arrived(
+    slack: LocalSlack, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time-out ends the wait, not the doubt."""
+    monkeypatch.setattr(client, "timeout", 0.2)
+    slack.fail("chat.postMessage", "timeout")
+    answer = await post(client)
+    assert answer == Later("TimeoutError", None, ambiguous=True)
+
+
+async def test_too_many_requests_did_not_arrive(slack: LocalSlack, client: Client) -> None:
+    """Slack says how long to wait."""
+    slack.fail("chat.postMessage", "429", retry_after=7)
+    assert await post(client) == Later("ratelimited", 7.0, ambiguous=False)
+    assert slack.messages("#payments") == []
+
+
+async def test_where_there_is_no_connection_nothing_arrived() -> None:
+    """Refused before anything was sent: no doubt."""
+    answer = await post(web_client("xoxb-1-a", "http://127.0.0.1:1/api"))
+    assert isinstance(answer, Later)
+    assert not answer.ambiguous
+
+
+@pytest.mark.parametrize("word", sorted(wire._FOR_GOOD))
+async def test_what_waiting_does_not_mend_is_rejected(slack: LocalSlack, client: Client, word: str) -> None:
+    """Slack's own word for it is kept."""
+    slack.fail("chat.postMessage", f"error:{word}")
+    assert await post(client) == Rejected(word)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "account_inactive",
+        "invalid_auth",
+        "missing_scope",
+        "not_authed",
+        "org_login_required",
+        "ratelimited",
+        "team_access_not_granted",
+        "team_added_to_org",
+        "token_expired",
+        "token_revoked",
+        "a_word_that_nobody_knows",
+    ],
+)
+async def test_what_an_operator_mends_is_tried_again(slack: LocalSlack, client: Client, word: str) -> None:
+    """Nothing was posted, and it will be when the token, the scope or the team is right again."""
+    slack.fail("chat.postMessage", f"error:{word}")
+    assert await post(client) == Later(word, None, ambiguous=False)
+
+
+@pytest.mark.parametrize("word", sorted(wire._MAY_HAVE_ARRIVED))
+async def test_what_slack_itself_does_not_know_may_have_arrived(
+    slack: LocalSlack, client: Client, word: str
+) -> None:
+    """Slack documents these as: some aspect of the operation succeeded before the error was raised."""
+    slack.fail("chat.postMessage", f"error:{word}")
+    assert await post(client) == Later(word, None, ambiguous=True)
+
+
+async def test_a_reading_takes_its_arguments_as_a_form(slack: LocalSlack, client: Client) -> None:
+    """Slack ignores JSON bodies there."""
+    await post(client)
+    answer = await read(client, "conversations.history", channel=ids.PAYMENTS, include_all_metadata=True)
+    assert isinstance(answer, dict)
+    assert len(answer["messages"]) == 1
+
+
+@pytest.mark.parametrize("word", ["missing_scope", "no_permission", "access_denied"])
+async def test_a_history_that_the_app_may_not_read_is_rejected(
+    slack: LocalSlack, client: Client, word: str
+) -> None:
+    """It is optional: without it the bot goes on, and does not wait for it."""
+    slack.fail("conversations.history", f"error:{word}")
+    assert await read(client, "conversations.history", channel=ids.PAYMENTS) == Rejected(word)
+
+
+# -- against what no Slack would say ----------------------------------------------------------------
+
+OpenServer = Callable[[web.Response], Awaitable[Client]]
+
+
+@pytest.fixture
+async def answering() -> AsyncIterator[OpenServer]:
+    """Starts a server that gives one answer to everything."""
+    runners: list[web.AppRunner] = []
+
+    async def start(response: web.Response) -> Client:
+        async def answer(_request: web.Request) -> web.Response:
+            # aiohttp sends a response object only once.
+            return web.Response(status=response.status, body=response.body, headers=response.headers)
+
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", answer)
+        runner = web.AppRunner(application, access_log=None)
+        runners.append(runner)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return web_client("xoxb-1-a", f"http://127.0.0.1:{runner.addresses[0][1]}/api/")
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+ODD = {
+    "a page of a proxy": web.Response(text="<html>Log in</html>", content_type="text/html"),
+    "plain text": web.Response(text="OK"),
+    "no JSON": web.Response(text='{"ok": tr', content_type="application/json"),
+    "a list": web.Response(text="[]", content_type="application/json"),
+    "a null": web.Response(text="null", content_type="application/json"),
+    "ok without a ts": web.Response(text='{"ok": true}', content_type="application/json"),
+    "nothing": web.Response(),
+    "bad gateway": web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html"),
+    "unavailable": web.Response(status=503, text="upstream"),
+    "a redirect": web.Response(status=302, headers={"Location": "/elsewhere"}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_an_odd_answer_may_mean_that_it_arrived(answering: OpenServer, name: str) -> None:
+    """A proxy, a page to log in, half an answer: tried again, and looked for first."""
+    client = await answering(ODD[name])
+    async with asyncio.timeout(5):
+        answer = await post(client)
+    assert isinstance(answer, Later)
+    assert answer.ambiguous
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if name != "ok without a ts"])
+async def test_an_odd_answer_to_a_reading_is_tried_again(answering: OpenServer, name: str) -> None:
+    """Whatever it is, it is no exception."""
+    client = await answering(ODD[name])
+    answer = await read(client, "auth.test")
+    assert isinstance(answer, Later)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("0", 0.1), ("soon", 1.0), ("99999", 600.0)])
+async def test_retry_after_is_taken_within_reason(answering: OpenServer, value: str, seconds: float) -> None:
+    """A strange value neither hammers Slack nor stops the bot for a day."""
+    response = web.Response(status=429, text="", headers={"Retry-After": value})
+    assert await post(await answering(response)) == Later("ratelimited", seconds, ambiguous=False)
+
+
+async def test_too_many_requests_without_a_time_wait_a_second(answering: OpenServer) -> None:
+    """Slack always says; something before it may not."""
+    assert await post(await answering(web.Response(status=429))) == Later("ratelimited", 1.0, ambiguous=False)
