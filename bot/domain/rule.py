@@ -195,7 +195,7 @@ class Rule:
             return Refusal(
                 Reason.OWN_REQUEST,
                 "You asked for this payment, so you cannot approve it.",
-                "Somebody else who may approve has to do it.",
+                "Somebody else has to decide.",
                 self.name,
                 self.approvers - {requester_id},
             )

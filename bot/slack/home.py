@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from bot.domain.payment import FINAL, Payment
@@ -16,17 +17,17 @@ MOST = 10
 View = dict[str, Any]
 
 
-def home(concerns: Concerns, team_url: str) -> View:
-    """The tab of somebody who may see payments."""
+def home(concerns: Concerns, team_url: str, today: date) -> View:
+    """The tab of somebody who may see payments. today: to tell what is overdue."""
     open_requests = [one for one in concerns.requested if one.state not in FINAL]
     blocks = [
         _heading("Waiting for your approval"),
-        *(block for one in concerns.waiting for block in _waiting(one, team_url)),
+        *(block for one in concerns.waiting for block in _waiting(one, team_url, today)),
         *([] if concerns.waiting else [context("Nothing waits for you.")]),
         *_list(
             "Your open requests", open_requests, team_url, "You have no open request. Type `/pay` to ask."
         ),
-        *_list("What became of things", concerns.outcomes, team_url, "Nothing yet."),
+        *_list("Recent outcomes", concerns.outcomes, team_url, "Nothing yet."),
     ]
     return {"type": "home", "blocks": blocks}
 
@@ -40,16 +41,17 @@ def _heading(text: str) -> Block:
     return {"type": "header", "text": {"type": "plain_text", "text": text}}
 
 
-def _waiting(one: Waiting, team_url: str) -> list[Block]:
+def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
     payment, invoice = one.payment, one.payment.invoice
     lines = [f"*{_linked(payment, team_url)} · {amount(invoice)}*"]
     if invoice is not None and invoice.description.strip():
         lines.append(escape(shorten(" ".join(invoice.description.split()), 200)))
     if invoice is not None and invoice.due is not None:
-        lines.append(f"Due {day(invoice.due)}")
+        lines.append(f"Due {day(invoice.due)}{' (overdue)' if invoice.due < today else ''}")
     missing = max(payment.approvals_required - one.given, 1)
+    needs = "1 more approval" if missing == 1 else f"{missing} more approvals"
     lines.append(
-        f"Asked for by {mention(payment.requester)} · {missing} missing · until {moment(payment.expires_at)}"
+        f"Asked for by {mention(payment.requester)} · needs {needs} · expires {moment(payment.expires_at)}"
     )
     if payment.note:
         lines.append(quote(payment.note, 500))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from bot.domain.command import HELP, Misunderstood
 from bot.domain.payment import Payment, State
-from bot.domain.rule import Refusal
+from bot.domain.rule import Reason, Refusal
 from bot.payments import desk as answers
-from bot.slack.text import STATES, escape, link, mention, mentions, state_words, subject
+from bot.slack.text import STATES, escape, link, mention, mentions, moment, state_words, subject
 
 TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
 SLACK_SILENT = (
@@ -32,6 +34,8 @@ def said(answer: answers.Answer, team_url: str) -> str | None:
             return not_found(payment_id)
         case answers.NotYours(payment):
             return not_yours(payment)
+        case answers.TooEarly(payment, until):
+            return too_early(payment, until)
         case answers.AlreadyApproved(payment, given):
             return already_approved(payment, given)
         case answers.AlreadyDecided(payment):
@@ -54,6 +58,14 @@ def in_plain_words(answer: answers.Answer) -> str:
             return f"{subject(answer.payment)}: {state_words(answer.payment.state)}."
 
 
+def too_early(payment: Payment, until: datetime) -> str:
+    """Nobody can know yet that it was not paid."""
+    return (
+        f"The call for {subject(payment)} may still be carried out, so it cannot be called not paid yet.\n"
+        f"Look again after {moment(until)}; if it was paid, you can say so now."
+    )
+
+
 def help_text() -> str:
     """Every way to use the command."""
     rows = (f"`{escape(usage)}` {escape(meaning)}" for usage, meaning in HELP)
@@ -71,7 +83,8 @@ def refused(refusal: Refusal) -> str:
     if refusal.channels:
         lines[1] += " " + ", ".join(f"<#{one}>" for one in sorted(refusal.channels))
     if refusal.ask:
-        lines[1] += f" {mentions(refusal.ask)} may know."
+        decision = refusal.reason in (Reason.OWN_REQUEST, Reason.NOT_APPROVER)
+        lines[1] += f" {mentions(refusal.ask)} may {'approve it' if decision else 'know'}."
     return "\n".join(lines)
 
 

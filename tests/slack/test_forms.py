@@ -95,7 +95,7 @@ def test_the_other_views_keep_block_kits_limits(note: str, described: str) -> No
     checked_view(forms.notice(described.strip() or "x"), "modal")
     many = tuple(Waiting(payment(note, invoice(1, described), id=number), 1, True) for number in range(10))
     asked = (one,) * home.MOST
-    checked_view(home.home(Concerns(many, asked, asked), "https://acme.slack.com/"), "home")
+    checked_view(home.home(Concerns(many, asked, asked), "https://acme.slack.com/", TODAY), "home")
 
 
 @given(st.lists(texts, max_size=60))

@@ -123,4 +123,4 @@ class Homes:
         concerns = await self._overview.of(person, most=home.MOST)
         under_way = [*(one.payment for one in concerns.waiting), *concerns.requested]
         whole = all(one.card_ts for one in under_way if one.state not in FINAL)
-        return home.home(concerns, self._workspace.url), whole
+        return home.home(concerns, self._workspace.url, self._ledger.clock().date()), whole
