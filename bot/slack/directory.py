@@ -96,9 +96,7 @@ class SlackDirectory:
         found: list[str] = []
         cursor = ""
         for _ in range(_PAGES):
-            page = await self._read("conversations.members", channel=channel, limit=1000, cursor=cursor)
-            if page is None:
-                break
+            page = await self._read("conversations.members", channel=channel, limit=1000, cursor=cursor) or {}
             found += page.get("members") or ()
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
