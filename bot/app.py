@@ -99,11 +99,13 @@ class Bot:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.broken = asyncio.Event()
+        self.gate = Gate()
         self.answering: Sequence[Crew[Any]] = ()
 
     async def at_rest(self) -> bool:
         """Whether nothing is left to do but wait for people or for time."""
-        return not any(crew.keys for crew in self.answering) and await self.ledger.at_rest()
+        answering = self.gate.busy or any(crew.keys for crew in self.answering)
+        return not answering and await self.ledger.at_rest()
 
     async def rest(self, timeout: float) -> bool:
         """Wait until nothing is left to do; False if that takes more than `timeout` seconds."""
@@ -249,7 +251,7 @@ async def _listening(
 ) -> AsyncIterator[None]:
     """Take what people do in Slack until the block ends, and answer what is under way."""
     ledger = bot.ledger
-    desk, overview, gate = Desk(ledger, authority), Overview(ledger, authority), Gate()
+    desk, overview, gate = Desk(ledger, authority), Overview(ledger, authority), bot.gate
     secret = settings.slack_signing_secret
     app = bolt_app(client, workspace, secret.get_secret_value() if secret else None)
     async with contextlib.AsyncExitStack() as stack:
