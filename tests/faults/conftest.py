@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +26,10 @@ TALLY = pytest.StashKey[Tally]()
 
 DATABASES = ("sqlite", "postgres")
 
-NewLedger = Callable[[str], str]
-"""Makes an empty ledger of a kind of database, and returns its address."""
+LedgerOn = Callable[[str], AbstractContextManager[str]]
+"""Has an empty ledger on a kind of database, by its address."""
 
-Open = Callable[..., AbstractAsyncContextManager[Stage]]
+StageOn = Callable[..., AbstractAsyncContextManager[Stage]]
 """Sets a stage on a kind of database; further arguments are those of `open_stage`."""
 
 
@@ -70,27 +75,33 @@ async def nursery() -> AsyncIterator[Nursery]:
 
 
 @pytest.fixture
-def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> NewLedger:
+def ledger_on(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerOn:
     """A maker of empty ledgers."""
     numbers = itertools.count(1)
 
-    def make(database: str) -> str:
+    @contextmanager
+    def open_(database: str) -> Iterator[str]:
         if database == "sqlite":
-            return f"sqlite:///{tmp_path}/{next(numbers)}.db"
+            yield f"sqlite:///{tmp_path}/{next(numbers)}.db"
+            return
         server: Postgres = request.getfixturevalue("postgres")
-        return server.new_database()
+        with server.empty_database() as address:
+            yield address
 
-    return make
+    return open_
 
 
 @pytest.fixture
-def stage_on(nursery: Nursery, new_ledger: NewLedger, tmp_path: Path) -> Open:
+def stage_on(nursery: Nursery, ledger_on: LedgerOn, tmp_path: Path) -> StageOn:
     """A maker of stages."""
     numbers = itertools.count(1)
 
-    def open_(database: str, **options: Any) -> AbstractAsyncContextManager[Stage]:
+    @asynccontextmanager
+    async def open_(database: str, **options: Any) -> AsyncIterator[Stage]:
         folder = tmp_path / f"stage-{next(numbers)}"
         folder.mkdir()
-        return open_stage(nursery, new_ledger(database), folder, **options)
+        with ledger_on(database) as address:
+            async with open_stage(nursery, address, folder, **options) as stage:
+                yield stage
 
     return open_

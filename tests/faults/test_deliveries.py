@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.domain.payment import State
-from tests.faults.conftest import DATABASES, Open
+from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.scenarios import WITH_APPROVAL
 from tests.faults.tally import Tally
 from tests.faults.truth import compare
@@ -16,7 +16,7 @@ from tests.faults.truth import compare
 
 @pytest.mark.parametrize("database", DATABASES)
 async def test_a_card_that_was_posted_unnoticed_is_brought_up_to_date(
-    stage_on: Open, tally: Tally, database: str
+    stage_on: StageOn, tally: Tally, database: str
 ) -> None:
     """A card whose post was never noted down shows what happened while nobody knew of it."""
     orders: dict[str, Any] = {"settings": WITH_APPROVAL | {"PAY_EXPIRES_AFTER": "1s"}}
@@ -34,7 +34,7 @@ async def test_a_card_that_was_posted_unnoticed_is_brought_up_to_date(
 
 
 async def test_who_waited_too_long_for_their_turn_leaves_the_post_to_whoever_has_it_now(
-    stage_on: Open, tally: Tally
+    stage_on: StageOn, tally: Tally
 ) -> None:
     """Two instances post nothing twice, even where one waits for its turn for longer than its lease."""
     async with stage_on("postgres") as stage:

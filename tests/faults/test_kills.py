@@ -11,7 +11,7 @@ from collections.abc import Collection
 import pytest
 
 from bot.domain.payment import State
-from tests.faults.conftest import DATABASES, Open
+from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.stage import Stage
 from tests.faults.tally import Tally
@@ -23,20 +23,20 @@ AT_ONCE = 8
 ONLY = os.environ.get("FAULTS_KILL_AT")
 """To try one point again: the point's name, as a failure prints it."""
 
-SHARE = 1 if os.environ.get("FAULTS_LONG") else 5
+SHARE = 1 if os.environ.get("FAULTS_LONG") else 8
 """Of the points that an earlier scenario had as well, one in so many is tried again."""
 
 
 @pytest.fixture(scope="session")
 def tried() -> set[str]:
-    """The points at which a bot has died already, on either database, without their numbers."""
+    """The points at which a bot has died already, without their numbers, and the databases."""
     return set()
 
 
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
 async def test_killed_at_every_commit_and_call(
-    stage_on: Open, tally: Tally, tried: set[str], database: str, scenario: Scenario
+    stage_on: StageOn, tally: Tally, tried: set[str], database: str, scenario: Scenario
 ) -> None:
     """Killed at each point of each way, the bot comes back to one payment, one truth and one answer."""
     async with stage_on(database) as stage:
@@ -56,11 +56,12 @@ async def test_killed_at_every_commit_and_call(
 
 
 def _chosen(points: list[str], database: str, tried: set[str]) -> list[str]:
-    """All of the first way; of the others what is new in them, and a share of the rest."""
-    first = not any(name.startswith(database) for name in tried)
-    new = [point for point in points if f"{database} {point.partition(' #')[0]}" not in tried]
-    tried |= {f"{database} {point.partition(' #')[0]}" for point in points}
-    rest = [] if first else [point for point in points if point not in new]
+    """All points of the first way; of each other one what is new in it, and a share of the rest."""
+    known = {point.partition(" #")[0] for point in points}
+    first = database not in tried
+    new = [point for point in points if first or point.partition(" #")[0] not in tried]
+    rest = [point for point in points if point not in new]
+    tried |= {database} | known
     return new + rest[::SHARE]
 
 
