@@ -1,29 +1,17 @@
-"""The conversation in the terminal: what is said in the local Slack, line by line, as it happens."""
+"""The conversation in the terminal: what is said and done in the local Slack, line by line, as it happens."""
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable
 
 from bot.sandbox.billing import Call
+from bot.sandbox.plain_words import PlainWords
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack.changes import Change, ChangeKind
-from bot.sandbox.slack.messages import Json, Message, visible_texts
+from bot.sandbox.slack.messages import Json, Message
+from bot.sandbox.slack.views import View
 
-_EMOJI = {
-    "alarm_clock": "⏰",
-    "ballot_box_with_check": "☑️",
-    "bell": "🔔",
-    "grey_question": "❔",
-    "heavy_minus_sign": "➖",
-    "hourglass_flowing_sand": "⏳",
-    "no_entry": "⛔",
-    "outbox_tray": "📤",
-    "repeat": "🔁",
-    "white_check_mark": "✅",
-    "x": "❌",
-}
 _READS = re.compile(r"get_modules|api_login|_invoices$")
 
 
@@ -33,92 +21,173 @@ class Conversation:
     def __init__(self, slack: LocalSlack, write: Callable[[str], None]) -> None:
         self._slack = slack
         self._write = write
-        self._shown: dict[tuple[str, str], list[str]] = {}
+        self._words = PlainWords(slack.world)
+        self._shown: dict[str, list[str]] = {}
+        self._forms: dict[str, View] = {}
         self._channel = ""
+        self._see: dict[ChangeKind, Callable[[Change], None]] = {
+            ChangeKind.COMMAND_TYPED: self._typed,
+            ChangeKind.ACTION_TAKEN: self._acted,
+            ChangeKind.MESSAGE_POSTED: self._message,
+            ChangeKind.MESSAGE_UPDATED: self._message,
+            ChangeKind.EPHEMERAL_POSTED: self._message,
+            ChangeKind.VIEW_OPENED: self._form_opened,
+            ChangeKind.VIEW_UPDATED: self._form_changed,
+            ChangeKind.VIEW_SUBMITTED: self._form_submitted,
+            ChangeKind.VIEW_CLOSED: self._form_closed,
+            ChangeKind.HOME_OPENED: self._home_opened,
+            ChangeKind.HOME_PUBLISHED: self._home_published,
+            ChangeKind.DELIVERY_ENDED: self._delivered,
+        }
 
     def start(self) -> None:
         """Print from now on."""
-        self._slack.on_change(self._see)
+        self._slack.on_change(lambda change: self._see.get(change.kind, _nothing)(change))
 
     def billing_called(self, call: Call) -> None:
         """The billing API received a call; reading is not worth a line."""
         if not _READS.search(call.operation):
             self._write(f"      · billing API: {call.operation} {call.module} {call.invoice}: {call.effect}")
 
-    def _see(self, change: Change) -> None:
-        if change.kind is ChangeKind.COMMAND_TYPED:
-            self._head(change.channel)
-            self._say(self._name(change.person), change.text.splitlines() or [""])
-        elif change.kind is ChangeKind.ACTION_TAKEN:
-            self._write(f"  {self._name(change.person)} presses {change.text}")
-        elif change.kind is ChangeKind.COMMAND_FAILED:
-            self._write(f"  Slackbot (only {self._name(change.person)} sees this): {change.text}")
-        elif change.kind is ChangeKind.VIEW_OPENED:
-            self._write(f"  (a form opens for {self._name(change.person)})")
-        elif change.subject and change.channel and change.kind in _MESSAGES:
-            message = self._slack.message(change.channel, change.subject)
-            if message is not None:
-                self._show(message)
+    # -- commands and buttons -------------------------------------------------------------------------
 
-    def _show(self, message: Message) -> None:
-        """A new message whole; of a changed one, the lines that it did not have before."""
-        key = (message.channel, message.ts)
-        lines = self._lines(message)
+    def _typed(self, change: Change) -> None:
+        self._head(change.channel)
+        self._say(self._words.name(change.person), change.text.splitlines() or [""])
+
+    def _acted(self, change: Change) -> None:
+        self._head(change.channel)
+        who, pressed = (
+            self._words.name(change.person),
+            self._words.pressed(self._acted_on(change), change.text),
+        )
+        if pressed is None:
+            view = self._view(change)
+            self._write(f"  {who} chooses in the form")
+            self._indented(self._words.entered(view) if view else [])
+            return
+        label, question, answer = pressed
+        self._write(f"  {who} presses {label}")
+        if question:
+            self._write(f"    Slack asks: {' '.join(question)}")
+            self._write(f"  {who} presses {answer}")
+
+    def _delivered(self, change: Change) -> None:
+        """Slackbot tells when a command fails; what else the bot does not answer, nobody."""
+        if change.subject != "slash_commands" and change.text != "ok":
+            self._write(f"  (the bot did not answer: {change.text})")
+
+    def _acted_on(self, change: Change) -> list[Json]:
+        """The blocks of the message, form or Home tab."""
+        if change.channel and change.subject:
+            message = self._slack.message(change.channel, change.subject)
+            return message.blocks if message else []
+        view = self._view(change)
+        return view.blocks if view else []
+
+    # -- messages -------------------------------------------------------------------------------------
+
+    def _message(self, change: Change) -> None:
+        """A new message whole; of a changed one, what became different."""
+        assert change.channel, "bug: every message is in a channel"
+        assert change.subject, "bug: every message has a ts"
+        message = self._slack.message(change.channel, change.subject)
+        assert message is not None, "bug: messages are never forgotten"
+        lines, fresh = self._different(f"{message.channel} {message.ts}", self._words.message(message))
+        author = self._words.name(message.user)
+        self._head(message.channel)
+        if fresh is not None:
+            if fresh:
+                self._say(f"{author} (the card {lines[0].partition(' · ')[0]} changes)", fresh)
+            return
+        self._say(self._seen_by(author, message), lines, indent="      ↳ " if message.thread_ts else "  ")
+
+    def _seen_by(self, author: str, message: Message) -> str:
+        alone = message.ephemeral_for
+        return f"{author} (only {self._words.name(alone)} sees this)" if alone else author
+
+    # -- forms and the Home tab -----------------------------------------------------------------------
+
+    def _form_opened(self, change: Change) -> None:
+        view = self._view(change)
+        if view is not None:
+            self._forms[view.id] = view
+            lines, _ = self._different(view.id, self._words.form(view))
+            self._write(f"  (a form opens for {self._words.name(view.person)}: {view.texts()[0]})")
+            self._indented(lines)
+
+    def _form_changed(self, change: Change) -> None:
+        """Typing is not worth a line; what the app then shows is."""
+        view = self._view(change)
+        if view is None or view.id not in self._forms:
+            return
+        before, self._forms[view.id] = self._forms[view.id], view
+        _, fresh = self._different(view.id, self._words.form(view))
+        if fresh:
+            self._write(f"  (the form changes for {self._words.name(view.person)})")
+            self._indented(fresh)
+        if view.errors and view.errors != before.errors:
+            self._write(f"  (the form is not accepted from {self._words.name(view.person)})")
+            self._indented(self._words.errors(view))
+
+    def _form_submitted(self, change: Change) -> None:
+        view = self._view(change)
+        if view is not None:
+            submit = view.definition["submit"]["text"]
+            self._write(f"  {self._words.name(view.person)} fills in the form and presses [{submit}]")
+            self._indented(self._words.entered(view))
+
+    def _form_closed(self, change: Change) -> None:
+        self._forms.pop(change.subject or "", None)
+        self._write(f"  (the form closes for {self._words.name(change.person)})")
+
+    def _home_opened(self, change: Change) -> None:
+        self._write(f"  {self._words.name(change.person)} opens the Home tab")
+
+    def _home_published(self, change: Change) -> None:
+        view = self._slack.home(change.person or "")
+        if view is not None:
+            lines, fresh = self._different(view.id, self._words.blocks(view.blocks))
+            self._write(f"  (the Home tab of {self._words.name(view.person)})")
+            self._indented(lines if fresh is None else fresh)
+
+    def _view(self, change: Change) -> View | None:
+        """The form or Home tab that a change is about; None where it is gone."""
+        assert change.person, "bug: every view is somebody's"
+        views = [*self._slack.views(change.person), self._slack.home(change.person)]
+        return next((view for view in views if view and view.id == change.subject), None)
+
+    # -- lines ----------------------------------------------------------------------------------------
+
+    def _different(self, key: str, lines: list[str]) -> tuple[list[str], list[str] | None]:
+        """The lines, and those that were not there before, or None where nothing was."""
         before = self._shown.get(key)
         self._shown[key] = lines
-        self._head(message.channel)
-        author = self._name(message.user)
-        if before is not None:
-            fresh = [line for line in lines if line not in before]
-            if fresh:
-                self._say(f"{author} (the card changes)", fresh)
-            return
-        if message.ephemeral_for:
-            author += f" (only {self._name(message.ephemeral_for)} sees this)"
-        self._say(author, lines, indent="      ↳ " if message.thread_ts else "  ")
+        if before is None:
+            return lines, None
+        fresh = [line for line in lines if line not in before]
+        if any(map(_buttons, before)) and not any(map(_buttons, lines)):
+            fresh.append("(its buttons are gone)")
+        return lines, fresh
 
     def _head(self, channel: str | None) -> None:
         if channel and channel != self._channel:
             self._channel = channel
-            place = self._slack.world.channel(channel)
-            self._write(f"#{place.name}")
+            self._write(self._words.place(channel))
 
     def _say(self, author: str, lines: list[str], indent: str = "  ") -> None:
         self._write(f"{indent}{author}: {lines[0]}")
         for line in lines[1:]:
             self._write(f"{' ' * (len(indent) + 2)}{line}")
 
-    def _lines(self, message: Message) -> list[str]:
-        texts = [text for block in message.blocks for text in _texts(block)] or [message.text]
-        plain = (self._plain(line) for text in texts for line in text.splitlines())
-        return [line for line in plain if line.strip()] or [""]
-
-    def _plain(self, text: str) -> str:
-        """mrkdwn as a person would read it."""
-        text = re.sub(r":([a-z_]+):", lambda found: _EMOJI.get(found[1], found[0]), text)
-        text = re.sub(r"<@([A-Z0-9]+)>", lambda found: f"@{self._name(found[1])}", text)
-        text = re.sub(r"<#([A-Z0-9]+)>", lambda found: f"#{self._slack.world.channel(found[1]).name}", text)
-        text = re.sub(r"<!subteam\^([A-Z0-9]+)>", lambda found: f"@{self._group(found[1])}", text)
-        text = re.sub(r"<!date\^[^|>]*\|([^>]*)>", r"\1", text)
-        text = re.sub(r"<[^|>!@#]+\|([^>]*)>", r"\1", text)
-        text = re.sub(r"(?<!\w)\*([^*\n]+)\*(?!\w)", r"\1", text)
-        return html.unescape(text)
-
-    def _group(self, group_id: str) -> str:
-        return self._slack.world.groups[group_id].handle
-
-    def _name(self, person_id: str | None) -> str:
-        return self._slack.world.person(person_id).name if person_id else "?"
+    def _indented(self, lines: list[str]) -> None:
+        for line in lines:
+            self._write(f"      {line}")
 
 
-def _texts(block: Json) -> list[str]:
-    """The lines of one block; buttons stand side by side."""
-    texts = list(visible_texts(block))
-    return [" ".join(f"[{text}]" for text in texts)] if block["type"] == "actions" else texts
+def _buttons(line: str) -> bool:
+    return line.startswith("[")
 
 
-_MESSAGES = (
-    ChangeKind.MESSAGE_POSTED,
-    ChangeKind.MESSAGE_UPDATED,
-    ChangeKind.EPHEMERAL_POSTED,
-)
+def _nothing(_: Change) -> None:
+    """Most of what happens is not worth a line."""

@@ -23,7 +23,8 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.conversation import Conversation
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack.actor import Actor
-from bot.sandbox.slack.errors import NotSeen
+from bot.sandbox.slack.errors import NotThere
+from bot.sandbox.slack.interactions import Result
 from bot.sandbox.slack.messages import Message, interactive_elements
 
 CHANNEL = "#payments"
@@ -35,13 +36,12 @@ MANIFEST = Path(__file__).parents[2] / "manifest.yml"
 
 _SAID = re.compile(r"\s*([a-z]+)\s*:\s*(.*\S)\s*", re.DOTALL)
 
-
 BUTTONS = ("approve", "deny", "cancel")
 """What a line may say to press that button on the newest card."""
 
 
-class NothingToPress(Exception):
-    """No card that this person sees has such a button."""
+class NotDone(Exception):
+    """A line that this person could not do. The text tells why."""
 
 
 class BadLine(Exception):
@@ -107,55 +107,66 @@ async def sandbox(
 async def _say(lines: Sequence[Line], slack: LocalSlack, bot: app.Bot, write: Callable[[str], None]) -> int:
     for line in lines:
         try:
-            await _do(line, slack)
-        except (NothingToPress, NotSeen) as error:
-            write(f"{line.person}: {line.text}: {error}")
-            return 1
-        if not await bot.rest(PATIENCE):
-            write(f"{line.person}: {line.text} did not come to rest in {PATIENCE:g} s")
+            await _do(line, slack, bot)
+            await _rest(bot)
+        except (NotDone, NotThere) as error:
+            write(f"  ({line.person}: {line.text}: not done, as {error})")
             return 1
     return 0
 
 
-async def _do(line: Line, slack: LocalSlack) -> None:
+async def _rest(bot: app.Bot) -> None:
+    if not await bot.rest(PATIENCE):
+        raise NotDone(f"it did not come to rest in {PATIENCE:g} s")
+
+
+async def _do(line: Line, slack: LocalSlack, bot: app.Bot) -> None:
     """Type a command, press a button of the newest card, or write a plain message."""
     person = slack.person(line.person)
     word, _, rest = line.text.partition(" ")
     if line.text.startswith("/"):
-        await person.types(CHANNEL, line.text)
+        _taken(await person.types(CHANNEL, line.text))
     elif word in BUTTONS:
-        await _press(person, slack, word, rest.strip())
+        await _press(person, slack, bot, word, rest.strip())
     else:
         await person.says(CHANNEL, line.text)
 
 
-async def _press(person: Actor, slack: LocalSlack, word: str, reason: str) -> None:
+async def _press(person: Actor, slack: LocalSlack, bot: app.Bot, word: str, reason: str) -> None:
     """Press the button of that name, and fill in the form that it opens, if it does."""
     message, action_id = _newest_button(person, slack, word)
-    open_before = len(slack.views(person.name))
-    await person.clicks(message, action_id)
-    if word == "deny":
-        form = await slack.wait_for(
-            lambda: len(slack.views(person.name)) > open_before and slack.views(person.name)[-1]
-        )
-        if form:
-            inputs = [block for block in form.blocks if block["type"] == "input"]
+    open_before = {view.id for view in slack.views(person.name)}
+    _taken(await person.clicks(message, action_id))
+    await _rest(bot)
+    for form in slack.views(person.name):
+        inputs = [block for block in form.blocks if block["type"] == "input"]
+        if form.id not in open_before and inputs:
             element = inputs[0]["element"]
             typed = {"type": element["type"], "value": reason or "no reason given"}
-            await person.submits(form, {inputs[0]["block_id"]: {element["action_id"]: typed}})
+            _taken(await person.submits(form, {inputs[0]["block_id"]: {element["action_id"]: typed}}))
+
+
+def _taken(result: Result) -> None:
+    if not result.ok:
+        raise NotDone(f"Slack said {result.error or 'that the form is not filled in well'}")
 
 
 def _newest_button(person: Actor, slack: LocalSlack, word: str) -> tuple[Message, str]:
-    seen = [
-        message
-        for channel in slack.world.channels_of(person.id)
-        for message in slack.messages(channel.id, person.name)
-    ]
-    for message in sorted(seen, key=lambda each: each.ts, reverse=True):
-        for _, element in interactive_elements(message.blocks):
-            if element["type"] == "button" and element["text"]["text"].lower() == word:
-                return message, str(element["action_id"])
-    raise NothingToPress(f"{person.name} sees no button {word.capitalize()}")
+    """The newest message that has such a button, among those that the person sees."""
+    elsewhere = f"there is no button {word.capitalize()}"
+    found: list[tuple[Message, str]] = []
+    for channel in slack.world.channels.values():
+        for message in slack.messages(channel.id, person.name):
+            for _, element in interactive_elements(message.blocks):
+                if element["type"] != "button" or element["text"]["text"].lower() != word:
+                    continue
+                if person.id in channel.members:
+                    found.append((message, str(element["action_id"])))
+                else:
+                    elsewhere = f"{person.name} is not in #{channel.name}, where the button is"
+    if not found:
+        raise NotDone(elsewhere)
+    return max(found, key=lambda each: each[0].ts)
 
 
 async def _stopped(bot: app.Bot) -> None:
