@@ -1,0 +1,112 @@
+"""What one person is told at once: what is wrong, how to go on, and nothing that could harm."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.domain import command
+from bot.domain.payment import DOCUMENTED_MODULES, State
+from bot.domain.rule import Reason, Refusal
+from bot.payments import desk
+from bot.payments.desk import Answer
+from bot.slack import replies
+from bot.slack.text import STATES
+from tests.slack.test_messages import HOSTILE, payment_in
+
+TEAM_URL = "https://acme.slack.com/"
+LINK = "<https://acme.slack.com/archives/C1/p1700000000000001|See its card>"
+PAID = payment_in(State.PAID)
+REFUSAL = Refusal(Reason.PERSON, "You <may> not.", "Ask & see.", ask=frozenset({"U2", "S1"}))
+
+ANSWERS: dict[str, Answer] = {
+    "already requested": desk.AlreadyRequested(payment_in(State.SENDING)),
+    "already paid": desk.AlreadyRequested(PAID),
+    "not found": desk.NotFound(42),
+    "not yours": desk.NotYours(PAID),
+    "decided": desk.AlreadyDecided(PAID),
+    "approved before": desk.AlreadyApproved(payment_in(State.PENDING_APPROVAL), 1),
+    "done": desk.Done(PAID),
+    "refused": REFUSAL,
+}
+
+
+def tokens(text: str) -> list[str]:
+    return re.findall(r"<([^<>]*)>", text)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_answer_says_what_happened_and_how_to_go_on(name: str) -> None:
+    """In two lines, in markup and in plain words."""
+    said = replies.said(ANSWERS[name], TEAM_URL)
+    assert said is not None
+    assert len(said.splitlines()) == 2
+    assert all(line.strip() for line in said.splitlines())
+    plain = replies.in_plain_words(ANSWERS[name])
+    assert plain
+    assert not re.search(r"<[@#!h]|&amp;", plain)
+
+
+def test_a_request_that_is_taken_needs_no_words() -> None:
+    """The card says it all."""
+    assert replies.said(desk.Requested(PAID), TEAM_URL) is None
+
+
+def test_a_second_request_links_to_the_first_card() -> None:
+    """Once it stands; and says whether it was paid."""
+    said = replies.said(desk.AlreadyRequested(PAID), TEAM_URL)
+    assert said == (f"vps invoice 10101 was already paid; it is #42.\n:white_check_mark: Paid. {LINK}.")
+    said = replies.said(desk.AlreadyRequested(payment_in(State.PENDING_APPROVAL, card_ts=None)), TEAM_URL)
+    assert said is not None
+    assert "was already requested; it is #42" in said
+    assert said.endswith("Its card follows.")
+
+
+@pytest.mark.parametrize("state", sorted(State))
+def test_how_a_payment_stands_is_said_for_every_state(state: State) -> None:
+    """With its words, never by emoji alone."""
+    for answer in (desk.AlreadyDecided(payment_in(state)), desk.AlreadyRequested(payment_in(state))):
+        assert STATES[state][1] in str(replies.said(answer, TEAM_URL))
+        assert STATES[state][1] in replies.in_plain_words(answer)
+
+
+def test_a_refusal_says_whom_to_ask_and_where_it_is_allowed() -> None:
+    """By mentions; its own words are escaped."""
+    refusal = Refusal(
+        Reason.CHANNEL, "Not <here>.", "Go there:", None, frozenset({"U2"}), frozenset({"C2", "C1"})
+    )
+    assert replies.refused(refusal) == "Not &lt;here&gt;.\nGo there: <#C1>, <#C2> <@U2> may know."
+    assert replies.refused(REFUSAL).endswith("<!subteam^S1> or <@U2> may know.")
+
+
+def test_help_shows_every_way_to_use_the_command() -> None:
+    """One line each, readable as text."""
+    said = replies.help_text()
+    assert len(said.splitlines()) == len(command.HELP) + 1
+    assert "`/pay &lt;module&gt; &lt;invoice&gt;`" in said
+    assert tokens(said) == []
+
+
+@given(
+    st.lists(
+        st.sampled_from([*HOSTILE, "vps", "pay", "10101", "#", "status"]) | st.text(max_size=20), max_size=6
+    )
+)
+@settings(deadline=None)
+def test_what_was_typed_is_never_more_than_text(words: list[str]) -> None:
+    """Whatever is misunderstood is quoted without its powers, shortly."""
+    asked = command.parse(" ".join(words), DOCUMENTED_MODULES)
+    if isinstance(asked, command.Misunderstood):
+        said = replies.misunderstood(asked)
+        assert tokens(said) == []
+        assert "<" not in said
+        assert len(said.splitlines()) == 2
+        assert len(said) < 1_000
+
+
+def test_an_unexpected_error_gives_a_reference() -> None:
+    """To be found in the log."""
+    assert "reference 1234abcd" in replies.unexpected("1234abcd")
