@@ -81,7 +81,7 @@ async def test_the_thread_keeps_the_order_in_which_it_happened(
     billing.fail("down")
     await slack.wait_for(lambda: slack.messages("#payments"))
     slack.fail("chat.postMessage", "error:token_revoked", times=2)
-    await slack.wait_for(lambda: posts(slack).count("token_revoked") == 2)
+    await slack.wait_for(lambda: posts(slack).count("error:token_revoked") == 2)
     billing.heal()
     await slack.wait_for(lambda: any(ANSWER in reply for reply in thread(slack)))
     await at_rest(bot)
