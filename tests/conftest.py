@@ -198,8 +198,7 @@ async def billing() -> AsyncIterator[LocalBilling]:
     await api.stop()
 
 
-@pytest.fixture
-def environment(slack: LocalSlack, billing: LocalBilling, ledger_url: str) -> dict[str, str]:
+def environment_of(slack: LocalSlack, billing: LocalBilling, ledger_url: str) -> dict[str, str]:
     """What .env holds. Alice may request; Bob and Carol would approve, but nothing needs approval."""
     return {
         "SLACK_BOT_TOKEN": slack.bot_token,
@@ -213,6 +212,12 @@ def environment(slack: LocalSlack, billing: LocalBilling, ledger_url: str) -> di
         "PAY_ALLOWED_USERS": ids.ALICE,
         "PAY_APPROVERS": f"{ids.BOB},{ids.CAROL}",
     }
+
+
+@pytest.fixture
+def environment(slack: LocalSlack, billing: LocalBilling, ledger_url: str) -> dict[str, str]:
+    """The environment of a bot between the two."""
+    return environment_of(slack, billing, ledger_url)
 
 
 @pytest.fixture

@@ -1,0 +1,293 @@
+"""Every way in which the local billing API can fail, through the whole bot: what people then see in Slack.
+
+A mode that is added to the registry without an expectation here fails `test_every_mode_is_expected`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import shutil
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bot import app, config
+from bot.domain.payment import InvoiceRef, State
+from bot.sandbox.billing import FAILURES, LocalBilling
+from bot.sandbox.slack import LocalSlack
+from bot.slack.pace import Pace
+from tests.conftest import MANIFEST, QUICK, environment_of
+from tests.slack.acting import card, shown
+
+PAID, DECLINED, NOT_SENT, UNKNOWN = State.PAID, State.DECLINED, State.NOT_SENT, State.UNKNOWN
+
+Case = tuple[str, str]
+"""When the failure begins, and its mode."""
+
+OPEN = "over an open session"
+START = "from the start"
+
+# The state it leads to, and how often the invoice was really paid.
+EXPECTED: dict[Case, tuple[State, int]] = {
+    (OPEN, "declined"): (DECLINED, 0),
+    (OPEN, "timeout-before"): (UNKNOWN, 0),
+    (OPEN, "timeout-after"): (UNKNOWN, 1),
+    (OPEN, "reset-before"): (UNKNOWN, 0),
+    (OPEN, "reset-after"): (UNKNOWN, 1),
+    (OPEN, "truncated-after"): (UNKNOWN, 1),
+    (OPEN, "bad-xml-after"): (UNKNOWN, 1),
+    (OPEN, "html-after"): (UNKNOWN, 1),
+    (OPEN, "http-500-before"): (UNKNOWN, 0),
+    (OPEN, "http-500-after"): (UNKNOWN, 1),
+    (OPEN, "http-503-before"): (UNKNOWN, 0),
+    (OPEN, "redirect-before"): (UNKNOWN, 0),
+    (OPEN, "redirect-after"): (UNKNOWN, 1),
+    (OPEN, "fault-before"): (UNKNOWN, 0),
+    (OPEN, "fault-after"): (UNKNOWN, 1),
+    (OPEN, "empty-answer-after"): (UNKNOWN, 1),
+    (OPEN, "empty-body-after"): (UNKNOWN, 1),
+    (OPEN, "missing-status-after"): (UNKNOWN, 1),
+    (OPEN, "odd-status-after"): (UNKNOWN, 1),
+    (OPEN, "shouted-ok"): (PAID, 1),
+    (OPEN, "unknown-type-after"): (UNKNOWN, 1),
+    (OPEN, "huge-after"): (UNKNOWN, 1),
+    (OPEN, "huge-compressed-after"): (UNKNOWN, 1),
+    (OPEN, "dtd-after"): (UNKNOWN, 1),
+    (OPEN, "drip-after"): (UNKNOWN, 1),
+    (OPEN, "drip-head-after"): (UNKNOWN, 1),
+    (OPEN, "login-blank"): (PAID, 1),
+    (OPEN, "login-false"): (PAID, 1),
+    (OPEN, "login-odd"): (PAID, 1),
+    (OPEN, "login-fault"): (PAID, 1),
+    # The look-up finds the session dead and logs in anew, so the payment has a good one.
+    (OPEN, "session-expired"): (PAID, 1),
+    (OPEN, "unreadable"): (PAID, 1),
+    (OPEN, "unlisted"): (PAID, 1),
+    (OPEN, "unpayable"): (PAID, 1),
+    (OPEN, "elsewhere"): (PAID, 1),
+    (OPEN, "no-wsdl"): (PAID, 1),
+    (OPEN, "down"): (NOT_SENT, 0),
+    # The look-up gets no answer, so the session is in doubt, and no new login comes about in time.
+    (OPEN, "slow"): (NOT_SENT, 0),
+    (OPEN, "stall"): (NOT_SENT, 0),
+    (START, "login-blank"): (NOT_SENT, 0),
+    (START, "login-false"): (NOT_SENT, 0),
+    (START, "login-odd"): (NOT_SENT, 0),
+    (START, "login-fault"): (NOT_SENT, 0),
+    (START, "session-expired"): (PAID, 1),
+    (START, "unreadable"): (PAID, 1),
+    (START, "unlisted"): (PAID, 1),
+    (START, "unpayable"): (NOT_SENT, 0),
+    (START, "elsewhere"): (NOT_SENT, 0),
+    (START, "no-wsdl"): (NOT_SENT, 0),
+    (START, "down"): (NOT_SENT, 0),
+    (START, "slow"): (NOT_SENT, 0),
+    (START, "stall"): (NOT_SENT, 0),
+}
+
+HANGING = {"timeout-before", "timeout-after", "drip-after", "drip-head-after", "slow", "stall"}
+
+UNTOLD = {(OPEN, mode) for mode in ("unreadable", "down", "slow", "stall")} | {
+    (START, mode)
+    for mode, failure in FAILURES.items()
+    if failure.on != "api_make_payment" and mode not in ("session-expired", "unpayable")
+}
+"""Where the invoice cannot be read, so that its amount is not told."""
+
+SAYS = {
+    PAID: "Paid",
+    DECLINED: "Declined; nothing was paid",
+    NOT_SENT: "Not sent; will be tried again",
+    UNKNOWN: "Unknown; do not pay it again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was left when the payment had come to rest.
+
+    card, thread: all that can be read there. number: as in #42.
+    acknowledged: seconds. received, made: calls of api_make_payment, and those that took effect.
+    """
+
+    state: State
+    card: str
+    thread: list[str]
+    acknowledged: float
+    received: int
+    made: int
+    number: str
+    invoice: int
+    password: str
+
+
+Outcomes = dict[Case, Seen | BaseException]
+
+
+def cases() -> list[Case]:
+    """Each mode over an open session; those that concern more than the payment itself also from the start."""
+    wide = [mode for mode, failure in FAILURES.items() if failure.on != "api_make_payment"]
+    return [(OPEN, mode) for mode in FAILURES] + [(START, mode) for mode in wide]
+
+
+class Stages:
+    """Makes pairs of a local Slack and a local billing API, with a bot."""
+
+    def __init__(self, migrated: Path, folder: Path) -> None:
+        self._migrated = migrated
+        self._folder = folder
+        self._numbers = itertools.count()
+        # Alembic keeps what it migrates in globals.
+        self._starting = asyncio.Lock()
+
+    @asynccontextmanager
+    async def one(
+        self, patience: float, failing: str | None = None
+    ) -> AsyncIterator[tuple[LocalSlack, LocalBilling, app.Bot]]:
+        """One of each. patience: seconds for the billing API. failing: the mode to begin with."""
+        ledger = self._folder / f"{next(self._numbers)}.db"
+        shutil.copy(self._migrated, ledger)
+        hour = timedelta(hours=1)
+        timing = replace(
+            QUICK, look_up=patience, reconcile_first=hour, not_sent=(hour,) * 3, lease=hour, poll=0.5
+        )
+        async with AsyncExitStack() as stack:
+            billing = LocalBilling()
+            await billing.start()
+            stack.push_async_callback(billing.stop)
+            slack = await stack.enter_async_context(LocalSlack(manifest=MANIFEST))
+            if failing:
+                billing.fail(failing)
+            environment = environment_of(slack, billing, f"sqlite:///{ledger}")
+            settings = config.load(self._folder / "no.env", environment | {"BILLING_TIMEOUT": str(patience)})
+            pace = Pace(posts=1000, updates=1000, burst=1000)
+            async with self._starting:
+                bot = await stack.enter_async_context(app.running(settings, timing=timing, pace=pace))
+            stack.callback(billing.heal)
+            yield slack, billing, bot
+
+    async def over_an_open_session(self, modes: Sequence[str], patience: float) -> Outcomes:
+        """The modes one after another with the same bot, after a payment that opened the session."""
+        found: Outcomes = {}
+        async with self.one(patience) as (slack, billing, bot):
+            for mode in modes:
+                assert (await pay(slack, billing, bot)).state is PAID
+                billing.fail(mode)
+                found[OPEN, mode] = await outcome(pay(slack, billing, bot))
+                billing.heal()
+        return found
+
+    async def from_the_start(self, modes: Sequence[str], patience: float) -> Outcomes:
+        """Each mode with a bot that knows nothing better."""
+        found: Outcomes = {}
+        for mode in modes:
+            async with self.one(patience, mode) as (slack, billing, bot):
+                found[START, mode] = await outcome(pay(slack, billing, bot))
+        return found
+
+
+async def outcome(paying: Coroutine[None, None, Seen]) -> Seen | BaseException:
+    """What came of it: its own test shall fail, and no other."""
+    (found,) = await asyncio.gather(paying, return_exceptions=True)
+    return found
+
+
+numbers = itertools.count(30000)
+
+
+async def pay(slack: LocalSlack, billing: LocalBilling, bot: app.Bot) -> Seen:
+    """Alice pays a new invoice."""
+    invoice = next(numbers)
+    billing.add_invoice("vps", invoice)
+    result = await slack.person("alice").types("#payments", f"/pay vps {invoice}")
+    assert result.ok, result
+    assert await bot.rest(30)
+    payment = await bot.ledger.latest(InvoiceRef("vps", invoice))
+    assert payment is not None
+    newest = card(slack)
+    assert newest.ts == payment.card_ts
+    assert slack.ephemerals("alice") == []
+    return Seen(
+        state=payment.state,
+        card=shown(newest),
+        thread=[shown(reply) for reply in newest.thread],
+        acknowledged=result.seconds,
+        received=billing.payments_received("vps", invoice),
+        made=billing.payments_made("vps", invoice),
+        number=payment.number,
+        invoice=invoice,
+        password=billing.password,
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def outcomes(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """What came of every case; several bots at once, as much of it is waiting."""
+    stages = Stages(migrated_sqlite, tmp_path_factory.mktemp("ledgers"))
+    lanes: list[Coroutine[None, None, Outcomes]] = []
+    for run, when in ((stages.over_an_open_session, OPEN), (stages.from_the_start, START)):
+        modes = [mode for each, mode in cases() if each == when]
+        hanging = [mode for mode in modes if mode in HANGING]
+        others = [mode for mode in modes if mode not in HANGING]
+        lanes += [run(hanging[::2], 1.0), run(hanging[1::2], 1.0), run(others, 10.0)]
+    found: Outcomes = {}
+    for lane in await asyncio.gather(*lanes):
+        found |= lane
+    return found
+
+
+@pytest.fixture
+def seen(when: str, mode: str, outcomes: Outcomes) -> Seen:
+    """What came of the case that this test is about."""
+    found = outcomes[when, mode]
+    if isinstance(found, BaseException):
+        raise found
+    return found
+
+
+def test_every_mode_is_expected() -> None:
+    """A failure mode cannot be added without saying what people see of it."""
+    assert set(EXPECTED) == set(cases())
+
+
+@pytest.mark.parametrize(("when", "mode"), cases())
+def test_the_outcome_is_told_truthfully(when: str, mode: str, seen: Seen) -> None:
+    """One call at most; the card and one reply say what became of it, in words that differ by outcome."""
+    state, made = EXPECTED[when, mode]
+    assert (seen.state, seen.made) == (state, made)
+    assert seen.received == (0 if state is NOT_SENT else 1)
+    assert seen.acknowledged < 1.0
+    assert SAYS[state] in seen.card
+    assert ("amount not told" in seen.card) == ((when, mode) in UNTOLD)
+    (reply,) = seen.thread
+    assert SAYS[state] in reply
+    others = [words for other, words in SAYS.items() if other is not state]
+    assert not [words for words in others if re.search(rf"\b{words}\b", f"{seen.card}\n{reply}")]
+
+
+@pytest.mark.parametrize(("when", "mode"), cases())
+def test_the_reply_says_what_to_do(when: str, mode: str, seen: Seen) -> None:
+    """The API's own words where it said any; the warning where the answer was lost."""
+    (reply,) = seen.thread
+    warning = f"The answer was lost; it may have been paid; do not pay it again; {seen.number}."
+    assert (warning in reply) == (seen.state is UNKNOWN)
+    assert ("Nothing was sent, so nothing was paid." in reply) == (seen.state is NOT_SENT)
+    success = f"> Payment of 10.00 USD for Invoice {seen.invoice} Successful."
+    answered = seen.state is PAID or mode in ("missing-status-after", "odd-status-after")
+    assert (success in reply) == answered
+    assert ("> The Credit Card on file was declined." in reply) == (mode == "declined")
+
+
+@pytest.mark.parametrize(("when", "mode"), cases())
+def test_nothing_secret_is_told(when: str, mode: str, seen: Seen) -> None:
+    """No password, no session id, no envelope and no stack trace in anything that was posted."""
+    everything = "\n".join([seen.card, *seen.thread])
+    assert seen.password not in everything
+    assert not re.search(r"\b[0-9a-f]{32}\b|Envelope|Traceback|html", everything)
