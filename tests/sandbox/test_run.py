@@ -14,7 +14,7 @@ POLICY = """
 [[rule]]
 name = "all"
 requesters = ["U0ALICE001"]
-approvers = ["U0BOB00001", "U0CAROL001"]
+approvers = ["U0BOB00001"]
 approvals = 1
 """
 
@@ -55,24 +55,16 @@ async def test_the_thread_carries_what_the_billing_api_says(command: CommandLine
     assert ended.out.count("billing API: api_make_payment") == 2
 
 
-async def test_a_policy_and_buttons_can_be_tried(command: CommandLine, tmp_path: Path) -> None:
-    """Lines press buttons of the newest card, here under rules that ask for an approval."""
+async def test_a_policy_can_be_tried(command: CommandLine, tmp_path: Path) -> None:
+    """Rules in place of the sandbox's own; lines press the buttons that they bring about."""
     (tmp_path / "policy.toml").write_text(POLICY)
-    ended = await command(
-        "sandbox",
-        *("--policy", "policy.toml"),
-        *say("alice: /pay vps 10101", "alice: approve", "bob: approve", "alice: /pay vps 10102"),
-        *say("carol: deny too dear", "bob: hello"),
-    )
+    lines = say("alice: /pay vps 10101", "bob: approve")
+    ended = await command("sandbox", "--policy", "policy.toml", *lines)
     assert (ended.code, ended.err) == (0, "")
-    own, others = ended.out.split("  bob presses ", 1)
-    assert "You asked for this payment, so you cannot approve it." in own
-    assert "billing API: api_make_payment" not in own
-    assert "Payment of 10.00 USD for Invoice 10101 Successful." in others
-    assert "Denied by @carol" in others
-    assert "> too dear" in others
-    assert "bob: hello" in others
-    assert others.count("billing API: api_make_payment") == 1
+    asked, approved = ended.out.split("  bob presses ", 1)
+    assert "Needs 1 more approval from @bob" in asked
+    assert "billing API" not in asked
+    assert "Payment of 10.00 USD for Invoice 10101 Successful." in approved
 
 
 async def test_a_failing_billing_api_can_be_tried(command: CommandLine) -> None:
