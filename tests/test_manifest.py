@@ -1,0 +1,316 @@
+"""manifest.yml: what Slack takes, and exactly what the code uses."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from slack_sdk.web.async_client import AsyncWebClient
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "manifest.yml").read_text(encoding="utf-8")
+MANIFEST: dict[str, Any] = yaml.safe_load(TEXT)
+
+# -- Slack's rules ----------------------------------------------------------------------------------
+
+
+def text(most: int, least: int = 1, pattern: str = "") -> dict[str, Any]:
+    return {"type": "string", "minLength": least, "maxLength": most, "pattern": pattern}
+
+
+def record(required: list[str], **fields: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": required,
+        "properties": fields,
+        "additionalProperties": False,
+    }
+
+
+def array(items: dict[str, Any], most: int, least: int = 0) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": least, "maxItems": most, "uniqueItems": True}
+
+
+YES_NO = {"type": "boolean"}
+URL = text(3500, pattern="^https?://")
+SCOPES = array(text(50), 255)
+EVENTS = array(text(50), 100)
+
+PARAMETER = {
+    "type": "object",
+    "required": ["type", "name"],
+    "properties": {
+        "type": {
+            "enum": [
+                "string",
+                "integer",
+                "number",
+                "boolean",
+                "slack#/types/user_context",
+                "slack#/types/user_id",
+                "slack#/types/channel_id",
+            ]
+        },
+        "name": text(100),
+        "title": text(255),
+        "description": text(1000),
+        "hint": text(1000),
+        "is_required": YES_NO,
+    },
+    "additionalProperties": False,
+}
+PARAMETERS = {"type": "object", "additionalProperties": PARAMETER, "maxProperties": 20}
+
+SCHEMA = record(
+    ["display_information"],
+    display_information=record(
+        ["name"],
+        name=text(35),
+        description=text(140),
+        long_description=text(4000, 175),
+        background_color=text(7, 4, "^#[0-9a-fA-F]{3}([0-9a-fA-F]{3})?$"),
+    ),
+    features=record(
+        [],
+        app_home=record(
+            [],
+            home_tab_enabled=YES_NO,
+            messages_tab_enabled=YES_NO,
+            messages_tab_read_only_enabled=YES_NO,
+        ),
+        bot_user=record(["display_name"], display_name=text(80), always_online=YES_NO),
+        shortcuts=array(
+            record(
+                ["name", "type", "callback_id", "description"],
+                name=text(24),
+                type={"enum": ["message", "global"]},
+                callback_id=text(255),
+                description=text(150),
+            ),
+            10,
+            1,
+        ),
+        slash_commands=array(
+            record(
+                ["command", "description"],
+                command=text(32, 2, "^/"),
+                url=URL,
+                description=text(2000),
+                usage_hint=text(1000),
+                should_escape=YES_NO,
+            ),
+            50,
+            1,
+        ),
+    ),
+    oauth_config=record([], scopes=record([], bot=SCOPES, bot_optional=SCOPES)),
+    settings=record(
+        [],
+        event_subscriptions=record([], request_url=URL, bot_events=EVENTS),
+        interactivity=record(["is_enabled"], is_enabled=YES_NO, request_url=URL),
+        org_deploy_enabled=YES_NO,
+        socket_mode_enabled=YES_NO,
+        token_rotation_enabled=YES_NO,
+        function_runtime={"const": "remote"},
+    ),
+    functions={
+        "type": "object",
+        "maxProperties": 50,
+        "additionalProperties": record(
+            ["title", "description", "input_parameters", "output_parameters"],
+            title=text(255),
+            description=text(1000),
+            input_parameters=PARAMETERS,
+            output_parameters=PARAMETERS,
+        ),
+    },
+)
+"""The parts of github.com/slackapi/manifest-schema that a manifest of ours can have. Of functions Slack's
+schema and its documents disagree; this is the form of the documents."""
+
+
+def test_slack_takes_it() -> None:
+    """By Slack's own rules, with no field that they do not name."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(MANIFEST, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"display_information": {"name": "x" * 36}},
+        {"display_information": {"name": "x", "long_description": "too short"}},
+        {"display_information": {"name": "x", "colour": "#fff"}},
+        {"features": {"slash_commands": [{"command": "pay", "description": "x"}]}},
+        {"settings": {"interactivity": {}}},
+    ],
+)
+def test_the_rules_refuse_what_slack_refuses(change: dict[str, Any]) -> None:
+    """A schema that takes everything would prove nothing."""
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(MANIFEST | change, SCHEMA)
+
+
+# -- what the code uses -----------------------------------------------------------------------------
+
+SCOPES_OF = {
+    "auth.test": set(),
+    "apps.connections.open": set(),  # an app-level token's connections:write
+    "chat.postMessage": {"chat:write"},
+    "chat.update": {"chat:write"},
+    "conversations.members": {"channels:read", "groups:read"},
+    "conversations.history": {"channels:history", "groups:history"},
+    "conversations.replies": {"channels:history", "groups:history"},
+    "functions.completeSuccess": set(),
+    "functions.completeError": set(),
+    "usergroups.users.list": {"usergroups:read"},
+    "users.info": {"users:read"},
+    "views.open": set(),
+    "views.publish": set(),
+    "views.update": set(),
+}
+"""By Slack's documents, for public and private channels. A method that is not here has to be looked up."""
+
+OPTIONAL = {"conversations.history", "conversations.replies"}
+"""What the bot does without where it may not."""
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    """Every module of the Slack layer, by name."""
+    for path in sorted((ROOT / "bot" / "slack").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def methods_used() -> set[str]:
+    """Web API methods: by their names in texts, and by the client's own methods."""
+    known = re.compile(
+        r"(auth|apps|chat|conversations|functions|usergroups|users|views|bots|team)(\.[a-zA-Z]+)+"
+    )
+    found = set()
+    for _, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and known.fullmatch(node.value):
+                found.add(node.value)
+            if isinstance(node, ast.Attribute) and hasattr(AsyncWebClient, node.attr):
+                as_method = node.attr.replace("_", ".")
+                if known.fullmatch(as_method):
+                    found.add(as_method)
+    return found
+
+
+KINDS = {"action", "command", "event", "function", "message", "options", "shortcut", "step", "view"}
+
+
+def listeners() -> dict[str, set[str]]:
+    """What is registered on the Bolt app: kind, and the constants by name."""
+    found: dict[str, set[str]] = {}
+    for module, tree in sources():
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            on_app = isinstance(node.func.value, ast.Name) and node.func.value.id == "app"
+            if on_app and node.func.attr in KINDS and node.args:
+                found.setdefault(node.func.attr, set()).add(value_of(node.args[0], module))
+    return found
+
+
+def value_of(node: ast.expr, module: str) -> str:
+    """A text constant, or the constant of this or another module that is named."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    names = ast.unparse(node).split(".")
+    value: Any = importlib.import_module(module)
+    for name in names:
+        value = getattr(value, name)
+    return value if isinstance(value, str) else names[-1]
+
+
+def granted(kind: str) -> set[str]:
+    return set(MANIFEST["oauth_config"]["scopes"].get(kind, ()))
+
+
+def test_every_method_that_is_used_is_known() -> None:
+    """So that its scopes can be told."""
+    used = methods_used()
+    assert {"auth.test", "chat.postMessage", "users.info"} <= used
+    assert used <= SCOPES_OF.keys()
+
+
+def test_the_scopes_are_those_that_the_code_needs() -> None:
+    """None is missing and none is superfluous; what the bot can do without is optional."""
+    used = methods_used()
+    needed = {scope for method in used - OPTIONAL for scope in SCOPES_OF[method]}
+    if {"command", "shortcut"} & listeners().keys():
+        needed.add("commands")
+    assert granted("bot") == needed
+    optional = {scope for method in used & OPTIONAL for scope in SCOPES_OF[method]}
+    assert granted("bot_optional") == optional - needed
+
+
+def test_the_commands_and_shortcuts_are_those_that_are_listened_for() -> None:
+    """A command that nobody answers would be a time-out for who types it."""
+    features, registered = MANIFEST["features"], listeners()
+    assert {each["command"] for each in features["slash_commands"]} == registered["command"]
+    shortcuts = {each["callback_id"] for each in features.get("shortcuts", ())}
+    assert shortcuts == registered.get("shortcut", set())
+
+
+def test_the_events_are_those_that_are_listened_for() -> None:
+    """Slack sends what is subscribed to, and tries again where nobody answers."""
+    subscribed = set(MANIFEST["settings"].get("event_subscriptions", {}).get("bot_events", ()))
+    functions = MANIFEST.get("functions", {})
+    assert subscribed - {"function_executed"} == listeners().get("event", set())
+    assert ("function_executed" in subscribed) is bool(functions)
+    assert functions.keys() <= listeners().get("function", set())
+
+
+def test_buttons_and_forms_can_be_used() -> None:
+    """Interactivity is on where the code listens for any; the Home tab where it is published."""
+    interactive = {"action", "view", "shortcut"} & listeners().keys()
+    assert MANIFEST["settings"]["interactivity"]["is_enabled"] is bool(interactive)
+    home = "app_home_opened" in listeners().get("event", set())
+    assert MANIFEST["features"]["app_home"]["home_tab_enabled"] is home
+
+
+def test_the_command_says_how_it_is_used() -> None:
+    """Where it is typed. Escaping stays off: the bot reads plain words, and no mention is ever meant."""
+    (command,) = MANIFEST["features"]["slash_commands"]
+    assert command["usage_hint"]
+    assert command["should_escape"] is False
+    assert "url" not in command, "Socket Mode needs none"
+
+
+def test_it_is_for_socket_mode_and_a_token_that_stays() -> None:
+    """A token that rotates would have to be kept anew every few hours."""
+    settings = MANIFEST["settings"]
+    assert settings["socket_mode_enabled"] is True
+    assert settings["token_rotation_enabled"] is False
+
+
+def test_direct_messages_reach_people() -> None:
+    """The bot tells people directly what it cannot tell in a channel, so its Messages tab is on."""
+    assert MANIFEST["features"]["app_home"]["messages_tab_enabled"] is True
+
+
+def test_the_workflow_step_in_the_comments_is_good_too() -> None:
+    """Whoever takes the # away gets a manifest that Slack takes, and a step that is listened for."""
+    if "functions" in MANIFEST or "# functions:" not in TEXT:
+        return
+    commented = TEXT[TEXT.index("# functions:") :]
+    step = yaml.safe_load(
+        "\n".join(line.removeprefix("#").removeprefix(" ") for line in commented.splitlines())
+    )
+    whole = MANIFEST | step
+    whole["settings"] = MANIFEST["settings"] | {"org_deploy_enabled": True}
+    jsonschema.validate(whole, SCHEMA)
+    assert step["functions"].keys() == listeners()["function"]
+    requester = next(iter(step["functions"].values()))["input_parameters"]["requester"]
+    assert requester["type"] == "slack#/types/user_context", "a user_id could be anybody's"

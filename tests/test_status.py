@@ -1,0 +1,115 @@
+"""The pages for operators: alive, ready, and figures that every instance tells alike."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+import psycopg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot.domain.payment import InvoiceRef, State
+from bot.errors import ConfigError
+from bot.ledger.store import Ledger, open_ledger
+from bot.sandbox.slack import LocalSlack
+from bot.status import status_server
+from tests.conftest import NewDatabase, StartBot
+from tests.ledger.making import request_in
+
+Page = Callable[[str], Awaitable[tuple[int, str]]]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def fetched(port: int, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return answer.status, await answer.text()
+
+
+@pytest.fixture
+async def page(ledger: Ledger) -> AsyncIterator[Page]:
+    """Fetches a page of a status server over an empty ledger."""
+    port = free_port()
+    async with status_server(ledger, "127.0.0.1", port):
+        yield lambda path: fetched(port, path)
+
+
+def figures(text: str) -> dict[str, float]:
+    """The metrics by name and state."""
+    return {
+        f"{sample.name} {sample.labels.get('state', '')}".strip(): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_a_bot_that_runs_is_alive_and_ready(page: Page) -> None:
+    """Two pages, in plain text."""
+    assert await page("/healthz") == (200, "ok\n")
+    assert await page("/readyz") == (200, "ready\n")
+    assert (await page("/elsewhere"))[0] == 404
+
+
+async def test_every_state_has_its_figure(page: Page, ledger: Ledger) -> None:
+    """Also the states in which nothing is, so that a graph has no holes."""
+    for number, state in enumerate([State.PAID, State.PAID, State.UNKNOWN], start=1):
+        await request_in(ledger, state, InvoiceRef("vps", number))
+    status, text = await page("/metrics")
+    found = figures(text)
+    assert status == 200
+    assert {name for name in found if name.startswith("payments ")} == {
+        f"payments {state}" for state in State
+    }
+    assert found["payments PAID"] == 2
+    assert found["payments UNKNOWN"] == 1
+    assert found["payments EXPIRED"] == 0
+    assert found["undelivered_messages"] == await ledger.undelivered() == 9
+
+
+async def test_figures_tell_nobodys_business(page: Page, ledger: Ledger) -> None:
+    """Whoever may read them learns neither people nor invoices nor amounts."""
+    await request_in(ledger, State.PAID, InvoiceRef("quickservers", 4711), note="secret")
+    _, text = await page("/metrics")
+    for word in ("quickservers", "4711", "U1", "C1", "secret"):
+        assert word not in text
+
+
+async def test_without_its_ledger_it_is_alive_but_not_ready(new_postgresql: NewDatabase) -> None:
+    """So that nobody restarts it for that: it mends itself when the database is back."""
+    url, port = new_postgresql(migrated=True), free_port()
+    name = url.split("/")[3].split("?")[0]
+    async with open_ledger(url) as ledger, status_server(ledger, "127.0.0.1", port):
+        with psycopg.connect(url.replace(name, "postgres"), autocommit=True) as server:
+            server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+            assert await fetched(port, "/healthz") == (200, "ok\n")
+            for path in ("/readyz", "/metrics"):
+                assert await fetched(port, path) == (503, "the ledger does not answer\n")
+            server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+        assert await fetched(port, "/readyz") == (200, "ready\n")
+
+
+async def test_a_port_that_is_taken_is_refused(ledger: Ledger) -> None:
+    """With the variable's name and the reason."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError) as caught:
+            async with status_server(ledger, "127.0.0.1", port):
+                pass
+    assert [name for name, _ in caught.value.problems] == ["STATUS_PORT"]
+    assert "in use" in str(caught.value)
+
+
+async def test_the_bot_serves_them_where_it_is_told_to(slack: LocalSlack, start_bot: StartBot) -> None:
+    """STATUS_PORT turns them on."""
+    port = free_port()
+    await start_bot(STATUS_PORT=str(port))
+    assert await fetched(port, "/readyz") == (200, "ready\n")
