@@ -124,18 +124,31 @@ def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> Non
     if not note.strip():
         raise click.UsageError("the note must say how you know what became of it")
     settings = settings_or_exit(env_file)
-    sys.exit(_in_ledger(settings, lambda ledger: _resolve(ledger, payment, outcome == "paid", note)))
+    sys.exit(
+        _in_ledger(settings, lambda ledger: _resolve(ledger, settings, payment, outcome == "paid", note))
+    )
 
 
-async def _resolve(ledger: Ledger, payment_id: int, paid: bool, note: str) -> int:
+async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bool, note: str) -> int:
     from bot.payments import desk  # noqa: PLC0415
+    from bot.payments.timing import Timing  # noqa: PLC0415
 
     actor = f"operator:{getpass.getuser()}"[:64]
-    answer = await desk.settle_by_hand(ledger, actor, payment_id, paid=paid, note=note)
+    answer = await desk.settle_by_hand(
+        ledger,
+        actor,
+        payment_id,
+        paid=paid,
+        note=note,
+        settling=Timing().settled_after(settings.billing_timeout),
+    )
     match answer:
         case desk.Done(payment):
             click.echo(f"{payment.number} is {payment.state}. The thread is told by the running bot.")
             return 0
+        case desk.TooEarly(payment, until):
+            click.echo(f"The call for {payment.number} may still be carried out.", err=True)
+            click.echo(f"Look again after {until:%Y-%m-%d %H:%M} UTC.", err=True)
         case desk.AlreadyDecided(payment):
             click.echo(f"{payment.number} is {payment.state}; only UNKNOWN ones can be settled.", err=True)
         case _:

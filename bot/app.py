@@ -157,9 +157,6 @@ async def running(
         directory = SlackDirectory(client, workspace.team)
         authority = Authority(policy, directory, workspace.team)
         catalogue = Catalogue(billing)
-        timekeeper = Timekeeper(ledger, policy, timing, instance=instance)
-        await timekeeper.take_over()
-
         look_up = LookUp(
             ledger,
             billing,
@@ -178,6 +175,8 @@ async def running(
             size=settings.billing_concurrency,
             steps=steps,
         )
+        timekeeper = Timekeeper(ledger, policy, timing, instance=instance, sending=lambda: executor.crew.keys)
+        await timekeeper.take_over()
         reconciler = Reconciler(
             ledger,
             billing,
@@ -251,7 +250,11 @@ async def _listening(
 ) -> AsyncIterator[None]:
     """Take what people do in Slack until the block ends, and answer what is under way."""
     ledger = bot.ledger
-    desk, overview, gate = Desk(ledger, authority), Overview(ledger, authority), bot.gate
+    desk, overview, gate = (
+        Desk(ledger, authority, settling=timing.settled_after(settings.billing_timeout)),
+        Overview(ledger, authority),
+        bot.gate,
+    )
     secret = settings.slack_signing_secret
     app = bolt_app(client, workspace, secret.get_secret_value() if secret else None)
     async with contextlib.AsyncExitStack() as stack:

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, MutableMapping
 from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from pydantic import SecretStr
@@ -73,7 +74,9 @@ class Redaction:
 def secrets_of(settings: Settings) -> list[str]:
     """Every secret that the settings hold."""
     values = (getattr(settings, name) for name in type(settings).model_fields)
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    password = urlsplit(settings.ledger_url.get_secret_value()).password
+    return [*secrets, *([password, unquote(password)] if password else [])]
 
 
 def configure(settings: Settings, *, stream: TextIO | None = None, level: int = logging.INFO) -> None:

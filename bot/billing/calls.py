@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import zeep
@@ -56,7 +57,14 @@ class BillingCalls:
         self._session = Shared(self._log_in)
         self._modules = Shared(self._ask_modules)
 
-    def pay(self, ref: InvoiceRef, *, ready_by: float, timeout: float) -> Outcome:
+    def prepare(self, deadline: float) -> None:
+        """Load the WSDL and prove a session with some of its time left, as `pay` wants them."""
+        _require(self._service.get(deadline), "api_make_payment")
+        self._session.get(deadline, max_age=SESSION_PROOF / 2)
+
+    def pay(
+        self, ref: InvoiceRef, *, ready_by: float, timeout: float, may_begin: Callable[[], bool]
+    ) -> Outcome:
         """Call api_make_payment once, or not at all. Raises nothing.
 
         ready_by: when the WSDL and a proven session must be there, on the clock of `time.monotonic`.
@@ -69,6 +77,8 @@ class BillingCalls:
         except BillingError as error:
             return Outcome(Verdict.NOT_SENT, None, None, str(error))
         call = wire.Call(time.monotonic() + timeout, fresh=True)
+        if not may_begin():
+            return Outcome(Verdict.NOT_SENT, None, None, "the intent to pay is too old; others may act on it")
         answer = self._exchange(service, call, "api_make_payment", session, ref.module, ref.number)
         if isinstance(answer, Failure):
             outcome = Outcome(answer.verdict, None, None, answer.evidence)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,20 +63,34 @@ class BillingClient:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="billing")
         self._running: set[Future[Any]] = set()
 
-    async def make_payment(self, ref: InvoiceRef) -> Outcome:
+    async def prepare(self) -> None:
+        """Have the WSDL and a proven session ready, so that `make_payment` has nothing left but to pay.
+
+        Raises `BillingError`.
+        """
+        await self._read(self._calls.prepare, None)
+
+    async def make_payment(self, ref: InvoiceRef, *, may_begin: Callable[[], bool] = lambda: True) -> Outcome:
         """Pay one invoice: one POST of api_make_payment at most, never repeated.
+
+        may_begin: asked in the calling thread, last of all before anything goes out; if it says no,
+            nothing is sent. A process that was frozen in between must not send what others took over.
 
         Raises nothing that the network or the API could cause. NOT_SENT is said only where nothing of
         the payment can have been received; every doubt is UNKNOWN.
         """
         try:
             ready_by = time.monotonic() + self._timeout
-            job = self._submit(lambda: self._calls.pay(ref, ready_by=ready_by, timeout=self._timeout))
+            job = self._submit(
+                lambda: self._calls.pay(ref, ready_by=ready_by, timeout=self._timeout, may_begin=may_begin)
+            )
             if not await _finished(job, self._timeout) and not job.cancel():
                 await _finished(job, None)
             return _result(job)
         except NeverSent as error:
             return Outcome(Verdict.NOT_SENT, None, None, str(error))
+        except AnswerLost as error:
+            return Outcome(Verdict.UNKNOWN, None, None, str(error))
 
     async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> list[Invoice]:
         """The unpaid invoices of a module, in the API's order.
@@ -124,10 +139,22 @@ class BillingClient:
         return answer
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:
+        """Hand work to a thread. Raises NeverSent where none will do it, AnswerLost where one may have."""
+        taken = threading.Lock()
+
+        def once() -> T:
+            if not taken.acquire(blocking=False):
+                raise NeverSent("no thread could be started")
+            return work()
+
         try:
-            job = self._threads.submit(work)
+            job = self._threads.submit(once)
         except RuntimeError:
-            raise NeverSent("the billing client is closed") from None
+            # Closed, or the system gives no thread: then the work was queued all the same, and another
+            # thread may take it, or have taken it.
+            if taken.acquire(blocking=False):
+                raise NeverSent("no thread of the billing client takes calls any more") from None
+            raise AnswerLost("a thread took the call, and nobody hears its answer") from None
         self._running.add(job)
         job.add_done_callback(self._running.discard)
         return job

@@ -121,6 +121,9 @@ def _unpaid_charges(module: str, rows: Sequence[object]) -> Iterator[tuple[Invoi
             continue
         if _flag(row, "invoices_deleted") or _flag(row, "invoices_paid"):
             continue
+        # A row of another module is that module's to pay, under its own name and no other.
+        if (_text(row, "invoices_module") or module) != module:
+            continue
         try:
             ref = InvoiceRef(module, number)
         except ValueError:
@@ -149,6 +152,10 @@ def _flag(row: object, field: str) -> bool:
     return _whole(row, field) != 0
 
 
+MOST_PLACES = 6
+"""Decimal places beyond which a number is no amount of money."""
+
+
 def _amount(value: object) -> Decimal | None:
     """An exact amount with two places or more; None if it is none, negative, or beyond reason."""
     if isinstance(value, bool) or not isinstance(value, float | int | str | Decimal):
@@ -161,6 +168,8 @@ def _amount(value: object) -> Decimal | None:
         return None
     exponent = amount.as_tuple().exponent
     assert isinstance(exponent, int)
+    if exponent < -MOST_PLACES:
+        return None
     return amount.quantize(_CENT) if exponent > -2 else amount
 
 

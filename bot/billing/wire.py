@@ -124,6 +124,8 @@ class _WatchedConnection(HTTPConnection):
         # Connecting comes first, so that a refused connection does not count as sending.
         if self.sock is None:
             self.connect()
+        # A process that was frozen while it connected must not send after its time.
+        current_call().remaining()
         current_call().sent = True
         super().endheaders(*args, **kwargs)
 

@@ -18,6 +18,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable
 
+_SESSION = " ".join(
+    f"-c {setting}"
+    for setting in (
+        "timezone=UTC",
+        # A commit that is acknowledged must survive a crash, whatever the server is tuned to.
+        "synchronous_commit=on",
+        "lock_timeout=5s",
+        "idle_in_transaction_session_timeout=30s",
+    )
+)
+
 _MIGRATION_LOCK = 0x70617931
 """Any number will do, as long as every instance takes the same one (pg_advisory_xact_lock)."""
 
@@ -52,7 +63,7 @@ def engine_for(url: str) -> AsyncEngine:
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
                 "tcp_user_timeout": 10_000,
-                "options": "-c timezone=UTC -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
+                "options": _SESSION,
             },
         )
     except ModuleNotFoundError:

@@ -121,6 +121,24 @@ class Outbox:
         """Prolong a lease; False if another instance has it now."""
         return await self._set(delivery, lease_until=self._now + lease)
 
+    async def redirect_notes(self, payment: Payment, why: str) -> bool:
+        """Tell the requester directly what still waits to be told in a thread; whether there was any."""
+        waiting = and_(
+            deliveries.c.payment_id == payment.id,
+            deliveries.c.kind == Kind.NOTE.value,
+            deliveries.c.done_revision < deliveries.c.revision,
+        )
+        statement = (
+            update(deliveries)
+            .where(waiting)
+            .values(done_revision=deliveries.c.revision, given_up=why, **_FREE)
+            .returning(deliveries.c.event_id)
+        )
+        told = sorted((await self._connection.execute(statement)).scalars())
+        for event_id in told:
+            await self.add(payment, Kind.DIRECT, event_id=event_id)
+        return bool(told)
+
     async def done(self, delivery: Delivery, *, ts: str) -> None:
         """Slack's ts is stored, so it was told. A card may have something newer to show already."""
         await self._stands(delivery, ts, done_revision=delivery.revision)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select
@@ -31,7 +31,7 @@ from bot.ledger.rows import (
     payment_of,
 )
 from bot.ledger.schema import approvals, attempts, chain, deliveries, events, payments
-from bot.ledger.transaction import Transaction, due, orphaned
+from bot.ledger.transaction import Transaction, due, orphaned, stranded
 
 Clock = Callable[[], datetime]
 """Tells the time, aware and in UTC."""
@@ -51,12 +51,23 @@ class Ledger:
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else contextlib.nullcontext()
         self._watchers: dict[asyncio.Event, frozenset[str]] = {}
         self.identity = identity
-        self.clock = clock
+        self._clock = clock
+        self._ahead = timedelta(0)
 
     @property
     def shared(self) -> bool:
         """Whether other instances may work on the same ledger."""
         return self._engine.dialect.name != "sqlite"
+
+    def clock(self) -> datetime:
+        """The time by the ledger: on PostgreSQL the server's, so that all instances have the same."""
+        return self._clock() + self._ahead
+
+    async def _now(self, connection: AsyncConnection) -> datetime:
+        if self.shared and self._clock is utc_now:
+            told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+            self._ahead = told.astimezone(UTC) - utc_now()
+        return self.clock()
 
     def watch(self, *topics: str) -> asyncio.Event:
         """An event that is set after every commit of this process that touched one of the topics.
@@ -77,7 +88,7 @@ class Ledger:
         connection was lost at the very commit: what must not happen twice is guarded by the tables.
         """
         async with self._turn, _honest_errors(), self._writing.begin() as connection:
-            transaction = Transaction(connection, self.clock())
+            transaction = Transaction(connection, await self._now(connection))
             yield transaction
         for event, topics in self._watchers.items():
             if not topics or topics & transaction.touched:
@@ -106,6 +117,10 @@ class Ledger:
     async def any_orphans(self) -> bool:
         """Whether `Transaction.orphans` would find any."""
         return bool(await self._all(orphaned(self.clock())))
+
+    async def any_stranded(self) -> bool:
+        """Whether `Transaction.stranded` would find any."""
+        return bool(await self._all(stranded(self.clock())))
 
     async def any_delivery(self, busy: Busy = ()) -> bool:
         """Whether `Outbox.claim` would find work."""

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -82,6 +82,24 @@ class Transaction:
             payments.c.state.not_in(sorted(RELEASED)),
         )
 
+    async def in_doubt(self, ref: InvoiceRef) -> bool:
+        """Whether an earlier request for this invoice, now released, made a call that may have paid."""
+        statement = (
+            select(attempts.c.id)
+            .join(payments, payments.c.id == attempts.c.payment_id)
+            .where(
+                payments.c.module == ref.module,
+                payments.c.number == ref.number,
+                payments.c.state.in_(sorted(RELEASED)),
+                or_(
+                    attempts.c.verdict.is_(None),
+                    attempts.c.verdict.in_([State.UNKNOWN.value, State.PAID.value]),
+                ),
+            )
+            .limit(1)
+        )
+        return (await self._connection.execute(statement)).first() is not None
+
     async def payment(self, payment_id: int) -> Payment | None:
         """Read one payment and keep others from changing it until the transaction ends."""
         return await self._one(payments.c.id == payment_id)
@@ -92,11 +110,19 @@ class Transaction:
         return None if row is None else payment_of(row)
 
     async def spent(
-        self, *, since: datetime, currency: str, except_id: int, rule: str, requester: str | None
+        self,
+        *,
+        since: datetime,
+        until: datetime,
+        currency: str,
+        except_id: int,
+        rule: str,
+        requester: str | None,
     ) -> Decimal:
-        """What the live payments of a rule since then add up to, of one person or of everybody."""
+        """What the live payments of a rule in that time add up to, of one person or of everybody."""
         statement = select(payments.c.amount).where(
             payments.c.created_at >= since,
+            payments.c.created_at < until,
             payments.c.currency == currency,
             payments.c.id != except_id,
             payments.c.rule == rule,
@@ -285,6 +311,11 @@ class Transaction:
                 update(table).where(table.c.lease_owner != instead_of).values(lease_until=self.now)
             )
 
+    async def stranded(self) -> list[Payment]:
+        """Payments past their time that never got as far as a card."""
+        statement = stranded(self.now).with_for_update(skip_locked=True)
+        return [payment_of(row) for row in (await self._connection.execute(statement)).mappings()]
+
     async def orphans(self, *, instead_of: str | None = None) -> list[Payment]:
         """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""
         statement = orphaned(self.now, instead_of=instead_of).with_for_update(skip_locked=True)
@@ -315,6 +346,17 @@ def due(states: Iterable[State], now: datetime, limit: int, **where: bool) -> Se
         )
         .order_by(payments.c.due_at, payments.c.id)
         .limit(limit)
+    )
+
+
+def stranded(now: datetime) -> Select[Any]:
+    """Payments past their time that never got as far as a card: nobody can decide or cancel them."""
+    return select(payments).where(
+        payments.c.expires_at <= now,
+        or_(
+            and_(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None)),
+            and_(payments.c.state == State.APPROVED.value, payments.c.card_ts.is_(None)),
+        ),
     )
 
 

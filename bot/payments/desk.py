@@ -7,6 +7,7 @@ in the audit trail. Look-ups in Slack come before the transaction; a DirectoryEr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from bot.domain.command import MAX_NOTE
 from bot.domain.payment import InvoiceRef, Payment, State
@@ -61,6 +62,14 @@ class NotYours:
 
 
 @dataclass(frozen=True, slots=True)
+class TooEarly:
+    """A call whose answer was lost may still be carried out; until then nobody can say it was not paid."""
+
+    payment: Payment
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """It is done and recorded. given: approvals so far, where that was what was done."""
 
@@ -69,7 +78,15 @@ class Done:
 
 
 Answer = (
-    Requested | AlreadyRequested | NotFound | AlreadyDecided | AlreadyApproved | NotYours | Done | Refusal
+    Requested
+    | AlreadyRequested
+    | NotFound
+    | AlreadyDecided
+    | AlreadyApproved
+    | NotYours
+    | TooEarly
+    | Done
+    | Refusal
 )
 
 MAX_REASON = MAX_NOTE
@@ -79,9 +96,11 @@ _TRIES = 3
 class Desk:
     """The counter where people's wishes become rows of the ledger."""
 
-    def __init__(self, ledger: Ledger, authority: Authority) -> None:
+    def __init__(self, ledger: Ledger, authority: Authority, *, settling: timedelta) -> None:
+        """settling: how long after its answer was lost a call may still be carried out."""
         self._ledger = ledger
         self._authority = authority
+        self._settling = settling
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -317,7 +336,9 @@ class Desk:
             async with self._ledger.transaction() as transaction:
                 await self._refused(transaction, person, refusal, "resolve", payment)
             return refusal
-        return await settle_by_hand(self._ledger, person.id, payment_id, paid=paid, note=note)
+        return await settle_by_hand(
+            self._ledger, person.id, payment_id, paid=paid, note=note, settling=self._settling
+        )
 
     async def _refused(
         self,
@@ -336,15 +357,22 @@ class Desk:
 
 
 async def settle_by_hand(
-    ledger: Ledger, actor: str, payment_id: int, *, paid: bool, note: str
-) -> NotFound | AlreadyDecided | Done:
-    """Settle a lost answer on somebody's word. The caller has checked that they may."""
+    ledger: Ledger, actor: str, payment_id: int, *, paid: bool, note: str, settling: timedelta
+) -> NotFound | AlreadyDecided | TooEarly | Done:
+    """Settle a lost answer on somebody's word. The caller has checked that they may.
+
+    settling: how long after its answer was lost a call may still be carried out. Before that, "not paid"
+    would let the invoice go while a payment of it may be on its way.
+    """
     async with ledger.transaction() as transaction:
         payment = await transaction.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
         if payment.state is not State.UNKNOWN:
             return AlreadyDecided(payment)
+        until = payment.updated_at + settling
+        if not paid and transaction.now < until:
+            return TooEarly(payment, until)
         said = note.strip()[:MAX_NOTE]
         settled = await transaction.move(
             payment,

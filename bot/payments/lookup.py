@@ -6,7 +6,6 @@ Nothing is decided on an amount that was not told: it counts as above every thre
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
 
 import structlog
 
@@ -19,11 +18,16 @@ from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction, snapshot
 from bot.payments.authority import Authority
 from bot.payments.desk import required_now
+from bot.payments.limits import over_limit
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
-_NOTHING = Decimal(0)
+
+_IN_DOUBT = (
+    "an earlier payment of this invoice may have been carried out late: it is not unpaid any more",
+    "Look in MyAdmin before you pay it there.",
+)
 
 
 class LookUp:
@@ -105,15 +109,10 @@ class LookUp:
         refusal = rule if isinstance(rule, Refusal) else await over_limit(transaction, payment, rule)
         if isinstance(rule, Refusal) or refusal is not None:
             assert refusal is not None
-            await transaction.outbox.add(payment, Kind.CARD)
-            await transaction.move(
-                payment,
-                State.CANCELLED,
-                action="cancelled",
-                actor="policy",
-                detail={"reason": refusal.text, "remedy": refusal.remedy},
-                reason=refusal.text,
-            )
+            await _cancel(transaction, payment, refusal.text, refusal.remedy)
+            return
+        if payment.listed is False and await transaction.in_doubt(payment.ref):
+            await _cancel(transaction, payment, *_IN_DOUBT)
             return
         required = required_now(rule, payment)
         remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
@@ -150,21 +149,13 @@ class LookUp:
             )
 
 
-async def over_limit(transaction: Transaction, payment: Payment, rule: Rule) -> Refusal | None:
-    """Whether the rule's limits forbid this payment, given what else was requested today (UTC)."""
-    invoice = payment.invoice
-    if invoice is None:
-        return rule.check_limits(None, None, _NOTHING, _NOTHING)
-    await transaction.lock("limits")
-    midnight = transaction.now.replace(hour=0, minute=0, second=0, microsecond=0)
-    by_all, by_person = [
-        await transaction.spent(
-            since=midnight,
-            currency=invoice.currency,
-            except_id=payment.id,
-            rule=rule.name,
-            requester=requester,
-        )
-        for requester in (None, payment.requester)
-    ]
-    return rule.check_limits(invoice.amount, invoice.currency, by_person, by_all)
+async def _cancel(transaction: Transaction, payment: Payment, reason: str, remedy: str) -> None:
+    await transaction.outbox.add(payment, Kind.CARD)
+    await transaction.move(
+        payment,
+        State.CANCELLED,
+        action="cancelled",
+        actor="policy",
+        detail={"reason": reason, "remedy": remedy},
+        reason=reason,
+    )

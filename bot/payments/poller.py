@@ -39,7 +39,10 @@ class Crew(Generic[Key]):
         return frozenset(self._tasks)
 
     def start(self, key: Key, work: Coroutine[object, object, None]) -> None:
-        """Start one piece of work."""
+        """Start one piece of work; one that is under way already is not started again."""
+        if key in self._tasks:
+            work.close()
+            return
         task = asyncio.create_task(work, name=f"{self._name}:{key}")
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._ended(key, done))

@@ -40,7 +40,7 @@ class Reconciler:
         self._billing = billing
         self._timing = timing
         self._instance = instance
-        self._settling = timing.settling + timedelta(seconds=call_timeout)
+        self._settling = timing.settled_after(call_timeout)
         self.crew: Crew[int] = Crew("reconciler", size, wake)
 
     async def look(self) -> None:
@@ -58,23 +58,23 @@ class Reconciler:
             self.crew.start(payment.id, self._one(payment))
 
     async def _one(self, payment: Payment) -> None:
-        attempts = await self._ledger.attempts(payment.id)
-        called_at = attempts[-1].started_at
+        # Counted from when the answer was known to be lost, which is never before the call began.
+        lost_at = payment.updated_at
         read_at = self._ledger.clock()
         try:
             standing: Standing | None = await self._billing.standing(payment.ref)
             why = ""
         except BillingError as error:
             standing, why = None, str(error)
-        state, evidence = self._judge(payment, standing, read_at - called_at)
+        state, evidence = self._judge(payment, standing, read_at - lost_at)
         async with self._ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
                 return  # a late answer or a person was faster
             if state is None:
-                due = transaction.now + self._wait(transaction.now - called_at)
+                due = transaction.now + self._wait(transaction.now - lost_at)
                 await transaction.release(current, owner=self._instance, due_at=due)
-                await self._remind(transaction, current, called_at, evidence)
+                await self._remind(transaction, current, lost_at, evidence)
                 log.info("still unknown", payment=payment.id, reading=evidence, error=why)
                 return
             await transaction.move(
@@ -104,9 +104,9 @@ class Reconciler:
         """What the reading proves, if anything, and in which words."""
         if standing is None:
             return None, "the invoice cannot be read"
-        if standing.payment is not None:
+        if standing.payment is not None and not standing.unpaid:
             return State.PAID, f"the billing API lists payment {standing.payment} for this invoice"
-        if standing.paid_flag:
+        if standing.paid_flag and not standing.unpaid:
             return State.PAID, "the billing API says that this invoice is paid"
         if not standing.unpaid:
             if standing.paid_flag is False:
@@ -115,9 +115,11 @@ class Reconciler:
             if payment.listed:
                 return State.PAID, "the invoice is gone from the list of unpaid ones"
             return None, "the invoice is in no list, and was not before"
+        if standing.payment is not None or standing.paid_flag:
+            return None, "the invoice is in the list of unpaid ones, and also shown as paid"
         if age >= self._settling:
             minutes = int(age.total_seconds() // 60)
-            return State.DECLINED, f"the invoice is still unpaid {minutes} minutes after the call"
+            return State.DECLINED, f"the invoice is still unpaid {minutes} minutes after the answer was lost"
         return None, "the invoice is still unpaid, but the call may yet be carried out"
 
     def _wait(self, age: timedelta) -> timedelta:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Policy
+from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.desk import expire
@@ -17,7 +19,17 @@ _AT_ONCE = 50
 class Timekeeper:
     """Moves what is overdue."""
 
-    def __init__(self, ledger: Ledger, policy: Policy, timing: Timing, *, instance: str) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        policy: Policy,
+        timing: Timing,
+        *,
+        instance: str,
+        sending: Callable[[], Collection[int]] = tuple,
+    ) -> None:
+        """sending: the payments whose calls this very process has under way; they are no orphans."""
+        self._sending = sending
         self._ledger = ledger
         self._policy = policy
         self._timing = timing
@@ -36,7 +48,13 @@ class Timekeeper:
         if await self._ledger.any_orphans():
             async with self._ledger.transaction() as transaction:
                 for payment in await transaction.orphans():
-                    await _lose(transaction, payment)
+                    # A clock that jumped must not make an orphan of a call that is our own.
+                    if payment.id not in self._sending():
+                        await _lose(transaction, payment)
+        if await self._ledger.any_stranded():
+            async with self._ledger.transaction() as transaction:
+                for payment in await transaction.stranded():
+                    await _strand(transaction, payment)
         for state, handle in (
             (State.NOT_SENT, self._retry),
             (State.PENDING_APPROVAL, self._remind_or_expire),
@@ -82,6 +100,21 @@ class Timekeeper:
         reminded = await transaction.change(payment, due_at=min(due, payment.expires_at))
         event_id = await transaction.record("reminded", actor="timekeeper", payment=reminded)
         await transaction.tell_thread(reminded, event_id)
+
+
+async def _strand(transaction: Transaction, payment: Payment) -> None:
+    """Its card never came to stand in Slack, so whoever asked is told directly."""
+    expired = payment.state is State.PENDING_APPROVAL
+    await transaction.move(
+        payment,
+        State.EXPIRED if expired else State.CANCELLED,
+        action="stranded",
+        actor="timekeeper",
+        tell=Kind.DIRECT,
+        reason="its card could not be posted in time",
+        lease_owner=None,
+        lease_until=None,
+    )
 
 
 async def _lose(transaction: Transaction, payment: Payment) -> None:

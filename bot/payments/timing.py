@@ -16,8 +16,8 @@ class Timing:
     fresh: how old a snapshot may be to serve as the check right before sending.
     hold: how often an approved payment that cannot be checked is tried again, until it expires.
     not_sent: the waits before each automatic retry of what was provably not sent.
-    settling: how long after the call an invoice must still be unpaid before a lost answer means
-        "not charged"; covers a slow server. The billing time-out is added to it.
+    settling: how long after an answer was lost an invoice must still be unpaid before a lost answer means
+        "not charged"; covers a slow server. What a call itself may take is added to it.
     reconcile_first, reconcile_most: the first and the longest wait between readings of a lost answer.
     remind_unknown, reminders_unknown: how often, and how many times, a person is asked to settle one.
     poll: how often other instances' work is looked for, in seconds.
@@ -38,3 +38,10 @@ class Timing:
     remind_unknown: timedelta = timedelta(hours=24)
     reminders_unknown: int = 7
     poll: float = 0.5
+
+    def settled_after(self, call_timeout: float) -> timedelta:
+        """From when on a call whose answer was lost will not be carried out any more.
+
+        call_timeout: BILLING_TIMEOUT, in seconds; a payment may take it twice.
+        """
+        return self.settling + timedelta(seconds=2 * call_timeout)

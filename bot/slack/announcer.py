@@ -319,7 +319,7 @@ class Announcer:
                     tell=tell,
                     reason=reason,
                 )
-            elif own:
+            elif own and not await transaction.outbox.redirect_notes(payment, error):
                 event_id = await transaction.record(
                     "no_card", actor="announcer", payment=payment, detail=detail
                 )
@@ -350,7 +350,9 @@ class Announcer:
         return True
 
     async def _arrived(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:
-        return await arrivals.find(self._client, delivery, payment, self._metadata(delivery))
+        return await arrivals.find(
+            self._client, self._workspace.bot_id, delivery, payment, self._metadata(delivery)
+        )
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:
         return arrivals.metadata(self._ledger.identity, delivery)

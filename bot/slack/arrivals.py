@@ -24,7 +24,7 @@ def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
 
 
 async def find(
-    client: AsyncWebClient, delivery: Delivery, payment: Payment, wanted: dict[str, Any]
+    client: AsyncWebClient, bot_id: str, delivery: Delivery, payment: Payment, wanted: dict[str, Any]
 ) -> Posted | Later | None:
     """Look for the post that carries this metadata. None: it is not there, or the app may not look."""
     since = (delivery.created_at - timedelta(minutes=1)).timestamp()
@@ -46,7 +46,8 @@ async def find(
             log.info("history not readable", payment=payment.id, error=answer.error)
             return None
         for message in answer.get("messages") or ():
-            if _same(message.get("metadata"), wanted):
+            # Anybody can read the metadata of a message, and write the same; only we post as this bot.
+            if message.get("bot_id") == bot_id and _same(message.get("metadata"), wanted):
                 return Posted(str(message["ts"]))
         cursor = (answer.get("response_metadata") or {}).get("next_cursor")
         if not cursor:

@@ -61,6 +61,7 @@ _WORDS: dict[str, Callable[[Event], str]] = {
     "reconciled": lambda event: f"{_answered(event)} (the invoice was read again)",
     "unsettled": lambda event: f"still unknown{_said(event, 'reading')}",
     "resolved": lambda event: f"settled by {_who(event)}{_said(event, 'note')}",
+    "stranded": lambda event: "ended: its card could not be posted in time",
     "no_card": lambda event: f"cancelled: its card could not be posted{_said(event, 'error')}",
 }
 

@@ -277,6 +277,22 @@ def _reminded(event: Event, scene: Scene) -> list[str]:
     return [f"Reminder: {_waiting(scene)}"]
 
 
+def _answered_late(event: Event, scene: Scene) -> list[str]:
+    said = event.detail["status_text"]
+    return [
+        ":warning: *It was paid after all; do not pay it again.*",
+        f"The answer came after {scene.payment.number} had been called not paid.",
+        *(["The billing API says:", quote(str(said))] if said is not None else []),
+    ]
+
+
+def _stranded(event: Event, scene: Scene) -> list[str]:
+    return [
+        "Expired: I could not post its card in time. Nothing was paid.",
+        "Ask again if it is still wanted.",
+    ]
+
+
 def _held(event: Event, scene: Scene) -> list[str]:
     return [f"Waiting: {escape(str(event.detail['reason']))}. Nothing was sent; it is tried again by itself."]
 
@@ -333,6 +349,8 @@ _NOTES: dict[str, Callable[[Event, Scene], list[str]]] = {
     "expired": _expired,
     "reminded": _reminded,
     "held": _held,
+    "answered_late": _answered_late,
+    "stranded": _stranded,
     "no_card": _no_card,
     "lease_ran_out": _lease_ran_out,
     "reconciled": _reconciled,

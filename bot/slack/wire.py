@@ -62,45 +62,39 @@ class Later:
 
 Answer = Posted | Rejected | Later
 
-_FOR_GOOD = frozenset(
+_NOT_NOW = frozenset(
     {
-        "cannot_dm_bot",
-        "cannot_reply_to_message",
-        "cant_update_message",
-        "channel_not_found",
-        "edit_window_closed",
-        "execution_not_in_running_state",
+        "access_denied",
+        "account_inactive",
+        "accesslimited",
         "ekm_access_denied",
-        "function_execution_not_found",
-        "invalid_blocks",
-        "invalid_blocks_format",
-        "is_archived",
-        "is_inactive",
-        "message_not_found",
-        "messages_tab_disabled",
-        "msg_blocks_too_long",
-        "msg_too_long",
-        "no_permission",
-        "not_in_channel",
-        "parameter_validation_failed",
-        "restricted_action",
-        "restricted_action_non_threadable_channel",
-        "restricted_action_read_only_channel",
-        "restricted_action_thread_only_channel",
-        "thread_not_found",
-        "user_disabled",
-        "user_not_found",
+        "enterprise_is_restricted",
+        "fatal_error",
+        "internal_error",
+        "invalid_auth",
+        "missing_scope",
+        "not_allowed_token_type",
+        "not_authed",
+        "org_login_required",
+        "ratelimited",
+        "rate_limited",
+        "request_timeout",
+        "service_unavailable",
+        "team_access_not_granted",
+        "team_added_to_org",
+        "token_expired",
+        "token_revoked",
+        "two_factor_setup_required",
     }
 )
-"""What waiting does not mend. Anything else, a revoked token too, is tried again: an operator mends it."""
+"""What time or an operator mends: Slack's own trouble, and the token's. Any other word, also one that
+nobody has seen yet, is a no for good, so that no reply waits for ever behind it."""
 
 _MAY_HAVE_ARRIVED = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
 """Answers that leave open whether the message was posted."""
 
 
-_NOT_FOR_US = frozenset(
-    {"missing_scope", "no_permission", "access_denied", "method_not_supported_for_channel_type"}
-)
+_NOT_FOR_US = frozenset({"missing_scope", "access_denied"})
 """A history that the app may not read."""
 
 
@@ -150,7 +144,7 @@ def _refused(error: SlackApiError) -> Rejected | Later:
         return Later("ratelimited", _retry_after(response), ambiguous=False)
     data = response.data if isinstance(getattr(response, "data", None), dict) else {}
     word = str(data.get("error") or f"http_{status}")
-    if word in _FOR_GOOD:
+    if "error" in data and word not in _NOT_NOW:
         return Rejected(word)
     ambiguous = word in _MAY_HAVE_ARRIVED or "error" not in data
     return Later(word, None, ambiguous=ambiguous)

@@ -271,7 +271,12 @@ async def test_what_was_spent_counts_only_what_may_be_paid(ledger: Ledger, clock
     async with ledger.transaction() as transaction:
         for requester, total in (("U1", expected), (None, expected + 300)):
             spent = await transaction.spent(
-                since=midnight, currency="USD", except_id=this.id, rule="default", requester=requester
+                since=midnight,
+                until=midnight + timedelta(days=1),
+                currency="USD",
+                except_id=this.id,
+                rule="default",
+                requester=requester,
             )
             assert spent == Decimal(total)
 

@@ -94,7 +94,7 @@ class Office:
     def rules(self, rules: Policy) -> None:
         """Work by these rules from now on, as after a restart."""
         self.authority = Authority(rules, self.register, TEAM)
-        self.desk = Desk(self.ledger, self.authority)
+        self.desk = Desk(self.ledger, self.authority, settling=timedelta(0))
         parts: dict[str, Any] = {"instance": self.instance, "wake": asyncio.Event()}
         self.look_up = LookUp(self.ledger, self.client, self.authority, self.timing, **parts)
         self.executor = Executor(

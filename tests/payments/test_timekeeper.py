@@ -116,10 +116,29 @@ async def test_who_shares_the_ledger_takes_nothing_over(
         assert (await office.now(sending)).state is State.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("state", "to"), [(State.PENDING_APPROVAL, State.EXPIRED), (State.APPROVED, State.CANCELLED)]
+)
+async def test_what_never_got_a_card_does_not_hold_its_invoice_for_ever(
+    office: Office, clock: Clock, state: State, to: State
+) -> None:
+    """Nobody could decide or cancel it, so it ends when its time is up, and the requester is told."""
+    payment = await request_in(office.ledger, state)
+    before = await office.ledger.undelivered()
+    clock.now = payment.expires_at - timedelta(seconds=1)
+    await office.timekeeper.look()
+    assert (await office.now(payment)).state is state
+    clock.now = payment.expires_at
+    await office.timekeeper.look()
+    assert (await office.now(payment)).state is to
+    assert (await office.last(payment)).action == "stranded"
+    assert await office.ledger.undelivered() == before + 1
+
+
 @pytest.mark.parametrize("state", sorted(set(State) - {State.PENDING_APPROVAL, State.NOT_SENT}))
 async def test_time_alone_moves_nothing_else(office: Office, clock: Clock, state: State) -> None:
     """Whatever state it is in: only what is listed above happens by itself."""
-    payment = await request_in(office.ledger, state)
+    payment = await request_in(office.ledger, state, card_ts="1.1")
     clock.advance(days=30)
     if state is not State.SENDING:
         await office.timekeeper.look()

@@ -190,6 +190,8 @@ events = st.one_of(
         event_of, st.just("resolved"), paid_or_not, st.sampled_from(["U2", "operator:root"]), note=outside
     ),
     st.builds(event_of, st.just("unsettled"), reading=words),
+    st.builds(event_of, st.just("answered_late"), status_text=st.none() | outside),
+    st.builds(event_of, st.just("stranded")),
 )
 
 
@@ -206,6 +208,7 @@ def test_every_event_that_is_told_is_tried_above() -> None:
     tried = {"answered", *messages._NOTES}
     assert tried == {
         "answered",
+        "answered_late",
         "approved",
         "denied",
         "cancelled",
@@ -217,6 +220,7 @@ def test_every_event_that_is_told_is_tried_above() -> None:
         "reconciled",
         "resolved",
         "unsettled",
+        "stranded",
     }
 
 

@@ -1,0 +1,34 @@
+"""The rule's limits, against what else was requested on the same day (UTC)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from bot.domain.payment import Payment
+from bot.domain.rule import Refusal, Rule
+from bot.ledger.transaction import Transaction
+
+_NOTHING = Decimal(0)
+
+
+async def over_limit(transaction: Transaction, payment: Payment, rule: Rule) -> Refusal | None:
+    """Whether the rule's limits forbid this payment. Its day is the day on which it was asked for."""
+    invoice = payment.invoice
+    if invoice is None or not rule.limits:
+        amount, currency = (invoice.amount, invoice.currency) if invoice else (None, None)
+        return rule.check_limits(amount, currency, _NOTHING, _NOTHING)
+    await transaction.lock("limits")
+    midnight = payment.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    by_all, by_person = [
+        await transaction.spent(
+            since=midnight,
+            until=midnight + timedelta(days=1),
+            currency=invoice.currency,
+            except_id=payment.id,
+            rule=rule.name,
+            requester=requester,
+        )
+        for requester in (None, payment.requester)
+    ]
+    return rule.check_limits(invoice.amount, invoice.currency, by_person, by_all)
