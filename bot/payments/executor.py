@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -18,12 +19,13 @@ import structlog
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import Invoice, Outcome, Payment, State, Verdict
-from bot.domain.rule import Refusal, money, stricter_requirement
-from bot.errors import AnswerLost, DirectoryError, LedgerUnavailable, NeverSent, Unreadable
+from bot.domain.rule import Refusal, Rule, money, stricter_requirement
+from bot.errors import AnswerLost, BillingError, DirectoryError, LedgerUnavailable, NeverSent, Unreadable
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction
 from bot.payments.authority import Authority
 from bot.payments.desk import required_now
+from bot.payments.limits import over_limit
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
 
@@ -43,7 +45,9 @@ async def no_steps(step: str, payment: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Nothing speaks against sending it now."""
+    """Nothing speaks against sending it now. rule: the one that it was checked by."""
+
+    rule: Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +110,20 @@ class Executor:
             if not isinstance(check, Go):
                 await self._do_not_send(payment, check)
                 return
+            with contextlib.suppress(BillingError):
+                # Whatever is wrong, the call itself will say; what can be ready, is.
+                await self._billing.prepare()
             try:
-                sending, attempt = await self._intend(payment)
+                intent = await self._intend(payment, check.rule)
             except Stale:
                 log.info("not sent: it moved on", payment=payment.id)
                 return
+            if isinstance(intent, Cancel):
+                await self._do_not_send(payment, intent)
+                return
+            sending, attempt = intent
             await self._steps("intended", payment.id)
-            outcome = await self._billing.make_payment(sending.ref)
+            outcome = await self._billing.make_payment(sending.ref, may_begin=self._young(sending))
             await self._steps("answered", payment.id)
             await self._settle(sending, attempt, outcome)
             await self._steps("settled", payment.id)
@@ -135,21 +146,21 @@ class Executor:
             return Cancel(
                 f"it needs {required} approvals by the rules as they are now, and has {len(counting)}"
             )
-        return await self._unchanged(payment)
+        return await self._unchanged(payment) or Go(rule)
 
-    async def _unchanged(self, payment: Payment) -> Go | Hold | Cancel:
+    async def _unchanged(self, payment: Payment) -> Hold | Cancel | None:
         """What was approved is what is executed: compare the invoice with its frozen snapshot."""
         if payment.looked_up_at is not None:
             age = self._ledger.clock() - payment.looked_up_at
-            if age <= self._timing.fresh:
-                return Go()
+            if timedelta(0) <= age <= self._timing.fresh:
+                return None
         try:
             unpaid = await self._billing.unpaid_invoices(payment.ref.module)
         except Unreadable:
-            return Go() if payment.invoice is None else Hold("the invoice cannot be read any more")
+            return None if payment.invoice is None else Hold("the invoice cannot be read any more")
         except (NeverSent, AnswerLost):
             # Without a snapshot there is nothing to compare; the call itself says what is wrong.
-            return Go() if payment.invoice is None else Hold("the billing API does not answer")
+            return None if payment.invoice is None else Hold("the billing API does not answer")
         now = next((one for one in unpaid if one.ref == payment.ref), None)
         return _compare(payment.invoice, now)
 
@@ -179,7 +190,7 @@ class Executor:
                 )
                 await transaction.tell_thread(held, event_id)
 
-    async def _intend(self, payment: Payment) -> tuple[Payment, int]:
+    async def _intend(self, payment: Payment, rule: Rule) -> tuple[Payment, int] | Cancel:
         """Commit that a call will be made, before any byte of it goes out. Raises Stale."""
         async with self._ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
@@ -187,6 +198,8 @@ class Executor:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
+            if (refusal := await over_limit(transaction, current, rule)) is not None:
+                return Cancel(refusal.text)
             sending = await transaction.move(
                 current,
                 State.SENDING,
@@ -199,6 +212,19 @@ class Executor:
                 lease_until=transaction.now + self._timing.lease,
             )
             return sending, await transaction.start_attempt(sending, self._instance)
+
+    def _young(self, sending: Payment) -> Callable[[], bool]:
+        """Whether our intent is younger than a lease; an older one may have been taken over by others.
+
+        By two clocks: the one that goes on while the machine sleeps, and the ledger's.
+        """
+        begun, lease = _awake_or_not(), self._timing.lease
+
+        def young() -> bool:
+            slept = timedelta(seconds=_awake_or_not() - begun)
+            return slept < lease and self._ledger.clock() - sending.updated_at < lease
+
+        return young
 
     # -- after the call ---------------------------------------------------------------------------
 
@@ -229,7 +255,12 @@ class Executor:
         # Our lease may have run out while the ledger was away; an answer still settles what is unknown.
         late = current.state is State.UNKNOWN and outcome.verdict in (Verdict.PAID, Verdict.DECLINED)
         if not ours and not late:
-            await transaction.record("answered_late", actor="executor", payment=current, detail=detail)
+            event_id = await transaction.record(
+                "answered_late", actor="executor", payment=current, detail=detail
+            )
+            if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
+                log.error("it was paid after all", payment=current.id, state=current.state)
+                await transaction.tell_thread(current, event_id)
             return
         await transaction.move(
             current,
@@ -269,13 +300,18 @@ class Executor:
             await asyncio.wait([beating])
 
 
-def _compare(frozen: Invoice | None, now: Invoice | None) -> Go | Cancel:
+def _awake_or_not() -> float:
+    """Seconds on a clock that nobody sets and that, where there is such a one, counts a machine's sleep."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _compare(frozen: Invoice | None, now: Invoice | None) -> Cancel | None:
     if frozen is None:
         # It was not listed, or could not be read, when it was asked for: let the API say what it is.
-        return Go()
+        return None
     if now is None:
         return Cancel("the invoice is not unpaid any more")
     if (frozen.amount, frozen.currency) != (now.amount, now.currency):
         before, after = money(frozen.amount, frozen.currency), money(now.amount, now.currency)
         return Cancel(f"the amount changed from {before} to {after} since it was requested")
-    return Go()
+    return None
