@@ -1,0 +1,208 @@
+"""What holds the whole together, checked on the source itself: imports, transactions, errors, sizes."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "bot").rglob("*.py"))
+MOST_LINES = 400
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+# -- imports ----------------------------------------------------------------------------------------
+
+
+def test_imports_keep_their_contracts() -> None:
+    """Layers, a pure domain, one place each for zeep and for Slack: the contracts of pyproject.toml."""
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_every_module_of_the_bot_stands_in_a_layer() -> None:
+    """A new part of the bot is put somewhere on purpose."""
+    contracts = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    parts = {path.relative_to(ROOT / "bot").parts[0].removesuffix(".py") for path in SOURCES} - {"__init__"}
+    for part in sorted(parts):
+        assert re.search(rf'"(.* \| )?bot\.{part}( \| .*)?"', contracts), f"bot.{part} is in no layer"
+
+
+# -- transactions -----------------------------------------------------------------------------------
+
+
+def transactions(tree: ast.Module) -> Iterator[tuple[str, ast.AsyncWith]]:
+    """Every `async with ….transaction() as NAME`."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.AsyncWith):
+            continue
+        for item in node.items:
+            called = item.context_expr
+            if (
+                isinstance(called, ast.Call)
+                and isinstance(called.func, ast.Attribute)
+                and called.func.attr == "transaction"
+                and isinstance(item.optional_vars, ast.Name)
+            ):
+                yield item.optional_vars.id, node
+
+
+def foreign_waits(name: str, block: ast.AsyncWith) -> list[str]:
+    """What is waited for in the block that neither is the transaction's own nor is handed the transaction."""
+    found = []
+    aliases = {name}
+    for statement in block.body:
+        for node in ast.walk(statement):
+            # `stands = transaction.outbox.done` is the transaction's own as well.
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Name)
+                and not isinstance(node.value, ast.Await | ast.Call)
+                and _names(node.value) & aliases
+            ):
+                aliases.add(node.targets[0].id)
+            if isinstance(node, ast.AsyncFor | ast.AsyncWith):
+                found.append(ast.unparse(node).splitlines()[0])
+            if isinstance(node, ast.Await):
+                call = node.value
+                own = isinstance(call, ast.Call) and _root(call.func) in aliases
+                handed = isinstance(call, ast.Call) and any(
+                    isinstance(argument, ast.Name) and argument.id in aliases for argument in call.args
+                )
+                if not own and not handed:
+                    found.append(ast.unparse(node))
+    return found
+
+
+def _root(node: ast.expr) -> str | None:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def test_nothing_foreign_is_waited_for_in_a_transaction() -> None:
+    """No call of Slack, of the billing API or of a clock happens while the database is held."""
+    blocks = [(path, *found) for path in SOURCES for found in transactions(tree_of(path))]
+    assert len(blocks) > 20, "the search finds nothing"
+    for path, name, block in blocks:
+        assert foreign_waits(name, block) == [], f"{relative(path)}:{block.lineno}"
+
+
+def handed_transactions() -> Iterator[tuple[str, str, ast.AsyncFunctionDef]]:
+    """Functions that are handed a transaction: (where, its name, the function)."""
+    for path in SOURCES:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.AsyncFunctionDef):
+                for argument in node.args.args + node.args.kwonlyargs:
+                    if argument.annotation and ast.unparse(argument.annotation) == "Transaction":
+                        yield f"{relative(path)}:{node.lineno} {node.name}", argument.arg, node
+
+
+def test_who_is_handed_a_transaction_waits_for_nothing_foreign_either() -> None:
+    """So the rule holds to the end of the way."""
+    functions = list(handed_transactions())
+    assert len(functions) >= 5, "the search finds nothing"
+    for where, name, function in functions:
+        block = ast.AsyncWith(items=[], body=function.body)
+        assert foreign_waits(name, block) == [], where
+
+
+def test_the_search_would_find_a_foreign_wait() -> None:
+    """A check that finds nothing anywhere would prove nothing."""
+    bad = ast.parse(
+        "async def f(self):\n"
+        "    async with self._ledger.transaction() as transaction:\n"
+        "        await transaction.record('x')\n"
+        "        await helper(transaction, 1)\n"
+        "        await self._billing.make_payment(ref)\n"
+        "        await asyncio.sleep(1)\n"
+        "        async with session.post(url) as answer:\n"
+        "            pass\n"
+    )
+    ((name, block),) = transactions(bad)
+    assert foreign_waits(name, block) == [
+        "await self._billing.make_payment(ref)",
+        "await asyncio.sleep(1)",
+        "async with session.post(url) as answer:",
+    ]
+
+
+# -- errors -----------------------------------------------------------------------------------------
+
+CATCH_ALL = {"Exception", "BaseException"}
+ALLOWED = "bot/billing/calls.py"
+"""zeep raises anything at all; what it raises is turned into an outcome there, never dropped."""
+
+
+def catch_alls(tree: ast.Module) -> Iterator[ast.AST]:
+    """Handlers that catch everything and do not raise again, and what suppresses everything."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            caught = _names(node.type) if node.type else CATCH_ALL
+            if caught & CATCH_ALL and not any(isinstance(each, ast.Raise) for each in ast.walk(node)):
+                yield node
+        suppresses = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress")
+        if suppresses and _names(node) & CATCH_ALL:
+            yield node
+
+
+def test_nothing_swallows_every_error() -> None:
+    """An error that nobody thought of ends where it is seen."""
+    found = [(relative(path), node) for path in SOURCES for node in catch_alls(tree_of(path))]
+    assert {path for path, _ in found} == {ALLOWED}
+    assert all("failure_of(error" in ast.unparse(node) for _, node in found)
+
+
+# -- files ------------------------------------------------------------------------------------------
+
+
+def test_a_file_fits_in_the_head() -> None:
+    """One subject, and never more than 400 lines."""
+    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_a_file_says_why_it_exists() -> None:
+    """Every module that holds anything begins with a docstring."""
+    assert [
+        relative(path) for path in SOURCES if tree_of(path).body and not ast.get_docstring(tree_of(path))
+    ] == []
+
+
+def test_nothing_happens_at_import() -> None:
+    """Importing opens nothing and starts nothing: the composition root does, when it is told to."""
+    found = [
+        f"{relative(path)}:{node.lineno}: {ast.unparse(node).splitlines()[0]}"
+        for path in SOURCES
+        for node in tree_of(path).body
+        if relative(path) != "bot/ledger/migrations/env.py"  # Alembic runs it as a script
+        and (isinstance(node, ast.For | ast.While | ast.With) or _is_call(node))
+    ]
+    assert found == []
+
+
+def _is_call(node: ast.stmt) -> bool:
+    """A call for its effect. Making an object, such as an index of a table, is a declaration."""
+    called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+    return called is not None and not ast.unparse(called)[0].isupper()
