@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.identifiers import BOT_USER_ID, PAYMENTS
+from bot.sandbox.slack.identifiers import BOT_USER_ID
+from tests.browser import PHONE, Windows, chromium, fits
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SECONDS = 5_000
-LAPTOP = (1280, 800)
-PHONE = (390, 844)
 
 HOSTILE = (
     "café & <b>bold</b> <img src=x onerror='window.ran=1'> <script>window.ran=1</script> "
@@ -35,13 +22,8 @@ HOSTILE = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.fail("these tests drive Debian's chromium: apt-get install chromium")
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=executable, args=QUIET)
-        yield chromium
-        await chromium.close()
+    async with chromium() as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -50,34 +32,6 @@ async def slack() -> AsyncIterator[LocalSlack]:
     await local.start()
     yield local
     await local.stop()
-
-
-class Windows:
-    """Opens pages on one local Slack and remembers what their consoles complained about."""
-
-    def __init__(self, browser: Browser, slack: LocalSlack) -> None:
-        self._browser = browser
-        self._slack = slack
-        self.complaints: list[str] = []
-
-    async def open(self, person: str, size: tuple[int, int] = LAPTOP) -> Page:
-        """The page of a person in #payments, loaded."""
-        page = await self._browser.new_page(viewport={"width": size[0], "height": size[1]})
-        page.set_default_timeout(SECONDS)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda line: self.complaints.append(line.text) if line.type in ("error", "warning") else None,
-        )
-        identifier = self._slack.person(person).id
-        await page.goto(f"{self._slack.page_url}#person={identifier}&channel={PAYMENTS}")
-        await expect(page.get_by_test_id("channel-payments")).to_have_attribute("aria-current", "page")
-        return page
-
-    async def close(self) -> None:
-        """Close every page that was opened."""
-        for context in self._browser.contexts:
-            await context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -182,16 +136,13 @@ async def test_a_phone_never_scrolls_sideways(slack: LocalSlack, windows: Window
     await slack.person("bob").says("payments", "y" * 500, root.ts)
     page = await windows.open("alice", PHONE)
 
-    async def fits() -> bool:
-        return bool(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
-
-    assert await fits()
+    assert await fits(page)
     await page.get_by_test_id("thread-open").click()
     await expect(page.get_by_test_id("thread-panel").get_by_test_id("message")).to_have_count(2)
-    assert await fits()
+    assert await fits(page)
     await page.get_by_test_id("thread-close").click()
     await expect(page.get_by_test_id("channel-random")).to_be_hidden()
     await page.get_by_role("button", name="Channels").click()
     await page.get_by_test_id("channel-random").click()
     await expect(page.get_by_role("heading", name="random")).to_be_visible()
-    assert await fits()
+    assert await fits(page)

@@ -6,9 +6,14 @@ export function readAddress() {
   return { person: fields.get("person"), channel: fields.get("channel"), thread: fields.get("thread") };
 }
 
-export function writeAddress({ person, channel, thread }) {
+export function writeAddress(address) {
+  const hash = hashOf(address);
+  if (hash !== location.hash) history.replaceState(null, "", hash);
+}
+
+/** The hash of an address: as a link, it leads there. */
+export function hashOf({ person, channel, thread }) {
   const fields = new URLSearchParams({ person, channel });
   if (thread) fields.set("thread", thread);
-  const hash = `#${fields}`;
-  if (hash !== location.hash) history.replaceState(null, "", hash);
+  return `#${fields}`;
 }

@@ -128,7 +128,14 @@ node("thread").addEventListener("keydown", (event) => {
 });
 narrow.addEventListener("change", covered);
 addEventListener("hashchange", () => {
-  address = readAddress();
+  const wanted = readAddress();
+  const channel = wanted.person === state.person.id ? directory.channel(wanted.channel) : undefined;
+  if (channel && !joined(channel.id)) {
+    writeAddress(address);
+    toast(node("toasts"), `You are not in ${labelOf(channel)}.`);
+    return;
+  }
+  address = wanted;
   reader.actAs(address.person);
 });
 
@@ -161,7 +168,7 @@ function show() {
 /** The open channel, or null for the Home tab. Falls back to the first where the person has no such channel. */
 function activeChannel() {
   if (address.channel === HOME) return null;
-  const channel = directory.channel(address.channel) ?? state.channels[0] ?? null;
+  const channel = joined(address.channel) ?? state.channels[0] ?? null;
   address.channel = channel?.id ?? HOME;
   return channel;
 }
@@ -177,7 +184,9 @@ function showHome(isOpen) {
 function showMain(channel) {
   const place = `${address.person} ${address.channel}`;
   const messages = node("messages");
-  node("scroller").hidden = node("composer").hidden = channel === null;
+  node("scroller").hidden = channel === null;
+  node("composer").hidden = !channel?.writable;
+  node("read-only").hidden = channel?.writable ?? true;
   node("not-member").hidden = channel?.bot_is_member ?? true;
   if (channel === null) {
     node("channel-title").replaceChildren("Home");
@@ -189,7 +198,8 @@ function showMain(channel) {
   node("topic").replaceChildren(...mrkdwn(channel.topic, directory));
   node("not-member").textContent =
     `${state.app_name} is not in this channel. Type /invite @${state.app_name} to add it.`;
-  const context = { directory, surfaceOf: messageSurface("channel", channel), openThread };
+  const surfaceOf = messageSurface("channel", channel);
+  const context = { directory, surfaceOf, openThread: channel.writable ? openThread : null };
   showChannel(messages, channel.messages, `This is the start of ${labelOf(channel)}.`, context);
   shortcuts.hidden = state.shortcuts.length === 0;
   composer.use({
@@ -211,6 +221,7 @@ function showSide(channel, root) {
   const place = `${address.person} ${root.ts}`;
   node("thread-channel").textContent = labelOf(channel);
   showThread(messages, root, { directory, surfaceOf: messageSurface("thread", channel) });
+  node("thread-composer").hidden = !channel.writable;
   threadComposer.use({ draft: place, label: "Reply…", commands: [] });
   if (messages.dataset.place !== place) threadFollow.toEnd();
   messages.dataset.place = place;
@@ -222,17 +233,20 @@ function covered() {
   node("thread").inert = drawer.isOpen;
 }
 
+/** The channel with this id, if the person is in it. */
+const joined = (id) => state.channels.find((channel) => channel.id === id);
 const nameOf = (channel) => (channel.kind === "im" ? state.app_name : channel.name);
 const labelOf = (channel) => (channel.kind === "im" ? state.app_name : `#${channel.name}`);
 
 function viewSurface(view) {
-  return surfaces.at(address.person, view.id, { view_id: view.id }, view.blocks, directory);
+  const current = joined(address.channel) ?? null;
+  return surfaces.at(address.person, view.id, { view_id: view.id }, current, view.blocks, directory);
 }
 
 function messageSurface(panel, channel) {
   return ({ ts, blocks }) => {
     const where = { channel: channel.id, message_ts: ts };
-    return surfaces.at(address.person, `${panel} ${channel.id} ${ts}`, where, blocks, directory);
+    return surfaces.at(address.person, `${panel} ${channel.id} ${ts}`, where, channel, blocks, directory);
   };
 }
 

@@ -4,14 +4,15 @@ import { confirmed } from "./confirm.js";
 import { element, icon } from "./dom.js";
 import { menu } from "./menu.js";
 import { drawText, link } from "./mrkdwn.js";
-import { optionsOf } from "./values.js";
+import { conversationsOf, optionsOf } from "./values.js";
 
 const TYPING_PAUSE = 300;
 
 const DRAWERS = {
   button: drawButton,
   overflow: drawOverflow,
-  static_select: drawSelect,
+  static_select: drawStaticSelect,
+  conversations_select: drawConversationsSelect,
   radio_buttons: (spec) => drawChoices(spec, "radio"),
   checkboxes: (spec) => drawChoices(spec, "checkbox"),
   plain_text_input: drawTextInput,
@@ -70,7 +71,9 @@ function drawButton(spec) {
     onclick: press,
   };
   const text = drawText(source.text, surface.directory);
-  const node = source.url ? link(source.url, text) : element("button", { type: "button", ...look }, text);
+  const node = source.url
+    ? link(source.url, surface.directory, text)
+    : element("button", { type: "button", ...look }, text);
   if (source.url) {
     node.className = look.class;
     node.dataset.testid = attributes["data-testid"];
@@ -105,14 +108,35 @@ async function choose(node, spec, entry) {
   return true;
 }
 
-function drawSelect(spec) {
+function drawStaticSelect(spec) {
+  const draw = ({ value, text, description }) =>
+    element("option", { value }, description ? `${text.text} · ${description.text}` : text.text);
+  const { options = [], option_groups: groups = [] } = spec.source;
+  const drawn = [
+    options.map(draw),
+    groups.map((group) => element("optgroup", { label: group.label.text }, group.options.map(draw))),
+  ];
+  const all = optionsOf(spec.source);
+  return drawSelect(spec, drawn, {
+    held: ({ selected_option: option }) => option?.value,
+    entry: (value) => ({ selected_option: all.find((option) => option.value === value) ?? null }),
+  });
+}
+
+function drawConversationsSelect(spec) {
+  const { source, surface } = spec;
+  const drawn = conversationsOf(source, surface.directory.channels).map(({ id, name }) =>
+    element("option", { value: id }, `#${name}`),
+  );
+  return drawSelect(spec, drawn, {
+    held: ({ selected_conversation: id }) => id,
+    entry: (id) => ({ selected_conversation: id || null }),
+  });
+}
+
+/** A menu of drawn options. held(state): the chosen value, if any. entry(value): the state for a choice. */
+function drawSelect(spec, options, { held, entry }) {
   const { source, blockId, surface, attributes, input } = spec;
-  const options = optionsOf(source);
-  const selected = () => {
-    const value = surface.values.of(blockId, source).selected_option?.value;
-    return 1 + options.findIndex((option) => option.value === value);
-  };
-  const draw = (option) => element("option", { value: option.value }, option.text.text);
   const clearable = input?.optional === true;
   const select = element(
     "select",
@@ -122,17 +146,14 @@ function drawSelect(spec) {
       { value: "", disabled: !clearable, hidden: !clearable },
       source.placeholder?.text ?? "Select an option",
     ),
-    source.options?.map(draw),
-    source.option_groups?.map((group) =>
-      element("optgroup", { label: group.label.text }, group.options.map(draw)),
-    ),
+    options,
   );
-  select.selectedIndex = selected();
+  const show = () => (select.value = held(surface.values.of(blockId, source)) ?? "");
   select.addEventListener("change", async () => {
-    const option = options[select.selectedIndex - 1] ?? null;
-    await choose(select, spec, { type: source.type, selected_option: option });
-    select.selectedIndex = selected();
+    await choose(select, spec, { type: source.type, ...entry(select.value) });
+    show();
   });
+  show();
   return select;
 }
 

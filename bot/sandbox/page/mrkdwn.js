@@ -112,7 +112,7 @@ function inline(text, context) {
 function drawMatch(whole, { code, token, address, strong, em, s }, context) {
   if (code !== undefined) return element("code", {}, unescapeOnce(code));
   if (token !== undefined) return drawToken(whole, token, context.directory);
-  if (address !== undefined) return drawLink(address, null);
+  if (address !== undefined) return drawLink(address, null, context.directory);
   if (strong !== undefined) return element("strong", {}, inline(strong, context));
   if (em !== undefined) return element("em", {}, inline(em, context));
   return element("s", {}, inline(s, context));
@@ -126,21 +126,21 @@ function drawToken(whole, token, directory) {
   if (/^@[UW]/.test(target)) {
     return mention(`@${directory.person(id)?.real_name ?? said ?? id}`, directory.isMe(id));
   }
-  if (/^#C/.test(target)) return mention(`#${directory.channel(id)?.name ?? said ?? id}`);
+  if (/^#C/.test(target)) return mention(`#${directory.channel(id)?.name ?? said ?? "private-channel"}`);
   if (/^!(here|channel|everyone)$/.test(target)) return mention(`@${id}`, true);
-  if (target.startsWith("!subteam^")) return mention(said ?? `@${target.slice("!subteam^".length)}`);
-  if (target.startsWith("!date^")) return drawDate(target, said);
-  if (LINKABLE.test(target)) return drawLink(target, label);
+  if (target.startsWith("!subteam^")) return groupMention(target.slice("!subteam^".length), directory, said);
+  if (target.startsWith("!date^")) return drawDate(target, said, directory);
+  if (LINKABLE.test(target)) return drawLink(target, label, directory);
   return document.createTextNode(unescapeOnce(whole));
 }
 
-function drawDate(target, fallback) {
+function drawDate(target, fallback, directory) {
   const [, seconds, format, address] = target.split("^");
   const epoch = Number(seconds);
   if (!isMoment(epoch) || format === undefined) return document.createTextNode(fallback ?? target);
   const text = formatDate(epoch, unescapeOnce(format));
   const time = element("time", { datetime: new Date(epoch * 1000).toISOString(), title: fallback }, text);
-  return address ? link(unescapeOnce(address), time) : time;
+  return address ? link(unescapeOnce(address), directory, time) : time;
 }
 
 function splitOnce(text, separator) {
@@ -148,17 +148,28 @@ function splitOnce(text, separator) {
   return at < 0 ? [text, null] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-function drawLink(target, label) {
+function drawLink(target, label, directory) {
   const address = unescapeOnce(target);
-  return link(address, label ? withEmoji(unescapeOnce(label)) : address.replace(/^mailto:/, ""));
+  return link(address, directory, label ? withEmoji(unescapeOnce(label)) : address.replace(/^mailto:/, ""));
+}
+
+/** A user group by its handle; it stands out for those who are in it. */
+export function groupMention(id, directory, said = null) {
+  const group = directory.group(id);
+  return mention(group ? `@${group.handle}` : (said ?? `@${id}`), group?.mine);
 }
 
 function mention(text, strong = false) {
   return element("span", { class: strong ? "mention mention-me" : "mention" }, text);
 }
 
-/** A link out of the page that tells the other side nothing; only words where the address is no web address. */
-export function link(address, ...children) {
+/**
+ * A link to a message on this page, or out of the page, which tells the other side nothing; only words where
+ * the address is no web address.
+ */
+export function link(address, directory, ...children) {
   if (!LINKABLE.test(address)) return element("span", {}, children);
+  const here = directory.onThisPage(address);
+  if (here) return element("a", { href: here }, children);
   return element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, children);
 }

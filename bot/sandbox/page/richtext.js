@@ -3,7 +3,7 @@
 import { formatDate, isMoment } from "./dates.js";
 import { element } from "./dom.js";
 import { emoji } from "./emoji.js";
-import { link } from "./mrkdwn.js";
+import { groupMention, link } from "./mrkdwn.js";
 
 const STYLES = { bold: "strong", italic: "em", strike: "s", code: "code" };
 
@@ -42,7 +42,7 @@ function bare(piece, directory) {
     case "text":
       return document.createTextNode(piece.text);
     case "link":
-      return link(piece.url, piece.text ?? piece.url);
+      return link(piece.url, directory, piece.text ?? piece.url);
     case "emoji":
       return emoji(piece.name);
     case "user":
@@ -50,7 +50,7 @@ function bare(piece, directory) {
     case "channel":
       return mention(`#${directory.channel(piece.channel_id)?.name ?? piece.channel_id}`);
     case "usergroup":
-      return mention(`@${piece.usergroup_id}`);
+      return groupMention(piece.usergroup_id, directory);
     case "broadcast":
       return mention(`@${piece.range}`);
     case "date":

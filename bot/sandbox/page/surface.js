@@ -3,15 +3,19 @@
 import { stateOf, Values } from "./values.js";
 
 export class Surface {
-  values = new Values();
+  values;
   blocks = [];
   directory = null;
   #where;
   #tell;
 
-  /** place: a name unique on the page. where: how the app's payload names it. tell(action): to the app. */
-  constructor(place, where, tell) {
+  /**
+   * place: a name unique on the page. where: how the app's payload names it. current: the channel it opened
+   * in, or null. tell(action): to the app.
+   */
+  constructor(place, where, current, tell) {
     this.place = place;
+    this.values = new Values(current);
     this.#where = where;
     this.#tell = tell;
   }
@@ -37,10 +41,10 @@ export class Surfaces {
     this.#tell = tell;
   }
 
-  /** The surface of `person` at `place`, with its blocks as they are now. */
-  at(person, place, where, blocks, directory) {
+  /** The surface of `person` at `place`, with its blocks as they are now; `current` counts the first time. */
+  at(person, place, where, current, blocks, directory) {
     const key = `${person} ${place}`;
-    if (!this.#known.has(key)) this.#known.set(key, new Surface(place, where, this.#tell));
+    if (!this.#known.has(key)) this.#known.set(key, new Surface(place, where, current, this.#tell));
     return Object.assign(this.#known.get(key), { blocks, directory });
   }
 }

@@ -54,7 +54,7 @@ class Actor:
         place = self._joined(channel)
         if place.is_archived:
             raise NotThere(f"#{place.name} is archived")
-        if not self._interactions.may_write(place):
+        if not self._workspace.may_write(place):
             raise NotThere("sending messages to this app has been turned off")
         if thread_ts and self._workspace.world.message(place, thread_ts) is None:
             raise NotThere(f"there is no message {thread_ts} in #{place.name}")

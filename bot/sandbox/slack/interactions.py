@@ -24,7 +24,7 @@ from bot.sandbox.slack.messages import Json, Message
 from bot.sandbox.slack.response_urls import ResponseUrls
 from bot.sandbox.slack.views import Values, View
 from bot.sandbox.slack.workspace import Workspace
-from bot.sandbox.slack.world import Channel, ChannelKind, Person
+from bot.sandbox.slack.world import Channel, Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,6 @@ class Interactions:
             text=result.error or typed.strip(),
         )
         return result
-
-    def may_write(self, channel: Channel) -> bool:
-        """Whether people have a composer there: not where the app's messages are read-only."""
-        writable = self._workspace.manifest.messages_tab_writable
-        return writable or channel.kind is not ChannelKind.DIRECT
 
     async def message_action(self, person: Person, message: Message, action: Json, values: Values) -> Result:
         """A button or menu in a message."""
@@ -184,7 +179,7 @@ class Interactions:
             return "not_in_channel", f"You are not in #{channel.name}."
         if channel.is_archived:
             return "is_archived", f"#{channel.name} is archived."
-        if not self.may_write(channel):
+        if not self._workspace.may_write(channel):
             return "messages_tab_read_only", "Sending messages to this app has been turned off."
         known = {each["command"] for each in self._workspace.manifest.commands}
         installed_here = known if not person.external else set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.sandbox.slack.identifiers import TEAM_ID, TEAM_NAME
+from bot.sandbox.slack.identifiers import TEAM_DOMAIN, TEAM_ID, TEAM_NAME
 from bot.sandbox.slack.messages import Json, Message
 from bot.sandbox.slack.views import View
 from bot.sandbox.slack.workspace import Workspace
@@ -17,7 +17,17 @@ def state_for(workspace: Workspace, viewer: str) -> Json:
         "team": {"id": TEAM_ID, "name": TEAM_NAME},
         "person": _person(world.people[viewer]),
         "people": [_person(each) for each in world.people.values() if not each.is_bot],
-        "channels": [_channel(world, each, viewer) for each in world.channels_of(viewer)],
+        "channels": [_channel(workspace, each, viewer) for each in world.channels_of(viewer)],
+        "known_channels": [
+            {"id": each.id, "name": each.name, "kind": _kind(each)}
+            for each in world.channels.values()
+            if _known(world, each, viewer)
+        ],
+        "groups": [
+            {"id": each.id, "handle": each.handle, "mine": viewer in each.members}
+            for each in world.groups.values()
+        ],
+        "archives": f"https://{TEAM_DOMAIN}.slack.com/archives/",
         "views": [_view(view) for view in views.stack(viewer)],
         "home": _view(home) if home else None,
         "shortcuts": [_named(each, "callback_id", "name") for each in manifest.shortcuts],
@@ -37,13 +47,26 @@ def _person(person: Person) -> Json:
     }
 
 
-def _channel(world: World, channel: Channel, viewer: str) -> Json:
+def _kind(channel: Channel) -> str:
     shared = channel.is_ext_shared and channel.kind is not ChannelKind.DIRECT
+    return "shared" if shared else channel.kind.value
+
+
+def _known(world: World, channel: Channel, viewer: str) -> bool:
+    """Whether the viewer may read the channel's name: members do, and for public ones all full members."""
+    person = world.people[viewer]
+    everybody = channel.kind is ChannelKind.PUBLIC and not (person.guest or person.external)
+    return everybody or viewer in channel.members
+
+
+def _channel(workspace: Workspace, channel: Channel, viewer: str) -> Json:
+    world = workspace.world
     return {
         "id": channel.id,
         "name": channel.name,
-        "kind": "shared" if shared else channel.kind.value,
+        "kind": _kind(channel),
         "bot_is_member": channel.bot_is_member,
+        "writable": workspace.may_write(channel),
         "topic": channel.topic,
         "messages": [_message(world, each) for each in world.messages(channel, viewer)],
     }

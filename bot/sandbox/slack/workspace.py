@@ -10,7 +10,7 @@ from bot.sandbox.slack.clock import Clock
 from bot.sandbox.slack.messages import Json
 from bot.sandbox.slack.triggers import Triggers
 from bot.sandbox.slack.views import Views
-from bot.sandbox.slack.world import World
+from bot.sandbox.slack.world import Channel, ChannelKind, World
 
 
 @dataclass(slots=True)
@@ -51,6 +51,10 @@ class Workspace:
     address: str = ""
     tickets: set[str] = field(default_factory=set)
     executions: dict[str, Execution] = field(default_factory=dict)
+
+    def may_write(self, channel: Channel) -> bool:
+        """Whether people have a composer there: not where the app's messages are read-only."""
+        return self.manifest.messages_tab_writable or channel.kind is not ChannelKind.DIRECT
 
     def workflow_tokens(self) -> set[str]:
         """The tokens that came with function_executed events and still work."""
