@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import html
-import socket
-import time
 from typing import Any
-from urllib.parse import urlencode
 
-import aiohttp
 import pytest
 import structlog.testing
 
@@ -24,8 +18,8 @@ from bot.sandbox.slack.interactions import Result
 from tests.conftest import NewDatabase, StartBot
 
 ANSWER = "Payment of 10.00 USD for Invoice 10101 Successful."
-SOON = 1.0
-"""Seconds: well under the three that Slack allows."""
+SOON = 2.0
+"""Seconds, also on a machine that is busy: under the three that Slack allows."""
 
 
 async def pay(
@@ -49,30 +43,11 @@ def called(billing: LocalBilling) -> set[str]:
     return {call.operation for call in billing.log} - {"get_modules"}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def over_http(slack: LocalSlack, start_bot: StartBot) -> tuple[app.Bot, str]:
-    """A bot in HTTP mode, to which Slack delivers; and its request URL."""
-    port = free_port()
-    bot = await start_bot(SLACK_APP_TOKEN="", SLACK_SIGNING_SECRET=slack.signing_secret, HTTP_PORT=str(port))
-    url = f"http://127.0.0.1:{port}/slack/events"
-    slack.deliver_to(url)
-    return bot, url
-
-
 # -- the whole way ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["socket", "http"])
-async def test_the_whole_way(
-    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, mode: str
-) -> None:
+async def test_the_whole_way(slack: LocalSlack, billing: LocalBilling, bot: app.Bot) -> None:
     """The command is acknowledged, the card shows who asked for what, the thread carries the answer."""
-    bot = (await over_http(slack, start_bot))[0] if mode == "http" else await start_bot()
     result = await pay(slack)
     assert result.ok
     assert result.seconds < SOON
@@ -83,7 +58,9 @@ async def test_the_whole_way(
         assert words in shown
     assert threads(slack) == [[f"#1: Paid. The billing API says: {ANSWER}"]]
     assert slack.ephemerals("alice") == []
-    assert billing.payments_made("vps", 10101) == billing.payments_received("vps", 10101) == 1
+    calls = [call.operation for call in billing.log if call.operation != "get_modules"]
+    assert calls == ["api_login", "api_vps_get_client_unpaid_invoices", "api_make_payment"]
+    assert billing.payments_made("vps", 10101) == 1
     assert (await bot.ledger.verify()).broken_at is None
 
 
@@ -131,6 +108,38 @@ async def test_a_second_request_is_refused_with_a_link(
     assert billing.payments_received("vps", 10101) == 1
 
 
+async def test_a_second_request_is_refused_while_the_first_is_under_way(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """Whoever asks gets the link, and the audit trail their name."""
+    bot = await start_bot(PAY_ALLOWED_USERS=f"{ids.ALICE},{ids.MALLORY}", BILLING_TIMEOUT="20")
+    billing.fail("timeout-after")
+    await pay(slack)
+    (card,) = await slack.wait_for(lambda: slack.messages("#payments"))
+    assert (await pay(slack, "/pay VPS #10101", by="mallory")).ok
+    assert "vps invoice 10101 was already requested; it is #1." in told(slack, "mallory")
+    assert f"p{card.ts.replace('.', '')}|See its card>" in told(slack, "mallory")
+    billing.heal()
+    assert await bot.rest(10)
+    assert billing.payments_received("vps", 10101) == 1
+    refused = [event for event in await bot.ledger.history(1) if event.action == "refused"]
+    assert [event.actor for event in refused] == [ids.MALLORY]
+
+
+async def test_what_was_never_sent_is_sent_later_by_itself(
+    slack: LocalSlack, billing: LocalBilling, bot: app.Bot
+) -> None:
+    """No login when it was asked for: the thread says that nothing was sent, and then that it was paid."""
+    billing.fail("login-blank")
+    await pay(slack)
+    await slack.wait_for(lambda: slack.messages("#payments") and threads(slack)[0])
+    assert threads(slack)[0][0].startswith("#1: Not sent; will be tried again")
+    billing.heal()
+    await slack.wait_for(lambda: ANSWER in threads(slack)[0][-1])
+    assert await bot.rest(10)
+    assert billing.payments_received("vps", 10101) == 1
+
+
 async def test_a_restart_forgets_nothing(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, settings: Any
 ) -> None:
@@ -168,6 +177,19 @@ async def test_the_acknowledgement_waits_for_nobody(
     assert len(await bot.ledger.recent()) == 4
 
 
+async def test_a_post_that_hangs_delays_the_payment_and_nothing_else(
+    slack: LocalSlack, billing: LocalBilling, bot: app.Bot
+) -> None:
+    """No card, no payment; when Slack has taken the card, it is paid."""
+    slack.fail("chat.postMessage", "slow", 1, seconds=1.5)
+    for number in (10101, 10102):
+        await pay(slack, f"/pay vps {number}")
+    assert "api_make_payment" not in called(billing)
+    assert await bot.rest(10)
+    assert [len(replies) for replies in threads(slack)] == [1, 1]
+    assert ANSWER in threads(slack)[0][0]
+
+
 async def test_many_commands_at_once_are_all_acknowledged(
     slack: LocalSlack, billing: LocalBilling, bot: app.Bot
 ) -> None:
@@ -177,18 +199,6 @@ async def test_many_commands_at_once_are_all_acknowledged(
     assert all(result.ok for result in results)
     assert max(result.seconds for result in results) < 2
     assert len(await bot.ledger.recent(limit=50)) == 20
-
-
-async def test_http_acknowledges_as_fast(
-    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
-) -> None:
-    """The same, where Slack comes to the bot."""
-    await over_http(slack, start_bot)
-    billing.fail("stall")
-    slack.fail("chat.postMessage", "timeout")
-    result = await pay(slack)
-    assert result.ok
-    assert result.seconds < SOON
 
 
 async def test_a_slow_group_look_up_denies_in_time(
@@ -219,72 +229,6 @@ async def test_a_command_that_is_delivered_twice_is_one(
     assert len(slack.messages("#payments")) == 1
     assert slack.ephemerals("alice") == []
     assert billing.payments_received("vps", 10101) == 1
-
-
-def signed(secret: str, body: str, at: float | None = None) -> dict[str, str]:
-    timestamp = str(int(at or time.time()))
-    digest = hmac.new(secret.encode(), f"v0:{timestamp}:{body}".encode(), hashlib.sha256).hexdigest()
-    return {
-        "Content-Type": "application/x-www-form-urlencoded",
-        "X-Slack-Request-Timestamp": timestamp,
-        "X-Slack-Signature": f"v0={digest}",
-    }
-
-
-def command_body(**others: str) -> str:
-    fields = {
-        "command": "/pay",
-        "text": "vps 10101",
-        "team_id": ids.TEAM_ID,
-        "channel_id": ids.PAYMENTS,
-        "user_id": ids.ALICE,
-        "trigger_id": "1.2.3",
-        "response_url": "https://hooks.slack.com/commands/x",
-    }
-    return urlencode({name: value for name, value in (fields | others).items() if value})
-
-
-async def test_only_slack_can_deliver(slack: LocalSlack, billing: LocalBilling, start_bot: StartBot) -> None:
-    """A wrong secret, no signature, an old request: refused, and nothing happens."""
-    bot, url = await over_http(slack, start_bot)
-    body = command_body()
-    attempts = [
-        signed("0" * 32, body),
-        {"Content-Type": "application/x-www-form-urlencoded"},
-        signed(slack.signing_secret, body, at=time.time() - 301),
-        signed(slack.signing_secret, body + "0"),
-    ]
-    async with aiohttp.ClientSession() as session:
-        for headers in attempts:
-            async with session.post(url, data=body, headers=headers) as answer:
-                assert answer.status == 401
-        assert await bot.ledger.recent() == []
-        for _ in range(3):  # the very same request again: a replay within Slack's five minutes
-            async with session.post(url, data=body, headers=signed(slack.signing_secret, body)) as answer:
-                assert answer.status == 200
-                assert await answer.text() == ""
-    assert await bot.rest(10)
-    assert billing.payments_received("vps", 10101) == 1
-
-
-async def test_a_bug_gives_a_reference_that_stands_in_the_log(
-    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
-) -> None:
-    """Something that cannot happen happens: the person is told whom to ask, and what to say."""
-    _, url = await over_http(slack, start_bot)
-    body = command_body(channel_id="")
-    headers = signed(slack.signing_secret, body)
-    with structlog.testing.capture_logs() as logged:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(url, data=body, headers=headers) as answer,
-        ):
-            assert answer.status == 200
-            said = await answer.json()
-    (line,) = [line for line in logged if line["event"] == "unexpected"]
-    assert said["response_type"] == "ephemeral"
-    assert f"reference {line['reference']}" in said["text"]
-    assert called(billing) == set()
 
 
 # -- who and what is refused ------------------------------------------------------------------------
