@@ -35,6 +35,7 @@ async def chromium() -> AsyncIterator[Browser]:
     expect.set_options(timeout=_MILLISECONDS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=_QUIET)
+        await browser.new_context()
         yield browser
         await browser.close()
 
@@ -43,13 +44,15 @@ class Windows:
     """Opens pages on one local Slack and remembers what their consoles complained about."""
 
     def __init__(self, browser: Browser, slack: LocalSlack) -> None:
-        self._browser = browser
+        # One for all tests: a new one starts with cold caches, and nothing is kept in it but those.
+        (self._context,) = browser.contexts
         self._slack = slack
         self.complaints: list[str] = []
 
     async def open(self, person: str, size: tuple[int, int] = LAPTOP, channel: str = "payments") -> Page:
         """The page of a person in a channel, loaded."""
-        page = await self._browser.new_page(viewport={"width": size[0], "height": size[1]})
+        page = await self._context.new_page()
+        await page.set_viewport_size({"width": size[0], "height": size[1]})
         page.set_default_timeout(_MILLISECONDS)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on(
@@ -63,8 +66,8 @@ class Windows:
 
     async def close(self) -> None:
         """Close every page that was opened."""
-        for context in self._browser.contexts:
-            await context.close()
+        for page in self._context.pages:
+            await page.close()
 
 
 async def fits(page: Page) -> bool:

@@ -21,7 +21,7 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.slack.pace import Pace
 from tests.browser import Windows, chromium
-from tests.conftest import MANIFEST, QUICK
+from tests.conftest import MANIFEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,6 @@ async def open_office(
             stack.push_async_callback(billing.stop)
             running = app.running(
                 _settings(slack, billing, policy, Path(shutil.copy(migrated_sqlite, tmp_path))),
-                timing=QUICK,
                 pace=Pace(posts=1000, updates=1000, burst=1000),
             )
             await stack.enter_async_context(running)
