@@ -111,8 +111,8 @@ def _facts(scene: Scene) -> str:
         if invoice.description.strip():
             lines.append(escape(shorten(" ".join(invoice.description.split()), 300)))
         if invoice.due is not None:
-            overdue = " (overdue)" if invoice.due < scene.today else ""
-            lines.append(f"Due {day(invoice.due)}{overdue}")
+            overdue = invoice.due < scene.today and payment.state is not State.PAID
+            lines.append(f"Due {day(invoice.due)}{' (overdue)' if overdue else ''}")
     elif payment.listed is False:
         lines.append("Not in the list of unpaid invoices")
     lines.append(f"Asked for by {mention(payment.requester)}")

@@ -301,10 +301,16 @@ def test_the_card_tells_all_there_is_to_know() -> None:
 
 
 def test_an_overdue_invoice_is_called_so() -> None:
-    """From the day after it was due."""
-    for due, overdue in ((date(2026, 3, 1), True), (date(2026, 3, 2), False)):
+    """From the day after it was due, until it is paid."""
+    late, today = date(2026, 3, 1), date(2026, 3, 2)
+    for due, state, overdue in (
+        (late, State.APPROVED, True),
+        (today, State.APPROVED, False),
+        (late, State.DENIED, True),
+        (late, State.PAID, False),
+    ):
         invoice = Invoice(InvoiceRef("vps", 1), "", Decimal(1), "USD", due)
-        card = messages.card(scene_of(payment_in(State.APPROVED, invoice=invoice)))
+        card = messages.card(scene_of(payment_in(state, invoice=invoice)))
         assert ("(overdue)" in said(card)) is overdue
 
 
