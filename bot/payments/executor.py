@@ -113,6 +113,7 @@ class Executor:
             with contextlib.suppress(BillingError):
                 # Whatever is wrong, the call itself will say; what can be ready, is.
                 await self._billing.prepare()
+            begun = _awake_or_not()
             try:
                 intent = await self._intend(payment, check.rule)
             except Stale:
@@ -123,7 +124,7 @@ class Executor:
                 return
             sending, attempt = intent
             await self._steps("intended", payment.id)
-            outcome = await self._billing.make_payment(sending.ref, may_begin=self._young(sending))
+            outcome = await self._billing.make_payment(sending.ref, may_begin=self._young(sending, begun))
             await self._steps("answered", payment.id)
             await self._settle(sending, attempt, outcome)
             await self._steps("settled", payment.id)
@@ -213,12 +214,13 @@ class Executor:
             )
             return sending, await transaction.start_attempt(sending, self._instance)
 
-    def _young(self, sending: Payment) -> Callable[[], bool]:
+    def _young(self, sending: Payment, begun: float) -> Callable[[], bool]:
         """Whether our intent is younger than a lease; an older one may have been taken over by others.
 
-        By two clocks: the one that goes on while the machine sleeps, and the ledger's.
+        By two clocks: the ledger's, and the one that goes on while the machine sleeps. begun: what that one
+        showed before the intent was committed.
         """
-        begun, lease = _awake_or_not(), self._timing.lease
+        lease = self._timing.lease
 
         def young() -> bool:
             slept = timedelta(seconds=_awake_or_not() - begun)

@@ -1,0 +1,208 @@
+"""Frozen processes and clocks that jump: neither makes a second payment, nor a false word about the first."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot import app
+from bot.domain.payment import State
+from bot.domain.rule import Tier
+from bot.ledger.store import utc_now
+from bot.payments import executor
+from bot.payments.timekeeper import Timekeeper
+from bot.sandbox.billing import LocalBilling
+from bot.sandbox.slack import LocalSlack
+from tests.conftest import Clock
+from tests.ledger.making import request_in
+from tests.payments.conftest import BOB, TIMING, VPS, Office, policy
+from tests.payments.test_reconciler import SETTLED
+
+PAY = "api_make_payment"
+UNPAID = "api_vps_get_client_unpaid_invoices"
+
+
+# -- frozen between the intent and the call ---------------------------------------------------------
+
+
+async def test_who_was_frozen_for_a_lease_sends_nothing(office: Office, clock: Clock) -> None:
+    """Others may have taken it over by then, so the call is not begun, and the retry starts afresh."""
+
+    async def freeze(step: str, payment_id: int) -> None:
+        if step == "intended":
+            clock.advance(seconds=30)
+
+    payment = await office.looked_up()
+    office.steps = freeze
+    office.rules(policy())
+    await office.execute()
+    payment = await office.now(payment)
+    assert payment.state is State.NOT_SENT
+    assert payment.reason == "the intent to pay is too old; others may act on it"
+    assert office.billing.payments_received("vps", 10101) == 0
+
+
+async def test_a_machine_that_slept_sends_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although the ledger's clock was set back meanwhile, and shows a moment only."""
+    slept = 0.0
+    awake = executor._awake_or_not
+    monkeypatch.setattr(executor, "_awake_or_not", lambda: awake() + slept)
+
+    async def sleep(step: str, payment_id: int) -> None:
+        nonlocal slept
+        if step == "intended":
+            slept = TIMING.lease.total_seconds()
+
+    office.steps = sleep
+    office.rules(policy())
+    payment = await office.pay()
+    assert payment.state is State.NOT_SENT
+    assert office.billing.payments_received("vps", 10101) == 0
+
+
+async def test_who_was_only_slow_pays(office: Office, clock: Clock) -> None:
+    """Within the lease nobody else can have touched it."""
+
+    async def dawdle(step: str, payment_id: int) -> None:
+        if step == "intended":
+            clock.advance(seconds=29)
+
+    payment = await office.looked_up()
+    office.steps = dawdle
+    office.rules(policy())
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+
+
+async def test_what_others_settled_and_paid_meanwhile_is_not_sent_by_who_thaws(
+    office: Office, clock: Clock
+) -> None:
+    """Called unknown, found unpaid, asked for and paid again: the first call must never go out."""
+    other = Office(office.ledger, clock, office.billing, office.client, office.register, instance="two")
+
+    async def freeze(step: str, payment_id: int) -> None:
+        if step == "intended":
+            clock.advance(seconds=30)
+            await other.timekeeper.look()
+            clock.advance(minutes=17)
+            await other.reconcile()
+            assert (await other.pay(trigger_id="other")).state is State.PAID
+
+    payment = await office.looked_up()
+    office.steps = freeze
+    office.rules(policy())
+    await office.execute()
+    assert (await office.now(payment)).state is State.DECLINED
+    assert office.billing.payments_received("vps", 10101) == 1
+
+
+async def test_not_sent_that_comes_late_leaves_the_unknown_alone(office: Office, clock: Clock) -> None:
+    """Only what is known of the invoice settles it; that this process sent nothing stands in the trail."""
+
+    async def freeze(step: str, payment_id: int) -> None:
+        if step == "intended":
+            clock.advance(seconds=30)
+            await office.timekeeper.look()
+            assert (await office.now(payment)).state is State.UNKNOWN
+
+    payment = await office.looked_up()
+    office.steps = freeze
+    office.rules(policy())
+    await office.execute()
+    assert (await office.now(payment)).state is State.UNKNOWN
+    event = await office.last(payment)
+    assert (event.action, event.detail["verdict"]) == ("answered_late", "NOT_SENT")
+    (attempt,) = await office.ledger.attempts(payment.id)
+    assert attempt.verdict == "NOT_SENT"
+
+
+# -- a clock that jumps forward ---------------------------------------------------------------------
+
+
+async def test_an_own_call_is_no_orphan(office: Office, clock: Clock) -> None:
+    """However far the clock jumps: whoever waits for the answer will hear it."""
+    office.billing.fail("stall", operation=PAY)
+    payment = await office.looked_up()
+    await office.executor.look()
+    await office.until(payment, lambda now: now.state is State.SENDING)
+    clock.advance(hours=1)
+    timekeeper = Timekeeper(
+        office.ledger, policy(), TIMING, instance="one", sending=lambda: office.executor.crew.keys
+    )
+    await timekeeper.look()
+    assert (await office.now(payment)).state is State.SENDING
+    await office.timekeeper.look()
+    assert (await office.now(payment)).state is State.UNKNOWN, "of another process it is one"
+    office.billing.heal()
+    await office.executor.crew.drain(10)
+
+
+async def test_the_running_bot_knows_its_own_calls(
+    bot: app.Bot, slack: LocalSlack, billing: LocalBilling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock jumps in mid-call; the heartbeat catches up with it, and the answer is taken as it is."""
+    arrived = asyncio.Event()
+    billing.on_call = lambda call: arrived.set() if call.operation == PAY else None
+    billing.fail("slow", operation=PAY)
+    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+    async with asyncio.timeout(10):
+        await arrived.wait()
+        jumped = utc_now() + timedelta(hours=1)
+        monkeypatch.setattr(bot.ledger, "_clock", lambda: utc_now() + timedelta(hours=1))
+        changed = bot.ledger.watch()
+        while True:
+            await changed.wait()
+            changed.clear()
+            payment = await bot.ledger.payment(1)
+            assert payment is not None
+            if payment.lease_until is None or payment.lease_until > jumped:
+                break
+    assert payment.state is State.SENDING
+    billing.heal()
+    assert await bot.rest(10)
+    assert "lease_ran_out" not in [event.action for event in await bot.ledger.history(1)]
+    assert (await bot.ledger.by_state()) == {State.PAID: 1}
+
+
+async def test_the_settling_time_counts_from_when_the_answer_was_known_to_be_lost(
+    office: Office, clock: Clock
+) -> None:
+    """A call that was begun long ago by the clock may have been sent a moment ago."""
+    payment = await request_in(
+        office.ledger, State.SENDING, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30)
+    )
+    async with office.ledger.transaction() as transaction:
+        await transaction.start_attempt(payment, "dead")
+    clock.advance(hours=1)
+    await office.timekeeper.look()
+    lost_at = clock.now
+    await office.reconcile()
+    assert (await office.now(payment)).state is State.UNKNOWN
+    clock.now = lost_at + SETTLED - timedelta(seconds=1)
+    await office.reconcile()
+    assert (await office.now(payment)).state is State.UNKNOWN
+    clock.now = lost_at + SETTLED
+    await office.reconcile()
+    assert (await office.now(payment)).state is State.DECLINED
+
+
+# -- a clock that is set back -----------------------------------------------------------------------
+
+
+async def test_a_snapshot_from_the_future_is_not_fresh(office: Office, clock: Clock) -> None:
+    """A clock that was set back must not make an old reading serve as the check."""
+    office.rules(policy(tiers=(Tier(None, 1),)))
+    payment = await office.looked_up()
+    await office.desk.approve(BOB, payment.id)
+    async with office.ledger.transaction() as transaction:
+        current = await transaction.payment(payment.id)
+        assert current is not None
+        await transaction.change(current, looked_up_at=clock.now + timedelta(hours=2))
+    office.billing.add_invoice("vps", VPS.number, paid=True)
+    office.billing.log.clear()
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.reason) == (State.CANCELLED, "the invoice is not unpaid any more")
+    assert office.calls() == [UNPAID]
