@@ -1,4 +1,4 @@
-"""`python -m bot` as a process, in a folder without a .env and with nothing of this machine's environment."""
+"""`python -m bot`, with nothing of this machine's environment and no .env: as a process, or in this one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from click.testing import CliRunner
+
+from bot.__main__ import main
+from bot.config import VARIABLES
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,8 +28,24 @@ class Ended:
     err: str
 
 
+async def invoke(name: str, *arguments: str, **variables: str) -> Ended:
+    """Run a command in this process, with these environment variables.
+
+    That takes a tenth of the time, and is for commands that leave logging and signals as they are.
+    """
+    settings = ["--env-file", os.devnull] if name != "sandbox" else []
+    done = await asyncio.to_thread(
+        CliRunner().invoke,
+        main,
+        [name, *settings, *arguments],
+        env=dict.fromkeys(VARIABLES) | variables,
+        catch_exceptions=False,
+    )
+    return Ended(done.exit_code, done.stdout, done.stderr)
+
+
 class CommandLine:
-    """Runs the bot's commands. folder: where they run."""
+    """Runs the bot's commands as processes. folder: where they run."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -8,7 +8,7 @@ import pytest
 
 from bot.sandbox import run
 from bot.sandbox.billing import FAILURES, failures
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, invoke
 
 POLICY = """
 [[rule]]
@@ -74,9 +74,9 @@ async def test_a_failing_billing_api_can_be_tried(command: CommandLine) -> None:
     assert "The answer was lost; it may have been paid; do not pay it again; #1." in ended.out
 
 
-async def test_help_lists_every_failure_mode(command: CommandLine) -> None:
+async def test_help_lists_every_failure_mode() -> None:
     """Each with what it does."""
-    ended = await command("sandbox", "--help")
+    ended = await invoke("sandbox", "--help")
     assert ended.code == 0
     assert all(f"\n  {name} " in ended.out for name in FAILURES)
 
@@ -85,19 +85,29 @@ async def test_help_lists_every_failure_mode(command: CommandLine) -> None:
     ("arguments", "said"),
     [
         (("--fail", "gently"), "there is no mode 'gently'; --help lists them"),
-        (("--say", "zoe: /pay vps 10101"), "there is no zoe here; there are alice, bob, carol"),
-        (("--say", "/pay vps 10101"), "is not of the form 'alice: /pay vps 10101'"),
-        (("--policy", "missing.toml"), "missing.toml"),
-        (("--port", "many"), "--port"),
+        (("--policy", "missing.toml"), "'missing.toml' does not exist"),
+        (("--port", "many"), "'many' is not a valid integer"),
     ],
 )
-async def test_what_cannot_be_tried_ends_with_code_2(
-    command: CommandLine, arguments: tuple[str, ...], said: str
-) -> None:
-    """Nothing is said in the channel before everything that was asked for makes sense."""
-    ended = await command("sandbox", *arguments)
+async def test_an_option_that_is_wrong_ends_with_code_2(arguments: tuple[str, ...], said: str) -> None:
+    """Nothing is started for it."""
+    ended = await invoke("sandbox", *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert said in " ".join(ended.err.split())
+
+
+async def test_a_line_that_cannot_be_said_ends_with_code_2(command: CommandLine) -> None:
+    """Before any other line is said, in a process of its own, as the sandbox sets its own logging."""
+    ended = await command("sandbox", *say("alice: /pay vps 10101", "zoe: /pay vps 10101"))
+    assert (ended.code, ended.out) == (2, "")
+    assert "there is no zoe here; there are alice, bob, carol" in " ".join(ended.err.split())
+
+
+@pytest.mark.parametrize("line", ["/pay vps 10101", "alice", "Alice Ahrens: hello", "alice:  "])
+def test_a_line_names_a_person_and_what_they_do(line: str) -> None:
+    """Anything else is refused with an example."""
+    with pytest.raises(run.BadLine, match="is not of the form 'alice: /pay vps 10101'"):
+        run.read_line(line, ["alice"])
 
 
 @pytest.mark.parametrize(
