@@ -165,7 +165,8 @@ class Conversation:
         self._shown[key] = lines
         if before is None:
             return lines, None
-        fresh = [line for line in lines if line not in before]
+        # A line that only lost its end, as an invoice that is overdue no more, is no news.
+        fresh = [line for line in lines if not any(old.startswith(line) for old in before)]
         if any(map(_buttons, before)) and not any(map(_buttons, lines)):
             fresh.append("(its buttons are gone)")
         return lines, fresh

@@ -81,7 +81,7 @@ def card(scene: Scene) -> Message:
         blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
     if elsewhere and payment.approval_channel and payment.approval_ts:
         where = link(scene.team_url, payment.approval_channel, payment.approval_ts)
-        blocks.append(context(f"Approvals: <{where}|the card in> <#{payment.approval_channel}>"))
+        blocks.append(context(f"Approvals: <{where}|the card> in <#{payment.approval_channel}>"))
     return Message(_fallback(payment), blocks)
 
 

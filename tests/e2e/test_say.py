@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox import run
+from bot.sandbox.conversation import Conversation
 from bot.sandbox.slack import LocalSlack
 from tests.conftest import StartBot
 from tests.slack.acting import approve, request
@@ -182,6 +183,46 @@ async def test_what_somebody_cannot_do_ends_with_code_1(say: Say, line: str, why
     said = await say(ABOVE_100, "alice: /pay vps 10103", line, "bob: approve")
     assert said.code == 1
     assert said.transcript.endswith(f"  ({line}: not done, as {why})\n")
+
+
+async def test_what_is_done_on_the_page_is_told_as_well(slack: LocalSlack, start_bot: StartBot) -> None:
+    """The Home tab with what changes there, choices in a form, and what is wrong under an input."""
+    bot, written = await start_bot(PAY_APPROVALS_REQUIRED="1"), list[str]()
+    await request(slack, bot)
+    Conversation(slack, written.append).start()
+    alice, bob = slack.person("alice"), slack.person("bob")
+    await bob.opens_home()
+    await slack.wait_for(lambda: slack.home("bob"))
+    home = slack.home("bob")
+    assert home
+    await approve(slack, home, "bob")
+    await slack.wait_for(lambda: slack.home("bob") != home)
+    await alice.uses_shortcut("pay_invoice")
+    assert await bot.rest(5)
+    await alice.clicks(slack.views("alice")[0], "module", "mail")
+    assert await bot.rest(5)
+    await alice.submits(slack.views("alice")[0], {})
+    await alice.closes(slack.views("alice")[0])
+    in_order = iter(written)
+    for line in (
+        "  bob opens the Home tab",
+        "  (the Home tab of bob)",
+        "      [Approve] [Deny]",
+        "  bob presses [Approve]",
+        "    Slack asks: Approve this payment? Pay 10.00 USD for vps invoice 10101?",
+        "  (the Home tab of bob)",
+        "      Nothing waits for you.",
+        "  (a form opens for alice: Pay an invoice)",
+        "      Channel: […]",
+        "  alice chooses in the form",
+        "      Module → mail",
+        "  (the form changes for alice)",
+        "        · 10301 · 1.00 USD · due",
+        "  (the form is not accepted from alice)",
+        "      Under Channel: Please complete this required field.",
+        "  (the form closes for alice)",
+    ):
+        assert any(one.startswith(line) for one in in_order), line
 
 
 async def test_a_bot_that_still_answers_somebody_is_not_at_rest(
