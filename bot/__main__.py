@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -55,12 +58,23 @@ def run(env_file: Path | None) -> None:
     settings = settings_or_exit(env_file)
     logs.configure(settings)
     try:
-        sys.exit(asyncio.run(_run(settings)))
+        code = asyncio.run(_run(settings))
     except ConfigError as error:
-        sys.exit(_refuse(error))
+        code = _refuse(error)
     except BotError as error:
         click.echo(f"The bot cannot start: {error}", err=True)
-        sys.exit(2)
+        code = 2
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now. Python would wait for a billing call's thread, which may take its whole time-out."""
+    if threading.active_count() > 1:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 async def _run(settings: Settings) -> int:
@@ -219,7 +233,11 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @main.command(cls=_WithModes)
 @click.option("--port", default=8765, show_default=True, help="The page's port; the next free one if taken.")
 @click.option(
-    "--say", "says", multiple=True, metavar="'PERSON: TEXT'", help="Say this in #payments and exit."
+    "--say",
+    "says",
+    multiple=True,
+    metavar="'PERSON: TEXT'",
+    help="Say this in #payments and exit; approve, deny WHY and cancel press the newest card's buttons.",
 )
 @click.option("--fail", metavar="MODE", callback=_mode, help="Let the billing API fail in this way.")
 @click.option(

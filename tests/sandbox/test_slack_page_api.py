@@ -150,6 +150,20 @@ async def test_the_state_is_one_persons(slack: LocalSlack, alice: Browser) -> No
     assert (state["app_name"], state["views"], state["home"]) == ("Pay", [], None)
 
 
+async def test_names_are_known_to_those_whom_slack_tells_them(
+    slack: LocalSlack, session: aiohttp.ClientSession, alice: Browser, bob: Browser
+) -> None:
+    """Public channels to every full member, the others to their members only; groups with who is in them."""
+    gil = Browser(slack, session, ids.GIL)
+    known = [{channel["name"] for channel in (await each.state())["known_channels"]} for each in (alice, gil)]
+    assert {"approvals", "finance-private", "dm-alice"} <= known[0]
+    assert "dm-bob" not in known[0]
+    assert known[1] == {"payments", "dm-gil"}
+    finance = {"id": ids.FINANCE_GROUP, "handle": "finance"}
+    assert (await alice.state())["groups"] == [finance | {"mine": False}]
+    assert (await bob.state())["groups"] == [finance | {"mine": True}]
+
+
 async def test_without_a_person_it_is_the_first(slack: LocalSlack, session: aiohttp.ClientSession) -> None:
     """The page's first visit; somebody unknown is 404."""
     async with session.get(f"{slack.address}/sandbox/state") as response:
