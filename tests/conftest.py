@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-import psycopg
 import pytest
 import yaml
 
@@ -25,7 +24,7 @@ from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.slack.pace import Pace
 from tests.command_line import CommandLine
-from tests.postgresql import running_postgresql
+from tests.postgresql import Databases, running_postgresql
 
 MANIFEST: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "manifest.yml").read_text(encoding="utf-8")
@@ -83,14 +82,6 @@ def plain_network() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """A real PostgreSQL for the whole session; the address of its first database."""
-    # Not in pytest's folder, which every session that starts closes to other users than root.
-    with tempfile.TemporaryDirectory(prefix="pg-") as folder, running_postgresql(Path(folder)) as address:
-        yield address
-
-
 class NewDatabase(Protocol):
     """Makes databases of its kind, and drops them at the end of the test."""
 
@@ -120,37 +111,26 @@ def new_sqlite(migrated_sqlite: Path, tmp_path: Path) -> NewDatabase:
 
 
 @pytest.fixture(scope="session")
-def migrated_postgresql(postgresql_server: str) -> str:
-    """The name of a database with an empty ledger, to be copied."""
-    with psycopg.connect(postgresql_server, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE migrated")
-    asyncio.run(_migrate(_named(postgresql_server, "migrated")))
-    return "migrated"
+def databases() -> Iterator[Databases]:
+    """A real PostgreSQL for the whole session."""
+    # Not in pytest's folder, which every session that starts closes to other users than root.
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder, running_postgresql(Path(folder)) as server:
+        databases = Databases(server)
+        asyncio.run(_migrate(databases.address(databases.template)))
+        yield databases
 
 
 @pytest.fixture
-def new_postgresql(postgresql_server: str, migrated_postgresql: str) -> Iterator[NewDatabase]:
-    names: list[str] = []
+def new_postgresql(databases: Databases) -> Iterator[NewDatabase]:
+    given: list[str] = []
 
     def make(*, migrated: bool) -> str:
-        name = f"ledger{next(_numbers)}"
-        template = migrated_postgresql if migrated else "template1"
-        with psycopg.connect(postgresql_server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-        names.append(name)
-        return _named(postgresql_server, name)
+        given.append(databases.take_ledger() if migrated else databases.create())
+        return databases.address(given[-1])
 
     yield make
-    with psycopg.connect(postgresql_server, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
-_numbers = itertools.count(1)
-
-
-def _named(address: str, database: str) -> str:
-    return address.replace("/postgres?", f"/{database}?")
+    for name in given:
+        databases.give_back(name)
 
 
 async def _migrate(url: str) -> None:

@@ -6,6 +6,7 @@ session. The package's own way to start it waits for the disk, and gives up afte
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,9 +14,70 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg
 import pytest
 
 START_SECONDS = 60
+
+
+class Databases:
+    """The databases of one server. server: the address of its first one.
+
+    A ledger that was used is emptied and used again: making a database takes longer than most tests.
+    """
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._numbers = itertools.count(1)
+        self._ledgers: list[str] = []
+        self.template = self.create()
+
+    def address(self, name: str) -> str:
+        """What LEDGER_URL is set to."""
+        return self._server.replace("/postgres?", f"/{name}?")
+
+    def create(self, template: str = "template1") -> str:
+        """The name of a new database: an empty one, or a copy."""
+        name = f"ledger{next(self._numbers)}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def take_ledger(self) -> str:
+        """The name of a database with a ledger without a row."""
+        return self._ledgers.pop() if self._ledgers else self.create(self.template)
+
+    def give_back(self, name: str) -> None:
+        """The test is over. What is no ledger as it should be any more is dropped."""
+        if self._emptied(name):
+            self._ledgers.append(name)
+        else:
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _emptied(self, name: str) -> bool:
+        with psycopg.connect(self.address(name), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            found = connection.execute("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal").fetchall()
+            if found != [("events_append_only",)]:
+                return False
+            names = connection.execute(
+                "SELECT string_agg(tablename, ', ') FROM pg_tables "
+                "WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'chain')"
+            ).fetchone()
+            assert names is not None
+            connection.execute("SET session_replication_role = replica")  # triggers sleep
+            connection.execute(f"TRUNCATE {names[0]} RESTART IDENTITY".encode())
+            connection.execute(
+                "UPDATE chain SET ledger = gen_random_uuid()::text, "
+                "last_event = 0, last_hash = repeat('0', 64)"
+            )
+            return True
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(statement.encode())
 
 
 @contextmanager

@@ -196,7 +196,7 @@ def test_any_sequence(new_database: NewDatabase, request: pytest.FixtureRequest)
             type(self).new_database = staticmethod(new_database)
 
     on_sqlite = "sqlite" in request.node.name
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         OnThisDatabase,
         settings=settings(
             max_examples=20 if on_sqlite else 8,

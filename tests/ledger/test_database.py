@@ -9,13 +9,16 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from bot.domain.payment import InvoiceRef
 from bot.errors import LedgerError, LedgerInUse, LedgerUnavailable
+from bot.ledger import store
 from bot.ledger.database import one_process
 from bot.ledger.store import open_ledger
 from tests.conftest import NewDatabase
@@ -104,6 +107,7 @@ FULL = """
 import asyncio, resource, sys
 from bot.domain.payment import InvoiceRef
 from bot.errors import LedgerUnavailable
+from bot.ledger import store
 from bot.ledger.store import open_ledger
 from tests.ledger.making import request
 
@@ -142,6 +146,7 @@ READ_ONLY = """
 import asyncio, sys
 from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
+from bot.ledger import store
 from bot.ledger.store import open_ledger
 
 async def main():
@@ -280,3 +285,47 @@ def cut(url: str) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+# -- what a server is tuned to ----------------------------------------------------------------------
+
+
+async def test_a_commit_waits_for_the_disk_whatever_the_server_is_tuned_to(
+    new_postgresql: NewDatabase,
+) -> None:
+    """An intent to pay that a crash of the server forgot would be acted on a second time."""
+    url = new_postgresql(migrated=True)
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())
+        connection.execute(
+            f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET synchronous_commit = off".encode()
+        )
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("off",)
+    async with open_ledger(url) as ledger, ledger.transaction() as transaction:
+        shown = await transaction._connection.execute(text("SHOW synchronous_commit"))
+        assert shown.scalar_one() == "on"
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=-1), timedelta(hours=1)], ids=["behind", "ahead"])
+async def test_instances_whose_clocks_differ_go_by_the_servers(
+    new_postgresql: NewDatabase, monkeypatch: pytest.MonkeyPatch, off: timedelta
+) -> None:
+    """One whose clock is an hour wrong neither takes over others' leases nor lets its own last an hour."""
+
+    def wrong() -> datetime:
+        return datetime.now(UTC) + off
+
+    monkeypatch.setattr(store, "utc_now", wrong)
+    async with open_ledger(new_postgresql(migrated=True), clock=wrong) as ledger:
+        assert close(ledger.clock())
+        async with ledger.transaction() as transaction:
+            assert close(transaction.now)
+        payment = await request(ledger)
+        assert close(payment.created_at)
+        assert close(ledger.clock())
+
+
+def close(told: datetime) -> bool:
+    return abs(told - datetime.now(UTC)) < timedelta(seconds=30)
