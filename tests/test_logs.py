@@ -112,6 +112,18 @@ def test_no_secret_of_the_settings_is_logged(settings: NewSettings, told: Callab
     assert stream.getvalue().count("[redacted]") > 20
 
 
+@pytest.mark.parametrize("query", ["", "?sslmode=require"])
+def test_the_password_in_the_ledgers_address_is_redacted_by_itself(
+    settings: NewSettings, told: Callable[..., io.StringIO], query: str
+) -> None:
+    """A driver tells it without the address around it: as it is written there, and as it is meant."""
+    stream = told(settings(LEDGER_URL=f"postgresql://bot:hunter2%2Fs%40cret@db/ledger{query}"))
+    log.warning("refused hunter2%2Fs%40cret", password="hunter2/s@cret")
+    logging.getLogger("psycopg").warning("password %s refused", "hunter2/s@cret")
+    assert "hunter2" not in stream.getvalue()
+    assert stream.getvalue().count("[redacted]") == 3
+
+
 def test_no_secret_is_logged_with_an_exception(
     settings: NewSettings, told: Callable[..., io.StringIO]
 ) -> None:

@@ -257,7 +257,9 @@ async def open_ledger(url: str, *, clock: Clock = utc_now) -> AsyncIterator[Ledg
         await database.migrate(engine)
         async with _honest_errors(), engine.connect() as connection:
             identity = (await connection.execute(select(chain.c.ledger))).scalar_one()
-        yield Ledger(engine, identity, clock)
+            ledger = Ledger(engine, identity, clock)
+            await ledger._now(connection)
+        yield ledger
     finally:
         await engine.dispose()
 

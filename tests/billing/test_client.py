@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -119,6 +123,67 @@ async def test_a_payment_that_gets_no_thread_in_time_is_never_sent(
     # The thread comes free at about the same moment; either way, the outcome is the truth.
     received = api.payments_received("vps", 10102)
     assert (outcome.verdict, received) in {(Verdict.NOT_SENT, 0), (Verdict.PAID, 1)}
+
+
+@contextlib.contextmanager
+def no_new_threads() -> Iterator[None]:
+    """The system starts no thread, as at its limits: a stack that large fits into no address space."""
+    before = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
+async def test_a_payment_for_which_no_thread_can_be_started_is_never_sent(
+    api: LocalBilling, client: BillingClient
+) -> None:
+    """It was queued all the same: the thread that comes free later does not send what may be retried."""
+    api.fail("stall", operation="api_login")
+    busy = asyncio.create_task(client.unpaid_invoices("mail"))
+    await until(lambda: bool(api.log))
+    with no_new_threads():
+        outcome = await client.make_payment(VPS)
+    assert outcome.verdict is Verdict.NOT_SENT
+    assert outcome.evidence == "no thread of the billing client takes calls any more"
+    api.heal()
+    await asyncio.wait([busy])
+    with contextlib.suppress(BillingError):
+        await busy
+    assert (await client.make_payment(VPS)).verdict is Verdict.PAID
+    await client.close(grace=5.0)
+    assert api.payments_received("vps", 10101) == 1
+
+
+async def test_a_read_for_which_no_thread_can_be_started_is_an_error(client: BillingClient) -> None:
+    """And the client goes on as soon as there are threads again."""
+    with no_new_threads(), pytest.raises(NeverSent):
+        await client.unpaid_invoices("vps")
+    assert await client.unpaid_invoices("vps")
+
+
+async def test_a_payment_that_another_thread_took_meanwhile_is_unknown(
+    api: LocalBilling, client: BillingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was queued, a thread took it, and then the next one could not be started: it may be paid."""
+    await client.unpaid_invoices("vps")
+    begun = threading.Event()
+    submit = client._threads.submit
+
+    def submit_and_fail(work: Callable[[], Any]) -> Future[Any]:
+        submit(work)
+        assert begun.wait(5)
+        raise RuntimeError("can't start new thread")
+
+    def begins() -> bool:
+        begun.set()
+        return True
+
+    monkeypatch.setattr(client._threads, "submit", submit_and_fail)
+    outcome = await client.make_payment(VPS, may_begin=begins)
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert outcome.evidence == "a thread took the call, and nobody hears its answer"
+    await until(lambda: api.payments_made("vps", 10101) == 1)
 
 
 async def test_a_cancelled_payment_that_waits_for_a_thread_is_never_sent(

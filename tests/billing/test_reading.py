@@ -59,6 +59,7 @@ def test_the_documented_row_is_read_whole() -> None:
         (1.005, "1.005"),
         (1e6, "1000000.00"),
         (Decimal("3.1"), "3.10"),
+        ("0.000001", "0.000001"),
     ],
 )
 def test_an_amount_is_exact_and_has_two_places(told: object, amount: str) -> None:
@@ -68,11 +69,28 @@ def test_an_amount_is_exact_and_has_two_places(told: object, amount: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "told", [None, "", "ten", -5.0, float("nan"), float("inf"), 1e300, "1e999", True, [], "-0.01"]
+    "told",
+    [
+        *(None, "", "ten", -5.0, float("nan"), float("inf"), 1e300, "1e999", True, [], "-0.01"),
+        *(1e-45, "1e-45", Decimal("1e-45"), "0.0000001", "10." + "0" * 40),
+    ],
 )
 def test_an_amount_that_cannot_be_trusted_is_no_invoice(told: object) -> None:
     """No amount, a negative one, or nonsense: the invoice is not told, so it needs every approval."""
     assert reading.invoices("mail", [row(amount=told)]) == []
+
+
+@pytest.mark.parametrize("module", ["mail", "", None])
+def test_a_row_of_the_module_that_was_asked_for_is_its_invoice(module: str | None) -> None:
+    """Also where the row does not say whose it is."""
+    assert [one.ref for one in reading.invoices("mail", [row(module=module)])] == [MAIL]
+    assert reading.standing(MAIL, [], [row(module=module)]).unpaid
+
+
+def test_a_row_of_another_module_is_left_out() -> None:
+    """One invoice in the lists of two modules must not be paid under both names."""
+    assert reading.invoices("mail", [row(module="vps")]) == []
+    assert not reading.standing(MAIL, [], [row(module="vps")]).unpaid
 
 
 @pytest.mark.parametrize("told", [None, "", "dollars", 5])

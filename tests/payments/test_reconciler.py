@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
+from bot.sandbox.billing import Call
 from bot.sandbox.billing.books import InvoiceRow
 from tests.conftest import Clock
 from tests.payments.conftest import BOB, VPS, Office
 
+ALL = "api_vps_get_client_invoices"
 SETTLED = timedelta(minutes=17)
 """The settling time, the billing time-out, and a second more."""
 
@@ -96,6 +98,44 @@ async def test_an_invoice_that_was_deleted_is_not_called_paid(office: Office, cl
     event = await office.last(payment)
     assert event.action == "unsettled"
     assert event.detail == {"reading": "the invoice is neither unpaid nor paid; it may have been deleted"}
+
+
+# -- contradictory evidence -------------------------------------------------------------------------
+
+
+async def test_a_payment_row_of_an_invoice_that_is_still_unpaid_settles_nothing(
+    office: Office, clock: Clock
+) -> None:
+    """It may have been refunded, or be of another time: a person has to look, however long it takes."""
+    payment = await lost(office, paid=True)
+    row_of(office)["invoices_paid"] = 0
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    clock.advance(days=1)
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    assert (await office.last(payment)).detail == {
+        "reading": "the invoice is in the list of unpaid ones, and also shown as paid"
+    }
+
+
+async def test_an_invoice_that_is_marked_as_paid_and_listed_as_unpaid_settles_nothing(
+    office: Office, clock: Clock
+) -> None:
+    """Neither paid nor declined: the two lists contradict each other."""
+    payment = await lost(office, paid=False)
+    row = row_of(office)
+    row["invoices_paid"] = 1
+
+    def mark_as_unpaid(call: Call) -> None:
+        # Called before the next list is read.
+        row["invoices_paid"] = 0 if call.operation == ALL else 1
+
+    office.billing.on_call = mark_as_unpaid
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    clock.advance(days=1)
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    assert (await office.last(payment)).detail == {
+        "reading": "the invoice is in the list of unpaid ones, and also shown as paid"
+    }
 
 
 # -- evidence that it was not -----------------------------------------------------------------------

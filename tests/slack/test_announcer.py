@@ -177,6 +177,57 @@ async def test_blocks_that_slack_refuses_do_not_cost_anybody_the_reply(
     assert ANSWER in reply.text
 
 
+async def test_a_word_that_nobody_knows_does_not_block_the_thread(
+    slack: LocalSlack, bot: app.Bot, billing: LocalBilling
+) -> None:
+    """Slack refuses the reply with a new word: it is told directly, and nothing waits for it."""
+    locked = "error:restricted_action_thread_locked"
+    when_paying(billing, lambda: slack.fail("chat.postMessage", locked, channel="#payments"))
+    await pay(slack)
+    await at_rest(bot)
+    assert thread(slack) == []
+    (told,) = direct(slack)
+    assert ANSWER in told
+    assert posts(slack).count(locked) == 1
+    assert await bot.ledger.undelivered() == 0
+
+
+@pytest.mark.parametrize("which", ["card", "reply"])
+async def test_a_message_of_another_app_is_not_taken_for_ours(
+    slack: LocalSlack, bot: app.Bot, billing: LocalBilling, which: str
+) -> None:
+    """It carries the metadata of our post, which anybody can read or guess: ours is posted all the same."""
+    channel = slack.world.channel("#payments")
+
+    def forge(number: int, thread_ts: str | None = None) -> None:
+        payload = {"ledger": bot.ledger.identity, "delivery": number}
+        metadata = {"event_type": "payment_delivery", "event_payload": payload}
+        slack.world.post(
+            channel, ids.MALLORY, "forged", bot_id="B0OTHERAPP", metadata=metadata, thread_ts=thread_ts
+        )
+
+    def lose_the_reply() -> None:
+        forge(2, root_of(slack).ts)
+        slack.fail("chat.postMessage", "drop-before", times=1)
+
+    if which == "card":
+        forge(1)
+        slack.fail("chat.postMessage", "drop-before", times=1)
+    else:
+        when_paying(billing, lose_the_reply)
+    await pay(slack)
+    await at_rest(bot)
+    root = root_of(slack)
+    assert "*Paid*" in "\n".join(root.texts())
+    assert [ANSWER in reply.text for reply in root.thread if reply.bot_id == ids.BOT_ID] == [True]
+
+
+def root_of(slack: LocalSlack) -> Message:
+    """The card that the bot itself posted."""
+    (root,) = [message for message in slack.messages("#payments") if message.bot_id == ids.BOT_ID]
+    return root
+
+
 # -- where the bot may not post ---------------------------------------------------------------------
 
 

@@ -1,0 +1,68 @@
+"""Settling a lost answer too early: in Slack and on the command line, people are told when to look again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from bot.domain.payment import State
+from bot.ledger.store import open_ledger
+from bot.sandbox.billing import LocalBilling
+from bot.sandbox.slack import LocalSlack
+from tests.command_line import CommandLine
+from tests.conftest import StartBot
+from tests.ledger.making import request_in
+from tests.slack.acting import at_rest, shown, told
+
+SETTLING = timedelta(minutes=15) + 2 * timedelta(seconds=2)
+"""The settling time, and twice the BILLING_TIMEOUT of the tests."""
+
+
+async def test_slack_refuses_not_paid_with_the_time_and_takes_paid(
+    slack: LocalSlack, start_bot: StartBot, billing: LocalBilling
+) -> None:
+    """`/pay resolve` right after the answer was lost: only the word that can do no harm is taken."""
+    bot = await start_bot()
+    billing.fail("reset-before", operation="api_make_payment")
+    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+    await at_rest(bot)
+    payment = await bot.ledger.payment(1)
+    assert payment is not None
+    assert payment.state is State.UNKNOWN
+    until = payment.updated_at + SETTLING
+    assert (await slack.person("bob").types("#payments", "/pay resolve 1 not-paid I see none")).ok
+    said = await told(slack, "bob")
+    assert "may still be carried out" in said
+    assert f"<!date^{int(until.timestamp())}^" in said
+    assert await bot.ledger.by_state() == {State.UNKNOWN: 1}
+    assert (await slack.person("bob").types("#payments", "/pay resolve 1 paid I see it")).ok
+    await slack.wait_for(lambda: len(slack.ephemerals("bob")) == 2)
+    assert "Paid" in shown(slack.ephemerals("bob")[-1])
+    assert await bot.ledger.by_state() == {State.PAID: 1}
+
+
+async def test_the_command_line_refuses_not_paid_with_the_time(
+    command: CommandLine, environment: dict[str, str]
+) -> None:
+    """`python -m bot resolve` ends with code 1, changes nothing, and says when to look again."""
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        payment = await request_in(ledger, State.UNKNOWN)
+    until = payment.updated_at + SETTLING
+    early = await command("resolve", "1", "not-paid", "I see none", **environment)
+    assert (early.code, early.out) == (1, "")
+    assert early.err == (
+        f"The call for #1 may still be carried out.\nLook again after {until:%Y-%m-%d %H:%M} UTC.\n"
+    )
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        assert await ledger.payment(1) == payment
+
+
+async def test_the_command_line_takes_not_paid_when_the_time_is_over(
+    command: CommandLine, environment: dict[str, str]
+) -> None:
+    """The answer was lost long enough ago."""
+    started = datetime.now().astimezone()
+    async with open_ledger(environment["LEDGER_URL"], clock=lambda: started - SETTLING) as ledger:
+        await request_in(ledger, State.UNKNOWN)
+    settled = await command("resolve", "1", "not-paid", "I see none", **environment)
+    assert settled.code == 0, settled
+    assert "#1 is DECLINED." in settled.out
