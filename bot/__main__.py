@@ -68,7 +68,7 @@ def run(env_file: Path | None) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process now. Python would wait for a billing call's thread, which may take its whole time-out."""
+    """End the process now: Python would wait for a billing call's thread, for its whole time-out."""
     if threading.active_count() > 1:
         logging.shutdown()
         sys.stdout.flush()

@@ -208,8 +208,8 @@ async def running(
         ]
         bot = Bot(ledger)
         # The announcer is the last to stop: what was paid while stopping is still told.
-        await stack.enter_async_context(_polling(bot, pollers[-1:], [announcer.crew], ledger))
-        await stack.enter_async_context(_polling(bot, pollers[:-1], crews[:-1], None))
+        await stack.enter_async_context(_polling(bot, pollers[-1:], [announcer.crew], ledger, grace=GRACE))
+        await stack.enter_async_context(_polling(bot, pollers[:-1], crews[:-1], None, grace=GRACE))
         asking = asyncio.create_task(catalogue.run(), name="catalogue")
         stack.callback(asking.cancel)
         if settings.status_port is not None:
@@ -292,7 +292,7 @@ async def _polling(
     crews: Sequence[Crew[Any]],
     tell: Ledger | None,
     *,
-    grace: float = GRACE,
+    grace: float,
 ) -> AsyncIterator[None]:
     """Run the pollers until the block ends; then let the work under way finish.
 

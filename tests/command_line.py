@@ -59,11 +59,15 @@ class CommandLine:
         assert process.returncode is not None
         return Ended(process.returncode, out.decode(), err.decode())
 
-    async def start(self, *arguments: str, **variables: str) -> asyncio.subprocess.Process:
-        """Only start it."""
+    async def start(
+        self, *arguments: str, before: str | None = None, **variables: str
+    ) -> asyncio.subprocess.Process:
+        """Only start it. before: what is executed first, to shorten the bot's patience."""
+        impatient = f"{before}\nfrom bot.__main__ import main\nmain()"
+        program = ["-m", "bot"] if before is None else ["-c", impatient]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-W", "error", "-m", "bot", *arguments),
+            *("-W", "error", *program, *arguments),
             cwd=self._folder,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | variables,
             stdout=asyncio.subprocess.PIPE,

@@ -119,6 +119,30 @@ async def test_a_payment_under_way_is_finished_before_it_stops(
     assert billing.payments_received("vps", 10101) == 1
 
 
+async def test_a_call_that_does_not_end_keeps_it_no_longer_than_its_grace(
+    command: CommandLine, environment: dict[str, str], slack: LocalSlack, billing: LocalBilling
+) -> None:
+    """The next start finds the payment as it is, calls it unknown, and does not send it again."""
+    received = asyncio.Event()
+    billing.on_call = lambda call: received.set() if call.operation == "api_make_payment" else None
+    billing.fail("timeout-before")
+    impatient, patient = "from bot import app; app.GRACE = 0.3", environment | {"BILLING_TIMEOUT": "600"}
+    process = await command.start("run", before=impatient, **patient)
+    await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
+    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+    async with asyncio.timeout(10):
+        await received.wait()
+    process.terminate()
+    async with asyncio.timeout(10):
+        _, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert "1 billing calls were still running at the end" in err.decode()
+    await command.start("run", **patient)
+    await slack.wait_for(lambda: card(slack).thread, LONGEST)
+    assert "do not pay it again" in shown(card(slack).thread[0])
+    assert billing.payments_received("vps", 10101) == 1
+
+
 async def test_it_can_be_stopped_while_it_waits_for_slack(
     command: CommandLine, environment: dict[str, str], slack: LocalSlack
 ) -> None:
