@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import signal
+import socket
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from bot.sandbox import run
 from bot.sandbox.billing import FAILURES, failures
-from tests.command_line import CommandLine, invoke
+from tests.command_line import LONGEST, CommandLine, invoke
 
 POLICY = """
 [[rule]]
@@ -72,6 +77,28 @@ async def test_a_failing_billing_api_can_be_tried(command: CommandLine) -> None:
     ended = await command("sandbox", "--fail", "http-500-after", *say("alice: /pay vps 10101"))
     assert ended.code == 0
     assert "The answer was lost; it may have been paid; do not pay it again; #1." in ended.out
+
+
+async def test_it_runs_until_it_is_stopped(command: CommandLine) -> None:
+    """Without --say it tells where the page is, on the next free port if the wanted one is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        wanted = taken.getsockname()[1]
+        process = await command.start("sandbox", "--port", str(wanted))
+        assert process.stdout is not None
+        async with asyncio.timeout(LONGEST):
+            first = (await process.stdout.readline()).decode()
+            second = (await process.stdout.readline()).decode()
+    found = re.fullmatch(r"The sandbox runs: open (http://127\.0\.0\.1:(\d+)/)\n", first)
+    assert found, first
+    assert wanted < int(found[2]) < wanted + 100
+    assert "Type /pay vps 10101 in #payments there, or press Ctrl-C here to stop." in second
+    async with aiohttp.ClientSession() as session, session.get(found[1]) as page:
+        assert page.status == 200
+        assert "<html" in await page.text()
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(LONGEST):
+        _, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
 
 
 async def test_help_lists_every_failure_mode() -> None:
