@@ -7,10 +7,14 @@ from datetime import datetime
 from bot.domain.command import HELP, Misunderstood
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Reason, Refusal
-from bot.payments import desk as answers
+from bot.payments import answers
 from bot.slack.text import STATES, escape, link, mention, mentions, moment, state_words, subject
 
 TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
+TAKES_LONGER = (
+    "This takes longer than it should, and goes on.\n"
+    "If nothing comes of it within a minute, do it again; an invoice is never paid twice."
+)
 SLACK_SILENT = (
     "Slack did not say in time whether you may do that, so nothing was done.\nTry again in a minute."
 )

@@ -202,7 +202,7 @@ async def open_stage(
 ) -> AsyncIterator[Stage]:
     """Set the stage. channels: #payments, and as many more (#payments-2, …) as this says."""
     scopes = DEFAULT_SCOPES if exact else WITHOUT_HISTORY
-    slack = LocalSlack(scopes=scopes, ack_deadline=ack_deadline, ping_interval=1.0)
+    slack = LocalSlack(scopes=scopes, ack_deadline=ack_deadline)
     billing = LocalBilling()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(slack)

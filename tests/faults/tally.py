@@ -20,6 +20,7 @@ class Tally:
     duplicates: int = 0
     lost: int = 0
     chains: int = 0
+    slowest: float = 0.0
 
     def add(self, found: Findings) -> None:
         """Count one comparison of the ledger, the billing side and Slack."""
@@ -33,4 +34,5 @@ class Tally:
         yield f"kill points tried: {len(self.kill_points)}, processes killed: {self.kills}"
         yield f"random histories: {self.histories}, steps in them: {self.steps}"
         yield f"payments made: {self.payments}, duplicates found: {self.duplicates}"
+        yield f"slowest acknowledgement under load: {self.slowest:.2f} s of 3"
         yield f"replies lost: {self.lost}, audit trails verified: {self.chains}"

@@ -14,13 +14,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.domain.payment import State
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.store import Ledger
-from bot.payments import desk as answers
+from bot.payments import answers
+from bot.payments.answers import Answer
 from bot.payments.authority import Person
-from bot.payments.desk import Answer, Desk
+from bot.payments.desk import Desk
 from bot.slack import forms, replies
 from bot.slack.answers import say, show
 from bot.slack.directory import within
-from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, payment_clicked
+from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, in_time, payment_clicked
 from bot.slack.messages import APPROVE, CANCEL, DENY
 from bot.slack.wire import Workspace
 
@@ -56,17 +57,21 @@ class Actions:
         self, ack: Acknowledge, body: Body, decide: Callable[[Person, int], Awaitable[Answer]]
     ) -> None:
         async with self._gate.entered():
-            try:
-                answer = await decide(clicker(body), payment_clicked(body))
-                reply = self._reply(answer)
-                await self._repair(answer)
-            except DirectoryError:
-                reply = replies.SLACK_SILENT
-            except LedgerUnavailable:
-                reply = replies.TRY_AGAIN
-            await ack()
+            reply, late = await in_time(self._decided(body, decide), ack)
+            if not late:
+                await ack()
             if reply is not None:
                 await say(self._client, body, reply)
+
+    async def _decided(self, body: Body, decide: Callable[[Person, int], Awaitable[Answer]]) -> str | None:
+        try:
+            answer = await decide(clicker(body), payment_clicked(body))
+            await self._repair(answer)
+        except DirectoryError:
+            return replies.SLACK_SILENT
+        except LedgerUnavailable:
+            return replies.TRY_AGAIN
+        return self._reply(answer)
 
     async def _deny(self, ack: Acknowledge, body: Body) -> None:
         """Ask why; whether they may is checked now, and again when the reason comes."""

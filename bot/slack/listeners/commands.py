@@ -11,10 +11,11 @@ from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.slack import replies
+from bot.slack.answers import send
 from bot.slack.listeners.readings import Readings
-from bot.slack.listeners.shared import Acknowledge, Body, Gate, typist
+from bot.slack.listeners.shared import Acknowledge, Body, Gate, in_time, typist
 from bot.slack.listeners.shortcuts import Shortcuts
-from bot.slack.messages import Message
+from bot.slack.messages import Message, section
 from bot.slack.wire import Workspace
 
 NAME = "/pay"
@@ -45,13 +46,21 @@ class Commands:
 
     async def _listen(self, ack: Acknowledge, body: Body) -> None:
         async with self._gate.entered():
-            try:
-                reply = await self._answer(body)
-            except DirectoryError:
-                reply = replies.SLACK_SILENT
-            except LedgerUnavailable:
-                reply = replies.TRY_AGAIN
-            await ack(**_response(reply))
+            reply, late = await in_time(
+                self._reply(body), lambda: ack(response_type="ephemeral", text=replies.TAKES_LONGER)
+            )
+            if not late:
+                await ack(**_response(reply))
+            elif reply is not None:
+                await send(str(body["response_url"]), _message(reply))
+
+    async def _reply(self, body: Body) -> Message | str | None:
+        try:
+            return await self._answer(body)
+        except DirectoryError:
+            return replies.SLACK_SILENT
+        except LedgerUnavailable:
+            return replies.TRY_AGAIN
 
     async def _answer(self, body: Body) -> Message | str | None:
         """What to tell the person; None where a card, a form or a list says it."""
@@ -85,3 +94,7 @@ def _response(reply: Message | str | None) -> dict[str, Any]:
     if isinstance(reply, str):
         return {"response_type": "ephemeral", "text": reply}
     return {"response_type": "ephemeral", "text": reply.text, "blocks": reply.blocks}
+
+
+def _message(reply: Message | str) -> Message:
+    return Message(reply, [section(reply)]) if isinstance(reply, str) else reply

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bot.payments.authority import Person
 from bot.slack.directory import within
@@ -13,7 +13,12 @@ from bot.slack.directory import within
 LOOK_UPS = 2.0
 """Seconds for all that Slack is asked about people, of the three in which a listener must answer."""
 
+IN_TIME = 2.5
+"""Seconds after which Slack is told that it takes longer; after three it tells the person that it failed."""
+
 Body = dict[str, Any]
+
+T = TypeVar("T")
 
 
 class Acknowledge(Protocol):
@@ -59,6 +64,21 @@ class Gate:
         except TimeoutError:
             return False
         return True
+
+
+async def in_time(work: Coroutine[Any, Any, T], meanwhile: Callable[[], Awaitable[object]]) -> tuple[T, bool]:
+    """Wait for the work; whoever waits for it too long hears of it `meanwhile`. Returns whether they did.
+
+    The work goes on: what it has begun in the ledger must not be left in doubt.
+    """
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=IN_TIME)
+        if not done:
+            await meanwhile()
+        return await task, not done
+    finally:
+        task.cancel()
 
 
 def typist(body: Body) -> Person:

@@ -24,7 +24,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.domain import command
 from bot.domain.payment import STEP_TRIGGER
 from bot.errors import DirectoryError, LedgerUnavailable
-from bot.payments import desk as answers
+from bot.payments import answers
 from bot.payments.authority import NOT_FULL_MEMBER, Person
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk

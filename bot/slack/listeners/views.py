@@ -6,6 +6,7 @@ input it belongs to, and what was entered is kept.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from slack_bolt.async_app import AsyncApp
@@ -14,12 +15,12 @@ from bot.domain import command
 from bot.domain.payment import InvoiceRef
 from bot.domain.rule import Reason, Refusal
 from bot.errors import DirectoryError, LedgerUnavailable
-from bot.payments import desk as answers
+from bot.payments import answers
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.slack import forms, replies
 from bot.slack.forms import Filled, Origin
-from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker
+from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, in_time
 from bot.slack.wire import Workspace
 
 Response = dict[str, Any]
@@ -43,14 +44,15 @@ class Views:
     # -- a denial ---------------------------------------------------------------------------------
 
     async def _denied(self, ack: Acknowledge, body: Body) -> None:
+        await self._submitted(ack, self._deny(body), forms.REASON)
+
+    async def _submitted(self, ack: Acknowledge, decision: Coroutine[Any, Any, Response], block: str) -> None:
+        """block: where it stands what could not be done."""
+        longer = {"response_action": "update", "view": forms.notice(replies.TAKES_LONGER)}
         async with self._gate.entered():
-            try:
-                response = await self._deny(body)
-            except DirectoryError:
-                response = _error(forms.REASON, replies.SLACK_SILENT)
-            except LedgerUnavailable:
-                response = _error(forms.REASON, replies.TRY_AGAIN)
-            await ack(**response)
+            response, late = await in_time(_tried(decision, block), lambda: ack(**longer))
+            if not late:
+                await ack(**response)
 
     async def _deny(self, body: Body) -> Response:
         view = body["view"]
@@ -68,14 +70,7 @@ class Views:
     # -- a request --------------------------------------------------------------------------------
 
     async def _requested(self, ack: Acknowledge, body: Body) -> None:
-        async with self._gate.entered():
-            try:
-                response = await self._request(body)
-            except DirectoryError:
-                response = _error(forms.MODULE, replies.SLACK_SILENT)
-            except LedgerUnavailable:
-                response = _error(forms.MODULE, replies.TRY_AGAIN)
-            await ack(**response)
+        await self._submitted(ack, self._request(body), forms.MODULE)
 
     async def _request(self, body: Body) -> Response:
         view = body["view"]
@@ -120,6 +115,15 @@ def _place(answer: answers.Answer, entered: Filled, origin: Origin) -> str:
         elsewhere = answer.reason is Reason.CHANNEL and origin.channel is None
         return forms.CHANNEL if elsewhere else forms.MODULE
     return forms.NUMBER if entered.typed or entered.picker is None else entered.picker
+
+
+async def _tried(decision: Coroutine[Any, Any, Response], block: str) -> Response:
+    try:
+        return await decision
+    except DirectoryError:
+        return _error(block, replies.SLACK_SILENT)
+    except LedgerUnavailable:
+        return _error(block, replies.TRY_AGAIN)
 
 
 def _error(block: str, text: str) -> Response:

@@ -1,0 +1,126 @@
+"""What others do to the bot for a while: Slack, the database and the billing API out of reach."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.domain.payment import State
+from bot.sandbox.slack.interactions import Result
+from tests.faults.conftest import DATABASES, StageOn
+from tests.faults.postgres import Postgres
+from tests.faults.proxy import open_wire
+from tests.faults.stage import Stage
+from tests.faults.tally import Tally
+from tests.faults.truth import compare
+
+SLACK_GONE = 6.0
+"""Seconds; each of the bot's waits is as much shorter than in earnest as this is than a minute."""
+
+DATABASE_GONE = 10.0
+BILLING_STALLS = 8.0
+"""Seconds; any time well above the three in which a command must be acknowledged serves."""
+
+
+async def _rests_in_truth(stage: Stage, tally: Tally, timeout: float = 30) -> None:
+    await stage.rest(timeout)
+    found = await compare(stage)
+    tally.add(found)
+    assert not found.wrong, "\n".join(found.wrong)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_slack_gone_in_the_middle_costs_nobody_their_answer(
+    stage_on: StageOn, tally: Tally, database: str
+) -> None:
+    """What was asked before is paid meanwhile, and told once when Slack is back."""
+    async with stage_on(database, channels=4) as stage:
+        for _ in range(1 if database == "sqlite" else 2):
+            await stage.start()
+        numbers = range(20001, 20021)
+        for number in numbers:
+            stage.billing.add_invoice("vps", number)
+        for number in numbers[:-1]:
+            await stage.asks(
+                "alice", "payments" if number % 4 == 0 else f"payments-{number % 4 + 1}", "vps", number
+            )
+        async with stage.slack.outage():
+            assert not (await stage.slack.person("alice").types("payments", "/pay vps 20020")).ok
+            await asyncio.sleep(SLACK_GONE)
+        await stage.asks("alice", "payments", "vps", 20020)
+        await _rests_in_truth(stage, tally)
+        assert await (await stage.ledger()).by_state() == {State.PAID: len(numbers)}
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["refused", "frozen"])
+async def test_the_database_gone_in_the_middle_leaves_nothing_half_done(
+    stage_on: StageOn, tally: Tally, postgres: Postgres, frozen: bool
+) -> None:
+    """Every command is answered in time, with "try again" or by a card, and all of them agree in the end."""
+    async with (
+        open_wire(lambda: asyncio.open_unix_connection(str(postgres.socket))) as wire,
+        stage_on("postgres", channels=4) as stage,
+    ):
+        behind = stage.ledger_url.partition("?")[0].replace("localhost", f"127.0.0.1:{wire.port}")
+        for _ in range(2):
+            await stage.start(settings={"LEDGER_URL": behind})
+        numbers = range(20001, 20061)
+        for number in numbers:
+            stage.billing.add_invoice("vps", number)
+        typed: list[asyncio.Task[Result]] = []
+
+        async def type_steadily(seconds: float) -> None:
+            for number in numbers[len(typed) : len(typed) + int(seconds * 3)]:
+                person = stage.slack.person("alice")
+                typed.append(asyncio.create_task(person.types("payments", f"/pay vps {number}")))
+                await asyncio.sleep(1 / 3)
+
+        await type_steadily(2)
+        if frozen:
+            wire.freeze()
+        else:
+            await wire.cut()
+        await type_steadily(DATABASE_GONE)
+        if frozen:
+            wire.thaw()
+        else:
+            await wire.open()
+        await type_steadily(2)
+        results = await asyncio.gather(*typed)
+        assert [result for result in results if not result.ok] == []
+        tally.slowest = max(tally.slowest, *(result.seconds for result in results))
+        for number in numbers[: len(typed)]:
+            await stage.asks("alice", "payments", "vps", number)
+        await _rests_in_truth(stage, tally)
+        assert await (await stage.ledger()).by_state() == {State.PAID: len(typed)}
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_a_billing_api_that_stalls_holds_up_no_command(
+    stage_on: StageOn, tally: Tally, database: str
+) -> None:
+    """100 commands while nothing is answered: each acknowledged in time, and none of them lost."""
+    async with stage_on(database, channels=10) as stage:
+        await stage.start(settings={"BILLING_TIMEOUT": "60"})
+        numbers = range(20001, 20101)
+        for number in numbers:
+            stage.billing.add_invoice("vps", number)
+        stage.billing.fail("stall")
+        loop = asyncio.get_running_loop()
+        heals_at = loop.time() + BILLING_STALLS
+        typed = []
+        for number in numbers:
+            channel = "payments" if number % 10 == 0 else f"payments-{number % 10 + 1}"
+            typed.append(
+                asyncio.create_task(stage.slack.person("alice").types(channel, f"/pay vps {number}"))
+            )
+            await asyncio.sleep(BILLING_STALLS / 2 / len(numbers))
+        results = await asyncio.gather(*typed)
+        assert [result for result in results if not result.ok] == []
+        tally.slowest = max(tally.slowest, *(result.seconds for result in results))
+        stage.acknowledged += [("vps", number) for number in numbers]
+        await asyncio.sleep(heals_at - loop.time())
+        stage.billing.heal()
+        await _rests_in_truth(stage, tally, 60)
+        assert sum((await (await stage.ledger()).by_state()).values()) == len(numbers)
