@@ -114,8 +114,8 @@ async def act(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str
 
 
 async def read(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
-    """Read something; Slack takes the arguments of reading methods as a form only."""
-    answer = await _once(client, method, params=arguments)
+    """Read something. As a GET: Slack takes no JSON there, and aiohttp asks once more if it was cut off."""
+    answer = await _once(client, method, http_verb="GET", params=arguments)
     if isinstance(answer, Later) and answer.error in _NOT_FOR_US:
         return Rejected(answer.error)
     return answer

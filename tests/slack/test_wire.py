@@ -207,3 +207,10 @@ async def test_retry_after_is_taken_within_reason(answering: OpenServer, value: 
 async def test_too_many_requests_without_a_time_wait_a_second(answering: OpenServer) -> None:
     """Slack always says; something before it may not."""
     assert await post(await answering(web.Response(status=429))) == Later("ratelimited", 1.0, ambiguous=False)
+
+
+async def test_a_reading_that_was_cut_off_is_made_once_more(slack: LocalSlack, client: Client) -> None:
+    """To read twice does no harm, and saves somebody from being told to try again."""
+    slack.fail("conversations.history", "drop-before", times=1)
+    answer = await read(client, "conversations.history", channel=ids.PAYMENTS)
+    assert isinstance(answer, dict)
