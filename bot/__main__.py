@@ -144,7 +144,7 @@ def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> Non
 
 
 async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bool, note: str) -> int:
-    from bot.payments import desk  # noqa: PLC0415
+    from bot.payments import answers, desk  # noqa: PLC0415
     from bot.payments.timing import Timing  # noqa: PLC0415
 
     actor = f"operator:{getpass.getuser()}"[:64]
@@ -157,13 +157,13 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
         settling=Timing().settled_after(settings.billing_timeout),
     )
     match answer:
-        case desk.Done(payment):
+        case answers.Done(payment):
             click.echo(f"{payment.number} is {payment.state}. The thread is told by the running bot.")
             return 0
-        case desk.TooEarly(payment, until):
+        case answers.TooEarly(payment, until):
             click.echo(f"The call for {payment.number} may still be carried out.", err=True)
             click.echo(f"Look again after {until:%Y-%m-%d %H:%M} UTC.", err=True)
-        case desk.AlreadyDecided(payment):
+        case answers.AlreadyDecided(payment):
             click.echo(f"{payment.number} is {payment.state}; only UNKNOWN ones can be settled.", err=True)
         case _:
             click.echo(f"There is no payment #{payment_id}.", err=True)

@@ -19,8 +19,9 @@ from bot.domain.rule import Refusal, Rule
 from bot.errors import DirectoryError
 from bot.ledger.rows import Event
 from bot.ledger.store import Ledger
+from bot.payments.answers import Requested
 from bot.payments.authority import Authority, Person
-from bot.payments.desk import Desk, Requested
+from bot.payments.desk import Desk
 from bot.payments.executor import Executor, Steps, no_steps
 from bot.payments.lookup import LookUp
 from bot.payments.reconciler import Reconciler

@@ -10,8 +10,7 @@ import pytest
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Tier
 from bot.errors import DirectoryError
-from bot.payments.authority import Person
-from bot.payments.desk import (
+from bot.payments.answers import (
     AlreadyApproved,
     AlreadyDecided,
     AlreadyRequested,
@@ -20,6 +19,7 @@ from bot.payments.desk import (
     NotYours,
     Requested,
 )
+from bot.payments.authority import Person
 from tests.conftest import Clock
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
 

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from bot.domain.payment import InvoiceRef, Outcome, Payment, State, Verdict
 from bot.ledger.rows import Kind
-from bot.payments.desk import AlreadyRequested, Desk, Done, TooEarly, settle_by_hand
+from bot.payments.answers import AlreadyRequested, Done, TooEarly
+from bot.payments.desk import Desk, settle_by_hand
 from tests.conftest import Clock
 from tests.ledger.making import claimed, moved, request_in
 from tests.payments.conftest import ALICE, BOB, VPS, Office, policy

@@ -35,9 +35,15 @@ def minutes() -> Minutes:
 
 @pytest.fixture
 def directory(slack: LocalSlack, minutes: Minutes) -> SlackDirectory:
+    """One that has time, for a busy machine proves nothing."""
     return SlackDirectory(
-        web_client(slack.bot_token, slack.api_url), ids.TEAM_ID, patience=0.3, clock=minutes
+        web_client(slack.bot_token, slack.api_url), ids.TEAM_ID, patience=9.0, clock=minutes
     )
+
+
+@pytest.fixture
+def impatient(slack: LocalSlack) -> SlackDirectory:
+    return SlackDirectory(web_client(slack.bot_token, slack.api_url), ids.TEAM_ID, patience=0.3)
 
 
 def asked(slack: LocalSlack) -> list[str]:
@@ -148,37 +154,39 @@ async def test_an_old_answer_does_not_stand_in_for_a_failure(
 
 
 @pytest.mark.parametrize("mode", ["timeout", "slow"])
-async def test_patience_ends(slack: LocalSlack, directory: SlackDirectory, mode: str) -> None:
+async def test_patience_ends(slack: LocalSlack, impatient: SlackDirectory, mode: str) -> None:
     """A command has to be acknowledged, so nobody waits for a slow Slack."""
     slack.fail("*", mode, seconds=5)
     began = time.monotonic()
     with pytest.raises(DirectoryError, match="in time"):
-        await directory.groups_of(ids.BOB, frozenset({FINANCE, "S0OTHER001", "S0OTHER002"}))
-    assert time.monotonic() - began < 1
+        await impatient.groups_of(ids.BOB, frozenset({FINANCE, "S0OTHER001", "S0OTHER002"}))
+    assert time.monotonic() - began < 2
 
 
 async def test_questions_of_one_command_share_one_deadline(
     slack: LocalSlack, directory: SlackDirectory
 ) -> None:
     """A second for the group and another for the person would be two."""
-    slack.fail("*", "slow", seconds=0.2)
-    with within(0.3):
+    slack.fail("users.info", "timeout")
+    began = time.monotonic()
+    with within(1.0):
         await directory.groups_of(ids.BOB, frozenset({FINANCE}))
-        with pytest.raises(DirectoryError):
+        with pytest.raises(DirectoryError, match="in time"):
             await directory.full_member(ids.BOB)
+    assert time.monotonic() - began < 2
 
 
 async def test_an_answer_that_came_too_late_serves_the_next(
-    slack: LocalSlack, directory: SlackDirectory
+    slack: LocalSlack, impatient: SlackDirectory
 ) -> None:
     """The question goes on without who asked it, so that trying again works."""
     slack.fail("users.info", "slow", seconds=0.5, times=1)
     with pytest.raises(DirectoryError):
-        await directory.full_member(ids.ALICE)
+        await impatient.full_member(ids.ALICE)
     async with asyncio.timeout(5):
         while True:
             try:
-                assert await directory.full_member(ids.ALICE)
+                assert await impatient.full_member(ids.ALICE)
             except DirectoryError:
                 continue
             break

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bot.domain import command
 from bot.domain.payment import DOCUMENTED_MODULES, State
 from bot.domain.rule import Reason, Refusal
-from bot.payments import desk
-from bot.payments.desk import Answer
+from bot.payments import answers
+from bot.payments.answers import Answer
 from bot.slack import replies
 from bot.slack.text import STATES
 from tests.slack.test_messages import HOSTILE, payment_in
@@ -23,13 +23,13 @@ PAID = payment_in(State.PAID)
 REFUSAL = Refusal(Reason.PERSON, "You <may> not.", "Ask & see.", ask=frozenset({"U2", "S1"}))
 
 ANSWERS: dict[str, Answer] = {
-    "already requested": desk.AlreadyRequested(payment_in(State.SENDING)),
-    "already paid": desk.AlreadyRequested(PAID),
-    "not found": desk.NotFound(42),
-    "not yours": desk.NotYours(PAID),
-    "decided": desk.AlreadyDecided(PAID),
-    "approved before": desk.AlreadyApproved(payment_in(State.PENDING_APPROVAL), 1),
-    "done": desk.Done(PAID),
+    "already requested": answers.AlreadyRequested(payment_in(State.SENDING)),
+    "already paid": answers.AlreadyRequested(PAID),
+    "not found": answers.NotFound(42),
+    "not yours": answers.NotYours(PAID),
+    "decided": answers.AlreadyDecided(PAID),
+    "approved before": answers.AlreadyApproved(payment_in(State.PENDING_APPROVAL), 1),
+    "done": answers.Done(PAID),
     "refused": REFUSAL,
 }
 
@@ -52,14 +52,14 @@ def test_every_answer_says_what_happened_and_how_to_go_on(name: str) -> None:
 
 def test_a_request_that_is_taken_needs_no_words() -> None:
     """The card says it all."""
-    assert replies.said(desk.Requested(PAID), TEAM_URL) is None
+    assert replies.said(answers.Requested(PAID), TEAM_URL) is None
 
 
 def test_a_second_request_links_to_the_first_card() -> None:
     """Once it stands; and says whether it was paid."""
-    said = replies.said(desk.AlreadyRequested(PAID), TEAM_URL)
+    said = replies.said(answers.AlreadyRequested(PAID), TEAM_URL)
     assert said == (f"vps invoice 10101 was already paid; it is #42.\n:white_check_mark: Paid. {LINK}.")
-    said = replies.said(desk.AlreadyRequested(payment_in(State.PENDING_APPROVAL, card_ts=None)), TEAM_URL)
+    said = replies.said(answers.AlreadyRequested(payment_in(State.PENDING_APPROVAL, card_ts=None)), TEAM_URL)
     assert said is not None
     assert "was already requested; it is #42" in said
     assert said.endswith("Its card follows.")
@@ -68,7 +68,7 @@ def test_a_second_request_links_to_the_first_card() -> None:
 @pytest.mark.parametrize("state", sorted(State))
 def test_how_a_payment_stands_is_said_for_every_state(state: State) -> None:
     """With its words, never by emoji alone."""
-    for answer in (desk.AlreadyDecided(payment_in(state)), desk.AlreadyRequested(payment_in(state))):
+    for answer in (answers.AlreadyDecided(payment_in(state)), answers.AlreadyRequested(payment_in(state))):
         assert STATES[state][1] in str(replies.said(answer, TEAM_URL))
         assert STATES[state][1] in replies.in_plain_words(answer)
 
