@@ -112,12 +112,11 @@ async def _run(settings: Settings) -> int:
 @click.option("--policy", is_flag=True, help="Also say in words who may do what.")
 def check(env_file: Path | None, policy: bool) -> None:
     """Check the settings without starting anything."""
-    from bot import app  # noqa: PLC0415
     from bot.domain.policy_words import describe  # noqa: PLC0415
 
     try:
         settings = config.load(env_file)
-        rules = app.policy_of(settings)
+        rules = config.policy_of(settings)
     except ConfigError as error:
         sys.exit(_refuse(error))
     click.echo("The settings are complete.")

@@ -11,17 +11,14 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from bot.billing.client import BillingClient
-from bot.config import Settings
-from bot.domain import policy_file
+from bot.config import Settings, policy_of
 from bot.domain.payment import State
-from bot.domain.policy import Policy, PolicyError
-from bot.errors import ConfigError, LedgerUnavailable
+from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
 from bot.ledger.outbox import DELIVERIES
 from bot.ledger.store import Ledger, open_ledger
@@ -58,39 +55,6 @@ LAST_WORDS = 5.0
 
 GRACE = 20.0
 """Seconds that calls under way may take to finish when the bot is told to stop."""
-
-
-def policy_of(settings: Settings) -> Policy:
-    """The policy that the settings give. Raises ConfigError."""
-    try:
-        if settings.pay_policy_file is not None:
-            return policy_file.load(_read(settings.pay_policy_file), str(settings.pay_policy_file))
-        return Policy.simple(
-            allowed=settings.pay_allowed_users,
-            approvers=settings.pay_approvers,
-            approvals_required=settings.pay_approvals_required,
-            channels=settings.pay_allowed_channels,
-            approval_channel=settings.pay_approval_channel,
-            expires_after=settings.pay_expires_after,
-        )
-    except PolicyError as error:
-        if settings.pay_policy_file is not None:
-            raise ConfigError([("PAY_POLICY_FILE", problem) for problem in error.problems]) from None
-        raise ConfigError([_split(problem) for problem in error.problems]) from None
-
-
-def _split(problem: str) -> tuple[str, str]:
-    variable, _, rest = problem.partition(": ")
-    return variable, rest
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(
-            [("PAY_POLICY_FILE", "cannot be read; check that it is a UTF-8 text file you may read")]
-        ) from None
 
 
 class Bot:

@@ -26,7 +26,9 @@ from pydantic import (
     ValidationError,
 )
 
+from bot.domain import policy_file
 from bot.domain.duration import parse_duration
+from bot.domain.policy import Policy, PolicyError
 from bot.domain.rule import DEFAULT_EXPIRY
 from bot.domain.slack_ids import channel_flaw, principal_flaw
 from bot.errors import ConfigError
@@ -116,10 +118,22 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class Settings(BaseModel):
-    """Everything the bot is told from outside. Field names are the variables' names in lower case."""
+class PolicySettings(BaseModel):
+    """Who may pay what. Field names are the variables' names in lower case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    pay_allowed_users: Principals = frozenset()
+    pay_approvers: Principals = frozenset()
+    pay_approvals_required: Annotated[int, Field(ge=0, le=20)] = 0
+    pay_allowed_channels: Channels = frozenset()
+    pay_approval_channel: Annotated[str, AfterValidator(_channel)] | None = None
+    pay_expires_after: Annotated[timedelta, BeforeValidator(_duration)] = DEFAULT_EXPIRY
+    pay_policy_file: Path | None = None
+
+
+class Settings(PolicySettings):
+    """Everything the bot is told from outside."""
 
     slack_bot_token: Annotated[SecretStr, _token("xoxb-")]
     slack_app_token: Annotated[SecretStr, _token("xapp-")] | None = None
@@ -135,13 +149,6 @@ class Settings(BaseModel):
     ledger_url: Annotated[SecretStr, BeforeValidator(_secret_ledger_address)] = SecretStr(
         "sqlite:///ledger.db"
     )
-    pay_allowed_users: Principals = frozenset()
-    pay_approvers: Principals = frozenset()
-    pay_approvals_required: Annotated[int, Field(ge=0, le=20)] = 0
-    pay_allowed_channels: Channels = frozenset()
-    pay_approval_channel: Annotated[str, AfterValidator(_channel)] | None = None
-    pay_expires_after: Annotated[timedelta, BeforeValidator(_duration)] = DEFAULT_EXPIRY
-    pay_policy_file: Path | None = None
     status_port: Port | None = None
 
     @property
@@ -152,20 +159,14 @@ class Settings(BaseModel):
 
 VARIABLES = tuple(name.upper() for name in Settings.model_fields)
 
+_POLICY = tuple(name.upper() for name in PolicySettings.model_fields)
+_SIMPLE_POLICY = tuple(name for name in _POLICY if name != "PAY_POLICY_FILE")
+
 _REMEDIES = {
     "SLACK_BOT_TOKEN": "copy it from your Slack app's page, under OAuth & Permissions",
     "BILLING_USERNAME": "set it to the MyAdmin account's login name",
     "BILLING_PASSWORD": "set it to the MyAdmin account's password or API key",
 }
-
-_SIMPLE_POLICY = (
-    "PAY_ALLOWED_USERS",
-    "PAY_APPROVERS",
-    "PAY_APPROVALS_REQUIRED",
-    "PAY_ALLOWED_CHANNELS",
-    "PAY_APPROVAL_CHANNEL",
-    "PAY_EXPIRES_AFTER",
-)
 
 
 def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -199,10 +200,62 @@ def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = Non
     except ValidationError as error:
         # The errors hold the input; only place, kind and our own words leave this function.
         found = [_problem(dict(one)) for one in error.errors(include_input=False, include_url=False)]
-        raise ConfigError(problems + found) from None
+        raise ConfigError(problems + found + _policy_problems(given)) from None
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(problems + _policy_problems(given))
     return settings
+
+
+def policy_of(settings: PolicySettings) -> Policy:
+    """The policy that the settings give. Raises ConfigError."""
+    file = settings.pay_policy_file
+    try:
+        if file is not None:
+            return policy_file.load(_read(file), str(file))
+        return Policy.simple(
+            allowed=settings.pay_allowed_users,
+            approvers=settings.pay_approvers,
+            approvals_required=settings.pay_approvals_required,
+            channels=settings.pay_allowed_channels,
+            approval_channel=settings.pay_approval_channel,
+            expires_after=settings.pay_expires_after,
+        )
+    except PolicyError as error:
+        if file is not None:
+            raise ConfigError([("PAY_POLICY_FILE", problem) for problem in error.problems]) from None
+        raise ConfigError([_named(problem) for problem in error.problems]) from None
+
+
+def _named(problem: str) -> tuple[str, str]:
+    variable, _, rest = problem.partition(": ")
+    return variable, rest
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            [("PAY_POLICY_FILE", "cannot be read; check that it is a UTF-8 text file you may read")]
+        ) from None
+
+
+def _policy_problems(given: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is wrong with the policy as a whole, to be told with the rest.
+
+    Nothing where a variable of it is wrong by itself, which is told already.
+    """
+    if "PAY_POLICY_FILE" in given and any(name in given for name in _SIMPLE_POLICY):
+        return []
+    try:
+        policy_of(
+            PolicySettings.model_validate({name.lower(): given[name] for name in _POLICY if name in given})
+        )
+    except ValidationError:
+        return []
+    except ConfigError as error:
+        return error.problems
+    return []
 
 
 def _problem(error: dict[str, Any]) -> tuple[str, str]:

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot import app
-from bot.config import VARIABLES, Settings, load
+from bot.config import VARIABLES, Settings, load, policy_of
 from bot.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -232,6 +231,16 @@ def test_everything_that_is_wrong_is_listed_at_once() -> None:
     }
 
 
+def test_a_policy_that_makes_no_sense_is_listed_with_the_rest(tmp_path: Path) -> None:
+    """What is wrong only as a whole is not kept for the second try."""
+    found = problems({"PAY_ALLOWED_USERS": "U1", "PAY_APPROVERS": "U2", "PAY_APPROVALS_REQUIRED": "2"})
+    assert "BILLING_PASSWORD" in found
+    assert {"PAY_APPROVERS", "PAY_APPROVALS_REQUIRED"} & found.keys()
+    (tmp_path / "policy.toml").write_text("[[rule]]\n")
+    found = problems({"PAY_POLICY_FILE": str(tmp_path / "policy.toml")})
+    assert {"BILLING_PASSWORD", "PAY_POLICY_FILE"} <= found.keys()
+
+
 MARKED = st.text(string.ascii_letters + string.digits + "-:/@,.#<>| ", max_size=12).flatmap(
     lambda before: st.text(string.printable, max_size=12).map(lambda after: f"{before}Zq7Marker{after}")
 )
@@ -243,7 +252,7 @@ def test_no_value_is_ever_echoed(values: dict[str, str]) -> None:
     """Whatever is put into whichever variables: a token in the wrong place ends up in no message."""
     try:
         found = load(NO_FILE, REQUIRED | values)
-        app.policy_of(found)
+        policy_of(found)
     except ConfigError as error:
         told = str(error) + repr(error) + "".join(f"{name} {remedy}" for name, remedy in error.problems)
         assert "Zq7Marker" not in told.replace(values.get("PAY_POLICY_FILE", "\0"), "")
@@ -271,14 +280,14 @@ def test_no_part_of_an_odd_address_is_echoed(name: str, value: str) -> None:
 
 def test_an_empty_allowlist_allows_nobody() -> None:
     """It is no mistake, and means what it says."""
-    policy = app.policy_of(loaded())
+    policy = policy_of(loaded())
     assert [rule.requesters for rule in policy.rules] == [frozenset()]
 
 
 def test_more_approvals_than_approvers_are_refused() -> None:
     """A request that could never be approved is a mistake of the settings, named by its variable."""
     with pytest.raises(ConfigError) as caught:
-        app.policy_of(loaded(PAY_ALLOWED_USERS="U1", PAY_APPROVERS="U2", PAY_APPROVALS_REQUIRED="2"))
+        policy_of(loaded(PAY_ALLOWED_USERS="U1", PAY_APPROVERS="U2", PAY_APPROVALS_REQUIRED="2"))
     assert {name for name, _ in caught.value.problems} <= {"PAY_APPROVERS", "PAY_APPROVALS_REQUIRED"}
 
 
@@ -286,14 +295,14 @@ def test_a_policy_file_is_read(tmp_path: Path) -> None:
     """Its rules take the place of the variables; what is wrong in it is told with its place."""
     file = tmp_path / "policy.toml"
     file.write_text('[[rule]]\nname = "all"\nrequesters = ["U1"]\n')
-    policy = app.policy_of(loaded(PAY_POLICY_FILE=str(file)))
+    policy = policy_of(loaded(PAY_POLICY_FILE=str(file)))
     assert [(rule.name, rule.requesters) for rule in policy.rules] == [("all", frozenset({"U1"}))]
     file.write_text('[[rule]]\nname = "all"\nrequesters = ["alice"]\n')
     with pytest.raises(ConfigError) as caught:
-        app.policy_of(loaded(PAY_POLICY_FILE=str(file)))
+        policy_of(loaded(PAY_POLICY_FILE=str(file)))
     assert {name for name, _ in caught.value.problems} == {"PAY_POLICY_FILE"}
     with pytest.raises(ConfigError, match="cannot be read"):
-        app.policy_of(loaded(PAY_POLICY_FILE=str(tmp_path / "nowhere.toml")))
+        policy_of(loaded(PAY_POLICY_FILE=str(tmp_path / "nowhere.toml")))
 
 
 # -- .env.example -----------------------------------------------------------------------------------
