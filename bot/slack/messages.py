@@ -17,6 +17,7 @@ from bot.slack.text import (
     amount,
     day,
     escape,
+    harmless,
     link,
     mention,
     mentions,
@@ -225,7 +226,7 @@ def _answered(event: Event, scene: Scene) -> Message:
     text = f"{scene.payment.number}: {plain}"
     if said is not None:
         blocks.append(section("The billing API says:\n" + quote(str(said))))
-        text += f". The billing API says: {escape(shorten(str(said), 1500))}"
+        text += f". The billing API says: {harmless(str(said), 3000)}"
     if state is State.UNKNOWN:
         warning = (
             "The answer was lost; it may have been paid; do not pay it again; "

@@ -43,15 +43,20 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def harmless(text: str, most: int) -> str:
+    """Outside text, escaped, and cut where it is longer than `most` characters by then."""
+    escaped = escape(text)
+    # Never cut inside an entity: that would leave `&l` behind.
+    return escaped if len(escaped) <= most else re.sub(r"&[a-z]*$", "", escaped[:most]) + "…"
+
+
 def quote(text: str, most: int = 2000) -> str:
     """Outside text as a quotation: escaped, each line marked. `most` counts escaped characters."""
-    lines = escape(text).splitlines() or [""]
     kept, room = [], most
-    for line in lines:
+    for line in text.splitlines() or [""]:
         if room <= 0:
             break
-        # Never cut inside an entity: that would leave `&l` behind.
-        cut = line if len(line) <= room else re.sub(r"&[a-z]*$", "", line[:room]) + "…"
+        cut = harmless(line, room)
         kept.append(f"> {cut}")
         room -= len(cut) + 3
     return "\n".join(kept)

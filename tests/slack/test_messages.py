@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
@@ -196,6 +196,8 @@ events = st.one_of(
 
 
 @given(events, scenes)
+@example(answered(State.PAID, None, "&" * 4000), scene_of(payment_in(State.PAID)))
+@example(answered(State.UNKNOWN, "<" * 100, "&\n" * 4000), scene_of(payment_in(State.UNKNOWN)))
 @settings(deadline=None, max_examples=120)
 def test_a_reply_is_fit_for_slack(event: Event, scene: Scene) -> None:
     """In the thread and as a direct message."""
