@@ -51,8 +51,9 @@ def engine_for(url: str) -> AsyncEngine:
     try:
         return create_async_engine(
             parsed,
-            pool_size=8,
-            max_overflow=8,
+            # No more for a while than for good: making a connection costs more than what it is made for.
+            pool_size=10,
+            max_overflow=0,
             pool_timeout=5,
             pool_pre_ping=True,
             hide_parameters=True,

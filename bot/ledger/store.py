@@ -6,7 +6,6 @@ Reads are methods of `Ledger`; every write goes through `async with ledger.trans
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -33,6 +32,9 @@ from bot.ledger.rows import (
 from bot.ledger.schema import approvals, attempts, chain, deliveries, events, payments
 from bot.ledger.transaction import Transaction, due, orphaned, stranded
 
+WRITERS = 4
+"""Write transactions at once, of one process on PostgreSQL."""
+
 Clock = Callable[[], datetime]
 """Tells the time, aware and in UTC."""
 
@@ -48,7 +50,9 @@ class Ledger:
     def __init__(self, engine: AsyncEngine, identity: str, clock: Clock) -> None:
         self._engine = engine
         self._writing = engine.execution_options(write=True)
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else contextlib.nullcontext()
+        # Every write waits for the end of the audit trail: more of them at once only wait in the database,
+        # each with a connection that a read could have had.
+        self._turn = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else WRITERS)
         self._watchers: dict[asyncio.Event, frozenset[str]] = {}
         self.identity = identity
         self._clock = clock
