@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ async def test_thirty_approvers_decide_once(
     for person in people:
         slack.world.join(ids.PAYMENTS, person.id)
     url = new_postgresql(migrated=True)
-    rules = {
+    rules: dict[str, Any] = {
         "LEDGER_URL": url,
         "PAY_ALLOWED_USERS": ids.ALICE,
         "PAY_APPROVERS": ",".join(person.id for person in people),
