@@ -61,7 +61,7 @@ async def test_the_database_gone_in_the_middle_leaves_nothing_half_done(
     """Every command is answered in time, with "try again" or by a card, and all of them agree in the end."""
     async with (
         open_wire(lambda: asyncio.open_unix_connection(str(postgres.socket))) as wire,
-        # The bot answers by its own clock, before Slack's three seconds are over; a busy machine may add some.
+        # The bot answers by its own clock, within Slack's three seconds; a busy machine may add some.
         stage_on("postgres", channels=4, ack_deadline=6.0) as stage,
     ):
         behind = stage.ledger_url.partition("?")[0].replace("localhost", f"127.0.0.1:{wire.port}")
