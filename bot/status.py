@@ -12,8 +12,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from bot.domain.payment import State
-from bot.errors import ConfigError, LedgerUnavailable
+from bot.errors import LedgerUnavailable
 from bot.ledger.store import Ledger
+from bot.serving import serving
 
 
 @asynccontextmanager
@@ -41,17 +42,8 @@ async def status_server(ledger: Ledger, host: str, port: int) -> AsyncIterator[N
     server.router.add_get("/healthz", health)
     server.router.add_get("/readyz", ready)
     server.router.add_get("/metrics", metrics)
-    runner = web.AppRunner(server, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise ConfigError([("STATUS_PORT", f"{host}:{port} cannot be used: {error.strerror}")]) from None
-    try:
+    async with serving(server, host, port, "STATUS_PORT"):
         yield
-    finally:
-        await runner.cleanup()
 
 
 async def _metrics(ledger: Ledger) -> bytes:

@@ -24,6 +24,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigError
+from bot.serving import serving
 from bot.slack import forms, replies
 from bot.slack.answers import say
 from bot.slack.wire import Later, Rejected, Workspace, read
@@ -183,14 +184,5 @@ async def http_mode(app: AsyncApp, host: str, port: int) -> AsyncIterator[None]:
 
     server = web.Application(client_max_size=1024 * 1024)
     server.router.add_post("/slack/events", receive)
-    runner = web.AppRunner(server, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise ConfigError([("HTTP_PORT", f"{host}:{port} cannot be used: {error.strerror}")]) from None
-    try:
+    async with serving(server, host, port, "HTTP_PORT"):
         yield
-    finally:
-        await runner.cleanup()
