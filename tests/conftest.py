@@ -26,6 +26,8 @@ from bot.slack.pace import Pace
 from tests.command_line import CommandLine
 from tests.postgresql import Databases, running_postgresql
 
+pytest_plugins = ["tests.faults.report"]
+
 MANIFEST: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "manifest.yml").read_text(encoding="utf-8")
 )
@@ -115,7 +117,7 @@ def databases() -> Iterator[Databases]:
     """A real PostgreSQL for the whole session."""
     # Not in pytest's folder, which every session that starts closes to other users than root.
     with tempfile.TemporaryDirectory(prefix="pg-") as folder, running_postgresql(Path(folder)) as server:
-        databases = Databases(server)
+        databases = Databases(server, Path(folder))
         asyncio.run(_migrate(databases.address(databases.template)))
         yield databases
 

@@ -19,15 +19,26 @@ import pytest
 
 START_SECONDS = 60
 
+SOCKET = ".s.PGSQL.5432"
+"""The file that a server listens on, in its folder."""
+
+_SETTINGS = (
+    "max_connections=400",
+    # A process that is killed loses nothing by this; only a machine that loses power would.
+    "full_page_writes=off",
+    "autovacuum=off",
+)
+
 
 class Databases:
-    """The databases of one server. server: the address of its first one.
+    """The databases of one server. server: the address of its first one. folder: where it lives.
 
     A ledger that was used is emptied and used again: making a database takes longer than most tests.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, folder: Path) -> None:
         self._server = server
+        self.socket = folder / SOCKET
         self._numbers = itertools.count(1)
         self._ledgers: list[str] = []
         self.template = self.create()
@@ -106,7 +117,7 @@ def running_postgresql(folder: Path) -> Iterator[str]:
             assert done.returncode == 0, f"{command} failed:\n{output.read()}"
 
     execute("initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", "--no-sync")
-    options = f"-F -k {folder} -c listen_addresses=''"
+    options = f"-F -k {folder} -c listen_addresses='' " + " ".join(f"-c {each}" for each in _SETTINGS)
     execute("pg_ctl", "-w", "-t", str(START_SECONDS), "-l", str(folder / "log"), "-o", options, "start")
     try:
         yield f"postgresql://postgres@/postgres?host={quote(str(folder))}"

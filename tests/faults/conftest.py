@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -16,13 +17,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.faults.postgres import Postgres, open_postgres
 from tests.faults.processes import Nursery, open_nursery
 from tests.faults.stage import Stage, open_stage
-from tests.faults.tally import Tally
+from tests.postgresql import Databases
 
 HERE = Path(__file__).parent
-TALLY = pytest.StashKey[Tally]()
 
 DATABASES = ("sqlite", "postgres")
 
@@ -33,38 +32,15 @@ StageOn = Callable[..., AbstractAsyncContextManager[Stage]]
 """Sets a stage on a kind of database; further arguments are those of `open_stage`."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin to count."""
-    config.stash[TALLY] = Tally()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The nursery lives for a whole session, and its tests with it in one event loop."""
+    """The nursery lives for a whole session, and its tests with it in one event loop.
+
+    The kills are one group, since each way tries what the ways before it did not; the rest is another.
+    """
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say what was tried, and what was found."""
-    tally = config.stash[TALLY]
-    if tally.chains:
-        terminalreporter.section("faults")
-        for line in tally.lines():
-            terminalreporter.write_line(line)
-
-
-@pytest.fixture(scope="session")
-def tally(pytestconfig: pytest.Config) -> Tally:
-    """The counts of this session."""
-    return pytestconfig.stash[TALLY]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server."""
-    with open_postgres() as server:
-        yield server
+            item.add_marker(pytest.mark.xdist_group("kills" if item.path.stem == "test_kills" else "storms"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -75,18 +51,20 @@ async def nursery() -> AsyncIterator[Nursery]:
 
 
 @pytest.fixture
-def ledger_on(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerOn:
-    """A maker of empty ledgers."""
+def ledger_on(databases: Databases, migrated_sqlite: Path, tmp_path: Path) -> LedgerOn:
+    """A maker of ledgers without a row."""
     numbers = itertools.count(1)
 
     @contextmanager
     def open_(database: str) -> Iterator[str]:
         if database == "sqlite":
-            yield f"sqlite:///{tmp_path}/{next(numbers)}.db"
+            file = tmp_path / f"{next(numbers)}.db"
+            shutil.copy(migrated_sqlite, file)
+            yield f"sqlite:///{file}"
             return
-        server: Postgres = request.getfixturevalue("postgres")
-        with server.empty_database() as address:
-            yield address
+        name = databases.take_ledger()
+        yield databases.address(name)
+        databases.give_back(name)
 
     return open_
 

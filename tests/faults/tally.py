@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from tests.faults.truth import Findings
 
@@ -12,7 +13,7 @@ from tests.faults.truth import Findings
 class Tally:
     """Adds up over all tests of a session. slowest: the slowest acknowledgement, in seconds."""
 
-    kill_points: set[str] = field(default_factory=set)
+    kill_points: list[str] = field(default_factory=list)
     kills: int = 0
     histories: int = 0
     steps: int = 0
@@ -28,6 +29,16 @@ class Tally:
         self.duplicates += found.duplicates
         self.lost += found.lost
         self.chains += 1
+
+    def as_json(self) -> str:
+        """For another process; see `include`."""
+        return json.dumps(asdict(self))
+
+    def include(self, told: str) -> None:
+        """Add what another process counted."""
+        for name, count in json.loads(told).items():
+            mine = getattr(self, name)
+            setattr(self, name, max(mine, count) if name == "slowest" else mine + count)
 
     def lines(self) -> Iterator[str]:
         """What to print."""

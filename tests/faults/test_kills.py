@@ -17,7 +17,7 @@ from tests.faults.stage import Stage
 from tests.faults.tally import Tally
 from tests.faults.truth import compare
 
-AT_ONCE = 8
+AT_ONCE = 16
 """Histories that run side by side."""
 
 ONLY = os.environ.get("FAULTS_KILL_AT")
@@ -47,7 +47,7 @@ async def test_killed_at_every_commit_and_call(
         async with turns, stage_on(database, ack_deadline=1.0) as stage:
             killed, wrong = await _killed(stage, scenario, point, tally)
             if killed:
-                tally.kill_points.add(f"{database}, {scenario.name}, {point}")
+                tally.kill_points.append(f"{database}, {scenario.name}, {point}")
             return [f"killed {point}: {flaw}" for flaw in wrong]
 
     chosen = [ONLY] if ONLY else _chosen(points, database, tried)

@@ -1,19 +1,21 @@
-"""What others do to the bot for a while: Slack, the database and the billing API out of reach."""
+"""What others do to the bot for a while: Slack, the database and the billing API out of reach.
+
+Most of each test is waiting, so the variants of a test run side by side.
+"""
 
 from __future__ import annotations
 
 import asyncio
-
-import pytest
+from collections.abc import Coroutine
 
 from bot.domain.payment import State
 from bot.sandbox.slack.interactions import Result
 from tests.faults.conftest import DATABASES, StageOn
-from tests.faults.postgres import Postgres
 from tests.faults.proxy import open_wire
 from tests.faults.stage import Stage
 from tests.faults.tally import Tally
 from tests.faults.truth import compare
+from tests.postgresql import Databases
 
 SLACK_GONE = 6.0
 """Seconds; each of the bot's waits is as much shorter than in earnest as this is than a minute."""
@@ -30,11 +32,18 @@ async def _rests_in_truth(stage: Stage, tally: Tally, timeout: float = 30) -> No
     assert not found.wrong, "\n".join(found.wrong)
 
 
-@pytest.mark.parametrize("database", DATABASES)
-async def test_slack_gone_in_the_middle_costs_nobody_their_answer(
-    stage_on: StageOn, tally: Tally, database: str
-) -> None:
+async def _side_by_side(*variants: Coroutine[None, None, None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for variant in variants:
+            group.create_task(variant)
+
+
+async def test_slack_gone_in_the_middle_costs_nobody_their_answer(stage_on: StageOn, tally: Tally) -> None:
     """What was asked before is paid meanwhile, and told once when Slack is back."""
+    await _side_by_side(*(_slack_gone(stage_on, tally, database) for database in DATABASES))
+
+
+async def _slack_gone(stage_on: StageOn, tally: Tally, database: str) -> None:
     async with stage_on(database, channels=4) as stage:
         for _ in range(1 if database == "sqlite" else 2):
             await stage.start()
@@ -54,17 +63,23 @@ async def test_slack_gone_in_the_middle_costs_nobody_their_answer(
         assert await (await stage.ledger()).by_state() == {State.PAID: len(numbers)}
 
 
-@pytest.mark.parametrize("frozen", [False, True], ids=["refused", "frozen"])
 async def test_the_database_gone_in_the_middle_leaves_nothing_half_done(
-    stage_on: StageOn, tally: Tally, postgres: Postgres, frozen: bool
+    stage_on: StageOn, tally: Tally, databases: Databases
 ) -> None:
     """Every command is answered in time, with "try again" or by a card, and all of them agree in the end."""
+    await _side_by_side(
+        *(_database_gone(stage_on, tally, databases, frozen=frozen) for frozen in (False, True))
+    )
+
+
+async def _database_gone(stage_on: StageOn, tally: Tally, databases: Databases, *, frozen: bool) -> None:
+    """frozen: nothing is passed on, and nobody is told; otherwise connections are refused."""
     async with (
-        open_wire(lambda: asyncio.open_unix_connection(str(postgres.socket))) as wire,
+        open_wire(lambda: asyncio.open_unix_connection(str(databases.socket))) as wire,
         # The bot answers by its own clock, within Slack's three seconds; a busy machine may add some.
         stage_on("postgres", channels=4, ack_deadline=6.0) as stage,
     ):
-        behind = stage.ledger_url.partition("?")[0].replace("localhost", f"127.0.0.1:{wire.port}")
+        behind = stage.ledger_url.partition("?")[0].replace("@/", f"@127.0.0.1:{wire.port}/")
         for _ in range(2):
             await stage.start(settings={"LEDGER_URL": behind})
         numbers = range(20001, 20061)
@@ -98,11 +113,12 @@ async def test_the_database_gone_in_the_middle_leaves_nothing_half_done(
         assert await (await stage.ledger()).by_state() == {State.PAID: len(typed)}
 
 
-@pytest.mark.parametrize("database", DATABASES)
-async def test_a_billing_api_that_stalls_holds_up_no_command(
-    stage_on: StageOn, tally: Tally, database: str
-) -> None:
+async def test_a_billing_api_that_stalls_holds_up_no_command(stage_on: StageOn, tally: Tally) -> None:
     """100 commands while nothing is answered: each acknowledged in time, and none of them lost."""
+    await _side_by_side(*(_billing_stalls(stage_on, tally, database) for database in DATABASES))
+
+
+async def _billing_stalls(stage_on: StageOn, tally: Tally, database: str) -> None:
     async with stage_on(database, channels=10) as stage:
         await stage.start(settings={"BILLING_TIMEOUT": "60"})
         numbers = range(20001, 20101)

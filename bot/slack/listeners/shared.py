@@ -13,7 +13,7 @@ from bot.slack.directory import within
 LOOK_UPS = 2.0
 """Seconds for all that Slack is asked about people, of the three in which a listener must answer."""
 
-IN_TIME = 2.7
+IN_TIME = 2.5
 """Seconds after which Slack is told that it takes longer; after three it tells the person that it failed."""
 
 Body = dict[str, Any]
