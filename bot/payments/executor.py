@@ -21,6 +21,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import Invoice, Outcome, Payment, State, Verdict
 from bot.domain.rule import Refusal, Rule, money, stricter_requirement
 from bot.errors import AnswerLost, BillingError, DirectoryError, LedgerUnavailable, NeverSent, Unreadable
+from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction
 from bot.payments.authority import Authority
@@ -206,8 +207,9 @@ class Executor:
                 State.SENDING,
                 action="sending",
                 actor="executor",
-                detail={"instance": self._instance},
-                tell=None,
+                detail={"instance": self._instance, "try": current.tries + 1},
+                # Where nobody was waited for, the outcome follows the request at once.
+                tell=Kind.NOTE if current.approvals_required else None,
                 tries=current.tries + 1,
                 reason=None,
                 lease_until=transaction.now + self._timing.lease,

@@ -249,8 +249,13 @@ def _answered(event: Event, scene: Scene) -> Message:
 def _approved(event: Event, scene: Scene) -> list[str]:
     given, required = event.detail["given"], event.detail["required"]
     enough = isinstance(given, int) and isinstance(required, int) and given >= required
-    last = ". That is all it needs; it is sent now." if enough else ""
+    last = ". That is all it needs." if enough else ""
     return [f"Approved by {mention(event.actor)} ({given} of {required}){last}"]
+
+
+def _sending(event: Event, scene: Scene) -> list[str]:
+    tries = event.detail["try"]
+    return ["Sending it to the billing API now." if tries == 1 else f"Sending it again (try {tries})."]
 
 
 def _denied(event: Event, scene: Scene) -> list[str]:
@@ -345,6 +350,7 @@ def _no_card(event: Event, scene: Scene) -> list[str]:
 
 _NOTES: dict[str, Callable[[Event, Scene], list[str]]] = {
     "approved": _approved,
+    "sending": _sending,
     "denied": _denied,
     "cancelled": _cancelled,
     "expired": _expired,

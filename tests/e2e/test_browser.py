@@ -72,9 +72,10 @@ async def test_one_asks_and_another_approves(open_office: OpenOffice) -> None:
         await rests(page.get_by_test_id("message"), "Paid", "Approved by @Bob Brandt")
     await alice.get_by_test_id("thread-open").click()
     replies = alice.get_by_test_id("thread-panel").get_by_test_id("message")
-    await expect(replies).to_have_count(3)
+    await expect(replies).to_have_count(4)
     await expect(replies.nth(1)).to_contain_text("Approved by @Bob Brandt (1 of 1)")
-    await expect(replies.nth(2)).to_contain_text("Payment of 10.00 USD for Invoice 10101 Successful.")
+    await expect(replies.nth(2)).to_contain_text("Sending it to the billing API now.")
+    await expect(replies.nth(3)).to_contain_text("Payment of 10.00 USD for Invoice 10101 Successful.")
     assert office.billing.payments_made("vps", 10101) == 1
 
 

@@ -59,14 +59,15 @@ async def test_two_people_approve_and_it_is_paid(say: Say) -> None:
     said = await say(TWO_FOR_SERVERS, REQUEST, "bob: approve", "carol: approve")
     assert said.code == 0
     question = "    Slack asks: Approve this payment? Pay 349.00 USD for servers invoice 10901?"
-    assert said.lines("  bob presses", "  carol presses", "    Slack asks", "      ↳", "      ·") == [
+    assert said.lines("  bob presses", "  carol presses", "    Slack asks", "      ↳") == [
         *("  bob presses [Approve]", question, "  bob presses [Approve]"),
         "      ↳ invoice-pay: Approved by @bob (1 of 2)",
         *("  carol presses [Approve]", question, "  carol presses [Approve]"),
-        "      ↳ invoice-pay: Approved by @carol (2 of 2). That is all it needs; it is sent now.",
-        "      · billing API: api_make_payment servers 10901: paid",
+        "      ↳ invoice-pay: Approved by @carol (2 of 2). That is all it needs.",
+        "      ↳ invoice-pay: Sending it to the billing API now.",
         "      ↳ invoice-pay: ✅ Paid",
     ]
+    assert said.lines("      ·") == ["      · billing API: api_make_payment servers 10901: paid"]
     assert "          > Payment of 349.00 USD for Invoice 10901 Successful.\n" in said.transcript
     changes = said.lines("  invoice-pay (the card #1 changes): ")
     assert changes[0].endswith(": Needs 1 more approval from @bob or @carol")

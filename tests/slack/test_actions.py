@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +13,7 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.slack.messages import APPROVE, CANCEL, DENY
-from tests.conftest import StartBot
+from tests.conftest import QUICK, StartBot
 from tests.slack.acting import (
     approve,
     at_rest,
@@ -40,12 +42,51 @@ async def test_an_approval_leads_to_the_payment(
     await at_rest(bot)
     assert billing.payments_made("vps", 10101) == 1
     assert thread(slack) == [
-        "#1: Approved by <@U0BOB00001> (1 of 1). That is all it needs; it is sent now.",
+        "#1: Approved by <@U0BOB00001> (1 of 1). That is all it needs.",
+        "#1: Sending it to the billing API now.",
         "#1: Paid. The billing API says: Payment of 10.00 USD for Invoice 10101 Successful.",
     ]
     assert card(slack).action_ids() == []
     assert "Approved by <@U0BOB00001>" in shown(card(slack))
     assert slack.ephemerals("bob") == []
+
+
+async def test_the_thread_says_that_it_is_sent_before_there_is_an_answer(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """Also again, where nothing went out the first time."""
+    again = timedelta(seconds=0.5)
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1", timing=replace(QUICK, not_sent=(again, again)))
+    asked = await request(slack, bot)
+    billing.fail("down")
+    await approve(slack, asked, "bob")
+    await slack.wait_for(lambda: len(thread(slack)) == 3)
+    billing.heal()
+    await slack.wait_for(lambda: "Paid" in thread(slack)[-1])
+    assert [line.partition(".")[0] for line in thread(slack)] == [
+        "#1: Approved by <@U0BOB00001> (1 of 1)",
+        "#1: Sending it to the billing API now",
+        "#1: Not sent; will be tried again",
+        "#1: Sending it again (try 2)",
+        "#1: Paid",
+    ]
+
+
+async def test_what_the_last_check_stops_is_never_called_sent(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """Approved, and then found changed: the thread says the one and the other, and nothing in between."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1", timing=replace(QUICK, fresh=timedelta(0)))
+    asked = await request(slack, bot)
+    row = billing.row("vps", 10101)
+    assert row is not None
+    row["invoices_amount"] = 10.01
+    await approve(slack, asked, "bob")
+    await at_rest(bot)
+    assert [line.partition("\n")[0] for line in thread(slack)] == [
+        "#1: Approved by <@U0BOB00001> (1 of 1). That is all it needs.",
+        "#1: Cancelled: the amount changed from 10.00 USD to 10.01 USD since it was requested",
+    ]
 
 
 async def test_two_approvals_are_by_two_people(

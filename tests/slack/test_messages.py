@@ -173,6 +173,9 @@ events = st.one_of(
     st.builds(
         event_of, st.just("approved"), actor=st.just("U2"), given=st.integers(), required=st.integers()
     ),
+    st.builds(
+        lambda tries: event_of("sending", State.SENDING, instance="i", **{"try": tries}), st.integers(1, 9)
+    ),
     st.builds(event_of, st.just("denied"), st.just(State.DENIED), st.just("U2"), reason=outside),
     st.builds(
         event_of,
@@ -212,6 +215,7 @@ def test_every_event_that_is_told_is_tried_above() -> None:
         "answered",
         "answered_late",
         "approved",
+        "sending",
         "denied",
         "cancelled",
         "expired",
