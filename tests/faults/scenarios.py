@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.domain.payment import Payment, State
 from bot.sandbox.billing.service import PAYMENT, Call
-from bot.sandbox.slack.messages import Message
+from tests.faults.people import approves, approves_at_home, asks_in_the_form, denies, takes_back
 from tests.faults.stage import Stage
 
 Act = Callable[[Stage], Awaitable[None]]
@@ -71,24 +71,36 @@ async def _settled_by_hand(stage: Stage) -> None:
 
 async def _approved(stage: Stage) -> None:
     await stage.asks("alice", "payments", "vps", 10101)
-    bob = stage.slack.person("bob")
-    for _ in range(50):
-        await stage.happens(lambda: _card(stage) is not None, "a card")
-        card = _card(stage)
-        if card is None or "payment_approve" not in card.action_ids():
-            return
-        await bob.clicks(card, "payment_approve")
-        await asyncio.sleep(0.2)
-    raise AssertionError("the card can still be approved")
+    await approves(stage, "bob")
+
+
+async def _approved_by_two(stage: Stage) -> None:
+    """In a channel of their own where one of them is not, who is invited; and not before a reminder."""
+    stage.slack.world.leave("approvals", "carol")
+    await stage.asks("alice", "payments", "vps", 10101)
+    await stage.happens(lambda: "Reminder" in str(stage.slack.messages("payments")), "a reminder")
+    await approves(stage, "bob", "approvals")
+    await approves_at_home(stage, "carol")
+
+
+async def _denied(stage: Stage) -> None:
+    await stage.asks("alice", "payments", "vps", 10101)
+    await denies(stage, "bob", "not this month")
+
+
+async def _taken_back(stage: Stage) -> None:
+    await asks_in_the_form(stage, "alice", "payments", "vps", 10101)
+    await takes_back(stage, "alice")
+
+
+async def _asked_by_workflows(stage: Stage) -> None:
+    """Two of them for one invoice: the second has nothing to pay, so its step fails at once."""
+    for _ in range(2):
+        await stage.runs_step("alice", "payments", "vps", 10101)
 
 
 async def _no_card(stage: Stage) -> None:
     await stage.asks("alice", "random", "vps", 10101)
-
-
-def _card(stage: Stage) -> Message | None:
-    cards = [message for message in stage.slack.messages("payments") if message.bot_id]
-    return cards[0] if cards else None
 
 
 async def _until(stage: Stage, condition: Callable[[Payment], bool]) -> None:
@@ -103,6 +115,16 @@ async def _until(stage: Stage, condition: Callable[[Payment], bool]) -> None:
 
 WITH_APPROVAL = {"PAY_APPROVERS": "U0BOB00001,U0CAROL001", "PAY_APPROVALS_REQUIRED": "1"}
 
+TWO_ELSEWHERE = """
+[[rule]]
+name = "two"
+requesters = ["U0ALICE001"]
+approvers = ["U0BOB00001", "U0CAROL001"]
+approvals = 2
+approval_channel = "C0APPROVAL"
+remind_every = "1s"
+"""
+
 SCENARIOS = (
     Scenario("paid", _paid, {State.PAID}),
     Scenario("declined", _declined, {State.DECLINED}),
@@ -111,6 +133,10 @@ SCENARIOS = (
     Scenario("not sent at first", _not_sent_at_first, {State.PAID}),
     Scenario("settled by hand", _settled_by_hand, {State.PAID}),
     Scenario("approved", _approved, {State.PAID}, {"settings": WITH_APPROVAL}),
+    Scenario("approved by two", _approved_by_two, {State.PAID}, {"policy": TWO_ELSEWHERE}),
+    Scenario("denied", _denied, {State.DENIED}, {"settings": WITH_APPROVAL}),
+    Scenario("taken back", _taken_back, {State.CANCELLED}, {"settings": WITH_APPROVAL}),
+    Scenario("asked by workflows", _asked_by_workflows, {State.PAID}),
     Scenario("expired", _paid, {State.EXPIRED}, {"settings": WITH_APPROVAL | {"PAY_EXPIRES_AFTER": "1s"}}),
     Scenario("nowhere to post", _no_card, {State.CANCELLED}),
 )

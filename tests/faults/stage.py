@@ -22,8 +22,11 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack.app_manifest import DEFAULT_SCOPES
 from bot.sandbox.slack.interactions import Result
+from bot.sandbox.slack.workspace import Execution
+from bot.slack.listeners.steps import STEP
 from tests.faults.bot_process import Orders
 from tests.faults.processes import BotProcess, Nursery
+from tests.optional_step import with_the_step
 
 HISTORY = frozenset({"channels:history", "groups:history"})
 """The optional scopes: with them, a reply comes once; without, at least once."""
@@ -39,7 +42,7 @@ class Stage:
     """One installation, and what happened on it.
 
     exact: whether the app may read the history, so that nothing may be told twice.
-    acknowledged: the invoices of the requests that the bot took.
+    acknowledged: the invoices of the requests that the bot took. runs: of workflows, each at its step.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Stage:
         self.exact = exact
         self.bots: list[BotProcess] = []
         self.acknowledged: list[tuple[str, int]] = []
+        self.runs: list[Execution] = []
         self._numbers = itertools.count(1)
         self._engine: AsyncEngine | None = None
         self._ledger: Ledger | None = None
@@ -67,7 +71,10 @@ class Stage:
     # -- processes --------------------------------------------------------------------------------
 
     def orders(self, **changes: Any) -> Orders:
-        """How a bot is run here; `settings` in the changes are added to what there is."""
+        """How a bot is run here; `settings` in the changes are added to what there is.
+
+        `policy` in them: rules in TOML, in place of the PAY_ variables.
+        """
         number = next(self._numbers)
         ids = {person.name: person.id for person in self.slack.world.people.values()}
         settings = {
@@ -82,6 +89,11 @@ class Stage:
             "PAY_ALLOWED_USERS": ",".join(ids[name] for name in ("alice", "bob", "carol")),
         }
         settings |= changes.pop("settings", {})
+        if (policy := changes.pop("policy", None)) is not None:
+            file = self.folder / "policy.toml"
+            file.write_text(policy, encoding="utf-8")
+            plain = {name: value for name, value in settings.items() if not name.startswith("PAY_")}
+            settings = plain | {"PAY_POLICY_FILE": str(file)}
         orders = Orders(
             settings=settings,
             trace=str(self.folder / f"{number}.trace"),
@@ -137,6 +149,15 @@ class Stage:
                 return result
             await asyncio.sleep(0.2)
         raise AssertionError(f"nobody took {command} in {times} tries: {result.error}")
+
+    async def runs_step(self, person: str, channel: str, module: str, number: int) -> Execution:
+        """Run a workflow whose step asks for a payment, until Slack was told how the step ended."""
+        place = self.slack.world.channel(channel).id
+        inputs = {"module": module, "invoice": str(number), "channel": place}
+        run = await self.slack.run_workflow_step(STEP, inputs, by=person)
+        self.runs.append(run)
+        await self.happens(lambda: run.status != "running", "the step ends")
+        return run
 
     # -- the ledger -------------------------------------------------------------------------------
 
@@ -202,7 +223,13 @@ async def open_stage(
 ) -> AsyncIterator[Stage]:
     """Set the stage. channels: #payments, and as many more (#payments-2, …) as this says."""
     scopes = DEFAULT_SCOPES if exact else WITHOUT_HISTORY
-    slack = LocalSlack(scopes=scopes, ack_deadline=ack_deadline)
+    slack = LocalSlack(
+        manifest=with_the_step(),
+        scopes=scopes,
+        ack_deadline=ack_deadline,
+        # Slack repeats an event after a minute and five more; a day is a few seconds here.
+        event_retry_delays=(0.3,) * 40,
+    )
     billing = LocalBilling()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(slack)

@@ -18,6 +18,21 @@ from bot.slack.arrivals import METADATA
 from bot.slack.text import state_words
 from tests.faults.stage import Stage
 
+_TOLD = frozenset(
+    {
+        "approved",
+        "denied",
+        "cancelled",
+        "expired",
+        "reminded",
+        "answered",
+        "lease_ran_out",
+        "reconciled",
+        "resolved",
+    }
+)
+"""What happens to a payment and is told in its thread, or directly."""
+
 
 @dataclass(slots=True)
 class Findings:
@@ -50,9 +65,12 @@ async def compare(stage: Stage) -> Findings:
         events = await ledger.history(payment.id)
         mine = [row for row in told if row["payment_id"] == payment.id]
         found.wrong += [f"{payment.number}: {flaw}" for flaw in _outcome_told(payment, events, mine, found)]
+        found.wrong += [f"{payment.number}: {flaw}" for flaw in _each_step_told(payment, events, mine)]
+        found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.thread_flaws(payment, events, mine)]
         for row in mine:
             found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.flaws(payment, row)]
     found.wrong += slack.unknown(told)
+    found.wrong += _steps_ended(stage, everything)
     asked = {(payment.ref.module, payment.ref.number) for payment in everything}
     found.wrong += [
         f"{ref} was acknowledged and is not in the ledger" for ref in set(stage.acknowledged) - asked
@@ -103,6 +121,29 @@ def _outcome_told(
     return [f"the outcome {payment.state} was never told"]
 
 
+def _each_step_told(payment: Payment, events: Sequence[Event], told: Sequence[RowMapping]) -> list[str]:
+    """Every step that concerns people is told, and once."""
+    flaws = []
+    for event in events:
+        # Where nobody had to be waited for, the outcome follows at once, and the card says the rest.
+        if event.action in _TOLD or (event.action == "sending" and payment.approvals_required):
+            ways = [row for row in told if row["event_id"] == event.id and row["given_up"] is None]
+            if len(ways) != 1:
+                flaws.append(f"{event.action} is told {len(ways)} times")
+    return flaws
+
+
+def _steps_ended(stage: Stage, everything: Sequence[Payment]) -> list[str]:
+    """A step of a workflow ends as its payment did; one that got none has failed."""
+    ends = {payment.step_run: payment.state for payment in everything if payment.step_run}
+    flaws = []
+    for run in stage.runs:
+        right = "completed" if ends.get(run.id) is State.PAID else "failed"
+        if run.status != right:
+            flaws.append(f"the step {run.id} is {run.status}, its payment {ends.get(run.id)}: {run.error}")
+    return flaws
+
+
 class _Slack:
     """What stands in Slack, by the delivery that it came from."""
 
@@ -117,6 +158,8 @@ class _Slack:
 
     def flaws(self, payment: Payment, row: RowMapping) -> list[str]:
         """What is wrong with one delivery."""
+        if row["kind"] == Kind.STEP:
+            return []
         if row["given_up"] is not None or row["ts"] == "response_url":
             return []
         messages = self._by_delivery[row["id"]]
@@ -124,17 +167,34 @@ class _Slack:
         if not messages:
             return [f"{what} is not in Slack"]
         flaws = []
-        repeatable = not self._stage.exact or row["kind"] == Kind.DIRECT
+        repeatable = not self._stage.exact or row["kind"] in (Kind.DIRECT, Kind.INVITATION)
         if len(messages) > 1 and not repeatable:
             flaws.append(f"{what} is in Slack {len(messages)} times")
         if row["kind"] == Kind.NOTE and any(one.thread_ts != payment.card_ts for one in messages):
             flaws.append(f"{what} is not in the thread")
-        if row["kind"] == Kind.CARD:
-            card = next((one for one in messages if one.ts == payment.card_ts), None)
+        cards = {Kind.CARD: payment.card_ts, Kind.APPROVAL_CARD: payment.approval_ts}
+        if row["kind"] in cards:
+            card = next((one for one in messages if one.ts == cards[row["kind"]]), None)
             if card is None:
-                flaws.append("the card is another message")
+                flaws.append(f"the {row['kind']} is another message")
             elif not card.text.endswith(state_words(payment.state)):
-                flaws.append(f"the card says {card.text!r}, the ledger {payment.state}")
+                flaws.append(f"the {row['kind']} says {card.text!r}, the ledger {payment.state}")
+        return flaws
+
+    def thread_flaws(
+        self, payment: Payment, events: Sequence[Event], told: Sequence[RowMapping]
+    ) -> list[str]:
+        """What is wrong with the thread as a whole: its order, and a denial's reason."""
+        by_event = {row["event_id"]: row for row in told if row["kind"] == Kind.NOTE and row["ts"]}
+        flaws = []
+        times = [by_event[event.id]["ts"] for event in events if event.id in by_event]
+        if times != sorted(times):
+            flaws.append("the thread is not in the order in which it happened")
+        for event in events:
+            if event.action == "denied" and event.id in by_event:
+                replies = self._by_delivery[by_event[event.id]["id"]]
+                if not all(str(event.detail["reason"]) in "\n".join(one.texts()) for one in replies):
+                    flaws.append("the reply does not say why it was denied")
         return flaws
 
     def unknown(self, told: Sequence[RowMapping]) -> list[str]:

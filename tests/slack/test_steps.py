@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from bot import app
 from bot.domain.payment import State
@@ -19,20 +16,10 @@ from bot.sandbox.slack.errors import NotThere
 from bot.sandbox.slack.workspace import Execution
 from bot.slack.listeners.steps import STEP
 from tests.conftest import QUICK, NewSettings, StartBot
+from tests.optional_step import with_the_step
 from tests.slack.acting import approve, at_rest, card, deny, shown
 
 INPUTS = {"module": "vps", "invoice": "10101", "channel": ids.PAYMENTS}
-
-
-def with_the_step() -> dict[str, Any]:
-    """manifest.yml with its optional part, done as it says there."""
-    text = (Path(__file__).parents[2] / "manifest.yml").read_text(encoding="utf-8")
-    head, _, optional = text.partition("# functions:")
-    head = head.replace("# - function_executed", "- function_executed")
-    head = head.replace("org_deploy_enabled: false", "org_deploy_enabled: true")
-    functions = re.sub(r"^# ?", "", "# functions:" + optional, flags=re.MULTILINE)
-    manifest: dict[str, Any] = yaml.safe_load(head + functions)
-    return manifest
 
 
 @pytest.fixture
