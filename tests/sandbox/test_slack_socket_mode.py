@@ -208,6 +208,35 @@ async def test_a_warning_leaves_the_connection_open(slack: LocalSlack) -> None:
         assert (await socket.receive(timeout=2)).type is aiohttp.WSMsgType.CLOSE
 
 
+async def test_a_refresh_warns_ahead_and_hears_the_old_connection_out(slack: LocalSlack) -> None:
+    """Envelopes come until refresh_requested; what is acknowledged after that still counts."""
+    async with bare_socket(slack) as socket:
+        await socket.receive_json(timeout=2)
+        refresh = asyncio.create_task(slack.sockets.refresh(ahead=0.1, closing=0.2))
+        assert (await socket.receive_json(timeout=2))["reason"] == "warning"
+        typing = asyncio.create_task(slack.person("alice").types("#payments", "/pay vps 1"))
+        envelope = await socket.receive_json(timeout=2)
+        assert (await socket.receive_json(timeout=2))["reason"] == "refresh_requested"
+        assert slack.sockets.connections == 0
+        await socket.send_json({"envelope_id": envelope["envelope_id"]})
+        assert (await typing).ok
+        assert (await socket.receive(timeout=2)).type is aiohttp.WSMsgType.CLOSE
+        await refresh
+
+
+async def test_an_acknowledgement_over_another_connection_is_counted(slack: LocalSlack) -> None:
+    """Slack takes it, but a test can tell that it went astray."""
+    async with bare_socket(slack) as first, bare_socket(slack) as second:
+        for socket in (first, second):
+            assert (await socket.receive_json(timeout=2))["type"] == "hello"
+        for receiving, misplaced in ((first, 0), (second, 1)):
+            typing = asyncio.create_task(slack.person("alice").types("#payments", "/pay vps 1"))
+            envelope = await receiving.receive_json(timeout=2)
+            await first.send_json({"envelope_id": envelope["envelope_id"]})
+            assert (await typing).ok
+            assert slack.sockets.misplaced == misplaced
+
+
 async def test_the_eleventh_connection_is_turned_away(slack: LocalSlack) -> None:
     """Ten per app; one more is told too_many_websockets and closed."""
     slack.sockets.add_ghosts(10)

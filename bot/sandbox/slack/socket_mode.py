@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -45,7 +46,10 @@ class SocketMode:
         self._ping_interval = ping_interval
         self._rotation: deque[Connection] = deque()
         self._waiting: dict[str, asyncio.Future[Json]] = {}
+        self._sent_to: dict[str, set[Connection]] = {}
         self._duplicates = 0
+        self.misplaced = 0
+        """Acknowledgements that came by another connection than their envelope had gone to."""
 
     def routes(self) -> list[web.RouteDef]:
         """What to mount."""
@@ -77,11 +81,27 @@ class SocketMode:
     async def disconnect(self, reason: str = "refresh_requested") -> None:
         """Tell every connection to reconnect: `warning` comes about 10 s ahead of the end, with any
         other reason the socket is closed right after."""
-        for connection in tuple(self._rotation):
+        await self._disconnect(tuple(self._rotation), reason)
+
+    async def refresh(self, ahead: float = 10.0, closing: float = 5.0) -> None:
+        """Replace every connection of now, as Slack does every few hours.
+
+        For `ahead` seconds after the warning they still get envelopes; for another `closing` seconds
+        their acknowledgements still count; then they are closed.
+        """
+        old = tuple(self._rotation)
+        await self._disconnect(old, "warning")
+        await asyncio.sleep(ahead)
+        await self._disconnect(old, "refresh_requested", closing)
+
+    async def _disconnect(self, old: Sequence[Connection], reason: str, closing: float = 0.0) -> None:
+        for connection in old:
             await connection.send(_disconnect(reason))
             if reason != "warning" and connection.socket is not None:
                 self._forget(connection)
-                await connection.socket.close()
+        if reason != "warning":
+            await asyncio.sleep(closing)
+            await asyncio.gather(*(each.socket.close() for each in old if each.socket is not None))
 
     def drop_all(self) -> None:
         """Cut every connection, as an outage does."""
@@ -108,22 +128,25 @@ class SocketMode:
             envelope |= {"retry_attempt": attempt, "retry_reason": reason}
         acknowledged: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._waiting[envelope["envelope_id"]] = acknowledged
+        self._sent_to[envelope["envelope_id"]] = set()
         try:
             async with asyncio.timeout(self.ack_deadline):
-                await self._next().send(envelope)
+                await self._send_to_next(envelope)
                 if self._duplicates and self._rotation:
                     self._duplicates -= 1
-                    await self._next().send(envelope)
+                    await self._send_to_next(envelope)
                 return await acknowledged
         except TimeoutError:
             raise NotDelivered("operation_timeout", "timeout") from None
         finally:
             del self._waiting[envelope["envelope_id"]]
+            del self._sent_to[envelope["envelope_id"]]
 
-    def _next(self) -> Connection:
+    async def _send_to_next(self, envelope: Json) -> None:
         connection = self._rotation[0]
         self._rotation.rotate(-1)
-        return connection
+        self._sent_to[envelope["envelope_id"]].add(connection)
+        await connection.send(envelope)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")
@@ -143,13 +166,15 @@ class SocketMode:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    self._acknowledge(json.loads(message.data))
+                    self._acknowledge(connection, json.loads(message.data))
         finally:
             self._forget(connection)
         return socket
 
-    def _acknowledge(self, message: Json) -> None:
-        waiting = self._waiting.get(message.get("envelope_id", ""))
+    def _acknowledge(self, connection: Connection, message: Json) -> None:
+        envelope = message.get("envelope_id", "")
+        waiting = self._waiting.get(envelope)
+        self.misplaced += connection not in self._sent_to.get(envelope, {connection})
         if waiting is not None and not waiting.done():
             payload = message.get("payload")
             waiting.set_result(payload if isinstance(payload, dict) else {})
