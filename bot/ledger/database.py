@@ -40,8 +40,15 @@ def address(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def engine_for(url: str) -> AsyncEngine:
-    """Make the engine; nothing is opened yet. Raises ConfigError where PostgreSQL's driver is missing."""
+INSTANCE = "invoice-payment-bot "
+"""What the name of an instance's connections begins with, as PostgreSQL lists them."""
+
+
+def engine_for(url: str, instance: str | None = None) -> AsyncEngine:
+    """Make the engine; nothing is opened yet. Raises ConfigError where PostgreSQL's driver is missing.
+
+    instance: the running bot that the connections are for; None for anybody else.
+    """
     parsed = address(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_async_engine(parsed, pool_size=4, max_overflow=0, hide_parameters=True)
@@ -65,6 +72,7 @@ def engine_for(url: str) -> AsyncEngine:
                 "keepalives_count": 3,
                 "tcp_user_timeout": 10_000,
                 "options": _SESSION,
+                **({} if instance is None else {"application_name": INSTANCE + instance}),
             },
         )
     except ModuleNotFoundError:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, column, func, or_, select, table
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -243,6 +243,21 @@ class Ledger:
         rows = await self._all(select(payments.c.state, func.count().label("n")).group_by(payments.c.state))
         return {State(row["state"]): row["n"] for row in rows}
 
+    async def instances(self) -> int:
+        """How many running bots have this ledger open, this one included."""
+        if not self.shared:
+            return 1
+        sessions = table("pg_stat_activity", column("datname"), column("application_name"))
+        found = await self._all(
+            select(sessions.c.application_name)
+            .distinct()
+            .where(
+                sessions.c.datname == func.current_database(),
+                sessions.c.application_name.startswith(database.INSTANCE),
+            )
+        )
+        return max(1, len(found))
+
     async def verify(self) -> audit.Verification:
         """Recompute the audit trail's hash chain, as it is at one moment: others may go on writing."""
         options = {"isolation_level": "REPEATABLE READ"} if self.shared else {}
@@ -251,12 +266,15 @@ class Ledger:
 
 
 @asynccontextmanager
-async def open_ledger(url: str, *, clock: Clock = utc_now) -> AsyncIterator[Ledger]:
+async def open_ledger(
+    url: str, *, instance: str | None = None, clock: Clock = utc_now
+) -> AsyncIterator[Ledger]:
     """Open the ledger at LEDGER_URL, creating or migrating its tables.
 
+    instance: the running bot that opens it, for `Ledger.instances`.
     Raises ConfigError (a driver is missing), LedgerUnavailable.
     """
-    engine = database.engine_for(url)
+    engine = database.engine_for(url, instance)
     try:
         await database.migrate(engine)
         async with _honest_errors(), engine.connect() as connection:
