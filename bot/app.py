@@ -106,7 +106,7 @@ async def running(
     url = settings.ledger_url.get_secret_value()
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(one_process(url))
-        ledger = await stack.enter_async_context(open_ledger(url))
+        ledger = await stack.enter_async_context(open_ledger(url, instance=instance))
         client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
         workspace = await workspace_of(client)
         billing = BillingClient(
@@ -243,7 +243,7 @@ async def _listening(
             listener.register(app)
         if settings.slack_app_token is not None:
             token = settings.slack_app_token.get_secret_value()
-            await stack.enter_async_context(socket_mode(app, client, token))
+            await stack.enter_async_context(socket_mode(app, client, token, ledger.instances))
         else:
             await stack.enter_async_context(http_mode(app, settings.http_host, settings.http_port))
         yield

@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
-import aiohttp
 import structlog
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
-from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.socket_mode.aiohttp import SocketModeClient
-from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigError
 from bot.serving import serving
 from bot.slack import forms, replies
 from bot.slack.answers import say
+from bot.slack.socket_mode import WRONG_TOKEN, Receiver
 from bot.slack.wire import Later, Rejected, Workspace, read
 from bot.slack.workflows import fail_step
 
@@ -35,25 +32,6 @@ log = structlog.get_logger()
 PATIENCE = 2.0
 """Seconds between tries to reach a Slack that is away."""
 
-PING = 5.0
-"""Seconds between pings; a connection that is gone is noticed after two."""
-
-ONE_ADDRESS = 10.0
-"""Seconds after which another address is asked for, where one does not lead to a connection."""
-
-_WRONG_TOKEN = frozenset(
-    {
-        "account_inactive",
-        "invalid_auth",
-        "missing_scope",
-        "not_allowed_token_type",
-        "not_authed",
-        "token_expired",
-        "token_revoked",
-    }
-)
-"""What Slack answers to a token that waiting does not mend."""
-
 
 async def workspace_of(client: AsyncWebClient) -> Workspace:
     """Ask Slack once, at start, whose token this is; waits for as long as Slack is away.
@@ -61,7 +39,7 @@ async def workspace_of(client: AsyncWebClient) -> Workspace:
     Raises ConfigError where Slack refuses the token.
     """
     while isinstance(answer := await read(client, "auth.test"), Later):
-        if answer.error in _WRONG_TOKEN:
+        if answer.error in WRONG_TOKEN:
             problem = f"Slack refuses it ({answer.error}); copy it anew from OAuth & Permissions"
             raise ConfigError([("SLACK_BOT_TOKEN", problem)])
         log.warning("Slack does not answer yet; trying again", error=answer.error)
@@ -121,57 +99,20 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace, signing_secret: str |
     return app
 
 
-class _Socket(SocketModeClient):
-    """slack_sdk's own goes on with one address for ever, although Slack takes each only once."""
-
-    async def connect(self) -> None:
-        """Connect, however long Slack is away."""
-        while not self.closed:
-            try:
-                async with asyncio.timeout(ONE_ADDRESS):
-                    await super().connect()
-            except TimeoutError:
-                log.warning("Slack takes no connection; asking for another address")
-                self.wss_uri = None
-            else:
-                return
-
-
 @asynccontextmanager
-async def socket_mode(app: AsyncApp, client: AsyncWebClient, app_token: str) -> AsyncIterator[None]:
-    """Listen over Socket Mode. Raises ConfigError where Slack refuses the app token."""
-    socket = _Socket(app_token, logger=app.logger, web_client=client, ping_interval=PING)
+async def socket_mode(
+    app: AsyncApp, client: AsyncWebClient, app_token: str, explained: Callable[[], Awaitable[int]]
+) -> AsyncIterator[None]:
+    """Listen over Socket Mode. Raises ConfigError where Slack refuses the app token.
 
-    async def handle(_: object, request: SocketModeRequest) -> None:
-        start = time.time()
-        await send_async_response(socket, request, await run_async_bolt_app(app, request), start)
-
-    socket.socket_mode_request_listeners.append(handle)
+    explained: how many connections there should be; see `Receiver`.
+    """
+    receiver = Receiver(partial(run_async_bolt_app, app), client, app_token, explained)
     try:
-        # slack_sdk does not tell a refused token from a bad network, and would go on for ever.
-        socket.wss_uri = await _first_address(client, app_token)
-        await socket.connect()
+        await receiver.start()
         yield
     finally:
-        await socket.close()
-
-
-async def _first_address(client: AsyncWebClient, app_token: str) -> str:
-    while True:
-        try:
-            answer = await client.apps_connections_open(app_token=app_token)
-        except SlackApiError as error:
-            data = error.response.data
-            word = data.get("error") if isinstance(data, dict) else None
-            if word in _WRONG_TOKEN:
-                problem = f"Slack refuses it ({word}); make one with the scope connections:write"
-                raise ConfigError([("SLACK_APP_TOKEN", problem)]) from None
-            log.warning("Slack takes no connection yet; trying again", error=word)
-        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
-            log.warning("Slack takes no connection yet; trying again", error=type(error).__name__)
-        else:
-            return str(answer["url"])
-        await asyncio.sleep(PATIENCE)
+        await receiver.stop()
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack.changes import Change, ChangeKind
-from bot.slack import connection
+from bot.slack import connection, socket_mode
 from tests.conftest import StartBot
 
 
@@ -14,8 +14,7 @@ from tests.conftest import StartBot
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tenths of a second for what takes seconds."""
     monkeypatch.setattr(connection, "PATIENCE", 0.1)
-    monkeypatch.setattr(connection, "ONE_ADDRESS", 0.3)
-    monkeypatch.setattr(connection, "PING", 0.2)
+    monkeypatch.setattr(socket_mode, "FIRST_PAUSE", 0.1)
 
 
 async def test_another_address_is_asked_for_when_one_leads_nowhere(

@@ -1,0 +1,292 @@
+"""Receives from Slack over Socket Mode, with no gap that a command could fall into.
+
+What it promises: an envelope is answered over the connection that it came by. Where Slack asks for a
+connection to be replaced, the next one is open before the old one is let go. A connection that is gone,
+also without a word, is replaced within seconds, and so is the whole of Slack when it is back. slack_sdk's
+client promises none of this: it has one connection at a time, and answers over whichever it has now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_bolt.response import BoltResponse
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.socket_mode.request import SocketModeRequest
+
+from bot.errors import ConfigError, LedgerUnavailable
+from bot.slack.wire import Client
+
+log = structlog.get_logger()
+
+PING = 4.0
+"""Seconds of silence after which a ping is sent; its answer has half as long to come."""
+
+ONE_ADDRESS = 4.0
+"""Seconds for one try to connect, to Slack's hello. Slower than this is no use: commands have three."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 1.5
+"""Seconds between tries to reach a Slack that is away: doubled from the one to the other."""
+
+SLOWLY = 10.0
+"""Seconds between tries where a person has to mend something."""
+
+LINGER = 15.0
+"""Seconds for which a connection is read after its successor is open, if Slack does not close it."""
+
+LAST_ANSWERS = 3.0
+"""Seconds that answers under way have when the bot stops: as long as Slack waits for them."""
+
+WRONG_TOKEN = frozenset(
+    {
+        "account_inactive",
+        "invalid_auth",
+        "missing_scope",
+        "not_allowed_token_type",
+        "not_authed",
+        "token_expired",
+        "token_revoked",
+    }
+)
+"""What Slack answers to a token that waiting does not mend."""
+
+Socket = aiohttp.ClientWebSocketResponse
+
+
+class _NoConnection(Exception):
+    """A try failed. word: why. after: seconds for which Slack wants to be left alone."""
+
+    def __init__(self, word: str, after: float = 0.0) -> None:
+        super().__init__(word)
+        self.word = word
+        self.after = after
+
+
+class Receiver:
+    """Keeps a connection to Slack and hands on what comes.
+
+    handle: answers one envelope. explained: how many connections there should be, one for each instance;
+    it may raise LedgerUnavailable.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[SocketModeRequest], Awaitable[BoltResponse]],
+        client: Client,
+        app_token: str,
+        explained: Callable[[], Awaitable[int]],
+    ) -> None:
+        self._handle = handle
+        self._client = client
+        self._app_token = app_token
+        self._explained = explained
+        self._session = aiohttp.ClientSession()
+        self._sockets: set[Socket] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._opened = -FIRST_PAUSE
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Connect, however long Slack is away. Raises ConfigError where it refuses the token."""
+        self._follow(await self._open(first=True))
+
+    async def stop(self) -> None:
+        """Take nothing more, finish the answers under way, and close."""
+        self._stopping = True
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=LAST_ANSWERS)
+        for task in self._connecting:
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        await self._session.close()
+
+    # -- connections ------------------------------------------------------------------------------
+
+    def _follow(self, socket: Socket) -> None:
+        self._keep(self._read(socket), self._connecting)
+
+    def _replace(self, old: Socket | None = None, *, wait: float = 0.0) -> None:
+        """Have another connection; then let go of the old one, where there still is one."""
+        if not self._stopping:
+            self._keep(self._succeed(old, wait), self._connecting)
+
+    async def _succeed(self, old: Socket | None, wait: float) -> None:
+        await asyncio.sleep(wait)
+        try:
+            self._follow(await self._open())
+        except Exception:  # a bug, which is told of; but the bot must not stay without a connection
+            self._replace(old, wait=SLOWLY)
+            raise
+        if old is not None:
+            await asyncio.sleep(LINGER)
+            await old.close()
+
+    async def _read(self, socket: Socket) -> None:
+        """Take what comes by one connection, until it ends."""
+        replaced = False
+        try:
+            async for frame in socket:
+                message = _read_json(frame)
+                if message.get("type") == "disconnect":
+                    if not replaced:
+                        replaced = True
+                        self._told_to_disconnect(socket, str(message.get("reason")))
+                elif self._stopping:
+                    continue
+                elif request := SocketModeRequest.from_dict(message):
+                    self._keep(self._answer(socket, request), self._answering)
+        finally:
+            self._sockets.discard(socket)
+            if not replaced and not self._stopping:
+                log.warning("the connection to Slack ended; opening another", code=socket.close_code)
+                self._replace()
+            await socket.close()
+
+    def _told_to_disconnect(self, socket: Socket, reason: str) -> None:
+        if reason == "link_disabled":
+            log.error(
+                "Socket Mode was turned off in the app's settings, so no command arrives;"
+                " turn it on again at https://api.slack.com/apps, or use HTTP mode"
+            )
+            self._replace(socket, wait=SLOWLY)
+        else:
+            log.info("Slack wants another connection", reason=reason)
+            self._replace(socket)
+
+    async def _open(self, *, first: bool = False) -> Socket:
+        """Connect, however many tries it takes. first: raises ConfigError where the token is refused."""
+        # Where Slack takes connections and ends them at once, they are not made without a pause.
+        await asyncio.sleep(self._opened + FIRST_PAUSE - time.monotonic())
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                async with asyncio.timeout(ONE_ADDRESS):
+                    socket = await self._try()
+            except _NoConnection as failure:
+                word, after = failure.word, failure.after
+            except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+                # Its text may hold the address, which lets anybody in.
+                word, after = type(error).__name__, 0.0
+            else:
+                self._opened = time.monotonic()
+                return socket
+            if word in WRONG_TOKEN:
+                problem = f"Slack refuses it ({word}); make one with the scope connections:write"
+                if first:
+                    raise ConfigError([("SLACK_APP_TOKEN", problem)])
+                log.error(f"SLACK_APP_TOKEN: {problem}; no command arrives meanwhile")
+                after = SLOWLY
+            else:
+                log.warning("Slack takes no connection; trying again", error=word)
+            await asyncio.sleep(max(pause, after))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _try(self) -> Socket:
+        async with AsyncExitStack() as unless_it_works:
+            socket = await self._session.ws_connect(
+                await self._address(),
+                heartbeat=PING,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                proxy=self._client.proxy,
+                ssl=True if self._client.ssl is None else self._client.ssl,
+            )
+            unless_it_works.push_async_callback(socket.close)
+            hello = _read_json(await socket.receive())
+            if hello.get("type") != "hello":
+                raise _NoConnection(str(hello.get("reason", "no hello")))
+            unless_it_works.pop_all()
+        self._sockets.add(socket)
+        own = len(self._sockets)
+        counted = int(hello.get("num_connections") or 0)
+        log.info("connected to Slack", connections=counted)
+        self._keep(self._compare(counted, own), self._connecting)
+        return socket
+
+    async def _address(self) -> str:
+        """Ask for the address of one connection; it is good for one, and not for long."""
+        try:
+            answer = await self._client.apps_connections_open(app_token=self._app_token)
+        except SlackApiError as error:
+            response: Any = error.response
+            data = response.data if isinstance(response.data, dict) else {}
+            word = str(data.get("error") or f"http_{response.status_code}")
+            raise _NoConnection(word, _retry_after(response)) from None
+        except AttributeError:
+            # slack_sdk trips over an answer that is no JSON object, such as a proxy's page.
+            raise _NoConnection("the answer is not Slack's") from None
+        return str(answer["url"])
+
+    async def _compare(self, counted: int, own: int) -> None:
+        """Tell of connections that Slack counts and nobody has. own: those of this process."""
+        try:
+            # While this process replaces its connection, the other instances may be at it as well.
+            explained = await self._explained() * own
+        except LedgerUnavailable:
+            return  # how many instances there are is not known now; the next hello is compared again
+        if counted > explained:
+            log.warning(
+                "Slack counts more connections than there are: either it believes in a dead one, which"
+                " swallows commands, or another program uses the same SLACK_APP_TOKEN. A dead one goes by"
+                " itself after a while; where they keep coming, use HTTP mode",
+                connections=counted,
+                explained=explained,
+            )
+
+    # -- envelopes --------------------------------------------------------------------------------
+
+    async def _answer(self, socket: Socket, request: SocketModeRequest) -> None:
+        """Handle one envelope and answer it over the connection that it came by."""
+        answer = await self._handle(request)
+        if answer.status != 200:
+            log.warning("an envelope was not understood", kind=request.type, status=answer.status)
+            return
+        message: dict[str, Any] = {"envelope_id": request.envelope_id}
+        if answer.body:
+            is_json = answer.first_headers().get("content-type", "").startswith("application/json")
+            message["payload"] = json.loads(answer.body) if is_json else {"text": answer.body}
+        try:
+            await socket.send_str(json.dumps(message))
+        except ConnectionError:
+            log.warning(
+                "the connection was gone before the answer; if Slack sends it again, it is not done twice",
+                kind=request.type,
+            )
+
+    def _keep(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+        """Run a task, hold it, and tell of what nobody thought of."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("unexpected", exc_info=error)
+
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(ended)
+
+
+def _read_json(frame: aiohttp.WSMessage) -> dict[str, Any]:
+    """The message of a frame; empty where there is none."""
+    if frame.type is not aiohttp.WSMsgType.TEXT:
+        return {}
+    try:
+        message = json.loads(frame.data)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _retry_after(response: Any) -> float:
+    """Seconds, where Slack says any."""
+    try:
+        return min(float({str(k).lower(): v for k, v in response.headers.items()}["retry-after"]), 600.0)
+    except (KeyError, ValueError):
+        return 0.0
