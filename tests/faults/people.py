@@ -118,7 +118,7 @@ async def _again(
     stage: Stage, act: Callable[[], Awaitable[bool]], done: Callable[[Ledger], Awaitable[bool]]
 ) -> None:
     """Do it until it worked. act: whether Slack showed no error. done: whether the ledger has it."""
-    for _ in range(30):
+    for _ in range(100):
         if await act() and await done(await stage.ledger()):
             return
         await asyncio.sleep(0.2)

@@ -156,7 +156,7 @@ class Stage:
         inputs = {"module": module, "invoice": str(number), "channel": place}
         run = await self.slack.run_workflow_step(STEP, inputs, by=person)
         self.runs.append(run)
-        await self.happens(lambda: run.status != "running", "the step ends")
+        await self.happens(lambda: run.status != "running", "the step ends", timeout=30)
         return run
 
     # -- the ledger -------------------------------------------------------------------------------

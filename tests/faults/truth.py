@@ -67,6 +67,9 @@ async def compare(stage: Stage) -> Findings:
         found.wrong += [f"{payment.number}: {flaw}" for flaw in _outcome_told(payment, events, mine, found)]
         found.wrong += [f"{payment.number}: {flaw}" for flaw in _each_step_told(payment, events, mine)]
         found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.thread_flaws(payment, events, mine)]
+        approvers = {one.approver for one in await ledger.approvals(payment.id)} - {payment.requester}
+        if len(approvers) < payment.approvals_required and await ledger.attempts(payment.id):
+            found.wrong.append(f"{payment.number} was sent with {len(approvers)} approvals")
         for row in mine:
             found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.flaws(payment, row)]
     found.wrong += slack.unknown(told)

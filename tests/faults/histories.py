@@ -1,0 +1,207 @@
+"""Random histories: people, crashes and trouble on all sides, drawn from a seed that tells them again.
+
+The steps are drawn before the first is taken, so the same seed is always the same history; how its steps
+meet the bots' own is up to the machine. Nobody waits for a step to be over before the next begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from bot.domain.payment import State
+from bot.sandbox.slack.errors import NotThere
+from bot.sandbox.slack.messages import Message
+from bot.slack.forms import REASON
+from bot.slack.listeners.shared import IN_TIME
+from bot.slack.messages import APPROVE, CANCEL, DENY
+from tests.faults.processes import BotProcess
+from tests.faults.stage import Stage
+from tests.slack.acting import text
+
+INVOICES = range(20001, 20011)
+CHANNELS = 4
+PEOPLE = ("alice", "bob", "carol")
+
+_LOST_ANSWERS = ("reset-after", "reset-before", "timeout-after", "timeout-before", "bad-xml-after")
+_ODD_ANSWERS = ("http-500-after", "fault-before", "empty-answer-after", "redirect-before", "declined")
+_NOTHING_SENT = ("login-blank", "login-fault", "session-expired", "unreadable")
+_SLACK_TROUBLE = ("429", "500", "drop-before", "drop-after", "slow")
+_SLACK_METHODS = ("chat.postMessage", "chat.update", "conversations.replies", "*")
+
+_DELIVERED = 0.5
+"""Seconds. What was acknowledged this much before the bot's own limit was acknowledged with its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happens. pause: seconds until the next one does."""
+
+    action: str
+    pause: float
+    arguments: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([self.action, *map(str, self.arguments)])
+
+
+def draw(seed: int, length: int) -> list[Step]:
+    """The steps of a history."""
+    chance = random.Random(seed)
+    weights = {_asks: 34, _decides: 30, _crashes: 5, _fails: 12, _slack_fails: 8, _network: 3, _heals: 5}
+    drawn = chance.choices(list(weights), list(weights.values()), k=length)
+    return [one(chance) for one in drawn]
+
+
+def _asks(chance: random.Random) -> Step:
+    channel = chance.choice(["payments", *(f"payments-{number}" for number in range(2, CHANNELS + 1))])
+    twice = chance.random() < 0.2
+    arguments = (chance.choice(PEOPLE), channel, chance.choice(INVOICES), twice)
+    return Step("asks", chance.uniform(0, 0.12), arguments)
+
+
+def _decides(chance: random.Random) -> Step:
+    what = chance.choices([APPROVE, DENY, CANCEL], [8, 1, 1])[0]
+    return Step("clicks", chance.uniform(0, 0.12), (chance.choice(PEOPLE), what, chance.random()))
+
+
+def _crashes(chance: random.Random) -> Step:
+    way = chance.choices(["kill", "terminate", "freeze"], [6, 1, 1])[0]
+    return Step(way, chance.uniform(0, 0.2), (chance.random(), chance.uniform(0, 0.5)))
+
+
+def _fails(chance: random.Random) -> Step:
+    mode = chance.choice(chance.choice([_LOST_ANSWERS, _ODD_ANSWERS, _NOTHING_SENT]))
+    return Step("billing fails", chance.uniform(0, 0.12), (mode, chance.randint(1, 3)))
+
+
+def _slack_fails(chance: random.Random) -> Step:
+    arguments = (chance.choice(_SLACK_METHODS), chance.choice(_SLACK_TROUBLE), chance.randint(1, 3))
+    return Step("Slack fails", chance.uniform(0, 0.12), arguments)
+
+
+def _network(chance: random.Random) -> Step:
+    return Step(chance.choice(["Slack is away", "billing is away"]), 0, (chance.uniform(0.1, 1.0),))
+
+
+def _heals(chance: random.Random) -> Step:
+    return Step("all is well", chance.uniform(0, 0.1))
+
+
+class History:
+    """Takes the steps on a stage. orders: how every bot of it runs."""
+
+    def __init__(self, stage: Stage, orders: dict[str, Any]) -> None:
+        self._stage = stage
+        self._orders = orders
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._leaving: set[int] = set()
+        self._acts: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
+            "asks": self._ask,
+            "clicks": self._click,
+            "kill": self._kill,
+            "terminate": self._terminate,
+            "freeze": self._freeze,
+            "billing fails": self._billing_fails,
+            "Slack fails": self._slack_fails,
+            "Slack is away": self._slack_away,
+            "billing is away": self._billing_away,
+            "all is well": self._heal,
+        }
+        for number in INVOICES:
+            stage.billing.add_invoice("vps", number)
+
+    async def run(self, steps: list[Step], *, instances: int) -> None:
+        """Take all steps; then end the trouble, and wait until everything has come to rest."""
+        for _ in range(instances):
+            await self._stage.start(**self._orders)
+        for step in steps:
+            self._begin(self._acts[step.action](*step.arguments))
+            await asyncio.sleep(step.pause)
+        while self._under_way:
+            await asyncio.gather(*self._under_way)
+        await self._heal()
+        await self._stage.rest(60, waiting=[State.PENDING_APPROVAL])
+
+    def _begin(self, act: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(act)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    # -- people -----------------------------------------------------------------------------------
+
+    async def _ask(self, person: str, channel: str, number: int, twice: bool) -> None:
+        if twice:
+            self._stage.slack.duplicate_next(1)
+        result = await self._stage.slack.person(person).types(channel, f"/pay vps {number}")
+        # A later acknowledgement may say that it takes longer, and promises nothing.
+        if result.ok and result.seconds < IN_TIME - _DELIVERED:
+            self._stage.acknowledged.append(("vps", number))
+
+    async def _click(self, person: str, what: str, which: float) -> None:
+        cards = [card for card in self._cards() if what in card.action_ids()]
+        if not cards:
+            return
+        actor, card = self._stage.slack.person(person), cards[int(which * len(cards))]
+        with suppress(NotThere):  # somebody else was quicker
+            await actor.clicks(card, what)
+            if what == DENY:
+                for view in self._stage.slack.views(person)[-1:]:
+                    await actor.submits(view, text(REASON, "not this one"))
+
+    def _cards(self) -> list[Message]:
+        places = ["payments", *(f"payments-{number}" for number in range(2, CHANNELS + 1))]
+        return [one for place in places for one in self._stage.slack.messages(place) if one.bot_id]
+
+    # -- processes --------------------------------------------------------------------------------
+
+    async def _kill(self, which: float, away: float) -> None:
+        await self._replaced(which, away, BotProcess.kill)
+
+    async def _terminate(self, which: float, away: float) -> None:
+        await self._replaced(which, away, BotProcess.terminate)
+
+    async def _replaced(self, which: float, away: float, end: Callable[[BotProcess], None]) -> None:
+        if (bot := self._one(which)) is None:
+            return
+        self._leaving.add(bot.pid)
+        end(bot)
+        await bot.end(20)
+        await asyncio.sleep(away)
+        await self._stage.start(wait=False, **self._orders)
+
+    async def _freeze(self, which: float, away: float) -> None:
+        if (bot := self._one(which)) is not None:
+            bot.freeze()
+            # At the longest for longer than its lease.
+            await asyncio.sleep(away * 2.5 * bot.orders.lease)
+            bot.thaw()
+
+    def _one(self, which: float) -> BotProcess | None:
+        staying = [bot for bot in self._stage.running if bot.pid not in self._leaving]
+        return staying[int(which * len(staying))] if staying else None
+
+    # -- trouble ----------------------------------------------------------------------------------
+
+    async def _billing_fails(self, mode: str, times: int) -> None:
+        self._stage.billing.fail(mode, times=times)
+
+    async def _billing_away(self, seconds: float) -> None:
+        self._stage.billing.fail("down")
+        await asyncio.sleep(seconds)
+        self._stage.billing.heal()
+
+    async def _slack_fails(self, method: str, mode: str, times: int) -> None:
+        self._stage.slack.fail(method, mode, times, seconds=0.3)
+
+    async def _slack_away(self, seconds: float) -> None:
+        async with self._stage.slack.outage():
+            await asyncio.sleep(seconds)
+
+    async def _heal(self) -> None:
+        self._stage.slack.heal()
+        self._stage.billing.heal()
