@@ -57,6 +57,11 @@ WRONG_TOKEN = frozenset(
 )
 """What Slack answers to a token that waiting does not mend."""
 
+TURNED_OFF = (
+    "Socket Mode was turned off in the app's settings, so no command arrives;"
+    " turn it on again at https://api.slack.com/apps, or use HTTP mode"
+)
+
 Socket = aiohttp.ClientWebSocketResponse
 
 
@@ -152,10 +157,7 @@ class Receiver:
 
     def _told_to_disconnect(self, socket: Socket, reason: str) -> None:
         if reason == "link_disabled":
-            log.error(
-                "Socket Mode was turned off in the app's settings, so no command arrives;"
-                " turn it on again at https://api.slack.com/apps, or use HTTP mode"
-            )
+            log.error(TURNED_OFF)
             self._replace(socket, wait=SLOWLY)
         else:
             log.info("Slack wants another connection", reason=reason)
@@ -183,6 +185,9 @@ class Receiver:
                 if first:
                     raise ConfigError([("SLACK_APP_TOKEN", problem)])
                 log.error(f"SLACK_APP_TOKEN: {problem}; no command arrives meanwhile")
+                after = SLOWLY
+            elif word in ("link_disabled", "socket_mode_not_enabled"):
+                log.error(TURNED_OFF)
                 after = SLOWLY
             else:
                 log.warning("Slack takes no connection; trying again", error=word)

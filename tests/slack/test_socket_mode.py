@@ -154,11 +154,13 @@ async def test_socket_mode_turned_off_is_an_error_that_says_so(
 ) -> None:
     """The operator reads what was turned off, and the bot is back when it is on again."""
     async with receiving(slack):
+        slack.fail("apps.connections.open", "error:socket_mode_not_enabled", 1)
         await slack.sockets.disconnect("link_disabled")
         assert slack.sockets.connections == 0
         await until(lambda: slack.sockets.connections == 1)
-    (entry,) = logged(logs, "Socket Mode was turned off in the app's settings")
-    assert entry["log_level"] == "error"
+    entries = logged(logs, "Socket Mode was turned off in the app's settings")
+    assert [entry["log_level"] for entry in entries] == ["error", "error"]
+    assert logged(logs, NO_CONNECTION) == []
 
 
 # -- gone -------------------------------------------------------------------------------------------
