@@ -141,7 +141,7 @@ class Stage:
         self.acknowledged.append((module, number))
         return result
 
-    async def types(self, person: str, channel: str, command: str, *, times: int = 20) -> Result:
+    async def types(self, person: str, channel: str, command: str, *, times: int = 100) -> Result:
         """Type a command, and type it again as people do, as long as Slack says that it failed."""
         for _ in range(times):
             result = await self.slack.person(person).types(channel, command)
