@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bot.domain.payment import State
+from bot.domain.payment import Payment, State
 from bot.ledger.store import Ledger
 from bot.sandbox.slack.errors import NotSeen
 from bot.sandbox.slack.messages import Message
@@ -23,7 +23,7 @@ SOON = 1.0
 
 
 async def approves(stage: Stage, person: str, channel: str = "payments") -> None:
-    """Approve the first payment on its card."""
+    """Approve the payment on its card."""
     asked = await card(stage, channel)
 
     async def click() -> bool:
@@ -33,7 +33,7 @@ async def approves(stage: Stage, person: str, channel: str = "payments") -> None
 
 
 async def approves_at_home(stage: Stage, person: str) -> None:
-    """Approve the first payment on the Home tab, be it out of date: it may have counted without an answer."""
+    """Approve the payment on the Home tab, be it out of date: it may have counted without an answer."""
     home: View | None = None
 
     async def click() -> bool:
@@ -46,7 +46,7 @@ async def approves_at_home(stage: Stage, person: str) -> None:
 
 
 async def denies(stage: Stage, person: str, reason: str) -> None:
-    """Deny the first payment on its card, and say why in the form that opens."""
+    """Deny the payment on its card, and say why in the form that opens."""
     asked = await card(stage)
     actor = stage.slack.person(person)
 
@@ -61,7 +61,7 @@ async def denies(stage: Stage, person: str, reason: str) -> None:
 
 
 async def takes_back(stage: Stage, person: str) -> None:
-    """Take the first payment back on its card."""
+    """Take the payment back on its card."""
     asked = await card(stage)
 
     async def click() -> bool:
@@ -85,10 +85,15 @@ async def asks_in_the_form(stage: Stage, person: str, channel: str, module: str,
         return form is not None and (await actor.submits(form, entered)).ok
 
     async def asked(ledger: Ledger) -> bool:
-        return await ledger.payment(1) is not None
+        return await the_payment(ledger) is not None
 
     await _again(stage, fill_in, asked)
     stage.acknowledged.append((module, number))
+
+
+async def the_payment(ledger: Ledger) -> Payment | None:
+    """The newest one. It need not be #1: PostgreSQL gives the number of what was not committed to nobody."""
+    return next(iter(await ledger.recent(limit=1)), None)
 
 
 async def card(stage: Stage, channel: str = "payments") -> Message:
@@ -129,7 +134,7 @@ async def _again(
 
 def _in_state(state: State) -> Callable[[Ledger], Awaitable[bool]]:
     async def done(ledger: Ledger) -> bool:
-        payment = await ledger.payment(1)
+        payment = await the_payment(ledger)
         return payment is not None and payment.state is state
 
     return done
@@ -137,7 +142,8 @@ def _in_state(state: State) -> Callable[[Ledger], Awaitable[bool]]:
 
 def _approved_by(stage: Stage, person: str) -> Callable[[Ledger], Awaitable[bool]]:
     async def done(ledger: Ledger) -> bool:
-        approvals = await ledger.approvals(1)
+        payment = await the_payment(ledger)
+        approvals = await ledger.approvals(payment.id) if payment is not None else ()
         return stage.slack.person(person).id in {one.approver for one in approvals}
 
     return done

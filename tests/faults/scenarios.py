@@ -9,7 +9,14 @@ from typing import Any
 
 from bot.domain.payment import Payment, State
 from bot.sandbox.billing.service import PAYMENT, Call
-from tests.faults.people import approves, approves_at_home, asks_in_the_form, denies, takes_back
+from tests.faults.people import (
+    approves,
+    approves_at_home,
+    asks_in_the_form,
+    denies,
+    takes_back,
+    the_payment,
+)
 from tests.faults.stage import Stage
 
 Act = Callable[[Stage], Awaitable[None]]
@@ -63,10 +70,10 @@ async def _settled_by_hand(stage: Stage) -> None:
     stage.billing.on_call = shut
     stage.billing.fail("reset-after", times=1)
     await stage.asks("alice", "payments", "vps", 10101)
-    await _until(stage, lambda payment: payment.state is State.UNKNOWN)
+    lost = await _until(stage, lambda payment: payment.state is State.UNKNOWN)
     row = stage.billing.row("vps", 10101)
     seen = "paid" if row and row["invoices_paid"] else "not-paid"
-    await stage.types("alice", "payments", f"/pay resolve 1 {seen} looked it up")
+    await stage.types("alice", "payments", f"/pay resolve {lost.id} {seen} looked it up")
 
 
 async def _approved(stage: Stage) -> None:
@@ -103,12 +110,12 @@ async def _no_card(stage: Stage) -> None:
     await stage.asks("alice", "random", "vps", 10101)
 
 
-async def _until(stage: Stage, condition: Callable[[Payment], bool]) -> None:
+async def _until(stage: Stage, condition: Callable[[Payment], bool]) -> Payment:
     ledger = await stage.ledger()
     for _ in range(150):
-        payment = await ledger.payment(1)
+        payment = await the_payment(ledger)
         if payment is not None and condition(payment):
-            return
+            return payment
         await asyncio.sleep(0.1)
     raise AssertionError(f"what was waited for did not happen: {payment}")
 
