@@ -96,10 +96,7 @@ async def _run(settings: Settings) -> int:
         loop.add_signal_handler(name, told_to_stop)
     try:
         async with app.running(settings) as bot:
-            ends = [asyncio.create_task(stop.wait()), asyncio.create_task(bot.broken.wait())]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for end in ends:
-                end.cancel()
+            await bot.run_until(stop)
     except asyncio.CancelledError:
         if not stop.is_set():
             raise

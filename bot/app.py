@@ -66,6 +66,13 @@ class Bot:
         self.gate = Gate()
         self.answering: Sequence[Crew[Any]] = ()
 
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Wait until told to stop, or until the bot is broken."""
+        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(self.broken.wait())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+
     async def at_rest(self) -> bool:
         """Whether nothing is left to do but wait for people or for time."""
         answering = self.gate.busy or any(crew.keys for crew in self.answering)

@@ -100,8 +100,8 @@ async def sandbox(
             return await _say(lines, slack, bot, write)
         write(f"The sandbox runs: open {slack.page_url}")
         write("Type /pay vps 10101 in #payments there, or press Ctrl-C here to stop.")
-        await _stopped(bot)
-    return 0
+        await bot.run_until(_told_to_stop())
+    return 1 if bot.broken.is_set() else 0
 
 
 async def _say(lines: Sequence[Line], slack: LocalSlack, bot: app.Bot, write: Callable[[str], None]) -> int:
@@ -169,15 +169,13 @@ def _newest_button(person: Actor, slack: LocalSlack, word: str) -> tuple[Message
     return max(found, key=lambda each: each[0].ts)
 
 
-async def _stopped(bot: app.Bot) -> None:
+def _told_to_stop() -> asyncio.Event:
+    """Set by Ctrl-C and SIGTERM from now on."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(bot.broken.wait())]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
+    return stop
 
 
 def _settings(slack: LocalSlack, billing: LocalBilling, folder: Path, policy: Path | None) -> config.Settings:

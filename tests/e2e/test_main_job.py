@@ -11,6 +11,7 @@ import structlog.testing
 
 from bot import app
 from bot.domain.payment import State
+from bot.payments.reconciler import Reconciler
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
@@ -349,3 +350,16 @@ async def test_two_instances_share_one_ledger(
     assert [len(replies) for replies in threads(slack)] == [1] * 8
     assert len(slack.ephemerals("alice")) == 8, "the second command for each was refused"
     assert (await bots[1].ledger.verify()).broken_at is None
+
+
+async def test_a_part_that_breaks_ends_the_bot(start_bot: StartBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug that ends one of its loops does not leave half a bot running."""
+
+    async def fail(_: Reconciler) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Reconciler, "look", fail)
+    bot = await start_bot()
+    async with asyncio.timeout(10):
+        await bot.run_until(asyncio.Event())
+    assert bot.broken.is_set()

@@ -74,10 +74,7 @@ async def _until_stopped(settings: config.Settings, orders: Orders, seams: Seams
         loop.add_signal_handler(name, stop.set)
     pace = Pace(posts=orders.posts, updates=500, burst=orders.burst)
     async with app.running(settings, timing=_timing(orders), pace=pace, steps=seams.step) as bot:
-        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(bot.broken.wait())]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()
+        await bot.run_until(stop)
     return 1 if bot.broken.is_set() else 0
 
 
