@@ -188,7 +188,7 @@ async def test_a_post_that_hangs_delays_the_payment_and_nothing_else(
     assert "api_make_payment" not in called(billing)
     assert await bot.rest(10)
     assert [len(replies) for replies in threads(slack)] == [1, 1]
-    assert ANSWER in threads(slack)[0][0]
+    assert any(ANSWER in replies[0] for replies in threads(slack))
 
 
 async def test_many_commands_at_once_are_all_acknowledged(

@@ -33,16 +33,12 @@ StageOn = Callable[..., AbstractAsyncContextManager[Stage]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The nursery lives for a whole session, and its tests with it in one event loop.
-
-    The kills are one group, since each way tries what the ways before it did not; the rest is another.
-    """
+    """The nursery lives for a whole session, and its tests with it in one event loop."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
             # Who connects to a server just as it closes is let in by asyncio and then forgotten.
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
-            item.add_marker(pytest.mark.xdist_group("kills" if item.path.stem == "test_kills" else "storms"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import signal
+import zlib
 from collections.abc import Collection
 
 import pytest
@@ -17,14 +18,17 @@ from tests.faults.stage import Stage
 from tests.faults.tally import Tally
 from tests.faults.truth import compare
 
-AT_ONCE = 8
+AT_ONCE = 6
 """Histories that run side by side."""
 
 ONLY = os.environ.get("FAULTS_KILL_AT")
 """To try one point again: the point's name, as a failure prints it."""
 
-SHARE = 1 if os.environ.get("FAULTS_LONG") else 32
-"""Of the points at which a bot has died on this database already, one in so many is tried again."""
+LONG = bool(os.environ.get("FAULTS_LONG"))
+"""Whether to try every point of every way on both databases."""
+
+SHARE = 64
+"""Otherwise, of the points at which a bot has died already, one in so many is tried again."""
 
 
 @pytest.fixture(scope="session")
@@ -56,15 +60,19 @@ async def test_killed_at_every_commit_and_call(
 
 
 def _chosen(points: list[str], database: str, tried: set[tuple[str, str]]) -> list[str]:
-    """Each point that is new on this database, and a share of the rest."""
-    new = []
+    """On both databases all points of the first way; of each other one what is new in it, half of it on
+    each database, and a share of the rest.
+    """
+    first = not any(database == where for where, _ in tried)
+    new: list[str] = []
+    known: list[str] = []
     for point in points:
-        named = database, point.partition(" #")[0]
-        if named not in tried:
-            tried.add(named)
-            new.append(point)
-    rest = [point for point in points if point not in new]
-    return new + rest[len(new) % SHARE :: SHARE]
+        named = point.partition(" #")[0]
+        here = DATABASES[zlib.crc32(named.encode()) % len(DATABASES)]
+        fresh = (database, named) not in tried and (first or database == here)
+        tried.add((database, named))
+        (new if fresh or LONG else known).append(point)
+    return new + known[len(points) % SHARE :: SHARE]
 
 
 async def _unharmed(stage: Stage, scenario: Scenario, tally: Tally) -> list[str]:
