@@ -19,9 +19,6 @@ import pytest
 
 START_SECONDS = 60
 
-SOCKET = ".s.PGSQL.5432"
-"""The file that a server listens on, in its folder."""
-
 _SETTINGS = (
     "max_connections=400",
     # A process that is killed loses nothing by this; only a machine that loses power would.
@@ -38,7 +35,7 @@ class Databases:
 
     def __init__(self, server: str, folder: Path) -> None:
         self._server = server
-        self.socket = folder / SOCKET
+        self.socket = folder / ".s.PGSQL.5432"
         self._numbers = itertools.count(1)
         self._ledgers: list[str] = []
         self.template = self.create()

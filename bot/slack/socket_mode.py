@@ -22,7 +22,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.errors import ConfigError, LedgerUnavailable
-from bot.slack.wire import Client
+from bot.slack.wire import Client, retry_after
 
 log = structlog.get_logger()
 
@@ -223,7 +223,7 @@ class Receiver:
             response: Any = error.response
             data = response.data if isinstance(response.data, dict) else {}
             word = str(data.get("error") or f"http_{response.status_code}")
-            raise _NoConnection(word, _retry_after(response)) from None
+            raise _NoConnection(word, retry_after(response) or 0.0) from None
         except AttributeError:
             # slack_sdk trips over an answer that is no JSON object, such as a proxy's page.
             raise _NoConnection("the answer is not Slack's") from None
@@ -287,11 +287,3 @@ def _read_json(frame: aiohttp.WSMessage) -> dict[str, Any]:
     except ValueError:
         return {}
     return message if isinstance(message, dict) else {}
-
-
-def _retry_after(response: Any) -> float:
-    """Seconds, where Slack says any."""
-    try:
-        return min(float({str(k).lower(): v for k, v in response.headers.items()}["retry-after"]), 600.0)
-    except (KeyError, ValueError):
-        return 0.0

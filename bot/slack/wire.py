@@ -141,7 +141,8 @@ def _refused(error: SlackApiError) -> Rejected | Later:
     response: Any = error.response
     status = int(getattr(response, "status_code", 0) or 0)
     if status == 429:
-        return Later("ratelimited", _retry_after(response), ambiguous=False)
+        wanted = retry_after(response)
+        return Later("ratelimited", 1.0 if wanted is None else max(wanted, 0.1), ambiguous=False)
     data = response.data if isinstance(getattr(response, "data", None), dict) else {}
     word = str(data.get("error") or f"http_{status}")
     if "error" in data and word not in _NOT_NOW:
@@ -150,9 +151,9 @@ def _refused(error: SlackApiError) -> Rejected | Later:
     return Later(word, None, ambiguous=ambiguous)
 
 
-def _retry_after(response: Any) -> float:
-    value = {str(k).lower(): v for k, v in response.headers.items()}.get("retry-after", "1")
+def retry_after(response: Any) -> float | None:
+    """Seconds for which Slack wants to be left alone, at most ten minutes; None where it says none."""
     try:
-        return min(max(float(value), 0.1), 600.0)
-    except ValueError:
-        return 1.0
+        return min(float({str(k).lower(): v for k, v in response.headers.items()}["retry-after"]), 600.0)
+    except (KeyError, ValueError):
+        return None

@@ -44,7 +44,7 @@ async def _history(seed: int, stage_on: StageOn, tally: Tally) -> list[str]:
     steps = draw(seed, LENGTH)
     async with stage_on(
         "sqlite" if instances == 1 else "postgres",
-        channels=CHANNELS,
+        channels=len(CHANNELS),
         exact=seed % 4 != 0,
     ) as stage:
         try:
