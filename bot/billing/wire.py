@@ -13,6 +13,7 @@ things are taken from the environment on purpose, because networks of companies 
 
 from __future__ import annotations
 
+import functools
 import http.client
 import io
 import logging
@@ -197,9 +198,14 @@ def open_session(url: str, connections: int) -> requests.Session:
 
 def _tls_context() -> ssl.SSLContext:
     bundle = os.environ.get("REQUESTS_CA_BUNDLE")
-    if not bundle:
-        return ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
-    log.warning("the billing API's TLS certificate is checked against REQUESTS_CA_BUNDLE=%s", bundle)
+    if bundle:
+        log.warning("the billing API's TLS certificate is checked against REQUESTS_CA_BUNDLE=%s", bundle)
+    return _trusting(bundle or DEFAULT_CA_BUNDLE_PATH)
+
+
+@functools.cache
+def _trusting(bundle: str) -> ssl.SSLContext:
+    """Reads the bundle, a file or a folder, once in a process: that takes some 15 ms."""
     if os.path.isdir(bundle):
         return ssl.create_default_context(capath=bundle)
     return ssl.create_default_context(cafile=bundle)

@@ -68,6 +68,7 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace, signing_secret: str |
         )
 
     app = AsyncApp(
+        name=workspace.bot_name,  # left to Bolt, it reads the source of every caller to find one
         client=client,
         authorize=authorize,
         # Left alone, each of Bolt's loggers takes the root's level, and tells bodies at INFO.
