@@ -72,7 +72,16 @@ async def show(client: AsyncWebClient, trigger_id: str, view: View) -> View | No
 
 async def change(client: AsyncWebClient, shown: View, view: View) -> View | None:
     """Change a form that is open, unless it was changed or closed since `shown`; None then."""
-    answer = await act(client, "views.update", view_id=shown["id"], hash=shown["hash"], view=view)
+    return await _update(client, view, view_id=shown["id"], hash=shown["hash"])
+
+
+async def replace(client: AsyncWebClient, shown: View, view: View) -> View | None:
+    """Change a form that is open, whatever it shows by now; None where it was closed."""
+    return await _update(client, view, view_id=shown["id"])
+
+
+async def _update(client: AsyncWebClient, view: View, **which: str) -> View | None:
+    answer = await act(client, "views.update", view=view, **which)
     if not isinstance(answer, dict):
         log.info("a form was not changed", error=answer.error)
         return None

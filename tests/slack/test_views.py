@@ -280,3 +280,19 @@ async def test_a_late_reading_does_not_replace_another_module(
     billing.heal()
     await slack.wait_for(lambda: [c.error for c in slack.calls if c.method == "views.update"][-1:] != [None])
     assert f"{forms.INVOICE}:vps" in str(slack.views("alice")[0].blocks)
+
+
+async def test_a_module_picked_while_the_first_is_being_read_is_not_lost(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """What was read for the first module changes the form just before the pick does: the pick wins."""
+    await start_bot(BILLING_TIMEOUT="20")
+    billing.fail("stall", operation="api_domains_get_client_unpaid_invoices")
+    await slack.person("alice").types("#payments", "/pay")
+    (view,) = slack.views("alice")
+    late = slack.fail("views.update", "slow", times=1)
+    assert (await slack.person("alice").clicks(view, forms.MODULE, "vps")).ok
+    await slack.wait_for(lambda: late.hits == 1)
+    billing.heal()
+    await slack.wait_for(lambda: READING not in shown(slack.views("alice")[0]))
+    await slack.wait_for(lambda: f"{forms.INVOICE}:vps" in str(slack.views("alice")[0].blocks))

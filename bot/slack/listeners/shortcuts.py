@@ -1,7 +1,8 @@
 """The form to ask for a payment, opened by `/pay` alone or by the shortcut.
 
 It opens at once and says that it reads; the invoices come in when the billing API has told them. What was
-entered by then is kept, and a reading that comes after the form was changed or closed is dropped.
+entered by then is kept, and a reading that comes after the form was changed or closed is dropped. A module
+that is picked is never dropped.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.payments.poller import Crew
 from bot.payments.unpaid import UnpaidInvoices
-from bot.slack import forms, replies
-from bot.slack.answers import View, change, show
+from bot.slack import answers, forms, replies
+from bot.slack.answers import View
 from bot.slack.directory import within
 from bot.slack.forms import Origin, PayForm
 from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker
@@ -79,7 +80,7 @@ class Shortcuts:
             except LedgerUnavailable:
                 reply = replies.TRY_AGAIN
             if reply is not None:
-                await show(self._client, trigger, forms.notice(reply))
+                await answers.show(self._client, trigger, forms.notice(reply))
             await ack()
 
     async def _open(self, person: Person, trigger_id: str, origin: Origin) -> str | None:
@@ -97,7 +98,7 @@ class Shortcuts:
             listing=None,
             today=self._ledger.clock().date(),
         )
-        shown = await show(self._client, trigger_id, form.view())
+        shown = await answers.show(self._client, trigger_id, form.view())
         if shown is None:
             return replies.NO_FORM
         self._fill(form, shown)
@@ -116,8 +117,9 @@ class Shortcuts:
             )
             if form.module not in form.modules:
                 return
-            # What stands there belongs to the other module: away with it, before the new is read.
-            reading = await change(self._client, shown, form.view())
+            # What stands there belongs to the other module: away with it, before the new is read; also
+            # where it came in after the click.
+            reading = await answers.replace(self._client, shown, form.view())
             if reading is not None:
                 self._fill(form, reading)
 
@@ -128,4 +130,4 @@ class Shortcuts:
 
     async def _filled(self, form: PayForm, shown: View) -> None:
         listing = await self._unpaid.of([form.module])
-        await change(self._client, shown, replace(form, listing=listing).view())
+        await answers.change(self._client, shown, replace(form, listing=listing).view())
