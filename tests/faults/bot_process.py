@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
-import tempfile
+import sys
+import threading
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
 from bot import app, config, logs
-from bot.ledger import database, store
+from bot.ledger import database
 from bot.payments.timing import Timing
-from bot.slack import announcer, connection, wire
+from bot.sandbox.run import sandbox
+from bot.slack import announcer, wire
 from bot.slack.pace import Pace
 from tests.faults.seams import Seams
 
@@ -39,17 +43,16 @@ class Orders:
 
 
 def warm_up() -> None:
-    """Load what a bot loads only when it first needs it. Leaves nothing running and nothing open."""
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_use_once(f"sqlite:///{folder}/ledger.db"))
+    """Pay an invoice here once, so that what a bot does for the first time is done before it is born.
 
-
-async def _use_once(url: str) -> None:
-    async with store.open_ledger(url) as ledger:
-        await ledger.by_state()
-    workspace = wire.Workspace(team="T", url="", bot_user="U", bot_id="B", bot_name="pay")
-    connection.bolt_app(wire.web_client("xoxb-0", "http://127.0.0.1/"), workspace, None)
+    Leaves nothing running and nothing open.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        said = ["alice: /pay vps 10101"]
+        asyncio.run(sandbox(port=0, says=said, fail=None, policy=None, write=lambda _: None))
     database.engine_for("postgresql://nobody@localhost/nothing")
+    while len(threading.enumerate()) > 1:
+        time.sleep(0.01)
 
 
 def run(orders: Orders) -> int:
@@ -90,5 +93,4 @@ def _timing(orders: Orders) -> Timing:
         reconcile_first=timedelta(seconds=0.2),
         reconcile_most=timedelta(seconds=1),
         remind_unknown=timedelta(seconds=orders.remind_unknown),
-        poll=0.2,
     )

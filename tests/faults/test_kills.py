@@ -18,7 +18,7 @@ from tests.faults.stage import Stage
 from tests.faults.tally import Tally
 from tests.faults.truth import compare
 
-AT_ONCE = 6
+AT_ONCE = 10
 """Histories that run side by side."""
 
 ONLY = os.environ.get("FAULTS_KILL_AT")
