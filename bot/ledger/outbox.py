@@ -202,23 +202,23 @@ class Outbox:
 _FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
-def ready(now: datetime, busy: Busy, limit: int) -> Select[Any]:
-    """The id, channel and ts of deliveries that are due and held by nobody.
+_earlier = deliveries.alias("earlier")
+_waits = exists().where(
+    _earlier.c.payment_id == deliveries.c.payment_id,
+    _earlier.c.kind == Kind.NOTE.value,
+    _earlier.c.id < deliveries.c.id,
+    _earlier.c.done_revision < _earlier.c.revision,
+)
+_IN_TURN = or_(
+    deliveries.c.kind.in_(_AT_ONCE),
+    and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, payments.c.card_ts.is_not(None)),
+    and_(deliveries.c.kind == Kind.NOTE.value, payments.c.card_ts.is_not(None), ~_waits),
+)
+"""A note waits for the card it stands under and for the notes before it."""
 
-    A note waits for the card it stands under and for the notes before it.
-    """
-    earlier = deliveries.alias("earlier")
-    waits = exists().where(
-        earlier.c.payment_id == deliveries.c.payment_id,
-        earlier.c.kind == Kind.NOTE.value,
-        earlier.c.id < deliveries.c.id,
-        earlier.c.done_revision < earlier.c.revision,
-    )
-    in_turn = or_(
-        deliveries.c.kind.in_(_AT_ONCE),
-        and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, payments.c.card_ts.is_not(None)),
-        and_(deliveries.c.kind == Kind.NOTE.value, payments.c.card_ts.is_not(None), ~waits),
-    )
+
+def ready(now: datetime, busy: Busy, limit: int) -> Select[Any]:
+    """The id, channel and ts of deliveries that are due, in turn, and held by nobody."""
     free = or_(
         and_(deliveries.c.ts.is_(None), deliveries.c.channel.not_in(_lanes(busy, updates=False))),
         and_(deliveries.c.ts.is_not(None), deliveries.c.channel.not_in(_lanes(busy, updates=True))),
@@ -231,7 +231,7 @@ def ready(now: datetime, busy: Busy, limit: int) -> Select[Any]:
             deliveries.c.due_at <= now,
             or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now),
             free,
-            in_turn,
+            _IN_TURN,
         )
         .order_by(deliveries.c.due_at, deliveries.c.id)
         .limit(limit)
