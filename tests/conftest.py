@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import shutil
 import tempfile
@@ -27,6 +28,13 @@ from tests.command_line import CommandLine
 from tests.postgresql import Databases, running_postgresql
 
 pytest_plugins = ["tests.faults.report"]
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
 
 MANIFEST: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "manifest.yml").read_text(encoding="utf-8")

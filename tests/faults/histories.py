@@ -116,7 +116,7 @@ class History:
             stage.billing.add_invoice("vps", number)
 
     async def run(self, steps: list[Step], *, instances: int) -> None:
-        """Take all steps; then end the trouble, and wait until everything has come to rest."""
+        """Take all steps; then end the trouble, and let everything come to rest."""
         for _ in range(instances):
             await self._stage.start(**self._orders)
         for step in steps:
@@ -125,7 +125,17 @@ class History:
         while self._under_way:
             await asyncio.gather(*self._under_way)
         await self._heal()
-        await self._stage.rest(60, waiting=[State.PENDING_APPROVAL])
+        await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait until everything has come to rest, and no bot has a command left that came in late."""
+        waiting = [State.PENDING_APPROVAL]
+        await self._stage.rest(60, waiting=waiting)
+        await self._stage.stop_all()
+        while await self._stage.left(waiting):
+            await self._stage.start(**self._orders)
+            await self._stage.rest(60, waiting=waiting)
+            await self._stage.stop_all()
 
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(act)

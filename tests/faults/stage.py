@@ -178,17 +178,18 @@ class Stage:
             self._ledger = Ledger(self._engine, identity, utc_now)
         return self._ledger
 
-    async def rest(self, timeout: float = 20, *, waiting: Collection[State] = ()) -> None:
-        """Wait until every payment is settled, or in one of the states `waiting`, and all is told."""
+    async def left(self, waiting: Collection[State] = ()) -> list[str]:
+        """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold."""
         settled = [state.value for state in FINAL | frozenset(waiting)]
         unsettled = select(payments.c.state).where(payments.c.state.not_in(settled))
         untold = select(deliveries.c.kind).where(deliveries.c.done_revision < deliveries.c.revision)
+        async with self.reading() as connection:
+            return list((await connection.execute(union_all(unsettled, untold))).scalars())
+
+    async def rest(self, timeout: float = 20, *, waiting: Collection[State] = ()) -> None:
+        """Wait until nothing is `left`."""
         deadline = asyncio.get_running_loop().time() + timeout
-        while True:
-            async with self.reading() as connection:
-                left = list((await connection.execute(union_all(unsettled, untold))).scalars())
-            if not left:
-                return
+        while left := await self.left(waiting):
             if asyncio.get_running_loop().time() > deadline:
                 raise Restless(self._told(f"after {timeout} s there were left: {', '.join(left)}"))
             await asyncio.sleep(0.1)

@@ -179,7 +179,8 @@ class _Slack:
         if row["kind"] in cards:
             card = next((one for one in messages if one.ts == cards[row["kind"]]), None)
             if card is None:
-                flaws.append(f"the {row['kind']} is another message")
+                stand = ", ".join(one.ts for one in messages)
+                flaws.append(f"the {row['kind']} is {cards[row['kind']]}, in Slack there is {stand}")
             elif not card.text.endswith(state_words(payment.state)):
                 flaws.append(f"the {row['kind']} says {card.text!r}, the ledger {payment.state}")
         return flaws
