@@ -22,6 +22,7 @@ from urllib3.util import parse_url
 from zeep.transports import Transport
 
 from bot.billing import wire
+from bot.billing.wsdl import called_only
 
 MAX_ANSWER = 4 * 1024 * 1024
 """Bytes. The longest answer wanted is a list of invoices, at about 950 bytes a row."""
@@ -97,13 +98,13 @@ class BillingTransport(Transport):
             raise AddressRefused("the address has another scheme, host or port than the WSDL's own")
 
     def load(self, url: str) -> bytes:
-        """The WSDL or a schema that it imports from the same origin."""
+        """The WSDL, as far as it is called, or a schema that it imports from the same origin."""
         if url == ENCODING_SCHEMA:
             return resources.files(__package__).joinpath("soap-encoding.xsd").read_bytes()
         response = self._exchange("GET", url, None, {})
         if response.status_code != 200:
             raise UnexpectedStatus(f"HTTP status {response.status_code}")
-        return response.content
+        return called_only(response.content)
 
     def post(self, address: str, message: bytes, headers: dict[str, str]) -> requests.Response:
         """One POST, whose answer is 200, or 500 as faults have it."""
