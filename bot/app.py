@@ -21,7 +21,7 @@ from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
 from bot.ledger.outbox import DELIVERIES
-from bot.ledger.store import Ledger, open_ledger
+from bot.ledger.store import OVERDUE, Ledger, open_ledger
 from bot.payments.authority import Authority
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
@@ -169,18 +169,21 @@ async def running(
             steps=steps,
         )
 
-        crews: list[Crew[Any]] = [look_up.crew, executor.crew, reconciler.crew, announcer.crew]
+        crews: list[Crew[Any]] = [look_up.crew, executor.crew, reconciler.crew]
         pollers = [
-            Poller("look-up", look_up.look, look_up.crew.wake, timing.poll),
-            Poller("executor", executor.look, executor.crew.wake, timing.poll),
-            Poller("reconciler", reconciler.look, reconciler.crew.wake, timing.poll),
-            Poller("timekeeper", timekeeper.look, ledger.watch(State.NOT_SENT), timing.poll),
-            Poller("announcer", announcer.look, announcer.crew.wake, timing.poll),
+            Poller("look-up", look_up.look, look_up.crew.wake),
+            Poller("executor", executor.look, executor.crew.wake),
+            Poller("reconciler", reconciler.look, reconciler.crew.wake),
+            Poller("timekeeper", timekeeper.look, ledger.watch(OVERDUE, State.NOT_SENT)),
+        ]
+        telling = [
+            Poller("announcer", announcer.look, announcer.crew.wake),
+            Poller("clock", ledger.stir, asyncio.Event(), timing.poll),
         ]
         bot = Bot(ledger)
         # The announcer is the last to stop: what was paid while stopping is still told.
-        await stack.enter_async_context(_polling(bot, pollers[-1:], [announcer.crew], ledger, grace=GRACE))
-        await stack.enter_async_context(_polling(bot, pollers[:-1], crews[:-1], None, grace=GRACE))
+        await stack.enter_async_context(_polling(bot, telling, [announcer.crew], ledger, grace=GRACE))
+        await stack.enter_async_context(_polling(bot, pollers, crews, None, grace=GRACE))
         asking = asyncio.create_task(catalogue.run(), name="catalogue")
         stack.callback(asking.cancel)
         if settings.status_port is not None:

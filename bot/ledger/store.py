@@ -11,7 +11,18 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, column, func, or_, select, table
+from sqlalchemy import (
+    CompoundSelect,
+    Select,
+    and_,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    table,
+    union_all,
+)
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
 from bot.errors import LedgerUnavailable
 from bot.ledger import audit, database
-from bot.ledger.outbox import Busy, ready
+from bot.ledger.outbox import DELIVERIES, Busy, ready
 from bot.ledger.rows import (
     Approval,
     Attempt,
@@ -31,6 +42,9 @@ from bot.ledger.rows import (
 )
 from bot.ledger.schema import approvals, attempts, chain, deliveries, events, payments
 from bot.ledger.transaction import Transaction, due, orphaned, stranded
+
+OVERDUE = "overdue"
+"""What time brings, beside what the states that payments come to and the outbox bring."""
 
 WRITERS = 4
 """Write transactions at once, of one process on PostgreSQL."""
@@ -76,7 +90,7 @@ class Ledger:
     def watch(self, *topics: str) -> asyncio.Event:
         """An event that is set after every commit of this process that touched one of the topics.
 
-        topics: states that payments came to, and `DELIVERIES`; none means every commit.
+        topics: states that payments came to, and `DELIVERIES`; none means every commit. See also `stir`.
         """
         event = asyncio.Event()
         self._watchers[event] = frozenset(topics)
@@ -98,12 +112,34 @@ class Ledger:
             if not topics or topics & transaction.touched:
                 event.set()
 
+    async def stir(self) -> None:
+        """Set the events of topics in which something is due: its time has come, or it is another instance's.
+
+        One read for all of them, so that idling costs little.
+        """
+        now = self.clock()
+        work = [
+            (State.PENDING_APPROVAL, due([State.PENDING_APPROVAL], now, 1, looked_up=False)),
+            (State.APPROVED, due([State.APPROVED], now, 1, card=True)),
+            (State.UNKNOWN, due([State.UNKNOWN], now, 1)),
+            (DELIVERIES, ready(now, (), 1)),
+            (OVERDUE, orphaned(now)),
+            (OVERDUE, stranded(now)),
+            (OVERDUE, due([State.NOT_SENT], now, 1)),
+            (OVERDUE, due([State.PENDING_APPROVAL], now, 1, looked_up=True)),
+        ]
+        asked = (select(literal(str(topic)).label("topic")).where(one.exists()) for topic, one in work)
+        found = {str(row["topic"]) for row in await self._all(union_all(*asked))}
+        for event, topics in self._watchers.items():
+            if topics & found:
+                event.set()
+
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         async with _honest_errors(), self._engine.connect() as connection:
             yield connection
 
-    async def _all(self, statement: Select[Any]) -> list[Any]:
+    async def _all(self, statement: Select[Any] | CompoundSelect[Any]) -> list[Any]:
         async with self._reading() as connection:
             return list((await connection.execute(statement)).mappings())
 

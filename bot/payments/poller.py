@@ -1,7 +1,7 @@
 """Loops that find work in the ledger and do it, several pieces at a time.
 
-A loop wakes at once when this process commits something, and every so often for the work of others. A
-ledger that is away stops nothing for good: the loop tries again until it is back.
+A loop wakes at once when this process commits something, and soon when time or another instance brought
+work: see `Ledger.stir`. A ledger that is away stops nothing for good: the loop tries again until it is back.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from bot.errors import LedgerUnavailable
 log = structlog.get_logger()
 
 Key = TypeVar("Key", bound=Hashable)
+
+_AWAY = 1.0
+"""Seconds, at the most, until a ledger that is away is asked again."""
 
 
 class Crew(Generic[Key]):
@@ -72,10 +75,14 @@ class Crew(Generic[Key]):
 
 
 class Poller:
-    """Calls `look` until stopped: at once when woken, and at least every `interval` seconds."""
+    """Calls `look` until stopped: at once, whenever woken, and at least every `interval` seconds if any."""
 
     def __init__(
-        self, name: str, look: Callable[[], Awaitable[None]], wake: asyncio.Event, interval: float
+        self,
+        name: str,
+        look: Callable[[], Awaitable[None]],
+        wake: asyncio.Event,
+        interval: float | None = None,
     ) -> None:
         self._name = name
         self._look = look
@@ -91,7 +98,7 @@ class Poller:
                 await self._look()
             except LedgerUnavailable as error:
                 log.warning("ledger unavailable", work=self._name, error=str(error))
-                await asyncio.sleep(min(self._interval, 1.0))
+                await asyncio.sleep(_AWAY if self._interval is None else min(self._interval, _AWAY))
                 continue
             try:
                 async with asyncio.timeout(self._interval):

@@ -20,7 +20,7 @@ class Timing:
         "not charged"; covers a slow server. What a call itself may take is added to it.
     reconcile_first, reconcile_most: the first and the longest wait between readings of a lost answer.
     remind_unknown, reminders_unknown: how often, and how many times, a person is asked to settle one.
-    poll: how often other instances' work is looked for, in seconds.
+    poll: how often it is asked what has become due, by time or by another instance, in seconds.
     """
 
     lease: timedelta = timedelta(seconds=30)

@@ -1,0 +1,84 @@
+"""Whoever waits for work is told when time, or another instance, has brought some: by one read."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot.domain.payment import State
+from bot.ledger.outbox import DELIVERIES
+from bot.ledger.rows import Kind
+from bot.ledger.store import OVERDUE, Ledger
+from tests.conftest import Clock
+from tests.ledger.making import claimed, request, request_in, with_card
+
+TOPICS = (State.PENDING_APPROVAL, State.APPROVED, State.UNKNOWN, DELIVERIES, OVERDUE)
+
+
+@pytest.fixture
+def events(ledger: Ledger) -> dict[str, asyncio.Event]:
+    return {str(topic): ledger.watch(topic) for topic in TOPICS}
+
+
+async def told(ledger: Ledger, events: dict[str, asyncio.Event]) -> set[str]:
+    """The topics in which something is due now."""
+    for event in events.values():
+        event.clear()
+    await ledger.stir()
+    return {topic for topic, event in events.items() if event.is_set()}
+
+
+async def test_an_idle_ledger_wakes_nobody(ledger: Ledger, events: dict[str, asyncio.Event]) -> None:
+    """Neither an empty one, nor what is settled."""
+    assert await told(ledger, events) == set()
+    await request_in(ledger, State.DENIED)
+    assert await told(ledger, events) == set()
+
+
+async def test_what_is_due_wakes_those_who_do_it(ledger: Ledger, events: dict[str, asyncio.Event]) -> None:
+    """The look-up, the announcer, the executor once the card stands, and the reconciler."""
+    payment = await request(ledger)
+    assert await told(ledger, events) == {State.PENDING_APPROVAL}
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment, Kind.CARD)
+    assert await told(ledger, events) == {State.PENDING_APPROVAL, DELIVERIES}
+    (card,) = await claimed(ledger)
+    assert await told(ledger, events) == {State.PENDING_APPROVAL}
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.done(card, ts="1700000000.000001")
+        payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test")
+    assert await told(ledger, events) == {State.APPROVED, DELIVERIES}  # and the card to be shown anew
+    async with ledger.transaction() as transaction:
+        for state in (State.SENDING, State.UNKNOWN):
+            payment = await transaction.move(payment, state, action="moved", actor="test")
+    assert await told(ledger, events) == {State.UNKNOWN, DELIVERIES}
+
+
+@pytest.mark.parametrize("state", [State.SENDING, State.NOT_SENT, State.APPROVED])
+async def test_what_is_overdue_wakes_the_timekeeper(
+    ledger: Ledger, clock: Clock, events: dict[str, asyncio.Event], state: State
+) -> None:
+    """A call whose instance died, a retry whose time has come, and a payment that never got its card."""
+    payment = await request_in(ledger, state)
+    if state is State.SENDING:
+        async with ledger.transaction() as transaction:
+            await transaction.claim([state], owner="a", lease=timedelta(seconds=30), limit=1)
+        assert await told(ledger, events) == set()
+    clock.advance(days=4)
+    assert OVERDUE in await told(ledger, events)
+    assert payment.expires_at < clock.now
+
+
+async def test_a_card_that_waits_for_people_is_left_alone_until_its_time(
+    ledger: Ledger, clock: Clock, events: dict[str, asyncio.Event]
+) -> None:
+    """Nobody is woken for a payment that waits for approval; then it is the timekeeper's."""
+    payment = await with_card(ledger, await request(ledger))
+    async with ledger.transaction() as transaction:
+        due = transaction.now + timedelta(hours=1)
+        await transaction.change(payment, looked_up_at=transaction.now, due_at=due)
+    assert await told(ledger, events) == set()
+    clock.advance(hours=1)
+    assert await told(ledger, events) == {OVERDUE}
