@@ -129,13 +129,14 @@ class History:
 
     async def _rest(self) -> None:
         """Wait until everything has come to rest, and no bot has a command left that came in late."""
-        waiting = [State.PENDING_APPROVAL]
-        await self._stage.rest(60, waiting=waiting)
-        await self._stage.stop_all()
-        while await self._stage.left(waiting):
-            await self._stage.start(**self._orders)
-            await self._stage.rest(60, waiting=waiting)
+        while True:
+            await self._stage.rest(60, waiting=[State.PENDING_APPROVAL])
+            sockets, running = self._stage.slack.sockets, self._stage.running
+            await self._stage.happens(lambda: sockets.connections >= len(running), "all bots are up")  # noqa: B023
             await self._stage.stop_all()
+            if not await self._stage.left([State.PENDING_APPROVAL]):
+                return
+            await self._stage.start(**self._orders)
 
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(act)
