@@ -26,9 +26,6 @@ ONLY = os.environ.get("FAULTS_KILL_AT")
 LONG = bool(os.environ.get("FAULTS_LONG"))
 """Whether to try every point of every way on both databases."""
 
-SHARE = 128
-"""Otherwise, of the points at which a bot has died already, one in so many is tried again."""
-
 
 @pytest.mark.parametrize("database", DATABASES)
 async def test_killed_at_every_commit_and_call(stage_on: StageOn, tally: Tally, database: str) -> None:
@@ -60,20 +57,19 @@ async def test_killed_at_every_commit_and_call(stage_on: StageOn, tally: Tally, 
 
 def _chosen(points: list[tuple[Scenario, str]], database: str) -> list[tuple[Scenario, str]]:
     """On both databases all points of the first way; of each other one what is new in it, half of it on
-    each database, and a share of the rest.
+    each database.
     """
     if ONLY is not None:
         return [(way, point) for way, point in points if f"{way.name}: {point}" == ONLY]
     known: set[str] = set()
-    new: list[tuple[Scenario, str]] = []
-    rest: list[tuple[Scenario, str]] = []
+    chosen: list[tuple[Scenario, str]] = []
     for way, point in points:
         named = point.partition(" #")[0]
         here = DATABASES[zlib.crc32(named.encode()) % len(DATABASES)]
-        fresh = named not in known and (way is SCENARIOS[0] or database == here)
+        if LONG or (named not in known and (way is SCENARIOS[0] or database == here)):
+            chosen.append((way, point))
         known.add(named)
-        (new if fresh or LONG else rest).append((way, point))
-    return new + rest[::SHARE]
+    return chosen
 
 
 async def _unharmed(stage: Stage, way: Scenario, tally: Tally) -> list[str]:
