@@ -267,16 +267,21 @@ async def test_a_form_that_does_not_open_is_told(slack: LocalSlack, start_bot: S
     assert "The form did not open" in await told(slack, "alice")
 
 
-async def test_a_late_reading_does_not_replace_another_module(
-    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
-) -> None:
-    """What was read for the first module comes after the second was picked: it is dropped."""
+async def reading(slack: LocalSlack, billing: LocalBilling, start_bot: StartBot) -> View:
+    """The form while the first module is being read, which lasts until the billing API heals."""
     await start_bot(BILLING_TIMEOUT="20")
     billing.fail("stall", operation="api_domains_get_client_unpaid_invoices")
     await slack.person("alice").types("#payments", "/pay")
     (view,) = slack.views("alice")
     assert "Reading the unpaid invoices of domains" in shown(view)
-    view = await choose_module(slack, view, "vps")
+    return view
+
+
+async def test_a_late_reading_does_not_replace_another_module(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """What was read for the first module comes after the second was picked: it is dropped."""
+    view = await choose_module(slack, await reading(slack, billing, start_bot), "vps")
     billing.heal()
     await slack.wait_for(lambda: [c.error for c in slack.calls if c.method == "views.update"][-1:] != [None])
     assert f"{forms.INVOICE}:vps" in str(slack.views("alice")[0].blocks)
@@ -286,10 +291,7 @@ async def test_a_module_picked_while_the_first_is_being_read_is_not_lost(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:
     """What was read for the first module changes the form just before the pick does: the pick wins."""
-    await start_bot(BILLING_TIMEOUT="20")
-    billing.fail("stall", operation="api_domains_get_client_unpaid_invoices")
-    await slack.person("alice").types("#payments", "/pay")
-    (view,) = slack.views("alice")
+    view = await reading(slack, billing, start_bot)
     late = slack.fail("views.update", "slow", times=1)
     assert (await slack.person("alice").clicks(view, forms.MODULE, "vps")).ok
     await slack.wait_for(lambda: late.hits == 1)
