@@ -281,7 +281,7 @@ async def test_a_late_reading_does_not_replace_another_module(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:
     """What was read for the first module comes after the second was picked: it is dropped."""
-    view = await choose_module(slack, await reading(slack, billing, start_bot), "vps")
+    await choose_module(slack, await reading(slack, billing, start_bot), "vps")
     billing.heal()
     await slack.wait_for(lambda: [c.error for c in slack.calls if c.method == "views.update"][-1:] != [None])
     assert f"{forms.INVOICE}:vps" in str(slack.views("alice")[0].blocks)
