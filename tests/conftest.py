@@ -41,17 +41,19 @@ ORDER = (
     "payments",
     "e2e",
     "faults",
-    "ledger",
-    "domain",
 )
 """Each of the long fault tests keeps both cores of a small machine busy: beside it goes what mostly waits."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files in that order; they are dealt out to several processes one by one."""
+    """Put the files in that order and all others last; they are dealt out to several processes one by one."""
     tests = Path(__file__).parent
-    paths = {item.path: item.path.relative_to(tests).as_posix() for item in items}
-    items.sort(key=lambda item: next(i for i, part in enumerate(ORDER) if paths[item.path].startswith(part)))
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(tests).as_posix()
+        return next((place for place, part in enumerate(ORDER) if path.startswith(part)), len(ORDER))
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish() -> None:

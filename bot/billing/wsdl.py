@@ -12,6 +12,7 @@ import re
 from lxml import etree
 
 _CALLED = re.compile(r"get_modules|api_login|api_make_payment|api_\w+_get_client_(unpaid_)?invoices")
+"""What `BillingCalls` calls. Whoever calls another adds it here; until then the WSDL lacks it."""
 
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 

@@ -131,8 +131,6 @@ class History:
         """Wait until everything has come to rest, and no bot has a command left that came in late."""
         while True:
             await self._stage.rest(60, waiting=[State.PENDING_APPROVAL])
-            sockets, running = self._stage.slack.sockets, self._stage.running
-            await self._stage.happens(lambda: sockets.connections >= len(running), "all bots are up")  # noqa: B023
             await self._stage.stop_all()
             if not await self._stage.left([State.PENDING_APPROVAL]):
                 return

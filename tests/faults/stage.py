@@ -125,8 +125,9 @@ class Stage:
             await bot.end(5)
 
     async def stop_all(self) -> None:
-        """Stop every bot as an operator would; all must go in good order."""
+        """Stop every bot as an operator would, once it is up; all must go in good order."""
         running = self.running
+        await self.happens(lambda: self.slack.sockets.connections >= len(running), "all bots are up")
         for bot in running:
             bot.terminate()
         for bot in running:

@@ -56,8 +56,8 @@ async def test_killed_at_every_commit_and_call(stage_on: StageOn, tally: Tally, 
 
 
 def _chosen(points: list[tuple[Scenario, str]], database: str) -> list[tuple[Scenario, str]]:
-    """On both databases all points of the first way; of each other one what is new in it, half of it on
-    each database.
+    """On both databases each point of the first way, the first time it is reached; of the other ways what is
+    new in them, half of it on each database.
     """
     if ONLY is not None:
         return [(way, point) for way, point in points if f"{way.name}: {point}" == ONLY]
