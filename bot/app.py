@@ -174,7 +174,7 @@ async def running(
             Poller("look-up", look_up.look, look_up.crew.wake),
             Poller("executor", executor.look, executor.crew.wake),
             Poller("reconciler", reconciler.look, reconciler.crew.wake),
-            Poller("timekeeper", timekeeper.look, ledger.watch(OVERDUE, State.NOT_SENT)),
+            Poller("timekeeper", timekeeper.look, ledger.watch(OVERDUE)),
         ]
         telling = [
             Poller("announcer", announcer.look, announcer.crew.wake),

@@ -89,10 +89,21 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+def reading(engine: AsyncEngine) -> AsyncEngine:
+    """For single statements: a transaction around one would cost as much as the statement."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(begin=None)
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def writing(engine: AsyncEngine) -> AsyncEngine:
+    """For write transactions: they take SQLite's write lock at once; taking it later could fail half way."""
+    return engine.execution_options(begin="BEGIN IMMEDIATE")
+
+
 def _begin_sqlite(connection: Connection) -> None:
-    # A write transaction takes the write lock at once; taking it later could fail half way.
-    write = connection.get_execution_options().get("write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    if (begin := connection.get_execution_options().get("begin", "BEGIN")) is not None:
+        connection.exec_driver_sql(begin)
 
 
 @contextmanager
@@ -139,7 +150,7 @@ async def migrate(engine: AsyncEngine) -> None:
         command.upgrade(config, "head")
 
     try:
-        async with engine.execution_options(write=True).begin() as connection:
+        async with writing(engine).begin() as connection:
             await connection.run_sync(upgrade)
     except (DBAPIError, OSError) as error:
         raise LedgerUnavailable(f"the ledger cannot be opened: {reason(error)}") from None

@@ -6,13 +6,13 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import Payment, State
 from bot.ledger.rows import Delivery, Kind, delivery_of
-from bot.ledger.schema import deliveries, payments
+from bot.ledger.schema import NOW, deliveries, payments
 
 _CARD_COLUMNS = {Kind.CARD: payments.c.card_ts, Kind.APPROVAL_CARD: payments.c.approval_ts}
 _CARDS = tuple(kind.value for kind in _CARD_COLUMNS)
@@ -83,7 +83,8 @@ class Outbox:
         *where: ColumnElement[bool],
         after: timedelta = timedelta(0),
     ) -> None:
-        self._touched.add(DELIVERIES)
+        if not after:
+            self._touched.add(DELIVERIES)
         await self._connection.execute(
             update(deliveries)
             .where(
@@ -97,9 +98,14 @@ class Outbox:
 
     async def claim(self, *, owner: str, lease: timedelta, busy: Busy, limit: int) -> list[Delivery]:
         """Take what is due: at most one of each lane, and within a thread in the order it happened."""
-        statement = ready(self._now, busy, limit).with_for_update(skip_locked=True, of=deliveries)
+        given = {
+            "now": self._now,
+            "limit": limit,
+            "posting": sorted(channel for channel, updating in busy if not updating),
+            "updating": sorted(channel for channel, updating in busy if updating),
+        }
         first: dict[Lane, int] = {}
-        for delivery_id, channel, ts in await self._connection.execute(statement):
+        for delivery_id, channel, ts in await self._connection.execute(_CLAIMABLE, given):
             first.setdefault((channel, ts is not None), delivery_id)
         if not first:
             return []
@@ -155,13 +161,15 @@ class Outbox:
         ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **_FREE)
         if not (ours and new_card):
             return
-        # An approved payment waits for its card.
-        self._touched.add(State.APPROVED)
-        await self._connection.execute(
+        state = await self._connection.execute(
             update(payments)
             .where(payments.c.id == delivery.payment_id)
             .values({_CARD_COLUMNS[delivery.kind]: ts})
+            .returning(payments.c.state)
         )
+        if state.scalar_one() == State.APPROVED:
+            # It waited for its card.
+            self._touched.add(State.APPROVED)
         if delivery.kind is Kind.APPROVAL_CARD:
             # It stands now, so the request's own card can lead to it.
             await self._show(delivery.payment_id, [Kind.CARD.value])
@@ -190,7 +198,6 @@ class Outbox:
 
     async def _set(self, delivery: Delivery, **values: Any) -> bool:
         """Change a delivery that its taker still has; False if another took it when the lease ran out."""
-        self._touched.add(DELIVERIES)
         changed = await self._connection.execute(
             update(deliveries)
             .where(deliveries.c.id == delivery.id, deliveries.c.lease_owner == delivery.lease_owner)
@@ -217,26 +224,25 @@ _IN_TURN = or_(
 """A note waits for the card it stands under and for the notes before it."""
 
 
-def ready(now: datetime, busy: Busy, limit: int) -> Select[Any]:
-    """The id, channel and ts of deliveries that are due, in turn, and held by nobody."""
-    free = or_(
-        and_(deliveries.c.ts.is_(None), deliveries.c.channel.not_in(_lanes(busy, updates=False))),
-        and_(deliveries.c.ts.is_not(None), deliveries.c.channel.not_in(_lanes(busy, updates=True))),
+READY = (
+    select(deliveries.c.id, deliveries.c.channel, deliveries.c.ts)
+    .join(payments, payments.c.id == deliveries.c.payment_id)
+    .where(
+        deliveries.c.done_revision < deliveries.c.revision,
+        deliveries.c.due_at <= NOW,
+        or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= NOW),
+        _IN_TURN,
     )
-    return (
-        select(deliveries.c.id, deliveries.c.channel, deliveries.c.ts)
-        .join(payments, payments.c.id == deliveries.c.payment_id)
-        .where(
-            deliveries.c.done_revision < deliveries.c.revision,
-            deliveries.c.due_at <= now,
-            or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now),
-            free,
-            _IN_TURN,
-        )
-        .order_by(deliveries.c.due_at, deliveries.c.id)
-        .limit(limit)
-    )
+    .order_by(deliveries.c.due_at, deliveries.c.id)
+)
+"""The id, channel and ts of deliveries that are due, in turn, and held by nobody."""
 
-
-def _lanes(busy: Busy, *, updates: bool) -> list[str]:
-    return sorted(channel for channel, updating in busy if updating is updates)
+_FREE_LANES = or_(
+    and_(deliveries.c.ts.is_(None), deliveries.c.channel.not_in(bindparam("posting", expanding=True))),
+    and_(deliveries.c.ts.is_not(None), deliveries.c.channel.not_in(bindparam("updating", expanding=True))),
+)
+_CLAIMABLE = (
+    READY.where(_FREE_LANES)
+    .limit(bindparam("limit", type_=Integer))
+    .with_for_update(skip_locked=True, of=deliveries)
+)

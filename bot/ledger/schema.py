@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    bindparam,
 )
 
 from bot.domain.payment import RELEASED
@@ -199,3 +200,6 @@ deliveries = Table(
 _pending = deliveries.c.done_revision < deliveries.c.revision
 
 Index("deliveries_pending", deliveries.c.due_at, sqlite_where=_pending, postgresql_where=_pending)
+
+NOW = bindparam("now", type_=UtcDateTime)
+"""The time, for statements that are made once and asked over and over."""

@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
 from bot.errors import LedgerUnavailable
 from bot.ledger import audit, database
-from bot.ledger.outbox import DELIVERIES, Busy, ready
+from bot.ledger.outbox import DELIVERIES, READY
 from bot.ledger.rows import (
     Approval,
     Attempt,
@@ -41,10 +41,28 @@ from bot.ledger.rows import (
     payment_of,
 )
 from bot.ledger.schema import approvals, attempts, chain, deliveries, events, payments
-from bot.ledger.transaction import Transaction, due, orphaned, stranded
+from bot.ledger.transaction import ORPHANED, STRANDED, Transaction, due
 
 OVERDUE = "overdue"
 """What time brings, beside what the states that payments come to and the outbox bring."""
+
+_WORK = (
+    (State.PENDING_APPROVAL, due(State.PENDING_APPROVAL, looked_up=False)),
+    (State.APPROVED, due(State.APPROVED, card=True)),
+    (State.UNKNOWN, due(State.UNKNOWN)),
+    (DELIVERIES, READY),
+    (OVERDUE, ORPHANED),
+    (OVERDUE, STRANDED),
+    (OVERDUE, due(State.NOT_SENT)),
+    (OVERDUE, due(State.PENDING_APPROVAL, looked_up=True)),
+)
+_TOPICS = union_all(
+    *(
+        select(literal(str(topic)).label("topic")).where(one.limit(None).order_by(None).exists())
+        for topic, one in _WORK
+    )
+)
+"""The topics in which something is due."""
 
 WRITERS = 4
 """Write transactions at once, of one process on PostgreSQL."""
@@ -63,7 +81,8 @@ class Ledger:
 
     def __init__(self, engine: AsyncEngine, identity: str, clock: Clock) -> None:
         self._engine = engine
-        self._writing = engine.execution_options(write=True)
+        self._reads = database.reading(engine)
+        self._writes = database.writing(engine)
         # Every write waits for the end of the audit trail: more of them at once only wait in the database,
         # each with a connection that a read could have had.
         self._turn = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else WRITERS)
@@ -90,7 +109,8 @@ class Ledger:
     def watch(self, *topics: str) -> asyncio.Event:
         """An event that is set after every commit of this process that touched one of the topics.
 
-        topics: states that payments came to, and `DELIVERIES`; none means every commit. See also `stir`.
+        topics: states that payments came to and are due in, and `DELIVERIES`; none means every commit.
+        See also `stir`.
         """
         event = asyncio.Event()
         self._watchers[event] = frozenset(topics)
@@ -105,7 +125,7 @@ class Ledger:
         """One write transaction. Raises LedgerUnavailable; then nothing of it counts, unless the
         connection was lost at the very commit: what must not happen twice is guarded by the tables.
         """
-        async with self._turn, _honest_errors(), self._writing.begin() as connection:
+        async with self._turn, _honest_errors(), self._writes.begin() as connection:
             transaction = Transaction(connection, await self._now(connection))
             yield transaction
         for event, topics in self._watchers.items():
@@ -117,31 +137,17 @@ class Ledger:
 
         One read for all of them, so that idling costs little.
         """
-        now = self.clock()
-        work = [
-            (State.PENDING_APPROVAL, due([State.PENDING_APPROVAL], now, 1, looked_up=False)),
-            (State.APPROVED, due([State.APPROVED], now, 1, card=True)),
-            (State.UNKNOWN, due([State.UNKNOWN], now, 1)),
-            (DELIVERIES, ready(now, (), 1)),
-            (OVERDUE, orphaned(now)),
-            (OVERDUE, stranded(now)),
-            (OVERDUE, due([State.NOT_SENT], now, 1)),
-            (OVERDUE, due([State.PENDING_APPROVAL], now, 1, looked_up=True)),
-        ]
-        asked = (select(literal(str(topic)).label("topic")).where(one.exists()) for topic, one in work)
-        found = {str(row["topic"]) for row in await self._all(union_all(*asked))}
+        found = {str(row["topic"]) for row in await self._due(_TOPICS)}
         for event, topics in self._watchers.items():
             if topics & found:
                 event.set()
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        async with _honest_errors(), self._engine.connect() as connection:
-            yield connection
+    async def _all(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
+        async with _honest_errors(), self._reads.connect() as connection:
+            return list((await connection.execute(statement, given)).mappings())
 
-    async def _all(self, statement: Select[Any] | CompoundSelect[Any]) -> list[Any]:
-        async with self._reading() as connection:
-            return list((await connection.execute(statement)).mappings())
+    async def _due(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
+        return await self._all(statement, now=self.clock(), **given)
 
     # -- reads ------------------------------------------------------------------------------------
 
@@ -151,20 +157,20 @@ class Ledger:
         return payment_of(found[0]) if found else None
 
     async def any_due(self, state: State, **where: bool) -> bool:
-        """Whether `Transaction.claim` would find work; a read, so that idling writes nothing."""
-        return bool(await self._all(due([state], self.clock(), 1, **where)))
+        """Whether `Transaction.claim` would find work."""
+        return bool(await self._due(due(state, **where), limit=1))
 
     async def any_orphans(self) -> bool:
         """Whether `Transaction.orphans` would find any."""
-        return bool(await self._all(orphaned(self.clock())))
+        return bool(await self._due(ORPHANED))
 
     async def any_stranded(self) -> bool:
         """Whether `Transaction.stranded` would find any."""
-        return bool(await self._all(stranded(self.clock())))
+        return bool(await self._due(STRANDED))
 
-    async def any_delivery(self, busy: Busy = ()) -> bool:
+    async def any_delivery(self) -> bool:
         """Whether `Outbox.claim` would find work."""
-        return bool(await self._all(ready(self.clock(), busy, 1)))
+        return bool(await self._due(READY.limit(1)))
 
     async def latest(self, ref: InvoiceRef) -> Payment | None:
         """The newest payment request for an invoice, live or not."""
@@ -244,7 +250,7 @@ class Ledger:
         statement = select(events).order_by(events.c.id)
         if payment_id is not None:
             statement = statement.where(events.c.payment_id == payment_id)
-        async with self._reading() as connection:
+        async with _honest_errors(), self._engine.connect() as connection:
             async for row in (await connection.stream(statement)).mappings():
                 yield event_of(row)
 

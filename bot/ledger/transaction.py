@@ -6,12 +6,12 @@ here calls out of the process, and the only thing awaited inside a transaction i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,7 +19,7 @@ from bot.domain.payment import FINAL, RELEASED, InvoiceRef, Outcome, Payment, St
 from bot.ledger import audit
 from bot.ledger.outbox import Outbox
 from bot.ledger.rows import Approval, Detail, Kind, approval_of, payment_of
-from bot.ledger.schema import approvals, attempts, deliveries, events, payments
+from bot.ledger.schema import NOW, approvals, attempts, deliveries, events, payments
 
 _LOCKS = {"request": 1, "limits": 2}
 
@@ -67,8 +67,10 @@ class Transaction:
             .returning(payments)
         )
         row = (await self._connection.execute(statement)).mappings().one_or_none()
+        if row is None:
+            return None
         self.touched.add(State.PENDING_APPROVAL)
-        return None if row is None else payment_of(row)
+        return payment_of(row)
 
     async def by_trigger(self, trigger_id: str) -> Payment | None:
         """The payment that this command made."""
@@ -216,7 +218,9 @@ class Transaction:
         if row is None:
             raise Stale(f"{payment.number} moved on")
         changed = payment_of(row)
-        self.touched.add(changed.state)
+        without_card = changed.state is State.APPROVED and changed.card_ts is None
+        if changed.state is not payment.state and changed.due_at <= self.now and not without_card:
+            self.touched.add(changed.state)
         return changed
 
     async def add_approval(self, payment: Payment, approver: str) -> bool:
@@ -265,14 +269,14 @@ class Transaction:
     # -- leases -----------------------------------------------------------------------------------
 
     async def claim(
-        self, states: Iterable[State], *, owner: str, lease: timedelta, limit: int, **where: bool
+        self, state: State, *, owner: str, lease: timedelta, limit: int, **where: bool
     ) -> list[Payment]:
         """Take up to `limit` payments that are due, so that no other instance works on them.
 
         where: as for `due`.
         """
-        found = due(states, self.now, limit, **where).with_for_update(skip_locked=True)
-        ids = list((await self._connection.execute(found)).scalars())
+        found = due(state, **where).with_for_update(skip_locked=True)
+        ids = list((await self._connection.execute(found, {"now": self.now, "limit": limit})).scalars())
         if not ids:
             return []
         statement = (
@@ -313,13 +317,18 @@ class Transaction:
 
     async def stranded(self) -> list[Payment]:
         """Payments past their time that never got as far as a card."""
-        statement = stranded(self.now).with_for_update(skip_locked=True)
-        return [payment_of(row) for row in (await self._connection.execute(statement)).mappings()]
+        return await self._locked(STRANDED)
 
     async def orphans(self, *, instead_of: str | None = None) -> list[Payment]:
         """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""
-        statement = orphaned(self.now, instead_of=instead_of).with_for_update(skip_locked=True)
-        return [payment_of(row) for row in (await self._connection.execute(statement)).mappings()]
+        if instead_of is None:
+            return await self._locked(ORPHANED)
+        return await self._locked(_SENDING.where(or_(_RAN_OUT, payments.c.lease_owner != instead_of)))
+
+    async def _locked(self, statement: Select[Any]) -> list[Payment]:
+        found = statement.with_for_update(skip_locked=True)
+        rows = (await self._connection.execute(found, {"now": self.now})).mappings()
+        return [payment_of(row) for row in rows]
 
 
 def snapshot(amount: Decimal, currency: str, description: str, due: date | None) -> dict[str, Any]:
@@ -327,8 +336,9 @@ def snapshot(amount: Decimal, currency: str, description: str, due: date | None)
     return {"amount": amount, "currency": currency, "description": description, "due_date": due}
 
 
-def due(states: Iterable[State], now: datetime, limit: int, **where: bool) -> Select[Any]:
-    """The ids of payments that are due and held by nobody.
+@cache
+def due(state: State, **where: bool) -> Select[Any]:
+    """The ids of payments in a state that are due and held by nobody; it takes `now` and a `limit`.
 
     where: `looked_up` and `card` say whether the look-up was tried and the card stands in Slack.
     """
@@ -339,30 +349,26 @@ def due(states: Iterable[State], now: datetime, limit: int, **where: bool) -> Se
     return (
         select(payments.c.id)
         .where(
-            payments.c.state.in_([state.value for state in states]),
-            payments.c.due_at <= now,
-            or_(payments.c.lease_until.is_(None), payments.c.lease_until <= now),
+            payments.c.state == state.value,
+            payments.c.due_at <= NOW,
+            or_(payments.c.lease_until.is_(None), payments.c.lease_until <= NOW),
             *conditions,
         )
         .order_by(payments.c.due_at, payments.c.id)
-        .limit(limit)
+        .limit(bindparam("limit", type_=Integer))
     )
 
 
-def stranded(now: datetime) -> Select[Any]:
-    """Payments past their time that never got as far as a card: nobody can decide or cancel them."""
-    return select(payments).where(
-        payments.c.expires_at <= now,
-        or_(
-            and_(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None)),
-            and_(payments.c.state == State.APPROVED.value, payments.c.card_ts.is_(None)),
-        ),
-    )
+STRANDED = select(payments).where(
+    payments.c.expires_at <= NOW,
+    or_(
+        and_(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None)),
+        and_(payments.c.state == State.APPROVED.value, payments.c.card_ts.is_(None)),
+    ),
+)
+"""Payments past their time that never got as far as a card: nobody can decide or cancel them."""
 
-
-def orphaned(now: datetime, *, instead_of: str | None = None) -> Select[Any]:
-    """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""
-    ran_out: ColumnElement[bool] = payments.c.lease_until <= now
-    if instead_of is not None:
-        ran_out = or_(ran_out, payments.c.lease_owner != instead_of)
-    return select(payments).where(payments.c.state == State.SENDING.value, ran_out)
+_RAN_OUT = payments.c.lease_until <= NOW
+_SENDING = select(payments).where(payments.c.state == State.SENDING.value)
+ORPHANED = _SENDING.where(_RAN_OUT)
+"""Payments in SENDING whose lease ran out."""

@@ -90,11 +90,11 @@ class Executor:
 
     async def look(self) -> None:
         """Take what is approved and has its card in Slack. No card, no payment."""
-        if self.crew.free <= 0 or not await self._ledger.any_due(State.APPROVED, card=True):
+        if self.crew.free <= 0:
             return
         async with self._ledger.transaction() as transaction:
             approved = await transaction.claim(
-                [State.APPROVED],
+                State.APPROVED,
                 owner=self._instance,
                 lease=self._timing.lease,
                 limit=self.crew.free,

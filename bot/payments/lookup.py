@@ -53,11 +53,11 @@ class LookUp:
 
     async def look(self) -> None:
         """Take what is new."""
-        if self.crew.free <= 0 or not await self._ledger.any_due(State.PENDING_APPROVAL, looked_up=False):
+        if self.crew.free <= 0:
             return
         async with self._ledger.transaction() as transaction:
             new = await transaction.claim(
-                [State.PENDING_APPROVAL],
+                State.PENDING_APPROVAL,
                 owner=self._instance,
                 lease=self._timing.lease,
                 limit=self.crew.free,

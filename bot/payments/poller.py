@@ -7,6 +7,7 @@ work: see `Ledger.stir`. A ledger that is away stops nothing for good: the loop 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Generic, TypeVar
 
@@ -23,12 +24,17 @@ _AWAY = 1.0
 
 
 class Crew(Generic[Key]):
-    """A bounded number of tasks, each known by a key. Holds strong references; logs what goes wrong."""
+    """A bounded number of tasks, each known by a key. Holds strong references; logs what goes wrong.
 
-    def __init__(self, name: str, size: int, wake: asyncio.Event) -> None:
+    wake: set when there is room for work that had none. queues: whether work may also wait for a key that
+    is busy; otherwise only a full crew leaves any.
+    """
+
+    def __init__(self, name: str, size: int, wake: asyncio.Event, *, queues: bool = False) -> None:
         self._name = name
         self._size = size
         self.wake = wake
+        self._queues = queues
         self._tasks: dict[Key, asyncio.Task[None]] = {}
 
     @property
@@ -51,8 +57,9 @@ class Crew(Generic[Key]):
         task.add_done_callback(lambda done: self._ended(key, done))
 
     def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
+        if self._queues or self.free <= 0:
+            self.wake.set()
         del self._tasks[key]
-        self.wake.set()
         if task.cancelled():
             return
         error = task.exception()
@@ -75,7 +82,7 @@ class Crew(Generic[Key]):
 
 
 class Poller:
-    """Calls `look` until stopped: at once, whenever woken, and at least every `interval` seconds if any."""
+    """Calls `look` whenever woken, until stopped; with an interval also at once, and that often (seconds)."""
 
     def __init__(
         self,
@@ -89,22 +96,24 @@ class Poller:
         self._wake = wake
         self._interval = interval
         self._stopping = False
+        if interval is not None:
+            wake.set()
 
     async def run(self) -> None:
         """Look for work until `stop`."""
-        while not self._stopping:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._wake.wait()
+            if self._stopping:
+                return
             self._wake.clear()
             try:
                 await self._look()
             except LedgerUnavailable as error:
                 log.warning("ledger unavailable", work=self._name, error=str(error))
                 await asyncio.sleep(_AWAY if self._interval is None else min(self._interval, _AWAY))
-                continue
-            try:
-                async with asyncio.timeout(self._interval):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                self._wake.set()
 
     def stop(self) -> None:
         """Look no more after this round."""

@@ -45,11 +45,11 @@ class Reconciler:
 
     async def look(self) -> None:
         """Take what is due for another reading."""
-        if self.crew.free <= 0 or not await self._ledger.any_due(State.UNKNOWN):
+        if self.crew.free <= 0:
             return
         async with self._ledger.transaction() as transaction:
             unknown = await transaction.claim(
-                [State.UNKNOWN],
+                State.UNKNOWN,
                 owner=self._instance,
                 lease=max(self._timing.lease, self._settling),
                 limit=self.crew.free,

@@ -64,7 +64,7 @@ class Timekeeper:
                 continue
             async with self._ledger.transaction() as transaction:
                 due = await transaction.claim(
-                    [state], owner=self._instance, lease=timedelta(0), limit=_AT_ONCE, **where
+                    state, owner=self._instance, lease=timedelta(0), limit=_AT_ONCE, **where
                 )
                 for payment in due:
                     await handle(transaction, payment)

@@ -75,13 +75,13 @@ class Announcer:
         self._pace = pace
         self._instance = instance
         self._steps = steps
-        self.crew: Crew[Lane] = Crew("announcer", size, wake)
+        self.crew: Crew[Lane] = Crew("announcer", size, wake, queues=True)
 
     async def look(self) -> None:
         """Take what is due, one a lane, so that a slow channel holds up no other."""
         paused = {(channel, updating) for channel in self._pace.paused for updating in (False, True)}
         busy = paused | self.crew.keys
-        if self.crew.free <= 0 or not await self._ledger.any_delivery(busy):
+        if self.crew.free <= 0:
             return
         async with self._ledger.transaction() as transaction:
             due = await transaction.outbox.claim(

@@ -11,7 +11,7 @@ import structlog.testing
 
 from bot import app
 from bot.domain.payment import State
-from bot.payments.reconciler import Reconciler
+from bot.ledger.store import Ledger
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
@@ -355,10 +355,10 @@ async def test_two_instances_share_one_ledger(
 async def test_a_part_that_breaks_ends_the_bot(start_bot: StartBot, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug that ends one of its loops does not leave half a bot running."""
 
-    async def fail(_: Reconciler) -> None:
+    async def fail(_: Ledger) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Reconciler, "look", fail)
+    monkeypatch.setattr(Ledger, "stir", fail)
     bot = await start_bot()
     async with asyncio.timeout(10):
         await bot.run_until(asyncio.Event())

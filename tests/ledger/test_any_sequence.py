@@ -148,7 +148,7 @@ class Desks(RuleBasedStateMachine):
         async def claiming() -> list[Payment]:
             async with self.ledgers[by].transaction() as transaction:
                 return await transaction.claim(
-                    [state], owner=OWNERS[by], lease=timedelta(seconds=30), limit=limit
+                    state, owner=OWNERS[by], lease=timedelta(seconds=30), limit=limit
                 )
 
         now = self.clock.now.timestamp()

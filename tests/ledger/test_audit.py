@@ -26,7 +26,7 @@ async def engine(ledger_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 async def execute(engine: AsyncEngine, *statements: str) -> None:
-    async with engine.execution_options(write=True).begin() as connection:
+    async with database.writing(engine).begin() as connection:
         for statement in statements:
             await connection.execute(text(statement))
 

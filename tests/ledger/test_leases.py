@@ -28,7 +28,7 @@ async def claim(
     ledger: Ledger, owner: str, state: State = State.PENDING_APPROVAL, limit: int = 10, **where: bool
 ) -> list[Payment]:
     async with ledger.transaction() as transaction:
-        return await transaction.claim([state], owner=owner, lease=LEASE, limit=limit, **where)
+        return await transaction.claim(state, owner=owner, lease=LEASE, limit=limit, **where)
 
 
 async def several(ledger: Ledger, count: int) -> list[Payment]:

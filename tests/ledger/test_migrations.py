@@ -49,7 +49,7 @@ async def test_the_migrated_tables_are_made_word_for_word_as_the_schema_says(led
 
     async with engine.connect() as connection:
         migrated = await connection.run_sync(statements)
-    async with engine.execution_options(write=True).begin() as connection:
+    async with database.writing(engine).begin() as connection:
         await connection.run_sync(_drop_everything)
         await connection.run_sync(schema.metadata.create_all)
         assert await connection.run_sync(statements) == migrated

@@ -64,7 +64,7 @@ async def test_what_is_overdue_wakes_the_timekeeper(
     payment = await request_in(ledger, state)
     if state is State.SENDING:
         async with ledger.transaction() as transaction:
-            await transaction.claim([state], owner="a", lease=timedelta(seconds=30), limit=1)
+            await transaction.claim(state, owner="a", lease=timedelta(seconds=30), limit=1)
         assert await told(ledger, events) == set()
     clock.advance(days=4)
     assert OVERDUE in await told(ledger, events)
@@ -82,3 +82,34 @@ async def test_a_card_that_waits_for_people_is_left_alone_until_its_time(
     assert await told(ledger, events) == set()
     clock.advance(hours=1)
     assert await told(ledger, events) == {OVERDUE}
+
+
+async def test_a_commit_wakes_those_for_whom_it_left_work(
+    ledger: Ledger, events: dict[str, asyncio.Event]
+) -> None:
+    """At once; and nobody for what is not due yet, or waits for its card."""
+
+    def woken() -> set[str]:
+        topics = {topic for topic, event in events.items() if event.is_set()}
+        for event in events.values():
+            event.clear()
+        return topics
+
+    payment = await request(ledger)
+    assert woken() == {State.PENDING_APPROVAL}
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment, Kind.CARD)
+        payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test", tell=None)
+    assert woken() == {DELIVERIES}  # it is not paid before its card stands
+    (card,) = await claimed(ledger)
+    assert woken() == set()
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.done(card, ts="1700000000.000001")
+    assert woken() == {State.APPROVED}
+    async with ledger.transaction() as transaction:
+        payment = await transaction.move(payment, State.SENDING, action="moved", actor="test", tell=None)
+    assert woken() == set()  # the card says so only if it takes longer
+    async with ledger.transaction() as transaction:
+        due = transaction.now + timedelta(seconds=1)
+        await transaction.move(payment, State.UNKNOWN, action="moved", actor="test", tell=None, due_at=due)
+    assert woken() == {DELIVERIES}

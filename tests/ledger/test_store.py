@@ -112,7 +112,7 @@ async def test_the_table_itself_refuses_a_second_live_payment(ledger: Ledger, le
     row |= {"module": "vps", "number": REF.number, "state": "APPROVED", "trigger_id": "other"}
     del row["id"]
     with pytest.raises(Exception, match=r"(?i)unique|one_live_payment_per_invoice"):
-        async with engine.execution_options(write=True).begin() as connection:
+        async with database.writing(engine).begin() as connection:
             await connection.execute(insert(payments).values(**row))
     await engine.dispose()
 

@@ -360,7 +360,7 @@ async def test_who_lost_the_lease_does_not_send(office: Office, clock: Clock) ->
         if step == "checked":
             clock.advance(minutes=1)
             async with office.ledger.transaction() as transaction:
-                await transaction.claim([State.APPROVED], owner="two", lease=timedelta(seconds=30), limit=1)
+                await transaction.claim(State.APPROVED, owner="two", lease=timedelta(seconds=30), limit=1)
 
     office.steps = lose_the_lease
     office.rules(policy())

@@ -66,7 +66,7 @@ class Homes:
         self._overview = overview
         self._client = client
         self._workspace = workspace
-        self.crew: Crew[str] = Crew("home", _AT_ONCE, wake)
+        self.crew: Crew[str] = Crew("home", _AT_ONCE, wake, queues=True)
         self._viewers: dict[str, _Viewer] = {}
 
     def register(self, app: AsyncApp) -> None:
