@@ -111,6 +111,8 @@ class Receiver:
         for task in self._connecting:
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
+        # One whose reading was cancelled before it began is still open.
+        await asyncio.gather(*(socket.close() for socket in self._sockets))
         await self._session.close()
 
     # -- connections ------------------------------------------------------------------------------

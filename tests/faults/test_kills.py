@@ -8,8 +8,6 @@ import signal
 import zlib
 from collections.abc import Collection
 
-import pytest
-
 from bot.domain.payment import State
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.scenarios import SCENARIOS, Scenario
@@ -17,7 +15,7 @@ from tests.faults.stage import Stage
 from tests.faults.tally import Tally
 from tests.faults.truth import compare
 
-AT_ONCE = 10
+AT_ONCE = 12
 """Installations that are up side by side."""
 
 ONLY = os.environ.get("FAULTS_KILL_AT")
@@ -27,27 +25,33 @@ LONG = bool(os.environ.get("FAULTS_LONG"))
 """Whether to try every point of every way on both databases."""
 
 
-@pytest.mark.parametrize("database", DATABASES)
-async def test_killed_at_every_commit_and_call(stage_on: StageOn, tally: Tally, database: str) -> None:
+async def test_killed_at_every_commit_and_call(stage_on: StageOn, tally: Tally) -> None:
     """Killed at each point of each way, the bot comes back to one payment, one truth and one answer."""
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def unharmed(way: Scenario) -> list[str]:
+    async def unharmed(database: str, way: Scenario) -> list[str]:
         async with turns, stage_on(database) as stage:
             return await _unharmed(stage, way, tally)
 
-    async def killed(way: Scenario, point: str) -> list[str]:
+    async def killed(database: str, way: Scenario, point: str) -> list[str]:
         async with turns, stage_on(database, ack_deadline=1.0) as stage:
             died, wrong = await _killed(stage, way, point, tally)
+            where = f"{database}, {way.name}: {point}"
             if died:
-                tally.kill_points.append(f"{database}, {way.name}: {point}")
-            return [f"{way.name}: {point}: {flaw}" for flaw in wrong]
+                tally.kill_points.append(where)
+            return [f"{where}: {flaw}" for flaw in wrong]
 
     ways = [way for way in SCENARIOS if ONLY is None or ONLY.startswith(f"{way.name}: ")]
     async with asyncio.TaskGroup() as group:
-        seen = [group.create_task(unharmed(way)) for way in ways]
-    points = [(way, point) for way, task in zip(ways, seen, strict=True) for point in task.result()]
-    chosen = _chosen(points, database)
+        seen = {
+            database: [(way, group.create_task(unharmed(database, way))) for way in ways]
+            for database in DATABASES
+        }
+    chosen = [
+        (database, way, point)
+        for database, tasks in seen.items()
+        for way, point in _chosen([(way, point) for way, task in tasks for point in task.result()], database)
+    ]
     assert chosen, f"none of them came to {ONLY!r}"
     async with asyncio.TaskGroup() as group:
         tried = [group.create_task(killed(*each)) for each in chosen]

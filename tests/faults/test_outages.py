@@ -1,14 +1,14 @@
 """What others do to the bot for a while: Slack, the database and the billing API out of reach.
 
-Most of each test is waiting, so the variants of a test run side by side.
+Most of an outage is waiting, so all of them, each on a stage of its own, run side by side.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 
 from bot.domain.payment import State
+from bot.sandbox.billing.books import MODULES
 from bot.sandbox.slack.interactions import Result
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.proxy import open_wire
@@ -32,18 +32,20 @@ async def _rests_in_truth(stage: Stage, tally: Tally, timeout: float = 30) -> No
     assert not found.wrong, "\n".join(found.wrong)
 
 
-async def _side_by_side(*variants: Coroutine[None, None, None]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for variant in variants:
-            group.create_task(variant)
-
-
-async def test_slack_gone_in_the_middle_costs_nobody_their_answer(stage_on: StageOn, tally: Tally) -> None:
-    """What was asked before is paid meanwhile, and told once when Slack is back."""
-    await _side_by_side(*(_slack_gone(stage_on, tally, database) for database in DATABASES))
+async def test_an_outage_in_the_middle_costs_nobody_their_answer(
+    stage_on: StageOn, tally: Tally, databases: Databases
+) -> None:
+    """Slack, the database or the billing API gone: every command is answered in time, and all comes right."""
+    async with asyncio.TaskGroup() as outages:
+        for database in DATABASES:
+            outages.create_task(_slack_gone(stage_on, tally, database))
+            outages.create_task(_billing_stalls(stage_on, tally, database))
+        for frozen in (False, True):
+            outages.create_task(_database_gone(stage_on, tally, databases, frozen=frozen))
 
 
 async def _slack_gone(stage_on: StageOn, tally: Tally, database: str) -> None:
+    """What was asked before is paid meanwhile, and told once when Slack is back."""
     async with stage_on(database, channels=4) as stage:
         for _ in range(1 if database == "sqlite" else 2):
             await stage.start()
@@ -63,17 +65,11 @@ async def _slack_gone(stage_on: StageOn, tally: Tally, database: str) -> None:
         assert await (await stage.ledger()).by_state() == {State.PAID: len(numbers)}
 
 
-async def test_the_database_gone_in_the_middle_leaves_nothing_half_done(
-    stage_on: StageOn, tally: Tally, databases: Databases
-) -> None:
-    """Every command is answered in time, with "try again" or by a card, and all of them agree in the end."""
-    await _side_by_side(
-        *(_database_gone(stage_on, tally, databases, frozen=frozen) for frozen in (False, True))
-    )
-
-
 async def _database_gone(stage_on: StageOn, tally: Tally, databases: Databases, *, frozen: bool) -> None:
-    """frozen: nothing is passed on, and nobody is told; otherwise connections are refused."""
+    """Every command is answered in time, with "try again" or by a card, and all of them agree in the end.
+
+    frozen: nothing is passed on, and nobody is told; otherwise connections are refused.
+    """
     async with (
         open_wire(lambda: asyncio.open_unix_connection(str(databases.socket))) as wire,
         # The bot answers by its own clock, within Slack's three seconds; a busy machine may add some.
@@ -113,32 +109,27 @@ async def _database_gone(stage_on: StageOn, tally: Tally, databases: Databases, 
         assert await (await stage.ledger()).by_state() == {State.PAID: len(typed)}
 
 
-async def test_a_billing_api_that_stalls_holds_up_no_command(stage_on: StageOn, tally: Tally) -> None:
-    """100 commands while nothing is answered: each acknowledged in time, and none of them lost."""
-    await _side_by_side(*(_billing_stalls(stage_on, tally, database) for database in DATABASES))
-
-
 async def _billing_stalls(stage_on: StageOn, tally: Tally, database: str) -> None:
+    """100 commands while nothing is answered: each acknowledged in time, and none of them lost."""
     async with stage_on(database, channels=10) as stage:
         await stage.start(settings={"BILLING_TIMEOUT": "60"})
-        numbers = range(20001, 20101)
-        for number in numbers:
-            stage.billing.add_invoice("vps", number)
+        invoices = [(MODULES[number % 10], number) for number in range(20001, 20101)]
+        for invoice in invoices:
+            stage.billing.add_invoice(*invoice)
         stage.billing.fail("stall")
         loop = asyncio.get_running_loop()
         heals_at = loop.time() + BILLING_STALLS
         typed = []
-        for number in numbers:
+        for module, number in invoices:
             channel = "payments" if number % 10 == 0 else f"payments-{number % 10 + 1}"
-            typed.append(
-                asyncio.create_task(stage.slack.person("alice").types(channel, f"/pay vps {number}"))
-            )
-            await asyncio.sleep(BILLING_STALLS / 2 / len(numbers))
+            person = stage.slack.person("alice")
+            typed.append(asyncio.create_task(person.types(channel, f"/pay {module} {number}")))
+            await asyncio.sleep(BILLING_STALLS / 2 / len(invoices))
         results = await asyncio.gather(*typed)
         assert [result for result in results if not result.ok] == []
         tally.slowest = max(tally.slowest, *(result.seconds for result in results))
-        stage.acknowledged += [("vps", number) for number in numbers]
+        stage.acknowledged += invoices
         await asyncio.sleep(heals_at - loop.time())
         stage.billing.heal()
         await _rests_in_truth(stage, tally, 60)
-        assert sum((await (await stage.ledger()).by_state()).values()) == len(numbers)
+        assert sum((await (await stage.ledger()).by_state()).values()) == len(invoices)

@@ -354,3 +354,10 @@ async def test_answers_under_way_are_given_before_it_stops(slack: LocalSlack) ->
         assert (await typing).ok
         await stopping
     await until(lambda: slack.sockets.connections == 0)
+
+
+async def test_one_that_is_stopped_right_after_its_start_closes_its_connection(slack: LocalSlack) -> None:
+    """Nobody has begun to read it then; Slack is told all the same, and sends no command to nobody."""
+    async with receiving(slack) as receiver:
+        (socket,) = receiver._sockets
+    assert socket.closed
