@@ -35,7 +35,6 @@ async def chromium() -> AsyncIterator[Browser]:
     expect.set_options(timeout=_MILLISECONDS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=_QUIET)
-        await browser.new_context()
         yield browser
         await browser.close()
 
@@ -44,14 +43,19 @@ class Windows:
     """Opens pages on one local Slack and remembers what their consoles complained about."""
 
     def __init__(self, browser: Browser, slack: LocalSlack) -> None:
-        # One for all tests: a new one starts with cold caches, and nothing is kept in it but those.
-        (self._context,) = browser.contexts
+        self._browser = browser
+        self._open = 0
         self._slack = slack
         self.complaints: list[str] = []
 
     async def open(self, person: str, size: tuple[int, int] = LAPTOP, channel: str = "payments") -> Page:
         """The page of a person in a channel, loaded."""
-        page = await self._context.new_page()
+        # A tab that another one covers is drawn once a second. So each page has a context of its own, which
+        # later tests use again: a new one starts with cold caches, and nothing is kept in it but those.
+        if self._open == len(self._browser.contexts):
+            await self._browser.new_context()
+        page = await self._browser.contexts[self._open].new_page()
+        self._open += 1
         await page.set_viewport_size({"width": size[0], "height": size[1]})
         page.set_default_timeout(_MILLISECONDS)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -66,8 +70,9 @@ class Windows:
 
     async def close(self) -> None:
         """Close every page that was opened."""
-        for page in self._context.pages:
-            await page.close()
+        for context in self._browser.contexts:
+            for page in context.pages:
+                await page.close()
 
 
 async def fits(page: Page) -> bool:
