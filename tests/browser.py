@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright, expect
 
 from bot.sandbox.slack import LocalSlack
 
@@ -44,35 +44,46 @@ class Windows:
 
     def __init__(self, browser: Browser, slack: LocalSlack) -> None:
         self._browser = browser
-        self._open = 0
+        self._pages: list[Page] = []
         self._slack = slack
         self.complaints: list[str] = []
 
     async def open(self, person: str, size: tuple[int, int] = LAPTOP, channel: str = "payments") -> Page:
         """The page of a person in a channel, loaded."""
-        # A tab that another one covers is drawn once a second. So each page has a context of its own, which
-        # later tests use again: a new one starts with cold caches, and nothing is kept in it but those.
-        if self._open == len(self._browser.contexts):
-            await self._browser.new_context()
-        page = await self._browser.contexts[self._open].new_page()
-        self._open += 1
+        page = await self._blank()
         await page.set_viewport_size({"width": size[0], "height": size[1]})
         page.set_default_timeout(_MILLISECONDS)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda line: self.complaints.append(line.text) if line.type in ("error", "warning") else None,
-        )
+        page.on("pageerror", self._failed)
+        page.on("console", self._told)
         person_id, channel_id = self._slack.person(person).id, self._slack.world.channel(channel).id
         await page.goto(f"{self._slack.page_url}#person={person_id}&channel={channel_id}")
         await expect(page.get_by_test_id(f"channel-{channel}")).to_have_attribute("aria-current", "page")
         return page
 
     async def close(self) -> None:
-        """Close every page that was opened."""
-        for context in self._browser.contexts:
-            for page in context.pages:
-                await page.close()
+        """Leave every page that was opened."""
+        for page in self._pages:
+            await page.goto("about:blank")
+            page.remove_listener("pageerror", self._failed)
+            page.remove_listener("console", self._told)
+
+    async def _blank(self) -> Page:
+        """An empty page, which an earlier test may have used: making one costs as much as loading it.
+
+        Each has a window to itself: a tab that another one covers is drawn once a second.
+        """
+        if len(self._pages) == len(self._browser.contexts):
+            await (await self._browser.new_context()).new_page()
+        (page,) = self._browser.contexts[len(self._pages)].pages
+        self._pages.append(page)
+        return page
+
+    def _failed(self, error: Error) -> None:
+        self.complaints.append(str(error))
+
+    def _told(self, line: ConsoleMessage) -> None:
+        if line.type in ("error", "warning"):
+            self.complaints.append(line.text)
 
 
 async def fits(page: Page) -> bool:

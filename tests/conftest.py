@@ -32,17 +32,23 @@ pytest_plugins = ["tests.faults.report"]
 
 ORDER = (
     "faults/test_kills",
+    "slack/test_a",
+    "slack/test_c",
+    "slack/test_d",
+    "slack/test_f",
+    "faults/test_histories",
     "slack",
     "faults/test_outages",
+    "payments",
     "sandbox",
     "test_",
-    "faults/test_histories",
-    "billing",
-    "payments",
+    "e2e/test_browser",
+    "ledger",
     "e2e",
-    "faults",
 )
-"""Each of the long fault tests keeps both cores of a small machine busy: beside it goes what mostly waits."""
+"""What computes all the time, and what mostly waits, turn by turn: two processes then need two cores, and the
+long fault tests do not run beside each other.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
