@@ -46,9 +46,7 @@ ORDER = (
     "ledger",
     "e2e",
 )
-"""What computes all the time, and what mostly waits, turn by turn: two processes then need two cores, and the
-long fault tests do not run beside each other.
-"""
+"""What computes all the time and what mostly waits, in turns, so that a run keeps all cores busy."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

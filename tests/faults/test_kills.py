@@ -36,10 +36,9 @@ async def test_killed_at_every_commit_and_call(stage_on: StageOn, tally: Tally) 
     async def killed(database: str, way: Scenario, point: str) -> list[str]:
         async with turns, stage_on(database, ack_deadline=1.0) as stage:
             died, wrong = await _killed(stage, way, point, tally)
-            where = f"{database}, {way.name}: {point}"
             if died:
-                tally.kill_points.append(where)
-            return [f"{where}: {flaw}" for flaw in wrong]
+                tally.kill_points.append(f"{database}, {way.name}: {point}")
+            return [f"{way.name}: {point}: on {database}: {flaw}" for flaw in wrong]
 
     ways = [way for way in SCENARIOS if ONLY is None or ONLY.startswith(f"{way.name}: ")]
     async with asyncio.TaskGroup() as group:
