@@ -218,6 +218,7 @@ class Transaction:
         if row is None:
             raise Stale(f"{payment.number} moved on")
         changed = payment_of(row)
+        # One without its card is touched when that stands: see `Outbox._stands`.
         without_card = changed.state is State.APPROVED and changed.card_ts is None
         if changed.state is not payment.state and changed.due_at <= self.now and not without_card:
             self.touched.add(changed.state)

@@ -112,7 +112,7 @@ class Poller:
                 await self._look()
             except LedgerUnavailable as error:
                 log.warning("ledger unavailable", work=self._name, error=str(error))
-                await asyncio.sleep(_AWAY if self._interval is None else min(self._interval, _AWAY))
+                await asyncio.sleep(min(self._interval or _AWAY, _AWAY))
                 self._wake.set()
 
     def stop(self) -> None:
