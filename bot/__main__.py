@@ -141,17 +141,22 @@ def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> Non
 
 async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bool, note: str) -> int:
     from bot.payments import answers, desk  # noqa: PLC0415
+    from bot.payments.clocks import Settling  # noqa: PLC0415
     from bot.payments.timing import Timing  # noqa: PLC0415
 
-    actor = f"operator:{getpass.getuser()}"[:64]
-    answer = await desk.settle_by_hand(
-        ledger,
-        actor,
-        payment_id,
-        paid=paid,
-        note=note,
-        settling=Timing().settled_after(settings.billing_timeout),
-    )
+    actor = f"{desk.OPERATOR}{getpass.getuser()}"[:64]
+    settling = Settling(Timing().settled_after(settings.billing_timeout))
+
+    async def settle() -> answers.Answer:
+        return await desk.settle_by_hand(ledger, actor, payment_id, paid=paid, note=note, settling=settling)
+
+    answer = await settle()
+    while isinstance(answer, answers.TooEarly) and settling.only_here(answer.payment, ledger.clock()):
+        # This process has only just begun to see it, and a clock that was set proves nothing.
+        click.echo(f"Making sure by this machine's own clock, until {answer.until:%Y-%m-%d %H:%M:%S} UTC.")
+        click.echo("Let this run until then. If you stop it, nothing is changed.")
+        await asyncio.sleep((answer.until - ledger.clock()).total_seconds())
+        answer = await settle()
     match answer:
         case answers.Done(payment):
             click.echo(f"{payment.number} is {payment.state}. The thread is told by the running bot.")
@@ -160,7 +165,11 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
             click.echo(f"The call for {payment.number} may still be carried out.", err=True)
             click.echo(f"Look again after {until:%Y-%m-%d %H:%M} UTC.", err=True)
         case answers.AlreadyDecided(payment):
-            click.echo(f"{payment.number} is {payment.state}; only UNKNOWN ones can be settled.", err=True)
+            click.echo(f"{payment.number} is {payment.state}; only UNKNOWN ones can be settled,", err=True)
+            click.echo("and what was settled on somebody's word or weak evidence corrected.", err=True)
+        case answers.AlreadyRequested(payment):
+            click.echo(f"{payment.ref} was requested again: {payment.number}, {payment.state}.", err=True)
+            click.echo(f"Settle {payment.number} first.", err=True)
         case _:
             click.echo(f"There is no payment #{payment_id}.", err=True)
     return 1

@@ -24,6 +24,7 @@ from bot.ledger.outbox import DELIVERIES
 from bot.ledger.store import OVERDUE, Ledger, open_ledger
 from bot.payments.authority import Authority
 from bot.payments.catalogue import Catalogue
+from bot.payments.clocks import Ages, Settling, boottime
 from bot.payments.desk import Desk
 from bot.payments.executor import Executor, Steps, no_steps
 from bot.payments.lookup import LookUp
@@ -54,7 +55,7 @@ LAST_WORDS = 5.0
 """Seconds that a stopping bot goes on telling Slack what became of things."""
 
 GRACE = 20.0
-"""Seconds that calls under way may take to finish when the bot is told to stop."""
+"""Seconds that work which sends no payment may take to finish when the bot is told to stop."""
 
 
 class Bot:
@@ -128,11 +129,14 @@ async def running(
         directory = SlackDirectory(client, workspace.team)
         authority = Authority(policy, directory, workspace.team)
         catalogue = Catalogue(billing)
+        read_at: Ages[int] = Ages(boottime)
+        settling = Settling(timing.settled_after(settings.billing_timeout))
         look_up = LookUp(
             ledger,
             billing,
             authority,
             timing,
+            read_at=read_at,
             instance=instance,
             wake=ledger.watch(State.PENDING_APPROVAL),
         )
@@ -141,9 +145,11 @@ async def running(
             billing,
             authority,
             timing,
+            read_at=read_at,
             instance=instance,
             wake=ledger.watch(State.APPROVED),
             size=settings.billing_concurrency,
+            call_timeout=settings.billing_timeout,
             steps=steps,
         )
         timekeeper = Timekeeper(ledger, policy, timing, instance=instance, sending=lambda: executor.crew.keys)
@@ -154,7 +160,7 @@ async def running(
             timing,
             instance=instance,
             wake=ledger.watch(State.UNKNOWN),
-            call_timeout=settings.billing_timeout,
+            settling=settling,
         )
         announcer = Announcer(
             ledger,
@@ -169,13 +175,14 @@ async def running(
             steps=steps,
         )
 
-        crews: list[Crew[Any]] = [look_up.crew, executor.crew, reconciler.crew]
+        reading: list[Crew[Any]] = [look_up.crew, reconciler.crew]
         pollers = [
             Poller("look-up", look_up.look, look_up.crew.wake),
-            Poller("executor", executor.look, executor.crew.wake),
             Poller("reconciler", reconciler.look, reconciler.crew.wake),
+            Poller("lost answers", reconciler.see, asyncio.Event(), timing.reconcile_first.total_seconds()),
             Poller("timekeeper", timekeeper.look, ledger.watch(OVERDUE)),
         ]
+        paying = [Poller("executor", executor.look, executor.crew.wake)]
         telling = [
             Poller("announcer", announcer.look, announcer.crew.wake),
             Poller("clock", ledger.stir, asyncio.Event(), timing.poll),
@@ -183,7 +190,11 @@ async def running(
         bot = Bot(ledger)
         # The announcer is the last to stop: what was paid while stopping is still told.
         await stack.enter_async_context(_polling(bot, telling, [announcer.crew], ledger, grace=GRACE))
-        await stack.enter_async_context(_polling(bot, pollers, crews, None, grace=GRACE))
+        await stack.enter_async_context(_polling(bot, pollers, reading, None, grace=GRACE))
+        # A payment is waited for as long as it may take; less would make a lost answer of it.
+        longest = 2 * settings.billing_timeout + GRACE
+        await stack.enter_async_context(_polling(bot, paying, [executor.crew], None, grace=longest))
+        stack.callback(executor.stop)
         asking = asyncio.create_task(catalogue.run(), name="catalogue")
         stack.callback(asking.cancel)
         if settings.status_port is not None:
@@ -199,6 +210,7 @@ async def running(
                 authority,
                 billing=billing,
                 catalogue=catalogue,
+                settling=settling,
                 timing=timing,
             )
         )
@@ -220,12 +232,13 @@ async def _listening(
     *,
     billing: BillingClient,
     catalogue: Catalogue,
+    settling: Settling,
     timing: Timing,
 ) -> AsyncIterator[None]:
     """Take what people do in Slack until the block ends, and answer what is under way."""
     ledger = bot.ledger
     desk, overview, gate = (
-        Desk(ledger, authority, settling=timing.settled_after(settings.billing_timeout)),
+        Desk(ledger, authority, settling=settling),
         Overview(ledger, authority),
         bot.gate,
     )

@@ -83,16 +83,30 @@ QUICK = Timing(
 
 
 class Clock:
-    """A clock for a ledger, moved by hand."""
+    """A ledger's clock and the one that nobody sets, moved by hand. boottime: what the latter shows."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+        self.elapsed = 0.0
 
     def __call__(self) -> datetime:
         return self.now
 
+    def boottime(self) -> float:
+        """Seconds on the clock that nobody sets."""
+        return self.elapsed
+
     def advance(self, **span: float) -> None:
         """Let time pass: the arguments are those of `timedelta`."""
+        self.set(**span)
+        self.elapsed += timedelta(**span).total_seconds()
+
+    def until(self, moment: datetime) -> None:
+        """Let time pass until then."""
+        self.advance(seconds=(moment - self.now).total_seconds())
+
+    def set(self, **span: float) -> None:
+        """Somebody sets the ledger's clock by so much; no time passes."""
         self.now += timedelta(**span)
 
 

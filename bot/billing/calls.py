@@ -59,7 +59,7 @@ class BillingCalls:
 
     def prepare(self, deadline: float) -> None:
         """Load the WSDL and prove a session with some of its time left, as `pay` wants them."""
-        _require(self._service.get(deadline), "api_make_payment")
+        self._payable(deadline)
         self._session.get(deadline, max_age=SESSION_PROOF / 2)
 
     def pay(
@@ -71,8 +71,7 @@ class BillingCalls:
         timeout: seconds for the call itself.
         """
         try:
-            service = self._service.get(ready_by)
-            _require(service, "api_make_payment")
+            service = self._payable(ready_by)
             session = self._session.get(ready_by, max_age=SESSION_PROOF)
         except BillingError as error:
             return Outcome(Verdict.NOT_SENT, None, None, str(error))
@@ -134,6 +133,16 @@ class BillingCalls:
         if rows:
             self._session.proved(session)
         return rows
+
+    def _payable(self, deadline: float) -> _Service:
+        """The WSDL, with the operation that all is about; one that lacks it is not kept."""
+        service = self._service.get(deadline)
+        try:
+            _require(service, "api_make_payment")
+        except NeverSent:
+            self._service.drop(service)
+            raise
+        return service
 
     def _ask_modules(self, deadline: float) -> tuple[str, ...]:
         service = self._service.get(deadline)

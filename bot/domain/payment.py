@@ -48,7 +48,8 @@ class State(StrEnum):
 
 MOVES: dict[State, frozenset[State]] = {
     State.PENDING_APPROVAL: frozenset({State.APPROVED, State.DENIED, State.CANCELLED, State.EXPIRED}),
-    State.APPROVED: frozenset({State.SENDING, State.CANCELLED}),
+    # Back to the approvers: what they approved without knowing its amount was read before it was sent.
+    State.APPROVED: frozenset({State.SENDING, State.CANCELLED, State.PENDING_APPROVAL}),
     State.SENDING: frozenset({State.PAID, State.DECLINED, State.NOT_SENT, State.UNKNOWN}),
     State.NOT_SENT: frozenset({State.APPROVED, State.CANCELLED}),
     State.UNKNOWN: frozenset({State.PAID, State.DECLINED}),
@@ -60,7 +61,13 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 FINAL = frozenset(state for state, following in MOVES.items() if not following)
-"""States that nothing leaves."""
+"""States that nothing leaves by itself."""
+
+CORRECTIONS: dict[State, State] = {State.PAID: State.DECLINED, State.DECLINED: State.PAID}
+"""What a person may still set right where it rests on somebody's word or on the weakest evidence."""
+
+WEAK_EVIDENCE = frozenset({"absence", "still_unpaid"})
+"""What a reading may rest on that is no positive proof: the invoice left the list, or stayed in it."""
 
 RELEASED = frozenset({State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED})
 """States in which the invoice may be requested again: nothing was, or will be, paid by this request."""
@@ -73,9 +80,12 @@ class IllegalMove(Exception):
         super().__init__(f"bug: {current} -> {to} is not a legal move")
 
 
-def move(current: State, to: State) -> State:
-    """Return `to` if the table allows it from `current`; raise `IllegalMove` otherwise."""
-    if to not in MOVES[current]:
+def move(current: State, to: State, *, correction: bool = False) -> State:
+    """Return `to` if the table allows it from `current`; raise `IllegalMove` otherwise.
+
+    correction: a person sets right what was settled, by the other table.
+    """
+    if not (CORRECTIONS.get(current) is to if correction else to in MOVES[current]):
         raise IllegalMove(current, to)
     return to
 

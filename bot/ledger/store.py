@@ -31,6 +31,7 @@ from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
 from bot.errors import LedgerUnavailable
 from bot.ledger import audit, database
 from bot.ledger.outbox import DELIVERIES, READY
+from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.rows import (
     Approval,
     Attempt,
@@ -40,7 +41,7 @@ from bot.ledger.rows import (
     event_of,
     payment_of,
 )
-from bot.ledger.schema import approvals, attempts, chain, deliveries, events, payments
+from bot.ledger.schema import approvals, attempts, chain, deliveries, events, payments, times
 from bot.ledger.transaction import ORPHANED, STRANDED, Transaction, due
 
 OVERDUE = "overdue"
@@ -147,7 +148,7 @@ class Ledger:
             return list((await connection.execute(statement, given)).mappings())
 
     async def _due(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
-        return await self._all(statement, now=self.clock(), **given)
+        return await self._all(statement, **times(self.clock()), **given)
 
     # -- reads ------------------------------------------------------------------------------------
 
@@ -202,10 +203,15 @@ class Ledger:
             statement = statement.where(payments.c.state.in_([state.value for state in states]))
         return [payment_of(row) for row in await self._all(statement)]
 
+    async def ids(self, state: State) -> list[int]:
+        """The payments in a state."""
+        rows = await self._all(select(payments.c.id).where(payments.c.state == state.value))
+        return [row["id"] for row in rows]
+
     async def concerning(self, user_id: str, states: Iterable[State], *, limit: int = 10) -> list[Payment]:
         """The payments in some states that a person asked for or decided on, the latest change first."""
         acted = select(events.c.payment_id).where(
-            events.c.actor == user_id, events.c.action.in_(("approved", "denied", "resolved"))
+            events.c.actor == user_id, events.c.action.in_(("approved", "denied", "resolved", "corrected"))
         )
         rows = await self._all(
             select(payments)
@@ -228,6 +234,16 @@ class Ledger:
             select(approvals).where(approvals.c.payment_id == payment_id).order_by(approvals.c.id)
         )
         return [approval_of(row) for row in rows]
+
+    async def precedents(self, payment: Payment) -> Precedents:
+        """What other requests for the invoice's number say against this payment."""
+        async with _honest_errors(), self._reads.connect() as connection:
+            return await precedents(connection, payment)
+
+    async def has_listed(self, module: str) -> bool:
+        """Whether the module's list of unpaid invoices was ever seen to hold an invoice."""
+        async with _honest_errors(), self._reads.connect() as connection:
+            return await has_listed(connection, module)
 
     async def attempts(self, payment_id: int) -> list[Attempt]:
         """The wire calls made for a payment, in order."""

@@ -6,20 +6,44 @@ here calls out of the process, and the only thing awaited inside a transaction i
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import FINAL, RELEASED, InvoiceRef, Outcome, Payment, State, move
+from bot.domain.payment import FINAL, RELEASED, Invoice, InvoiceRef, Outcome, Payment, State, move
 from bot.ledger import audit
 from bot.ledger.outbox import Outbox
-from bot.ledger.rows import Approval, Detail, Kind, approval_of, payment_of
-from bot.ledger.schema import NOW, approvals, attempts, deliveries, events, payments
+from bot.ledger.precedents import Precedents, has_listed, precedents
+from bot.ledger.rows import Approval, Detail, Event, Kind, approval_of, event_of, payment_of
+from bot.ledger.schema import (
+    IN_A_MINUTE,
+    IN_AN_HOUR,
+    IN_HALF_A_DAY,
+    NOW,
+    approvals,
+    attempts,
+    deliveries,
+    events,
+    payments,
+    times,
+)
 
 _LOCKS = {"request": 1, "limits": 2}
 
@@ -84,23 +108,13 @@ class Transaction:
             payments.c.state.not_in(sorted(RELEASED)),
         )
 
-    async def in_doubt(self, ref: InvoiceRef) -> bool:
-        """Whether an earlier request for this invoice, now released, made a call that may have paid."""
-        statement = (
-            select(attempts.c.id)
-            .join(payments, payments.c.id == attempts.c.payment_id)
-            .where(
-                payments.c.module == ref.module,
-                payments.c.number == ref.number,
-                payments.c.state.in_(sorted(RELEASED)),
-                or_(
-                    attempts.c.verdict.is_(None),
-                    attempts.c.verdict.in_([State.UNKNOWN.value, State.PAID.value]),
-                ),
-            )
-            .limit(1)
-        )
-        return (await self._connection.execute(statement)).first() is not None
+    async def precedents(self, payment: Payment) -> Precedents:
+        """What other requests for the invoice's number say against this payment."""
+        return await precedents(self._connection, payment)
+
+    async def has_listed(self, module: str) -> bool:
+        """Whether the module's list of unpaid invoices was ever seen to hold an invoice."""
+        return await has_listed(self._connection, module)
 
     async def payment(self, payment_id: int) -> Payment | None:
         """Read one payment and keep others from changing it until the transaction ends."""
@@ -161,6 +175,16 @@ class Transaction:
         )
         return int((await self._connection.execute(statement)).scalar_one())
 
+    async def last_move(self, payment_id: int) -> Event:
+        """What brought a payment, which has moved, to its state."""
+        statement = (
+            select(events)
+            .where(events.c.payment_id == payment_id, events.c.to_state.is_not(None))
+            .order_by(events.c.id.desc())
+            .limit(1)
+        )
+        return event_of((await self._connection.execute(statement)).mappings().one())
+
     async def move(
         self,
         payment: Payment,
@@ -170,14 +194,16 @@ class Transaction:
         actor: str,
         detail: Detail | None = None,
         tell: Kind | None = Kind.NOTE,
+        correction: bool = False,
         **changes: Any,
     ) -> Payment:
         """Move a payment by the table, with its event; the cards follow, and the thread is told.
 
         tell: whether this step is worth a reply in the thread, or a word to the requester alone.
-        Raises IllegalMove, Stale.
+        correction: a person sets right what was settled. Raises IllegalMove, Stale.
         """
-        moved = await self.change(payment, state=move(payment.state, to).value, **changes)
+        to = move(payment.state, to, correction=correction)
+        moved = await self.change(payment, state=to.value, **changes)
         event_id = await audit.append(
             self._connection,
             at=self.now,
@@ -236,6 +262,10 @@ class Transaction:
         # Not by rowcount, which PostgreSQL's driver does not tell for an insert.
         return (await self._connection.execute(statement)).one_or_none() is not None
 
+    async def void_approvals(self, payment: Payment) -> None:
+        """Those given so far do not count any more; the trail keeps them."""
+        await self._connection.execute(delete(approvals).where(approvals.c.payment_id == payment.id))
+
     async def approvals(self, payment_id: int) -> list[Approval]:
         """Who approved so far, in order."""
         statement = select(approvals).where(approvals.c.payment_id == payment_id).order_by(approvals.c.id)
@@ -277,7 +307,7 @@ class Transaction:
         where: as for `due`.
         """
         found = due(state, **where).with_for_update(skip_locked=True)
-        ids = list((await self._connection.execute(found, {"now": self.now, "limit": limit})).scalars())
+        ids = list((await self._connection.execute(found, times(self.now) | {"limit": limit})).scalars())
         if not ids:
             return []
         statement = (
@@ -328,31 +358,56 @@ class Transaction:
 
     async def _locked(self, statement: Select[Any]) -> list[Payment]:
         found = statement.with_for_update(skip_locked=True)
-        rows = (await self._connection.execute(found, {"now": self.now})).mappings()
+        rows = (await self._connection.execute(found, times(self.now))).mappings()
         return [payment_of(row) for row in rows]
 
 
-def snapshot(amount: Decimal, currency: str, description: str, due: date | None) -> dict[str, Any]:
+def snapshot(invoice: Invoice) -> dict[str, Any]:
     """The columns that hold an invoice as the API told it."""
-    return {"amount": amount, "currency": currency, "description": description, "due_date": due}
+    return {
+        "amount": invoice.amount,
+        "currency": invoice.currency,
+        "description": invoice.description,
+        "due_date": invoice.due,
+    }
+
+
+_NEVER_BEYOND = {
+    State.PENDING_APPROVAL: (IN_A_MINUTE, IN_A_MINUTE),
+    State.APPROVED: (IN_A_MINUTE, IN_A_MINUTE),
+    State.NOT_SENT: (IN_AN_HOUR, IN_A_MINUTE),
+    State.UNKNOWN: (IN_HALF_A_DAY, IN_AN_HOUR),
+}
+"""How far ahead the bot puts work in a state off, and a lease of it, at the most; see `Timing`."""
 
 
 @cache
 def due(state: State, **where: bool) -> Select[Any]:
-    """The ids of payments in a state that are due and held by nobody; it takes `now` and a `limit`.
+    """The ids of payments in a state that are due and held by nobody; it takes `times` and a `limit`.
+
+    A clock that was set back must not make work wait until it is right again: what seems to wait longer
+    than anything is ever made to wait is due.
 
     where: `looked_up` and `card` say whether the look-up was tried and the card stands in Slack.
     """
     given = {"looked_up": payments.c.looked_up_at, "card": payments.c.card_ts}
-    conditions = [
+    conditions: list[ColumnElement[bool]] = [
         given[name].is_not(None) if wanted else given[name].is_(None) for name, wanted in where.items()
     ]
+    latest, longest_lease = _NEVER_BEYOND[state]
+    if where.get("looked_up"):
+        conditions.append(payments.c.due_at <= NOW)  # it waits for people, for days
+    else:
+        conditions.append(or_(payments.c.due_at <= NOW, payments.c.due_at > latest))
     return (
         select(payments.c.id)
         .where(
             payments.c.state == state.value,
-            payments.c.due_at <= NOW,
-            or_(payments.c.lease_until.is_(None), payments.c.lease_until <= NOW),
+            or_(
+                payments.c.lease_until.is_(None),
+                payments.c.lease_until <= NOW,
+                payments.c.lease_until > longest_lease,
+            ),
             *conditions,
         )
         .order_by(payments.c.due_at, payments.c.id)
@@ -369,7 +424,7 @@ STRANDED = select(payments).where(
 )
 """Payments past their time that never got as far as a card: nobody can decide or cancel them."""
 
-_RAN_OUT = payments.c.lease_until <= NOW
+_RAN_OUT = or_(payments.c.lease_until <= NOW, payments.c.lease_until > IN_A_MINUTE)
 _SENDING = select(payments).where(payments.c.state == State.SENDING.value)
 ORPHANED = _SENDING.where(_RAN_OUT)
 """Payments in SENDING whose lease ran out."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.domain.command import MAX_NOTE
-from bot.domain.payment import InvoiceRef, Payment, State
+from bot.domain.payment import CORRECTIONS, WEAK_EVIDENCE, InvoiceRef, Payment, State
 from bot.domain.rule import Refusal, Rule, stricter_requirement
 from bot.errors import LedgerUnavailable
 from bot.ledger.store import Ledger
@@ -26,15 +26,18 @@ from bot.payments.answers import (
     TooEarly,
 )
 from bot.payments.authority import Authority, Person
+from bot.payments.clocks import Settling
 
 MAX_REASON = MAX_NOTE
+OPERATOR = "operator:"
+"""What the actor begins with who acts on the command line; the user's name there follows."""
 _TRIES = 3
 
 
 class Desk:
     """The counter where people's wishes become rows of the ledger."""
 
-    def __init__(self, ledger: Ledger, authority: Authority, *, settling: timedelta) -> None:
+    def __init__(self, ledger: Ledger, authority: Authority, *, settling: Settling) -> None:
         """settling: how long after its answer was lost a call may still be carried out."""
         self._ledger = ledger
         self._authority = authority
@@ -251,14 +254,14 @@ class Desk:
         return None if isinstance(rule, Rule) else rule
 
     async def resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
-        """A person settles a lost answer: an approver, or the requester where there are none.
+        """A person settles a lost answer, or corrects what was settled on the weakest evidence.
 
-        Raises DirectoryError, LedgerUnavailable.
+        An approver does, or the requester where there are none. Raises DirectoryError, LedgerUnavailable.
         """
         payment = await self._ledger.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
-        if payment.state is not State.UNKNOWN:
+        if payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS:
             return AlreadyDecided(payment)
         # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
         rule = self._authority.rule_named(payment.rule) or await self._authority.rule_of(payment)
@@ -295,32 +298,51 @@ class Desk:
 
 
 async def settle_by_hand(
-    ledger: Ledger, actor: str, payment_id: int, *, paid: bool, note: str, settling: timedelta
-) -> NotFound | AlreadyDecided | TooEarly | Done:
-    """Settle a lost answer on somebody's word. The caller has checked that they may.
+    ledger: Ledger, actor: str, payment_id: int, *, paid: bool, note: str, settling: Settling
+) -> NotFound | AlreadyDecided | AlreadyRequested | TooEarly | Done:
+    """Settle a lost answer on somebody's word, or correct it. The caller has checked that they may.
 
     settling: how long after its answer was lost a call may still be carried out. Before that, "not paid"
     would let the invoice go while a payment of it may be on its way.
     """
+    to = State.PAID if paid else State.DECLINED
     async with ledger.transaction() as transaction:
         payment = await transaction.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
-        if payment.state is not State.UNKNOWN:
+        correction = payment.state is not State.UNKNOWN
+        if correction and not await _correctable(transaction, payment, to, actor):
             return AlreadyDecided(payment)
-        until = payment.updated_at + settling
-        if not paid and transaction.now < until:
-            return TooEarly(payment, until)
+        if not paid and (left := settling.left(payment, transaction.now)) > timedelta(0):
+            return TooEarly(payment, transaction.now + left)
+        if paid and correction and (live := await transaction.live(payment.ref)) is not None:
+            return AlreadyRequested(live)
         said = note.strip()[:MAX_NOTE]
         settled = await transaction.move(
             payment,
-            State.PAID if paid else State.DECLINED,
-            action="resolved",
+            to,
+            action="corrected" if correction else "resolved",
             actor=actor,
             detail={"paid": paid, "note": said},
+            correction=correction,
             reason=said,
         )
         return Done(settled)
+
+
+async def _correctable(transaction: Transaction, payment: Payment, to: State, actor: str) -> bool:
+    """Whether what it rests on is this person's own word, or a reading that is no proof.
+
+    Of two people who contradict each other, the first word stands, unless the operator says otherwise.
+    """
+    if CORRECTIONS.get(payment.state) is not to:
+        return False
+    settled = await transaction.last_move(payment.id)
+    if settled.action == "reconciled":
+        return settled.detail.get("rests_on") in WEAK_EVIDENCE
+    if settled.action not in ("resolved", "corrected"):
+        return False
+    return settled.actor == actor or actor.startswith(OPERATOR)
 
 
 def required_now(rule: Rule, payment: Payment) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,10 +22,13 @@ from bot.domain.rule import Refusal, Rule, money, stricter_requirement
 from bot.errors import AnswerLost, BillingError, DirectoryError, LedgerUnavailable, NeverSent, Unreadable
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
-from bot.ledger.transaction import Stale, Transaction
+from bot.ledger.transaction import Stale, Transaction, snapshot
 from bot.payments.authority import Authority
+from bot.payments.clocks import Ages
 from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
+from bot.payments.lookup import record_look_up
+from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
 
@@ -46,9 +48,15 @@ async def no_steps(step: str, payment: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Nothing speaks against sending it now. rule: the one that it was checked by."""
+    """Nothing speaks against sending it now.
+
+    rule: the one that it was checked by. begun: when the check began, by the clock that counts sleep.
+    unpaid: the invoice was read as unpaid by this check.
+    """
 
     rule: Rule
+    begun: float
+    unpaid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +67,11 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
-    """It must not be sent any more."""
+class Known:
+    """What nobody knew when it was approved is known now, and is decided on anew."""
 
-    reason: str
+    rule: Rule
+    invoice: Invoice
 
 
 class Executor:
@@ -75,18 +84,29 @@ class Executor:
         authority: Authority,
         timing: Timing,
         *,
+        read_at: Ages[int],
         instance: str,
         wake: asyncio.Event,
         size: int,
+        call_timeout: float,
         steps: Steps = no_steps,
     ) -> None:
+        """read_at: when the look-up read a payment's invoice. call_timeout: of one reading, in seconds."""
+        self._read_at = read_at
+        self._boottime = read_at.clock
+        self._check_lasts = timing.lease + timedelta(seconds=call_timeout)
         self._ledger = ledger
         self._billing = billing
         self._authority = authority
         self._timing = timing
         self._instance = instance
         self._steps = steps
+        self._stopping = False
         self.crew: Crew[int] = Crew("executor", size, wake)
+
+    def stop(self) -> None:
+        """Begin no call any more; those under way go on."""
+        self._stopping = True
 
     async def look(self) -> None:
         """Take what is approved and has its card in Slack. No card, no payment."""
@@ -106,21 +126,25 @@ class Executor:
     async def _one(self, payment: Payment) -> None:
         await self._steps("claimed", payment.id)
         async with self._heartbeat(payment):
+            with contextlib.suppress(BillingError):
+                # Whatever is wrong, the call itself will say; what can be ready, is.
+                await self._billing.prepare()
             check = await self._preflight(payment)
             await self._steps("checked", payment.id)
             if not isinstance(check, Go):
                 await self._do_not_send(payment, check)
                 return
-            with contextlib.suppress(BillingError):
-                # Whatever is wrong, the call itself will say; what can be ready, is.
-                await self._billing.prepare()
-            begun = _awake_or_not()
+            if self._stopping:
+                async with self._ledger.transaction() as transaction:
+                    await transaction.release(payment, owner=self._instance, due_at=transaction.now)
+                return
+            begun = self._boottime()
             try:
-                intent = await self._intend(payment, check.rule)
+                intent = await self._intend(payment, check)
             except Stale:
                 log.info("not sent: it moved on", payment=payment.id)
                 return
-            if isinstance(intent, Cancel):
+            if isinstance(intent, Cancel | Hold):
                 await self._do_not_send(payment, intent)
                 return
             sending, attempt = intent
@@ -132,7 +156,8 @@ class Executor:
 
     # -- before the call --------------------------------------------------------------------------
 
-    async def _preflight(self, payment: Payment) -> Go | Hold | Cancel:
+    async def _preflight(self, payment: Payment) -> Go | Hold | Cancel | Known:
+        begun = self._boottime()
         try:
             rule = await self._authority.rule_of(payment)
             if isinstance(rule, Refusal):
@@ -148,51 +173,98 @@ class Executor:
             return Cancel(
                 f"it needs {required} approvals by the rules as they are now, and has {len(counting)}"
             )
-        return await self._unchanged(payment) or Go(rule)
+        precedents = await self._ledger.precedents(payment)
+        fresh = self._read_at.younger(payment.id, self._timing.fresh)
+        if payment.invoice is not None and fresh and not precedents.any:
+            return Go(rule, begun, unpaid=True)
+        read = await self._read(payment)
+        if isinstance(read, Hold):
+            return read
+        listed = None if read is None else read.invoice is not None
+        if (cancel := forbidden(payment.ref, precedents, listed)) is not None:
+            return cancel
+        if read is None:
+            return Hold(_MAY_BE_PAID) if precedents.any else Go(rule, begun, unpaid=False)
+        return _compared(payment, read) or (
+            Known(rule, read.invoice)
+            if payment.invoice is None and read.invoice is not None
+            else Go(rule, begun, unpaid=True)
+        )
 
-    async def _unchanged(self, payment: Payment) -> Hold | Cancel | None:
-        """What was approved is what is executed: compare the invoice with its frozen snapshot."""
-        if payment.looked_up_at is not None:
-            age = self._ledger.clock() - payment.looked_up_at
-            if timedelta(0) <= age <= self._timing.fresh:
-                return None
+    async def _read(self, payment: Payment) -> Listed | Hold | None:
+        """What the list of unpaid invoices says now; None where the account can never read it."""
+        begun = self._boottime()
         try:
-            unpaid = await self._billing.unpaid_invoices(payment.ref.module)
+            read = await read_listed(self._billing, payment.ref)
         except Unreadable:
-            return None if payment.invoice is None else Hold("the invoice cannot be read any more")
+            read = None
         except (NeverSent, AnswerLost):
-            # Without a snapshot there is nothing to compare; the call itself says what is wrong.
-            return None if payment.invoice is None else Hold("the billing API does not answer")
-        now = next((one for one in unpaid if one.ref == payment.ref), None)
-        return _compare(payment.invoice, now)
+            return Hold("the billing API does not answer")
+        if read is not None and read.invoice is not None:
+            self._read_at.begin(payment.id, begun)
+        if read is not None and not read.empty:
+            return read
+        # A fault or an empty list means that it cannot be read only where it never could.
+        if payment.invoice is None and not await self._ledger.has_listed(payment.ref.module):
+            return None
+        return read or Hold("the invoice cannot be read any more")
 
-    async def _do_not_send(self, payment: Payment, check: Hold | Cancel) -> None:
+    async def _do_not_send(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         async with self._ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
                 return
-            if isinstance(check, Cancel) or transaction.now >= current.expires_at:
-                await transaction.move(
-                    current,
-                    State.CANCELLED,
-                    action="cancelled",
-                    actor="executor",
-                    detail={"reason": check.reason},
-                    reason=check.reason,
-                    lease_owner=None,
-                    lease_until=None,
-                )
-                return
-            due = transaction.now + self._timing.hold
-            await transaction.release(current, owner=self._instance, due_at=due)
-            if current.reason != check.reason:
-                held = await transaction.change(current, reason=check.reason)
-                event_id = await transaction.record(
-                    "held", actor="executor", payment=held, detail={"reason": check.reason}
-                )
-                await transaction.tell_thread(held, event_id)
+            if isinstance(check, Known):
+                await self._decide_anew(transaction, current, check)
+            elif isinstance(check, Cancel):
+                await _cancel(transaction, current, check)
+            elif transaction.now >= current.expires_at:
+                await _cancel(transaction, current, Cancel(check.reason))
+            else:
+                await self._hold(transaction, current, check)
 
-    async def _intend(self, payment: Payment, rule: Rule) -> tuple[Payment, int] | Cancel:
+    async def _hold(self, transaction: Transaction, payment: Payment, hold: Hold) -> None:
+        due = transaction.now + self._timing.hold
+        await transaction.release(payment, owner=self._instance, due_at=due)
+        if payment.reason != hold.reason:
+            held = await transaction.change(payment, reason=hold.reason)
+            event_id = await transaction.record(
+                "held", actor="executor", payment=held, detail={"reason": hold.reason}
+            )
+            await transaction.tell_thread(held, event_id)
+
+    async def _decide_anew(self, transaction: Transaction, payment: Payment, known: Known) -> None:
+        """Freeze what the invoice says, and ask the rule what that takes.
+
+        An approval of an amount that nobody knew was a blank cheque: who gave it is asked again.
+        """
+        rule, invoice = known.rule, known.invoice
+        required = rule.approvals_required(invoice.amount, invoice.currency)
+        payment = await transaction.change(
+            payment,
+            looked_up_at=transaction.now,
+            listed=True,
+            approvals_required=required,
+            lease_owner=None,
+            lease_until=None,
+            due_at=transaction.now,
+            **snapshot(invoice),
+        )
+        await record_look_up(transaction, payment, actor="executor")
+        if (refusal := await over_limit(transaction, payment, rule)) is not None:
+            await _cancel(transaction, payment, Cancel(refusal.text, refusal.remedy))
+        elif required:
+            await transaction.void_approvals(payment)
+            remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
+            await transaction.move(
+                payment,
+                State.PENDING_APPROVAL,
+                action="asked_again",
+                actor="executor",
+                due_at=min(remind_at, payment.expires_at),
+            )
+
+    async def _intend(self, payment: Payment, check: Go) -> tuple[Payment, int] | Cancel | Hold:
         """Commit that a call will be made, before any byte of it goes out. Raises Stale."""
         async with self._ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
@@ -200,8 +272,18 @@ class Executor:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
-            if (refusal := await over_limit(transaction, current, rule)) is not None:
-                return Cancel(refusal.text)
+            if transaction.now >= current.expires_at:
+                return _TOO_OLD
+            # What came about since the check began, the machine's sleep included, was not checked.
+            if timedelta(seconds=self._boottime() - check.begun) >= self._check_lasts:
+                return Hold("checking it took too long")
+            precedents = await transaction.precedents(current)
+            if (cancel := forbidden(current.ref, precedents, check.unpaid or None)) is not None:
+                return cancel
+            if precedents.any and not check.unpaid:
+                return Hold(_MAY_BE_PAID)
+            if (refusal := await over_limit(transaction, current, check.rule)) is not None:
+                return Cancel(refusal.text, refusal.remedy)
             sending = await transaction.move(
                 current,
                 State.SENDING,
@@ -225,7 +307,7 @@ class Executor:
         lease = self._timing.lease
 
         def young() -> bool:
-            slept = timedelta(seconds=_awake_or_not() - begun)
+            slept = timedelta(seconds=self._boottime() - begun)
             return slept < lease and self._ledger.clock() - sending.updated_at < lease
 
         return young
@@ -304,18 +386,29 @@ class Executor:
             await asyncio.wait([beating])
 
 
-def _awake_or_not() -> float:
-    """Seconds on a clock that nobody sets and that, where there is such a one, counts a machine's sleep."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+_TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it is still wanted.")
+_MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
 
 
-def _compare(frozen: Invoice | None, now: Invoice | None) -> Cancel | None:
-    if frozen is None:
-        # It was not listed, or could not be read, when it was asked for: let the API say what it is.
-        return None
+async def _cancel(transaction: Transaction, payment: Payment, cancel: Cancel) -> None:
+    await transaction.move(
+        payment,
+        State.CANCELLED,
+        action="cancelled",
+        actor="executor",
+        detail=cancel.detail,
+        reason=cancel.reason,
+        lease_owner=None,
+        lease_until=None,
+    )
+
+
+def _compared(payment: Payment, read: Listed) -> Cancel | None:
+    """What was approved is what is executed: compare the invoice with its frozen snapshot."""
+    frozen, now = payment.invoice, read.invoice
     if now is None:
-        return Cancel("the invoice is not unpaid any more")
-    if (frozen.amount, frozen.currency) != (now.amount, now.currency):
+        return not_listed(payment.ref) if frozen is None else Cancel("the invoice is not unpaid any more")
+    if frozen is not None and (frozen.amount, frozen.currency) != (now.amount, now.currency):
         before, after = money(frozen.amount, frozen.currency), money(now.amount, now.currency)
         return Cancel(f"the amount changed from {before} to {after} since it was requested")
     return None

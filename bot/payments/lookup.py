@@ -10,24 +10,21 @@ import asyncio
 import structlog
 
 from bot.billing.client import BillingClient
-from bot.domain.payment import Invoice, Payment, State
+from bot.domain.payment import Payment, State
 from bot.domain.rule import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction, snapshot
 from bot.payments.authority import Authority
+from bot.payments.clocks import Ages
 from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
+from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
-
-_IN_DOUBT = (
-    "an earlier payment of this invoice may have been carried out late: it is not unpaid any more",
-    "Look in MyAdmin before you pay it there.",
-)
 
 
 class LookUp:
@@ -40,10 +37,13 @@ class LookUp:
         authority: Authority,
         timing: Timing,
         *,
+        read_at: Ages[int],
         instance: str,
         wake: asyncio.Event,
         size: int = 16,
     ) -> None:
+        """read_at: where it is noted when a payment's invoice was read, for who checks it before sending."""
+        self._read_at = read_at
         self._ledger = ledger
         self._billing = billing
         self._authority = authority
@@ -67,7 +67,11 @@ class LookUp:
             self.crew.start(payment.id, self._one(payment))
 
     async def _one(self, payment: Payment) -> None:
-        listed, invoice = await self._read(payment)
+        self._read_at.forget_older(self._timing.fresh)
+        begun = self._read_at.clock()
+        read = await self._read(payment)
+        if read is not None and read.invoice is not None:
+            self._read_at.begin(payment.id, begun)
         try:
             rule = await self._authority.rule_of(payment)
         except DirectoryError:
@@ -79,41 +83,52 @@ class LookUp:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
                 return  # cancelled meanwhile, or taken up by another after our lease ran out
-            frozen = (
-                snapshot(invoice.amount, invoice.currency, invoice.description, invoice.due)
-                if invoice
-                else {}
-            )
+            invoice = read.invoice if read else None
             current = await transaction.change(
                 current,
                 looked_up_at=transaction.now,
-                listed=listed,
+                listed=None if read is None else invoice is not None,
                 lease_owner=None,
                 lease_until=None,
                 due_at=current.expires_at,
-                **frozen,
+                **(snapshot(invoice) if invoice else {}),
             )
-            await self._decide(transaction, current, rule)
+            against = await self._against(transaction, current, rule, read)
+            if against is not None:
+                await _cancel(transaction, current, against)
+            else:
+                assert isinstance(rule, Rule), "bug: a refusal speaks against it"
+                await self._accept(transaction, current, rule)
 
-    async def _read(self, payment: Payment) -> tuple[bool | None, Invoice | None]:
-        """Whether the invoice is in the list of unpaid ones, and the invoice; None: could not be read."""
+    async def _read(self, payment: Payment) -> Listed | None:
+        """What the list of unpaid invoices says; None: it could not be read."""
         try:
-            unpaid = await self._billing.unpaid_invoices(payment.ref.module, timeout=self._timing.look_up)
+            return await read_listed(self._billing, payment.ref, timeout=self._timing.look_up)
         except BillingError as error:
             log.info("invoice not readable", payment=payment.id, error=str(error))
-            return None, None
-        invoice = next((one for one in unpaid if one.ref == payment.ref), None)
-        return invoice is not None, invoice
+            return None
 
-    async def _decide(self, transaction: Transaction, payment: Payment, rule: Rule | Refusal) -> None:
-        refusal = rule if isinstance(rule, Refusal) else await over_limit(transaction, payment, rule)
-        if isinstance(rule, Refusal) or refusal is not None:
-            assert refusal is not None
-            await _cancel(transaction, payment, refusal.text, refusal.remedy)
-            return
-        if payment.listed is False and await transaction.in_doubt(payment.ref):
-            await _cancel(transaction, payment, *_IN_DOUBT)
-            return
+    async def _against(
+        self, transaction: Transaction, payment: Payment, rule: Rule | Refusal, read: Listed | None
+    ) -> Cancel | None:
+        """What forbids it."""
+        if isinstance(rule, Refusal):
+            return Cancel(rule.text, rule.remedy)
+        precedents = await transaction.precedents(payment)
+        if (cancel := forbidden(payment.ref, precedents, payment.listed)) is not None:
+            return cancel
+        # An empty list may be all that this account ever gets to see.
+        if (
+            read is not None
+            and read.invoice is None
+            and (not read.empty or await transaction.has_listed(payment.ref.module))
+        ):
+            return not_listed(payment.ref)
+        refusal = await over_limit(transaction, payment, rule)
+        return None if refusal is None else Cancel(refusal.text, refusal.remedy)
+
+    async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
+        """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
         required = required_now(rule, payment)
         remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
         payment = await transaction.change(
@@ -123,17 +138,7 @@ class LookUp:
             approval_channel=rule.approval_channel if required else None,
             due_at=min(remind_at, payment.expires_at),
         )
-        await transaction.record(
-            "looked_up",
-            actor="look-up",
-            payment=payment,
-            detail={
-                "listed": payment.listed,
-                "amount": str(payment.invoice.amount) if payment.invoice else None,
-                "currency": payment.invoice.currency if payment.invoice else None,
-                "approvals_required": required,
-            },
-        )
+        await record_look_up(transaction, payment, actor="look-up")
         await transaction.outbox.add(payment, Kind.CARD)
         if payment.approval_channel not in (None, payment.channel):
             await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.approval_channel)
@@ -149,13 +154,29 @@ class LookUp:
             )
 
 
-async def _cancel(transaction: Transaction, payment: Payment, reason: str, remedy: str) -> None:
+async def record_look_up(transaction: Transaction, payment: Payment, *, actor: str) -> None:
+    """Put into the trail what was frozen."""
+    invoice = payment.invoice
+    await transaction.record(
+        "looked_up",
+        actor=actor,
+        payment=payment,
+        detail={
+            "listed": payment.listed,
+            "amount": str(invoice.amount) if invoice else None,
+            "currency": invoice.currency if invoice else None,
+            "approvals_required": payment.approvals_required,
+        },
+    )
+
+
+async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -> None:
     await transaction.outbox.add(payment, Kind.CARD)
     await transaction.move(
         payment,
         State.CANCELLED,
         action="cancelled",
         actor="policy",
-        detail={"reason": reason, "remedy": remedy},
-        reason=reason,
+        detail=against.detail,
+        reason=against.reason,
     )

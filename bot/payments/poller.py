@@ -74,6 +74,7 @@ class Crew(Generic[Key]):
         tasks = set(self._tasks.values())
         if not tasks:
             return
+        log.info("waiting for work under way", work=self._name, keys=list(self._tasks), at_most=grace)
         _, late = await asyncio.wait(tasks, timeout=grace)
         for task in late:
             task.cancel()

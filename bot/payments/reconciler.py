@@ -16,6 +16,7 @@ from bot.domain.payment import Payment, Standing, State
 from bot.errors import BillingError
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
+from bot.payments.clocks import Settling
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
 
@@ -33,14 +34,14 @@ class Reconciler:
         *,
         instance: str,
         wake: asyncio.Event,
-        call_timeout: float,
+        settling: Settling,
         size: int = 4,
     ) -> None:
         self._ledger = ledger
         self._billing = billing
         self._timing = timing
         self._instance = instance
-        self._settling = timing.settled_after(call_timeout)
+        self._settling = settling
         self.crew: Crew[int] = Crew("reconciler", size, wake)
 
     async def look(self) -> None:
@@ -51,11 +52,15 @@ class Reconciler:
             unknown = await transaction.claim(
                 State.UNKNOWN,
                 owner=self._instance,
-                lease=max(self._timing.lease, self._settling),
+                lease=max(self._timing.lease, self._settling.lasts),
                 limit=self.crew.free,
             )
         for payment in unknown:
             self.crew.start(payment.id, self._one(payment))
+
+    async def see(self) -> None:
+        """Note which answers are lost, also those that other instances look after."""
+        self._settling.see(await self._ledger.ids(State.UNKNOWN))
 
     async def _one(self, payment: Payment) -> None:
         # Counted from when the answer was known to be lost, which is never before the call began.
@@ -66,13 +71,13 @@ class Reconciler:
             why = ""
         except BillingError as error:
             standing, why = None, str(error)
-        state, evidence = self._judge(payment, standing, read_at - lost_at)
+        state, evidence = self._judge(payment, standing, self._settling.lasted(payment, read_at))
         async with self._ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
                 return  # a late answer or a person was faster
             if state is None:
-                due = transaction.now + self._wait(transaction.now - lost_at)
+                due = transaction.now + self._wait(self._settling.lasted(payment, transaction.now))
                 await transaction.release(current, owner=self._instance, due_at=due)
                 await self._remind(transaction, current, lost_at, evidence)
                 log.info("still unknown", payment=payment.id, reading=evidence, error=why)
@@ -117,7 +122,7 @@ class Reconciler:
             return None, "the invoice is in no list, and was not before"
         if standing.payment is not None or standing.paid_flag:
             return None, "the invoice is in the list of unpaid ones, and also shown as paid"
-        if age >= self._settling:
+        if age >= self._settling.lasts:
             minutes = int(age.total_seconds() // 60)
             return State.DECLINED, f"the invoice is still unpaid {minutes} minutes after the answer was lost"
         return None, "the invoice is still unpaid, but the call may yet be carried out"
@@ -125,5 +130,5 @@ class Reconciler:
     def _wait(self, age: timedelta) -> timedelta:
         """Back off with age, from seconds to hours; look once right when the settling time is over."""
         wait = min(max(self._timing.reconcile_first, age / 2), self._timing.reconcile_most)
-        to_settled = self._settling - age
+        to_settled = self._settling.lasts - age
         return min(wait, to_settled) if to_settled > timedelta(0) else wait

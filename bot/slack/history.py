@@ -45,6 +45,7 @@ _WORDS: dict[str, Callable[[Event], str]] = {
     "requested": lambda event: f"requested by {_who(event)}{_said(event, 'note')}",
     "looked_up": _looked_up,
     "approved": _approved,
+    "asked_again": lambda _: "asked again, as the amount was not known when it was approved",
     "approval_complete": lambda event: (
         "approval complete" if event.detail.get("approvers") else "approved by the rules"
     ),
@@ -61,6 +62,7 @@ _WORDS: dict[str, Callable[[Event], str]] = {
     "reconciled": lambda event: f"{_answered(event)} (the invoice was read again)",
     "unsettled": lambda event: f"still unknown{_said(event, 'reading')}",
     "resolved": lambda event: f"settled by {_who(event)}{_said(event, 'note')}",
+    "corrected": lambda event: f"corrected by {_who(event)}{_said(event, 'note')}",
     "stranded": lambda event: "ended: its card could not be posted in time",
     "no_card": lambda event: f"cancelled: its card could not be posted{_said(event, 'error')}",
 }

@@ -253,6 +253,13 @@ def _approved(event: Event, scene: Scene) -> list[str]:
     return [f"Approved by {mention(event.actor)} ({given} of {required}){last}"]
 
 
+def _asked_again(event: Event, scene: Scene) -> list[str]:
+    return [
+        f"The amount is known now: {amount(scene.payment.invoice)}. Nobody knew it when this was approved.",
+        f"Please decide again. {_waiting(scene)}",
+    ]
+
+
 def _sending(event: Event, scene: Scene) -> list[str]:
     tries = event.detail["try"]
     return ["Sending it to the billing API now." if tries == 1 else f"Sending it again (try {tries})."]
@@ -269,7 +276,12 @@ def _cancelled(event: Event, scene: Scene) -> list[str]:
         return [f"Cancelled by {mention(event.actor)}, who asked for it. Nothing was paid."]
     remedy = event.detail.get("remedy")
     lines = [f"Cancelled: {escape(str(event.detail['reason']))}", "Nothing was paid."]
-    return [*lines, escape(str(remedy))] if remedy else lines
+    if remedy:
+        lines.append(escape(str(remedy)))
+    other, channel, ts = (event.detail.get(name) for name in ("other", "other_channel", "other_ts"))
+    if other and channel and ts:
+        lines.append(f"See <{link(scene.team_url, str(channel), str(ts))}|{other}>.")
+    return lines
 
 
 def _expired(event: Event, scene: Scene) -> list[str]:
@@ -330,6 +342,13 @@ def _resolved(event: Event, scene: Scene) -> list[str]:
     return [state_line(state), f"Settled by {who}:", quote(str(event.detail["note"]))]
 
 
+def _corrected(event: Event, scene: Scene) -> list[str]:
+    was = event.from_state
+    assert was is not None, "bug: a correction moves the state"
+    state, settled, *why = _resolved(event, scene)
+    return [state, f"It had been called {state_words(was).lower()}. {settled}", *why]
+
+
 def _unsettled(event: Event, scene: Scene) -> list[str]:
     whom = mentions(scene.may_approve) if scene.may_approve else mention(scene.payment.requester)
     return [
@@ -350,6 +369,7 @@ def _no_card(event: Event, scene: Scene) -> list[str]:
 
 _NOTES: dict[str, Callable[[Event, Scene], list[str]]] = {
     "approved": _approved,
+    "asked_again": _asked_again,
     "sending": _sending,
     "denied": _denied,
     "cancelled": _cancelled,
@@ -362,5 +382,6 @@ _NOTES: dict[str, Callable[[Event, Scene], list[str]]] = {
     "lease_ran_out": _lease_ran_out,
     "reconciled": _reconciled,
     "resolved": _resolved,
+    "corrected": _corrected,
     "unsettled": _unsettled,
 }

@@ -62,7 +62,7 @@ async def test_an_amount_keeps_every_digit(ledger: Ledger) -> None:
     payment = await request(ledger)
     for amount in ("0.00", "0.10", "49.99", "999999999999.99", "0.123456789"):
         async with ledger.transaction() as transaction:
-            frozen = snapshot(Decimal(amount), "USD", "VPS", date(2026, 3, 9))
+            frozen = snapshot(Invoice(payment.ref, "VPS", Decimal(amount), "USD", date(2026, 3, 9)))
             payment = await transaction.change(payment, **frozen)
         found = await ledger.payment(payment.id)
         assert found is not None
@@ -255,7 +255,7 @@ async def test_what_was_spent_counts_only_what_may_be_paid(ledger: Ledger, clock
     async def priced(number: int, state: State, currency: str = "USD", **fields: Any) -> Payment:
         payment = await request_in(ledger, state, InvoiceRef("vps", number), **fields)
         async with ledger.transaction() as transaction:
-            frozen = snapshot(Decimal(number), currency, "", None)
+            frozen = snapshot(Invoice(payment.ref, "", Decimal(number), currency, None))
             return await transaction.change(payment, **frozen)
 
     await priced(1, State.PAID)

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.billing.client import BillingClient
-from bot.domain.payment import InvoiceRef, Payment
+from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Policy
 from bot.domain.rule import Refusal, Rule
 from bot.errors import DirectoryError
@@ -21,6 +21,7 @@ from bot.ledger.rows import Event
 from bot.ledger.store import Ledger
 from bot.payments.answers import Requested
 from bot.payments.authority import Authority, Person
+from bot.payments.clocks import Ages, Settling
 from bot.payments.desk import Desk
 from bot.payments.executor import Executor, Steps, no_steps
 from bot.payments.lookup import LookUp
@@ -90,18 +91,28 @@ class Office:
     triggers: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
     def __post_init__(self) -> None:
+        self.settling = Settling(self.timing.settled_after(60), self.clock.boottime)
         self.rules(policy())
 
     def rules(self, rules: Policy) -> None:
         """Work by these rules from now on, as after a restart."""
         self.authority = Authority(rules, self.register, TEAM)
-        self.desk = Desk(self.ledger, self.authority, settling=timedelta(0))
+        self.desk = Desk(self.ledger, self.authority, settling=Settling(timedelta(0), self.clock.boottime))
         parts: dict[str, Any] = {"instance": self.instance, "wake": asyncio.Event()}
-        self.look_up = LookUp(self.ledger, self.client, self.authority, self.timing, **parts)
+        reads: dict[str, Any] = {"read_at": Ages(self.clock.boottime)}
+        self.look_up = LookUp(self.ledger, self.client, self.authority, self.timing, **reads, **parts)
         self.executor = Executor(
-            self.ledger, self.client, self.authority, self.timing, size=4, steps=self.steps, **parts
+            self.ledger,
+            self.client,
+            self.authority,
+            self.timing,
+            size=4,
+            call_timeout=2.0,
+            steps=self.steps,
+            **reads,
+            **parts,
         )
-        self.reconciler = Reconciler(self.ledger, self.client, self.timing, call_timeout=60, **parts)
+        self.reconciler = Reconciler(self.ledger, self.client, self.timing, settling=self.settling, **parts)
         self.timekeeper = Timekeeper(self.ledger, rules, self.timing, instance=self.instance)
 
     async def request(self, ref: InvoiceRef = VPS, person: Person = ALICE, **fields: Any) -> Payment:
@@ -117,6 +128,23 @@ class Office:
         payment = await self.request(ref, **fields)
         await self.look()
         return await self.now(payment)
+
+    async def lost_unread(self, ref: InvoiceRef = VPS) -> Payment:
+        """A lost answer of an account that cannot read its invoices; nothing was paid."""
+
+        async def lose(step: str, payment_id: int) -> None:
+            if step == "intended":
+                self.billing.fail("reset-before", operation="api_make_payment", times=1)
+
+        self.billing.fail("unreadable")
+        self.steps = lose
+        self.rules(self.authority.policy)
+        payment = await self.pay(ref)
+        assert (payment.state, payment.listed) == (State.UNKNOWN, None)
+        await self.reconciler.see()
+        self.steps = no_steps
+        self.rules(self.authority.policy)
+        return payment
 
     async def look(self) -> None:
         """Look up what is new, and post the cards."""
@@ -177,14 +205,28 @@ class Office:
         return [call.operation for call in self.billing.log if call.operation != "api_login"]
 
 
-@pytest.fixture
-async def client(billing: LocalBilling) -> AsyncIterator[BillingClient]:
-    client = BillingClient(
+def new_client(billing: LocalBilling) -> BillingClient:
+    """One that has loaded no WSDL yet, and is not logged in."""
+    return BillingClient(
         wsdl_url=billing.wsdl_url,
         username=billing.username,
         password=SecretStr(billing.password),
         timeout=2.0,
     )
+
+
+@pytest.fixture
+async def client(billing: LocalBilling) -> AsyncIterator[BillingClient]:
+    client = new_client(billing)
+    yield client
+    billing.heal()
+    await client.close(grace=5.0)
+
+
+@pytest.fixture
+async def other_client(billing: LocalBilling) -> AsyncIterator[BillingClient]:
+    """Of another instance."""
+    client = new_client(billing)
     yield client
     billing.heal()
     await client.close(grace=5.0)

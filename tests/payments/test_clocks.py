@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 
 from bot import app
-from bot.domain.payment import State
+from bot.domain.payment import Payment, State
 from bot.domain.rule import Tier
 from bot.ledger.store import utc_now
-from bot.payments import executor
+from bot.payments.answers import Done, TooEarly
+from bot.payments.clocks import Settling
+from bot.payments.desk import settle_by_hand
 from bot.payments.timekeeper import Timekeeper
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
@@ -44,16 +46,13 @@ async def test_who_was_frozen_for_a_lease_sends_nothing(office: Office, clock: C
     assert office.billing.payments_received("vps", 10101) == 0
 
 
-async def test_a_machine_that_slept_sends_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_that_slept_sends_nothing(office: Office, clock: Clock) -> None:
     """Although the ledger's clock was set back meanwhile, and shows a moment only."""
-    slept = 0.0
-    awake = executor._awake_or_not
-    monkeypatch.setattr(executor, "_awake_or_not", lambda: awake() + slept)
 
     async def sleep(step: str, payment_id: int) -> None:
-        nonlocal slept
         if step == "intended":
-            slept = TIMING.lease.total_seconds()
+            clock.advance(seconds=30)
+            clock.set(seconds=-30)
 
     office.steps = sleep
     office.rules(policy())
@@ -86,6 +85,7 @@ async def test_what_others_settled_and_paid_meanwhile_is_not_sent_by_who_thaws(
         if step == "intended":
             clock.advance(seconds=30)
             await other.timekeeper.look()
+            await other.reconciler.see()
             clock.advance(minutes=17)
             await other.reconcile()
             assert (await other.pay(trigger_id="other")).state is State.PAID
@@ -180,10 +180,10 @@ async def test_the_settling_time_counts_from_when_the_answer_was_known_to_be_los
     lost_at = clock.now
     await office.reconcile()
     assert (await office.now(payment)).state is State.UNKNOWN
-    clock.now = lost_at + SETTLED - timedelta(seconds=1)
+    clock.until(lost_at + SETTLED - timedelta(seconds=1))
     await office.reconcile()
     assert (await office.now(payment)).state is State.UNKNOWN
-    clock.now = lost_at + SETTLED
+    clock.until(lost_at + SETTLED)
     await office.reconcile()
     assert (await office.now(payment)).state is State.DECLINED
 
@@ -191,18 +191,128 @@ async def test_the_settling_time_counts_from_when_the_answer_was_known_to_be_los
 # -- a clock that is set back -----------------------------------------------------------------------
 
 
-async def test_a_snapshot_from_the_future_is_not_fresh(office: Office, clock: Clock) -> None:
-    """A clock that was set back must not make an old reading serve as the check."""
+async def test_an_old_reading_is_not_fresh_because_the_clock_was_set_back(
+    office: Office, clock: Clock
+) -> None:
+    """By the ledger's clock it is of this moment; by the one that nobody sets it is not."""
     office.rules(policy(tiers=(Tier(None, 1),)))
     payment = await office.looked_up()
+    clock.advance(minutes=5)
+    clock.set(minutes=-5)
     await office.desk.approve(BOB, payment.id)
-    async with office.ledger.transaction() as transaction:
-        current = await transaction.payment(payment.id)
-        assert current is not None
-        await transaction.change(current, looked_up_at=clock.now + timedelta(hours=2))
     office.billing.add_invoice("vps", VPS.number, paid=True)
     office.billing.log.clear()
     await office.execute()
     payment = await office.now(payment)
     assert (payment.state, payment.reason) == (State.CANCELLED, "the invoice is not unpaid any more")
     assert office.calls() == [UNPAID]
+
+
+@pytest.mark.parametrize("back", [{"minutes": 10}, {"hours": 5}, {"days": 1}, {"days": 400}])
+@pytest.mark.parametrize("state", [State.PENDING_APPROVAL, State.APPROVED, State.NOT_SENT, State.UNKNOWN])
+async def test_work_does_not_wait_for_a_clock_that_was_set_back(
+    office: Office, clock: Clock, state: State, back: dict[str, float]
+) -> None:
+    """Work that was put off, and work that a dead process held, is due although its time seems far away."""
+    await request_in(office.ledger, state, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30))
+    clock.set(**{name: -value for name, value in back.items()})
+    where = {"looked_up": False} if state is State.PENDING_APPROVAL else {}
+    waits = state in (State.NOT_SENT, State.UNKNOWN) and "minutes" in back
+    waits = waits or (state is State.UNKNOWN and "hours" in back)
+    assert await office.ledger.any_due(state, **where) is not waits, "but no longer than it ever waits"
+    if waits:
+        clock.advance(days=1)
+        assert await office.ledger.any_due(state, **where)
+
+
+async def test_a_call_of_a_dead_process_is_lost_although_the_clock_was_set_back(
+    office: Office, clock: Clock
+) -> None:
+    """Its lease seems to last for a day, and no lease does."""
+    payment = await request_in(
+        office.ledger, State.SENDING, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30)
+    )
+    clock.set(days=-1)
+    await office.timekeeper.look()
+    assert (await office.now(payment)).state is State.UNKNOWN
+
+
+# -- a clock that is set forward ----------------------------------------------------------------------
+
+
+async def unknown(office: Office) -> Payment:
+    """A payment whose answer was lost a moment ago; the call may yet be carried out."""
+    office.billing.fail("reset-before", times=1)
+    payment = await office.pay()
+    assert payment.state is State.UNKNOWN
+    await office.reconciler.see()
+    return payment
+
+
+async def test_a_clock_that_steps_forward_settles_no_lost_answer(office: Office, clock: Clock) -> None:
+    """NTP, a resumed machine, a database that failed over: no time has passed."""
+    payment = await unknown(office)
+    clock.set(minutes=20)
+    await office.reconcile()
+    assert (await office.now(payment)).state is State.UNKNOWN
+    clock.advance(minutes=16, seconds=59)
+    await office.reconcile()
+    assert (await office.now(payment)).state is State.UNKNOWN
+    clock.advance(seconds=1)
+    await office.reconcile()
+    assert (await office.now(payment)).state is State.DECLINED
+
+
+async def test_a_clock_that_steps_forward_lets_nobody_say_not_paid(office: Office, clock: Clock) -> None:
+    """Nor does anybody's word count earlier for it, here or on the command line."""
+    payment = await unknown(office)
+    clock.set(days=1)
+    answer = await settle_by_hand(
+        office.ledger, BOB.id, payment.id, paid=False, note="no", settling=office.settling
+    )
+    assert answer == TooEarly(payment, clock.now + office.settling.lasts)
+    begins_now = Settling(office.settling.lasts, clock.boottime)
+    clock.advance(minutes=17)
+    answer = await settle_by_hand(
+        office.ledger, "operator:root", payment.id, paid=False, note="no", settling=begins_now
+    )
+    assert isinstance(answer, TooEarly), "a process that has only just begun to see it has waited for nothing"
+    assert begins_now.only_here(payment, clock.now)
+    clock.advance(minutes=17)
+    answer = await settle_by_hand(
+        office.ledger, "operator:root", payment.id, paid=False, note="no", settling=begins_now
+    )
+    assert isinstance(answer, Done)
+
+
+async def test_a_machine_that_slept_since_the_check_checks_again(office: Office, clock: Clock) -> None:
+    """What somebody paid by hand meanwhile is not paid again."""
+
+    async def sleep(step: str, payment_id: int) -> None:
+        if step == "checked":
+            clock.advance(hours=8)
+            clock.set(hours=-8)
+            office.billing.add_invoice("vps", VPS.number, paid=True)
+
+    payment = await office.looked_up()
+    office.steps = sleep
+    office.rules(policy())
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.reason) == (State.APPROVED, "checking it took too long")
+    clock.advance(seconds=30)
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.reason) == (State.CANCELLED, "the invoice is not unpaid any more")
+
+
+async def test_what_was_approved_long_ago_is_not_sent(office: Office, clock: Clock) -> None:
+    """An approval has an age: that of the request's expiry, also where a bot was away for 300 days."""
+    office.rules(policy(tiers=(Tier(None, 1),)))
+    payment = await office.looked_up()
+    await office.desk.approve(BOB, payment.id)
+    clock.advance(days=300)
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.reason) == (State.CANCELLED, "it was not sent before the request expired")
+    assert office.billing.payments_received("vps", VPS.number) == 0

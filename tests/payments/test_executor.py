@@ -31,6 +31,13 @@ async def approved(office: Office, ref: InvoiceRef = VPS) -> Payment:
     return await office.now(payment)
 
 
+async def executed_by(office: Office, client: BillingClient, payment: Payment) -> Payment:
+    """What is approved is paid by an instance with this client, which knows of the reading just now."""
+    office.executor._billing = client
+    await office.execute()
+    return await office.now(payment)
+
+
 # -- the good way -----------------------------------------------------------------------------------
 
 
@@ -98,11 +105,12 @@ OUTCOMES = {
 
 @pytest.mark.parametrize(("mode", "state"), [(mode, state) for state in OUTCOMES for mode in OUTCOMES[state]])
 async def test_every_way_to_fail_has_its_outcome(
-    ledger: Ledger, clock: Clock, office: Office, mode: str, state: State
+    ledger: Ledger, clock: Clock, office: Office, other_client: BillingClient, mode: str, state: State
 ) -> None:
     """Never sent is not sent; a doubt is unknown; and the API got one call at most, whatever happened."""
+    payment = await office.looked_up()
     office.billing.fail(mode)
-    payment = await office.pay()
+    payment = await executed_by(office, other_client, payment)
     assert payment.state is state
     assert office.billing.payments_received("vps", 10101) <= 1
     (attempt,) = await ledger.attempts(payment.id)
@@ -137,10 +145,13 @@ async def test_a_lost_answer_is_never_sent_again(office: Office, clock: Clock) -
 # -- not sent ---------------------------------------------------------------------------------------
 
 
-async def test_what_was_not_sent_is_tried_again_later_and_later(office: Office, clock: Clock) -> None:
+async def test_what_was_not_sent_is_tried_again_later_and_later(
+    office: Office, clock: Clock, other_client: BillingClient
+) -> None:
     """With the waits that the timing gives, by itself."""
-    office.billing.fail("login-blank")
-    payment = await office.pay()
+    payment = await office.looked_up()
+    office.billing.fail("unpayable")
+    payment = await executed_by(office, other_client, payment)
     assert payment.due_at == clock.now + timedelta(minutes=1)
     clock.advance(seconds=59)
     await office.timekeeper.look()
@@ -159,10 +170,13 @@ async def test_what_was_not_sent_is_tried_again_later_and_later(office: Office, 
     assert office.billing.payments_received("vps", 10101) == 1
 
 
-async def test_what_can_never_be_sent_is_given_up(office: Office, clock: Clock) -> None:
+async def test_what_can_never_be_sent_is_given_up(
+    office: Office, clock: Clock, other_client: BillingClient
+) -> None:
     """After a bounded number of tries, as cancelled: nothing was paid."""
-    office.billing.fail("login-blank")
-    payment = await office.pay()
+    payment = await office.looked_up()
+    office.billing.fail("unpayable")
+    payment = await executed_by(office, other_client, payment)
     for _ in range(5):
         clock.advance(minutes=5)
         await office.timekeeper.look()
@@ -173,10 +187,11 @@ async def test_what_can_never_be_sent_is_given_up(office: Office, clock: Clock) 
     await office.request()
 
 
-async def test_between_two_tries_it_can_be_taken_back(office: Office) -> None:
+async def test_between_two_tries_it_can_be_taken_back(office: Office, other_client: BillingClient) -> None:
     """Nothing was sent, so its requester still decides."""
-    office.billing.fail("login-blank")
-    payment = await office.pay()
+    payment = await office.looked_up()
+    office.billing.fail("unpayable")
+    payment = await executed_by(office, other_client, payment)
     await office.desk.cancel(ALICE, payment.id)
     assert (await office.now(payment)).state is State.CANCELLED
 

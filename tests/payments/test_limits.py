@@ -99,7 +99,8 @@ async def test_what_the_rule_as_it_is_now_forbids_is_not_sent(
     assert why in str(payment.reason)
     assert PAY not in office.calls()
     event = await office.last(payment)
-    assert (event.actor, event.action, event.detail) == ("executor", "cancelled", {"reason": payment.reason})
+    assert (event.actor, event.action, event.detail["reason"]) == ("executor", "cancelled", payment.reason)
+    assert event.detail["remedy"]
 
 
 async def test_an_unknown_amount_is_not_sent_where_a_limit_came_up(office: Office) -> None:

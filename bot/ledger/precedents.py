@@ -1,0 +1,74 @@
+"""What the ledger knows of an invoice beside the payment at hand: what may have paid it before.
+
+MyAdmin seems to keep the invoices of all modules in one table, so a number counts in whichever module it
+was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.payment import RELEASED, Payment, State
+from bot.ledger.rows import payment_of
+from bot.ledger.schema import attempts, events, payments
+
+
+@dataclass(frozen=True, slots=True)
+class Precedents:
+    """What speaks against a payment.
+
+    paid: a call for this very invoice was answered as paid.
+    in_doubt: a call for its number may have paid it; nobody has said that it did not.
+    elsewhere: the live or paid request for the same number in another module; the oldest, if several.
+    """
+
+    paid: bool
+    in_doubt: bool
+    elsewhere: Payment | None
+
+    @property
+    def any(self) -> bool:
+        """Whether only an invoice that is read as unpaid now may be paid."""
+        return self.paid or self.in_doubt or self.elsewhere is not None
+
+
+_SAID_NOT_PAID = exists().where(
+    events.c.payment_id == payments.c.id,
+    events.c.action.in_(("resolved", "corrected")),
+    events.c.to_state == State.DECLINED.value,
+)
+"""A person looked, and said that the call paid nothing."""
+
+
+async def precedents(connection: AsyncConnection, payment: Payment) -> Precedents:
+    """Those of one payment."""
+    number, module = payments.c.number == payment.ref.number, payments.c.module == payment.ref.module
+    answered_paid = attempts.c.verdict == State.PAID.value
+    unanswered = or_(attempts.c.verdict.is_(None), attempts.c.verdict == State.UNKNOWN.value)
+    paid, doubtful = (
+        await connection.execute(
+            select(
+                func.count().filter(and_(module, answered_paid)),
+                func.count().filter(or_(answered_paid, and_(unanswered, ~_SAID_NOT_PAID))),
+            )
+            .select_from(attempts)
+            .join(payments, payments.c.id == attempts.c.payment_id)
+            .where(number)
+        )
+    ).one()
+    other = select(payments).where(
+        number,
+        payments.c.module != payment.ref.module,
+        payments.c.state.not_in(sorted(RELEASED)),
+    )
+    row = (await connection.execute(other.order_by(payments.c.id).limit(1))).mappings().one_or_none()
+    return Precedents(bool(paid), bool(doubtful), None if row is None else payment_of(row))
+
+
+async def has_listed(connection: AsyncConnection, module: str) -> bool:
+    """Whether the module's list of unpaid invoices was ever seen to hold an invoice."""
+    found = select(payments.c.id).where(payments.c.module == module, payments.c.listed).limit(1)
+    return (await connection.execute(found)).first() is not None

@@ -1,0 +1,80 @@
+"""Whether an invoice may be paid at all, by what its module's list of unpaid ones says now.
+
+Asked at the look-up and again right before sending. An invoice that is read as unpaid now may be paid,
+whatever became of earlier calls for its number, unless one was answered as paid. One that is not, may be
+paid only if nothing speaks against it and the account can never read its invoices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.billing.client import BillingClient
+from bot.domain.payment import Invoice, InvoiceRef, Payment
+from bot.ledger.precedents import Precedents
+from bot.ledger.rows import Detail
+
+_LOOK = "Look in MyAdmin before you pay it there."
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the list of unpaid invoices said of one; None: it is not there. empty: nothing is there."""
+
+    invoice: Invoice | None
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """It must not be sent any more. remedy: how to go on. other: the payment that is in its way."""
+
+    reason: str
+    remedy: str | None = None
+    other: Payment | None = None
+
+    @property
+    def detail(self) -> Detail:
+        """For the trail, and for who tells it."""
+        given = {"reason": self.reason, "remedy": self.remedy}
+        if self.other is not None:
+            given["other"] = self.other.number
+            given |= {"other_channel": self.other.channel, "other_ts": self.other.card_ts}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+async def read_listed(billing: BillingClient, ref: InvoiceRef, *, timeout: float | None = None) -> Listed:
+    """Look for one invoice in its module's list. Raises as `BillingClient.unpaid_invoices` does."""
+    unpaid = await billing.unpaid_invoices(ref.module, timeout=timeout)
+    return Listed(next((one for one in unpaid if one.ref == ref), None), empty=not unpaid)
+
+
+def forbidden(ref: InvoiceRef, precedents: Precedents, listed: bool | None) -> Cancel | None:
+    """Whether an earlier payment forbids this one.
+
+    listed: it is in the list now; None: that cannot be read, so what is merely in doubt may wait.
+    """
+    if precedents.paid:
+        return Cancel("the billing API said of an earlier call that this invoice is paid", _LOOK)
+    if listed:
+        return None
+    if (other := precedents.elsewhere) is not None:
+        return Cancel(
+            f"{other.number} is for {other.ref}, which has the same number, and {ref} is not read as unpaid",
+            "If it is another invoice, ask again when /pay list shows it.",
+            other,
+        )
+    if precedents.in_doubt and listed is False:
+        return Cancel(
+            "an earlier payment of this invoice may have been carried out late: it is not unpaid any more",
+            _LOOK,
+        )
+    return None
+
+
+def not_listed(ref: InvoiceRef) -> Cancel:
+    """It was asked for, and the list of its module, which can be read, does not hold it."""
+    return Cancel(
+        f"{ref} is not in the list of unpaid invoices",
+        f"Check the number: /pay list {ref.module} shows what can be paid.",
+    )

@@ -1,0 +1,151 @@
+"""An amount that nobody could read is no blank cheque: it is read before it is paid, and decided on anew."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bot.domain.payment import InvoiceRef, Payment, State
+from bot.domain.rule import Tier
+from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
+
+PAY = "api_make_payment"
+UNPAID = "api_vps_get_client_unpaid_invoices"
+USD = {"currencies": frozenset({"USD"})}
+
+
+async def unread(office: Office, approvers: tuple[Any, ...] = (BOB,), **rule: Any) -> Payment:
+    """A payment whose look-up failed, approved all the same; the list can be read again."""
+    office.rules(policy(**({"tiers": (Tier(None, len(approvers)),)} | rule)))
+    office.billing.fail("reset-before", operation=UNPAID)
+    payment = await office.looked_up()
+    assert payment.invoice is None
+    for approver in approvers:
+        await office.desk.approve(approver, payment.id)
+    office.billing.heal()
+    office.billing.log.clear()
+    payment = await office.now(payment)
+    assert payment.state is State.APPROVED
+    return payment
+
+
+async def test_it_is_read_right_before_it_is_sent(office: Office) -> None:
+    """A look-up that failed a moment ago checks nothing."""
+    payment = await unread(office, approvers=())
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.listed) == (State.APPROVED, True)
+    assert payment.invoice is not None
+    assert payment.invoice.amount == Decimal(10)
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+    assert office.calls() == [UNPAID, PAY], "and what was read serves for the payment"
+
+
+async def test_another_currency_than_the_rule_allows_is_not_paid(office: Office) -> None:
+    """A rule for USD paid 90,000 EUR after one failed reading."""
+    office.billing.add_invoice("vps", VPS.number, amount=90_000.0, currency="EUR")
+    payment = await unread(office, **USD)
+    await office.execute()
+    payment = await office.now(payment)
+    assert payment.state is State.CANCELLED
+    assert payment.reason == "This invoice is in EUR; only USD may be paid here."
+    assert PAY not in office.calls()
+
+
+async def test_who_approved_an_unknown_amount_is_asked_again_with_the_amount(office: Office) -> None:
+    """Nobody approved 90,000 USD; what was approved before does not count."""
+    office.billing.add_invoice("vps", VPS.number, amount=90_000.0)
+    payment = await unread(office)
+    await office.execute()
+    payment = await office.now(payment)
+    assert payment.state is State.PENDING_APPROVAL
+    assert payment.invoice is not None
+    assert payment.invoice.amount == Decimal(90_000)
+    assert await office.ledger.approvals(payment.id) == []
+    assert (await office.actions(payment))[-2:] == ["looked_up", "asked_again"]
+    assert PAY not in office.calls()
+    await office.desk.approve(BOB, payment.id)
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+
+
+async def test_the_amount_decides_anew_how_many_must_approve(office: Office) -> None:
+    """Two were asked as it might have been much; it is little, and one is enough: that one is asked."""
+    tiers = (Tier(Decimal(5), 0), Tier(Decimal(100), 1), Tier(None, 2))
+    payment = await unread(office, approvers=(BOB, CAROL), tiers=tiers)
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.approvals_required) == (State.PENDING_APPROVAL, 1)
+    await office.desk.approve(CAROL, payment.id)
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+
+
+async def test_what_needs_nobody_now_that_it_is_known_is_paid(office: Office) -> None:
+    """It was approved as if it were much, and is so little that nobody need be asked."""
+    tiers = (Tier(Decimal(50), 0), Tier(None, 1))
+    payment = await unread(office, tiers=tiers)
+    await office.execute()
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.approvals_required) == (State.PAID, 0)
+
+
+async def test_a_limit_that_came_up_since_counts_on_the_amount(office: Office) -> None:
+    """The rule as it is now, on what the invoice says now."""
+    payment = await unread(office)
+    office.rules(policy(tiers=(Tier(None, 1),), limit_per_payment=Decimal(5)))
+    await office.execute()
+    payment = await office.now(payment)
+    assert payment.state is State.CANCELLED
+    assert "above the limit of 5.00 USD" in str(payment.reason)
+
+
+async def test_an_invoice_that_turns_out_not_to_be_listed_is_not_paid(office: Office) -> None:
+    """It could not be read when it was asked for; now that it can, it is not there."""
+    office.billing.add_invoice("vps", VPS.number, paid=True)
+    payment = await unread(office)
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.reason) == (
+        State.CANCELLED,
+        "vps 10101 is not in the list of unpaid invoices",
+    )
+
+
+@pytest.mark.parametrize("mode", ["reset-before", "down", "stall", "html-after", "truncated-after"])
+async def test_while_it_cannot_be_read_it_waits(office: Office, mode: str) -> None:
+    """That the API does not answer is no word on the amount; it is asked again until it is."""
+    payment = await unread(office)
+    office.billing.fail(mode, operation=UNPAID)
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.reason) == (State.APPROVED, "the billing API does not answer")
+    office.billing.heal()
+    office.clock.advance(seconds=30)
+    await office.execute()
+    assert (await office.now(payment)).state is State.PENDING_APPROVAL
+
+
+async def test_a_fault_where_invoices_were_read_before_is_no_account_without_a_right(office: Office) -> None:
+    """An account that ever saw an invoice of the module can read it; a fault is an ailing server's."""
+    assert (await office.pay(InvoiceRef("vps", 10102))).state is State.PAID
+    payment = await unread(office)
+    office.billing.fail("unreadable")
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.reason) == (State.APPROVED, "the invoice cannot be read any more")
+
+
+async def test_an_account_that_can_never_read_pays_only_where_the_rule_allows_it(office: Office) -> None:
+    """A rule with a limit does not."""
+    office.rules(policy(limit_per_payment=Decimal(1000)))
+    office.billing.fail("unreadable")
+    payment = await office.looked_up(person=ALICE)
+    assert (payment.state, payment.reason) == (
+        State.CANCELLED,
+        "The amount of this invoice is not known, and a limit applies to it.",
+    )
