@@ -151,12 +151,13 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
         return await desk.settle_by_hand(ledger, actor, payment_id, paid=paid, note=note, settling=settling)
 
     answer = await settle()
-    while isinstance(answer, answers.TooEarly) and settling.only_here(answer.payment, ledger.clock()):
+    if isinstance(answer, answers.TooEarly) and settling.only_here(answer.payment, ledger.clock()):
         # This process has only just begun to see it, and a clock that was set proves nothing.
         click.echo(f"Making sure by this machine's own clock, until {answer.until:%Y-%m-%d %H:%M:%S} UTC.")
         click.echo("Let this run until then. If you stop it, nothing is changed.")
-        await asyncio.sleep((answer.until - ledger.clock()).total_seconds())
-        answer = await settle()
+        while isinstance(answer, answers.TooEarly):
+            await asyncio.sleep(max(settling.left(answer.payment, ledger.clock()).total_seconds(), 0.01))
+            answer = await settle()
     match answer:
         case answers.Done(payment):
             click.echo(f"{payment.number} is {payment.state}. The thread is told by the running bot.")

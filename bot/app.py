@@ -58,6 +58,10 @@ GRACE = 20.0
 """Seconds that work which sends no payment may take to finish when the bot is told to stop."""
 
 
+CALLS = 2
+"""How many times BILLING_TIMEOUT a payment may take: to get ready, and to be made."""
+
+
 class Bot:
     """A running bot. broken: set when a part of it ended that must not; the process should end too."""
 
@@ -192,7 +196,7 @@ async def running(
         await stack.enter_async_context(_polling(bot, telling, [announcer.crew], ledger, grace=GRACE))
         await stack.enter_async_context(_polling(bot, pollers, reading, None, grace=GRACE))
         # A payment is waited for as long as it may take; less would make a lost answer of it.
-        longest = 2 * settings.billing_timeout + GRACE
+        longest = CALLS * settings.billing_timeout + GRACE
         await stack.enter_async_context(_polling(bot, paying, [executor.crew], None, grace=longest))
         stack.callback(executor.stop)
         asking = asyncio.create_task(catalogue.run(), name="catalogue")

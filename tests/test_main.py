@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sqlite3
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot import config
-from bot.domain.payment import State
+from bot.domain.payment import InvoiceRef, State
 from bot.ledger.store import open_ledger
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
@@ -119,6 +120,28 @@ async def test_a_payment_under_way_is_finished_before_it_stops(
     assert billing.payments_received("vps", 10101) == 1
 
 
+async def test_it_waits_as_long_as_a_call_may_take(
+    command: CommandLine, environment: dict[str, str], slack: LocalSlack, billing: LocalBilling
+) -> None:
+    """Longer than for anything else; it says what it waits for, and the answer is not lost."""
+    received = asyncio.Event()
+    billing.on_call = lambda call: received.set() if call.operation == "api_make_payment" else None
+    billing.fail("timeout-before")
+    hasty = "from bot import app; app.GRACE = 0.1"
+    process = await command.start("run", before=hasty, **(environment | {"BILLING_TIMEOUT": "2"}))
+    await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
+    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+    async with asyncio.timeout(10):
+        await received.wait()
+    process.terminate()
+    async with asyncio.timeout(LONGEST):
+        _, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    waiting = json.loads(next(line for line in err.decode().splitlines() if "waiting for work" in line))
+    assert (waiting["work"], waiting["keys"], waiting["at_most"]) == ("executor", [1], 4.1)
+    assert "no answer in time" in shown(card(slack).thread[0])
+
+
 async def test_a_call_that_does_not_end_keeps_it_no_longer_than_its_grace(
     command: CommandLine, environment: dict[str, str], slack: LocalSlack, billing: LocalBilling
 ) -> None:
@@ -126,7 +149,8 @@ async def test_a_call_that_does_not_end_keeps_it_no_longer_than_its_grace(
     received = asyncio.Event()
     billing.on_call = lambda call: received.set() if call.operation == "api_make_payment" else None
     billing.fail("timeout-before")
-    impatient, patient = "from bot import app; app.GRACE = 0.3", environment | {"BILLING_TIMEOUT": "600"}
+    impatient = "from bot import app; app.GRACE, app.CALLS = 0.3, 0"
+    patient = environment | {"BILLING_TIMEOUT": "600"}
     process = await command.start("run", before=impatient, **patient)
     await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
     assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
@@ -236,10 +260,12 @@ async def test_an_operator_settles_a_lost_answer_once(environment: dict[str, str
     settled = await invoke("resolve", "1", "paid", "seen in MyAdmin", **environment)
     assert settled.code == 0, settled
     assert "#1 is PAID." in settled.out
-    again = await invoke("resolve", "1", "not-paid", "no", **environment)
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        await request_in(ledger, State.CANCELLED, InvoiceRef("vps", 10102))
+    again = await invoke("resolve", "2", "not-paid", "no", **environment)
     trail = await invoke("audit", "--payment", "1", **environment)
     assert again.code == 1
-    assert "#1 is PAID; only UNKNOWN ones can be settled." in again.err
+    assert "#2 is CANCELLED; only UNKNOWN ones can be settled," in again.err
     assert "UNKNOWN -> PAID" in trail.out
     assert "seen in MyAdmin" in trail.out
     assert " operator:" in trail.out

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from datetime import datetime, timedelta
 
 from bot.domain.payment import State
 from bot.ledger.store import open_ledger
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
-from tests.command_line import CommandLine
+from tests.command_line import LONGEST, CommandLine
 from tests.conftest import StartBot
 from tests.ledger.making import request_in
 from tests.slack.acting import at_rest, shown, told
@@ -56,13 +58,39 @@ async def test_the_command_line_refuses_not_paid_with_the_time(
         assert await ledger.payment(1) == payment
 
 
-async def test_the_command_line_takes_not_paid_when_the_time_is_over(
+async def test_the_command_line_makes_sure_by_its_own_clock_before_it_takes_not_paid(
     command: CommandLine, environment: dict[str, str]
 ) -> None:
-    """The answer was lost long enough ago."""
+    """By the ledger's clock it is over; a clock can be set, so it waits as long by one that cannot."""
     started = datetime.now().astimezone()
     async with open_ledger(environment["LEDGER_URL"], clock=lambda: started - SETTLING) as ledger:
         await request_in(ledger, State.UNKNOWN)
-    settled = await command("resolve", "1", "not-paid", "I see none", **environment)
+    hasty = (
+        "from datetime import timedelta; from bot.payments.timing import Timing;"
+        "Timing.settled_after = lambda self, timeout: timedelta(seconds=0.5)"
+    )
+    settled = await command("resolve", "1", "not-paid", "I see none", before=hasty, **environment)
     assert settled.code == 0, settled
-    assert "#1 is DECLINED." in settled.out
+    first, second, last = settled.out.splitlines()
+    assert first.startswith("Making sure by this machine's own clock, until ")
+    assert second == "Let this run until then. If you stop it, nothing is changed."
+    assert last.startswith("#1 is DECLINED.")
+
+
+async def test_whoever_does_not_wait_changes_nothing(
+    command: CommandLine, environment: dict[str, str]
+) -> None:
+    """Stopped while it makes sure."""
+    started = datetime.now().astimezone()
+    async with open_ledger(environment["LEDGER_URL"], clock=lambda: started - SETTLING) as ledger:
+        payment = await request_in(ledger, State.UNKNOWN)
+    process = await command.start("resolve", "1", "not-paid", "I see none", **environment)
+    assert process.stdout is not None
+    async with asyncio.timeout(LONGEST):
+        assert await process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(LONGEST):
+        await process.communicate()
+    assert process.returncode == 1
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        assert await ledger.payment(1) == payment

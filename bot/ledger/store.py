@@ -41,7 +41,7 @@ from bot.ledger.rows import (
     event_of,
     payment_of,
 )
-from bot.ledger.schema import approvals, attempts, chain, deliveries, events, payments, times
+from bot.ledger.schema import NOW, approvals, attempts, chain, deliveries, events, payments, times
 from bot.ledger.transaction import ORPHANED, STRANDED, Transaction, due
 
 OVERDUE = "overdue"
@@ -281,14 +281,17 @@ class Ledger:
 
     async def at_rest(self) -> bool:
         """Whether nothing is left to do but wait for people or for time."""
-        busy = await self._all(
+        waiting = and_(payments.c.due_at > NOW, payments.c.lease_until.is_(None))
+        busy = await self._due(
             select(payments.c.id)
             .where(
                 or_(
-                    payments.c.state.in_([State.APPROVED.value, State.SENDING.value]),
+                    payments.c.state == State.SENDING.value,
+                    and_(payments.c.state == State.APPROVED.value, ~waiting),
                     and_(
                         payments.c.state == State.PENDING_APPROVAL.value,
                         payments.c.looked_up_at.is_(None),
+                        ~waiting,
                     ),
                 )
             )

@@ -394,7 +394,7 @@ def due(state: State, **where: bool) -> Select[Any]:
     conditions: list[ColumnElement[bool]] = [
         given[name].is_not(None) if wanted else given[name].is_(None) for name, wanted in where.items()
     ]
-    latest, longest_lease = _NEVER_BEYOND[state]
+    latest, longest_lease = _NEVER_BEYOND.get(state, (IN_HALF_A_DAY, IN_AN_HOUR))
     if where.get("looked_up"):
         conditions.append(payments.c.due_at <= NOW)  # it waits for people, for days
     else:

@@ -198,7 +198,9 @@ class Executor:
             read = await read_listed(self._billing, payment.ref)
         except Unreadable:
             read = None
-        except (NeverSent, AnswerLost):
+        except NeverSent as error:
+            return Hold(f"the billing API cannot be used ({error})")
+        except AnswerLost:
             return Hold("the billing API does not answer")
         if read is not None and read.invoice is not None:
             self._read_at.begin(payment.id, begun)

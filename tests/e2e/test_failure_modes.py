@@ -27,6 +27,8 @@ from tests.conftest import MANIFEST, QUICK, environment_of
 from tests.slack.acting import card, shown
 
 PAID, DECLINED, NOT_SENT, UNKNOWN = State.PAID, State.DECLINED, State.NOT_SENT, State.UNKNOWN
+HELD = State.APPROVED
+"""Nothing is sent until the invoice can be read."""
 
 Case = tuple[str, str]
 """When the failure begins, and its mode."""
@@ -68,28 +70,27 @@ EXPECTED: dict[Case, tuple[State, int]] = {
     (OPEN, "login-fault"): (PAID, 1),
     # The look-up finds the session dead and logs in anew, so the payment has a good one.
     (OPEN, "session-expired"): (PAID, 1),
-    (OPEN, "unreadable"): (PAID, 1),
+    (OPEN, "unreadable"): (HELD, 0),
     (OPEN, "unlisted"): (PAID, 1),
     (OPEN, "unpayable"): (PAID, 1),
     (OPEN, "elsewhere"): (PAID, 1),
     (OPEN, "no-wsdl"): (PAID, 1),
-    (OPEN, "down"): (NOT_SENT, 0),
-    # The look-up gets no answer, so the session is in doubt, and no new login comes about in time.
-    (OPEN, "slow"): (NOT_SENT, 0),
-    (OPEN, "stall"): (NOT_SENT, 0),
-    (START, "login-blank"): (NOT_SENT, 0),
-    (START, "login-false"): (NOT_SENT, 0),
-    (START, "login-odd"): (NOT_SENT, 0),
-    (START, "login-fault"): (NOT_SENT, 0),
+    (OPEN, "down"): (HELD, 0),
+    (OPEN, "slow"): (HELD, 0),
+    (OPEN, "stall"): (HELD, 0),
+    (START, "login-blank"): (HELD, 0),
+    (START, "login-false"): (HELD, 0),
+    (START, "login-odd"): (HELD, 0),
+    (START, "login-fault"): (HELD, 0),
     (START, "session-expired"): (PAID, 1),
     (START, "unreadable"): (PAID, 1),
     (START, "unlisted"): (PAID, 1),
     (START, "unpayable"): (NOT_SENT, 0),
-    (START, "elsewhere"): (NOT_SENT, 0),
-    (START, "no-wsdl"): (NOT_SENT, 0),
-    (START, "down"): (NOT_SENT, 0),
-    (START, "slow"): (NOT_SENT, 0),
-    (START, "stall"): (NOT_SENT, 0),
+    (START, "elsewhere"): (HELD, 0),
+    (START, "no-wsdl"): (HELD, 0),
+    (START, "down"): (HELD, 0),
+    (START, "slow"): (HELD, 0),
+    (START, "stall"): (HELD, 0),
 }
 
 HANGING = {"timeout-before", "timeout-after", "drip-after", "drip-head-after", "slow", "stall"}
@@ -105,6 +106,7 @@ SAYS = {
     PAID: "Paid",
     DECLINED: "Declined; nothing was paid",
     NOT_SENT: "Not sent; will be tried again",
+    HELD: "Approved",
     UNKNOWN: "Unknown; do not pay it again",
 }
 
@@ -262,12 +264,13 @@ def test_the_outcome_is_told_truthfully(when: str, mode: str, seen: Seen) -> Non
     """One call at most; the card and one reply say what became of it, in words that differ by outcome."""
     state, made = EXPECTED[when, mode]
     assert (seen.state, seen.made) == (state, made)
-    assert seen.received == (0 if state is NOT_SENT else 1)
+    assert seen.received == (0 if state in (NOT_SENT, HELD) else 1)
     assert seen.acknowledged < 2.0
     assert SAYS[state] in seen.card
     assert ("amount not told" in seen.card) == ((when, mode) in UNTOLD)
     (reply,) = seen.thread
-    assert SAYS[state] in reply
+    assert (SAYS[state] in reply) != (state is HELD)
+    assert reply.startswith("Waiting: ") == (state is HELD)
     others = [words for other, words in SAYS.items() if other is not state]
     assert not [words for words in others if re.search(rf"\b{words}\b", f"{seen.card}\n{reply}")]
 
@@ -279,6 +282,7 @@ def test_the_reply_says_what_to_do(when: str, mode: str, seen: Seen) -> None:
     warning = f"The answer was lost; it may have been paid; do not pay it again; {seen.number}."
     assert (warning in reply) == (seen.state is UNKNOWN)
     assert ("Nothing was sent, so nothing was paid." in reply) == (seen.state is NOT_SENT)
+    assert ("Nothing was sent; it is tried again by itself." in reply) == (seen.state is HELD)
     success = f"> Payment of 10.00 USD for Invoice {seen.invoice} Successful."
     answered = seen.state is PAID or mode in ("missing-status-after", "odd-status-after")
     assert (success in reply) == answered

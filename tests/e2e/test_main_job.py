@@ -87,13 +87,28 @@ async def test_an_account_that_cannot_read_invoices_pays(
     assert threads(slack) == [[f"#1: Paid. The billing API says: {ANSWER}"]]
 
 
-async def test_what_the_api_refuses_is_told_in_its_own_words(slack: LocalSlack, bot: app.Bot) -> None:
-    """The documented answer to a wrong number."""
+async def test_what_the_api_refuses_is_told_in_its_own_words(
+    slack: LocalSlack, billing: LocalBilling, bot: app.Bot
+) -> None:
+    """The documented answer to a wrong number, where the bot cannot know better."""
+    billing.fail("unreadable")
     await pay(slack, "/pay vps 4711")
     assert await bot.rest(10)
     ((reply,),) = threads(slack)
     assert "Declined; nothing was paid" in reply
     assert "Invalid Invoice Number Passed or missing Module information." in reply
+
+
+async def test_a_wrong_number_is_not_sent_at_all(
+    slack: LocalSlack, billing: LocalBilling, bot: app.Bot
+) -> None:
+    """The list of unpaid invoices does not hold it; the thread says so, and how to go on."""
+    await pay(slack, "/pay vps 4711")
+    assert await bot.rest(10)
+    ((reply,),) = threads(slack)
+    assert "Cancelled: vps 4711 is not in the list of unpaid invoices" in reply
+    assert "/pay list vps" in reply
+    assert billing.payments_received("vps", 4711) == 0
 
 
 async def test_a_second_request_is_refused_with_a_link(
@@ -130,8 +145,8 @@ async def test_a_second_request_is_refused_while_the_first_is_under_way(
 async def test_what_was_never_sent_is_sent_later_by_itself(
     slack: LocalSlack, billing: LocalBilling, bot: app.Bot
 ) -> None:
-    """No login when it was asked for: the thread says that nothing was sent, and then that it was paid."""
-    billing.fail("login-blank")
+    """No way to pay it at first: the thread says that nothing was sent, and then that it was paid."""
+    billing.fail("unpayable")
     await pay(slack)
     await slack.wait_for(lambda: slack.messages("#payments") and threads(slack)[0])
     assert threads(slack)[0][0].startswith("#1: Not sent; will be tried again")
