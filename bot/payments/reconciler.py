@@ -66,12 +66,13 @@ class Reconciler:
         # Counted from when the answer was known to be lost, which is never before the call began.
         lost_at = payment.updated_at
         read_at = self._ledger.clock()
+        age = self._settling.lasted(payment, read_at)
         try:
             standing: Standing | None = await self._billing.standing(payment.ref)
             why = ""
         except BillingError as error:
             standing, why = None, str(error)
-        state, evidence = self._judge(payment, standing, self._settling.lasted(payment, read_at))
+        state, evidence = self._judge(payment, standing, age)
         async with self._ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
