@@ -16,7 +16,7 @@ from bot.slack.listeners.readings import Readings
 from bot.slack.listeners.shared import Acknowledge, Body, Gate, in_time, typist
 from bot.slack.listeners.shortcuts import Shortcuts
 from bot.slack.messages import Message, section
-from bot.slack.wire import Workspace
+from bot.slack.wire import Client, Workspace
 
 NAME = "/pay"
 
@@ -30,6 +30,7 @@ class Commands:
         catalogue: Catalogue,
         readings: Readings,
         shortcuts: Shortcuts,
+        client: Client,
         workspace: Workspace,
         gate: Gate,
     ) -> None:
@@ -37,6 +38,7 @@ class Commands:
         self._catalogue = catalogue
         self._readings = readings
         self._shortcuts = shortcuts
+        self._client = client
         self._workspace = workspace
         self._gate = gate
 
@@ -52,7 +54,7 @@ class Commands:
             if not late:
                 await ack(**_response(reply))
             elif reply is not None:
-                await send(str(body["response_url"]), _message(reply))
+                await send(self._client, str(body["response_url"]), _message(reply))
 
     async def _reply(self, body: Body) -> Message | str | None:
         try:
