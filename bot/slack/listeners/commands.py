@@ -72,7 +72,12 @@ class Commands:
         match asked:
             case command.Request(ref):
                 answer = await self._desk.request(
-                    person, channel, ref, trigger_id=trigger_id, response_url=response_url
+                    person,
+                    channel,
+                    ref,
+                    trigger_id=trigger_id,
+                    typed_there=True,
+                    response_url=response_url,
                 )
                 return replies.said(answer, self._workspace.url)
             case command.OpenForm():

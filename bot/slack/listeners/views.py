@@ -87,6 +87,7 @@ class Views:
             ref,
             # Sent again, it is the same request; with another invoice in it, it is another.
             trigger_id=f"view:{view['id']}:{ref}",
+            typed_there=origin.channel is not None,
             response_url=origin.response_url,
             note=entered.note,
         )
@@ -112,7 +113,8 @@ class Views:
 def _place(answer: answers.Answer, entered: Filled, origin: Origin) -> str:
     """The input under which an answer belongs."""
     if isinstance(answer, Refusal):
-        elsewhere = answer.reason is Reason.CHANNEL and origin.channel is None
+        about_it = answer.reason in (Reason.CHANNEL, Reason.NOT_IN_CHANNEL)
+        elsewhere = about_it and origin.channel is None
         return forms.CHANNEL if elsewhere else forms.MODULE
     return forms.NUMBER if entered.typed or entered.picker is None else entered.picker
 
