@@ -135,19 +135,19 @@ class Ledger:
                 yield transaction
                 committing = True
         except LedgerUnavailable as error:
-            if not committing or not await self._counts(transaction, error):
+            if not committing or not await self._counts(transaction.sealed_by, error):
                 raise
         for event, topics in self._watchers.items():
             if not topics or topics & transaction.touched:
                 event.set()
 
-    async def _counts(self, transaction: Transaction, lost: LedgerUnavailable) -> bool:
+    async def _counts(self, seal: audit.Link | None, lost: LedgerUnavailable) -> bool:
         """Whether a transaction counts whose COMMIT got no answer, by its event. Raises CommitLost."""
-        if transaction.sealed_by is not None:
+        if seal is not None:
             with contextlib.suppress(LedgerUnavailable):
                 async with self._turn, _honest_errors(), self._writes.begin() as connection:
-                    return await audit.holds(connection, transaction.sealed_by)
-        raise CommitLost(str(lost)) from None
+                    return await audit.holds(connection, seal)
+        raise CommitLost(f"it is not known whether this counts: {lost}") from None
 
     async def stir(self) -> None:
         """Set the events of topics in which something is due: its time has come, or it is another instance's.

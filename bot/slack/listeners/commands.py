@@ -61,8 +61,8 @@ class Commands:
             return await self._answer(body)
         except DirectoryError:
             return replies.SLACK_SILENT
-        except LedgerUnavailable:
-            return replies.TRY_AGAIN
+        except LedgerUnavailable as error:
+            return replies.unavailable(error)
 
     async def _answer(self, body: Body) -> Message | str | None:
         """What to tell the person; None where a card, a form or a list says it."""

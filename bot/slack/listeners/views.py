@@ -20,7 +20,7 @@ from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.slack import forms, replies
 from bot.slack.forms import Filled, Origin
-from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, in_time
+from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, in_time, repaired
 from bot.slack.wire import Workspace
 
 Response = dict[str, Any]
@@ -63,7 +63,7 @@ class Views:
         if isinstance(answer, answers.Done):
             return {}
         if isinstance(answer, answers.AlreadyDecided):
-            await self._desk.repair(answer.payment.id)
+            await repaired(self._desk, answer.payment.id)
         said = replies.said(answer, self._workspace.url) or ""
         return {"response_action": "update", "view": forms.notice(said)}
 
@@ -124,8 +124,8 @@ async def _tried(decision: Coroutine[Any, Any, Response], block: str) -> Respons
         return await decision
     except DirectoryError:
         return _error(block, replies.SLACK_SILENT)
-    except LedgerUnavailable:
-        return _error(block, replies.TRY_AGAIN)
+    except LedgerUnavailable as error:
+        return _error(block, replies.unavailable(error))
 
 
 def _error(block: str, text: str) -> Response:
