@@ -246,13 +246,12 @@ async def _listening(
         Overview(ledger, authority),
         bot.gate,
     )
-    secret = settings.slack_signing_secret
-    app = bolt_app(client, workspace, secret.get_secret_value() if secret else None)
+    app = bolt_app(client, workspace)
     async with contextlib.AsyncExitStack() as stack:
         unpaid = UnpaidInvoices(billing, ledger)
         stack.push_async_callback(unpaid.close)
         homes = Homes(ledger, authority, overview, client, workspace, ledger.watch())
-        readings = Readings(desk, ledger, authority, overview, catalogue, unpaid, workspace)
+        readings = Readings(desk, ledger, authority, overview, catalogue, unpaid, client, workspace)
         shortcuts = Shortcuts(desk, ledger, authority, catalogue, unpaid, client, gate)
         looking = Poller("home", homes.look, homes.crew.wake, timing.poll)
         crews: list[Crew[Any]] = [homes.crew, readings.crew, shortcuts.crew]
@@ -260,7 +259,7 @@ async def _listening(
         await stack.enter_async_context(_polling(bot, [looking], crews, None, grace=LAST_WORDS))
         stack.push_async_callback(gate.emptied, 3.0)
         for listener in (
-            Commands(desk, catalogue, readings, shortcuts, workspace, gate),
+            Commands(desk, catalogue, readings, shortcuts, client, workspace, gate),
             Actions(desk, ledger, client, workspace, gate),
             Views(desk, catalogue, workspace, gate),
             shortcuts,
@@ -271,8 +270,9 @@ async def _listening(
         if settings.slack_app_token is not None:
             token = settings.slack_app_token.get_secret_value()
             await stack.enter_async_context(socket_mode(app, client, token, ledger.instances))
-        else:
-            await stack.enter_async_context(http_mode(app, settings.http_host, settings.http_port))
+        elif settings.slack_signing_secret is not None:
+            secret, host, port = settings.slack_signing_secret, settings.http_host, settings.http_port
+            await stack.enter_async_context(http_mode(app, secret, host, port))
         yield
 
 

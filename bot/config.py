@@ -7,9 +7,10 @@ wrong variable must not end up in a log.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -43,6 +44,9 @@ def _split(flaw: Flaw) -> BeforeValidator:
         if not isinstance(value, str):
             return value
         ids = [part.strip() for part in value.split(",") if part.strip()]
+        if not ids:
+            # Of channels, none would mean all.
+            raise ValueError("names nothing; write ids with commas between them, or leave it empty")
         flaws = dict.fromkeys(found for one in ids if (found := flaw(one)) is not None)
         if flaws:
             raise ValueError(" ".join(f"{wrong}. {remedy}" for wrong, remedy in flaws))
@@ -185,7 +189,7 @@ def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = Non
         ) from None
     merged = {**from_file, **(os.environ if environment is None else environment)}
     given = {name: value.strip() for name in VARIABLES if (value := merged.get(name) or "").strip()}
-    problems: list[tuple[str, str]] = []
+    problems = _misspelt(name for name, value in merged.items() if (value or "").strip())
     if "PAY_POLICY_FILE" in given and (both := [v for v in _SIMPLE_POLICY if v in given]):
         problems.append(("PAY_POLICY_FILE", f"holds the whole policy; remove {', '.join(both)} or this one"))
     if ("SLACK_APP_TOKEN" in given) == ("SLACK_SIGNING_SECRET" in given):
@@ -212,6 +216,7 @@ def policy_of(settings: PolicySettings) -> Policy:
     try:
         if file is not None:
             return policy_file.load(_read(file), str(file))
+        _demand_a_number(settings)
         return Policy.simple(
             allowed=settings.pay_allowed_users,
             approvers=settings.pay_approvers,
@@ -224,6 +229,34 @@ def policy_of(settings: PolicySettings) -> Policy:
         if file is not None:
             raise ConfigError([("PAY_POLICY_FILE", problem) for problem in error.problems]) from None
         raise ConfigError([_named(problem) for problem in error.problems]) from None
+
+
+def _demand_a_number(settings: PolicySettings) -> None:
+    """Whoever says who approves, or where, and not how many must, means approvals and would get none."""
+    said = [name for name in ("PAY_APPROVERS", "PAY_APPROVAL_CHANNEL") if getattr(settings, name.lower())]
+    if said and "pay_approvals_required" not in settings.model_fields_set:
+        raise ConfigError(
+            [
+                (
+                    "PAY_APPROVALS_REQUIRED",
+                    f"is not set, so nobody would have to approve in spite of {' and '.join(said)};"
+                    " say how many must, for example 1 (or 0 for nobody)",
+                )
+            ]
+        )
+
+
+def _misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
+    """What was meant for the policy and would not be read: a restriction that is misspelt restricts nothing.
+
+    Only what is nearly one of its variables: Kubernetes sets PAY_PORT and more for a service named pay.
+    """
+    problems = []
+    for name in names:
+        if name not in _POLICY and name.upper().startswith("PAY_"):
+            near = difflib.get_close_matches(name.upper(), _POLICY, n=1, cutoff=0.85)
+            problems += [(name, f"is no variable of this bot; did you mean {one}?") for one in near]
+    return problems
 
 
 def _named(problem: str) -> tuple[str, str]:

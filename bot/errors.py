@@ -5,6 +5,7 @@
     +-- LedgerError
     |   +-- LedgerInUse      another process holds this SQLite file
     |   +-- LedgerUnavailable  the database cannot be reached, is full or is read-only
+    |       +-- CommitLost       a COMMIT's answer was lost, and what became of it cannot be read
     +-- BillingError
     |   +-- NeverSent        provably nothing of this call was received
     |   +-- AnswerLost       it may have been received; what became of it is not known
@@ -38,7 +39,11 @@ class LedgerInUse(LedgerError):
 
 
 class LedgerUnavailable(LedgerError):
-    """The database cannot be reached, is full, or is read-only. Nothing was half done."""
+    """The database cannot be reached, is full, or is read-only. Nothing of it counts."""
+
+
+class CommitLost(LedgerUnavailable):
+    """All of it counts or nothing does, and which is not known: nobody may call it done or not done."""
 
 
 class BillingError(BotError):

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from bot.errors import ConfigError
+
+LINGER = 1.0
+"""Seconds for which the rest of a body is awaited that was answered without it."""
 
 
 @asynccontextmanager
 async def serving(server: web.Application, host: str, port: int, variable: str) -> AsyncIterator[None]:
     """Serve until the block ends. Raises ConfigError, naming the variable, for a port that is taken."""
-    runner = web.AppRunner(server, access_log=None)
+    logger = logging.getLogger("aiohttp.server")
+    logger.addFilter(_in_one_line)
+    # What is compressed stays so: a few bytes that unpack to gigabytes are nobody's to send.
+    runner = web.AppRunner(
+        server, access_log=None, logger=logger, auto_decompress=False, lingering_time=LINGER
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -24,3 +34,13 @@ async def serving(server: web.Application, host: str, port: int, variable: str) 
         yield
     finally:
         await runner.cleanup()
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Whoever sends what is no HTTP is no error of ours: aiohttp would log it as one, with a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+        record.msg, record.args = "a request that is no HTTP was refused: %s", (type(error).__name__,)
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.exc_info = None
+    return True

@@ -245,6 +245,7 @@ def environment_of(slack: LocalSlack, billing: LocalBilling, ledger_url: str) ->
         "LEDGER_URL": ledger_url,
         "PAY_ALLOWED_USERS": ids.ALICE,
         "PAY_APPROVERS": f"{ids.BOB},{ids.CAROL}",
+        "PAY_APPROVALS_REQUIRED": "0",
     }
 
 
@@ -259,7 +260,9 @@ def settings(environment: dict[str, str], tmp_path: Path) -> NewSettings:
     """Settings made of that environment."""
 
     def make(**variables: str) -> Settings:
-        return config.load(tmp_path / "no.env", environment | variables)
+        # A policy file stands alone.
+        alone = {"PAY_APPROVALS_REQUIRED": ""} if variables.get("PAY_POLICY_FILE") else {}
+        return config.load(tmp_path / "no.env", environment | alone | variables)
 
     return make
 

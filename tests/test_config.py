@@ -291,6 +291,68 @@ def test_more_approvals_than_approvers_are_refused() -> None:
     assert {name for name, _ in caught.value.problems} <= {"PAY_APPROVERS", "PAY_APPROVALS_REQUIRED"}
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"PAY_APPROVERS": "U2"},
+        {"PAY_APPROVERS": "U2", "PAY_APPROVALS_REQUIRED": " "},
+        {"PAY_APPROVERS": "S2,", "PAY_EXPIRES_AFTER": "1d"},
+        {"PAY_APPROVAL_CHANNEL": "C9"},
+        {"PAY_APPROVERS": "U2", "PAY_APPROVAL_CHANNEL": "C9"},
+    ],
+)
+def test_approvers_without_how_many_must_approve_are_refused(given: dict[str, str]) -> None:
+    """Whoever names approvers means approvals: silently none would be asked for. The file says so too."""
+    with pytest.raises(ConfigError) as caught:
+        policy_of(loaded(PAY_ALLOWED_USERS="U1", **given))
+    ((name, remedy),) = caught.value.problems
+    assert name == "PAY_APPROVALS_REQUIRED"
+    assert "for example 1" in remedy
+    assert all(one in remedy for one in given if one in ("PAY_APPROVERS", "PAY_APPROVAL_CHANNEL"))
+
+
+def test_nobody_has_to_approve_where_that_is_said() -> None:
+    """As `approvals = 0` in the file: the approvers are then those who settle a lost answer."""
+    policy = policy_of(loaded(PAY_ALLOWED_USERS="U1", PAY_APPROVERS="U2", PAY_APPROVALS_REQUIRED="0"))
+    assert policy.rules[0].most_approvals == 0
+    assert policy_of(loaded(PAY_ALLOWED_USERS="U1")).rules[0].most_approvals == 0
+
+
+@pytest.mark.parametrize("name", ["PAY_ALLOWED_USERS", "PAY_APPROVERS", "PAY_ALLOWED_CHANNELS"])
+@pytest.mark.parametrize("value", [",", " , ,, "])
+def test_a_list_that_names_nothing_is_refused(name: str, value: str) -> None:
+    """Of the channels it would mean all of them, and that is never what somebody meant by a comma."""
+    assert list(problems({**REQUIRED, name: value})) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PAY_ALOWED_CHANNELS", "PAY_ALLOWED_CHANNELS"),
+        ("PAY_ALLOWED_CHANNEL", "PAY_ALLOWED_CHANNELS"),
+        ("PAY_APPROVAL_REQUIRED", "PAY_APPROVALS_REQUIRED"),
+        ("PAY_APPROVER", "PAY_APPROVERS"),
+        ("pay_approvers", "PAY_APPROVERS"),
+        ("PAY_POLICYFILE", "PAY_POLICY_FILE"),
+    ],
+)
+def test_a_misspelt_variable_is_refused(name: str, meant: str, tmp_path: Path) -> None:
+    """A restriction that is not read does not restrict. The name is said, in the file and elsewhere."""
+    found = problems({**REQUIRED, name: "U1Zq7Marker"})
+    assert list(found) == [name]
+    assert meant in found[name]
+    assert "Zq7Marker" not in found[name]
+    (tmp_path / ".env").write_text(f"{name}=U1\n")
+    assert list(problems(REQUIRED, tmp_path / ".env")) == [name]
+    assert problems({**REQUIRED, name: " "}) == {}
+
+
+def test_what_others_call_pay_is_theirs() -> None:
+    """Kubernetes sets these for a service of that name."""
+    others = {"PAY_SERVICE_HOST": "10.0.0.1", "PAY_PORT_443_TCP_ADDR": "10.0.0.1", "PAY_PORT": "tcp://x"}
+    assert problems(REQUIRED | others) == {}
+
+
 def test_a_policy_file_is_read(tmp_path: Path) -> None:
     """Its rules take the place of the variables; what is wrong in it is told with its place."""
     file = tmp_path / "policy.toml"

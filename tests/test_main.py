@@ -219,10 +219,22 @@ async def test_check_refuses_a_policy_that_is_wrong(
     file = tmp_path / "policy.toml"
     if text is not None:
         file.write_text(text)
-    in_file = environment | {"PAY_ALLOWED_USERS": "", "PAY_APPROVERS": "", "PAY_POLICY_FILE": str(file)}
+    alone = {name: "" for name in environment if name.startswith("PAY_")}
+    in_file = environment | alone | {"PAY_POLICY_FILE": str(file)}
     ended = await invoke("check", **in_file)
     assert (ended.code, ended.out) == (2, "")
     assert "  PAY_POLICY_FILE: " in ended.err
+
+
+@pytest.mark.parametrize("subcommand", ["check", "run"])
+async def test_approvers_without_a_number_are_refused_before_anything_starts(
+    subcommand: str, command: CommandLine, environment: dict[str, str], slack: LocalSlack
+) -> None:
+    """Code 2 and the remedy; nobody is paid without the approval that somebody meant to ask for."""
+    ended = await command(subcommand, **environment | {"PAY_APPROVALS_REQUIRED": ""})
+    assert (ended.code, ended.out) == (2, "")
+    assert "  PAY_APPROVALS_REQUIRED: is not set, so nobody would have to approve" in ended.err
+    assert slack.calls == []
 
 
 # -- audit and resolve ------------------------------------------------------------------------------

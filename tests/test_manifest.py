@@ -166,6 +166,7 @@ SCOPES_OF = {
     "chat.postMessage": {"chat:write"},
     "chat.update": {"chat:write"},
     "conversations.members": {"channels:read", "groups:read"},
+    "users.conversations": {"channels:read", "groups:read"},
     "conversations.history": {"channels:history", "groups:history"},
     "conversations.replies": {"channels:history", "groups:history"},
     "functions.completeSuccess": set(),

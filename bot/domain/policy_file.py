@@ -143,7 +143,8 @@ class _RuleReader:
         if not requesters and not self._has_flaw("requesters"):
             self._add("requesters", "nobody could ever use this rule", 'Write requesters = ["U…"].')
         approvers = self._names("approvers")
-        if approvers and "approvals" not in self._table:
+        meant = approvers or any(key in self._table for key in ("approval_channel", "remind_every"))
+        if meant and "approvals" not in self._table:
             self._add("approvals", "it is not said how many must approve", "Write approvals = 1.")
         return Rule(
             name=self._text("name") or nameless,

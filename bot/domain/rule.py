@@ -28,7 +28,7 @@ DEFAULT_CURRENCIES = frozenset({"USD"})
 class Reason(StrEnum):
     """Why something is refused; the value is what the audit trail stores.
 
-    The last two are for whoever knows what Slack says of people; the rules themselves do not.
+    The last three are for whoever knows what Slack says of people; the rules themselves do not.
     """
 
     NOBODY_ALLOWED = "nobody_allowed"
@@ -44,6 +44,7 @@ class Reason(StrEnum):
     NOT_APPROVER = "not_an_approver"
     OTHER_TEAM = "other_team"
     NOT_FULL_MEMBER = "not_a_full_member"
+    NOT_IN_CHANNEL = "not_in_the_channel"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,14 @@ def digest(
     return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One event of the chain, told from any other of its number by its hash."""
+
+    event_id: int
+    hash: str
+
+
 async def append(
     connection: AsyncConnection,
     *,
@@ -59,8 +67,8 @@ async def append(
     from_state: State | None,
     to_state: State | None,
     detail: Detail,
-) -> int:
-    """Add one event to the trail, in the caller's transaction, and return its id.
+) -> Link:
+    """Add one event to the trail, in the caller's transaction.
 
     Locks the end of the chain until that transaction ends, so take other locks before.
     """
@@ -93,7 +101,14 @@ async def append(
         )
     )
     await connection.execute(chain.update().values(last_event=event_id, last_hash=hashed))
-    return event_id
+    return Link(event_id, hashed)
+
+
+async def holds(connection: AsyncConnection, link: Link) -> bool:
+    """Whether the chain has this event. Waits for whoever is about to add to it: it may be that very one."""
+    await connection.execute(select(chain.c.last_event).with_for_update())
+    found = await connection.execute(select(events.c.hash).where(events.c.id == link.event_id))
+    return found.scalar_one_or_none() == link.hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Reads are methods of `Ledger`; every write goes through `async with ledger.trans
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
-from bot.errors import LedgerUnavailable
+from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger import audit, database
 from bot.ledger.outbox import DELIVERIES, READY
 from bot.ledger.precedents import Precedents, has_listed, precedents
@@ -123,15 +124,31 @@ class Ledger:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """One write transaction. Raises LedgerUnavailable; then nothing of it counts, unless the
-        connection was lost at the very commit: what must not happen twice is guarded by the tables.
+        """One write transaction. Raises LedgerUnavailable: then nothing of it counts.
+
+        Raises CommitLost where the connection was lost at the very commit, and it cannot be read again what
+        became of it; what must not happen twice is guarded by the tables.
         """
-        async with self._turn, _honest_errors(), self._writes.begin() as connection:
-            transaction = Transaction(connection, await self._now(connection))
-            yield transaction
+        committing = False
+        try:
+            async with self._turn, _honest_errors(), self._writes.begin() as connection:
+                transaction = Transaction(connection, await self._now(connection))
+                yield transaction
+                committing = True
+        except LedgerUnavailable as error:
+            if not committing or not await self._counts(transaction.sealed_by, error):
+                raise
         for event, topics in self._watchers.items():
             if not topics or topics & transaction.touched:
                 event.set()
+
+    async def _counts(self, seal: audit.Link | None, lost: LedgerUnavailable) -> bool:
+        """Whether a transaction counts whose COMMIT got no answer, by its event. Raises CommitLost."""
+        if seal is not None:
+            with contextlib.suppress(LedgerUnavailable):
+                async with self._turn, _honest_errors(), self._writes.begin() as connection:
+                    return await audit.holds(connection, seal)
+        raise CommitLost(f"it is not known whether this counts: {lost}") from None
 
     async def stir(self) -> None:
         """Set the events of topics in which something is due: its time has come, or it is another instance's.

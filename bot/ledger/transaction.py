@@ -60,6 +60,8 @@ class Transaction:
         self._sqlite = connection.dialect.name == "sqlite"
         self.now = now
         self.touched: set[str] = set()
+        self.sealed_by: audit.Link | None = None
+        """The last event that it added to the trail: where that stands, all of the transaction counts."""
         self.outbox = Outbox(connection, now, self.touched)
 
     async def lock(self, name: str) -> None:
@@ -155,7 +157,7 @@ class Transaction:
         self, action: str, *, actor: str, payment: Payment | None = None, detail: Detail | None = None
     ) -> int:
         """Add an event that moves no state; returns its id."""
-        return await audit.append(
+        self.sealed_by = await audit.append(
             self._connection,
             at=self.now,
             payment_id=payment.id if payment else None,
@@ -165,6 +167,7 @@ class Transaction:
             to_state=None,
             detail=detail or {},
         )
+        return self.sealed_by.event_id
 
     async def count_events(self, payment_id: int, action: str) -> int:
         """How often something happened to a payment."""
@@ -204,7 +207,7 @@ class Transaction:
         """
         to = move(payment.state, to, correction=correction)
         moved = await self.change(payment, state=to.value, **changes)
-        event_id = await audit.append(
+        self.sealed_by = await audit.append(
             self._connection,
             at=self.now,
             payment_id=payment.id,
@@ -218,7 +221,7 @@ class Transaction:
         moment = timedelta(seconds=1) if to is State.SENDING else timedelta(0)
         await self.outbox.refresh_cards(payment.id, after=moment)
         if tell is not None:
-            await self.outbox.add(moved, tell, event_id=event_id)
+            await self.outbox.add(moved, tell, event_id=self.sealed_by.event_id)
         if moved.step_run is not None and to in FINAL:
             await self.outbox.add(moved, Kind.STEP, channel=f"step:{moved.id}")
         return moved

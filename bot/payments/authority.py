@@ -34,6 +34,9 @@ class Directory(Protocol):
     async def full_member(self, user_id: str) -> bool:
         """Whether this is an active person of this team: no guest, stranger, bot or deactivated one."""
 
+    async def is_in(self, user_id: str, channel: str) -> bool:
+        """Whether the person is in the channel, as far as the bot can see."""
+
 
 OTHER_TEAM = Refusal(
     reason=Reason.OTHER_TEAM,
@@ -44,6 +47,11 @@ NOT_FULL_MEMBER = Refusal(
     reason=Reason.NOT_FULL_MEMBER,
     text="Guests, deactivated people and bots cannot do that.",
     remedy="Ask a full member of the workspace, or the operator to name you by id.",
+)
+NOT_IN_CHANNEL = Refusal(
+    reason=Reason.NOT_IN_CHANNEL,
+    text="You are not in that channel, or it is a private one that I am not in.",
+    remedy="Pick one that we are both in; if you joined it just now, try again in a minute.",
 )
 NOT_CONCERNED = Refusal(
     reason=Reason.PERSON,
@@ -68,8 +76,20 @@ class Authority:
         self._directory = directory
         self._team = team
 
-    async def may_request(self, person: Person, module: str, channel: str) -> Rule | Refusal:
-        """The rule under which this person may ask for it here, or why not. Raises DirectoryError."""
+    async def may_request(
+        self, person: Person, module: str, channel: str, *, typed_there: bool
+    ) -> Rule | Refusal:
+        """The rule under which this person may ask for it here, or why not. Raises DirectoryError.
+
+        typed_there: Slack itself says that they acted in that channel. Otherwise somebody named it, and with
+        it the rule: they must be in it, as Slack says.
+        """
+        rule = await self._rule_for(person, module, channel)
+        if isinstance(rule, Refusal) or typed_there or await self._directory.is_in(person.id, channel):
+            return rule
+        return NOT_IN_CHANNEL
+
+    async def _rule_for(self, person: Person, module: str, channel: str) -> Rule | Refusal:
         if person.team != self._team:
             return OTHER_TEAM
         alone = frozenset({person.id})
@@ -85,9 +105,12 @@ class Authority:
         return NOT_FULL_MEMBER if isinstance(by_id, Refusal) else by_id
 
     async def rule_of(self, payment: Payment) -> Rule | Refusal:
-        """The rule that the payment's requester stands under now; it may have changed since."""
+        """The rule that the payment's requester stands under now; it may have changed since.
+
+        That they were in the channel was asked when they named it: who leaves it later takes nothing back.
+        """
         person = Person(payment.requester, payment.team)
-        return await self.may_request(person, payment.ref.module, payment.channel)
+        return await self._rule_for(person, payment.ref.module, payment.channel)
 
     def rule_named(self, name: str) -> Rule | None:
         """The rule of this name, as it is now."""

@@ -52,14 +52,16 @@ class Desk:
         ref: InvoiceRef,
         *,
         trigger_id: str,
+        typed_there: bool = False,
         response_url: str | None = None,
         note: str | None = None,
     ) -> Requested | AlreadyRequested | Refusal:
         """Ask for an invoice to be paid. Asking again with the same trigger_id is the same request.
 
+        typed_there: Slack itself says that they acted in that channel; otherwise they must be in it.
         Raises DirectoryError, LedgerUnavailable: then nothing was requested.
         """
-        rule = await self._authority.may_request(person, ref.module, channel)
+        rule = await self._authority.may_request(person, ref.module, channel, typed_there=typed_there)
         async with self._ledger.transaction() as transaction:
             if isinstance(rule, Refusal):
                 await self._refused(transaction, person, rule, f"request {ref}")

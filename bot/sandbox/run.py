@@ -184,6 +184,7 @@ def _settings(slack: LocalSlack, billing: LocalBilling, folder: Path, policy: Pa
     allowed = {
         "PAY_ALLOWED_USERS": ids["alice"],
         "PAY_APPROVERS": f"{ids['bob']},{ids['carol']}",
+        "PAY_APPROVALS_REQUIRED": "0",
     }
     return config.load(
         folder / ".env",

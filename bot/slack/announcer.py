@@ -13,11 +13,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import aiohttp
 import structlog
-from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Rule, stricter_requirement
@@ -31,6 +28,7 @@ from bot.payments.executor import Steps, no_steps
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
 from bot.slack import arrivals, messages
+from bot.slack.answers import send
 from bot.slack.directory import SlackDirectory
 from bot.slack.invitations import absent, asks_for_decisions, invitation
 from bot.slack.messages import Message, Scene
@@ -337,13 +335,7 @@ class Announcer:
         fresh = self._ledger.clock() - payment.created_at < _RESPONSE_URL_LASTS
         if payment.response_url is None or not fresh or event is None or event.action != "no_card":
             return False
-        webhook = AsyncWebhookClient(payment.response_url, timeout=10, retry_handlers=[])
-        try:
-            answer = await webhook.send(text=message.text, blocks=message.blocks, response_type="ephemeral")
-        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
-            log.warning("response_url failed", payment=payment.id, error=type(error).__name__)
-            return False
-        if answer.status_code != 200:
+        if not await send(self._client, payment.response_url, message):
             return False
         async with self._ledger.transaction() as transaction:
             await transaction.outbox.done(delivery, ts="response_url")

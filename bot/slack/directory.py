@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -24,7 +24,7 @@ _LATEST = 10.0
 """Seconds after which a question is given up, although nobody waits for it any more by then."""
 
 _PAGES = 10
-"""Pages of a channel's members that are read, of a thousand each."""
+"""Pages that are read, of a channel's members or of a person's channels, of some thousand each."""
 
 _NOBODY = frozenset({"no_such_subteam", "subteam_disabled", "user_not_found"})
 """Slack's words for a person or a group that is not there, or not any more."""
@@ -92,16 +92,33 @@ class SlackDirectory:
         answer = await self._cached("channel", channel, lambda: self._read_members(channel))
         return frozenset() if answer is None else frozenset(answer["members"])
 
+    async def is_in(self, user_id: str, channel: str) -> bool:
+        """Whether the person is in the channel. Of private ones the bot sees those only that it is in too.
+
+        By the person's channels, which are few, and not by the channel's members, who may be thousands.
+        """
+        answer = await self._cached("channels", user_id, lambda: self._read_channels(user_id))
+        return answer is not None and channel in answer["channels"]
+
     async def _read_members(self, channel: str) -> dict[str, Any]:
-        found: list[str] = []
+        pages = self._pages("conversations.members", channel=channel, limit=1000)
+        return {"members": [one async for page in pages for one in page.get("members") or ()]}
+
+    async def _read_channels(self, user_id: str) -> dict[str, Any]:
+        kinds = "public_channel,private_channel"
+        pages = self._pages("users.conversations", user=user_id, types=kinds, limit=999)
+        return {"channels": {one.get("id") async for page in pages for one in page.get("channels") or ()}}
+
+    async def _pages(self, method: str, **arguments: Any) -> AsyncIterator[dict[str, Any]]:
+        """The pages of a list; none where Slack knows nobody of that name. Raises DirectoryError."""
         cursor = ""
         for _ in range(_PAGES):
-            page = await self._read("conversations.members", channel=channel, limit=1000, cursor=cursor) or {}
-            found += page.get("members") or ()
+            page = await self._read(method, **arguments, cursor=cursor) or {}
+            yield page
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
-                return {"members": found}
-        raise DirectoryError("the channel has too many members to read them")
+                return
+        raise DirectoryError(f"{method}: there is too much to read")
 
     async def _cached(self, kind: str, key: str, ask: Ask) -> dict[str, Any] | None:
         """Slack's answer, or None where there is no such person or group. Raises DirectoryError.

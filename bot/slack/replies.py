@@ -7,10 +7,15 @@ from datetime import datetime
 from bot.domain.command import HELP, Misunderstood
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Reason, Refusal
+from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
 from bot.slack.text import STATES, escape, link, mention, mentions, moment, state_words, subject
 
 TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
+NOT_KNOWN = (
+    "The answer of my own record was lost, so it is not known whether that was done.\n"
+    "Look before you do it again: type `/pay mine`, or see the card. An invoice is never paid twice."
+)
 TAKES_LONGER = (
     "This takes longer than it should, and goes on.\n"
     "If nothing comes of it within a minute, do it again; an invoice is never paid twice."
@@ -23,6 +28,11 @@ BUSY = "Too much is being read just now, so this was not.\nTry again in a minute
 NO_FORM = (
     "The form did not open, and nothing was done.\nTry again in a minute, or type `/pay <module> <invoice>`."
 )
+
+
+def unavailable(error: LedgerUnavailable) -> str:
+    """The record could not be reached. "Nothing was done" is said only where that is known."""
+    return NOT_KNOWN if isinstance(error, CommitLost) else TRY_AGAIN
 
 
 def said(answer: answers.Answer, team_url: str) -> str | None:

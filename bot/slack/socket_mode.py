@@ -148,7 +148,7 @@ class Receiver:
                         self._told_to_disconnect(socket, str(message.get("reason")))
                 elif self._stopping:
                     continue
-                elif request := SocketModeRequest.from_dict(message):
+                elif request := _envelope(message):
                     self._keep(self._answer(socket, request), self._answering)
         finally:
             self._sockets.discard(socket)
@@ -212,7 +212,8 @@ class Receiver:
             unless_it_works.pop_all()
         self._sockets.add(socket)
         own = len(self._sockets)
-        counted = int(hello.get("num_connections") or 0)
+        told = hello.get("num_connections")
+        counted = told if isinstance(told, int) else 0
         log.info("connected to Slack", connections=counted)
         self._keep(self._compare(counted, own), self._connecting)
         return socket
@@ -286,6 +287,14 @@ def _read_json(frame: aiohttp.WSMessage) -> dict[str, Any]:
         return {}
     try:
         message = json.loads(frame.data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) else {}
+
+
+def _envelope(message: dict[str, Any]) -> SocketModeRequest | None:
+    """The envelope of a message; None for what is none."""
+    texts = (message.get("type"), message.get("envelope_id"))
+    if not all(isinstance(text, str) for text in texts) or not isinstance(message.get("payload"), dict):
+        return None
+    return SocketModeRequest.from_dict(message)

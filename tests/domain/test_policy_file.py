@@ -137,10 +137,21 @@ def test_a_file_that_an_editor_of_windows_wrote_is_read() -> None:
 )
 def test_a_wrong_line_is_named_with_its_rule_and_the_remedy(line: str, problem: str) -> None:
     """The fourth line of each of these files is wrong, and nothing else is said."""
-    (found,) = problems_of(rule_with(line))
+    said = () if line.startswith("approvals") else ("approvals = 0",)
+    (found,) = problems_of(rule_with(line, *said))
     rule_line = 'policy.toml:1: rule "a": ' if problem.startswith("approvers: approvals are") else ""
     assert found.startswith((rule_line or 'policy.toml:4: rule "a": ') + problem)
     assert found[-1] in ".?)"
+
+
+@pytest.mark.parametrize(
+    "line", ['approvers = ["U3"]', 'approval_channel = "C012AB3CE"', 'remind_every = "1h"']
+)
+def test_how_many_must_approve_is_said_where_anything_of_approvals_is(line: str) -> None:
+    """Whoever says who approves, where, or how often to remind, means approvals and would get none."""
+    (found,) = problems_of(rule_with(line))
+    assert "approvals: it is not said how many must approve. Write approvals = 1." in found
+    load(rule_with(line, "approvals = 0"), "policy.toml")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ All of it lives on the session's loop, as the one browser does.
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.slack.pace import Pace
 from tests.browser import Windows, chromium
-from tests.conftest import MANIFEST
+from tests.conftest import MANIFEST, StartBot
+from tests.e2e.listening import Listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,17 @@ async def open_office(
             return Office(slack, billing, windows)
 
         yield start
+
+
+@pytest.fixture
+async def listening(slack: LocalSlack, start_bot: StartBot) -> Listening:
+    """A bot in HTTP mode."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    bot = await start_bot(SLACK_APP_TOKEN="", SLACK_SIGNING_SECRET=slack.signing_secret, HTTP_PORT=str(port))
+    url = f"http://127.0.0.1:{port}/slack/events"
+    slack.deliver_to(url)
+    return Listening(bot, url, port)
 
 
 def _settings(slack: LocalSlack, billing: LocalBilling, policy: str, ledger: Path) -> config.Settings:

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import socket
 import time
-from dataclasses import dataclass
-from urllib.parse import urlencode
 
 import aiohttp
-import pytest
 import structlog.testing
 
-from bot import app
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
-from tests.conftest import StartBot
+from tests.e2e.listening import Listening, command_body, signed
 from tests.slack.acting import at_rest, card, shown, told
-
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """A bot in HTTP mode, to which Slack delivers, and its request URL."""
-
-    bot: app.Bot
-    url: str
-
-
-@pytest.fixture
-async def listening(slack: LocalSlack, start_bot: StartBot) -> Listening:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    bot = await start_bot(SLACK_APP_TOKEN="", SLACK_SIGNING_SECRET=slack.signing_secret, HTTP_PORT=str(port))
-    url = f"http://127.0.0.1:{port}/slack/events"
-    slack.deliver_to(url)
-    return Listening(bot, url)
-
 
 # -- what Slack delivers ----------------------------------------------------------------------------
 
@@ -91,29 +64,6 @@ async def test_a_command_that_is_delivered_twice_is_one(
 
 
 # -- what anybody may send --------------------------------------------------------------------------
-
-
-def signed(secret: str, body: str, at: float | None = None) -> dict[str, str]:
-    timestamp = str(int(at or time.time()))
-    digest = hmac.new(secret.encode(), f"v0:{timestamp}:{body}".encode(), hashlib.sha256).hexdigest()
-    return {
-        "Content-Type": "application/x-www-form-urlencoded",
-        "X-Slack-Request-Timestamp": timestamp,
-        "X-Slack-Signature": f"v0={digest}",
-    }
-
-
-def command_body(**others: str) -> str:
-    fields = {
-        "command": "/pay",
-        "text": "vps 10101",
-        "team_id": ids.TEAM_ID,
-        "channel_id": ids.PAYMENTS,
-        "user_id": ids.ALICE,
-        "trigger_id": "1.2.3",
-        "response_url": "https://hooks.slack.com/commands/x",
-    }
-    return urlencode({name: value for name, value in (fields | others).items() if value})
 
 
 async def test_only_slack_can_deliver(slack: LocalSlack, billing: LocalBilling, listening: Listening) -> None:

@@ -43,12 +43,13 @@ TIMING = Timing(look_up=1.0, not_sent=(timedelta(minutes=1), timedelta(minutes=5
 class Register:
     """What Slack would say of people. groups: their members. guests: everybody who is no full member.
 
-    silent: it says nothing in time. asked: who and what was looked up.
+    outside: who is in no channel. silent: it says nothing in time. asked: who and what was looked up.
     """
 
     def __init__(self) -> None:
         self.groups: dict[str, set[str]] = {}
         self.guests: set[str] = set()
+        self.outside: set[str] = set()
         self.silent = False
         self.asked: list[str] = []
 
@@ -59,6 +60,10 @@ class Register:
     async def full_member(self, user_id: str) -> bool:
         self._ask(user_id)
         return user_id not in self.guests
+
+    async def is_in(self, user_id: str, channel: str) -> bool:
+        self._ask(user_id)
+        return user_id not in self.outside
 
     def _ask(self, user_id: str) -> None:
         self.asked.append(user_id)
@@ -118,7 +123,12 @@ class Office:
     async def request(self, ref: InvoiceRef = VPS, person: Person = ALICE, **fields: Any) -> Payment:
         """A request that is taken."""
         answer = await self.desk.request(
-            person, "C1", ref, trigger_id=fields.pop("trigger_id", f"t{self.triggers()}"), **fields
+            person,
+            "C1",
+            ref,
+            typed_there=True,
+            trigger_id=fields.pop("trigger_id", f"t{self.triggers()}"),
+            **fields,
         )
         assert isinstance(answer, Requested), answer
         return answer.payment

@@ -26,7 +26,7 @@ def authority(register: Register, rules: Policy | None = None) -> Authority:
 
 async def may_request(who: Person, register: Register, rules: Policy | None = None) -> str | None:
     """The reason why this person may not request vps invoices in C1; None if they may."""
-    answer = await authority(register, rules).may_request(who, "vps", "C1")
+    answer = await authority(register, rules).may_request(who, "vps", "C1", typed_there=True)
     return None if isinstance(answer, Rule) else refused(answer)
 
 
@@ -106,7 +106,7 @@ async def test_a_guest_of_a_group_falls_through_to_the_rule_that_names_them(regi
             Rule(name="named", requesters=frozenset({ALICE.id}), approvers=frozenset({BOB.id})),
         )
     )
-    answer = await authority(register, rules).may_request(ALICE, "vps", "C1")
+    answer = await authority(register, rules).may_request(ALICE, "vps", "C1", typed_there=True)
     assert isinstance(answer, Rule)
     assert answer.name == "named"
 
@@ -116,10 +116,38 @@ async def test_module_and_channel_must_fit(register: Register) -> None:
     rules = policy(modules=frozenset({"mail"}))
     assert await may_request(ALICE, register, rules) == "module_not_allowed"
     rules = policy(channels=frozenset({"C2"}))
-    answer = await authority(register, rules).may_request(ALICE, "vps", "C1")
+    answer = await authority(register, rules).may_request(ALICE, "vps", "C1", typed_there=True)
     assert refused(answer) == "channel_not_allowed"
     assert isinstance(answer, Refusal)
     assert answer.channels == {"C2"}
+
+
+# -- a channel that somebody named ------------------------------------------------------------------
+
+
+async def test_a_channel_is_named_only_by_who_is_in_it(register: Register) -> None:
+    """Whoever could name any channel could pick the rule; where it was typed, Slack says that they are in."""
+    office = authority(register)
+    assert isinstance(await office.may_request(ALICE, "vps", "C1", typed_there=False), Rule)
+    register.outside = {ALICE.id}
+    answer = await office.may_request(ALICE, "vps", "C1", typed_there=False)
+    assert refused(answer) == "not_in_the_channel"
+    assert isinstance(await office.may_request(ALICE, "vps", "C1", typed_there=True), Rule)
+
+
+async def test_who_may_not_ask_there_hears_that_and_not_who_is_in_it(register: Register) -> None:
+    """The rules come first: nobody is looked up for whom there is none."""
+    register.silent = True
+    answer = await authority(register).may_request(MALLORY, "vps", "C1", typed_there=False)
+    assert refused(answer) == "person_not_allowed"
+    assert register.asked == []
+
+
+async def test_where_slack_does_not_say_who_is_in_a_channel_nobody_may_name_it(register: Register) -> None:
+    """Unknown is never yes."""
+    register.silent = True
+    with pytest.raises(DirectoryError):
+        await authority(register).may_request(ALICE, "vps", "C1", typed_there=False)
 
 
 # -- approvals --------------------------------------------------------------------------------------

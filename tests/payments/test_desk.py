@@ -126,6 +126,25 @@ async def test_a_refusal_that_was_not_the_policys_is_recorded(office: Office) ->
 # -- cancel -----------------------------------------------------------------------------------------
 
 
+async def test_a_way_in_that_does_not_say_where_the_channel_came_from_must_show_membership(
+    office: Office,
+) -> None:
+    """Forgetting it is the strict way: as if somebody had named the channel. The refusal is in the trail."""
+    office.register.outside = {ALICE.id}
+    answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="1.2")
+    assert refused(answer) == "not_in_the_channel"
+    assert await office.refusals() == [(ALICE.id, "not_in_the_channel")]
+    assert await office.ledger.recent() == []
+
+
+async def test_who_leaves_the_channel_later_is_paid_for_all_the_same(office: Office) -> None:
+    """They were in it when they asked, and that is what counts: it is not asked again at the execution."""
+    payment = await office.looked_up()
+    office.register.outside = {ALICE.id}
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+
+
 async def test_who_asked_may_take_it_back(strict: Office) -> None:
     """Nothing is sent, and the invoice can be requested again."""
     payment = await strict.looked_up()

@@ -12,6 +12,7 @@ from aiohttp import web
 from bot.errors import DirectoryError
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.slack.world import ChannelKind
 from bot.slack.directory import SlackDirectory, within
 from bot.slack.wire import web_client
 
@@ -104,6 +105,30 @@ async def test_who_is_in_a_channel(slack: LocalSlack, directory: SlackDirectory)
     assert await directory.members_of("C0CROWD001") == {*people, ids.BOT_USER_ID}
     with pytest.raises(DirectoryError):
         await directory.members_of("C0NOWHERE1")
+
+
+async def test_whether_somebody_is_in_a_channel(slack: LocalSlack, directory: SlackDirectory) -> None:
+    """In public ones wherever the bot is, in private ones where it is too; and nobody else is."""
+    assert await directory.is_in(ids.ALICE, ids.PAYMENTS)
+    assert await directory.is_in(ids.ALICE, ids.RANDOM)
+    assert not await directory.is_in(ids.ALICE, ids.APPROVALS)
+    assert not await directory.is_in(ids.ALICE, ids.FINANCE_PRIVATE)
+    assert not await directory.is_in(ids.ALICE, "C0NOWHERE1")
+    assert not await directory.is_in("U0NOBODY01", ids.PAYMENTS)
+    assert asked(slack) == ["users.conversations"] * 2
+    slack.world.add_channel("inner", ["bob", ids.BOT_USER_ID], ChannelKind.PRIVATE, id="C0INNER001")
+    assert await directory.is_in(ids.BOB, "C0INNER001")
+
+
+async def test_a_person_in_very_many_channels_is_still_found(
+    slack: LocalSlack, directory: SlackDirectory
+) -> None:
+    """However many pages that takes; and how many people are in the channel does not matter."""
+    for number in range(1200):
+        slack.world.add_channel(f"channel{number}", ["mallory"], id=f"C0MANY{number:04}")
+    assert await directory.is_in(ids.MALLORY, "C0MANY1199")
+    assert not await directory.is_in(ids.MALLORY, ids.APPROVALS)
+    assert asked(slack) == ["users.conversations"] * 2
 
 
 # -- cached for a minute ----------------------------------------------------------------------------
@@ -218,6 +243,8 @@ async def test_whatever_goes_wrong_is_no_answer(
         await directory.full_member(ids.ALICE)
     with pytest.raises(DirectoryError):
         await directory.groups_of(ids.BOB, frozenset({FINANCE}))
+    with pytest.raises(DirectoryError):
+        await directory.is_in(ids.ALICE, ids.PAYMENTS)
 
 
 @pytest.fixture

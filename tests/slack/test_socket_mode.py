@@ -361,3 +361,55 @@ async def test_one_that_is_stopped_right_after_its_start_closes_its_connection(s
     async with receiving(slack) as receiver:
         (socket,) = receiver._sockets
     assert socket.closed
+
+
+ODD_FRAMES = (
+    "",
+    "hello",
+    "[]",
+    "7",
+    "null",
+    "[" * 50_000,
+    '{"a":' * 50_000 + "1" + "}" * 50_000,
+    '{"type": ' + "9" * 5000 + "}",
+    '{"type": 7, "envelope_id": "e1", "payload": {}}',
+    '{"type": "slash_commands", "envelope_id": "e2"}',
+    '{"type": "slash_commands", "envelope_id": "e3", "payload": null}',
+    '{"type": "slash_commands", "envelope_id": "e4", "payload": [1]}',
+    '{"type": "slash_commands", "envelope_id": "e5", "payload": "text"}',
+    '{"type": "slash_commands", "envelope_id": ["e6"], "payload": {}}',
+    '{"type": "interactive", "envelope_id": "e7", "payload": {"type": 1, "team": 2, "user": 3, "view": 4}}',
+    '{"type": "events_api", "envelope_id": "e8", "payload": {"type": "event_callback", "event": "x"}}',
+    '{"type": "events_api", "envelope_id": "e9", "payload": {"authorizations": 6, "enterprise": 7}}',
+    '{"type": "slash_commands", "envelope_id": "e10", "payload": {"command":',
+)
+
+
+async def test_a_malformed_envelope_costs_nothing(
+    slack: LocalSlack, start_bot: StartBot, logs: list[Any]
+) -> None:
+    """It is no error, the connection stays, nothing is done, and the next command is answered."""
+    bot = await start_bot()
+    (connection,) = slack.sockets._rotation
+    assert connection.socket is not None
+    before = len(slack.calls)
+    for frame in ODD_FRAMES:
+        await connection.socket.send_str(frame)
+    assert (await slack.person("alice").types("#payments", "/pay help")).ok
+    assert [entry for entry in logs if "exc_info" in entry] == []
+    assert logged(logs, "opening another") == []
+    assert [call.method for call in slack.calls[before:]] == []
+    assert await bot.ledger.recent() == []
+
+
+@pytest.mark.parametrize(
+    "odd", [{"num_connections": "many"}, {"num_connections": {}}, {"num_connections": None}]
+)
+async def test_an_odd_hello_is_a_hello(
+    slack: LocalSlack, monkeypatch: pytest.MonkeyPatch, logs: list[Any], odd: dict[str, Any]
+) -> None:
+    """How many connections Slack counts is then not known, and nothing else depends on it."""
+    monkeypatch.setattr(slack.sockets, "_hello", lambda: {"type": "hello", **odd})
+    async with receiving(slack):
+        assert (await slack.person("alice").types("#payments", "/pay help")).ok
+    assert logged(logs, MORE) == []

@@ -116,6 +116,20 @@ async def test_a_step_that_may_not_ask_fails_at_once(slack: LocalSlack, start_bo
     assert await bot.ledger.recent() == []
 
 
+async def test_a_step_names_no_channel_that_its_person_is_not_in(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """The author wrote the channel: whoever runs the workflow gets no rule by that which is not theirs."""
+    bot = await start_bot()
+    for channel in (ids.APPROVALS, ids.FINANCE_PRIVATE, "D0ALICE001", "C0NOWHERE1"):
+        run = await ended(
+            slack, await slack.run_workflow_step(STEP, INPUTS | {"channel": channel}, by="alice")
+        )
+        assert run.status == "failed"
+        assert "You are not in that channel" in run.error
+    assert await bot.ledger.recent() == []
+
+
 async def test_no_author_can_say_who_asks(slack: LocalSlack, start_bot: StartBot) -> None:
     """The input is Slack's to fill in; and where a manifest makes it a text, the bot refuses the step."""
     with pytest.raises(NotThere):

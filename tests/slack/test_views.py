@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot import app
 from bot.domain.payment import State
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
@@ -209,6 +211,91 @@ async def test_a_channel_that_is_not_allowed_is_refused_under_its_picker(
     result = await slack.person("alice").submits(view, entered)
     assert "in this channel" in result.errors[forms.CHANNEL]
     assert await bot.ledger.recent() == []
+
+
+TWO_RULES = f"""
+[[rule]]
+name = "free"
+channels = ["{ids.APPROVALS}", "{ids.FINANCE_PRIVATE}"]
+requesters = ["{ids.ALICE}", "{ids.BOB}"]
+
+[[rule]]
+name = "strict"
+requesters = ["{ids.ALICE}"]
+approvers = ["{ids.BOB}"]
+approvals = 1
+"""
+"""Without approval where Alice is not; with one everywhere else."""
+
+
+@pytest.fixture
+async def two_rules(start_bot: StartBot, tmp_path: Path) -> app.Bot:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(TWO_RULES, encoding="utf-8")
+    return await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
+
+
+def in_channel(channel: str) -> Values:
+    """A channel picked in the form."""
+    picker = {"type": "conversations_select", "selected_conversation": channel}
+    return {forms.CHANNEL: {forms.CHANNEL: picker}}
+
+
+@pytest.mark.parametrize("channel", [ids.APPROVALS, ids.FINANCE_PRIVATE])
+async def test_nobody_gets_the_rule_of_a_channel_that_they_are_not_in(
+    slack: LocalSlack, two_rules: app.Bot, channel: str
+) -> None:
+    """Naming it in the form is not being in it. In a private one without the bot nobody can be seen."""
+    await slack.person("alice").uses_shortcut(SHORTCUT)
+    view = await choose_module(slack, await opened(slack), "vps")
+    result = await slack.person("alice").submits(view, picked("vps", 10101) | in_channel(channel))
+    assert "You are not in that channel" in result.errors[forms.CHANNEL]
+    assert await two_rules.ledger.recent() == []
+    trail = [event async for event in two_rules.ledger.trail()]
+    assert [event.detail["reason"] for event in trail] == ["not_in_the_channel"]
+    again = slack.views("alice")[0]
+    assert (await slack.person("alice").submits(again, in_channel(ids.PAYMENTS))).ok
+    await at_rest(two_rules)
+    assert "Waiting for approval" in shown(card(slack))
+
+
+async def test_who_is_in_the_channel_gets_its_rule(
+    slack: LocalSlack, billing: LocalBilling, two_rules: app.Bot
+) -> None:
+    """Bob is in it, so his request is paid at once, there."""
+    await slack.person("bob").uses_shortcut(SHORTCUT)
+    view = await opened(slack, "bob")
+    entered = in_channel(ids.APPROVALS) | text(forms.NUMBER, "10001")
+    assert (await slack.person("bob").submits(view, entered)).ok
+    await at_rest(two_rules)
+    assert "Paid" in thread(slack, "#approvals")[-1]
+
+
+@pytest.mark.parametrize("mode", ["timeout", "500", "429", "error:missing_scope"])
+async def test_a_picked_channel_is_refused_where_slack_does_not_say_who_is_in_it(
+    slack: LocalSlack, two_rules: app.Bot, mode: str
+) -> None:
+    """In time, under its input, with all that was entered still there to be sent again."""
+    await slack.person("alice").uses_shortcut(SHORTCUT)
+    view = await choose_module(slack, await opened(slack), "vps")
+    slack.fail("users.conversations", mode)
+    result = await slack.person("alice").submits(view, picked("vps", 10101) | in_channel(ids.APPROVALS))
+    assert "Slack did not say in time" in str(result.errors)
+    assert result.seconds < 2.5
+    assert await two_rules.ledger.recent() == []
+
+
+async def test_where_the_command_was_typed_slack_need_not_be_asked(
+    slack: LocalSlack, two_rules: app.Bot
+) -> None:
+    """Slack itself says that it came from there: also for the form that it opened."""
+    slack.fail("users.conversations", "500")
+    assert (await slack.person("alice").types("#payments", "/pay vps 10102")).ok
+    await slack.person("alice").types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    assert (await slack.person("alice").submits(view, picked("vps", 10101))).ok
+    await at_rest(two_rules)
+    assert len(await two_rules.ledger.recent()) == 2
 
 
 async def test_the_form_opens_for_nobody_who_may_not_ask(slack: LocalSlack, start_bot: StartBot) -> None:

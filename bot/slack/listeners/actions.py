@@ -21,7 +21,15 @@ from bot.payments.desk import Desk
 from bot.slack import forms, replies
 from bot.slack.answers import say, show
 from bot.slack.directory import within
-from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, in_time, payment_clicked
+from bot.slack.listeners.shared import (
+    Acknowledge,
+    Body,
+    Gate,
+    clicker,
+    in_time,
+    payment_clicked,
+    repaired,
+)
 from bot.slack.messages import APPROVE, CANCEL, DENY
 from bot.slack.wire import Workspace
 
@@ -69,8 +77,8 @@ class Actions:
             await self._repair(answer)
         except DirectoryError:
             return replies.SLACK_SILENT
-        except LedgerUnavailable:
-            return replies.TRY_AGAIN
+        except LedgerUnavailable as error:
+            return replies.unavailable(error)
         return self._reply(answer)
 
     async def _deny(self, ack: Acknowledge, body: Body) -> None:
@@ -81,16 +89,15 @@ class Actions:
             try:
                 with within(BEFORE_A_FORM):
                     answer = await self._desk.may_decide(clicker(body), payment_id)
-                payment = await self._ledger.payment(payment_id)
                 if answer is not None:
                     reply = self._reply(answer)
                     await self._repair(answer)
-                elif payment is not None:
+                elif (payment := await self._ledger.payment(payment_id)) is not None:
                     view = forms.deny_form(payment)
             except DirectoryError:
                 reply = replies.SLACK_SILENT
-            except LedgerUnavailable:
-                reply = replies.TRY_AGAIN
+            except LedgerUnavailable as error:
+                reply = replies.unavailable(error)
             await ack()
             if view is not None and await show(self._client, str(body["trigger_id"]), view) is None:
                 reply = replies.NO_FORM
@@ -105,4 +112,4 @@ class Actions:
 
     async def _repair(self, answer: Answer) -> None:
         if isinstance(answer, answers.AlreadyDecided | answers.AlreadyApproved):
-            await self._desk.repair(answer.payment.id)
+            await repaired(self._desk, answer.payment.id)

@@ -16,7 +16,7 @@ from bot.slack.listeners.readings import Readings
 from bot.slack.listeners.shared import Acknowledge, Body, Gate, in_time, typist
 from bot.slack.listeners.shortcuts import Shortcuts
 from bot.slack.messages import Message, section
-from bot.slack.wire import Workspace
+from bot.slack.wire import Client, Workspace
 
 NAME = "/pay"
 
@@ -30,6 +30,7 @@ class Commands:
         catalogue: Catalogue,
         readings: Readings,
         shortcuts: Shortcuts,
+        client: Client,
         workspace: Workspace,
         gate: Gate,
     ) -> None:
@@ -37,6 +38,7 @@ class Commands:
         self._catalogue = catalogue
         self._readings = readings
         self._shortcuts = shortcuts
+        self._client = client
         self._workspace = workspace
         self._gate = gate
 
@@ -52,15 +54,15 @@ class Commands:
             if not late:
                 await ack(**_response(reply))
             elif reply is not None:
-                await send(str(body["response_url"]), _message(reply))
+                await send(self._client, str(body["response_url"]), _message(reply))
 
     async def _reply(self, body: Body) -> Message | str | None:
         try:
             return await self._answer(body)
         except DirectoryError:
             return replies.SLACK_SILENT
-        except LedgerUnavailable:
-            return replies.TRY_AGAIN
+        except LedgerUnavailable as error:
+            return replies.unavailable(error)
 
     async def _answer(self, body: Body) -> Message | str | None:
         """What to tell the person; None where a card, a form or a list says it."""
@@ -70,7 +72,12 @@ class Commands:
         match asked:
             case command.Request(ref):
                 answer = await self._desk.request(
-                    person, channel, ref, trigger_id=trigger_id, response_url=response_url
+                    person,
+                    channel,
+                    ref,
+                    trigger_id=trigger_id,
+                    typed_there=True,
+                    response_url=response_url,
                 )
                 return replies.said(answer, self._workspace.url)
             case command.OpenForm():

@@ -21,7 +21,7 @@ from bot.payments.unpaid import UnpaidInvoices
 from bot.slack import lists, replies
 from bot.slack.answers import send
 from bot.slack.messages import Message
-from bot.slack.wire import Workspace
+from bot.slack.wire import Client, Workspace
 
 Reading = (
     command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
@@ -42,6 +42,7 @@ class Readings:
         overview: Overview,
         catalogue: Catalogue,
         unpaid: UnpaidInvoices,
+        client: Client,
         workspace: Workspace,
     ) -> None:
         self._desk = desk
@@ -50,6 +51,7 @@ class Readings:
         self._overview = overview
         self._catalogue = catalogue
         self._unpaid = unpaid
+        self._client = client
         self._workspace = workspace
         self.crew: Crew[str] = Crew("lists", _AT_ONCE, asyncio.Event())
 
@@ -96,6 +98,6 @@ class Readings:
         try:
             listing = await self._unpaid.of(modules)
         except LedgerUnavailable:
-            await send(response_url, lists.simple(replies.TRY_AGAIN))
+            await send(self._client, response_url, lists.simple(replies.TRY_AGAIN))
             return
-        await send(response_url, lists.unpaid(listing, module, self._ledger.clock().date()))
+        await send(self._client, response_url, lists.unpaid(listing, module, self._ledger.clock().date()))

@@ -7,8 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
+import structlog
+
+from bot.errors import LedgerUnavailable
 from bot.payments.authority import Person
+from bot.payments.desk import Desk
 from bot.slack.directory import within
+
+log = structlog.get_logger()
 
 LOOK_UPS = 2.0
 """Seconds for all that Slack is asked about people, of the three in which a listener must answer."""
@@ -79,6 +85,14 @@ async def in_time(work: Coroutine[Any, Any, T], meanwhile: Callable[[], Awaitabl
         return await task, not done
     finally:
         task.cancel()
+
+
+async def repaired(desk: Desk, payment_id: int) -> None:
+    """Show a card again that was out of date; where that cannot be written, what came of the click stands."""
+    try:
+        await desk.repair(payment_id)
+    except LedgerUnavailable as error:
+        log.warning("a card was not shown again", payment=payment_id, error=str(error))
 
 
 def typist(body: Body) -> Person:

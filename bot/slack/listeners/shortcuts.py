@@ -77,8 +77,8 @@ class Shortcuts:
                 reply = await self._open(clicker(body), trigger, Origin(None, None))
             except DirectoryError:
                 reply = replies.SLACK_SILENT
-            except LedgerUnavailable:
-                reply = replies.TRY_AGAIN
+            except LedgerUnavailable as error:
+                reply = replies.unavailable(error)
             if reply is not None:
                 await answers.show(self._client, trigger, forms.notice(reply))
             await ack()

@@ -20,7 +20,7 @@ from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.slack import forms, replies
 from bot.slack.forms import Filled, Origin
-from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, in_time
+from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, in_time, repaired
 from bot.slack.wire import Workspace
 
 Response = dict[str, Any]
@@ -63,7 +63,7 @@ class Views:
         if isinstance(answer, answers.Done):
             return {}
         if isinstance(answer, answers.AlreadyDecided):
-            await self._desk.repair(answer.payment.id)
+            await repaired(self._desk, answer.payment.id)
         said = replies.said(answer, self._workspace.url) or ""
         return {"response_action": "update", "view": forms.notice(said)}
 
@@ -87,6 +87,7 @@ class Views:
             ref,
             # Sent again, it is the same request; with another invoice in it, it is another.
             trigger_id=f"view:{view['id']}:{ref}",
+            typed_there=origin.channel is not None,
             response_url=origin.response_url,
             note=entered.note,
         )
@@ -112,7 +113,8 @@ class Views:
 def _place(answer: answers.Answer, entered: Filled, origin: Origin) -> str:
     """The input under which an answer belongs."""
     if isinstance(answer, Refusal):
-        elsewhere = answer.reason is Reason.CHANNEL and origin.channel is None
+        about_it = answer.reason in (Reason.CHANNEL, Reason.NOT_IN_CHANNEL)
+        elsewhere = about_it and origin.channel is None
         return forms.CHANNEL if elsewhere else forms.MODULE
     return forms.NUMBER if entered.typed or entered.picker is None else entered.picker
 
@@ -122,8 +124,8 @@ async def _tried(decision: Coroutine[Any, Any, Response], block: str) -> Respons
         return await decision
     except DirectoryError:
         return _error(block, replies.SLACK_SILENT)
-    except LedgerUnavailable:
-        return _error(block, replies.TRY_AGAIN)
+    except LedgerUnavailable as error:
+        return _error(block, replies.unavailable(error))
 
 
 def _error(block: str, text: str) -> Response:
