@@ -198,10 +198,9 @@ class Executor:
             read = await read_listed(self._billing, payment.ref)
         except Unreadable:
             read = None
-        except NeverSent as error:
-            return Hold(f"the billing API cannot be used ({error})")
-        except AnswerLost:
-            return Hold("the billing API does not answer")
+        except (NeverSent, AnswerLost) as error:
+            log.info("invoice not readable", payment=payment.id, error=str(error))
+            return Hold(_UNREACHABLE if isinstance(error, NeverSent) else "the billing API does not answer")
         if read is not None and read.invoice is not None:
             self._read_at.begin(payment.id, begun)
         if read is not None and not read.empty:
@@ -389,6 +388,7 @@ class Executor:
 
 
 _TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it is still wanted.")
+_UNREACHABLE = "the billing API cannot be reached, or refuses the login"
 _MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
 
 
