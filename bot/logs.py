@@ -7,9 +7,8 @@ INFO: their loggers are held above that. What passes all the same is redacted by
 from __future__ import annotations
 
 import logging
-import re
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
@@ -17,14 +16,7 @@ import structlog
 from pydantic import SecretStr
 
 from bot.config import Settings
-
-_SHAPES = re.compile(
-    r"xox[a-z]-[A-Za-z0-9-]+|xapp-[A-Za-z0-9-]+"
-    r"|https://hooks\.slack\.com/\S+|/response/\S+|\b[0-9a-f]{32}\b"
-)
-_REDACTED = "[redacted]"
-_SHORTEST = 4
-"""A shorter secret would redact half of every line."""
+from bot.redaction import Redaction
 
 _HELD = {
     "zeep": logging.WARNING,
@@ -43,17 +35,8 @@ _HELD = {
 }
 
 
-class Redaction:
+class LogRedaction(Redaction):
     """Takes secrets out of everything that is logged."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        known = sorted({s for s in secrets if len(s) >= _SHORTEST}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
-
-    def clean(self, text: str) -> str:
-        """The text without secrets."""
-        text = self._known.sub(_REDACTED, text) if self._known else text
-        return _SHAPES.sub(_REDACTED, text)
 
     def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
         """Clean one structlog event."""
@@ -82,7 +65,7 @@ def secrets_of(settings: Settings) -> list[str]:
 def configure(settings: Settings, *, stream: TextIO | None = None, level: int = logging.INFO) -> None:
     """Set up logging for the whole process, once, before anything else is built."""
     out = stream or sys.stderr
-    redaction = Redaction(secrets_of(settings))
+    redaction = LogRedaction(secrets_of(settings))
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bot import logs
 from bot.config import Settings
-from bot.logs import Redaction
+from bot.redaction import Redaction
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from tests.conftest import NewSettings, StartBot

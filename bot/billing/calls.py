@@ -3,25 +3,35 @@
 The rules that keep a payment from being sent twice are here, each in one place: `pay` makes exactly
 one exchange; `_exchange` is the only way to the wire, has no loop, and turns whatever goes wrong into
 a `Failure` that carries neither body nor secret.
+
+zeep writes every request, and reads the short answers once they were vetted. Lists are read here.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
+import requests
 import zeep
 from pydantic import SecretStr
 from zeep.wsdl.bindings import Soap11Binding
 
 from bot.billing import reading, wire
+from bot.billing.lists import Rows, read_list
+from bot.billing.markup import vet
 from bot.billing.shared import Shared
-from bot.billing.transport import BillingTransport, open_transport
+from bot.billing.transport import MAX_LIST, BillingTransport, open_transport, pieces, whole
 from bot.billing.verdicts import Failure, failure_of
-from bot.domain.payment import Invoice, InvoiceRef, Outcome, Standing, Verdict
+from bot.domain.payment import Invoice, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent, Unreadable
+from bot.redaction import Redaction
 
 SESSION_PROOF = 30.0
 """Seconds for which a login, or a read that gave rows, is proof enough that the session is alive.
@@ -33,15 +43,32 @@ its read needs no login; far shorter than any session lasts.
 MODULES_AGE = 3600.0
 """Seconds for which the list of modules is not asked for again."""
 
+SESSIONS_KNOWN = 16
+"""Session ids that are still taken out of what the API answers, after others have replaced them."""
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Rows)
+
 _SESSION_ID = re.compile(r"[0-9A-Za-z,-]{16,128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """The loaded WSDL: zeep's proxy, and the names of the operations it has."""
+    """The loaded WSDL: zeep's client and proxy, and the binding with the operations that it has."""
 
+    client: zeep.Client
     proxy: zeep.proxy.ServiceProxy
+    binding: Soap11Binding
     operations: frozenset[str]
+
+    def read(self, operation: str, response: requests.Response) -> object:
+        """What zeep makes of a short answer."""
+        content = whole(response)
+        vet(content)
+        response.raw = io.BytesIO(content)
+        called = self.binding.get(operation)  # type: ignore[no-untyped-call]
+        answer: object = self.binding.process_reply(self.client, called, response)  # type: ignore[no-untyped-call]
+        return answer
 
 
 class BillingCalls:
@@ -56,6 +83,7 @@ class BillingCalls:
         self._service = Shared(self._load)
         self._session = Shared(self._log_in)
         self._modules = Shared(self._ask_modules)
+        self._sessions: deque[str] = deque(maxlen=SESSIONS_KNOWN)
 
     def prepare(self, deadline: float) -> None:
         """Load the WSDL and prove a session with some of its time left, as `pay` wants them."""
@@ -69,32 +97,40 @@ class BillingCalls:
 
         ready_by: when the WSDL and a proven session must be there, on the clock of `time.monotonic`.
         timeout: seconds for the call itself.
+        may_begin: asked before it is begun, and again right before its first byte goes out.
         """
         try:
             service = self._payable(ready_by)
             session = self._session.get(ready_by, max_age=SESSION_PROOF)
         except BillingError as error:
             return Outcome(Verdict.NOT_SENT, None, None, str(error))
-        call = wire.Call(time.monotonic() + timeout, fresh=True)
+        call = wire.Call(time.monotonic() + timeout, fresh=True, may_send=may_begin)
         if not may_begin():
-            return Outcome(Verdict.NOT_SENT, None, None, "the intent to pay is too old; others may act on it")
-        answer = self._exchange(service, call, "api_make_payment", session, ref.module, ref.number)
+            return Outcome(Verdict.NOT_SENT, None, None, wire.TOO_OLD)
+        answer = self._answer(service, call, "api_make_payment", session, ref.module, ref.number)
         if isinstance(answer, Failure):
             outcome = Outcome(answer.verdict, None, None, answer.evidence)
         else:
-            outcome = reading.outcome(answer)
+            outcome = reading.outcome(answer, self._redaction())
         if outcome.verdict is Verdict.UNKNOWN:
             self._session.drop(session)
         return outcome
 
     def unpaid_invoices(self, module: str, deadline: float) -> list[Invoice]:
         """The unpaid invoices of a module; see `BillingClient.unpaid_invoices`."""
-        return reading.invoices(module, self._rows(_unpaid_list(module), deadline))
+        unpaid = self._list(
+            _unpaid_list(module), deadline, lambda: reading.UnpaidInvoices(module, self._redaction())
+        )
+        return unpaid.found()
 
-    def standing(self, ref: InvoiceRef, deadline: float) -> Standing:
-        """What two reads say about one invoice; see `BillingClient.standing`."""
-        everything = self._rows(f"api_{ref.module}_get_client_invoices", deadline)
-        return reading.standing(ref, everything, self._rows(_unpaid_list(ref.module), deadline))
+    def among_unpaid(self, ref: InvoiceRef, deadline: float) -> reading.AmongUnpaid:
+        """What the list of unpaid invoices says about one."""
+        return self._list(_unpaid_list(ref.module), deadline, lambda: reading.AmongUnpaid(ref))
+
+    def among_all(self, ref: InvoiceRef, deadline: float) -> reading.AmongAll:
+        """What the list of all invoices, paid or not, says about one."""
+        operation = f"api_{ref.module}_get_client_invoices"
+        return self._list(operation, deadline, lambda: reading.AmongAll(ref))
 
     def modules(self, deadline: float) -> tuple[str, ...]:
         """The modules that the API names, asked for once in `MODULES_AGE` seconds."""
@@ -105,8 +141,8 @@ class BillingCalls:
         if self._transport is not None:
             self._transport.session.close()
 
-    def _rows(self, operation: str, deadline: float) -> list[object]:
-        """Call an operation that lists rows.
+    def _list(self, operation: str, deadline: float, begin: Callable[[], R]) -> R:
+        """Call an operation that lists rows. begin: makes what takes them, anew for each reading.
 
         A session that has died is assumed to give a fault, but nobody has said so: an empty list would
         do, and would read as "not payable", or worse, as "paid". So what is no row is believed only of
@@ -115,22 +151,22 @@ class BillingCalls:
         service = self._service.get(deadline)
         _require(service, operation)
         session = self._session.get(deadline)
-        answer = self._exchange(service, wire.Call(deadline), operation, session)
-        if _says_no_more_than_a_dead_session(answer):
-            if answer != []:
+        rows = begin()
+        count = self._read_list(service, deadline, operation, session, rows)
+        if _says_no_more_than_a_dead_session(count):
+            if count != 0:
                 self._session.drop(session)
             renewed = self._session.get(deadline, max_age=SESSION_PROOF)
             if renewed is not session:
-                session = renewed
-                answer = self._exchange(service, wire.Call(deadline), operation, session)
-        if isinstance(answer, Failure):
+                session, rows = renewed, begin()
+                count = self._read_list(service, deadline, operation, session, rows)
+        if isinstance(count, Failure):
             self._session.drop(session)
-            if answer.fault:
+            if count.fault:
                 raise Unreadable("the API answers with a fault, also after a fresh login")
-        rows = reading.rows(_usable(answer))
-        if rows is None:
+        if _usable(count) is None:
             raise AnswerLost("the answer is not a list of invoices")
-        if rows:
+        if count:
             self._session.proved(session)
         return rows
 
@@ -144,10 +180,23 @@ class BillingCalls:
             raise
         return service
 
+    def _read_list(
+        self, service: _Service, deadline: float, operation: str, session: SecretStr, rows: Rows
+    ) -> int | Failure | None:
+        def read(response: requests.Response) -> int | None:
+            return read_list(pieces(response, MAX_LIST), response.status_code, rows)
+
+        return self._exchange(service, wire.Call(deadline), operation, session, read=read)
+
+    def _redaction(self) -> Redaction:
+        """For what the API answers: it knows our secrets, and may send them back."""
+        return Redaction([self._password.get_secret_value(), *self._sessions.copy()])
+
     def _ask_modules(self, deadline: float) -> tuple[str, ...]:
         service = self._service.get(deadline)
         _require(service, "get_modules")
-        names = reading.module_names(_usable(self._exchange(service, wire.Call(deadline), "get_modules")))
+        answer = _usable(self._answer(service, wire.Call(deadline), "get_modules"))
+        names = reading.module_names(answer, self._redaction())
         if not names:
             raise AnswerLost("the API named no modules")
         return names
@@ -155,13 +204,14 @@ class BillingCalls:
     def _log_in(self, deadline: float) -> SecretStr:
         service = self._service.get(deadline)
         _require(service, "api_login")
-        answer = self._exchange(service, wire.Call(deadline), "api_login", self._username, self._password)
+        answer = self._answer(service, wire.Call(deadline), "api_login", self._username, self._password)
         if isinstance(answer, Failure):
             raise NeverSent(f"login failed: {answer.evidence}")
         if not answer or answer == "0":
             raise NeverSent("login refused: check the billing user name and password")
         if not isinstance(answer, str) or not _SESSION_ID.fullmatch(answer):
             raise NeverSent("login failed: the API did not answer with a session id")
+        self._sessions.append(answer)
         return SecretStr(answer)
 
     def _load(self, deadline: float) -> _Service:
@@ -184,7 +234,7 @@ class BillingCalls:
             self._wsdl_url,
             transport=self._transport,
             # force_https would mend an http address unseen; `require_origin` refuses it instead.
-            settings=zeep.Settings(strict=True, forbid_dtd=True, force_https=False),
+            settings=zeep.Settings(strict=True, forbid_dtd=True, force_https=False, raw_response=True),
         )
         for service in client.wsdl.services.values():
             for port in service.ports.values():
@@ -192,29 +242,39 @@ class BillingCalls:
                     self._transport.require_origin(port.binding_options["address"] or "")
                     proxy = client.bind(service.name, port.name)
                     operations = port.binding.all()  # type: ignore[no-untyped-call]
-                    return _Service(proxy, frozenset(operations))
+                    return _Service(client, proxy, port.binding, frozenset(operations))
         raise LookupError("the WSDL has no SOAP 1.1 port")
 
-    def _exchange(
+    def _answer(
         self, service: _Service, call: wire.Call, operation: str, *arguments: str | int | SecretStr
     ) -> object:
-        """Make one call. Never two, and never an exception."""
+        """Make one call whose answer is short. Never two, and never an exception."""
+        return self._exchange(
+            service, call, operation, *arguments, read=lambda response: service.read(operation, response)
+        )
+
+    def _exchange(
+        self,
+        service: _Service,
+        call: wire.Call,
+        operation: str,
+        *arguments: str | int | SecretStr,
+        read: Callable[[requests.Response], T],
+    ) -> T | Failure:
+        """Make one call, and read its answer while it comes. Never two, and never an exception."""
         plain = [
             argument.get_secret_value() if isinstance(argument, SecretStr) else argument
             for argument in arguments
         ]
         try:
-            with wire.calling(call):
-                answer: object = service.proxy[operation](*plain)
-                return answer
+            with wire.calling(call), closing(service.proxy[operation](*plain)) as response:
+                return read(response)
         except Exception as error:  # noqa: BLE001 -- zeep lets a bare IndexError through, and more
             return failure_of(error, sent=call.sent)
 
 
-def _says_no_more_than_a_dead_session(answer: object) -> bool:
-    if isinstance(answer, Failure):
-        return answer.fault
-    return not reading.rows(answer)
+def _says_no_more_than_a_dead_session(count: int | Failure | None) -> bool:
+    return count.fault if isinstance(count, Failure) else not count
 
 
 def _unpaid_list(module: str) -> str:
@@ -229,7 +289,7 @@ def _require(service: _Service, operation: str) -> None:
     raise NeverSent(f"the WSDL has no operation {operation}")
 
 
-def _usable(answer: object) -> object:
+def _usable(answer: T | Failure) -> T:
     if not isinstance(answer, Failure):
         return answer
     if answer.verdict is Verdict.NOT_SENT:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
+from bot.billing import reading
 from bot.billing.calls import BillingCalls
 from bot.billing.transport import keep_envelopes_out_of_logs
 from bot.domain.payment import Invoice, InvoiceRef, Outcome, Standing, Verdict
@@ -73,8 +74,9 @@ class BillingClient:
     async def make_payment(self, ref: InvoiceRef, *, may_begin: Callable[[], bool] = lambda: True) -> Outcome:
         """Pay one invoice: one POST of api_make_payment at most, never repeated.
 
-        may_begin: asked in the calling thread, last of all before anything goes out; if it says no,
-            nothing is sent. A process that was frozen in between must not send what others took over.
+        may_begin: asked in the calling thread before the call is begun, and last of all before its first
+            byte goes out; if it says no, nothing is sent. A process that was frozen, or whose machine
+            slept, must not send what others took over.
 
         Raises nothing that the network or the API could cause. NOT_SENT is said only where nothing of
         the payment can have been received; every doubt is UNKNOWN.
@@ -100,12 +102,23 @@ class BillingClient:
         """
         return await self._read(lambda deadline: self._calls.unpaid_invoices(module, deadline), timeout)
 
-    async def standing(self, ref: InvoiceRef) -> Standing:
-        """What the list of all invoices and that of the unpaid ones say about one, read in that order.
+    async def standing(self, ref: InvoiceRef, *, decisive: bool = True) -> Standing:
+        """What the list of unpaid invoices, and where it is needed that of all, say about one.
 
-        Raises as `unpaid_invoices` does.
+        decisive: whether an invoice that is still unpaid would be called not paid for that. Then the list
+            of all is read as well, which may contradict; it can be as long as an account is old.
+
+        Raises as `unpaid_invoices` does, of the first list. Without the second, the first tells what it can.
         """
-        return await self._read(lambda deadline: self._calls.standing(ref, deadline), None)
+        unpaid = await self._read(lambda deadline: self._calls.among_unpaid(ref, deadline), None)
+        if unpaid.unpaid and not decisive:
+            return reading.standing(unpaid, None)
+        try:
+            everything = await self._read(lambda deadline: self._calls.among_all(ref, deadline), None)
+        except BillingError as error:
+            log.info("the list of all invoices was not read: %s", error)
+            return reading.standing(unpaid, None)
+        return reading.standing(unpaid, everything)
 
     async def modules(self) -> tuple[str, ...]:
         """The modules that the API names, cached for an hour. Raises `BillingError`."""

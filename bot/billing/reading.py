@@ -1,18 +1,21 @@
 """Reads the billing API's answers, and trusts no field of them.
 
-An answer is what zeep made of XML: objects, lists, strings, numbers, None, in places where the WSDL
-promised something else. A row that cannot be read is left out, an amount that cannot be read exactly
-is no amount, and a status that is not known is UNKNOWN.
+A short answer is what zeep made of XML: objects, lists, strings, numbers, None, in places where the WSDL
+promised something else; a list's row is texts. A row that cannot be read is left out, an amount that cannot
+be read exactly is no amount, and a status that is not known is UNKNOWN. Every text that is kept is free of
+secrets, of what a database cannot store, and no longer than it may be.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
+from bot.billing.lists import Row
+from bot.billing.transport import AnswerTooLarge
 from bot.domain.payment import Invoice, InvoiceRef, Outcome, Standing, Verdict
+from bot.redaction import Redaction
 
 CHARGE = 1
 """`invoices_type` of an invoice."""
@@ -23,85 +26,203 @@ FIRST_PAYMENT_KIND = 10
 MAX_AMOUNT = Decimal(10) ** 12
 """Above this, an amount is a mistake of the row, and a float does not hold its cents."""
 
+MOST_PLACES = 6
+"""Decimal places beyond which a number is no amount of money."""
+
+MOST_TEXT = 16_000
+"""Bytes of a text that are kept, in UTF-8; of a status_text above all."""
+
+MOST_DESCRIPTION = 1_000
+"""The same, of an invoice's description."""
+
+MOST_INVOICES = 20_000
+"""Unpaid invoices of one module that are held at once."""
+
+MOST_MODULES = 100
+"""MyAdmin documents ten."""
+
+CUT = "… (cut)"
+"""What a text ends with that was longer."""
+
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\b", re.ASCII)
 _CENT = Decimal("0.01")
 _VERDICTS = {"ok": Verdict.PAID, "error": Verdict.DECLINED}
+_BOOLEANS = {"true": 1, "false": 0}
 
 
-def outcome(answer: object) -> Outcome:
+def kept(text: str, redaction: Redaction, most: int = MOST_TEXT) -> str:
+    """A text from outside as it may be stored and shown: no secret, no NUL, no half character."""
+    storable = text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    # Before it is cut: half a secret would not be known for one.
+    clean = redaction.clean(storable)
+    encoded = clean.encode("utf-8")
+    if len(encoded) <= most:
+        return clean
+    return encoded[: most - len(CUT.encode("utf-8"))].decode("utf-8", "ignore") + CUT
+
+
+def outcome(answer: object, redaction: Redaction) -> Outcome:
     """Read the answer of api_make_payment: `ok`, `error`, or nothing that is known.
 
     `error` is the documented word for "not paid"; `ok` is assumed from its sister operations.
     """
-    status = _text(answer, "status")
+    status = getattr(answer, "status", None)
+    text = getattr(answer, "status_text", None)
     verdict = Verdict.UNKNOWN
     evidence = "answered without a status"
-    if status is not None:
+    if isinstance(status, str):
         verdict = _VERDICTS.get(status.strip().casefold(), Verdict.UNKNOWN)
         evidence = "answered with a status that is neither ok nor error"
     if verdict is not Verdict.UNKNOWN:
         evidence = f"answered with status {'ok' if verdict is Verdict.PAID else 'error'}"
-    return Outcome(verdict, status, _text(answer, "status_text"), evidence)
+    return Outcome(
+        verdict,
+        kept(status, redaction) if isinstance(status, str) else None,
+        kept(text, redaction) if isinstance(text, str) else None,
+        evidence,
+    )
 
 
-def rows(answer: object) -> list[object] | None:
-    """The rows of an answer that lists invoices; None if it is anything else.
-
-    zeep takes a text or a struct in place of an array as a list of its letters. Read as a list without
-    a row that matters, `error` would say that an invoice is not unpaid any more.
-    """
-    if isinstance(answer, list) and all(hasattr(row, "invoices_id") for row in answer):
-        return answer
-    return None
-
-
-def invoices(module: str, rows: Sequence[object]) -> list[Invoice]:
+class UnpaidInvoices:
     """The invoices in a list of unpaid ones, each once, as far as amount and currency can be read.
 
     An invoice that is left out here has no known amount, which counts as above every threshold. A
     negative one would count as below every threshold: it is left out for that.
     """
-    found: dict[InvoiceRef, Invoice] = {}
-    for ref, row in _unpaid_charges(module, rows):
-        amount = _amount(getattr(row, "invoices_amount", None))
-        currency = (_text(row, "invoices_currency") or "").strip().upper()
-        if amount is not None and _CURRENCY.fullmatch(currency):
-            found[ref] = Invoice(
-                ref=ref,
-                description=_text(row, "invoices_description") or "",
-                amount=amount,
-                currency=currency,
-                due=_day(_text(row, "invoices_due_date")),
-            )
-    return list(found.values())
+
+    def __init__(self, module: str, redaction: Redaction) -> None:
+        self._module = module
+        self._redaction = redaction
+        self._found: dict[InvoiceRef, Invoice] = {}
+
+    def add(self, row: Row) -> None:
+        """Read one row."""
+        ref = _ref(self._module, row)
+        # A row of another module is that module's to pay, under its own name and no other.
+        if ref is None or not _is_unpaid_charge(row) or _module(row) not in (self._module, None):
+            return
+        amount = _amount(row.get("invoices_amount"))
+        currency = (row.get("invoices_currency") or "").strip().upper()
+        if amount is None or not _CURRENCY.fullmatch(currency):
+            return
+        if len(self._found) >= MOST_INVOICES:
+            raise AnswerTooLarge(f"there are more than {MOST_INVOICES} unpaid invoices of one module")
+        self._found[ref] = Invoice(
+            ref=ref,
+            description=kept(row.get("invoices_description") or "", self._redaction, MOST_DESCRIPTION),
+            amount=amount,
+            currency=currency,
+            due=_day(row.get("invoices_due_date")),
+        )
+
+    def found(self) -> list[Invoice]:
+        """In the list's order."""
+        return list(self._found.values())
 
 
-def standing(ref: InvoiceRef, all_rows: Sequence[object], unpaid_rows: Sequence[object]) -> Standing:
-    """What the rows of get_client_invoices and those of get_client_unpaid_invoices say about `ref`."""
-    paid_flag: bool | None = None
-    payment: int | None = None
-    for row in all_rows:
+class AmongUnpaid:
+    """What a list of unpaid invoices, read whole, says about one.
+
+    unpaid: it stands there, as an unpaid charge of its own module.
+    unclear: it stands there, but the row names no module, or says that it is paid or deleted.
+    """
+
+    def __init__(self, ref: InvoiceRef) -> None:
+        self._ref = ref
+        self._others = False
+        self._mentioned = False
+        self.unpaid = False
+        self.unclear = False
+
+    def add(self, row: Row) -> None:
+        """Read one row."""
+        number, module = _whole(row, "invoices_id"), _module(row)
+        self._mentioned |= number in (self._ref.number, None)
+        if module not in (self._ref.module, None) or _whole(row, "invoices_type") != CHARGE:
+            return
+        told = module is not None and _is_unpaid_charge(row)
+        if number == self._ref.number:
+            self.unpaid |= told
+            self.unclear |= not told
+        elif number is not None:
+            self._others |= told
+
+    @property
+    def gone(self) -> bool:
+        """No row can be about it, and there are other unpaid charges of its module: the list is one."""
+        return self._others and not self._mentioned
+
+
+class AmongAll:
+    """What a list of all invoices, paid or not, says about one; only rows of its own module count.
+
+    payment: the id of a payment row that names it; None if there is none.
+    """
+
+    def __init__(self, ref: InvoiceRef) -> None:
+        self._ref = ref
+        self._flags: set[bool | None] = set()
+        self._unnamed = False
+        self.payment: int | None = None
+
+    def add(self, row: Row) -> None:
+        """Read one row."""
         kind = _whole(row, "invoices_type")
         if kind is None:
-            continue
-        number = _whole(row, "invoices_id")
-        if kind == CHARGE and number == ref.number:
+            return
+        charge = kind == CHARGE and _whole(row, "invoices_id") == self._ref.number
+        pays = (
+            kind >= FIRST_PAYMENT_KIND
+            and _whole(row, "invoices_extra") == self._ref.number
+            and not _flag(row, "invoices_deleted")
+        )
+        module = _module(row)
+        if not (charge or pays) or module not in (self._ref.module, None):
+            return
+        if module is None:
+            self._unnamed = True
+        elif charge:
             # A deleted one counts: it left the list of unpaid ones, but not because it was paid.
-            paid = _whole(row, "invoices_paid")
-            paid_flag = None if paid is None else paid != 0
-        deleted = _flag(row, "invoices_deleted")
-        if kind >= FIRST_PAYMENT_KIND and not deleted and _whole(row, "invoices_extra") == ref.number:
-            payment = number
-    unpaid = any(found == ref for found, _row in _unpaid_charges(ref.module, unpaid_rows))
-    return Standing(unpaid=unpaid, paid_flag=paid_flag, payment=payment)
+            paid = _whole_or_boolean(row, "invoices_paid")
+            self._flags.add(None if paid is None else paid != 0)
+        else:
+            self.payment = _whole(row, "invoices_id")
+            self._unnamed |= self.payment is None
+
+    @property
+    def paid_flag(self) -> bool | None:
+        """Whether its own row says that it is paid; None if there is no such row, or they contradict."""
+        return next(iter(self._flags)) if len(self._flags) == 1 else None
+
+    @property
+    def unclear(self) -> bool:
+        """Rows about it contradict each other, or cannot be read, or name no module."""
+        return self._unnamed or len(self._flags) > 1 or None in self._flags
 
 
-def module_names(answer: object) -> tuple[str, ...]:
-    """The names in an answer of get_modules that are names of modules; empty if there are none."""
+def standing(unpaid: AmongUnpaid, everything: AmongAll | None) -> Standing:
+    """What both lists say. everything: None where that list was not read."""
+    return Standing(
+        unpaid=unpaid.unpaid,
+        paid_flag=None if everything is None else everything.paid_flag,
+        payment=None if everything is None else everything.payment,
+        gone=unpaid.gone,
+        unclear=unpaid.unclear or (everything is not None and everything.unclear),
+        history=everything is not None,
+    )
+
+
+def module_names(answer: object, redaction: Redaction) -> tuple[str, ...]:
+    """The names in an answer of get_modules that are names of modules; empty if there are none.
+
+    zeep takes a text or a struct in place of an array as a list of its letters: none has one letter.
+    """
     names = answer if isinstance(answer, list) else []
-    # Not of one letter: see `rows`.
-    return tuple(dict.fromkeys(name for name in names if _is_module(name) and len(name) > 1))
+    modules = (name for name in names if _is_module(name) and len(name) > 1 and redaction.clean(name) == name)
+    return tuple(dict.fromkeys(modules))[:MOST_MODULES]
 
 
 def _is_module(name: object) -> bool:
@@ -114,68 +235,62 @@ def _is_module(name: object) -> bool:
     return True
 
 
-def _unpaid_charges(module: str, rows: Sequence[object]) -> Iterator[tuple[InvoiceRef, object]]:
-    for row in rows:
-        number = _whole(row, "invoices_id")
-        if number is None or _whole(row, "invoices_type") != CHARGE:
-            continue
-        if _flag(row, "invoices_deleted") or _flag(row, "invoices_paid"):
-            continue
-        # A row of another module is that module's to pay, under its own name and no other.
-        if (_text(row, "invoices_module") or module) != module:
-            continue
-        try:
-            ref = InvoiceRef(module, number)
-        except ValueError:
-            continue
-        yield ref, row
-
-
-def _text(row: object, field: str) -> str | None:
-    value = getattr(row, field, None)
-    return value if isinstance(value, str) else None
-
-
-def _whole(row: object, field: str) -> int | None:
-    value = getattr(row, field, None)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return int(value)
-    return None
-
-
-def _flag(row: object, field: str) -> bool:
-    """Whether a flag is set: not if it is absent, but if it is there and cannot be read."""
-    if getattr(row, field, None) is None:
-        return False
-    return _whole(row, field) != 0
-
-
-MOST_PLACES = 6
-"""Decimal places beyond which a number is no amount of money."""
-
-
-def _amount(value: object) -> Decimal | None:
-    """An exact amount with two places or more; None if it is none, negative, or beyond reason."""
-    if isinstance(value, bool) or not isinstance(value, float | int | str | Decimal):
-        return None
+def _ref(module: str, row: Row) -> InvoiceRef | None:
+    number = _whole(row, "invoices_id")
     try:
-        amount = Decimal(repr(value) if isinstance(value, float) else value)
-    except InvalidOperation:
+        return None if number is None else InvoiceRef(module, number)
+    except ValueError:
         return None
-    if not amount.is_finite() or not 0 <= amount < MAX_AMOUNT:
+
+
+def _module(row: Row) -> str | None:
+    """The module that the row names; None if it names none."""
+    return row.get("invoices_module") or None
+
+
+def _is_unpaid_charge(row: Row) -> bool:
+    paid_or_deleted = _flag(row, "invoices_deleted") or _flag(row, "invoices_paid")
+    return _whole(row, "invoices_type") == CHARGE and not paid_or_deleted
+
+
+def _whole(row: Row, field: str) -> int | None:
+    text = (row.get(field) or "").strip()
+    return int(text) if _WHOLE.fullmatch(text) else None
+
+
+def _whole_or_boolean(row: Row, field: str) -> int | None:
+    number = _whole(row, field)
+    return _BOOLEANS.get((row.get(field) or "").strip().lower()) if number is None else number
+
+
+def _flag(row: Row, field: str) -> bool:
+    """Whether a flag is set: not if it is absent, but if it is there and cannot be read."""
+    return row.get(field) is not None and _whole_or_boolean(row, field) != 0
+
+
+def _amount(text: str | None) -> Decimal | None:
+    """An exact amount with two places or more; None if it is none, negative, or beyond reason."""
+    number = (text or "").strip()
+    if not _NUMBER.fullmatch(number):
         return None
+    amount = Decimal(number)
+    if _places(amount) > MOST_PLACES:
+        # PHP may write a float with all its seventeen digits: 49.990000000000002 is 49.99.
+        amount = Decimal(repr(float(number)))
+    if amount >= MAX_AMOUNT or _places(amount) > MOST_PLACES:
+        return None
+    return amount if _places(amount) > 2 else amount.quantize(_CENT)
+
+
+def _places(amount: Decimal) -> int:
     exponent = amount.as_tuple().exponent
-    assert isinstance(exponent, int)
-    if exponent < -MOST_PLACES:
-        return None
-    return amount.quantize(_CENT) if exponent > -2 else amount
+    assert isinstance(exponent, int), "bug: it was written in digits"
+    return -exponent
 
 
 def _day(text: str | None) -> date | None:
     """The day of `2021-03-10 01:38:45`; None for `0000-00-00 00:00:00` and whatever is no date."""
-    if text is None:
+    if text is None or not _DAY.match(text.strip()):
         return None
     try:
         return date.fromisoformat(text.strip()[:10])

@@ -1,17 +1,19 @@
 """zeep's way to the network, with nothing left to chance.
 
 What it promises beyond `wire`: it talks to the origin (scheme, host and port) of the configured WSDL
-and to no other, whatever a WSDL or an answer says; it follows no redirect; it takes at most
-`MAX_ANSWER` bytes, counted after decompression; it opens no file, and answers the one schema that
-every WSDL of NuSOAP refers to from the package. zeep's own `post` logs whole envelopes at DEBUG, the
+and to no other, whatever a WSDL or an answer says; it follows no redirect; it takes no more bytes than
+are wanted, counted after decompression, and never has more than a piece of what it decompresses; it lets
+zeep read no document that could cost more than a good one; it opens no file, and answers the one schema
+that every WSDL of NuSOAP refers to from the package. zeep's own `post` logs whole envelopes at DEBUG, the
 password included: it is replaced here, and its logger is shut below INFO as well.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import time
+import zlib
+from collections.abc import Iterator
 from contextlib import closing
 from importlib import resources
 from typing import Any
@@ -22,10 +24,20 @@ from urllib3.util import parse_url
 from zeep.transports import Transport
 
 from bot.billing import wire
+from bot.billing.markup import vet
 from bot.billing.wsdl import called_only
 
 MAX_ANSWER = 4 * 1024 * 1024
-"""Bytes. The longest answer wanted is a list of invoices, at about 950 bytes a row."""
+"""Bytes of an answer, or of a WSDL, that is held whole."""
+
+MAX_LIST = 256 * 1024 * 1024
+"""Bytes of a list of invoices, which is read row by row, at about 950 bytes a row."""
+
+MAX_DOCUMENTS = 16
+"""The WSDL and the schemas that it imports; NuSOAP's imports none from its own address."""
+
+MAX_ELEMENTS = 50_000
+"""Elements of a WSDL; MyAdmin's has 2,000."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for one TCP connection and its TLS handshake, each, or what is left of the call if less."""
@@ -33,7 +45,7 @@ CONNECT_TIMEOUT = 10.0
 ENCODING_SCHEMA = "http://schemas.xmlsoap.org/soap/encoding/"
 
 _PORTS = {"http": 80, "https": 443}
-_CHUNK = 64 * 1024
+_PIECE = 64 * 1024
 
 
 class TransportRefusal(Exception):
@@ -53,7 +65,11 @@ class UnexpectedStatus(TransportRefusal):
 
 
 class AnswerTooLarge(TransportRefusal):
-    """The answer is longer than `MAX_ANSWER`; the rest was not read."""
+    """The answer is longer than wanted; the rest was not read."""
+
+
+class AnswerCoded(TransportRefusal):
+    """The answer is compressed in a way that was not asked for, or its compression is broken."""
 
 
 def keep_envelopes_out_of_logs() -> None:
@@ -101,13 +117,19 @@ class BillingTransport(Transport):
         """The WSDL, as far as it is called, or a schema that it imports from the same origin."""
         if url == ENCODING_SCHEMA:
             return resources.files(__package__).joinpath("soap-encoding.xsd").read_bytes()
-        response = self._exchange("GET", url, None, {})
-        if response.status_code != 200:
-            raise UnexpectedStatus(f"HTTP status {response.status_code}")
-        return called_only(response.content)
+        call = wire.current_call()
+        call.documents += 1
+        if call.documents > MAX_DOCUMENTS:
+            raise AnswerTooLarge("the WSDL imports too many documents")
+        with closing(self._exchange("GET", url, None, {})) as response:
+            if response.status_code != 200:
+                raise UnexpectedStatus(f"HTTP status {response.status_code}")
+            document = whole(response)
+        vet(document, most_elements=MAX_ELEMENTS)
+        return called_only(document)
 
     def post(self, address: str, message: bytes, headers: dict[str, str]) -> requests.Response:
-        """One POST, whose answer is 200, or 500 as faults have it."""
+        """One POST, whose answer is 200, or 500 as faults have it. Its body is not read yet."""
         return self._exchange("POST", address, message, headers)
 
     def get(self, address: str, params: object, headers: object) -> requests.Response:
@@ -131,11 +153,9 @@ class BillingTransport(Transport):
             allow_redirects=False,
             stream=True,
         )
-        with closing(response):
-            if response.status_code not in (200, 500):
-                raise UnexpectedStatus(f"HTTP status {response.status_code}")
-            content = _capped(response.raw)
-        response.raw = io.BytesIO(content)
+        if response.status_code not in (200, 500):
+            response.close()
+            raise UnexpectedStatus(f"HTTP status {response.status_code}")
         return response
 
 
@@ -144,10 +164,48 @@ def open_transport(wsdl_url: str, connections: int) -> BillingTransport:
     return BillingTransport(origin(wsdl_url), wire.open_session(wsdl_url, connections))
 
 
-def _capped(raw: Any) -> bytes:
-    content = bytearray()
-    for chunk in raw.stream(_CHUNK, decode_content=True):
-        content += chunk
-        if len(content) > MAX_ANSWER:
-            raise AnswerTooLarge(f"the answer is longer than {MAX_ANSWER} bytes")
-    return bytes(content)
+def whole(response: requests.Response) -> bytes:
+    """The body of an answer that is short."""
+    return b"".join(pieces(response, MAX_ANSWER))
+
+
+def pieces(response: requests.Response, most: int) -> Iterator[bytes]:
+    """The body of an answer, decompressed, while it comes. Raises `AnswerTooLarge` after `most` bytes."""
+    raw: Any = response.raw
+    received: Iterator[bytes] = raw.stream(_PIECE, decode_content=False)
+    # Uncompressed is what was asked for; gzip is what gateways do all the same.
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("identity", ""):
+        if coding not in ("gzip", "x-gzip"):
+            raise AnswerCoded("the answer is compressed in a way that was not asked for")
+        received = _decompressed(received)
+    length = 0
+    for piece in received:
+        wire.current_call().remaining()
+        length += len(piece)
+        if length > most:
+            raise AnswerTooLarge(f"the answer is longer than {most} bytes")
+        yield piece
+
+
+def _decompressed(received: Iterator[bytes]) -> Iterator[bytes]:
+    """urllib3 does this as well; of some versions, a piece of a few kB becomes as much as it likes."""
+    decoder = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    for data in received:
+        wire.current_call().remaining()
+        left = data
+        while True:
+            try:
+                piece = decoder.decompress(left, _PIECE)
+            except zlib.error:
+                raise AnswerCoded("the answer's compression is broken") from None
+            if piece:
+                yield piece
+            left = decoder.unconsumed_tail
+            # A full piece may have left some of its own input in the decoder.
+            if not left and len(piece) < _PIECE:
+                break
+        if decoder.unused_data:
+            raise AnswerCoded("the answer goes on after its end")
+    if not decoder.eof:
+        raise AnswerCoded("the answer breaks off")

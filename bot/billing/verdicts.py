@@ -14,22 +14,28 @@ import requests.exceptions as of_requests
 import urllib3.exceptions as of_urllib3
 import zeep.exceptions as of_zeep
 
+from bot.billing.markup import MarkupRefused
 from bot.billing.transport import (
     AddressRefused,
+    AnswerCoded,
     AnswerTooLarge,
     TooLate,
     TransportRefusal,
     UnexpectedStatus,
 )
+from bot.billing.wire import NotAllowed
 from bot.domain.payment import Verdict
 
 TABLE: tuple[tuple[type[BaseException], Verdict, str], ...] = (
     # Raised by this bot.
     (AddressRefused, Verdict.NOT_SENT, "not the billing API's own address"),
     (TooLate, Verdict.NOT_SENT, "the deadline had passed"),
+    (NotAllowed, Verdict.NOT_SENT, "it may not be sent any more"),
     (UnexpectedStatus, Verdict.UNKNOWN, "the HTTP status is not that of an answer"),
     (AnswerTooLarge, Verdict.UNKNOWN, "the answer is too long to be one"),
+    (AnswerCoded, Verdict.UNKNOWN, "the answer's compression is broken"),
     (TransportRefusal, Verdict.UNKNOWN, "the exchange was stopped"),
+    (MarkupRefused, Verdict.UNKNOWN, "the answer is not XML that can be read"),
     # Raised by requests. ConnectionError is both "no connection" and "reset": see `innermost`.
     (of_requests.ConnectTimeout, Verdict.NOT_SENT, "no connection was made in time"),
     (of_requests.SSLError, Verdict.NOT_SENT, "TLS could not be agreed or verified"),
@@ -69,6 +75,10 @@ TABLE: tuple[tuple[type[BaseException], Verdict, str], ...] = (
 """Class, what it says while the wire saw nothing go out, and why. The first that fits counts."""
 
 
+_OWN = (TransportRefusal, NotAllowed, MarkupRefused)
+"""Their texts are this bot's own, and say more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An exchange without an answer. Holds no exception, and so no body and no session id.
@@ -103,7 +113,7 @@ def failure_of(error: BaseException, *, sent: bool) -> Failure:
     verdict, words = next((verdict, words) for kind, verdict, words in TABLE if isinstance(cause, kind))
     if sent:
         verdict = Verdict.UNKNOWN
-    if isinstance(cause, TransportRefusal):
+    if isinstance(cause, _OWN):
         words = str(cause) or words
     return Failure(
         verdict=verdict,

@@ -3,7 +3,8 @@
 requests and urllib3 know a time-out for each read, so a server that sends a byte now and then holds a
 thread for ever; and their exceptions do not always tell "could not connect" from "broke after sending".
 Both are settled here, at the socket: every read gets what is left of the call's deadline, and
-`Call.sent` is set just before the first byte of the request is handed over.
+`Call.sent` is set just before the first byte of the request is handed over. Right before that it is asked
+whether the call may still be made: connecting takes time, and a machine can sleep at any moment.
 
 Trust: TLS is verified by a context made here, once, from the certificates that requests ships.
 `Session.trust_env` is off, so nothing in the environment or in a .netrc changes that silently. Two
@@ -21,7 +22,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -44,12 +45,16 @@ class Call:
     deadline: when it must be over, on the clock of `time.monotonic`.
     fresh: it wants a connection that was opened for it. A connection that has been idle may be closed
         by the server at the very moment we write to it, and nobody could tell whether it was received.
+    may_send: asked right before its first byte goes out, and again before its body does.
     sent: a byte of the request may have left. While this is False, nothing was sent.
+    documents: how many were loaded in it, of a WSDL.
     """
 
     deadline: float
     fresh: bool = False
+    may_send: Callable[[], bool] | None = None
     sent: bool = False
+    documents: int = 0
 
     def remaining(self) -> float:
         """Seconds left; `TimeoutError` when there are none, as a socket raises it."""
@@ -57,6 +62,18 @@ class Call:
         if left <= 0:
             raise TimeoutError("the deadline of the call has passed")
         return left
+
+    def require_permission(self) -> None:
+        """Raise `NotAllowed` where it may not be sent any more."""
+        if self.may_send is not None and not self.may_send():
+            raise NotAllowed(TOO_OLD)
+
+
+TOO_OLD = "the intent to pay is too old; others may act on it"
+
+
+class NotAllowed(Exception):
+    """It may not be sent any more. The text is our own."""
 
 
 _current: ContextVar[Call] = ContextVar("billing_call")
@@ -126,9 +143,18 @@ class _WatchedConnection(HTTPConnection):
         if self.sock is None:
             self.connect()
         # A process that was frozen while it connected must not send after its time.
-        current_call().remaining()
-        current_call().sent = True
+        call = current_call()
+        call.remaining()
+        call.require_permission()
+        call.sent = True
         super().endheaders(*args, **kwargs)
+
+    def send(self, data: Any) -> None:
+        # The body follows its headers in a write of its own. Without it, nothing can be carried out.
+        call = current_call()
+        if call.sent:
+            call.require_permission()
+        super().send(data)
 
 
 class _WatchedTLSConnection(_WatchedConnection, HTTPSConnection):

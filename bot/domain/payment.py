@@ -66,9 +66,6 @@ FINAL = frozenset(state for state, following in MOVES.items() if not following)
 CORRECTIONS: dict[State, State] = {State.PAID: State.DECLINED, State.DECLINED: State.PAID}
 """What a person may still set right where it rests on somebody's word or on the weakest evidence."""
 
-WEAK_EVIDENCE = frozenset({"absence", "still_unpaid"})
-"""What a reading may rest on that is no positive proof: the invoice left the list, or stayed in it."""
-
 RELEASED = frozenset({State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED})
 """States in which the invoice may be requested again: nothing was, or will be, paid by this request."""
 
@@ -129,18 +126,56 @@ class Invoice:
     due: date | None
 
 
+class Proof(StrEnum):
+    """What a reading's verdict rests on, the strongest first. The value is what the trail stores."""
+
+    PAYMENT_ROW = "payment_row"
+    PAID_FLAG = "paid_flag"
+    ABSENCE = "absence"
+    """It is not unpaid any more, and nothing says that it was paid: a person may know better."""
+    STILL_UNPAID = "still_unpaid"
+
+
+WEAK = frozenset({Proof.ABSENCE, Proof.STILL_UNPAID})
+"""No positive proofs: the invoice left the list, or stayed in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What two readings of the billing API say about one invoice; the reconciler's evidence.
+    """What readings of the billing API say about one invoice; the reconciler's evidence.
+
+    Only rows of the invoice's own module count. A row that names no module proves nothing.
 
     unpaid: it is in the list of unpaid invoices.
-    paid_flag: its own row says it is paid; None if there is no such row.
+    paid_flag: its own row says whether it is paid; None if there is no such row.
     payment: the id of a payment row that names this invoice; None if there is none.
+    gone: the list of unpaid invoices was read whole, holds others, and not this one.
+    unclear: rows about it contradict each other, or do not say enough: nothing follows from any.
+    history: the list of all invoices was read as well, on which paid_flag and payment rest.
     """
 
     unpaid: bool
     paid_flag: bool | None
     payment: int | None
+    gone: bool = False
+    unclear: bool = False
+    history: bool = True
+
+    @property
+    def proof(self) -> Proof | None:
+        """What it proves, if anything. ABSENCE does only of an invoice that was in the list before."""
+        if self.unclear:
+            return None
+        if self.unpaid:
+            return None if self.paid_flag or self.payment is not None else Proof.STILL_UNPAID
+        if self.paid_flag is False:
+            # Deleted, perhaps; and a payment row of it is that of another time.
+            return None
+        if self.payment is not None:
+            return Proof.PAYMENT_ROW
+        if self.paid_flag:
+            return Proof.PAID_FLAG
+        return Proof.ABSENCE if self.gone else None
 
 
 class Verdict(StrEnum):

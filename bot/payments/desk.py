@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.domain.command import MAX_NOTE
-from bot.domain.payment import CORRECTIONS, WEAK_EVIDENCE, InvoiceRef, Payment, State
+from bot.domain.payment import CORRECTIONS, WEAK, InvoiceRef, Payment, State
 from bot.domain.rule import Refusal, Rule, stricter_requirement
 from bot.errors import LedgerUnavailable
 from bot.ledger.store import Ledger
@@ -341,7 +341,7 @@ async def _correctable(transaction: Transaction, payment: Payment, to: State, ac
         return False
     settled = await transaction.last_move(payment.id)
     if settled.action == "reconciled":
-        return settled.detail.get("rests_on") in WEAK_EVIDENCE
+        return settled.detail.get("rests_on") in WEAK
     if settled.action not in ("resolved", "corrected"):
         return False
     return settled.actor == actor or actor.startswith(OPERATOR)

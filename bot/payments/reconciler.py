@@ -1,7 +1,8 @@
 """The reconciler: settles lost answers by reading the invoice again. Settled, not guessed.
 
 Evidence that it was paid counts at once. That it is still unpaid counts only after a settling time that
-covers a slow server. What cannot be read stays unknown, and a person is asked to settle it.
+covers a slow server. Where the list of all invoices cannot be read, which would show more, the list of unpaid
+ones is believed a settling time later. What cannot be read stays unknown, and a person is asked to settle it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.billing.client import BillingClient
-from bot.domain.payment import Payment, Standing, State
+from bot.domain.payment import Payment, Proof, Standing, State
 from bot.errors import BillingError
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -67,8 +68,9 @@ class Reconciler:
         lost_at = payment.updated_at
         read_at = self._ledger.clock()
         age = self._settling.lasted(payment, read_at)
+        decisive = age >= self._settling.lasts
         try:
-            standing: Standing | None = await self._billing.standing(payment.ref)
+            standing: Standing | None = await self._billing.standing(payment.ref, decisive=decisive)
             why = ""
         except BillingError as error:
             standing, why = None, str(error)
@@ -88,7 +90,11 @@ class Reconciler:
                 state,
                 action="reconciled",
                 actor="reconciler",
-                detail={"evidence": evidence, "read_at": read_at.isoformat(timespec="seconds")},
+                detail={
+                    "evidence": evidence,
+                    "rests_on": standing.proof if standing is not None else None,
+                    "read_at": read_at.isoformat(timespec="seconds"),
+                },
                 reason=evidence,
                 lease_owner=None,
                 lease_until=None,
@@ -110,26 +116,44 @@ class Reconciler:
         """What the reading proves, if anything, and in which words."""
         if standing is None:
             return None, "the invoice cannot be read"
-        if standing.payment is not None and not standing.unpaid:
-            return State.PAID, f"the billing API lists payment {standing.payment} for this invoice"
-        if standing.paid_flag and not standing.unpaid:
-            return State.PAID, "the billing API says that this invoice is paid"
-        if not standing.unpaid:
-            if standing.paid_flag is False:
-                return None, "the invoice is neither unpaid nor paid; it may have been deleted"
+        waited = age if standing.history else age - self._settling.lasts
+        match standing.proof:
+            case Proof.PAYMENT_ROW:
+                return State.PAID, f"the billing API lists payment {standing.payment} for this invoice"
+            case Proof.PAID_FLAG:
+                return State.PAID, "the billing API says that this invoice is paid"
             # It proves something only of an invoice that was in the list before it was sent.
-            if payment.listed:
+            case Proof.ABSENCE if payment.listed and waited >= timedelta(0):
                 return State.PAID, "the invoice is gone from the list of unpaid ones"
-            return None, "the invoice is in no list, and was not before"
-        if standing.payment is not None or standing.paid_flag:
-            return None, "the invoice is in the list of unpaid ones, and also shown as paid"
-        if age >= self._settling.lasts:
-            minutes = int(age.total_seconds() // 60)
-            return State.DECLINED, f"the invoice is still unpaid {minutes} minutes after the answer was lost"
-        return None, "the invoice is still unpaid, but the call may yet be carried out"
+            case Proof.STILL_UNPAID if waited >= self._settling.lasts:
+                minutes = int(age.total_seconds() // 60)
+                return (
+                    State.DECLINED,
+                    f"the invoice is still unpaid {minutes} minutes after the answer was lost",
+                )
+        return None, _why_not(standing, listed=bool(payment.listed), settled=age >= self._settling.lasts)
 
     def _wait(self, age: timedelta) -> timedelta:
         """Back off with age, from seconds to hours; look once right when the settling time is over."""
         wait = min(max(self._timing.reconcile_first, age / 2), self._timing.reconcile_most)
         to_settled = self._settling.lasts - age
         return min(wait, to_settled) if to_settled > timedelta(0) else wait
+
+
+def _why_not(standing: Standing, *, listed: bool, settled: bool) -> str:
+    """Why a reading proves nothing. listed: it was in the list of unpaid ones before it was sent."""
+    if standing.unclear:
+        return "the billing API's rows about this invoice contradict each other, or do not say enough"
+    if standing.unpaid:
+        if standing.payment is not None or standing.paid_flag:
+            return "the invoice is in the list of unpaid ones, and also shown as paid"
+        if settled:
+            return "the invoice is still unpaid, but the list of all invoices cannot be read"
+        return "the invoice is still unpaid, but the call may yet be carried out"
+    if standing.paid_flag is False:
+        return "the invoice is neither unpaid nor paid; it may have been deleted"
+    if not listed:
+        return "the invoice is in no list, and was not before"
+    if standing.gone:
+        return "the invoice is gone from the list of unpaid ones, and the list of all cannot be read"
+    return "the invoice is not unpaid any more, but nothing shows that it was paid"

@@ -49,7 +49,7 @@ async def test_standing_follows_the_payment(client: BillingClient) -> None:
     after = await client.standing(VPS)
     assert (after.unpaid, after.paid_flag) == (False, True)
     assert after.payment is not None
-    assert await client.standing(InvoiceRef("vps", 999)) == Standing(False, None, None)
+    assert await client.standing(InvoiceRef("vps", 999)) == Standing(False, None, None, gone=True)
 
 
 async def test_the_modules_are_asked_for_once(api: LocalBilling, client: BillingClient) -> None:

@@ -92,8 +92,9 @@ READ: dict[str, type[Exception] | tuple[type[Exception], ...] | None] = {
     "odd-status-after": None,
     "shouted-ok": None,
     "unknown-type-after": None,
-    "huge-after": AnswerLost,
-    "huge-compressed-after": AnswerLost,
+    # A list is read row by row, so 5 MiB are not too long.
+    "huge-after": None,
+    "huge-compressed-after": None,
     "dtd-after": AnswerLost,
     "drip-after": AnswerLost,
     "drip-head-after": AnswerLost,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
@@ -123,7 +122,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(shared, "awake_or_asleep", lambda: self.now)
 
 
 def test_a_shared_value_is_made_again_when_its_proof_is_too_old(
@@ -133,17 +132,17 @@ def test_a_shared_value_is_made_again_when_its_proof_is_too_old(
     clock = Clock(monkeypatch)
     made = iter([["first"], ["second"]])
     value = Shared(lambda _deadline: next(made))
-    first = value.get(2000.0, max_age=30.0)
+    first = value.get(time.monotonic() + 5.0, max_age=30.0)
     clock.now += 29.0
     value.proved(["first"])
     value.proved(first)
     clock.now += 29.0
-    assert value.get(2000.0, max_age=30.0) is first
+    assert value.get(time.monotonic() + 5.0, max_age=30.0) is first
     clock.now += 2.0
-    second = value.get(2000.0, max_age=30.0)
+    second = value.get(time.monotonic() + 5.0, max_age=30.0)
     assert second == ["second"]
     value.drop(first)
-    assert value.get(2000.0) is second
+    assert value.get(time.monotonic() + 5.0) is second
 
 
 def test_a_shared_value_that_failed_is_tried_again_by_the_next_caller() -> None:

@@ -97,7 +97,7 @@ async def test_a_wsdl_with_a_dtd_is_refused(
 ) -> None:
     """No document type, whether it names a file elsewhere or holds entities."""
     outcome = await new_client(wsdl_url=await serve_wsdl(wsdl(before=before))).make_payment(VPS)
-    assert outcome.evidence == "the WSDL could not be used: DTDForbidden: the answer has a DTD"
+    assert outcome.evidence == "the WSDL could not be used: MarkupRefused: the answer has a DTD"
 
 
 @pytest.mark.parametrize(

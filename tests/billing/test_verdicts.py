@@ -21,13 +21,14 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from bot.billing import transport
+from bot.billing import markup, transport, wire
 from bot.billing.verdicts import TABLE, failure_of
 from bot.domain.payment import Verdict
 
 CAN_BE_NOT_SENT = {
     "bot.billing.transport.AddressRefused",
     "bot.billing.transport.TooLate",
+    "bot.billing.wire.NotAllowed",
     "requests.exceptions.ConnectTimeout",
     "requests.exceptions.InvalidProxyURL",
     "requests.exceptions.InvalidSchema",
@@ -59,6 +60,8 @@ LIBRARY_EXCEPTIONS = {
         urllib3.exceptions,
         lxml.etree,
         transport,
+        markup,
+        wire,
     )
     for kind in exceptions_of(module)
 }

@@ -53,6 +53,7 @@ async def test_a_payment_row_that_names_the_invoice_proves_it(office: Office) ->
     event = await office.last(payment)
     assert (event.actor, event.action) == ("reconciler", "reconciled")
     assert event.detail["evidence"] == reason
+    assert event.detail["rests_on"] == "payment_row"
     assert "read_at" in event.detail
     assert office.billing.payments_received("vps", 10101) == 1
 
@@ -65,6 +66,7 @@ async def test_its_own_row_proves_it(office: Office) -> None:
         State.PAID,
         "the billing API says that this invoice is paid",
     )
+    assert (await office.last(payment)).detail["rests_on"] == "paid_flag"
 
 
 async def test_an_invoice_that_left_the_list_proves_it(office: Office) -> None:
@@ -75,6 +77,44 @@ async def test_an_invoice_that_left_the_list_proves_it(office: Office) -> None:
         State.PAID,
         "the invoice is gone from the list of unpaid ones",
     )
+    assert (await office.last(payment)).detail["rests_on"] == "absence"
+
+
+async def test_two_empty_lists_settle_nothing(office: Office, clock: Clock) -> None:
+    """However long they stay so: that is what an API says that has lost its rows."""
+    payment = await lost(office, paid=False)
+    for number in (10101, 10102, 10103, 10104, 10105):
+        row_of(office, number)["invoices_type"] = 2
+    for _ in range(4):
+        assert (await settled(office, payment))[0] is State.UNKNOWN
+        clock.advance(days=1)
+    assert (await office.last(payment)).detail == {
+        "reading": "the invoice is not unpaid any more, but nothing shows that it was paid"
+    }
+
+
+async def test_who_paid_their_only_invoice_is_told_so(office: Office) -> None:
+    """The list of unpaid ones is empty then, and its own row says it."""
+    payment = await lost(office, paid=True)
+    for number in (10102, 10103, 10104):
+        row_of(office, number)["invoices_paid"] = 1
+    assert (await settled(office, payment))[0] is State.PAID
+
+
+@pytest.mark.parametrize("module", ["mail", "", None])
+async def test_a_paid_row_that_does_not_name_its_module_settles_nothing(
+    office: Office, clock: Clock, module: str
+) -> None:
+    """The number is paid, in another module or in none."""
+    payment = await lost(office, paid=True)
+    for row in office.billing._service.books.invoices("vps"):
+        if 10101 in (row["invoices_id"], row["invoices_extra"]):
+            row["invoices_module"] = module
+        elif not row["invoices_paid"]:
+            row["invoices_paid"] = 1
+    for _ in range(4):
+        assert (await settled(office, payment))[0] is State.UNKNOWN
+        clock.advance(days=1)
 
 
 async def test_an_invoice_that_was_in_no_list_proves_nothing_by_not_being_there(
@@ -124,13 +164,14 @@ async def test_an_invoice_that_is_marked_as_paid_and_listed_as_unpaid_settles_no
     """Neither paid nor declined: the two lists contradict each other."""
     payment = await lost(office, paid=False)
     row = row_of(office)
-    row["invoices_paid"] = 1
 
-    def mark_as_unpaid(call: Call) -> None:
+    def mark_as_paid(call: Call) -> None:
         # Called before the next list is read.
-        row["invoices_paid"] = 0 if call.operation == ALL else 1
+        if call.operation.endswith("invoices"):
+            row["invoices_paid"] = int(call.operation != ALL)
 
-    office.billing.on_call = mark_as_unpaid
+    office.billing.on_call = mark_as_paid
+    clock.advance(days=1)
     assert (await settled(office, payment))[0] is State.UNKNOWN
     clock.advance(days=1)
     assert (await settled(office, payment))[0] is State.UNKNOWN
@@ -156,7 +197,48 @@ async def test_still_unpaid_counts_only_after_the_settling_time(office: Office, 
         State.DECLINED,
         "the invoice is still unpaid 17 minutes after the answer was lost",
     )
+    assert (await office.last(payment)).detail["rests_on"] == "still_unpaid"
     await office.request()
+
+
+async def test_the_list_of_all_invoices_is_read_only_to_settle(office: Office, clock: Clock) -> None:
+    """While an unpaid one waits for the settling time, the short list says all there is to know."""
+    payment = await lost(office, paid=False)
+    office.billing.log.clear()
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    assert office.calls().count(ALL) == 0
+    clock.advance(minutes=17)
+    assert (await settled(office, payment))[0] is State.DECLINED
+    assert office.calls().count(ALL) == 1
+
+
+@pytest.mark.parametrize("mode", ["unreadable", "truncated-after", "http-503-before"])
+async def test_without_the_list_of_all_what_is_unpaid_is_believed_a_settling_time_later(
+    office: Office, clock: Clock, mode: str
+) -> None:
+    """It would show a payment that is not marked yet; but there are accounts that can never read it."""
+    payment = await lost(office, paid=False)
+    office.billing.fail(mode, operation=ALL)
+    lost_at = payment.updated_at
+    while clock.now < lost_at + 2 * SETTLED - timedelta(seconds=1):
+        assert (await settled(office, payment))[0] is State.UNKNOWN
+        clock.until(min((await office.now(payment)).due_at, lost_at + 2 * SETTLED - timedelta(seconds=1)))
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    clock.until((await office.now(payment)).due_at)
+    assert (await settled(office, payment))[0] is State.DECLINED
+    assert (await office.last(payment)).detail["rests_on"] == "still_unpaid"
+
+
+async def test_without_the_list_of_all_what_is_gone_is_believed_after_the_settling_time(
+    office: Office, clock: Clock
+) -> None:
+    """It may have been deleted, which only that list would say; until then it is asked for."""
+    payment = await lost(office, paid=True)
+    office.billing.fail("unreadable", operation=ALL)
+    assert (await settled(office, payment))[0] is State.UNKNOWN
+    clock.advance(minutes=17)
+    assert (await settled(office, payment))[0] is State.PAID
+    assert (await office.last(payment)).detail["rests_on"] == "absence"
 
 
 async def test_it_is_looked_at_right_when_the_settling_time_is_over(office: Office, clock: Clock) -> None:

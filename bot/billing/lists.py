@@ -1,0 +1,252 @@
+"""Reads a list of invoices from the wire, row by row, in the same small memory however long it is.
+
+A customer of ten years has a hundred thousand rows, some hundred MB, which zeep would make objects of all at
+once. Here each row is told when it ends, and forgotten. Only what is referred to (`href` to a `multiRef`,
+which NuSOAP never writes and other servers do) must be kept to the end, and there is a cap on that.
+
+A list is told whole or not at all: one that breaks off, or that has not as many rows as it says, raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Protocol
+
+from zeep.exceptions import Fault
+
+from bot.billing.markup import MarkupRefused, Reader
+
+Row = Mapping[str, str | None]
+"""The texts of a row's columns, as far as they are wanted; None where the API says that there is none."""
+
+COLUMNS = frozenset(
+    "invoices_" + name
+    for name in (
+        *("id", "description", "amount", "type", "extra"),
+        *("paid", "module", "due_date", "deleted", "currency"),
+    )
+)
+
+MOST_TEXT = 4_000
+"""Characters of one column that are read. What is longer is cut; no number is."""
+
+MOST_KEPT = 100_000
+"""Columns and references that are kept to the end, of a list that refers to its rows."""
+
+_ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
+_XSI = "http://www.w3.org/2001/XMLSchema-instance"
+_ARRAY_TYPE = "http://schemas.xmlsoap.org/soap/encoding/ arrayType"
+_COUNTED = re.compile(r"\[([0-9]{1,9})\]$", re.ASCII)
+
+# How deep each stands: the body in the envelope, the answer in the body, the list in it, and its rows.
+_BODY, _ANSWER, _LIST, _ROW = 1, 2, 3, 4
+
+
+class Rows(Protocol):
+    """Takes the rows of a list."""
+
+    def add(self, row: Row) -> None:
+        """One row, in the list's order."""
+
+
+def read_list(pieces: Iterable[bytes], status: int, rows: Rows) -> int | None:
+    """Tell `rows` every row of an answer, and return their number; None where it holds no list.
+
+    status: the answer's HTTP status. Raises `MarkupRefused`, and zeep's `Fault` where zeep would. What was
+    told before it raised, or returned None, counts for nothing.
+    """
+    answer = _ListAnswer(rows)
+    reader = Reader(answer, namespaces=True)
+    for piece in pieces:
+        reader.feed(piece)
+    reader.close()
+    if answer.fault is not None or status != 200:
+        code = answer.fault.fields.get("faultcode") if answer.fault is not None else None
+        raise Fault("the API answered with a fault", code=code)  # type: ignore[no-untyped-call]
+    return answer.finish()
+
+
+class _Reference(str):
+    """The id that a column refers to, in place of its text."""
+
+    __slots__ = ()
+
+
+class _Element:
+    """An open element, or one that is kept. There are millions in a long list: nothing is made before it is
+    needed.
+
+    kids: elements in it. rows: those that are rows, whether told or kept. strange: those that are neither
+    rows nor columns. items: rows that had to be kept, or what refers to them.
+    """
+
+    text = ""
+    kids = 0
+    rows = 0
+    strange = 0
+    fields: Row = MappingProxyType({})
+    items: Sequence[_Element] = ()
+
+    def __init__(self, name: str, attributes: Mapping[str, str]) -> None:
+        self.name = name
+        self.attributes = attributes
+
+    def add_column(self, column: _Element) -> None:
+        value = None if column.kids else column.value()
+        if column.name in self.fields and self.fields[column.name] != value:
+            raise MarkupRefused("a row of the answer has two values for one column")
+        if not self.fields:
+            self.fields = {}
+        assert isinstance(self.fields, dict), "bug: only the empty mapping is shared"
+        self.fields[column.name] = value
+
+    def add_item(self, item: _Element) -> None:
+        self.items = self.items or []
+        assert isinstance(self.items, list), "bug: only the empty sequence is shared"
+        self.items.append(item)
+
+    @property
+    def refers(self) -> bool:
+        """Whether it, or a column of it, stands elsewhere."""
+        return self.reference is not None or any(isinstance(one, _Reference) for one in self.fields.values())
+
+    @property
+    def reference(self) -> str | None:
+        href = self.attributes.get("href", "")
+        return href[1:] if href.startswith("#") else None
+
+    def value(self) -> str | None:
+        """The text of a column."""
+        if (reference := self.reference) is not None:
+            return _Reference(reference)
+        if self.attributes.get(f"{_XSI} nil") in ("true", "1"):
+            return None
+        return self.text
+
+
+class _ListAnswer:
+    """The state of the reading. Its methods are those of a `Handler`."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.fault: _Element | None = None
+        self._rows = rows
+        self._open: list[_Element] = []
+        self._response: _Element | None = None
+        self._returned: _Element | None = None
+        self._by_id: dict[str, _Element] = {}
+        self._kept = 0
+
+    # -- what is read -----------------------------------------------------------------------------
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        depth = len(self._open)
+        element = _Element(name.rpartition(" ")[2], attributes)
+        if depth < _ANSWER:
+            expected = (
+                (f"{_ENVELOPE} Envelope",) if depth < _BODY else (f"{_ENVELOPE} Header", f"{_ENVELOPE} Body")
+            )
+            if name not in expected:
+                raise MarkupRefused("the answer is no SOAP envelope")
+        elif self._open[_BODY].name == "Body":
+            if depth == _ANSWER and self._response is None and self.fault is None:
+                if name == f"{_ENVELOPE} Fault":
+                    self.fault = element
+                else:
+                    self._response = element
+            elif depth == _LIST and self._open[_ANSWER] is self._response and self._returned is None:
+                self._returned = element
+        self._open.append(element)
+
+    def text(self, data: str) -> None:
+        element = self._open[-1]
+        if len(element.text) < MOST_TEXT:
+            element.text += data
+
+    def end(self) -> None:
+        element = self._open.pop()
+        if not self._open:
+            return
+        parent = self._open[-1]
+        parent.kids += 1
+        depth = len(self._open)
+        if depth == _ANSWER and "id" in element.attributes:
+            self._keep_by_id(element)
+        elif element.name in COLUMNS or (parent is self.fault and element.name == "faultcode"):
+            parent.add_column(element)
+        elif depth == _ROW and parent is self._returned:
+            self._add_row(parent, element, at_once=not element.refers)
+        elif depth == _LIST and "id" in parent.attributes:
+            self._add_row(parent, element, at_once=False)
+        else:
+            parent.strange += 1
+
+    def _add_row(self, parent: _Element, row: _Element, *, at_once: bool) -> None:
+        if row.reference is None and not row.fields:
+            parent.strange += 1
+            return
+        parent.rows += 1
+        if at_once:
+            self._rows.add(row.fields)
+        else:
+            self._keep(1 + len(row.fields))
+            parent.add_item(row)
+
+    def _keep_by_id(self, element: _Element) -> None:
+        self._keep(1 + len(element.fields))
+        if element.attributes["id"] in self._by_id:
+            raise MarkupRefused("the answer gives one id twice")
+        self._by_id[element.attributes["id"]] = element
+
+    def _keep(self, number: int = 1) -> None:
+        self._kept += number
+        if self._kept > MOST_KEPT:
+            raise MarkupRefused("the answer refers to more than can be kept")
+
+    # -- what it comes to -------------------------------------------------------------------------
+
+    def finish(self) -> int | None:
+        """Tell the rows that were kept, and count all; None where there is no list."""
+        if self._response is None:
+            raise MarkupRefused("the answer is empty")
+        returned = self._returned if self._response.kids == 1 else None
+        if returned is not None and returned.reference is not None:
+            returned = self._by_id.get(returned.reference)
+        if returned is None or not _is_list(returned):
+            return None
+        counted = _COUNTED.search(returned.attributes.get(_ARRAY_TYPE, ""))
+        if counted is not None and int(counted[1]) != returned.rows:
+            raise MarkupRefused("the list has not as many rows as it says")
+        for row in self._kept_rows(returned):
+            self._rows.add(row)
+        return returned.rows
+
+    def _kept_rows(self, returned: _Element) -> Iterator[Row]:
+        for item in returned.items:
+            row = item if item.reference is None else self._referred(item.reference)
+            if not row.fields:
+                raise MarkupRefused("the list refers to what is no row")
+            yield {
+                name: self._referred(value).value() if isinstance(value, _Reference) else value
+                for name, value in row.fields.items()
+            }
+
+    def _referred(self, identity: str) -> _Element:
+        """What an id stands for: itself no reference, so that nothing can go round in circles."""
+        element = self._by_id.get(identity)
+        if element is None or element.reference is not None:
+            raise MarkupRefused("the answer refers to what is not in it")
+        return element
+
+
+def _is_list(returned: _Element) -> bool:
+    """Whether it is a list of rows. An empty text or struct is no empty list: it may be an error."""
+    if returned.strange or returned.fields or returned.attributes.get(f"{_XSI} nil") in ("true", "1"):
+        return False
+    if returned.rows:
+        return True
+    kind = returned.attributes.get(f"{_XSI} type", "").rpartition(":")[2].lower()
+    untyped = not kind and returned.name == "return"
+    named = _ARRAY_TYPE in returned.attributes or kind == "array" or kind.startswith("array_")
+    return (named or untyped) and not returned.text.strip()

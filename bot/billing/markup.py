@@ -1,0 +1,204 @@
+"""XML from outside, read under limits, so that no answer costs more memory than a good one.
+
+Two readers stand on it. `vet` reads what zeep is to read, before zeep does: its parser keeps every name that
+it has seen for as long as the thread lives, and it expands references (`href` to a `multiRef`) without end.
+`bot.billing.lists` reads the lists of invoices itself, a piece at a time.
+
+expat does the work: it forgets everything with the document, and takes no part of it from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn, Protocol
+from xml.parsers import expat
+
+MOST_DEPTH = 64
+"""Elements inside one another; an answer of NuSOAP has seven."""
+
+MOST_TOKEN = 64 * 1024
+"""Bytes of one tag or comment, its attributes included."""
+
+MOST_NAMES = 2_000
+"""Names of elements, attributes and namespaces, each counted once."""
+
+MOST_NAME = 256
+"""Characters of a name."""
+
+MOST_NAMESPACES = 60
+"""Namespaces declared around any one place. zeep copies them all for every element it expands."""
+
+MOST_ELEMENTS = 5_000
+"""Elements of an answer that zeep reads; a payment's has six."""
+
+MOST_REFERRED = 4 * 1024 * 1024
+"""What may stand where references stood, all of them followed: characters, and `_ELEMENT` an element."""
+
+_ELEMENT = 800
+
+_CHUNK = 64 * 1024
+
+
+class MarkupRefused(Exception):
+    """What came is no XML, or none that a billing API would send. The text is our own."""
+
+
+class Handler(Protocol):
+    """What is told of the elements, in the document's order."""
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        """An element begins."""
+
+    def end(self) -> None:
+        """The element that began last, and has not ended, ends."""
+
+    def text(self, data: str) -> None:
+        """A piece of the text in it."""
+
+
+class Reader:
+    """Reads one document, a piece at a time. Raises `MarkupRefused`.
+
+    namespaces: names come as `namespace name`, in place of as they are written.
+    """
+
+    def __init__(self, handler: Handler, *, namespaces: bool) -> None:
+        self._handler = handler
+        self._depth = 0
+        self._fed = 0
+        self.names: dict[str, str] = {}
+        """Every name so far."""
+        self._parser = expat.ParserCreate(namespace_separator=" " if namespaces else None, intern=self.names)
+        self._parser.buffer_text = True
+        self._parser.StartDoctypeDeclHandler = _refuse_dtd
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = handler.text
+
+    def feed(self, data: bytes) -> None:
+        """Read what comes next."""
+        for start in range(0, len(data), _CHUNK):
+            piece = data[start : start + _CHUNK]
+            self._parse(piece, final=False)
+            self._fed += len(piece)
+            # What expat could not tell us yet, it holds; and it reads it anew with every piece.
+            if self._fed - self._parser.CurrentByteIndex > MOST_TOKEN:
+                raise MarkupRefused("the answer has a tag that is too long")
+            if len(self.names) > MOST_NAMES:
+                raise MarkupRefused("the answer has too many names")
+
+    def close(self) -> None:
+        """The document must be whole."""
+        self._parse(b"", final=True)
+
+    def _parse(self, data: bytes, *, final: bool) -> None:
+        try:
+            self._parser.Parse(data, final)
+        except (expat.ExpatError, UnicodeError, LookupError):
+            # The last two are those of a document that names an encoding which Python does not know.
+            raise MarkupRefused("the answer is not XML that can be read") from None
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
+            raise MarkupRefused("the answer is nested too deeply")
+        self._handler.start(name, attributes)
+
+    def _end(self, _name: str) -> None:
+        self._depth -= 1
+        self._handler.end()
+
+
+def _refuse_dtd(*_declaration: object) -> NoReturn:
+    raise MarkupRefused("the answer has a DTD")
+
+
+_PART_LEVEL = 4
+"""How deep a part begins, the document itself counted: in the body, in the envelope."""
+
+_let_through: set[str] = set()
+
+
+def vet(document: bytes, *, most_elements: int = MOST_ELEMENTS) -> None:
+    """Raise `MarkupRefused` unless the document is one that zeep may read.
+
+    Of new names, no more than `MOST_NAMES` are let through for as long as the process lives: the parser
+    behind zeep never forgets one.
+    """
+    anatomy = _Anatomy(most_elements)
+    reader = Reader(anatomy, namespaces=False)
+    reader.feed(document)
+    reader.close()
+    if anatomy.referred() > MOST_REFERRED:
+        raise MarkupRefused("the answer's references expand to too much")
+    names = anatomy.namespaces.union(reader.names)
+    if any(len(name) > MOST_NAME for name in names):
+        raise MarkupRefused("the answer has a name that is too long")
+    if len(_let_through | names) > MOST_NAMES:
+        raise MarkupRefused("the answers had too many names")
+    _let_through.update(names)
+
+
+class _Part:
+    """What stands in the envelope's body, or its header, as one piece, and can be referred to by its id."""
+
+    def __init__(self) -> None:
+        self.weight = 0
+        self.references: list[str] = []
+
+
+class _Anatomy:
+    """Counts what zeep would make of a document."""
+
+    def __init__(self, most_elements: int) -> None:
+        self.namespaces: set[str] = set()
+        self._most = most_elements
+        self._elements = 0
+        self._declared: list[int] = [0]
+        self._part = _Part()
+        self._parts = [self._part]
+        self._named: dict[str, _Part] = {}
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        self._elements += 1
+        if self._elements > self._most:
+            raise MarkupRefused("the answer has too many elements")
+        own = [value for key, value in attributes.items() if key.startswith("xmlns")]
+        self.namespaces.update(own)
+        self._declared.append(self._declared[-1] + len(own))
+        if self._declared[-1] > MOST_NAMESPACES:
+            raise MarkupRefused("the answer declares too many namespaces")
+        if len(self._declared) == _PART_LEVEL:
+            self._begin_part(attributes.get("id"))
+        self._part.weight += _ELEMENT + sum(map(len, attributes.values()))
+        if (href := attributes.get("href", "")).startswith("#"):
+            self._part.references.append(href[1:])
+
+    def end(self) -> None:
+        self._declared.pop()
+
+    def text(self, data: str) -> None:
+        self._part.weight += len(data)
+
+    def referred(self) -> int:
+        """What there is more of when every reference is replaced by what it refers to."""
+        sizes: dict[str, int] = {}
+        return sum(self._size(part, sizes, frozenset()) - part.weight for part in self._parts)
+
+    def _begin_part(self, identity: str | None) -> None:
+        self._part = _Part()
+        self._parts.append(self._part)
+        if identity is not None:
+            if identity in self._named:
+                raise MarkupRefused("the answer gives one id twice")
+            self._named[identity] = self._part
+
+    def _size(self, part: _Part, sizes: dict[str, int], above: frozenset[str]) -> int:
+        total = part.weight
+        for identity in part.references:
+            if identity in above or len(above) >= MOST_DEPTH:
+                raise MarkupRefused("the answer's references go round in circles")
+            if identity not in sizes and identity in self._named:
+                sizes[identity] = self._size(self._named[identity], sizes, above | {identity})
+            total += sizes.get(identity, 0)
+        return total

@@ -1,0 +1,338 @@
+"""Answers that are built to cost memory or time: none costs more than a good one, and none is believed.
+
+Each call is made in a process of its own, whose memory is measured and bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gzip
+import json
+import sys
+import zlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bot.sandbox.billing import nusoap
+from tests.billing.scripted import (
+    ALL,
+    LOGIN,
+    MODULES,
+    PAY,
+    UNPAID,
+    WSDL,
+    Answer,
+    Scripted,
+    envelope,
+    outcome,
+    plain,
+    row,
+    rows,
+    scripted,
+)
+
+MOST_MB = 80
+"""More than a call may add to the process."""
+
+PATIENCE = 6.0
+"""BILLING_TIMEOUT of the calls here, in seconds."""
+
+MB = 1024 * 1024
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Scripted]:
+    async with scripted() as server:
+        yield server
+
+
+async def weighed(server: Scripted, call: str, patience: float = PATIENCE) -> dict[str, Any]:
+    """What became of one call, and what it cost."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.billing.weighed", server.url, call, str(patience)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(patience * 2 + 40):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode == 0, err.decode()[-2000:]
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def assert_bounded(found: dict[str, Any], patience: float = PATIENCE) -> None:
+    """It cost no more than a good answer may."""
+    assert found["grew"] < MOST_MB, found
+    assert found["took"] < patience + 3.0, found
+
+
+# -- bodies -----------------------------------------------------------------------------------------
+
+
+def expanding(name: str) -> bytes:
+    """Each reference refers to two more: 2^24 elements out of 3 kB."""
+    parts = [f'<ns1:{name}Response xmlns:ns1="urn:myapi"><return href="#i0"/></ns1:{name}Response>']
+    parts += [
+        f'<multiRef id="i{n}"><status href="#i{n + 1}"/><status href="#i{n + 1}"/></multiRef>'
+        for n in range(24)
+    ]
+    return envelope("".join(parts) + '<multiRef id="i24" xsi:type="xsd:string">ok</multiRef>')
+
+
+def circular(name: str) -> bytes:
+    """A reference to what it stands in."""
+    return envelope(
+        f'<ns1:{name}Response xmlns:ns1="urn:myapi"><return href="#a"/></ns1:{name}Response>'
+        '<multiRef id="a"><item href="#b"/></multiRef><multiRef id="b"><item href="#a"/></multiRef>'
+    )
+
+
+def repeated(name: str) -> bytes:
+    """One long text, referred to four thousand times."""
+    items = "".join(f'<status{n % 2} href="#t"/>' for n in range(4000))
+    return envelope(
+        f'<ns1:{name}Response xmlns:ns1="urn:myapi"><return>{items}</return></ns1:{name}Response>'
+        f'<multiRef id="t" xsi:type="xsd:string">{"x" * MB}</multiRef>'
+    )
+
+
+def inside(name: str, value: str) -> bytes:
+    """Something in the place of the value that was asked for."""
+    return nusoap.response(name, value)
+
+
+BODIES: dict[str, Callable[[str], bytes]] = {
+    "references that expand": expanding,
+    "references in a circle": circular,
+    "a long text, referred to often": repeated,
+    "deep nesting": lambda name: inside(name, "<a>" * 300_000),
+    "deep nesting that ends": lambda name: inside(name, "<a>" * 200 + "</a>" * 200),
+    "many attributes": lambda name: inside(name, "<a" + "".join(f" a{n}=''" for n in range(300_000)) + "/>"),
+    "a long attribute": lambda name: inside(name, f'<a b="{"x" * 3 * MB}"/>'),
+    "a long name": lambda name: inside(name, f"<{'a' * 3 * MB}/>"),
+    "many namespaces": lambda name: inside(
+        name, "<a" + "".join(f" xmlns:n{n}='u'" for n in range(2_000)) + ">" + "<b/>" * 4_000 + "</a>"
+    ),
+    "many names": lambda name: inside(name, "".join(f"<n{n}/>" for n in range(300_000))),
+    "many elements": lambda name: inside(name, "<a/>" * 900_000),
+    "a long comment": lambda name: inside(name, f"<!--{'c' * 3 * MB}-->"),
+    "a long instruction": lambda name: inside(name, f"<?pi {'c' * 3 * MB}?>"),
+    "entities that expand": lambda name: inside(name, "&e9;").replace(
+        b"?>", b"?><!DOCTYPE x [<!ENTITY e0 'ha'>"
+        + b"".join(b"<!ENTITY e%d '%s'>" % (n, b"&e%d;" % (n - 1) * 10) for n in range(1, 10)) + b"]>", 1
+    ),
+    "no end": lambda name: inside(name, f"<a>{'x' * 3 * MB}</a>")[:-20],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BODIES)
+async def test_a_body_that_would_cost_much_leaves_a_payment_unknown(what: str, server: Scripted) -> None:
+    """It may have been paid; and it was sent once."""
+    server.answers[PAY] = BODIES[what](PAY)
+    found = await weighed(server, "pay")
+    assert_bounded(found)
+    assert found["said"][0] == "UNKNOWN", found
+    assert server.received.count(PAY) == 1
+
+
+@pytest.mark.parametrize("what", BODIES)
+async def test_a_body_that_would_cost_much_is_no_list(what: str, server: Scripted) -> None:
+    """Neither an empty one nor one of what came before the trouble."""
+    server.answers[UNPAID] = BODIES[what](UNPAID)
+    found = await weighed(server, "unpaid")
+    assert_bounded(found)
+    assert found["said"][0] == "AnswerLost", found
+
+
+@pytest.mark.parametrize("what", ["references that expand", "many names", "deep nesting", "many attributes"])
+@pytest.mark.parametrize("operation", [LOGIN, MODULES, WSDL])
+async def test_every_other_answer_is_bounded_as_well(what: str, operation: str, server: Scripted) -> None:
+    """The login, the modules, and the WSDL, of which a payment says that it was not sent."""
+    server.answers[operation] = BODIES[what](operation)
+    found = await weighed(server, "modules" if operation == MODULES else "pay")
+    assert_bounded(found)
+    assert found["said"][0] == ("AnswerLost" if operation == MODULES else "NOT_SENT"), found
+    assert PAY not in server.received
+
+
+async def test_names_that_are_new_every_time_are_not_kept_for_ever(server: Scripted) -> None:
+    """The parser under zeep keeps each name while its thread lives."""
+    asked = 0
+
+    async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return plain(inside(MODULES, "".join(f"<n{asked}_{n}{'x' * 200}/>" for n in range(4_900))))
+
+    server.answers[MODULES] = answer
+    found = await weighed(server, "modules, often", 30.0)
+    assert asked == 100
+    assert found["grew"] < 30, found
+
+
+# -- what comes before and around a body ------------------------------------------------------------
+
+
+def coded(coding: str, body: bytes) -> Answer:
+    """An answer that says how it is compressed."""
+
+    async def answer(request: web.Request, _body: bytes) -> web.StreamResponse:
+        return web.Response(body=body, headers={"Content-Type": "text/xml", "Content-Encoding": coding})
+
+    return answer
+
+
+def chunked(coding: str, body: bytes) -> Answer:
+    """The same, in chunks."""
+
+    async def answer(request: web.Request, _body: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/xml", "Content-Encoding": coding})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        for start in range(0, len(body), 100_000):
+            await response.write(body[start : start + 100_000])
+        await response.write_eof()
+        return response
+
+    return answer
+
+
+@functools.cache
+def bomb(levels: int = 1) -> bytes:
+    """300 MB of spaces, compressed."""
+    squeezed = gzip.compress(b" " * 300 * MB, 1)
+    for _ in range(levels - 1):
+        squeezed = gzip.compress(squeezed)
+    return squeezed
+
+
+def endless(head: bytes, again: bytes) -> Answer:
+    """Sends `again` and again, past the server's own framing, until nobody listens."""
+
+    async def answer(request: web.Request, _body: bytes) -> web.StreamResponse:
+        transport = request.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(head)
+        while not transport.is_closing():
+            if transport.get_write_buffer_size() < MB:
+                transport.write(again)
+            await asyncio.sleep(0.001)
+        return web.Response()
+
+    return answer
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n"
+AROUND: dict[str, Callable[[], Answer]] = {
+    "a bomb of gzip": lambda: coded("gzip", bomb()),
+    "a bomb of gzip, in chunks": lambda: chunked("gzip", bomb()),
+    "a bomb in a bomb": lambda: coded("gzip, gzip", bomb(2)),
+    "a bomb of deflate": lambda: coded("deflate", zlib.compress(b" " * 300 * MB, 1)),
+    "gzip that is none": lambda: coded("gzip", b"<not gzip/>" * 1000),
+    "gzip that breaks off": lambda: coded("gzip", gzip.compress(outcome("ok", "x" * 1000))[:-12]),
+    "headers without end": lambda: endless(OK, b"X-A: " + b"b" * 1000 + b"\r\n"),
+    "a header without end": lambda: endless(OK + b"X-A: ", b"b" * 100_000),
+    "interim answers without end": lambda: endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+    "a chunk's extension without end": lambda: endless(
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5;", b"x" * 100_000
+    ),
+    "trailers without end": lambda: endless(
+        OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X-A: b\r\n" * 10_000
+    ),
+    "a body without end": lambda: endless(OK + b"\r\n<a>", b"x" * 100_000),
+    "a body of spaces without end": lambda: endless(OK + b"\r\n", b" " * 100_000),
+    "one byte in a while": lambda: endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n<\r\n"),
+}
+
+
+@pytest.mark.parametrize("what", AROUND)
+async def test_what_is_around_a_body_is_bounded(what: str, server: Scripted) -> None:
+    """Of a payment, and of a list: in memory, and by the call's deadline."""
+    server.answers[PAY] = server.answers[UNPAID] = AROUND[what]()
+    paid, listed = await asyncio.gather(weighed(server, "pay", 3.0), weighed(server, "unpaid", 3.0))
+    for found in (paid, listed):
+        assert_bounded(found, 3.0)
+    assert paid["said"][0] == "UNKNOWN", paid
+    assert listed["said"][0] == "AnswerLost", listed
+
+
+@pytest.mark.parametrize("what", ["a bomb of gzip", "a header without end", "a body without end"])
+async def test_what_is_around_a_wsdl_is_bounded(what: str, server: Scripted) -> None:
+    """Nothing is sent where it cannot be loaded."""
+    server.answers[WSDL] = AROUND[what]()
+    found = await weighed(server, "pay", 3.0)
+    assert_bounded(found, 3.0)
+    assert found["said"][0] == "NOT_SENT", found
+
+
+async def test_a_wsdl_that_imports_without_end_is_refused(server: Scripted) -> None:
+    """Each schema names the next, at the same address."""
+    served = 0
+
+    async def answer(request: web.Request, document: bytes) -> web.StreamResponse:
+        nonlocal served
+        served += 1
+        where = f'<xsd:import namespace="urn:n{served}" schemaLocation="/api.php?wsdl={served}"/>'.encode()
+        if served == 1:
+            return plain(document.replace(b" <xsd:import namespace", where + b" <xsd:import namespace", 1))
+        schema = b'<xsd:schema xmlns:xsd="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:n%d">'
+        return plain(schema % (served - 1) + where + b"</xsd:schema>")
+
+    server.answers[WSDL] = answer
+    found = await weighed(server, "pay")
+    assert found["said"][0] == "NOT_SENT", found
+    assert served < 100
+
+
+# -- what is only long ------------------------------------------------------------------------------
+
+
+async def test_a_long_status_text_is_cut_and_the_payment_is_paid(server: Scripted) -> None:
+    """Three MB of text do not make it unknown; what is kept of it is 16 kB."""
+    server.answers[PAY] = outcome("ok", "x" * 3 * MB)
+    found = await weighed(server, "pay")
+    assert_bounded(found)
+    assert found["said"][0] == "PAID"
+    assert 15_900 < found["said"][2] <= 16_000
+
+
+async def test_an_answer_that_is_compressed_unasked_is_read(server: Scripted) -> None:
+    """Gateways do that."""
+    server.answers[PAY] = coded("gzip", gzip.compress(outcome("ok", "x" * 200_000)))
+    assert (await weighed(server, "pay"))["said"][0] == "PAID"
+
+
+async def test_a_hundred_thousand_rows_are_a_customer(server: Scripted) -> None:
+    """Ninety MB of history are read in the memory of a few rows; ours is the last."""
+    old = row(id=5, paid=1).encode()
+    number = 100_000
+    head, tail = nusoap.response(
+        ALL,
+        '<return xsi:type="SOAP-ENC:Array" '
+        f'SOAP-ENC:arrayType="tns:sql_row_invoices[{number + 2}]">@</return>',
+    ).split(b"@")
+
+    async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/xml"})
+        await response.prepare(request)
+        await response.write(head)
+        for _ in range(number // 100):
+            await response.write(old * 100)
+        await response.write(row(paid=1).encode() + row(id=90001, type=10, extra=10101).encode() + tail)
+        await response.write_eof()
+        return response
+
+    server.answers[UNPAID] = rows(UNPAID, row(id=5))
+    server.answers[ALL] = answer
+    found = await weighed(server, "standing", 120.0)
+    assert found["said"] == [False, True, 90001, True], found
+    assert found["grew"] < 30, found
