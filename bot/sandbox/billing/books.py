@@ -46,9 +46,10 @@ class InvoiceRow(TypedDict):
 
 
 class Books:
-    """Charges and payments of one customer, by module."""
+    """Charges and payments of one customer, by module. mixed: the list of each holds the rows of all."""
 
     def __init__(self) -> None:
+        self.mixed = False
         self._rows: dict[str, list[InvoiceRow]] = {module: [] for module in MODULES}
         self._next_payment = 90001
         # Local time without a zone, as MyAdmin writes it.
@@ -96,13 +97,15 @@ class Books:
 
     def invoices(self, module: str) -> list[InvoiceRow]:
         """Every row of a module: charges, paid or not, and payments."""
+        if self.mixed:
+            return [row for rows in self._rows.values() for row in rows]
         return list(self._rows[module])
 
     def unpaid(self, module: str) -> list[InvoiceRow]:
         """The charges of a module that are neither paid nor deleted."""
         return [
             row
-            for row in self._rows[module]
+            for row in self.invoices(module)
             if row["invoices_type"] == CHARGE and not row["invoices_paid"] and not row["invoices_deleted"]
         ]
 
