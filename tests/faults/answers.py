@@ -20,8 +20,9 @@ def _saying(value: str, following: str = "") -> Answer:
     """The value in an envelope, and after it in the body what it refers to."""
 
     async def answer(exchange: Exchange) -> web.StreamResponse:
+        asked = nusoap.parse(await exchange.request.read())
         end = b"</SOAP-ENV:Body>"
-        body = nusoap.response(PAYMENT, value).replace(end, following.encode() + end)
+        body = nusoap.response(asked.operation, value).replace(end, following.encode() + end)
         return web.Response(body=body, headers={"Content-Type": nusoap.CONTENT_TYPE})
 
     return answer
@@ -60,3 +61,12 @@ EMPTY_LISTS = Failure(
     carried_out=False,
     on=INVOICES,
 )
+
+OWN = {
+    "late-after": LATE,
+    "referring": REFERRING,
+    "expanding-after": bomb(12),
+    "expanding-lists": bomb(12, on=INVOICES),
+    "empty-lists": EMPTY_LISTS,
+}
+"""By the names that a history gives them."""

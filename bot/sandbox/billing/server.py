@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -140,6 +140,10 @@ class LocalBilling:
             due_in_days=due_in_days,
             paid=paid,
         )
+
+    def add_history(self, module: str, numbers: Iterable[int]) -> None:
+        """Add paid invoices of these numbers, none of which is there yet."""
+        self._service.books.add_history(module, numbers)
 
     def mix_modules(self) -> None:
         """From now on list the rows of every module under each of them, as one table for all would."""
