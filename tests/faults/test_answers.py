@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from bot.domain.payment import Payment, State
 from bot.sandbox.billing.failures import INVOICES
@@ -45,14 +46,15 @@ async def test_no_answer_makes_the_bot_believe_what_is_not_so_or_eats_its_memory
 
 async def test_ten_years_of_paid_invoices_keep_no_answer_in_doubt(stage_on: StageOn, tally: Tally) -> None:
     """A list of 18,000 rows and 17 MB; alone, because to write it keeps the local API busy."""
-    wrong = await _played(stage_on, tally, "sqlite", _nine_thousand_paid_invoices)
+    patient = {"BILLING_TIMEOUT": "4"}
+    wrong = await _played(stage_on, tally, "sqlite", _nine_thousand_paid_invoices, settings=patient)
     assert not wrong, "\n".join(wrong)
 
 
-async def _played(stage_on: StageOn, tally: Tally, database: str, act: Act) -> list[str]:
+async def _played(stage_on: StageOn, tally: Tally, database: str, act: Act, **orders: Any) -> list[str]:
     async with stage_on(database) as stage:
         try:
-            bot = await stage.start()
+            bot = await stage.start(**orders)
             before = bot.peak_memory()
             wrong = await act(stage)
             await stage.rest(30)
@@ -108,7 +110,11 @@ async def _rows_of_another_module(stage: Stage) -> list[str]:
 
     stage.billing.on_call = lost
     wrong = await _still_unknown(stage)
-    await stage.types("alice", "payments", "/pay resolve 1 not-paid it was deleted, and nothing was charged")
+    for _ in range(20):
+        await stage.types("alice", "payments", "/pay resolve 1 not-paid it was deleted, nothing was charged")
+        if not await stage.left():
+            break
+        await asyncio.sleep(0.5)
     return wrong
 
 

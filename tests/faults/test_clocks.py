@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
 
 from bot.domain.payment import State
 from tests.faults.answers import LATE
+from tests.faults.clocks import MachineClocks
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.people import the_payment
+from tests.faults.processes import ROOT
 from tests.faults.stage import Stage
 from tests.faults.tally import Tally
 from tests.faults.truth import compare
@@ -20,6 +29,36 @@ STEPS = (MINUTES_20, -MINUTES_20, DAY, -DAY) if os.environ.get("FAULTS_LONG") el
 """Seconds. The other ones are played in the histories."""
 
 LEASE = 2.0
+
+
+_READS_TIME = """
+import sys, time
+from bot.ledger.store import utc_now
+from tests.faults.clocks import live_by
+live_by(sys.argv[1])
+print(utc_now().timestamp(), time.time(), time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
+"""
+
+
+async def test_a_bot_here_and_its_database_live_by_the_clocks_that_they_are_given(
+    stage_on: StageOn, tmp_path: Path
+) -> None:
+    """Without this, the other tests here would prove nothing."""
+    clocks = MachineClocks(tmp_path / "clocks")
+    clocks.set_wall(DAY)
+    clocks.has_slept(DAY)
+    reading = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _READS_TIME, clocks.file, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await reading.communicate()
+    ledger, wall, asleep = map(float, told.split())
+    async with stage_on("postgres", settable=True) as stage:
+        await stage.set_ledger_clock(DAY)
+        async with stage.reading() as connection:
+            server: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    assert [ledger, wall, server.timestamp()] == [pytest.approx(time.time() + DAY, abs=60)] * 3
+    asleep -= time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+    assert asleep == pytest.approx(DAY, abs=60)
 
 
 async def test_a_clock_that_is_set_releases_no_lost_answer_and_holds_up_no_work(
@@ -53,6 +92,8 @@ async def _stepped(
             await stage.types("alice", "payments", f"/pay resolve {lost} not-paid it is not in the list")
             await stage.types("alice", "payments", "/pay vps 10101")
             await asyncio.sleep(0.25)
+        # A post whose answer is lost is looked for in Slack, which has a clock of its own.
+        stage.slack.fail("chat.postMessage", "drop-after", 1)
         await stage.asks("alice", "payments", "vps", 10102)
         await set_clock(seconds - abs(seconds))
         await stage.asks("alice", "payments", "vps", 10103)
@@ -74,7 +115,7 @@ async def test_the_operators_resolve_goes_by_no_clock_that_is_set(stage_on: Stag
             "resolve", str(lost), "not-paid", "looked", **stage.orders().settings
         )
         await stage.start()
-        return [] if code == 1 else [f"exit code {code}: {said}"]
+        return [] if code else [f"exit code {code}: {said}"]
 
     assert not (flaws := await _on_both(stage_on, tally, act)), flaws
 
