@@ -90,8 +90,11 @@ class BotProcess:
 
     async def end(self, timeout: float) -> int:
         """Wait for its end."""
-        async with asyncio.timeout(timeout):
-            return await asyncio.shield(self.ended)
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.shield(self.ended)
+        except TimeoutError:
+            raise AssertionError(f"it did not end within {timeout} s:\n{self.log()[-3000:]}") from None
 
 
 def _status_of(pid: int, field: str) -> str:
