@@ -9,15 +9,18 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from bot import app, config, logs
+from bot.__main__ import main
 from bot.ledger import database
 from bot.payments.timing import Timing
 from bot.sandbox.run import sandbox
 from bot.slack import announcer, wire
 from bot.slack.pace import Pace
+from tests.faults.clocks import live_by
 from tests.faults.seams import Seams
 
 
@@ -25,7 +28,9 @@ from tests.faults.seams import Seams
 class Orders:
     """How one process is to run.
 
-    settings: the environment. trace, log: files to append to. kill_at: the point to die at.
+    settings: the environment. trace, log: files to append to. clocks: what it reads time by; see `clocks`.
+    kill_at, stop_at: the point to die at, and the one to stop at until it is told to go on.
+    command: what to do in place of running the bot, as typed after `python -m bot`.
     lease, settling, remind_unknown, grace: seconds. posts: messages a second and channel, and `burst` at
     once; far more than Slack allows, unless a test is about that.
     """
@@ -33,7 +38,10 @@ class Orders:
     settings: dict[str, str]
     trace: str
     log: str
+    clocks: str
     kill_at: str | None = None
+    stop_at: str | None = None
+    command: Sequence[str] = ()
     lease: float = 3.0
     settling: float = 1.0
     remind_unknown: float = 3600.0
@@ -56,9 +64,12 @@ def warm_up() -> None:
 
 
 def run(orders: Orders) -> int:
-    """Run a bot until it is told to stop (0), breaks (1), or dies."""
+    """Run a bot until it is told to stop (0), breaks (1), or dies; or a command to its end."""
+    live_by(orders.clocks)
+    if orders.command:
+        return _obey(orders)
     trace = os.open(orders.trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    seams = Seams(trace, orders.kill_at)
+    seams = Seams(trace, kill_at=orders.kill_at, stop_at=orders.stop_at)
     seams.install()
     # One call of Slack must end well within a lease, as it does in earnest (15 s and 30 s).
     wire.TIMEOUT = 1
@@ -68,6 +79,17 @@ def run(orders: Orders) -> int:
     settings = config.load(environment=orders.settings)
     logs.configure(settings)
     return asyncio.run(_until_stopped(settings, orders, seams))
+
+
+def _obey(orders: Orders) -> int:
+    os.chdir(os.path.dirname(orders.log))  # where no .env is
+    os.environ.clear()
+    os.environ.update(orders.settings)
+    try:
+        main(args=list(orders.command), prog_name="python -m bot")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 async def _until_stopped(settings: config.Settings, orders: Orders, seams: Seams) -> int:

@@ -19,17 +19,22 @@ from bot.sandbox.slack.messages import Message
 from bot.slack.forms import REASON
 from bot.slack.listeners.shared import IN_TIME
 from bot.slack.messages import APPROVE, CANCEL, DENY
+from tests.faults.answers import OWN
 from tests.faults.processes import BotProcess
 from tests.faults.stage import Stage
+from tests.faults.words import drawn_fault, drawn_retry_after
 from tests.slack.acting import text
 
 INVOICES = range(20001, 20011)
 CHANNELS = ("payments", "payments-2", "payments-3", "payments-4")
 PEOPLE = ("alice", "bob", "carol")
 
-_LOST_ANSWERS = ("reset-after", "reset-before", "timeout-after", "timeout-before", "bad-xml-after")
+_LOST_ANSWERS = ("reset-after", "reset-before", "timeout-after", "timeout-before", "late-after")
 _ODD_ANSWERS = ("http-500-after", "fault-before", "empty-answer-after", "redirect-before", "declined")
+_HOSTILE = ("bad-xml-after", "referring", "expanding-after", "expanding-lists", "empty-lists")
 _NOTHING_SENT = ("login-blank", "login-fault", "session-expired", "unreadable")
+_CLOCKS = (0, 20 * 60, -20 * 60, 24 * 3600, -24 * 3600)
+"""Seconds by which a clock may be set wrong."""
 _SLACK_TROUBLE = ("429", "500", "drop-before", "drop-after", "slow")
 _SLACK_METHODS = ("chat.postMessage", "chat.update", "conversations.replies", "*")
 
@@ -52,7 +57,17 @@ class Step:
 def draw(seed: int, length: int) -> list[Step]:
     """The steps of a history."""
     chance = random.Random(seed)
-    weights = {_asks: 34, _decides: 30, _crashes: 5, _fails: 12, _slack_fails: 8, _network: 3, _heals: 5}
+    weights = {
+        _asks: 34,
+        _decides: 30,
+        _crashes: 5,
+        _fails: 12,
+        _slack_fails: 8,
+        _network: 3,
+        _heals: 5,
+        _sets_a_clock: 3,
+        _sleeps: 1,
+    }
     drawn = chance.choices(list(weights), list(weights.values()), k=length)
     return [one(chance) for one in drawn]
 
@@ -75,17 +90,28 @@ def _crashes(chance: random.Random) -> Step:
 
 
 def _fails(chance: random.Random) -> Step:
-    mode = chance.choice(chance.choice([_LOST_ANSWERS, _ODD_ANSWERS, _NOTHING_SENT]))
+    mode = chance.choice(chance.choice([_LOST_ANSWERS, _ODD_ANSWERS, _HOSTILE, _NOTHING_SENT]))
     return Step("billing fails", chance.uniform(0, 0.12), (mode, chance.randint(1, 3)))
 
 
 def _slack_fails(chance: random.Random) -> Step:
-    arguments = (chance.choice(_SLACK_METHODS), chance.choice(_SLACK_TROUBLE), chance.randint(1, 3))
+    trouble = chance.choice((chance.choice(_SLACK_TROUBLE), drawn_fault(chance)))
+    retry_after = chance.choice(("1", drawn_retry_after(chance)))
+    arguments = (chance.choice(_SLACK_METHODS), trouble, chance.randint(1, 3), retry_after)
     return Step("Slack fails", chance.uniform(0, 0.12), arguments)
 
 
 def _network(chance: random.Random) -> Step:
     return Step(chance.choice(["Slack is away", "billing is away"]), 0, (chance.uniform(0.1, 1.0),))
+
+
+def _sets_a_clock(chance: random.Random) -> Step:
+    whose = chance.choice(["set the ledger's clock", "set a machine's clock"])
+    return Step(whose, chance.uniform(0, 0.12), (chance.random(), chance.choice(_CLOCKS)))
+
+
+def _sleeps(chance: random.Random) -> Step:
+    return Step("sleep", chance.uniform(0, 0.2), (chance.random(), chance.uniform(0, 0.5)))
 
 
 def _heals(chance: random.Random) -> Step:
@@ -100,12 +126,17 @@ class History:
         self._orders = orders
         self._under_way: set[asyncio.Task[None]] = set()
         self._leaving: set[int] = set()
+        self._stopped: set[int] = set()
+        self._machines: dict[int, int] = {}
         self._acts: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
             "asks": self._ask,
             "clicks": self._click,
             "kill": self._kill,
             "terminate": self._terminate,
             "freeze": self._freeze,
+            "sleep": self._sleep,
+            "set the ledger's clock": self._set_ledger_clock,
+            "set a machine's clock": self._set_machine_clock,
             "billing fails": self._billing_fails,
             "Slack fails": self._slack_fails,
             "Slack is away": self._slack_away,
@@ -117,8 +148,8 @@ class History:
 
     async def run(self, steps: list[Step], *, instances: int) -> None:
         """Take all steps; then end the trouble, and let everything come to rest."""
-        for _ in range(instances):
-            await self._stage.start(**self._orders)
+        for machine in range(instances):
+            await self._start(machine)
         for step in steps:
             self._begin(self._acts[step.action](*step.arguments))
             await asyncio.sleep(step.pause)
@@ -134,7 +165,11 @@ class History:
             await self._stage.stop_all()
             if not await self._stage.left([State.PENDING_APPROVAL]):
                 return
-            await self._stage.start(**self._orders)
+            await self._start(0)
+
+    async def _start(self, machine: int, *, wait: bool = True) -> None:
+        bot = await self._stage.start(wait=wait, machine=machine, **self._orders)
+        self._machines[bot.pid] = machine
 
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(act)
@@ -180,14 +215,29 @@ class History:
         end(bot)
         await bot.end(20)
         await asyncio.sleep(away)
-        await self._stage.start(wait=False, **self._orders)
+        await self._start(self._machines[bot.pid], wait=False)
 
     async def _freeze(self, which: float, away: float) -> None:
-        if (bot := self._one(which)) is not None:
+        if (bot := self._one(which)) is not None and bot.pid not in self._stopped:
+            self._stopped.add(bot.pid)
             bot.freeze()
             # At the longest for longer than its lease.
             await asyncio.sleep(away * 2.5 * bot.orders.lease)
             bot.thaw()
+            self._stopped.discard(bot.pid)
+
+    async def _sleep(self, which: float, away: float) -> None:
+        if (bot := self._one(which)) is not None and bot.pid not in self._stopped:
+            self._stopped.add(bot.pid)
+            await bot.sleep(away * 2.5 * bot.orders.lease)
+            self._stopped.discard(bot.pid)
+
+    async def _set_ledger_clock(self, _which: float, ahead: float) -> None:
+        await self._stage.set_ledger_clock(ahead)
+
+    async def _set_machine_clock(self, which: float, ahead: float) -> None:
+        if (bot := self._one(which)) is not None:
+            self._stage.clocks(self._machines[bot.pid]).set_wall(ahead)
 
     def _one(self, which: float) -> BotProcess | None:
         staying = [bot for bot in self._stage.running if bot.pid not in self._leaving]
@@ -196,15 +246,15 @@ class History:
     # -- trouble ----------------------------------------------------------------------------------
 
     async def _billing_fails(self, mode: str, times: int) -> None:
-        self._stage.billing.fail(mode, times=times)
+        self._stage.billing.fail(OWN.get(mode, mode), times=times)
 
     async def _billing_away(self, seconds: float) -> None:
         self._stage.billing.fail("down")
         await asyncio.sleep(seconds)
         self._stage.billing.heal()
 
-    async def _slack_fails(self, method: str, mode: str, times: int) -> None:
-        self._stage.slack.fail(method, mode, times, seconds=0.3)
+    async def _slack_fails(self, method: str, mode: str, times: int, retry_after: str) -> None:
+        self._stage.slack.fail(method, mode, times, seconds=0.3, retry_after=retry_after)
 
     async def _slack_away(self, seconds: float) -> None:
         async with self._stage.slack.outage():

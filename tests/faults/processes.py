@@ -9,12 +9,14 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tests.faults.bot_process import Orders
+from tests.faults.clocks import MachineClocks
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +50,31 @@ class BotProcess:
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
+    async def sleep(self, seconds: float) -> None:
+        """Let its machine sleep: it does nothing, and its CLOCK_MONOTONIC stands still."""
+        self.freeze()
+        await self.stopped()
+        await self.wake_after(seconds)
+
+    async def stopped(self) -> None:
+        """Wait until it is stopped."""
+        async with asyncio.timeout(20):
+            while True:
+                if not self.running or _status_of(self.pid, "State") == "T":
+                    return
+                await asyncio.sleep(0.01)
+
+    async def wake_after(self, seconds: float) -> None:
+        """What is stopped has been asleep since now."""
+        asleep = time.monotonic()
+        await asyncio.sleep(seconds)
+        MachineClocks(Path(self.orders.clocks)).has_slept(time.monotonic() - asleep)
+        self.thaw()
+
+    def peak_memory(self) -> int:
+        """The most memory that it ever held, in bytes."""
+        return int(_status_of(self.pid, "VmHWM")) * 1024
+
     def _signal(self, number: int) -> None:
         if self.running:
             os.kill(self.pid, number)
@@ -63,8 +90,20 @@ class BotProcess:
 
     async def end(self, timeout: float) -> int:
         """Wait for its end."""
-        async with asyncio.timeout(timeout):
-            return await asyncio.shield(self.ended)
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.shield(self.ended)
+        except TimeoutError:
+            raise AssertionError(f"it did not end within {timeout} s:\n{self.log()[-3000:]}") from None
+
+
+def _status_of(pid: int, field: str) -> str:
+    """A field of what the kernel tells of a process; empty where it is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return line.split()[1]
+    return ""
 
 
 class Nursery:

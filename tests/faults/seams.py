@@ -2,8 +2,9 @@
 
 Nothing that a process does between two of its commits and calls can be seen from outside, so dying
 before and after each of them is dying everywhere. The points are found, not listed: the seams are put
-around the ledger's transactions, the billing client, Slack's Web API and the acknowledgements, and each
-point is named after the function that comes to it. New code brings its own.
+around the ledger's transactions, the billing client and the connection that a payment goes out by, Slack's
+Web API and the acknowledgements, and each point is named after the function that comes to it. New code
+brings its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,22 +21,25 @@ from typing import Any
 
 from aiohttp import ClientWebSocketResponse
 from slack_sdk.web.async_client import AsyncWebClient
+from urllib3.connection import HTTPConnection
 
+from bot.billing.calls import BillingCalls
 from bot.billing.client import BillingClient
+from bot.domain.payment import Outcome
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 
 
 class Seams:
-    """Writes down every point that this process comes to, and kills it at one of them.
+    """Writes down every point that this process comes to, and kills it or stops it at one of them.
 
-    trace: a file descriptor that takes a line for each point. kill_at: such as
-    "before make_payment #1", the first time that this point is reached; None to live.
+    trace: a file descriptor that takes a line for each point. kill_at, stop_at: such as
+    "before make_payment #1", the first time that this point is reached; None to live, and to go on.
     """
 
-    def __init__(self, trace: int, kill_at: str | None) -> None:
+    def __init__(self, trace: int, *, kill_at: str | None, stop_at: str | None) -> None:
         self._trace = trace
-        self._kill_at = kill_at
+        self._signals = {kill_at: signal.SIGKILL, stop_at: signal.SIGSTOP}
         self._seen: Counter[str] = Counter()
 
     def reached(self, point: str) -> None:
@@ -42,8 +47,8 @@ class Seams:
         self._seen[point] += 1
         numbered = f"{point} #{self._seen[point]}"
         os.write(self._trace, f"{numbered}\n".encode())
-        if numbered == self._kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if numbered in self._signals:
+            os.kill(os.getpid(), self._signals[numbered])
 
     async def step(self, step: str, payment: int) -> None:
         """The hook that the bot itself takes; see `Steps`."""
@@ -56,6 +61,7 @@ class Seams:
         self._around_method(AsyncWebClient, "api_call", "{first}")
         self._around_method(ClientWebSocketResponse, "send_str", "the acknowledgement")
         self._around_transactions()
+        self._around_connections()
 
     def _around_method(self, owner: type, method: str, name: str = "{method}") -> None:
         """name: of the point; `{method}` and `{first}`, its first argument, may stand in it."""
@@ -70,6 +76,28 @@ class Seams:
             return answer
 
         setattr(owner, method, seamed)
+
+    def _around_connections(self) -> None:
+        """The last thing before the first byte of a payment, in the thread that sends it."""
+        pay, connect = BillingCalls.pay, HTTPConnection.connect
+        paying = threading.local()
+
+        @functools.wraps(pay)
+        def seamed_pay(*given: Any, **named: Any) -> Outcome:
+            paying.now = True
+            try:
+                return pay(*given, **named)
+            finally:
+                paying.now = False
+
+        @functools.wraps(connect)
+        def seamed_connect(connection: HTTPConnection) -> None:
+            connect(connection)
+            if getattr(paying, "now", False):
+                self.reached("with a connection to pay by")
+
+        setattr(BillingCalls, "pay", seamed_pay)  # noqa: B010 -- it is another kind of function
+        setattr(HTTPConnection, "connect", seamed_connect)  # noqa: B010
 
     def _around_transactions(self) -> None:
         original = Ledger.transaction

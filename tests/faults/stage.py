@@ -25,6 +25,7 @@ from bot.sandbox.slack.interactions import Result
 from bot.sandbox.slack.workspace import Execution
 from bot.slack.listeners.steps import STEP
 from tests.faults.bot_process import Orders
+from tests.faults.clocks import MachineClocks, ServerClock, server_clock
 from tests.faults.processes import BotProcess, Nursery
 from tests.optional_step import with_the_step
 
@@ -42,6 +43,7 @@ class Stage:
     """One installation, and what happened on it.
 
     exact: whether the app may read the history, so that nothing may be told twice.
+    server_clock: the database server's, where it can be set.
     acknowledged: the invoices of the requests that the bot took. runs: of workflows, each at its step.
     """
 
@@ -61,6 +63,7 @@ class Stage:
         self.ledger_url = ledger_url
         self.folder = folder
         self.exact = exact
+        self.server_clock: ServerClock | None = None
         self.bots: list[BotProcess] = []
         self.acknowledged: list[tuple[str, int]] = []
         self.runs: list[Execution] = []
@@ -70,10 +73,21 @@ class Stage:
 
     # -- processes --------------------------------------------------------------------------------
 
-    def orders(self, **changes: Any) -> Orders:
+    def clocks(self, machine: int = 0) -> MachineClocks:
+        """The clocks that the bots of a machine read."""
+        return MachineClocks(self.folder / f"{machine}.clocks")
+
+    async def set_ledger_clock(self, ahead: float) -> None:
+        """Set the clock that the ledger goes by, to so many seconds before what is right."""
+        if self.server_clock is not None:
+            await self.server_clock.set_wall(ahead)
+        else:
+            self.clocks().set_wall(ahead)
+
+    def orders(self, *, machine: int = 0, **changes: Any) -> Orders:
         """How a bot is run here; `settings` in the changes are added to what there is.
 
-        `policy` in them: rules in TOML, in place of the PAY_ variables.
+        machine: the one it runs on. `policy` in the changes: rules in TOML, in place of the PAY_ variables.
         """
         number = next(self._numbers)
         ids = {person.name: person.id for person in self.slack.world.people.values()}
@@ -98,6 +112,7 @@ class Stage:
             settings=settings,
             trace=str(self.folder / f"{number}.trace"),
             log=str(self.folder / f"{number}.log"),
+            clocks=str(self.clocks(machine).file),
         )
         return dataclasses.replace(orders, **changes)
 
@@ -111,6 +126,17 @@ class Stage:
                 lambda: self.slack.sockets.connections > before or not bot.running, "a bot comes up"
             )
         return bot
+
+    async def command(self, *typed: str, **settings: str) -> tuple[int, str]:
+        """Type a command after `python -m bot`, in an environment that holds LEDGER_URL and these alone.
+
+        Its exit code, and what it printed.
+        """
+        orders = self.orders(command=typed)
+        ran = await self._nursery.start(
+            dataclasses.replace(orders, settings={"LEDGER_URL": self.ledger_url, **settings})
+        )
+        return await ran.end(30), ran.log()
 
     @property
     def running(self) -> list[BotProcess]:
@@ -170,6 +196,14 @@ class Stage:
         async with self._engine.connect() as connection:
             yield connection
 
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that changes what the bots think is theirs alone."""
+        async with self.reading() as connection:
+            await connection.rollback()
+            async with connection.begin():
+                yield connection
+
     async def ledger(self) -> Ledger:
         """The ledger, to be read beside the bots."""
         if self._ledger is None:
@@ -222,8 +256,12 @@ async def open_stage(
     exact: bool = True,
     ack_deadline: float = 3.0,
     channels: int = 1,
+    settable: bool = False,
 ) -> AsyncIterator[Stage]:
-    """Set the stage. channels: #payments, and as many more (#payments-2, …) as this says."""
+    """Set the stage. channels: #payments, and as many more (#payments-2, …) as this says.
+
+    settable: the clock of the ledger's server can be set.
+    """
     scopes = DEFAULT_SCOPES if exact else WITHOUT_HISTORY
     slack = LocalSlack(
         manifest=with_the_step(),
@@ -242,4 +280,10 @@ async def open_stage(
             slack.world.add_channel(f"payments-{number}", ["alice", "bob", "carol", bot_user])
         stage = Stage(nursery, slack, billing, ledger_url, folder, exact=exact)
         stack.push_async_callback(stage.close)
+        if settable and not ledger_url.startswith("sqlite"):
+            engine = database.engine_for(ledger_url)
+            stack.push_async_callback(engine.dispose)
+            stage.server_clock = await stack.enter_async_context(server_clock(engine))
+            # Before the clock goes away, whoever lives by it does.
+            stack.push_async_callback(stage.kill_all)
         yield stage

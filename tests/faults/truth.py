@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -90,12 +91,16 @@ async def _compare_with_billing(stage: Stage, everything: Sequence[Payment], fou
     for payment in everything:
         by_invoice[payment.ref.module, payment.ref.number].append(payment)
     for invoice, count in received.items():
-        sent = 0
+        sent = declined = 0
         for payment in by_invoice[invoice]:
             calls = [one for one in await ledger.attempts(payment.id) if one.verdict != "NOT_SENT"]
             if len(calls) > 1:
                 found.wrong.append(f"{payment.number} was sent {len(calls)} times")
             sent += len(calls)
+            declined += sum(one.verdict == "DECLINED" for one in calls)
+        if (hasty := _hasty(stage, invoice)) > declined:
+            found.duplicates += 1
+            found.wrong.append(f"{invoice} was sent anew {hasty} times while a call of it was not settled")
         # A request after one that was declined may be sent anew; nothing else may.
         if count > sent or made[invoice] > 1:
             found.duplicates += 1
@@ -107,6 +112,21 @@ async def _compare_with_billing(stage: Stage, everything: Sequence[Payment], fou
         if paid != bool(claimed) or len(claimed) > 1:
             states = ", ".join(f"{one.number} {one.state}" for one in requests)
             found.wrong.append(f"{invoice} is {'paid' if paid else 'not paid'}, and the ledger says {states}")
+
+
+def _hasty(stage: Stage, invoice: tuple[str | None, int | None]) -> int:
+    """How many calls followed the one before within the time in which that could be carried out yet.
+
+    By the clock of those who receive them. Only an answer that says no lets another follow at once.
+    """
+    orders = stage.bots[0].orders
+    settled = orders.settling + 2 * float(orders.settings["BILLING_TIMEOUT"])
+    at = [
+        call.at
+        for call in stage.billing.log
+        if call.operation == PAYMENT and (call.module, call.invoice) == invoice
+    ]
+    return sum(later - earlier < settled for earlier, later in itertools.pairwise(at))
 
 
 def _outcome_told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -46,9 +47,10 @@ class InvoiceRow(TypedDict):
 
 
 class Books:
-    """Charges and payments of one customer, by module."""
+    """Charges and payments of one customer, by module. mixed: the list of each holds the rows of all."""
 
     def __init__(self) -> None:
+        self.mixed = False
         self._rows: dict[str, list[InvoiceRow]] = {module: [] for module in MODULES}
         self._next_payment = 90001
         # Local time without a zone, as MyAdmin writes it.
@@ -67,8 +69,24 @@ class Books:
     ) -> InvoiceRow:
         """Add a charge, or replace the one of that number; with a payment row if it is `paid`."""
         self._rows[module] = [row for row in self._rows[module] if row["invoices_id"] != number]
+        charge = self._charge(module, number, description, amount, currency, due_in_days)
+        self._rows[module].append(charge)
+        if paid:
+            self._settle(charge)
+        return charge
+
+    def add_history(self, module: str, numbers: Iterable[int]) -> None:
+        """Add paid charges of these numbers, none of which is there yet, with their payment rows."""
+        for number in numbers:
+            charge = self._charge(module, number, f"Invoice {number}", 10.0, "USD", -number % 3650)
+            self._rows[module].append(charge)
+            self._settle(charge)
+
+    def _charge(
+        self, module: str, number: int, description: str, amount: float, currency: str, due_in_days: int
+    ) -> InvoiceRow:
         due = self._today + timedelta(days=due_in_days)
-        charge = InvoiceRow(
+        return InvoiceRow(
             invoices_id=number,
             invoices_description=description,
             invoices_amount=amount,
@@ -84,10 +102,6 @@ class Books:
             invoices_deleted=0,
             invoices_currency=currency,
         )
-        self._rows[module].append(charge)
-        if paid:
-            self._settle(charge)
-        return charge
 
     def row(self, module: str, number: int) -> InvoiceRow | None:
         """The charge of that number: the row itself, not a copy."""
@@ -96,13 +110,15 @@ class Books:
 
     def invoices(self, module: str) -> list[InvoiceRow]:
         """Every row of a module: charges, paid or not, and payments."""
+        if self.mixed:
+            return [row for rows in self._rows.values() for row in rows]
         return list(self._rows[module])
 
     def unpaid(self, module: str) -> list[InvoiceRow]:
         """The charges of a module that are neither paid nor deleted."""
         return [
             row
-            for row in self._rows[module]
+            for row in self.invoices(module)
             if row["invoices_type"] == CHARGE and not row["invoices_paid"] and not row["invoices_deleted"]
         ]
 

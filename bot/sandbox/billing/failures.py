@@ -54,12 +54,14 @@ class Failure:
     answer: what goes out in place of the right answer; None where the server does it by itself.
     carried_out: whether the operation takes effect.
     on: the operations it concerns, as a shell pattern.
+    late: seconds after which an operation that was not carried out is carried out after all.
     """
 
     about: str
     answer: Answer | None
     carried_out: bool
     on: str = PAYMENT
+    late: float | None = None
 
 
 async def plain(exchange: Exchange) -> web.StreamResponse:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib import resources
 
@@ -87,13 +87,13 @@ class LocalBilling:
             await self._runner.cleanup()
             self._runner = None
 
-    def fail(self, mode: str, *, times: int | None = None, operation: str | None = None) -> None:
-        """Fail in one of the ways of `FAILURES`, in place of any other, until `heal`.
+    def fail(self, mode: str | Failure, *, times: int | None = None, operation: str | None = None) -> None:
+        """Fail in one of the ways of `FAILURES`, or in one's own, in place of any other, until `heal`.
 
         times: only for so many calls. operation: a shell pattern of the operations to fail, in place
         of the mode's own; `wsdl` is the GET of the WSDL.
         """
-        if mode not in FAILURES:
+        if isinstance(mode, str) and mode not in FAILURES:
             raise ValueError(f"no failure mode {mode!r}; there are {', '.join(FAILURES)}")
         if mode == "down" and self._down:
             return
@@ -102,7 +102,7 @@ class LocalBilling:
             self.expire_sessions()
         elif mode == "down":
             self._go_down()
-        failure = FAILURES[mode]
+        failure = FAILURES[mode] if isinstance(mode, str) else mode
         if failure.answer is not None:
             self._armed = _Armed(failure, operation or failure.on, times)
 
@@ -140,6 +140,14 @@ class LocalBilling:
             due_in_days=due_in_days,
             paid=paid,
         )
+
+    def add_history(self, module: str, numbers: Iterable[int]) -> None:
+        """Add paid invoices of these numbers, none of which is there yet."""
+        self._service.books.add_history(module, numbers)
+
+    def mix_modules(self) -> None:
+        """From now on list the rows of every module under each of them, as one table for all would."""
+        self._service.books.mixed = True
 
     def row(self, module: str, number: int) -> InvoiceRow | None:
         """The charge of that number: the row itself, to look at or to change under the bot."""
@@ -203,9 +211,16 @@ class LocalBilling:
         else:
             call, answered = self._service.carry_out(called)
         self.log.append(call)
+        if armed is not None and armed.late is not None:
+            place = len(self.log) - 1
+            asyncio.get_running_loop().call_later(armed.late, self._carry_out_late, called, place)
         if self.on_call is not None:
             self.on_call(call)
         return await self._answer(request, armed, answered.body, answered.status)
+
+    def _carry_out_late(self, called: nusoap.Request, place: int) -> None:
+        done, _answered = self._service.carry_out(called)
+        self.log[place] = replace(self.log[place], effect=done.effect)
 
     async def _answer(
         self, request: web.Request, failure: Failure | None, body: bytes, status: int

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 MODES = ("429", "500", "drop-before", "drop-after", "slow", "timeout")
+_SAYING = ("error:", "http:", "http-after:")
 UNANSWERED = ("drop-before", "drop-after", "timeout")
 
 
@@ -21,7 +22,7 @@ class Fault:
     mode: str
     channel: str | None
     remaining: int | None
-    retry_after: int
+    retry_after: int | str
     seconds: float
     hits: int = 0
 
@@ -49,18 +50,19 @@ class Faults:
         times: int | None = None,
         *,
         channel: str | None = None,
-        retry_after: int = 1,
+        retry_after: int | str = 1,
         seconds: float = 1.0,
     ) -> Fault:
         """Let calls of `method` fail; "*" is every method, "response_url" every response_url.
 
         mode: "429" (with `retry_after` seconds), "500", "drop-before" and "drop-after" (the
         connection is closed before or after the call took effect), "slow" (takes effect after
-        `seconds`), "timeout" (never answers and takes no effect), or "error:CODE".
+        `seconds`), "timeout" (never answers and takes no effect), "error:CODE", or what a gateway
+        says in JSON, "http:STATUS:CODE" and, after the call took effect, "http-after:STATUS:CODE".
         times: how many calls; None until healed. channel: only calls about it (id or #name).
         """
-        if mode not in MODES and not mode.startswith("error:"):
-            raise ValueError(f"no such fault: {mode}; there are {', '.join(MODES)} and error:CODE")
+        if mode not in MODES and not mode.startswith(_SAYING):
+            raise ValueError(f"no such fault: {mode}; there are {', '.join(MODES)} and {', '.join(_SAYING)}")
         name = channel.removeprefix("#") if channel else None
         fault = Fault(method, mode, name, times, retry_after, seconds)
         self._ordered.append(fault)
@@ -101,7 +103,7 @@ class Faults:
             case "drop-before":
                 pass
             case _:
-                return web.json_response({"ok": False, "error": fault.mode.removeprefix("error:")})
+                return await _said(fault.mode, act)
         return drop(request)
 
     @contextmanager
@@ -114,8 +116,19 @@ class Faults:
             self.is_out = False
 
 
-def too_many_requests(retry_after: int) -> web.Response:
-    """HTTP 429; `retry_after` is in seconds."""
+async def _said(mode: str, act: Callable[[], Awaitable[web.Response]]) -> web.Response:
+    """An error in JSON: of Slack, or of a gateway before it, which has a status of its own."""
+    kind, _, word = mode.partition(":")
+    status = "200"
+    if kind != "error":
+        status, _, word = word.partition(":")
+    if kind == "http-after":
+        await act()
+    return web.json_response({"ok": False, "error": word}, status=int(status))
+
+
+def too_many_requests(retry_after: int | str) -> web.Response:
+    """HTTP 429; `retry_after` is in seconds, or whatever the header is to say."""
     return web.json_response(
         {"ok": False, "error": "ratelimited"},
         status=429,

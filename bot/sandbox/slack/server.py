@@ -234,7 +234,7 @@ class LocalSlack:
         times: int | None = None,
         *,
         channel: str | None = None,
-        retry_after: int = 1,
+        retry_after: int | str = 1,
         seconds: float = 1.0,
     ) -> Fault:
         """Let calls fail; see `Faults.order` for what there is."""
