@@ -141,7 +141,7 @@ def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> Non
 
 async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bool, note: str) -> int:
     from bot.payments import answers, desk  # noqa: PLC0415
-    from bot.payments.clocks import Settling  # noqa: PLC0415
+    from bot.payments.settling import Settling  # noqa: PLC0415
     from bot.payments.timing import Timing  # noqa: PLC0415
 
     actor = f"{desk.OPERATOR}{getpass.getuser()}"[:64]

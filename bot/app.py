@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from bot.billing.client import BillingClient
+from bot.clocks import Ages, boottime
 from bot.config import Settings, policy_of
 from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
@@ -24,13 +25,13 @@ from bot.ledger.outbox import DELIVERIES
 from bot.ledger.store import OVERDUE, Ledger, open_ledger
 from bot.payments.authority import Authority
 from bot.payments.catalogue import Catalogue
-from bot.payments.clocks import Ages, Settling, boottime
 from bot.payments.desk import Desk
 from bot.payments.executor import Executor, Steps, no_steps
 from bot.payments.lookup import LookUp
 from bot.payments.overview import Overview
 from bot.payments.poller import Crew, Poller
 from bot.payments.reconciler import Reconciler
+from bot.payments.settling import Settling
 from bot.payments.timekeeper import Timekeeper
 from bot.payments.timing import Timing
 from bot.payments.unpaid import UnpaidInvoices

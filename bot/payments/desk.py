@@ -26,7 +26,7 @@ from bot.payments.answers import (
     TooEarly,
 )
 from bot.payments.authority import Authority, Person
-from bot.payments.clocks import Settling
+from bot.payments.settling import Settling
 
 MAX_REASON = MAX_NOTE
 OPERATOR = "operator:"

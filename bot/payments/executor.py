@@ -17,6 +17,7 @@ from typing import Protocol
 import structlog
 
 from bot.billing.client import BillingClient
+from bot.clocks import Ages
 from bot.domain.payment import Invoice, Outcome, Payment, State, Verdict
 from bot.domain.rule import Refusal, Rule, money, stricter_requirement
 from bot.errors import AnswerLost, BillingError, DirectoryError, LedgerUnavailable, NeverSent, Unreadable
@@ -24,7 +25,6 @@ from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction, snapshot
 from bot.payments.authority import Authority
-from bot.payments.clocks import Ages
 from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
 from bot.payments.lookup import record_look_up

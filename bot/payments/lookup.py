@@ -10,6 +10,7 @@ import asyncio
 import structlog
 
 from bot.billing.client import BillingClient
+from bot.clocks import Ages
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
@@ -17,7 +18,6 @@ from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction, snapshot
 from bot.payments.authority import Authority
-from bot.payments.clocks import Ages
 from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed

@@ -17,8 +17,8 @@ from bot.domain.payment import Payment, Proof, Standing, State
 from bot.errors import BillingError
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.clocks import Settling
 from bot.payments.poller import Crew
+from bot.payments.settling import Settling
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()

@@ -88,6 +88,14 @@ class BotProcess:
         log = Path(self.orders.log)
         return log.read_text() if log.exists() else ""
 
+    async def said(self, words: str) -> None:
+        """Wait until it has logged this, or has ended."""
+        async with asyncio.timeout(20):
+            while True:
+                if not self.running or words in self.log():
+                    return
+                await asyncio.sleep(0.05)
+
     async def end(self, timeout: float) -> int:
         """Wait for its end."""
         try:

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -49,6 +50,8 @@ class Seams:
         os.write(self._trace, f"{numbered}\n".encode())
         if numbered in self._signals:
             os.kill(os.getpid(), self._signals[numbered])
+            # It is the process that is stopped: this very thread may run on for a moment.
+            time.sleep(0.2)
 
     async def step(self, step: str, payment: int) -> None:
         """The hook that the bot itself takes; see `Steps`."""

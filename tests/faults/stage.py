@@ -127,15 +127,18 @@ class Stage:
             )
         return bot
 
-    async def command(self, *typed: str, **settings: str) -> tuple[int, str]:
+    async def command(self, *typed: str, until: str | None = None, **settings: str) -> tuple[int, str]:
         """Type a command after `python -m bot`, in an environment that holds LEDGER_URL and these alone.
 
-        Its exit code, and what it printed.
+        until: what it prints when nobody waits for it any longer. Its exit code, and what it printed.
         """
         orders = self.orders(command=typed)
         ran = await self._nursery.start(
             dataclasses.replace(orders, settings={"LEDGER_URL": self.ledger_url, **settings})
         )
+        if until is not None:
+            await ran.said(until)
+            ran.terminate()
         return await ran.end(30), ran.log()
 
     @property

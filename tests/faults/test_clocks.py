@@ -124,7 +124,7 @@ async def test_the_operators_resolve_goes_by_no_clock_that_is_set(stage_on: Stag
         await stage.stop_all()
         await stage.set_ledger_clock(DAY)
         code, said = await stage.command(
-            "resolve", str(lost), "not-paid", "looked", **stage.orders().settings
+            "resolve", str(lost), "not-paid", "looked", until="Let this run", **stage.orders().settings
         )
         await stage.start()
         return [] if code else [f"exit code {code}: {said}"]

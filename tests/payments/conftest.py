@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.billing.client import BillingClient
+from bot.clocks import Ages
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Policy
 from bot.domain.rule import Refusal, Rule
@@ -21,11 +22,11 @@ from bot.ledger.rows import Event
 from bot.ledger.store import Ledger
 from bot.payments.answers import Requested
 from bot.payments.authority import Authority, Person
-from bot.payments.clocks import Ages, Settling
 from bot.payments.desk import Desk
 from bot.payments.executor import Executor, Steps, no_steps
 from bot.payments.lookup import LookUp
 from bot.payments.reconciler import Reconciler
+from bot.payments.settling import Settling
 from bot.payments.timekeeper import Timekeeper
 from bot.payments.timing import Timing
 from bot.sandbox.billing import LocalBilling
