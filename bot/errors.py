@@ -5,6 +5,8 @@
     +-- LedgerError
     |   +-- LedgerInUse      another process holds this SQLite file
     |   +-- LedgerUnavailable  the database cannot be reached, is full or is read-only
+    |   +-- LedgerUnfit      it is of another version, or there is none
+    |   +-- LedgerContradicted  its rows are not what its audit trail says
     +-- BillingError
     |   +-- NeverSent        provably nothing of this call was received
     |   +-- AnswerLost       it may have been received; what became of it is not known
@@ -39,6 +41,14 @@ class LedgerInUse(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """The database cannot be reached, is full, or is read-only. Nothing was half done."""
+
+
+class LedgerUnfit(LedgerError):
+    """The ledger is of another version than this code, or there is none. Trying again does not help."""
+
+
+class LedgerContradicted(LedgerError):
+    """The rows are not what the audit trail says: somebody changed them past the bot. Nothing was done."""
 
 
 class BillingError(BotError):

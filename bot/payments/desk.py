@@ -12,6 +12,7 @@ from bot.domain.command import MAX_NOTE
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.rule import Refusal, Rule, stricter_requirement
 from bot.errors import LedgerUnavailable
+from bot.ledger.replay import asked
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.answers import (
@@ -81,7 +82,7 @@ class Desk:
                         "requested",
                         actor=person.id,
                         payment=payment,
-                        detail={"invoice": str(ref), "channel": channel, "rule": rule.name, "note": note},
+                        detail=asked(payment),
                     )
                     return Requested(payment)
                 if (same := await transaction.by_trigger(trigger_id)) is not None:
@@ -165,6 +166,8 @@ class Desk:
                 for approval in await transaction.approvals(payment_id)
                 if approval.approver in counting or approval.approver not in known
             }
+            if fresh:
+                given.add(person.id)
             required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
             if not fresh and len(given) < required:
                 return AlreadyApproved(payment, len(given))

@@ -13,6 +13,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import Invoice, Payment, State
 from bot.domain.rule import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
+from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction, snapshot
@@ -127,12 +128,7 @@ class LookUp:
             "looked_up",
             actor="look-up",
             payment=payment,
-            detail={
-                "listed": payment.listed,
-                "amount": str(payment.invoice.amount) if payment.invoice else None,
-                "currency": payment.invoice.currency if payment.invoice else None,
-                "approvals_required": required,
-            },
+            detail=frozen(payment),
         )
         await transaction.outbox.add(payment, Kind.CARD)
         if payment.approval_channel not in (None, payment.channel):
