@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import json
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -176,38 +176,73 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
     return 1
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @ENV_FILE
 @click.option("--payment", type=click.IntRange(min=1), help="Only the events of this payment.")
-def audit(env_file: Path | None, payment: int | None) -> None:
-    """Print the audit trail and verify its hash chain. Exit code 1 if it was tampered with."""
-    settings = settings_or_exit(env_file)
-    sys.exit(_in_ledger(settings, lambda ledger: _audit(ledger, payment)))
+@click.pass_context
+def audit(context: click.Context, env_file: Path | None, payment: int | None) -> None:
+    """Print the audit trail, and prove the ledger by it. Exit code 1 if it was tampered with.
+
+    Only LEDGER_URL is needed, and nothing is changed; a bot may be running.
+    """
+    if context.invoked_subcommand is None:
+        sys.exit(_read_ledger(env_file, lambda ledger: _audit(ledger, payment)))
+    context.obj = env_file
+
+
+@audit.command()
+@ENV_FILE
+@click.pass_obj
+def verify(of_audit: Path | None, env_file: Path | None) -> None:
+    """Prove the ledger without printing the trail. Exit code 1 if it was tampered with."""
+    sys.exit(_read_ledger(env_file or of_audit, _verify))
 
 
 async def _audit(ledger: Ledger, payment_id: int | None) -> int:
-    async for event in ledger.trail(payment_id):
-        moved = f"{event.from_state} -> {event.to_state}" if event.to_state else ""
-        number = f"#{event.payment_id}" if event.payment_id else "-"
-        detail = json.dumps(dict(event.detail), ensure_ascii=False, sort_keys=True)
-        click.echo(
-            f"{event.id:>6} {event.at:%Y-%m-%d %H:%M:%S} {number:>5} {event.actor}"
-            f" {event.action} {moved} {detail}"
-        )
+    async for line in ledger.lines(payment_id):
+        click.echo(line)
+    return await _verify(ledger)
+
+
+async def _verify(ledger: Ledger) -> int:
     found = await ledger.verify()
+    if found.whole:
+        click.echo(f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}")
+        click.echo("Every payment, approval and attempt is what the events say.")
+        return 0
     if found.broken_at is not None:
         click.echo(f"The hash chain is BROKEN at event {found.broken_at}.", err=True)
-        return 1
-    click.echo(f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}")
-    return 0
+    for flaw in found.flaws:
+        click.echo(f"FORGED {flaw}", err=True)
+    if found.flaw_count > len(found.flaws):
+        click.echo(f"… and {found.flaw_count - len(found.flaws)} more.", err=True)
+    click.echo("Somebody changed the ledger past the bot: stop the bot, and find out who and what.", err=True)
+    return 1
+
+
+def _read_ledger(env_file: Path | None, work: Callable[[Ledger], Awaitable[int]]) -> int:
+    """Do something with the ledger that changes nothing of it, beside a bot that may be running on it."""
+    from bot.ledger.store import read_ledger  # noqa: PLC0415
+
+    try:
+        url = config.load_ledger(env_file).ledger_url.get_secret_value()
+    except ConfigError as error:
+        return _refuse(error)
+    return _with_ledger(read_ledger(url), work)
 
 
 def _in_ledger(settings: Settings, work: Callable[[Ledger], Awaitable[int]]) -> int:
-    """Do something with the ledger, beside a bot that may be running on it."""
+    """Do something with a ledger that is there, beside a bot that may be running on it."""
     from bot.ledger.store import open_ledger  # noqa: PLC0415
 
+    return _with_ledger(open_ledger(settings.ledger_url.get_secret_value(), begin=False), work)
+
+
+def _with_ledger(
+    opening: AbstractAsyncContextManager[Ledger], work: Callable[[Ledger], Awaitable[int]]
+) -> int:
     async def opened() -> int:
-        async with open_ledger(settings.ledger_url.get_secret_value()) as ledger:
+        async with opening as ledger:
             return await work(ledger)
 
     try:

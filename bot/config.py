@@ -136,7 +136,17 @@ class PolicySettings(BaseModel):
     pay_policy_file: Path | None = None
 
 
-class Settings(PolicySettings):
+class LedgerSettings(BaseModel):
+    """Where the record is kept; all that whoever audits it has to know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    ledger_url: Annotated[SecretStr, BeforeValidator(_secret_ledger_address)] = SecretStr(
+        "sqlite:///ledger.db"
+    )
+
+
+class Settings(PolicySettings, LedgerSettings):
     """Everything the bot is told from outside."""
 
     slack_bot_token: Annotated[SecretStr, _token("xoxb-")]
@@ -150,9 +160,6 @@ class Settings(PolicySettings):
     billing_password: Annotated[SecretStr, Field(min_length=1)]
     billing_timeout: Annotated[float, Field(ge=1, le=600)] = 60
     billing_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
-    ledger_url: Annotated[SecretStr, BeforeValidator(_secret_ledger_address)] = SecretStr(
-        "sqlite:///ledger.db"
-    )
     status_port: Port | None = None
 
     @property
@@ -180,16 +187,9 @@ def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = Non
     environment: the process's own unless told otherwise; it wins over the file.
     Raises ConfigError with every problem at once.
     """
-    path = dotenv if dotenv is not None else Path(".env")
-    try:
-        from_file = dotenv_values(path, interpolate=False) if path.is_file() else {}
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(
-            [(".env", "cannot be read; check that it is a UTF-8 text file you may read")]
-        ) from None
-    merged = {**from_file, **(os.environ if environment is None else environment)}
-    given = {name: value.strip() for name in VARIABLES if (value := merged.get(name) or "").strip()}
-    problems = _misspelt(name for name, value in merged.items() if (value or "").strip())
+    merged = _merged(dotenv, environment)
+    given = {name: merged[name] for name in VARIABLES if name in merged}
+    problems = _misspelt(merged)
     if "PAY_POLICY_FILE" in given and (both := [v for v in _SIMPLE_POLICY if v in given]):
         problems.append(("PAY_POLICY_FILE", f"holds the whole policy; remove {', '.join(both)} or this one"))
     if ("SLACK_APP_TOKEN" in given) == ("SLACK_SIGNING_SECRET" in given):
@@ -208,6 +208,31 @@ def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = Non
     if problems:
         raise ConfigError(problems + _policy_problems(given))
     return settings
+
+
+def load_ledger(dotenv: Path | None = None, environment: Mapping[str, str] | None = None) -> LedgerSettings:
+    """Read only where the ledger is: an auditor needs no token and no password. As `load` otherwise."""
+    given = _merged(dotenv, environment)
+    try:
+        return LedgerSettings.model_validate(
+            {name.lower(): given[name] for name in ("LEDGER_URL",) if name in given}
+        )
+    except ValidationError as error:
+        found = [_problem(dict(one)) for one in error.errors(include_input=False, include_url=False)]
+        raise ConfigError(found) from None
+
+
+def _merged(dotenv: Path | None, environment: Mapping[str, str] | None) -> dict[str, str]:
+    """All that is set and not blank; the environment wins over the file."""
+    path = dotenv if dotenv is not None else Path(".env")
+    try:
+        from_file = dotenv_values(path, interpolate=False) if path.is_file() else {}
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            [(".env", "cannot be read; check that it is a UTF-8 text file you may read")]
+        ) from None
+    merged = {**from_file, **(os.environ if environment is None else environment)}
+    return {name: stripped for name, value in merged.items() if (stripped := (value or "").strip())}
 
 
 def policy_of(settings: PolicySettings) -> Policy:

@@ -6,6 +6,8 @@
     |   +-- LedgerInUse      another process holds this SQLite file
     |   +-- LedgerUnavailable  the database cannot be reached, is full or is read-only
     |       +-- CommitLost       a COMMIT's answer was lost, and what became of it cannot be read
+    |   +-- LedgerUnfit      it is of another version, or there is none
+    |   +-- LedgerContradicted  its rows are not what its audit trail says
     +-- BillingError
     |   +-- NeverSent        provably nothing of this call was received
     |   +-- AnswerLost       it may have been received; what became of it is not known
@@ -44,6 +46,14 @@ class LedgerUnavailable(LedgerError):
 
 class CommitLost(LedgerUnavailable):
     """All of it counts or nothing does, and which is not known: nobody may call it done or not done."""
+
+
+class LedgerUnfit(LedgerError):
+    """The ledger is of another version than this code, or there is none. Trying again does not help."""
+
+
+class LedgerContradicted(LedgerError):
+    """The rows are not what the audit trail says: somebody changed them past the bot. Nothing was done."""
 
 
 class BillingError(BotError):

@@ -28,7 +28,7 @@ DEFAULT_CURRENCIES = frozenset({"USD"})
 class Reason(StrEnum):
     """Why something is refused; the value is what the audit trail stores.
 
-    The last three are for whoever knows what Slack says of people; the rules themselves do not.
+    The last four are for whoever knows what Slack and the ledger say; the rules themselves do not.
     """
 
     NOBODY_ALLOWED = "nobody_allowed"
@@ -45,6 +45,7 @@ class Reason(StrEnum):
     OTHER_TEAM = "other_team"
     NOT_FULL_MEMBER = "not_a_full_member"
     NOT_IN_CHANNEL = "not_in_the_channel"
+    CONTRADICTED = "ledger_contradicted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,51 +2,51 @@
 
 Changing or removing any event breaks every hash after it; removing the last ones leaves the chain row
 pointing at nothing. What the chain cannot show is somebody who rewrites all of it: keep the last hash,
-which `verify` returns, outside the database.
+which `Ledger.verify` returns, outside the database. That the other tables are what the events say is proved
+in `proof`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from hashlib import sha256
+from json.encoder import encode_basestring_ascii as _json
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Executable, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import State
+from bot.ledger.replay import stamp
 from bot.ledger.rows import Detail
-from bot.ledger.schema import chain, events
+from bot.ledger.schema import AsKept, chain, events
 
 GENESIS = "0" * 64
 
+_AT_ONCE = 5000
+"""Events that are held in memory."""
 
-def digest(
-    *,
-    event_id: int,
-    at: datetime,
-    payment_id: int | None,
-    actor: str,
-    action: str,
-    from_state: str | None,
-    to_state: str | None,
-    detail: str,
-    previous: str,
-) -> str:
-    """Hash one event's content and the hash before it; hexadecimal."""
-    content = [
-        event_id,
-        at.astimezone(UTC).isoformat(timespec="microseconds"),
-        payment_id,
-        actor,
-        action,
-        from_state,
-        to_state,
-        detail,
-        previous,
-    ]
-    return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
+
+def digest(content: Sequence[Any], previous: str) -> str:
+    """Hash one event's content and the hash before it; hexadecimal. content: its columns up to `detail`.
+
+    Raises TypeError, ValueError or AttributeError for what no event holds. What is hashed is a JSON array,
+    put together by hand because millions of events are checked at once.
+    """
+    event_id, at, payment_id, actor, action, from_state, to_state, detail = content
+    array = (
+        f'[{event_id}, "{at.replace(" ", "T", 1)}+00:00", {"null" if payment_id is None else payment_id}, '
+        f"{_json(actor)}, {_json(action)}, {_json_or_null(from_state)}, {_json_or_null(to_state)}, "
+        f"{_json(detail)}, {_json(previous)}]"
+    )
+    return sha256(array.encode()).hexdigest()
+
+
+def _json_or_null(text: str | None) -> str:
+    return "null" if text is None else _json(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,9 @@ async def append(
     end = (await connection.execute(select(chain).with_for_update())).mappings().one()
     text = json.dumps(dict(detail), ensure_ascii=False, sort_keys=True)
     event_id: int = end["last_event"] + 1
-    hashed = digest(
-        event_id=event_id,
-        at=at,
-        payment_id=payment_id,
-        actor=actor,
-        action=action,
-        from_state=from_state,
-        to_state=to_state,
-        detail=text,
-        previous=end["last_hash"],
-    )
+    previous = end["last_hash"]
+    content = (event_id, stamp(at), payment_id, actor, action, from_state, to_state, text)
+    hashed = digest(content, previous)
     await connection.execute(
         events.insert().values(
             id=event_id,
@@ -96,7 +88,7 @@ async def append(
             from_state=from_state,
             to_state=to_state,
             detail=text,
-            previous=end["last_hash"],
+            previous=previous,
             hash=hashed,
         )
     )
@@ -112,35 +104,94 @@ async def holds(connection: AsyncConnection, link: Link) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
-    """What a check of the whole trail found. broken_at: the first event that does not fit, or None."""
+class Chain:
+    """What a check of the whole chain found. broken_at: the first event that does not fit, or None."""
 
     events: int
     last_hash: str
     broken_at: int | None
 
 
-async def verify(connection: AsyncConnection) -> Verification:
+_EVENTS = select(
+    events.c.id,
+    AsKept(events.c.at),
+    events.c.payment_id,
+    events.c.actor,
+    events.c.action,
+    events.c.from_state,
+    events.c.to_state,
+    events.c.detail,
+    events.c.previous,
+    events.c.hash,
+)
+
+
+def check_chain(connection: Connection) -> Chain:
     """Recompute every hash from the first event on."""
-    end = (await connection.execute(select(chain))).mappings().one()
+    ends = [
+        tuple(end) for end in connection.execute(select(chain.c.id, chain.c.last_event, chain.c.last_hash))
+    ]
     previous, count = GENESIS, 0
-    async with connection.stream(select(events).order_by(events.c.id)) as rows:
-        async for row in rows.mappings():
+    part = _EVENTS.order_by(events.c.id).limit(_AT_ONCE)
+    rows = as_given(connection, part)
+    while rows:
+        for row in rows:
             count += 1
-            expected = digest(
-                event_id=row["id"],
-                at=row["at"],
-                payment_id=row["payment_id"],
-                actor=row["actor"],
-                action=row["action"],
-                from_state=row["from_state"],
-                to_state=row["to_state"],
-                detail=row["detail"],
-                previous=previous,
-            )
-            if row["id"] != count or row["previous"] != previous or row["hash"] != expected:
-                return Verification(count, previous, broken_at=row["id"])
-            previous = row["hash"]
-    if (end["last_event"], end["last_hash"]) != (count, previous):
-        return Verification(count, previous, broken_at=count + 1)
-    return Verification(count, previous, broken_at=None)
+            if not fits(row, previous) or row[0] != count:
+                return Chain(count, previous, broken_at=row[0])
+            previous = row[9]
+        rows = as_given(connection, part.where(events.c.id > count))
+    return Chain(count, previous, broken_at=None if ends == [(1, count, previous)] else count + 1)
+
+
+def as_given(connection: Connection, statement: Executable) -> Sequence[Sequence[Any]]:
+    """What the driver gives, without making rows of it first: that would take as long as the check."""
+    with connection.execute(statement) as result:
+        assert result.cursor is not None, "bug: it returns rows"
+        given: Sequence[Sequence[Any]] = result.cursor.fetchall()
+        return given
+
+
+def fits(row: Sequence[Any], previous: str) -> bool:
+    """Whether an event is what its hash says, and follows on the hash before it. row: as in `_EVENTS`."""
+    *content, before, hashed = row
+    payment_id = content[2]
+    if before != previous or not (payment_id is None or type(payment_id) is int):
+        return False
+    try:
+        return bool(digest(content, previous) == hashed)
+    except (TypeError, ValueError, AttributeError):
+        return False  # a value of a kind that no event has
+
+
+_before, _after = events.alias("before"), events.alias("after")
+_END = select(func.max(chain.c.last_hash)).where(chain.c.last_event == events.c.id).scalar_subquery()
+
+OF_PAYMENT = (
+    _EVENTS.add_columns(_before.c.hash, func.coalesce(_after.c.previous, _END))
+    .outerjoin(_before, _before.c.id == events.c.id - 1)
+    .outerjoin(_after, _after.c.id == events.c.id + 1)
+    .where(events.c.payment_id == bindparam("payment"))
+    .order_by(events.c.id)
+)
+"""The events of one payment, each with the hash before it and what follows it in the chain."""
+
+
+def linked(row: Sequence[Any]) -> bool:
+    """Whether an event fits between its neighbours. row: as in `OF_PAYMENT`."""
+    *event, before, following = row
+    first = GENESIS if event[0] == 1 else before
+    return first is not None and fits(event, first) and following == event[9]
+
+
+LINES = select(*_EVENTS.selected_columns[:8]).order_by(events.c.id)
+
+
+def line(row: Sequence[Any]) -> str:
+    """An event in a line for people. row: as in `LINES`, whatever stands in it."""
+    event_id, at, payment_id, actor, action, from_state, to_state, detail = row
+    moved = f"{from_state} -> {to_state}" if to_state else ""
+    number = f"#{payment_id}" if payment_id else "-"
+    text = f"{event_id:>6} {str(at)[:19]} {number:>5} {actor} {action} {moved} {detail}"
+    # What somebody wrote must not rule the terminal.
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,43 +1,63 @@
-"""Opening the database: SQLite or PostgreSQL, how each is made durable, and one writer per SQLite file."""
+"""Opening the database: SQLite or PostgreSQL, how each is made durable, and one writer per SQLite file.
+
+What a database is tuned to, or a pooler before it lets through, must not decide whether a commit lasts: each
+connection is asked what it got, and refused where that is not what was asked for.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import sqlite3
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable
+from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable, LedgerUnfit
 
-_SESSION = " ".join(
-    f"-c {setting}"
-    for setting in (
-        "timezone=UTC",
-        # A commit that is acknowledged must survive a crash, whatever the server is tuned to.
-        "synchronous_commit=on",
-        "lock_timeout=5s",
-        "idle_in_transaction_session_timeout=30s",
-    )
+_SESSION = {
+    "TimeZone": "UTC",
+    # A commit that is acknowledged must survive a crash, whatever the server is tuned to.
+    "synchronous_commit": "on",
+    "default_transaction_isolation": "read committed",
+    "lock_timeout": "5s",
+    # A frozen instance that holds the end of the audit trail is let go of before others give up waiting.
+    "idle_in_transaction_session_timeout": "3s",
+}
+_TO_READ = {"default_transaction_read_only": "on"}
+
+PATIENT = text(
+    "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN "
+    "('idle_in_transaction_session_timeout', 'statement_timeout', 'transaction_timeout')"
 )
+"""Lets one transaction on PostgreSQL last as long as it takes."""
 
-_MIGRATION_LOCK = 0x70617931
-"""Any number will do, as long as every instance takes the same one (pg_advisory_xact_lock)."""
+_OLDEST_SQLITE = (3, 35)
+"""The first that has RETURNING."""
 
 
 def address(url: str) -> URL:
-    """The driver's address for LEDGER_URL."""
+    """The driver's address for LEDGER_URL; a file is named from the root on."""
     parsed = make_url(url)
-    driver = "sqlite+aiosqlite" if parsed.get_backend_name() == "sqlite" else "postgresql+psycopg"
-    return parsed.set(drivername=driver)
+    if parsed.get_backend_name() == "sqlite":
+        return parsed.set(drivername="sqlite+aiosqlite", database=os.path.abspath(parsed.database or ""))
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def place(url: str) -> str:
+    """Where the ledger is, for people and logs: without the user and the password."""
+    parsed = address(url)
+    if parsed.get_backend_name() == "sqlite":
+        return str(parsed.database)
+    server = parsed.host or parsed.query.get("host", "localhost")
+    return f"PostgreSQL at {server}{f':{parsed.port}' if parsed.port else ''}, database {parsed.database}"
 
 
 INSTANCE = "invoice-payment-bot "
@@ -45,16 +65,73 @@ INSTANCE = "invoice-payment-bot "
 
 
 def engine_for(url: str, instance: str | None = None) -> AsyncEngine:
-    """Make the engine; nothing is opened yet. Raises ConfigError where PostgreSQL's driver is missing.
+    """Make the engine; nothing is opened yet. Raises ConfigError where the driver is missing or too old.
 
     instance: the running bot that the connections are for; None for anybody else.
     """
     parsed = address(url)
     if parsed.get_backend_name() == "sqlite":
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise _wrong(
+                f"needs SQLite 3.35 or later, and this Python has {sqlite3.sqlite_version};"
+                " use a newer Python, or PostgreSQL"
+            )
         engine = create_async_engine(parsed, pool_size=4, max_overflow=0, hide_parameters=True)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
+    engine = _postgresql(parsed, _SESSION, instance)
+    event.listen(engine.sync_engine, "connect", _check_postgresql)
+    return engine
+
+
+def engine_to_read(url: str) -> AsyncEngine:
+    """The same for somebody who reads: neither a row nor a file is made or changed."""
+    parsed = address(url)
+    if parsed.get_backend_name() != "sqlite":
+        return _postgresql(parsed, _TO_READ, None)
+    file = f"file:{quote(str(parsed.database))}"
+    # Where no bot has it open, SQLite would leave the files of one behind.
+    query = {"uri": "true", "mode": "ro"} | ({} if _in_use(url) else {"immutable": "1"})
+    engine = create_async_engine(parsed.set(database=file, query=query), hide_parameters=True)
+    event.listen(engine.sync_engine, "connect", _wait_for_sqlite)
+    return engine
+
+
+def _in_use(url: str) -> bool:
+    """Whether a bot has the SQLite file open, or died with it."""
+    return os.path.exists(f"{os.path.realpath(str(address(url).database))}-wal")
+
+
+def must_be_there(url: str) -> None:
+    """Raises LedgerUnfit where there is no SQLite file; whether there is a ledger in it, its version says."""
+    file = address(url).database
+    if address(url).get_backend_name() == "sqlite" and not os.path.exists(str(file)):
+        raise LedgerUnfit(
+            f"there is no ledger at {file}; check LEDGER_URL, or start the bot once, which makes it"
+        )
+
+
+def footprint(url: str) -> object:
+    """What becomes another as soon as somebody writes to a SQLite file that nobody had open."""
+    if address(url).get_backend_name() != "sqlite" or _in_use(url):
+        return None
+    found = os.stat(str(address(url).database))
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def must_be_unchanged(url: str, before: object) -> None:
+    """Raises LedgerUnfit for a SQLite file that was written to since that footprint was taken."""
+    if before is not None and footprint(url) != before:
+        raise LedgerUnfit("it was written to while it was read, because the bot was started; run this again")
+
+
+def _wrong(remedy: str) -> ConfigError:
+    return ConfigError([("LEDGER_URL", remedy)])
+
+
+def _postgresql(parsed: URL, session: Mapping[str, str], instance: str | None) -> AsyncEngine:
+    escaped = {name: value.replace(" ", "\\ ") for name, value in session.items()}
     try:
         return create_async_engine(
             parsed,
@@ -71,14 +148,53 @@ def engine_for(url: str, instance: str | None = None) -> AsyncEngine:
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
                 "tcp_user_timeout": 10_000,
-                "options": _SESSION,
+                "client_encoding": "UTF8",
+                "options": " ".join(f"-c {name}={value}" for name, value in escaped.items()),
                 **({} if instance is None else {"application_name": INSTANCE + instance}),
             },
         )
     except ModuleNotFoundError:
-        raise ConfigError(
-            [("LEDGER_URL", "needs PostgreSQL's driver: pip install 'invoice-payment-bot[postgres]'")]
-        ) from None
+        raise _wrong("needs PostgreSQL's driver: pip install 'invoice-payment-bot[postgres]'") from None
+
+
+def _check_postgresql(connection: Any, _record: object) -> None:
+    """Ask a new connection what it got. Raises LedgerUnavailable: the next one may be another server's."""
+    names = ("server_encoding", "client_encoding", "default_transaction_read_only", *_SESSION)
+    asked = ", ".join(f"current_setting('{name}')" for name in names)
+    cursor = connection.cursor()
+    cursor.execute(f"SELECT pg_is_in_recovery(), {asked}")
+    replica, *values = cursor.fetchone()
+    cursor.close()
+    connection.rollback()
+    flaw = _unsafe(replica, dict(zip(names, values, strict=True)))
+    if flaw is not None:
+        connection.close()
+        raise LedgerUnavailable(flaw)
+
+
+def _unsafe(replica: bool, got: Mapping[str, str]) -> str | None:
+    """Why no payment may be written down over such a connection, and the remedy."""
+    for name in ("server_encoding", "client_encoding"):
+        if got[name] != "UTF8":
+            return (
+                f"PostgreSQL's {name} is {got[name]}, which cannot hold every name and note;"
+                " make a database with ENCODING 'UTF8' for the ledger"
+            )
+    if replica or got["default_transaction_read_only"] == "on":
+        return "this PostgreSQL takes no writes; let LEDGER_URL name the primary, and a user who may write"
+    for name, value in _SESSION.items():
+        if got[name] != value:
+            return (
+                f"PostgreSQL's {name} is {got[name]} for this session, although the bot asked for {value};"
+                " let LEDGER_URL name the server itself, or a pooler that passes `options` on"
+            )
+    return None
+
+
+def _wait_for_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.close()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -101,9 +217,19 @@ def writing(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(begin="BEGIN IMMEDIATE")
 
 
+def snapshot(engine: AsyncEngine) -> AsyncEngine:
+    """For reading much at one moment; on SQLite every transaction is so."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
 def _begin_sqlite(connection: Connection) -> None:
     if (begin := connection.get_execution_options().get("begin", "BEGIN")) is not None:
         connection.exec_driver_sql(begin)
+
+
+_OURS = 0o600
 
 
 @contextmanager
@@ -119,7 +245,8 @@ def one_process(url: str) -> Iterator[None]:
     # By its real name: a link to the file is no other ledger.
     lock = Path(f"{os.path.realpath(parsed.database or '')}.lock")
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OURS)
+        os.fchmod(descriptor, _OURS)
     except OSError as error:
         raise LedgerUnavailable(
             f"cannot write beside the ledger {parsed.database}: {error.strerror}"
@@ -138,22 +265,42 @@ def one_process(url: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-async def migrate(engine: AsyncEngine) -> None:
-    """Bring the tables to this version. Safe when several instances start at once."""
+def make_private(url: str) -> bool:
+    """See that a SQLite ledger's files are for the bot's user alone: they hold addresses that are secret.
 
-    def upgrade(connection: Connection) -> None:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        config = Config()
-        config.set_main_option("script_location", "bot.ledger:migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
+    SQLite makes the files beside the ledger with the ledger's own mode, whatever the umask. Returns whether
+    others could read them before. Raises LedgerUnavailable, LedgerUnfit.
+    """
+    parsed = address(url)
+    if parsed.get_backend_name() != "sqlite":
+        return False
+    file = os.path.realpath(str(parsed.database))
     try:
-        async with writing(engine).begin() as connection:
-            await connection.run_sync(upgrade)
-    except (DBAPIError, OSError) as error:
-        raise LedgerUnavailable(f"the ledger cannot be opened: {reason(error)}") from None
+        # A file that is there is never opened: closing it would give up SQLite's own locks on it.
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OURS)
+    except FileExistsError:
+        return any([_tighten(f"{file}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")])
+    except OSError as error:
+        raise LedgerUnavailable(f"the ledger {file} cannot be made: {error.strerror}") from None
+    os.fchmod(descriptor, _OURS)
+    os.close(descriptor)
+    return False
+
+
+def _tighten(file: str) -> bool:
+    try:
+        mode = stat.S_IMODE(os.stat(file).st_mode)
+        if not mode & ~_OURS:
+            return False
+        os.chmod(file, mode & _OURS)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise LedgerUnfit(
+            f"others can read {file}, and that cannot be mended ({error.strerror});"
+            " give it to the user who runs the bot, with mode 600"
+        ) from None
+    return True
 
 
 def reason(error: Exception) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Date,
     DateTime,
     Dialect,
@@ -25,7 +27,11 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     bindparam,
+    literal_column,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 from bot.domain.payment import RELEASED
 
@@ -65,6 +71,30 @@ class ExactDecimal(TypeDecorator[Decimal]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
         """Read the digits."""
         return None if value is None else Decimal(value)
+
+
+class AsKept(FunctionElement[Any]):
+    """A column as the database keeps it: a forged value may be none that its type can read.
+
+    Times are texts such as 2026-03-02 09:00:00.000000 in UTC, on both databases.
+    """
+
+    inherit_cache = True
+    type = NullType()
+
+
+@compiles(AsKept)
+def _kept(element: AsKept, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(AsKept, "postgresql")
+def _kept_on_postgresql(element: AsKept, compiler: Any, **options: Any) -> str:
+    (column,) = element.clauses
+    kept = str(compiler.process(column, **options))
+    if isinstance(column.type, UtcDateTime):
+        return f"to_char({kept} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+    return f"to_char({kept}, 'YYYY-MM-DD')" if isinstance(column.type, Date) else kept
 
 
 metadata = MetaData()
@@ -110,6 +140,7 @@ payments = Table(
     Index("payments_due", "state", "due_at"),
     Index("payments_of_requester", "requester", "id"),
     Index("payments_of_number", "number"),
+    Index("payments_of_invoice", "module", "number", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -171,6 +202,40 @@ events = Table(
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     Index("events_of_actor", "actor", "payment_id"),
+)
+
+
+class InvoiceAsked(ColumnElement[str]):
+    """The invoice that an event's detail names, such as `vps 12345`; of use for "requested" events.
+
+    Taken from the text, not by the database's JSON functions: those refuse rows that are no JSON. A text
+    inside the detail cannot be taken for it, because its quotes are escaped.
+    """
+
+    inherit_cache = True
+    type = String()
+
+
+@compiles(InvoiceAsked, "sqlite")
+def _on_sqlite(_element: InvoiceAsked, _compiler: Any, **_options: Any) -> str:
+    rest = 'substr(detail, instr(detail, \'"invoice": "\') + 12)'
+    return f"substr({rest}, 1, instr({rest}, '\"') - 1)"
+
+
+@compiles(InvoiceAsked, "postgresql")
+def _on_postgresql(_element: InvoiceAsked, _compiler: Any, **_options: Any) -> str:
+    return 'substring(detail, \'"invoice": "([^"]*)"\')'
+
+
+# As it stands in the index: a bound value would keep the databases from using it.
+IS_REQUEST = events.c.action == literal_column("'requested'")
+
+Index(
+    "events_of_invoice",
+    InvoiceAsked(),
+    _table=events,
+    sqlite_where=IS_REQUEST,
+    postgresql_where=IS_REQUEST,
 )
 
 chain = Table(

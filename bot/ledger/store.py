@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import (
     CompoundSelect,
     Select,
@@ -29,8 +30,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
-from bot.errors import CommitLost, LedgerUnavailable
-from bot.ledger import audit, database
+from bot.errors import CommitLost, LedgerContradicted, LedgerUnavailable
+from bot.ledger import audit, database, proof, version
 from bot.ledger.outbox import DELIVERIES, READY
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.rows import (
@@ -42,8 +43,10 @@ from bot.ledger.rows import (
     event_of,
     payment_of,
 )
-from bot.ledger.schema import NOW, approvals, attempts, chain, deliveries, events, payments, times
+from bot.ledger.schema import NOW, attempts, chain, deliveries, events, payments, times
 from bot.ledger.transaction import ORPHANED, STRANDED, Transaction, due
+
+log = structlog.get_logger()
 
 OVERDUE = "overdue"
 """What time brings, beside what the states that payments come to and the outbox bring."""
@@ -246,10 +249,8 @@ class Ledger:
         return int((await self._all(select(chain.c.last_event)))[0]["last_event"])
 
     async def approvals(self, payment_id: int) -> list[Approval]:
-        """Who approved, in order."""
-        rows = await self._all(
-            select(approvals).where(approvals.c.payment_id == payment_id).order_by(approvals.c.id)
-        )
+        """Who approved, in order, as far as an event tells of it."""
+        rows = await self._all(proof.APPROVALS, payment=payment_id)
         return [approval_of(row) for row in rows]
 
     async def precedents(self, payment: Payment) -> Precedents:
@@ -283,9 +284,18 @@ class Ledger:
         statement = select(events).order_by(events.c.id)
         if payment_id is not None:
             statement = statement.where(events.c.payment_id == payment_id)
-        async with _honest_errors(), self._engine.connect() as connection:
+        async with self._snapshot() as connection:
             async for row in (await connection.stream(statement)).mappings():
                 yield event_of(row)
+
+    async def lines(self, payment_id: int | None = None) -> AsyncIterator[str]:
+        """The trail as `trail` gives it, in lines for people: also of events that nobody can have written."""
+        statement = audit.LINES
+        if payment_id is not None:
+            statement = statement.where(events.c.payment_id == payment_id)
+        async with self._snapshot() as connection:
+            async for row in await connection.stream(statement):
+                yield audit.line(row)
 
     async def undelivered(self) -> int:
         """How many deliveries are still to be made."""
@@ -336,32 +346,84 @@ class Ledger:
         )
         return max(1, len(found))
 
-    async def verify(self) -> audit.Verification:
-        """Recompute the audit trail's hash chain, as it is at one moment: others may go on writing."""
-        options = {"isolation_level": "REPEATABLE READ"} if self.shared else {}
-        async with _honest_errors(), self._engine.execution_options(**options).connect() as connection:
-            return await audit.verify(connection)
+    async def verify(self) -> proof.Verification:
+        """Prove the whole ledger by its audit trail, as it is at one moment: others may go on writing."""
+        async with self._snapshot() as connection:
+            return await connection.run_sync(proof.verify)
+
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """For what reads long: at one moment, and not cut off by what bounds a write transaction."""
+        async with _honest_errors(), database.snapshot(self._engine).connect() as connection:
+            if self.shared:
+                await connection.execute(database.PATIENT)
+            yield connection
 
 
 @asynccontextmanager
 async def open_ledger(
-    url: str, *, instance: str | None = None, clock: Clock = utc_now
+    url: str, *, instance: str | None = None, begin: bool = True, clock: Clock = utc_now
 ) -> AsyncIterator[Ledger]:
-    """Open the ledger at LEDGER_URL, creating or migrating its tables.
+    """Open the ledger at LEDGER_URL.
 
-    instance: the running bot that opens it, for `Ledger.instances`.
-    Raises ConfigError (a driver is missing), LedgerUnavailable.
+    instance: the running bot that opens it, for `Ledger.instances`; it logs where the ledger is. begin: make
+    the tables where there are none, and bring them to this version; otherwise what is not there is refused.
+    Raises ConfigError (a driver is missing), LedgerUnavailable, LedgerUnfit, LedgerContradicted.
     """
+    if not begin:
+        database.must_be_there(url)
+    tightened = database.make_private(url)
     engine = database.engine_for(url, instance)
     try:
-        await database.migrate(engine)
+        new = await version.migrate(engine) if begin else False
         async with _honest_errors(), engine.connect() as connection:
-            identity = (await connection.execute(select(chain.c.ledger))).scalar_one()
-            ledger = Ledger(engine, identity, clock)
+            await connection.run_sync(version.check)
+            ledger = Ledger(engine, await _identity(connection), clock)
             await ledger._now(connection)
+        if instance is not None:
+            _say_which(database.place(url), new=new, tightened=tightened)
         yield ledger
     finally:
         await engine.dispose()
+
+
+@asynccontextmanager
+async def read_ledger(url: str) -> AsyncIterator[Ledger]:
+    """Open the ledger only to read it, beside a bot or without: nothing is made, migrated or changed.
+
+    Raises ConfigError (a driver is missing), LedgerUnavailable, LedgerUnfit.
+    """
+    database.must_be_there(url)
+    before = database.footprint(url)
+    engine = database.engine_to_read(url)
+    try:
+        async with _honest_errors(), engine.connect() as connection:
+            await connection.run_sync(version.check)
+        yield Ledger(engine, "", utc_now)
+    except LedgerUnavailable:
+        database.must_be_unchanged(url, before)
+        raise
+    finally:
+        await engine.dispose()
+    database.must_be_unchanged(url, before)
+
+
+def _say_which(place: str, *, new: bool, tightened: bool) -> None:
+    """A bot that is started in another folder or with another address would know of no payment."""
+    log.info("the ledger is open", ledger=place)
+    if new:
+        log.warning("a new ledger begins here: no earlier payment is known to it", ledger=place)
+    if tightened:
+        log.warning("others could read the ledger's files; they are for its user alone now", ledger=place)
+
+
+async def _identity(connection: AsyncConnection) -> str:
+    found = (await connection.execute(select(chain.c.ledger))).scalars().all()
+    if len(found) != 1:
+        raise LedgerContradicted(
+            "the end of its audit trail is not one row; run `python -m bot audit verify`"
+        )
+    return str(found[0])
 
 
 @asynccontextmanager

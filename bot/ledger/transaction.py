@@ -28,7 +28,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import FINAL, RELEASED, Invoice, InvoiceRef, Outcome, Payment, State, move
-from bot.ledger import audit
+from bot.errors import LedgerContradicted
+from bot.ledger import audit, proof
 from bot.ledger.outbox import Outbox
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.rows import Approval, Detail, Event, Kind, approval_of, event_of, payment_of
@@ -74,7 +75,10 @@ class Transaction:
     # -- requests ---------------------------------------------------------------------------------
 
     async def insert(self, ref: InvoiceRef, **fields: Any) -> Payment | None:
-        """Add a payment request; None if this command was taken already or the invoice has a live one."""
+        """Add a payment request; None if this command was taken already or the invoice has a live one.
+
+        Raises LedgerContradicted where an earlier one holds the invoice by its events, but not by its row.
+        """
         dialect = sqlite if self._sqlite else postgresql
         statement = (
             dialect.insert(payments)
@@ -95,6 +99,11 @@ class Transaction:
         row = (await self._connection.execute(statement)).mappings().one_or_none()
         if row is None:
             return None
+        if (holder := await self.held_by_trail(ref)) is not None:
+            raise LedgerContradicted(
+                f"by the audit trail, payment #{holder} holds {ref}; its row says otherwise."
+                " Run `python -m bot audit verify`"
+            )
         self.touched.add(State.PENDING_APPROVAL)
         return payment_of(row)
 
@@ -117,6 +126,15 @@ class Transaction:
     async def has_listed(self, module: str) -> bool:
         """Whether the module's list of unpaid invoices was ever seen to hold an invoice."""
         return await has_listed(self._connection, module)
+
+    async def held_by_trail(self, ref: InvoiceRef) -> int | None:
+        """The payment that holds this invoice by its events: under way, unknown, or paid."""
+        found = (await self._connection.execute(proof.HELD, {"invoice": str(ref)})).first()
+        return None if found is None else found[0]
+
+    async def disproved(self, payment: Payment) -> str | None:
+        """What the audit trail says against the row of a payment; None if it proves it."""
+        return await proof.disproof(self._connection, payment)
 
     async def payment(self, payment_id: int) -> Payment | None:
         """Read one payment and keep others from changing it until the transaction ends."""
@@ -270,9 +288,9 @@ class Transaction:
         await self._connection.execute(delete(approvals).where(approvals.c.payment_id == payment.id))
 
     async def approvals(self, payment_id: int) -> list[Approval]:
-        """Who approved so far, in order."""
-        statement = select(approvals).where(approvals.c.payment_id == payment_id).order_by(approvals.c.id)
-        return [approval_of(row) for row in (await self._connection.execute(statement)).mappings()]
+        """Who approved so far, in order, as far as an event tells of it."""
+        found = await self._connection.execute(proof.APPROVALS, {"payment": payment_id})
+        return [approval_of(row) for row in found.mappings()]
 
     # -- attempts ---------------------------------------------------------------------------------
 

@@ -6,12 +6,16 @@ in the audit trail. Look-ups in Slack come before the transaction; a DirectoryEr
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
+
+import structlog
 
 from bot.domain.command import MAX_NOTE
 from bot.domain.payment import CORRECTIONS, WEAK, InvoiceRef, Payment, State
-from bot.domain.rule import Refusal, Rule, stricter_requirement
-from bot.errors import LedgerUnavailable
+from bot.domain.rule import Reason, Refusal, Rule, stricter_requirement
+from bot.errors import LedgerContradicted, LedgerUnavailable
+from bot.ledger.replay import asked
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.answers import (
@@ -28,10 +32,31 @@ from bot.payments.answers import (
 from bot.payments.authority import Authority, Person
 from bot.payments.settling import Settling
 
+log = structlog.get_logger()
+
 MAX_REASON = MAX_NOTE
 OPERATOR = "operator:"
 """What the actor begins with who acts on the command line; the user's name there follows."""
 _TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What somebody who may asks for."""
+
+    person: Person
+    channel: str
+    ref: InvoiceRef
+    trigger_id: str
+    response_url: str | None
+    note: str | None
+
+
+CONTRADICTED = Refusal(
+    reason=Reason.CONTRADICTED,
+    text="The ledger and its audit trail contradict each other about this invoice, so nothing was requested.",
+    remedy="Tell the people who run this bot: `python -m bot audit verify` shows where.",
+)
 
 
 class Desk:
@@ -62,44 +87,49 @@ class Desk:
         Raises DirectoryError, LedgerUnavailable: then nothing was requested.
         """
         rule = await self._authority.may_request(person, ref.module, channel, typed_there=typed_there)
+        if not isinstance(rule, Refusal):
+            wish = _Wish(person, channel, ref, trigger_id, response_url, note)
+            try:
+                return await self._request(wish, rule)
+            except LedgerContradicted:
+                log.exception("refused: the ledger contradicts its audit trail")
+                rule = CONTRADICTED
+        await self.record_refusal(person, rule, f"request {ref}")
+        return rule
+
+    async def _request(self, wish: _Wish, rule: Rule) -> Requested | AlreadyRequested:
         async with self._ledger.transaction() as transaction:
-            if isinstance(rule, Refusal):
-                await self._refused(transaction, person, rule, f"request {ref}")
-                return rule
             # What holds the invoice may let go of it between the insert and the look at it.
             for _ in range(_TRIES):
                 payment = await transaction.insert(
-                    ref,
-                    team=person.team,
-                    channel=channel,
-                    requester=person.id,
-                    note=note,
+                    wish.ref,
+                    team=wish.person.team,
+                    channel=wish.channel,
+                    requester=wish.person.id,
+                    note=wish.note,
                     state=State.PENDING_APPROVAL.value,
-                    trigger_id=trigger_id,
-                    response_url=response_url,
+                    trigger_id=wish.trigger_id,
+                    response_url=wish.response_url,
                     rule=rule.name,
                     approvals_required=rule.most_approvals,
                     expires_at=transaction.now + rule.expires_after,
                 )
                 if payment is not None:
                     await transaction.record(
-                        "requested",
-                        actor=person.id,
-                        payment=payment,
-                        detail={"invoice": str(ref), "channel": channel, "rule": rule.name, "note": note},
+                        "requested", actor=wish.person.id, payment=payment, detail=asked(payment)
                     )
                     return Requested(payment)
-                if (same := await transaction.by_trigger(trigger_id)) is not None:
+                if (same := await transaction.by_trigger(wish.trigger_id)) is not None:
                     return Requested(same)
-                if (live := await transaction.live(ref)) is not None:
+                if (live := await transaction.live(wish.ref)) is not None:
                     await transaction.record(
                         "refused",
-                        actor=person.id,
+                        actor=wish.person.id,
                         payment=live,
-                        detail={"what": f"request {ref}", "reason": "already_requested"},
+                        detail={"what": f"request {wish.ref}", "reason": "already_requested"},
                     )
                     return AlreadyRequested(live)
-        raise LedgerUnavailable(f"{ref} is being let go of just now")
+        raise LedgerUnavailable(f"{wish.ref} is being let go of just now")
 
     async def repair(self, payment_id: int) -> None:
         """Somebody acted on a card that was out of date: show it again."""
@@ -170,6 +200,8 @@ class Desk:
                 for approval in await transaction.approvals(payment_id)
                 if approval.approver in counting or approval.approver not in known
             }
+            if fresh:
+                given.add(person.id)
             required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
             if not fresh and len(given) < required:
                 return AlreadyApproved(payment, len(given))

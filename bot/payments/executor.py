@@ -273,6 +273,9 @@ class Executor:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
+            if (flaw := await transaction.disproved(current)) is not None:
+                log.error("not sent: the audit trail says otherwise", payment=current.id, flaw=flaw)
+                return Hold(_CONTRADICTED)
             if transaction.now >= current.expires_at:
                 return _TOO_OLD
             # What came about since the check began, the machine's sleep included, was not checked.
@@ -388,6 +391,7 @@ class Executor:
 
 
 _TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it is still wanted.")
+_CONTRADICTED = "the ledger contradicts its own audit trail; whoever runs this bot has to look at it"
 _UNREACHABLE = "the billing API cannot be reached, or refuses the login"
 _MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
 

@@ -14,6 +14,7 @@ from bot.clocks import Ages
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
+from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction, snapshot
@@ -156,18 +157,7 @@ class LookUp:
 
 async def record_look_up(transaction: Transaction, payment: Payment, *, actor: str) -> None:
     """Put into the trail what was frozen."""
-    invoice = payment.invoice
-    await transaction.record(
-        "looked_up",
-        actor=actor,
-        payment=payment,
-        detail={
-            "listed": payment.listed,
-            "amount": str(invoice.amount) if invoice else None,
-            "currency": invoice.currency if invoice else None,
-            "approvals_required": payment.approvals_required,
-        },
-    )
+    await transaction.record("looked_up", actor=actor, payment=payment, detail=frozen(payment))
 
 
 async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -> None:

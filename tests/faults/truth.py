@@ -60,6 +60,7 @@ async def compare(stage: Stage) -> Findings:
     verification = await ledger.verify()
     if verification.broken_at is not None:
         found.wrong.append(f"the audit trail breaks at event {verification.broken_at}")
+    found.wrong += [f"the rows contradict the audit trail: {flaw}" for flaw in verification.flaws]
     await _compare_with_billing(stage, everything, found)
     slack = _Slack(stage, ledger.identity)
     for payment in everything:

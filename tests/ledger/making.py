@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.domain.payment import MOVES, InvoiceRef, Payment, State
+from bot.ledger.replay import asked
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 
@@ -32,7 +33,9 @@ async def request(ledger: Ledger, ref: InvoiceRef = REF, **fields: Any) -> Payme
             "expires_at": transaction.now + timedelta(days=3),
         }
         payment = await transaction.insert(ref, **(values | fields))
-    assert payment is not None, "the invoice has a live payment"
+        assert payment is not None, "the invoice has a live payment"
+        detail = asked(payment)
+        await transaction.record("requested", actor=payment.requester, payment=payment, detail=detail)
     return payment
 
 
@@ -40,6 +43,15 @@ async def moved(ledger: Ledger, payment: Payment, to: State, **changes: Any) -> 
     """The payment after one legal move."""
     async with ledger.transaction() as transaction:
         return await transaction.move(payment, to, action="moved", actor="test", **changes)
+
+
+async def approved(ledger: Ledger, payment: Payment, approver: str) -> bool:
+    """One person's approval, with its event; False if it was given before."""
+    async with ledger.transaction() as transaction:
+        fresh = await transaction.add_approval(payment, approver)
+        if fresh:
+            await transaction.record("approved", actor=approver, payment=payment)
+        return fresh
 
 
 async def request_in(ledger: Ledger, state: State, ref: InvoiceRef = REF, **fields: Any) -> Payment:

@@ -180,11 +180,13 @@ class Desks(RuleBasedStateMachine):
         """Events and states tell the same story, and nobody touched it."""
         ledger = self.ledgers[0]
         for payment_id, moves in self.moves.items():
-            history = await ledger.history(payment_id)
+            asked, *history = await ledger.history(payment_id)
+            assert asked.action == "requested"
             assert [event.to_state for event in history] == moves
             assert [event.from_state for event in history] == [State.PENDING_APPROVAL, *moves][: len(moves)]
         found = await ledger.verify()
-        assert (found.broken_at, found.events) == (None, sum(map(len, self.moves.values())))
+        assert (found.whole, found.flaws) == (True, ())
+        assert found.events == sum(1 + len(moves) for moves in self.moves.values())
 
 
 def test_any_sequence(new_database: NewDatabase, request: pytest.FixtureRequest) -> None:

@@ -92,12 +92,16 @@ async def test_where_it_cannot_be_read_again_it_is_not_known(ledger: Ledger, wir
     assert await actions(ledger) == ["sealed"]
 
 
-async def test_a_commit_that_nobody_hears_of_for_long_is_not_known(ledger: Ledger, wire: CommitWire) -> None:
-    """The server holds the transaction open: until it ends, both is possible."""
+async def test_a_commit_that_does_not_arrive_for_long_does_not_count(
+    ledger: Ledger, wire: CommitWire
+) -> None:
+    """Until the server ends the idle transaction, both is possible: that is waited for."""
     wire.lose("held", "sealed")
-    with pytest.raises(CommitLost):
+    with pytest.raises(LedgerUnavailable) as caught:
         await record(ledger, "sealed")
+    assert type(caught.value) is LedgerUnavailable
     wire.release()
+    assert await actions(ledger) == []
 
 
 async def test_a_transaction_that_fails_before_its_commit_does_not_count(

@@ -1,0 +1,71 @@
+"""Which version a ledger's tables have: brought to this one, or refused with what to do."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.errors import LedgerUnavailable, LedgerUnfit
+from bot.ledger.database import reason, writing
+
+_MIGRATION_LOCK = 0x70617931
+"""Any number will do, as long as every instance takes the same one (pg_advisory_xact_lock)."""
+
+
+async def migrate(engine: AsyncEngine) -> bool:
+    """Bring the tables to this version; whether there were none. Safe when several instances start at once.
+
+    Raises LedgerUnavailable, LedgerUnfit.
+    """
+
+    def upgrade(connection: Connection) -> bool:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        found = _version(connection)
+        if found is None and connection.dialect.name == "sqlite" and inspect(connection).get_table_names():
+            raise LedgerUnfit(
+                "the file is the database of another program; let LEDGER_URL name a file of its own"
+            )
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return found is None
+
+    try:
+        async with writing(engine).begin() as connection:
+            return await connection.run_sync(upgrade)
+    except (DBAPIError, OSError) as error:
+        raise LedgerUnavailable(f"the ledger cannot be opened: {reason(error)}") from None
+
+
+def check(connection: Connection) -> None:
+    """Only see that it has this version. Raises LedgerUnfit."""
+    found = _version(connection)
+    if found is None:
+        raise LedgerUnfit("there is no ledger yet; check LEDGER_URL, or start the bot once, which makes it")
+    if found != ScriptDirectory.from_config(_config()).get_current_head():
+        raise LedgerUnfit(
+            f"the ledger is of an earlier version ({found}); start this bot once, which brings it up to date"
+        )
+
+
+def _version(connection: Connection) -> str | None:
+    """The version of the tables; None where there are none. Raises LedgerUnfit for one not known here."""
+    found = MigrationContext.configure(connection).get_current_heads()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if unknown := sorted(map(ascii, set(found) - known)):
+        raise LedgerUnfit(
+            f"the ledger is of a later version than this bot ({', '.join(unknown)}); upgrade the bot"
+        )
+    return found[0] if found else None
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "bot.ledger:migrations")
+    return config
