@@ -24,12 +24,10 @@ from sqlalchemy import (
     table,
     union_all,
 )
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
-from bot.errors import LedgerContradicted, LedgerUnavailable
+from bot.errors import LedgerUnavailable
 from bot.ledger import audit, database, proof, version
 from bot.ledger.outbox import DELIVERIES, READY
 from bot.ledger.rows import (
@@ -128,7 +126,7 @@ class Ledger:
         """One write transaction. Raises LedgerUnavailable; then nothing of it counts, unless the
         connection was lost at the very commit: what must not happen twice is guarded by the tables.
         """
-        async with self._turn, _honest_errors(), self._writes.begin() as connection:
+        async with self._turn, database.honest_errors(), self._writes.begin() as connection:
             transaction = Transaction(connection, await self._now(connection))
             yield transaction
         for event, topics in self._watchers.items():
@@ -146,7 +144,7 @@ class Ledger:
                 event.set()
 
     async def _all(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
-        async with _honest_errors(), self._reads.connect() as connection:
+        async with database.honest_errors(), self._reads.connect() as connection:
             return list((await connection.execute(statement, given)).mappings())
 
     async def _due(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
@@ -318,7 +316,7 @@ class Ledger:
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
         """For what reads long: at one moment, and not cut off by what bounds a write transaction."""
-        async with _honest_errors(), database.snapshot(self._engine).connect() as connection:
+        async with database.honest_errors(), database.snapshot(self._engine).connect() as connection:
             if self.shared:
                 await connection.execute(database.PATIENT)
             yield connection
@@ -340,9 +338,9 @@ async def open_ledger(
     engine = database.engine_for(url, instance)
     try:
         new = await version.migrate(engine) if begin else False
-        async with _honest_errors(), engine.connect() as connection:
+        async with database.honest_errors(), engine.connect() as connection:
             await connection.run_sync(version.check)
-            ledger = Ledger(engine, await _identity(connection), clock)
+            ledger = Ledger(engine, await version.identity_of(connection), clock)
             await ledger._now(connection)
         if instance is not None:
             _say_which(database.place(url), new=new, tightened=tightened)
@@ -361,7 +359,7 @@ async def read_ledger(url: str) -> AsyncIterator[Ledger]:
     before = database.footprint(url)
     engine = database.engine_to_read(url)
     try:
-        async with _honest_errors(), engine.connect() as connection:
+        async with database.honest_errors(), engine.connect() as connection:
             await connection.run_sync(version.check)
         yield Ledger(engine, "", utc_now)
     except LedgerUnavailable:
@@ -379,22 +377,3 @@ def _say_which(place: str, *, new: bool, tightened: bool) -> None:
         log.warning("a new ledger begins here: no earlier payment is known to it", ledger=place)
     if tightened:
         log.warning("others could read the ledger's files; they are for its user alone now", ledger=place)
-
-
-async def _identity(connection: AsyncConnection) -> str:
-    found = (await connection.execute(select(chain.c.ledger))).scalars().all()
-    if len(found) != 1:
-        raise LedgerContradicted(
-            "the end of its audit trail is not one row; run `python -m bot audit verify`"
-        )
-    return str(found[0])
-
-
-@asynccontextmanager
-async def _honest_errors() -> AsyncIterator[None]:
-    try:
-        yield
-    except (DataError, IntegrityError, NotSupportedError, ProgrammingError):
-        raise  # a bug: trying again does not mend it
-    except (DBAPIError, PoolTimeout, OSError) as error:
-        raise LedgerUnavailable(database.reason(error)) from None
