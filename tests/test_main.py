@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sqlite3
@@ -251,13 +252,104 @@ async def test_audit_prints_the_trail_and_finds_tampering(environment: dict[str,
     assert f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}" in whole.out
     assert "PENDING_APPROVAL -> APPROVED" in whole.out
     assert "#1" in whole.out
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
-        database.execute("DROP TRIGGER events_no_update")
-        database.execute("UPDATE events SET actor = 'mallory' WHERE id = 2")
-        database.commit()
+    tamper(url, "UPDATE events SET actor = 'mallory' WHERE id = 2")
     broken = await invoke("audit", **environment)
     assert broken.code == 1
     assert "The hash chain is BROKEN at event 2." in broken.err
+
+
+def tamper(url: str, *statements: str) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+        database.execute("DROP TRIGGER IF EXISTS events_no_update")
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+
+
+async def test_audit_verify_prints_only_what_it_found(environment: dict[str, str]) -> None:
+    """The result where all is well; each forged row on a line, and code 1, where it is not."""
+    url = environment["LEDGER_URL"]
+    async with open_ledger(url) as ledger:
+        await request_in(ledger, State.PAID)
+        last = (await ledger.verify()).last_hash
+    whole = await invoke("audit", "verify", **environment)
+    assert whole == Ended(
+        0,
+        f"4 events; the hash chain is whole. Last hash: {last}\n"
+        "Every payment, approval and attempt is what the events say.\n",
+        "",
+    )
+    tamper(
+        url,
+        "UPDATE payments SET state = 'CANCELLED'",
+        "INSERT INTO approvals (payment_id, approver, decision, at) "
+        "VALUES (1, 'U2', 'approve', '2026-03-02')",
+    )
+    forged = await invoke("audit", "verify", **environment)
+    assert (forged.code, forged.out) == (1, "")
+    assert forged.err.splitlines()[:-1] == [
+        "FORGED #1: its state is CANCELLED, its events say PAID",
+        "FORGED #1: an approval by U2 is in no event",
+    ]
+
+
+async def test_audit_needs_only_the_address_of_the_ledger(
+    command: CommandLine, ledger_url: str, tmp_path: Path
+) -> None:
+    """No token, no password; from the environment, .env or another file; and it makes no file."""
+    (tmp_path / "audit.env").write_text(f"LEDGER_URL={ledger_url}\nSLACK_BOT_TOKEN=nonsense\n")
+    before = sorted(os.listdir(tmp_path))
+    for arguments, variables in (
+        (["audit", "verify"], {"LEDGER_URL": ledger_url}),
+        (["audit", "verify", "--env-file", "audit.env"], {}),
+        (["audit", "--env-file", "audit.env", "verify"], {}),
+        (["audit", "--env-file", "audit.env"], {}),
+    ):
+        ended = await command(*arguments, **variables)
+        assert (ended.code, ended.err) == (0, ""), ended
+    assert sorted(os.listdir(tmp_path)) == before
+    wrong = await command("audit", "verify", LEDGER_URL="mysql://bot:hunter2@db/pay")
+    assert wrong.code == 2
+    assert "LEDGER_URL: must be sqlite:///FILE or postgresql://" in wrong.err
+    assert "hunter2" not in wrong.err
+
+
+async def test_where_there_is_no_ledger_none_is_made(environment: dict[str, str], tmp_path: Path) -> None:
+    """Neither by an audit nor by a resolve: a sentence says which file was looked for."""
+    nowhere = environment | {"LEDGER_URL": f"sqlite:///{tmp_path / 'typo.db'}"}
+    for arguments in (["audit"], ["audit", "verify"], ["resolve", "1", "paid", "seen"]):
+        ended = await invoke(*arguments, **nowhere)
+        assert (ended.code, ended.out) == (2, "")
+        assert f"The ledger cannot be used: there is no ledger at {tmp_path / 'typo.db'}" in ended.err
+    assert not (tmp_path / "typo.db").exists()
+
+
+async def test_every_command_refuses_a_later_version_in_a_sentence(
+    command: CommandLine, environment: dict[str, str]
+) -> None:
+    """After a downgrade nobody is shown a traceback, and nothing is done."""
+    tamper(environment["LEDGER_URL"], "UPDATE alembic_version SET version_num = '9999'")
+    for arguments in (["run"], ["audit"], ["audit", "verify"], ["resolve", "1", "paid", "seen"]):
+        ended = await command(*arguments, **environment)
+        assert ended.code == 2, ended
+        assert "the ledger is of a later version than this bot ('9999'); upgrade the bot" in ended.err
+        assert "Traceback" not in ended.err
+
+
+async def test_a_trail_that_nobody_can_have_written_is_printed_all_the_same(
+    environment: dict[str, str],
+) -> None:
+    """Without ruling the terminal, and without a traceback."""
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        await request_in(ledger, State.DENIED)
+    tamper(
+        environment["LEDGER_URL"],
+        "UPDATE events SET detail = '[', to_state = 'NOWHERE', actor = 'x' || char(27) || '[2J' WHERE id = 2",
+    )
+    ended = await invoke("audit", **environment)
+    assert ended.code == 1
+    assert "x\\x1b[2J" in ended.out
+    assert "NOWHERE" in ended.out
 
 
 async def test_an_operator_settles_a_lost_answer_once(environment: dict[str, str]) -> None:

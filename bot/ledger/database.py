@@ -10,26 +10,28 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable, LedgerUnfit
 
 _SESSION = {
-    "TimeZone": "UTC",
     # A commit that is acknowledged must survive a crash, whatever the server is tuned to.
     "synchronous_commit": "on",
     "default_transaction_isolation": "read committed",
     "lock_timeout": "5s",
     # A frozen instance that holds the end of the audit trail is let go of before others give up waiting.
     "idle_in_transaction_session_timeout": "3s",
+    "TimeZone": "UTC",
 }
 _TO_READ = {"default_transaction_read_only": "on"}
 
@@ -89,7 +91,7 @@ def engine_to_read(url: str) -> AsyncEngine:
     """The same for somebody who reads: neither a row nor a file is made or changed."""
     parsed = address(url)
     if parsed.get_backend_name() != "sqlite":
-        return _postgresql(parsed, _TO_READ, None)
+        return _postgresql(parsed, _TO_READ, None).execution_options(postgresql_readonly=True)
     file = f"file:{quote(str(parsed.database))}"
     # Where no bot has it open, SQLite would leave the files of one behind.
     query = {"uri": "true", "mode": "ro"} | ({} if _in_use(url) else {"immutable": "1"})
@@ -307,3 +309,19 @@ def reason(error: Exception) -> str:
     """Say a database error in one line, without statement, parameters or address."""
     original = getattr(error, "orig", None) or error
     return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else 'no text'}"
+
+
+_NO_PRIVILEGE = "42501"
+
+
+@asynccontextmanager
+async def honest_errors() -> AsyncIterator[None]:
+    """What goes wrong with the database, as LedgerUnavailable; what is wrong with the code, as it is."""
+    try:
+        yield
+    except (DataError, IntegrityError, NotSupportedError, ProgrammingError) as error:
+        if getattr(error.orig, "sqlstate", None) == _NO_PRIVILEGE:
+            raise LedgerUnavailable(reason(error)) from None
+        raise  # a bug: trying again does not mend it
+    except (DBAPIError, PoolTimeout, OSError) as error:
+        raise LedgerUnavailable(reason(error)) from None

@@ -25,12 +25,10 @@ from sqlalchemy import (
     table,
     union_all,
 )
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
-from bot.errors import CommitLost, LedgerContradicted, LedgerUnavailable
+from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger import audit, database, proof, version
 from bot.ledger.outbox import DELIVERIES, READY
 from bot.ledger.precedents import Precedents, has_listed, precedents
@@ -134,7 +132,7 @@ class Ledger:
         """
         committing = False
         try:
-            async with self._turn, _honest_errors(), self._writes.begin() as connection:
+            async with self._turn, database.honest_errors(), self._writes.begin() as connection:
                 transaction = Transaction(connection, await self._now(connection))
                 yield transaction
                 committing = True
@@ -149,7 +147,7 @@ class Ledger:
         """Whether a transaction counts whose COMMIT got no answer, by its event. Raises CommitLost."""
         if seal is not None:
             with contextlib.suppress(LedgerUnavailable):
-                async with self._turn, _honest_errors(), self._writes.begin() as connection:
+                async with self._turn, database.honest_errors(), self._writes.begin() as connection:
                     return await audit.holds(connection, seal)
         raise CommitLost(f"it is not known whether this counts: {lost}") from None
 
@@ -164,7 +162,7 @@ class Ledger:
                 event.set()
 
     async def _all(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
-        async with _honest_errors(), self._reads.connect() as connection:
+        async with database.honest_errors(), self._reads.connect() as connection:
             return list((await connection.execute(statement, given)).mappings())
 
     async def _due(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
@@ -255,12 +253,12 @@ class Ledger:
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""
-        async with _honest_errors(), self._reads.connect() as connection:
+        async with database.honest_errors(), self._reads.connect() as connection:
             return await precedents(connection, payment)
 
     async def has_listed(self, module: str) -> bool:
         """Whether the module's list of unpaid invoices was ever seen to hold an invoice."""
-        async with _honest_errors(), self._reads.connect() as connection:
+        async with database.honest_errors(), self._reads.connect() as connection:
             return await has_listed(connection, module)
 
     async def attempts(self, payment_id: int) -> list[Attempt]:
@@ -354,7 +352,7 @@ class Ledger:
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
         """For what reads long: at one moment, and not cut off by what bounds a write transaction."""
-        async with _honest_errors(), database.snapshot(self._engine).connect() as connection:
+        async with database.honest_errors(), database.snapshot(self._engine).connect() as connection:
             if self.shared:
                 await connection.execute(database.PATIENT)
             yield connection
@@ -376,9 +374,9 @@ async def open_ledger(
     engine = database.engine_for(url, instance)
     try:
         new = await version.migrate(engine) if begin else False
-        async with _honest_errors(), engine.connect() as connection:
+        async with database.honest_errors(), engine.connect() as connection:
             await connection.run_sync(version.check)
-            ledger = Ledger(engine, await _identity(connection), clock)
+            ledger = Ledger(engine, await version.identity_of(connection), clock)
             await ledger._now(connection)
         if instance is not None:
             _say_which(database.place(url), new=new, tightened=tightened)
@@ -397,7 +395,7 @@ async def read_ledger(url: str) -> AsyncIterator[Ledger]:
     before = database.footprint(url)
     engine = database.engine_to_read(url)
     try:
-        async with _honest_errors(), engine.connect() as connection:
+        async with database.honest_errors(), engine.connect() as connection:
             await connection.run_sync(version.check)
         yield Ledger(engine, "", utc_now)
     except LedgerUnavailable:
@@ -415,22 +413,3 @@ def _say_which(place: str, *, new: bool, tightened: bool) -> None:
         log.warning("a new ledger begins here: no earlier payment is known to it", ledger=place)
     if tightened:
         log.warning("others could read the ledger's files; they are for its user alone now", ledger=place)
-
-
-async def _identity(connection: AsyncConnection) -> str:
-    found = (await connection.execute(select(chain.c.ledger))).scalars().all()
-    if len(found) != 1:
-        raise LedgerContradicted(
-            "the end of its audit trail is not one row; run `python -m bot audit verify`"
-        )
-    return str(found[0])
-
-
-@asynccontextmanager
-async def _honest_errors() -> AsyncIterator[None]:
-    try:
-        yield
-    except (DataError, IntegrityError, NotSupportedError, ProgrammingError):
-        raise  # a bug: trying again does not mend it
-    except (DBAPIError, PoolTimeout, OSError) as error:
-        raise LedgerUnavailable(database.reason(error)) from None

@@ -6,12 +6,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.errors import LedgerUnavailable, LedgerUnfit
+from bot.errors import LedgerContradicted, LedgerUnavailable, LedgerUnfit
 from bot.ledger.database import reason, writing
+from bot.ledger.schema import chain
 
 _MIGRATION_LOCK = 0x70617931
 """Any number will do, as long as every instance takes the same one (pg_advisory_xact_lock)."""
@@ -52,6 +53,16 @@ def check(connection: Connection) -> None:
         raise LedgerUnfit(
             f"the ledger is of an earlier version ({found}); start this bot once, which brings it up to date"
         )
+
+
+async def identity_of(connection: AsyncConnection) -> str:
+    """Which ledger it is. Raises LedgerContradicted where the end of its trail is not one row."""
+    found = (await connection.execute(select(chain.c.ledger))).scalars().all()
+    if len(found) != 1:
+        raise LedgerContradicted(
+            "the end of its audit trail is not one row; run `python -m bot audit verify`"
+        )
+    return str(found[0])
 
 
 def _version(connection: Connection) -> str | None:
