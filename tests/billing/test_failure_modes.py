@@ -52,6 +52,8 @@ PAYMENT: dict[str, tuple[Verdict, int]] = {
     "huge-after": (UNKNOWN, 1),
     "huge-compressed-after": (UNKNOWN, 1),
     "dtd-after": (UNKNOWN, 1),
+    "expanding-after": (UNKNOWN, 1),
+    "echo-after": (PAID, 1),
     "drip-after": (UNKNOWN, 1),
     "drip-head-after": (UNKNOWN, 1),
     "login-blank": (PAID, 1),
@@ -96,6 +98,9 @@ READ: dict[str, type[Exception] | tuple[type[Exception], ...] | None] = {
     "huge-after": None,
     "huge-compressed-after": None,
     "dtd-after": AnswerLost,
+    # References beside a list are not followed: nothing in the list refers to them.
+    "expanding-after": None,
+    "echo-after": None,
     "drip-after": AnswerLost,
     "drip-head-after": AnswerLost,
     "login-blank": None,

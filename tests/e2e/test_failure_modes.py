@@ -62,6 +62,8 @@ EXPECTED: dict[Case, tuple[State, int]] = {
     (OPEN, "huge-after"): (UNKNOWN, 1),
     (OPEN, "huge-compressed-after"): (UNKNOWN, 1),
     (OPEN, "dtd-after"): (UNKNOWN, 1),
+    (OPEN, "expanding-after"): (UNKNOWN, 1),
+    (OPEN, "echo-after"): (PAID, 1),
     (OPEN, "drip-after"): (UNKNOWN, 1),
     (OPEN, "drip-head-after"): (UNKNOWN, 1),
     (OPEN, "login-blank"): (PAID, 1),

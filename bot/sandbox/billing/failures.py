@@ -167,6 +167,21 @@ def _with_dtd(body: bytes) -> bytes:
     return declaration + b'?><!DOCTYPE x [<!ENTITY fine "ok">]>' + envelope
 
 
+async def _echoed(exchange: Exchange) -> web.StreamResponse:
+    """What was sent, session and all, follows the right status_text."""
+    sent = ", ".join(nusoap.parse(await exchange.request.read()).arguments).encode()
+    return _reply(exchange.body.replace(b"Successful.", b"Successful. You sent: " + sent))
+
+
+def _expanding(body: bytes) -> bytes:
+    """The right answer, and beside it 2 kB of references that expand to 2^24 elements."""
+    parts = "".join(
+        f'<multiRef id="i{n}"><a href="#i{n + 1}"/><a href="#i{n + 1}"/></multiRef>' for n in range(24)
+    )
+    end = b"</SOAP-ENV:Body>"
+    return body.replace(end, parts.encode() + b'<multiRef id="i24">x</multiRef>' + end)
+
+
 def _elsewhere(body: bytes) -> bytes:
     return body.replace(b'<soap:address location="http://', b'<soap:address location="http://not.')
 
@@ -214,6 +229,8 @@ FAILURES = MappingProxyType(
         "huge-after": Failure("an answer of 5 MiB; paid", _changed(lambda body: body + b" " * LARGE), True),
         "huge-compressed-after": Failure("an answer of 5 MiB, sent in a few kB; paid", _compressed, True),
         "dtd-after": Failure("status ok by way of an entity; paid", _changed(_with_dtd), True),
+        "expanding-after": Failure("2 kB of answer that expand to a GB; paid", _changed(_expanding), True),
+        "echo-after": Failure("status ok, and what was sent comes back; paid", _echoed, True),
         "drip-after": Failure(
             "the answer comes a byte at a time; paid",
             _dripping(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n"),
