@@ -180,10 +180,11 @@ async def _audit(ledger: Ledger, payment_id: int | None) -> int:
         moved = f"{event.from_state} -> {event.to_state}" if event.to_state else ""
         number = f"#{event.payment_id}" if event.payment_id else "-"
         detail = json.dumps(dict(event.detail), ensure_ascii=False, sort_keys=True)
-        click.echo(
+        line = (
             f"{event.id:>6} {event.at:%Y-%m-%d %H:%M:%S} {number:>5} {event.actor}"
             f" {event.action} {moved} {detail}"
         )
+        click.echo(logs.printable(line))
     found = await ledger.verify()
     if found.broken_at is not None:
         click.echo(f"The hash chain is BROKEN at event {found.broken_at}.", err=True)
@@ -247,12 +248,17 @@ def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path | N
 
     local.quiet()
     try:
-        work = local.sandbox(port=port, says=says, fail=fail, policy=policy, write=click.echo)
+        work = local.sandbox(port=port, says=says, fail=fail, policy=policy, write=_write)
         sys.exit(asyncio.run(work))
     except ConfigError as error:
         sys.exit(_refuse(error))
     except local.BadLine as error:
         raise click.UsageError(str(error)) from None
+
+
+def _write(line: str) -> None:
+    """One line of the transcript, in which anybody may have said anything."""
+    click.echo(logs.printable(line))
 
 
 if __name__ == "__main__":
