@@ -175,6 +175,7 @@ async def running(
             Poller("executor", executor.look, executor.crew.wake),
             Poller("reconciler", reconciler.look, reconciler.crew.wake),
             Poller("timekeeper", timekeeper.look, ledger.watch(OVERDUE)),
+            Poller("forgetting", timekeeper.forget, asyncio.Event(), timing.forget),
         ]
         telling = [
             Poller("announcer", announcer.look, announcer.crew.wake),
