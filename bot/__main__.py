@@ -200,7 +200,7 @@ def verify(of_audit: Path | None, env_file: Path | None) -> None:
 
 async def _audit(ledger: Ledger, payment_id: int | None) -> int:
     async for line in ledger.lines(payment_id):
-        click.echo(line)
+        click.echo(logs.printable(line))
     return await _verify(ledger)
 
 
@@ -292,12 +292,17 @@ def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path | N
 
     local.quiet()
     try:
-        work = local.sandbox(port=port, says=says, fail=fail, policy=policy, write=click.echo)
+        work = local.sandbox(port=port, says=says, fail=fail, policy=policy, write=_write)
         sys.exit(asyncio.run(work))
     except ConfigError as error:
         sys.exit(_refuse(error))
     except local.BadLine as error:
         raise click.UsageError(str(error)) from None
+
+
+def _write(line: str) -> None:
+    """One line of the transcript, in which anybody may have said anything."""
+    click.echo(logs.printable(line))
 
 
 if __name__ == "__main__":

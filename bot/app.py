@@ -186,6 +186,7 @@ async def running(
             Poller("reconciler", reconciler.look, reconciler.crew.wake),
             Poller("lost answers", reconciler.see, asyncio.Event(), timing.reconcile_first.total_seconds()),
             Poller("timekeeper", timekeeper.look, ledger.watch(OVERDUE)),
+            Poller("forgetting", timekeeper.forget, asyncio.Event(), timing.forget),
         ]
         paying = [Poller("executor", executor.look, executor.crew.wake)]
         telling = [

@@ -7,6 +7,7 @@ INFO: their loggers are held above that. What passes all the same is redacted by
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
@@ -33,6 +34,26 @@ _HELD = {
     "aiosqlite": logging.INFO,
     "asyncio": logging.WARNING,
 }
+
+
+_OBEYED = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
+)
+"""What a terminal obeys, or cannot show: controls, DEL, what turns the writing round, breaks of a line."""
+
+
+def printable(text: str) -> str:
+    """Text from outside, fit for one line of a terminal: each such character stands there as its number."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def for_terminal(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The same for all of a log's line; only a traceback keeps its lines."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            lines = value.split("\n") if name in ("exception", "stack") else [value]
+            event[name] = "\n".join(map(printable, lines))
+    return event
 
 
 class LogRedaction(Redaction):
@@ -73,10 +94,9 @@ def configure(settings: Settings, *, stream: TextIO | None = None, level: int = 
         structlog.processors.format_exc_info,
         redaction,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)
-        if out.isatty()
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    console = structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)
+    rendering: list[structlog.typing.Processor] = (
+        [for_terminal, console] if out.isatty() else [structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -88,7 +108,7 @@ def configure(settings: Settings, *, stream: TextIO | None = None, level: int = 
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     root = logging.getLogger()

@@ -55,4 +55,9 @@ async def _metrics(ledger: Ledger) -> bytes:
     Gauge(
         "undelivered_messages", "Cards and replies that Slack still has to be told.", registry=registry
     ).set(await ledger.undelivered())
+    Gauge(
+        "given_up_messages",
+        "Cards and replies that Slack would not take, in all; each is an event not_told in the trail.",
+        registry=registry,
+    ).set(await ledger.not_told())
     return generate_latest(registry)

@@ -151,8 +151,9 @@ def test_the_search_would_find_a_foreign_wait() -> None:
 # -- errors -----------------------------------------------------------------------------------------
 
 CATCH_ALL = {"Exception", "BaseException"}
-ALLOWED = "bot/billing/calls.py"
-"""zeep raises anything at all; what it raises is turned into an outcome there, never dropped."""
+ALLOWED = {"bot/billing/calls.py": "failure_of(error", "bot/slack/scenes.py": "exc_info=True"}
+"""Where anything at all is caught, and what must become of it there: zeep's errors are an outcome, and what
+cannot be put into words is logged and told in a plain line. Nothing is dropped."""
 
 
 def catch_alls(tree: ast.Module) -> Iterator[ast.AST]:
@@ -170,8 +171,8 @@ def catch_alls(tree: ast.Module) -> Iterator[ast.AST]:
 def test_nothing_swallows_every_error() -> None:
     """An error that nobody thought of ends where it is seen."""
     found = [(relative(path), node) for path in SOURCES for node in catch_alls(tree_of(path))]
-    assert {path for path, _ in found} == {ALLOWED}
-    assert all("failure_of(error" in ast.unparse(node) for _, node in found)
+    assert {path for path, _ in found} == set(ALLOWED)
+    assert all(ALLOWED[path] in ast.unparse(node) for path, node in found)
 
 
 # -- files ------------------------------------------------------------------------------------------

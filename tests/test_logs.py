@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,6 +54,59 @@ def secrets(settings: Settings) -> list[str]:
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     """The log, each line of which is one JSON object."""
     return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+class Terminal(io.StringIO):
+    """A stream that calls itself a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+HOSTILE = "a\x1b[2Jb\x07c\x7fd\x9b31me\x85f\u202eg\u2066h\u061ci\u200fj\u2028k\nl\rm\udcffn"
+SEEN = (
+    r"a\u001b[2Jb\u0007c\u007fd\u009b31me\u0085f\u202eg"
+    r"\u2066h\u061ci\u200fj\u2028k\u000al\u000dm\udcffn"
+)
+
+
+@given(st.text(max_size=50))
+@settings(deadline=None)
+def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
+    """Control characters of both kinds, DEL, what turns the writing round, and breaks of a line."""
+    shown = logs.printable(text)
+    assert not re.search(
+        "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", shown
+    )
+    shown.encode()
+    assert logs.printable(shown) == shown
+
+
+def test_what_is_left_out_can_be_seen() -> None:
+    """Each stands there as what it is; words and emoji stay as they are."""
+    assert logs.printable(HOSTILE) == SEEN
+    assert logs.printable("café ☕ 日本 👨‍👩‍👧") == "café ☕ 日本 👨‍👩‍👧"
+
+
+def test_a_log_on_a_terminal_cannot_be_used_to_write_on_it(
+    settings: NewSettings, told: Callable[..., io.StringIO]
+) -> None:
+    """What comes from outside, in a value, in an exception, or by another library's logger."""
+    stream = Terminal()
+    told(settings())
+    logs.configure(settings(), stream=stream, level=logging.INFO)
+    log.warning("told", said=HOSTILE)
+    logging.getLogger("elsewhere").warning("told %s", HOSTILE)
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        log.exception("broken")
+    written = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    assert SEEN in written
+    assert "Traceback" in written
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", written)
+    fakes = [line for line in written.splitlines() if line.startswith("l")]
+    assert len(fakes) == 1, "only a traceback has more than one line"
 
 
 # -- what is logged ---------------------------------------------------------------------------------

@@ -352,6 +352,24 @@ async def test_a_trail_that_nobody_can_have_written_is_printed_all_the_same(
     assert "NOWHERE" in ended.out
 
 
+async def test_audit_writes_nothing_that_a_terminal_obeys(environment: dict[str, str]) -> None:
+    """What people and the billing API wrote stands in the trail; it moves nobody's cursor."""
+    async with open_ledger(environment["LEDGER_URL"]) as ledger, ledger.transaction() as transaction:
+        await transaction.record("denied", actor="U1\x9b2J", detail={"reason": "\x1b[2J\x9b1m\x7f\u202ecod"})
+    shown = await invoke("audit", **environment)
+    assert shown.code == 0
+    assert r"U1\u009b2J denied" in shown.out
+    assert r"\u001b[2J\u009b1m\u007f\u202ecod" in shown.out
+    assert not set(shown.out) & set("\x1b\x9b\x7f\u202e")
+
+
+async def test_a_transcript_writes_nothing_that_a_terminal_obeys() -> None:
+    """What is said in the sandbox comes back in the transcript, as people and the API wrote it."""
+    said = await invoke("sandbox", "--say", "alice: /pay vps\x9b2J \x7f\u202e10101\x1b[2J")
+    assert r"alice: /pay vps\u009b2J \u007f\u202e10101\u001b[2J" in said.out
+    assert not set(said.out) & set("\x1b\x9b\x7f\u202e")
+
+
 async def test_an_operator_settles_a_lost_answer_once(environment: dict[str, str]) -> None:
     """`resolve` moves UNKNOWN only, names the operator and the note in the trail, and wants a note."""
     async with open_ledger(environment["LEDGER_URL"]) as ledger:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.domain.payment import InvoiceRef, State
 from bot.errors import ConfigError
+from bot.ledger.outbox import NOT_TOLD
 from bot.ledger.store import Ledger, open_ledger
 from bot.sandbox.slack import LocalSlack
 from bot.status import status_server
@@ -70,6 +71,16 @@ async def test_every_state_has_its_figure(page: Page, ledger: Ledger) -> None:
     assert found["payments UNKNOWN"] == 1
     assert found["payments EXPIRED"] == 0
     assert found["undelivered_messages"] == await ledger.undelivered() == 9
+
+
+async def test_what_was_given_up_is_counted(page: Page, ledger: Ledger) -> None:
+    """Whoever watches the figures sees that somebody was not told."""
+    assert figures((await page("/metrics"))[1])["given_up_messages"] == 0
+    payment = await request_in(ledger, State.PAID)
+    async with ledger.transaction() as transaction:
+        await transaction.record(NOT_TOLD, actor="announcer", payment=payment)
+        await transaction.record("no_card", actor="announcer", payment=payment)
+    assert figures((await page("/metrics"))[1])["given_up_messages"] == 1
 
 
 async def test_figures_tell_nobodys_business(page: Page, ledger: Ledger) -> None:

@@ -6,7 +6,19 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, exists, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,6 +37,9 @@ Lane = tuple[str, bool]
 
 Busy = Collection[Lane]
 """The lanes that take nothing more just now."""
+
+NOT_TOLD = "not_told"
+"""The action of the event that something was given up: a card, a reply, the end of a step."""
 
 DELIVERIES = "deliveries"
 """The topic that is touched when there may be something new to deliver."""
@@ -73,7 +88,16 @@ class Outbox:
         await self._show(payment_id, _CARDS, after=after)
 
     async def repair_cards(self, payment_id: int) -> None:
-        """Show the cards again: somebody acted on an outdated one. Those about to be shown are left."""
+        """Show the cards again: somebody acted on an outdated one. Those about to be shown are left.
+
+        One that was given up stands there all the same, as can be seen.
+        """
+        stands = deliveries.c.ts.is_not(None)
+        await self._connection.execute(
+            update(deliveries)
+            .where(deliveries.c.payment_id == payment_id, deliveries.c.kind.in_(_CARDS), stands)
+            .values(given_up=None)
+        )
         await self._show(payment_id, _CARDS, deliveries.c.done_revision == deliveries.c.revision)
 
     async def _show(
@@ -96,22 +120,31 @@ class Outbox:
             .values(revision=deliveries.c.revision + 1, due_at=self._now + after)
         )
 
-    async def claim(self, *, owner: str, lease: timedelta, busy: Busy, limit: int) -> list[Delivery]:
-        """Take what is due: at most one of each lane, and within a thread in the order it happened."""
-        given = {
-            "now": self._now,
-            "limit": limit,
-            "posting": sorted(channel for channel, updating in busy if not updating),
-            "updating": sorted(channel for channel, updating in busy if updating),
-        }
-        first: dict[Lane, int] = {}
-        for delivery_id, channel, ts in await self._connection.execute(_CLAIMABLE, given):
-            first.setdefault((channel, ts is not None), delivery_id)
-        if not first:
+    async def claim(
+        self,
+        *,
+        owner: str,
+        lease: timedelta,
+        busy: Busy,
+        limit: int,
+        updates: int,
+        lately: Collection[str] = (),
+    ) -> list[Delivery]:
+        """Take what is due: the first of each lane, and within a thread in the order it happened.
+
+        updates: how many messages may be changed now. Posts come first: they tell what nobody knows yet.
+        lately: the channels that had a message lately; the others come before them.
+        """
+        posting = sorted(channel for channel, updating in busy if not updating)
+        updating = sorted(channel for channel, updating in busy if updating)
+        ids = await self._first(_POSTS, posting, limit, lately)
+        if (room := min(limit - len(ids), updates)) > 0:
+            ids += await self._first(_UPDATES, updating, room, ())
+        if not ids:
             return []
         taken = (
             update(deliveries)
-            .where(deliveries.c.id.in_(first.values()))
+            .where(deliveries.c.id.in_(ids))
             .values(
                 # Who held it and did not give it back has died: its post may have arrived.
                 ambiguous=or_(deliveries.c.ambiguous, deliveries.c.lease_owner.is_not(None)),
@@ -122,6 +155,12 @@ class Outbox:
             .returning(deliveries)
         )
         return [delivery_of(row) for row in (await self._connection.execute(taken)).mappings()]
+
+    async def _first(
+        self, statement: Select[Any], closed: list[str], limit: int, lately: Collection[str]
+    ) -> list[int]:
+        given = {"now": self._now, "limit": limit, "closed": closed, "lately": sorted(lately)}
+        return list((await self._connection.execute(statement, given)).scalars())
 
     async def renew(self, delivery: Delivery, *, lease: timedelta) -> bool:
         """Prolong a lease; False if another instance has it now."""
@@ -156,27 +195,34 @@ class Outbox:
 
     async def _stands(self, delivery: Delivery, ts: str, **shown: int) -> None:
         new_card = delivery.kind in _CARD_COLUMNS and delivery.ts is None
-        if new_card:
+        changes: dict[Any, Any] = {_CARD_COLUMNS[delivery.kind]: ts} if new_card else {}
+        if delivery.kind is Kind.DIRECT or (new_card and delivery.kind is Kind.CARD):
+            # The requester was told, or the card tells: nothing is answered any more where it was typed.
+            changes[payments.c.response_url] = None
+        if changes:
             await self._lock_payment(delivery)
         ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **_FREE)
-        if not (ours and new_card):
+        if not (ours and changes):
             return
         state = await self._connection.execute(
             update(payments)
             .where(payments.c.id == delivery.payment_id)
-            .values({_CARD_COLUMNS[delivery.kind]: ts})
+            .values(changes)
             .returning(payments.c.state)
         )
-        if state.scalar_one() == State.APPROVED:
+        if new_card and state.scalar_one() == State.APPROVED:
             # It waited for its card.
             self._touched.add(State.APPROVED)
-        if delivery.kind is Kind.APPROVAL_CARD:
+        if delivery.kind is Kind.APPROVAL_CARD and new_card:
             # It stands now, so the request's own card can lead to it.
             await self._show(delivery.payment_id, [Kind.CARD.value])
 
-    async def again(self, delivery: Delivery, *, due_at: datetime, ambiguous: bool) -> None:
-        """Not told yet; try again then. ambiguous: it may have arrived all the same."""
-        await self._set(delivery, due_at=due_at, ambiguous=ambiguous, **_FREE)
+    async def again(
+        self, delivery: Delivery, *, due_at: datetime, ambiguous: bool, counted: bool = True
+    ) -> None:
+        """Not told yet; try again then. ambiguous: it may have arrived all the same. counted: as a try."""
+        tries = delivery.tries if counted else delivery.tries - 1
+        await self._set(delivery, due_at=due_at, ambiguous=ambiguous, tries=tries, **_FREE)
 
     async def card_lost(self, delivery: Delivery) -> None:
         """The card was deleted in Slack; who asked is told directly from now on."""
@@ -184,11 +230,21 @@ class Outbox:
             update(payments).where(payments.c.id == delivery.payment_id).values(card_lost=True)
         )
 
-    async def give_up(self, delivery: Delivery, reason: str) -> None:
-        """It cannot be told there, ever; `reason` is Slack's word for it."""
+    async def give_up(self, delivery: Delivery, reason: str) -> bool:
+        """It cannot be told there; `reason` is Slack's word for it. False if another instance has it now."""
         # Not only what was tried: what came up since will not be told there either.
         latest = deliveries.c.revision
-        await self._set(delivery, done_revision=latest, given_up=reason, ambiguous=False, **_FREE)
+        return await self._set(
+            delivery, done_revision=latest, given_up=reason, ambiguous=False, tries=0, **_FREE
+        )
+
+    async def forget_response_urls(self, *, asked_before: datetime) -> None:
+        """Forget the addresses of answers that Slack takes no more: whoever has one may write there."""
+        await self._connection.execute(
+            update(payments)
+            .where(payments.c.response_url.is_not(None), payments.c.created_at <= asked_before)
+            .values(response_url=None)
+        )
 
     async def _lock_payment(self, delivery: Delivery) -> None:
         """Everybody locks a payment before its deliveries, so that no two wait for each other."""
@@ -225,7 +281,7 @@ _IN_TURN = or_(
 
 
 READY = (
-    select(deliveries.c.id, deliveries.c.channel, deliveries.c.ts)
+    select(deliveries.c.id)
     .join(payments, payments.c.id == deliveries.c.payment_id)
     .where(
         deliveries.c.done_revision < deliveries.c.revision,
@@ -235,14 +291,29 @@ READY = (
     )
     .order_by(deliveries.c.due_at, deliveries.c.id)
 )
-"""The id, channel and ts of deliveries that are due, in turn, and held by nobody."""
+"""The ids of deliveries that are due, in turn, and held by nobody."""
 
-_FREE_LANES = or_(
-    and_(deliveries.c.ts.is_(None), deliveries.c.channel.not_in(bindparam("posting", expanding=True))),
-    and_(deliveries.c.ts.is_not(None), deliveries.c.channel.not_in(bindparam("updating", expanding=True))),
-)
-_CLAIMABLE = (
-    READY.where(_FREE_LANES)
-    .limit(bindparam("limit", type_=Integer))
-    .with_for_update(skip_locked=True, of=deliveries)
-)
+
+def _first_of_each(kind: ColumnElement[bool]) -> Select[Any]:
+    """The first of each lane that is not closed: what had no message lately, then the longest due.
+
+    One a lane and no more, so that long queues in some channels hide none of the others.
+    """
+    place = func.row_number().over(
+        partition_by=deliveries.c.channel, order_by=(deliveries.c.due_at, deliveries.c.id)
+    )
+    had_one = case((deliveries.c.channel.in_(bindparam("lately", expanding=True)), 1), else_=0)
+    is_open = deliveries.c.channel.not_in(bindparam("closed", expanding=True))
+    queue = READY.where(kind, is_open).order_by(None).add_columns(place.label("place")).subquery()
+    # The conditions stand here once more: PostgreSQL asks them again of a row that it had to wait for.
+    return (
+        READY.where(kind, deliveries.c.id.in_(select(queue.c.id).where(queue.c.place == 1)))
+        .order_by(None)
+        .order_by(had_one, deliveries.c.due_at, deliveries.c.id)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True, of=deliveries)
+    )
+
+
+_POSTS = _first_of_each(deliveries.c.ts.is_(None))
+_UPDATES = _first_of_each(deliveries.c.ts.is_not(None))

@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger import audit, database, proof, version
-from bot.ledger.outbox import DELIVERIES, READY
+from bot.ledger.outbox import DELIVERIES, NOT_TOLD, READY
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.rows import (
     Approval,
@@ -301,6 +301,16 @@ class Ledger:
             select(func.count().label("n"))
             .select_from(deliveries)
             .where(deliveries.c.done_revision < deliveries.c.revision)
+        )
+        return int(rows[0]["n"])
+
+    async def not_told(self) -> int:
+        """How many deliveries were given up, although somebody should have been told."""
+        # The actor leads the index; the announcer's own events are few.
+        rows = await self._all(
+            select(func.count().label("n"))
+            .select_from(events)
+            .where(events.c.actor == "announcer", events.c.action == NOT_TOLD)
         )
         return int(rows[0]["n"])
 

@@ -15,6 +15,9 @@ from bot.payments.timing import Timing
 
 _AT_ONCE = 50
 
+RESPONSE_URLS_LAST = timedelta(minutes=30)
+"""So long Slack takes answers there."""
+
 
 class Timekeeper:
     """Moves what is overdue."""
@@ -68,6 +71,11 @@ class Timekeeper:
                 )
                 for payment in due:
                     await handle(transaction, payment)
+
+    async def forget(self) -> None:
+        """Forget what is of no use any more, and would be of use to others: see `forget_response_urls`."""
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.forget_response_urls(asked_before=transaction.now - RESPONSE_URLS_LAST)
 
     async def _retry(self, transaction: Transaction, payment: Payment) -> None:
         """Nothing was sent, so it may be sent; but not for ever."""

@@ -20,6 +20,12 @@ class Timing:
         "not charged"; covers a slow server. What a call itself may take is added to it.
     reconcile_first, reconcile_most: the first and the longest wait between readings of a lost answer.
     remind_unknown, reminders_unknown: how often, and how many times, a person is asked to settle one.
+    tell_first, tell_most: the first and the longest wait between tries to tell Slack one thing, doubled
+        from the one to the other.
+    tell_for: how long one thing is tried, while Slack takes others, before it is told in another way:
+        longer than a long weekend on which nobody mends anything.
+    look_for: how long it is asked whether a post arrived, before it is made again all the same.
+    forget: how often what is of no use any more is forgotten, in seconds.
     poll: how often it is asked what has become due, by time or by another instance, in seconds.
     """
 
@@ -37,7 +43,21 @@ class Timing:
     reconcile_most: timedelta = timedelta(hours=12)
     remind_unknown: timedelta = timedelta(hours=24)
     reminders_unknown: int = 7
+    tell_first: timedelta = timedelta(seconds=1)
+    tell_most: timedelta = timedelta(minutes=5)
+    tell_for: timedelta = timedelta(days=7)
+    look_for: timedelta = timedelta(hours=1)
+    forget: float = 300.0
     poll: float = 0.5
+
+    def tell_again(self, tries: int) -> timedelta:
+        """The wait after so many tries in a row that Slack did not take."""
+        doubled: int = 2 ** min(tries - 1, 30)
+        return min(self.tell_first * doubled, self.tell_most)
+
+    def told_for(self, tries: int) -> timedelta:
+        """How long these tries took, at the least."""
+        return sum((self.tell_again(before) for before in range(1, min(tries, 10_000))), timedelta())
 
     def settled_after(self, call_timeout: float) -> timedelta:
         """From when on a call whose answer was lost will not be carried out any more.

@@ -17,6 +17,9 @@ log = structlog.get_logger()
 METADATA = "payment_delivery"
 """The event type of the metadata."""
 
+_PAGES = 100
+"""Pages of a history that are read, of two hundred messages each."""
+
 
 def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
     """What a post carries. Anybody in the channel can read it, so it tells nothing."""
@@ -26,7 +29,10 @@ def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
 async def find(
     client: AsyncWebClient, bot_id: str, delivery: Delivery, payment: Payment, wanted: dict[str, Any]
 ) -> Posted | Later | None:
-    """Look for the post that carries this metadata. None: it is not there, or the app may not look."""
+    """Look for the post that carries this metadata. None: it is not there, or the app may not look.
+
+    Later: Slack did not say. That it is not there does not follow from that.
+    """
     since = (delivery.created_at - timedelta(minutes=1)).timestamp()
     arguments: dict[str, Any] = {
         "channel": delivery.channel,
@@ -38,26 +44,32 @@ async def find(
         method, arguments["ts"] = "conversations.replies", payment.card_ts
     else:
         method = "conversations.history"
-    while True:
+    for _ in range(_PAGES):
         answer = await read(client, method, **arguments)
         if isinstance(answer, Later):
             return answer
         if isinstance(answer, Rejected):
             log.info("history not readable", payment=payment.id, error=answer.error)
             return None
-        for message in answer.get("messages") or ():
+        found, following = answer.get("messages"), answer.get("response_metadata") or {}
+        if not isinstance(found, list) or not isinstance(following, dict):
+            return Later("the answer is not Slack's", None, ambiguous=True)
+        for message in found:
             # Anybody can read the metadata of a message, and write the same; only we post as this bot.
-            if message.get("bot_id") == bot_id and _same(message.get("metadata"), wanted):
+            if isinstance(message, dict) and message.get("bot_id") == bot_id and _same(message, wanted):
                 return Posted(str(message["ts"]))
-        cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+        cursor = following.get("next_cursor")
         if not cursor:
             return None
-        arguments["cursor"] = cursor
+        arguments["cursor"] = str(cursor)
+    return Later("the history has no end", None, ambiguous=True)
 
 
-def _same(found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
+def _same(message: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    found = message.get("metadata")
     return (
-        found is not None
+        isinstance(found, dict)
+        and isinstance(message.get("ts"), str)
         and found.get("event_type") == wanted["event_type"]
         and found.get("event_payload") == wanted["event_payload"]
     )

@@ -24,14 +24,14 @@ from bot.serving import serving
 from bot.slack import forms, replies
 from bot.slack.answers import say
 from bot.slack.http_mode import LARGEST, RequestUrl
-from bot.slack.socket_mode import WRONG_TOKEN, Receiver
-from bot.slack.wire import Later, Rejected, Workspace, read
+from bot.slack.socket_mode import Receiver
+from bot.slack.wire import WRONG_TOKEN, Later, Workspace, read
 from bot.slack.workflows import fail_step
 
 log = structlog.get_logger()
 
-PATIENCE = 2.0
-"""Seconds between tries to reach a Slack that is away."""
+PATIENCE, MOST_PATIENCE = 2.0, 60.0
+"""Seconds between tries to reach a Slack that is away: doubled from the one to the other."""
 
 _OBJECTS = ("event", "view", "user")
 """What Bolt takes for objects without looking, wherever it stands in a body."""
@@ -40,22 +40,37 @@ _OBJECTS = ("event", "view", "user")
 async def workspace_of(client: AsyncWebClient) -> Workspace:
     """Ask Slack once, at start, whose token this is; waits for as long as Slack is away.
 
-    Raises ConfigError where Slack refuses the token.
+    Raises ConfigError where Slack itself refuses the token; what a gateway says is no refusal.
     """
-    while isinstance(answer := await read(client, "auth.test"), Later):
-        if answer.error in WRONG_TOKEN:
-            problem = f"Slack refuses it ({answer.error}); copy it anew from OAuth & Permissions"
+    pause = PATIENCE
+    while True:
+        answer = await read(client, "auth.test")
+        error, after = "the answer is not Slack's", 0.0
+        if not isinstance(answer, dict):
+            error, after = answer.error, (isinstance(answer, Later) and answer.after) or 0.0
+        elif (workspace := _workspace(answer)) is not None:
+            return workspace
+        if error in WRONG_TOKEN:
+            problem = f"Slack refuses it ({error}); copy it anew from OAuth & Permissions"
             raise ConfigError([("SLACK_BOT_TOKEN", problem)])
-        log.warning("Slack does not answer yet; trying again", error=answer.error)
-        await asyncio.sleep(answer.after or PATIENCE)
-    if isinstance(answer, Rejected) or not answer.get("bot_id"):
+        log.warning("Slack does not answer yet; trying again", error=error)
+        await asyncio.sleep(max(after, pause))
+        pause = min(2 * pause, MOST_PATIENCE)
+
+
+def _workspace(answer: dict[str, Any]) -> Workspace | None:
+    """None where the answer does not say it. Raises ConfigError for the token of a person."""
+    told = {name: answer.get(name) for name in ("team_id", "url", "user_id", "user", "bot_id")}
+    if told["user_id"] and not told["bot_id"]:
         raise ConfigError([("SLACK_BOT_TOKEN", "is not a bot's token; use the one that begins with xoxb-")])
+    if not all(isinstance(one, str) and one for one in told.values()):
+        return None
     return Workspace(
-        team=answer["team_id"],
-        url=answer["url"],
-        bot_user=answer["user_id"],
-        bot_id=answer["bot_id"],
-        bot_name=answer["user"],
+        team=str(told["team_id"]),
+        url=str(told["url"]),
+        bot_user=str(told["user_id"]),
+        bot_id=str(told["bot_id"]),
+        bot_name=str(told["user"]),
     )
 
 

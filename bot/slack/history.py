@@ -28,12 +28,13 @@ def _said(event: Event, name: str) -> str:
 def _looked_up(event: Event) -> str:
     amount, currency = event.detail.get("amount"), event.detail.get("currency")
     required = event.detail.get("approvals_required")
-    told = f"{amount} {escape(str(currency))}" if amount is not None else "its amount was not told"
-    return f"looked up: {told}; {'no approval' if not required else f'approvals needed: {required}'}"
+    told = escape(f"{amount} {currency}") if amount is not None else "its amount was not told"
+    return f"looked up: {told}; {escape(f'approvals needed: {required}') if required else 'no approval'}"
 
 
 def _approved(event: Event) -> str:
-    return f"approved by {_who(event)} ({event.detail.get('given')} of {event.detail.get('required')})"
+    count = escape(f"({event.detail.get('given')} of {event.detail.get('required')})")
+    return f"approved by {_who(event)} {count}"
 
 
 def _answered(event: Event) -> str:
@@ -65,6 +66,7 @@ _WORDS: dict[str, Callable[[Event], str]] = {
     "corrected": lambda event: f"corrected by {_who(event)}{_said(event, 'note')}",
     "stranded": lambda event: "ended: its card could not be posted in time",
     "no_card": lambda event: f"cancelled: its card could not be posted{_said(event, 'error')}",
+    "not_told": lambda event: f"could not be told where it belongs{_said(event, 'error')}",
 }
 
 TOLD = frozenset(_WORDS)

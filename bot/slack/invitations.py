@@ -12,7 +12,7 @@ from bot.errors import DirectoryError
 from bot.ledger.rows import Delivery, Kind
 from bot.slack.directory import SlackDirectory
 from bot.slack.messages import Message, Scene, section
-from bot.slack.text import amount, link, mention, quote, subject
+from bot.slack.text import amount, link, mention, place, quote, subject
 
 
 def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
@@ -48,6 +48,6 @@ def invitation(scene: Scene) -> Message:
     lines = [
         text,
         *([quote(payment.note, 1000)] if payment.note else []),
-        f"<{where}|Decide on its card> in <#{channel}>, or on my Home tab.",
+        f"<{where}|Decide on its card> in {place(channel)}, or on my Home tab.",
     ]
     return Message(text, [section("\n".join(lines))])

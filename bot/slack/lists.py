@@ -22,7 +22,7 @@ ROOM = 10_000
 
 def unpaid(listing: Listing, module: str | None, today: date) -> Message:
     """The unpaid invoices, the longest due first. module: the one that was asked for; None for all."""
-    of = f" of {module}" if module else ""
+    of = f" of {escape(module)}" if module else ""
     lines = [_invoice(one, today) for one in listing.invoices]
     count = len(lines)
     heading = f"*{count} unpaid invoice{'' if count == 1 else 's'}{of}*"
@@ -30,9 +30,9 @@ def unpaid(listing: Listing, module: str | None, today: date) -> Message:
         heading = "" if listing.unread else f"There is no unpaid invoice{of}."
     problems = []
     if listing.unread:
-        names = ", ".join(listing.unread)
+        names = escape(", ".join(listing.unread))
         problems.append(f"Could not be read now: {names}.\nTry again in a minute; paying works all the same.")
-    remedy = "" if module else " Type `/pay list <module>` to see one module's."
+    remedy = "" if module else " Type `/pay list &lt;module&gt;` to see one module's."
     return _message(heading, lines, remedy, problems)
 
 
@@ -56,7 +56,7 @@ def mine(payments: Sequence[Payment], team_url: str) -> Message:
     heading = (
         "*Your latest requests*"
         if lines
-        else "You have asked for nothing yet.\nType `/pay <module> <invoice>`."
+        else "You have asked for nothing yet.\nType `/pay &lt;module&gt; &lt;invoice&gt;`."
     )
     return _message(heading, lines)
 

@@ -22,6 +22,7 @@ from bot.slack.text import (
     mention,
     mentions,
     moment,
+    place,
     quote,
     shorten,
     state_line,
@@ -82,7 +83,7 @@ def card(scene: Scene) -> Message:
         blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
     if elsewhere and payment.approval_channel and payment.approval_ts:
         where = link(scene.team_url, payment.approval_channel, payment.approval_ts)
-        blocks.append(context(f"Approvals: <{where}|the card> in <#{payment.approval_channel}>"))
+        blocks.append(context(f"Approvals: <{where}|the card> in {place(payment.approval_channel)}"))
     return Message(_fallback(payment), blocks)
 
 
@@ -94,7 +95,7 @@ def approval_card(scene: Scene) -> Message:
         blocks.append({"type": "actions", "block_id": "decide", "elements": decision_buttons(payment)})
     if payment.card_ts:
         where = link(scene.team_url, payment.channel, payment.card_ts)
-        blocks.append(context(f"Requested in <#{payment.channel}>: <{where}|the thread>"))
+        blocks.append(context(f"Requested in {place(payment.channel)}: <{where}|the thread>"))
     return Message(_fallback(payment), blocks)
 
 
@@ -141,7 +142,7 @@ def _waiting(scene: Scene, *, asks: bool = True) -> str:
     so_far = ", ".join(mention(one) for one in scene.approvers)
     people = "1 more approval" if missing == 1 else f"{missing} more approvals"
     whom = f"from {mentions(scene.may_approve)}" if scene.may_approve else "from somebody whom the rules name"
-    lines = [f"Needs {people} {whom if asks else 'in <#' + str(payment.approval_channel) + '>'}"]
+    lines = [f"Needs {people} {whom if asks else 'in ' + place(str(payment.approval_channel))}"]
     if so_far:
         lines.append(f"Approved so far by {so_far}")
     lines.append(f"Expires {moment(payment.expires_at)}")
@@ -205,12 +206,25 @@ def note(event: Event, scene: Scene) -> Message:
     return Message(f"{scene.payment.number}: {text}", [section(text)])
 
 
+def plain(payment: Payment, reference: str) -> Message:
+    """What stands for a message that could not be made: which payment, how it stands, what the API said.
+
+    reference: stands in the log, with what went wrong.
+    """
+    said = f" The billing API says: {harmless(payment.status_text, 2000)}" if payment.status_text else ""
+    text = (
+        f"{subject(payment)}: {state_words(payment.state)}.{said}"
+        f" More was to be said here; ask the people who run this bot, reference {reference}."
+    )
+    return Message(text, [section(text)])
+
+
 def direct(event: Event, scene: Scene) -> Message:
     """The same, for the requester alone, where the thread cannot be reached."""
     told = note(event, scene)
     if event.action == "no_card":
         return told  # it names the channel and the invoice itself
-    where = f"{subject(scene.payment)} in <#{scene.payment.channel}>"
+    where = f"{subject(scene.payment)} in {place(scene.payment.channel)}"
     return Message(f"{told.text} ({where})", [context(where), *told.blocks])
 
 
@@ -250,7 +264,8 @@ def _approved(event: Event, scene: Scene) -> list[str]:
     given, required = event.detail["given"], event.detail["required"]
     enough = isinstance(given, int) and isinstance(required, int) and given >= required
     last = ". That is all it needs." if enough else ""
-    return [f"Approved by {mention(event.actor)} ({given} of {required}){last}"]
+    count = escape(f"({given} of {required})")
+    return [f"Approved by {mention(event.actor)} {count}{last}"]
 
 
 def _asked_again(event: Event, scene: Scene) -> list[str]:
@@ -262,7 +277,9 @@ def _asked_again(event: Event, scene: Scene) -> list[str]:
 
 def _sending(event: Event, scene: Scene) -> list[str]:
     tries = event.detail["try"]
-    return ["Sending it to the billing API now." if tries == 1 else f"Sending it again (try {tries})."]
+    return [
+        "Sending it to the billing API now." if tries == 1 else escape(f"Sending it again (try {tries}).")
+    ]
 
 
 def _denied(event: Event, scene: Scene) -> list[str]:
@@ -360,11 +377,20 @@ def _unsettled(event: Event, scene: Scene) -> list[str]:
 
 def _no_card(event: Event, scene: Scene) -> list[str]:
     payment = scene.payment
-    channel = event.detail.get("channel", payment.channel)
-    first = f"Nothing was paid: I cannot post in <#{channel}>, so {subject(payment)} was cancelled."
+    where = place(str(event.detail.get("channel", payment.channel)))
+    first = f"Nothing was paid: I cannot post in {where}, so {subject(payment)} was cancelled."
     if event.detail["error"] in ("not_in_channel", "channel_not_found"):
-        return [first, f"Type `/invite @{scene.bot_name}` there, then ask again."]
+        return [first, f"Type `/invite @{escape(scene.bot_name)}` there, then ask again."]
     return [first, f"Ask again in another channel. Slack says: {escape(str(event.detail['error']))}."]
+
+
+def _not_told(event: Event, scene: Scene) -> list[str]:
+    what = "end the workflow's step" if event.detail["kind"] == "step" else "bring its card up to date"
+    return [
+        state_line(scene.payment.state),
+        f"For days I could not {what}: Slack says {escape(str(event.detail['error']))}.",
+        "So I tell you here how it stands; nobody has to do anything.",
+    ]
 
 
 _NOTES: dict[str, Callable[[Event, Scene], list[str]]] = {
@@ -384,4 +410,5 @@ _NOTES: dict[str, Callable[[Event, Scene], list[str]]] = {
     "resolved": _resolved,
     "corrected": _corrected,
     "unsettled": _unsettled,
+    "not_told": _not_told,
 }

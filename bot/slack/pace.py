@@ -1,16 +1,17 @@
 """Slack's rate limits, kept to before Slack has to say so: a bucket for each channel's posts, one for
-updates. A channel that Slack has told to wait does so alone."""
+updates. Nobody waits in here: the announcer asks what may go now, and takes up nothing else meanwhile.
+A channel that Slack has told to wait does so alone."""
 
 from __future__ import annotations
 
-import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Bucket:
-    """Fills at `rate` tokens a second up to `burst`; starts full. Who comes too early books ahead."""
+    """Fills at `rate` tokens a second up to `burst`; starts full."""
 
     rate: float
     burst: float
@@ -21,13 +22,17 @@ class Bucket:
         self.tokens = self.burst
         self.filled_at = time.monotonic()
 
-    async def take(self) -> None:
-        """Wait for a token, and take it."""
+    @property
+    def ready(self) -> int:
+        """How many tokens there are now."""
         now = time.monotonic()
-        self.tokens = min(self.burst, self.tokens + (now - self.filled_at) * self.rate) - 1
+        self.tokens = min(self.burst, self.tokens + (now - self.filled_at) * self.rate)
         self.filled_at = now
-        if self.tokens < 0:
-            await asyncio.sleep(-self.tokens / self.rate)
+        return max(int(self.tokens), 0)
+
+    def take(self) -> None:
+        """Take a token."""
+        self.tokens -= 1
 
 
 class Pace:
@@ -42,22 +47,44 @@ class Pace:
         self._channels: dict[str, Bucket] = {}
         self._updates = Bucket(updates, 20)
         self._paused: dict[str, float] = {}
+        self._no_update_before = 0.0
 
-    async def post(self, channel: str) -> None:
-        """Wait until this channel may have another message."""
-        await self._channels.setdefault(channel, Bucket(self._posts, self._burst)).take()
+    @property
+    def updates(self) -> int:
+        """How many messages may be changed now, in all channels together."""
+        return self._updates.ready if self._no_update_before <= time.monotonic() else 0
 
-    async def update(self) -> None:
-        """Wait until another message may be changed."""
-        await self._updates.take()
+    @property
+    def full(self) -> Collection[str]:
+        """The channels that may have no other message now."""
+        return {channel for channel in self.lately if self._channels[channel].ready < 1}
+
+    @property
+    def lately(self) -> Collection[str]:
+        """The channels that had a message lately; any other has waited for longer."""
+        # A bucket that is full again need not be remembered.
+        self._channels = {one: kept for one, kept in self._channels.items() if kept.ready < self._burst}
+        return self._channels.keys()
+
+    def posted(self, channel: str) -> None:
+        """A message goes to this channel."""
+        self._channels.setdefault(channel, Bucket(self._posts, self._burst)).take()
+
+    def updated(self) -> None:
+        """A message is changed."""
+        self._updates.take()
 
     def pause(self, channel: str, seconds: float) -> None:
         """Slack said to wait: nothing goes to this channel until then."""
         self._paused[channel] = time.monotonic() + seconds
 
+    def pause_updates(self, seconds: float) -> None:
+        """Slack said to wait with changing messages, which it counts for all channels together."""
+        self._no_update_before = time.monotonic() + seconds
+
     @property
-    def paused(self) -> frozenset[str]:
-        """The channels that have to wait now."""
+    def paused(self) -> Collection[str]:
+        """The channels that Slack told to wait, and that still have to."""
         now = time.monotonic()
         self._paused = {channel: until for channel, until in self._paused.items() if until > now}
-        return frozenset(self._paused)
+        return self._paused.keys()

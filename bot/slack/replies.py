@@ -26,7 +26,8 @@ SLACK_SILENT = (
 
 BUSY = "Too much is being read just now, so this was not.\nTry again in a minute."
 NO_FORM = (
-    "The form did not open, and nothing was done.\nTry again in a minute, or type `/pay <module> <invoice>`."
+    "The form did not open, and nothing was done.\n"
+    "Try again in a minute, or type `/pay &lt;module&gt; &lt;invoice&gt;`."
 )
 
 

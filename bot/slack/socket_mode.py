@@ -18,11 +18,10 @@ from typing import Any
 import aiohttp
 import structlog
 from slack_bolt.response import BoltResponse
-from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.errors import ConfigError, LedgerUnavailable
-from bot.slack.wire import Client, retry_after
+from bot.slack.wire import WRONG_TOKEN, Client, Later, connection
 
 log = structlog.get_logger()
 
@@ -43,19 +42,6 @@ LINGER = 15.0
 
 LAST_ANSWERS = 3.0
 """Seconds that answers under way have when the bot stops: as long as Slack waits for them."""
-
-WRONG_TOKEN = frozenset(
-    {
-        "account_inactive",
-        "invalid_auth",
-        "missing_scope",
-        "not_allowed_token_type",
-        "not_authed",
-        "token_expired",
-        "token_revoked",
-    }
-)
-"""What Slack answers to a token that waiting does not mend."""
 
 TURNED_OFF = (
     "Socket Mode was turned off in the app's settings, so no command arrives;"
@@ -176,7 +162,7 @@ class Receiver:
                     socket = await self._try()
             except _NoConnection as failure:
                 word, after = failure.word, failure.after
-            except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 # Its text may hold the address, which lets anybody in.
                 word, after = type(error).__name__, 0.0
             else:
@@ -220,17 +206,13 @@ class Receiver:
 
     async def _address(self) -> str:
         """Ask for the address of one connection; it is good for one, and not for long."""
-        try:
-            answer = await self._client.apps_connections_open(app_token=self._app_token)
-        except SlackApiError as error:
-            response: Any = error.response
-            data = response.data if isinstance(response.data, dict) else {}
-            word = str(data.get("error") or f"http_{response.status_code}")
-            raise _NoConnection(word, retry_after(response) or 0.0) from None
-        except AttributeError:
-            # slack_sdk trips over an answer that is no JSON object, such as a proxy's page.
-            raise _NoConnection("the answer is not Slack's") from None
-        return str(answer["url"])
+        answer = await connection(self._client, self._app_token)
+        if not isinstance(answer, dict):
+            raise _NoConnection(answer.error, (isinstance(answer, Later) and answer.after) or 0.0)
+        address = answer.get("url")
+        if not isinstance(address, str):
+            raise _NoConnection("the answer is not Slack's")
+        return address
 
     async def _compare(self, counted: int, own: int) -> None:
         """Tell of connections that Slack counts and nobody has. own: those of this process."""

@@ -75,7 +75,13 @@ def state_line(state: State) -> str:
 
 def mention(principal: str) -> str:
     """A person or a user group, ready to be mentioned."""
-    return f"<!subteam^{principal}>" if is_group(principal) else f"<@{principal}>"
+    harmless_id = escape(principal)
+    return f"<!subteam^{harmless_id}>" if is_group(principal) else f"<@{harmless_id}>"
+
+
+def place(channel: str) -> str:
+    """A channel, ready to be led to. A workflow's author may have written anything for it."""
+    return f"<#{escape(channel)}>"
 
 
 def mentions(principals: frozenset[str]) -> str:
@@ -113,4 +119,4 @@ def subject(payment: Payment) -> str:
 
 def link(team_url: str, channel: str, ts: str) -> str:
     """The permalink of a message, as Slack makes it; no call is needed for it."""
-    return f"{team_url.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"
+    return f"{escape(team_url).rstrip('/')}/archives/{escape(channel)}/p{escape(ts).replace('.', '')}"

@@ -1,16 +1,23 @@
 """Calls of Slack's Web API, and what their failures mean. "May have arrived" and "did not" are different.
 
-slack_sdk's own connection retry is off: it sent one chat.postMessage twice when the server dropped the
-connection after receiving it. Retrying is the announcer's, which looks first.
+Only a word that Slack itself is known to say, and that time does not mend, is a no for good. Everything
+else is "later": a gateway's page, a status that is not 200, a word that nobody has seen yet. So an ailing
+Slack costs time, and never a reply.
+
+The calls are made here and not by slack_sdk, which follows redirects with the whole body, repeats a post
+whose answer it did not get, and trips over answers that are no JSON object. Retrying is the announcer's,
+which looks first.
 """
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 Client = AsyncWebClient
@@ -19,9 +26,16 @@ Client = AsyncWebClient
 TIMEOUT = 15
 """Seconds for one call."""
 
+_LONGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes. Two hundred messages of a history with their blocks are a few million."""
+
+_LONGEST_WORD = 80
+_LONGEST_REST = 600.0
+"""Seconds for which Slack may ask to be left alone."""
+
 
 def web_client(token: str, base_url: str) -> AsyncWebClient:
-    """The client for everything that is posted."""
+    """The client for everything that is asked of Slack or told to it."""
     base = base_url if base_url.endswith("/") else base_url + "/"
     return AsyncWebClient(token=token, base_url=base, timeout=TIMEOUT, retry_handlers=[])
 
@@ -62,40 +76,112 @@ class Later:
 
 Answer = Posted | Rejected | Later
 
-_NOT_NOW = frozenset(
+CONTENT = frozenset(
+    {
+        "invalid_arguments",  # a bug of ours in what is said; with less in it, it is taken
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_metadata_format",
+        "invalid_metadata_schema",
+        "markdown_text_conflict",
+        "metadata_too_large",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_text",
+    }
+)
+"""What is said will not do; in other words it would. Never a reason to tell somebody nothing."""
+
+_NO_PLACE = frozenset(
+    {
+        "cannot_dm_bot",
+        "cannot_reply_to_message",  # what it should stand under is a reply itself
+        "channel_not_found",  # also a private channel that the bot is not in
+        "channel_type_not_supported",
+        "is_archived",
+        "not_in_channel",
+        "restricted_action",  # the channel's own rules say who may post
+        "restricted_action_non_threadable_channel",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_locked",
+        "restricted_action_thread_only_channel",
+        "thread_locked",
+        "thread_not_found",
+        "user_disabled",
+        "user_not_found",
+        "user_not_visible",
+    }
+)
+"""There is no posting there. The requester is told in another way at once, so nobody waits for days."""
+
+_UNREADABLE = frozenset(
     {
         "access_denied",
+        "channel_not_found",  # so answers a person's id, which stands for direct messages
+        "channel_type_not_supported",
+        "method_not_supported_for_channel_type",
+        "missing_scope",  # the scopes for it are optional
+        "no_permission",
+        "not_in_channel",
+        "thread_not_found",
+    }
+)
+"""A history that the app may not read, or that is not there."""
+
+_RUN_IS_OVER = frozenset(
+    {
+        "execution_not_in_running_state",  # cancelled, or told before and the answer was lost
+        "function_execution_not_found",
+    }
+)
+
+FINAL: Mapping[str, frozenset[str]] = {
+    "chat.postMessage": CONTENT | _NO_PLACE,
+    "chat.update": CONTENT
+    | {
+        # An archived channel or one that the bot was taken from may come back, so those are not final here:
+        # the card stands, and its buttons must go.
+        "cant_update_message",  # it is somebody else's
+        "edit_window_closed",  # the team's setting
+        "message_not_found",  # somebody deleted it
+    },
+    "conversations.history": _UNREADABLE,
+    "conversations.replies": _UNREADABLE,
+    "functions.completeSuccess": _RUN_IS_OVER,
+    "functions.completeError": _RUN_IS_OVER,
+}
+"""The words that are a no for good, by method. Any other word, and any other method's, is "later"."""
+
+WRONG_TOKEN = frozenset(
+    {
         "account_inactive",
-        "accesslimited",
-        "ekm_access_denied",
-        "enterprise_is_restricted",
-        "fatal_error",
-        "internal_error",
         "invalid_auth",
         "missing_scope",
         "not_allowed_token_type",
         "not_authed",
-        "org_login_required",
-        "ratelimited",
-        "rate_limited",
-        "request_timeout",
-        "service_unavailable",
-        "team_access_not_granted",
-        "team_added_to_org",
         "token_expired",
         "token_revoked",
-        "two_factor_setup_required",
     }
 )
-"""What time or an operator mends: Slack's own trouble, and the token's. Any other word, also one that
-nobody has seen yet, is a no for good, so that no reply waits for ever behind it."""
+"""What Slack answers to a token that only an operator mends. Not for good either: it may be mended."""
 
-_MAY_HAVE_ARRIVED = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
-"""Answers that leave open whether the message was posted."""
-
-
-_NOT_FOR_US = frozenset({"missing_scope", "access_denied"})
-"""A history that the app may not read."""
+_NOT_DONE = WRONG_TOKEN | {
+    "accesslimited",
+    "access_denied",
+    "ekm_access_denied",
+    "enterprise_is_restricted",
+    "external_channel_migrating",
+    "message_limit_exceeded",
+    "messages_tab_disabled",  # the app's setting, which an operator mends
+    "org_login_required",
+    "rate_limited",
+    "ratelimited",
+    "team_access_not_granted",
+    "team_added_to_org",
+    "team_not_found",
+    "two_factor_setup_required",
+}
+"""Not now, and certainly nothing was posted. After any other word, it may stand there all the same."""
 
 
 async def call(client: AsyncWebClient, method: str, **arguments: Any) -> Answer:
@@ -103,9 +189,10 @@ async def call(client: AsyncWebClient, method: str, **arguments: Any) -> Answer:
     answer = await _once(client, method, json=arguments)
     if not isinstance(answer, dict):
         return answer
-    if "ts" not in answer:
+    ts = answer.get("ts")
+    if not isinstance(ts, str) or not ts:
         return Later("no ts in the answer", None, ambiguous=True)
-    return Posted(str(answer["ts"]))
+    return Posted(ts)
 
 
 async def act(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
@@ -113,47 +200,79 @@ async def act(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str
     return await _once(client, method, json=arguments)
 
 
+async def connection(client: AsyncWebClient, app_token: str) -> dict[str, Any] | Rejected | Later:
+    """Ask for the address of a Socket Mode connection, which takes the app's own token."""
+    return await _once(client, "apps.connections.open", token=app_token)
+
+
 async def read(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
     """Read something. As a GET: Slack takes no JSON there, and aiohttp asks once more if it was cut off."""
-    answer = await _once(client, method, http_verb="GET", params=arguments)
-    if isinstance(answer, Later) and answer.error in _NOT_FOR_US:
-        return Rejected(answer.error)
-    return answer
+    plain = {name: int(value) if isinstance(value, bool) else value for name, value in arguments.items()}
+    return await _once(client, method, verb="GET", params=plain)
 
 
-async def _once(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
+async def _once(
+    client: AsyncWebClient, method: str, *, token: str | None = None, verb: str = "POST", **arguments: Any
+) -> dict[str, Any] | Rejected | Later:
+    headers = {**client.headers, "Authorization": f"Bearer {token or client.token}"}
+    kind = "application/json; charset=utf-8" if "json" in arguments else "application/x-www-form-urlencoded"
+    headers["Content-Type"] = kind
+    limit = aiohttp.ClientTimeout(total=client.timeout)
     try:
-        response = await client.api_call(method, **arguments)
-    except SlackApiError as error:
-        return _refused(error)
+        async with (
+            aiohttp.ClientSession(timeout=limit) as session,
+            session.request(
+                verb,
+                client.base_url + method,
+                headers=headers,
+                proxy=client.proxy,
+                ssl=True if client.ssl is None else client.ssl,
+                allow_redirects=False,
+                **arguments,
+            ) as response,
+        ):
+            body = b""
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > _LONGEST_ANSWER:
+                    return Later("the answer is too long", None, ambiguous=True)
+            return _understood(method, response.status, response.headers, body)
     except aiohttp.ClientConnectorError as error:
         return Later(type(error).__name__, None, ambiguous=False)
-    except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return Later(type(error).__name__, None, ambiguous=True)
-    except AttributeError:
-        # slack_sdk trips over an answer that is no JSON object, such as a proxy's page.
-        return Later("the answer is not Slack's", None, ambiguous=True)
-    assert isinstance(response.data, dict), "bug: a JSON method answered with bytes"
-    return response.data
 
 
-def _refused(error: SlackApiError) -> Rejected | Later:
-    response: Any = error.response
-    status = int(getattr(response, "status_code", 0) or 0)
+def _understood(
+    method: str, status: int, headers: Mapping[str, str], body: bytes
+) -> dict[str, Any] | Rejected | Later:
+    """What an answer means. Slack says no with status 200; with another, nobody knows who speaks."""
     if status == 429:
-        wanted = retry_after(response)
-        return Later("ratelimited", 1.0 if wanted is None else max(wanted, 0.1), ambiguous=False)
-    data = response.data if isinstance(getattr(response, "data", None), dict) else {}
-    word = str(data.get("error") or f"http_{status}")
-    if "error" in data and word not in _NOT_NOW:
-        return Rejected(word)
-    ambiguous = word in _MAY_HAVE_ARRIVED or "error" not in data
-    return Later(word, None, ambiguous=ambiguous)
-
-
-def retry_after(response: Any) -> float | None:
-    """Seconds for which Slack wants to be left alone, at most ten minutes; None where it says none."""
+        return Later("ratelimited", retry_after(headers), ambiguous=False)
+    if status != 200:
+        return Later(f"http_{status}", retry_after(headers), ambiguous=True)
     try:
-        return min(float({str(k).lower(): v for k, v in response.headers.items()}["retry-after"]), 600.0)
-    except (KeyError, ValueError):
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        return Later("the answer is not Slack's", None, ambiguous=True)
+    if answer.get("ok") is True:
+        return answer
+    word = answer.get("error")
+    if answer.get("ok") is not False or not isinstance(word, str):
+        return Later("the answer is not Slack's", None, ambiguous=True)
+    if word in FINAL.get(method, ()):
+        return Rejected(word)
+    return Later(word[:_LONGEST_WORD], None, ambiguous=word not in _NOT_DONE)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds for which Slack wants to be left alone, within reason; None where it names no such number."""
+    try:
+        seconds = float(headers.get("Retry-After", ""))
+    except ValueError:
         return None
+    if not math.isfinite(seconds) or seconds < 0:
+        return None
+    return min(max(seconds, 0.1), _LONGEST_REST)

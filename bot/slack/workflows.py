@@ -12,7 +12,7 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.payment import Payment, State
-from bot.slack.text import escape, shorten, state_words, subject
+from bot.slack.text import harmless, state_words, subject
 from bot.slack.wire import Later, Posted, Rejected, act
 
 MOST = 2000
@@ -27,25 +27,26 @@ async def end_step(client: AsyncWebClient, payment: Payment) -> Posted | Rejecte
         answer = await _complete(client, run, payment)
     else:
         answer = await fail_step(client, run, failure(payment))
-    return Posted(run) if isinstance(answer, dict) else answer
+    # A ts is what the ledger has room for.
+    return Posted(run[:32]) if isinstance(answer, dict) else answer
 
 
 async def _complete(client: AsyncWebClient, run: str, payment: Payment) -> dict[str, Any] | Rejected | Later:
     outputs = {
         "state": payment.state.value,
-        "status_text": shorten(payment.status_text or "", MOST),
+        # What a workflow makes of it may be a message, so it must stay text there.
+        "status_text": harmless(payment.status_text or "", MOST),
         "payment_id": payment.id,
     }
     return await act(client, "functions.completeSuccess", function_execution_id=run, outputs=outputs)
 
 
 async def fail_step(client: AsyncWebClient, run: str, why: str) -> dict[str, Any] | Rejected | Later:
-    """Fail a step with words for the people of the workflow."""
-    return await act(client, "functions.completeError", function_execution_id=run, error=shorten(why, MOST))
+    """Fail a step with words for the people of the workflow. why: plain text; it may end up in a message."""
+    return await act(client, "functions.completeError", function_execution_id=run, error=harmless(why, MOST))
 
 
 def failure(payment: Payment) -> str:
-    """Why no payment came of it."""
+    """Why no payment came of it, as plain text."""
     said = payment.status_text or payment.reason
-    # Who runs the workflow may be told of it in a message, so mentions in it must stay text.
-    return f"{subject(payment)}: {state_words(payment.state)}. {escape(said or '')}".strip()
+    return f"{subject(payment)}: {state_words(payment.state)}. {said or ''}".strip()

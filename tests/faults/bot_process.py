@@ -74,7 +74,6 @@ def run(orders: Orders) -> int:
     # One call of Slack must end well within a lease, as it does in earnest (15 s and 30 s).
     wire.TIMEOUT = 1
     announcer._SETTLES = timedelta(seconds=0.2)
-    announcer._LONGEST_WAIT = 1.0
     app.GRACE = orders.grace
     settings = config.load(environment=orders.settings)
     logs.configure(settings)
@@ -115,4 +114,5 @@ def _timing(orders: Orders) -> Timing:
         reconcile_first=timedelta(seconds=0.2),
         reconcile_most=timedelta(seconds=1),
         remind_unknown=timedelta(seconds=orders.remind_unknown),
+        tell_most=timedelta(seconds=0.5),
     )

@@ -18,10 +18,10 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import ModuleType
 from typing import Any
 
 from aiohttp import ClientWebSocketResponse
-from slack_sdk.web.async_client import AsyncWebClient
 from urllib3.connection import HTTPConnection
 
 from bot.billing.calls import BillingCalls
@@ -29,6 +29,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import Outcome
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
+from bot.slack import wire
 
 
 class Seams:
@@ -61,12 +62,12 @@ class Seams:
         """Put the seams in, for the whole process."""
         for method in ("make_payment", "unpaid_invoices", "standing"):
             self._around_method(BillingClient, method)
-        self._around_method(AsyncWebClient, "api_call", "{first}")
+        self._around_method(wire, "_once", "{first}")
         self._around_method(ClientWebSocketResponse, "send_str", "the acknowledgement")
         self._around_transactions()
         self._around_connections()
 
-    def _around_method(self, owner: type, method: str, name: str = "{method}") -> None:
+    def _around_method(self, owner: type | ModuleType, method: str, name: str = "{method}") -> None:
         """name: of the point; `{method}` and `{first}`, its first argument, may stand in it."""
         original: Callable[..., Awaitable[Any]] = getattr(owner, method)
 

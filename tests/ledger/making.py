@@ -85,7 +85,7 @@ async def with_card(ledger: Ledger, payment: Payment, ts: str = "1700000000.0000
 
 async def claimed(ledger: Ledger, owner: str = "announcer", **others: Any) -> list[Delivery]:
     """What an announcer gets when it asks for work, the oldest first."""
-    values: dict[str, Any] = {"lease": timedelta(seconds=30), "busy": (), "limit": 10}
+    values: dict[str, Any] = {"lease": timedelta(seconds=30), "busy": (), "limit": 10, "updates": 10}
     async with ledger.transaction() as transaction:
         found = await transaction.outbox.claim(owner=owner, **(values | others))
     return sorted(found, key=lambda delivery: delivery.id)

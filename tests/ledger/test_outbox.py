@@ -204,6 +204,112 @@ async def test_an_approval_card_comes_after_the_card(ledger: Ledger) -> None:
     assert (found.card_ts, found.approval_ts) == ("1700000000.000001", "1700000000.000002")
 
 
+URL = "https://hooks.slack.com/commands/T1/1/live"
+
+
+async def response_url(ledger: Ledger, payment: Payment) -> str | None:
+    found = await ledger.payment(payment.id)
+    assert found is not None
+    return found.response_url
+
+
+async def test_where_the_card_stands_no_address_for_an_answer_is_kept(ledger: Ledger) -> None:
+    """Whoever has one may write in its channel as the bot; the card's thread is where things are told."""
+    payment = await request(ledger, response_url=URL)
+    await add(ledger, payment, Kind.CARD)
+    (card,) = await claimed(ledger)
+    assert await response_url(ledger, payment) == URL
+    await done(ledger, card)
+    assert await response_url(ledger, payment) is None
+
+
+async def test_who_was_told_directly_has_no_address_for_an_answer(ledger: Ledger) -> None:
+    """There or elsewhere: it is of no more use."""
+    payment = await request(ledger, response_url=URL)
+    await moved(ledger, payment, State.CANCELLED, tell=Kind.DIRECT)
+    (direct,) = await claimed(ledger)
+    await done(ledger, direct, ts="response_url")
+    assert await response_url(ledger, payment) is None
+
+
+async def test_an_approval_card_leaves_the_address_for_an_answer(ledger: Ledger) -> None:
+    """It stands elsewhere, and the requester's own card may still be refused."""
+    payment = await with_card(ledger, await request(ledger, approval_channel="C2"))
+    async with ledger.transaction() as transaction:
+        await transaction.change(payment, response_url=URL)
+    await add(ledger, payment, Kind.APPROVAL_CARD, "C2")
+    (card,) = await claimed(ledger)
+    await done(ledger, card)
+    assert await response_url(ledger, payment) == URL
+
+
+async def test_a_card_that_was_given_up_is_shown_when_somebody_acts_on_it(ledger: Ledger) -> None:
+    """It stands there, as can be seen, so it can be brought up to date."""
+    payment = await with_card(ledger, await request(ledger))
+    await moved(ledger, payment, State.CANCELLED, tell=None)
+    (card,) = await claimed(ledger)
+    async with ledger.transaction() as transaction:
+        assert await transaction.outbox.give_up(card, "card_is_on_fire")
+    assert await claimed(ledger) == []
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.repair_cards(payment.id)
+    (again,) = await claimed(ledger)
+    assert (again.id, again.tries) == (card.id, 1)
+
+
+async def test_what_another_instance_has_is_not_given_up(ledger: Ledger, clock: Clock) -> None:
+    """Its lease ran out, so another may be telling it at this moment."""
+    payment = await request(ledger)
+    await add(ledger, payment, Kind.CARD)
+    (mine,) = await claimed(ledger)
+    clock.advance(seconds=31)
+    (theirs,) = await claimed(ledger, owner="another")
+    async with ledger.transaction() as transaction:
+        assert not await transaction.outbox.give_up(mine, "word")
+        assert await transaction.outbox.give_up(theirs, "word")
+
+
+async def test_a_failure_that_slack_names_the_end_of_is_not_counted(ledger: Ledger, clock: Clock) -> None:
+    """A busy channel is no reason to give anything up."""
+    payment = await request(ledger)
+    await add(ledger, payment, Kind.CARD)
+    for _ in range(3):
+        (card,) = await claimed(ledger)
+        assert card.tries == 1
+        async with ledger.transaction() as transaction:
+            await transaction.outbox.again(card, due_at=transaction.now, ambiguous=False, counted=False)
+
+
+async def test_long_queues_hide_no_other_channel(ledger: Ledger) -> None:
+    """One of each channel is taken, also where more wait in one than can be taken at all."""
+    for number in range(1, 31):
+        payment = await request(ledger, InvoiceRef("vps", number), channel="C1" if number < 30 else "C2")
+        await add(ledger, payment, Kind.CARD)
+    assert sorted(one.channel for one in await claimed(ledger)) == ["C1", "C2"]
+
+
+async def test_a_channel_that_had_nothing_lately_comes_first(ledger: Ledger) -> None:
+    """Where there is room for one alone, it is not always the longest queue's."""
+    for number, channel in enumerate(["C1", "C1", "C2"], start=1):
+        payment = await request(ledger, InvoiceRef("vps", number), channel=channel)
+        await add(ledger, payment, Kind.CARD)
+    (one,) = await claimed(ledger, limit=1, lately=["C1"])
+    assert one.channel == "C2"
+
+
+async def test_only_so_many_cards_are_changed_at_once(ledger: Ledger) -> None:
+    """Slack counts changes in all channels together; posts do not wait for them."""
+    shown = [await request(ledger, InvoiceRef("vps", one), channel=f"C{one}") for one in (1, 2, 3)]
+    shown = [await with_card(ledger, one, ts=f"1700000000.00000{one.id}") for one in shown]
+    for one in shown:
+        await moved(ledger, one, State.CANCELLED, tell=None)
+    new = await request(ledger, InvoiceRef("vps", 9), channel="C9")
+    await add(ledger, new, Kind.CARD)
+    found = await claimed(ledger, updates=2)
+    assert [each.ts is not None for each in found] == [True, True, False]
+    assert await claimed(ledger, updates=0) == []
+
+
 async def test_a_move_that_is_rolled_back_is_told_to_nobody(ledger: Ledger) -> None:
     """What is announced is written in the transaction that made it true."""
     payment = await with_card(ledger, await request(ledger))

@@ -57,6 +57,19 @@ async def test_without_a_reminder_there_is_none(office: Office, clock: Clock) ->
     assert (await office.actions(payment))[2:] == ["expired"]
 
 
+async def test_an_address_that_slack_takes_no_answer_at_any_more_is_forgotten(
+    office: Office, clock: Clock
+) -> None:
+    """After half an hour; until then it may be the only way to tell somebody."""
+    payment = await office.request(response_url="https://hooks.slack.com/commands/T1/1/live")
+    clock.advance(minutes=29)
+    await office.timekeeper.forget()
+    assert (await office.now(payment)).response_url is not None
+    clock.advance(minutes=1)
+    await office.timekeeper.forget()
+    assert (await office.now(payment)).response_url is None
+
+
 async def test_an_approved_payment_is_reminded_of_no_more(office: Office, clock: Clock) -> None:
     """It is decided; time does not undo that."""
     office.rules(policy(tiers=TWO, remind_every=timedelta(hours=1)))

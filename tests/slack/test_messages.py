@@ -195,6 +195,9 @@ events = st.one_of(
     st.builds(event_of, st.just("unsettled"), reading=words),
     st.builds(event_of, st.just("answered_late"), status_text=st.none() | outside),
     st.builds(event_of, st.just("stranded")),
+    st.builds(
+        event_of, st.just("not_told"), kind=st.sampled_from(["card", "step"]), error=words, channel=outside
+    ),
 )
 
 
@@ -227,6 +230,7 @@ def test_every_event_that_is_told_is_tried_above() -> None:
         "resolved",
         "unsettled",
         "stranded",
+        "not_told",
     }
 
 

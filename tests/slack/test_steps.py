@@ -79,6 +79,21 @@ async def test_a_denial_fails_the_step(slack: LocalSlack, start_bot: StartBot) -
     assert run.error == "#1 · vps invoice 10101: Denied. &lt;!channel&gt; no"
 
 
+async def test_what_the_api_says_stays_text_in_a_workflow(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """A workflow may make a message of an output: nothing in it may mention or link anything there."""
+    billing.on_call = lambda call: None
+    row = billing.row("vps", 10101)
+    assert row is not None
+    row["invoices_currency"] = "<!channel>"
+    await start_bot()
+    run = await ended(slack, await slack.run_workflow_step(STEP, INPUTS, by="alice"))
+    assert run.status == "completed", run.error
+    assert "&lt;!channel&gt;" in run.outputs["status_text"]
+    assert "<" not in run.outputs["status_text"]
+
+
 async def test_a_declined_payment_fails_the_step(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:
@@ -102,6 +117,7 @@ REFUSED: tuple[tuple[str | None, dict[str, Any], str], ...] = (
     ("alice", {"module": "list", "invoice": "vps"}, "That is no invoice."),
     ("alice", {"module": "resolve", "invoice": "1 paid x"}, "That is no invoice."),
     ("alice", {"module": "<@U0BOB00001>"}, "a link, a mention or a bracket"),
+    ("alice", {"channel": "C> <!channel>"}, "in this channel"),
 )
 
 
@@ -113,6 +129,7 @@ async def test_a_step_that_may_not_ask_fails_at_once(slack: LocalSlack, start_bo
         run = await ended(slack, await slack.run_workflow_step(STEP, INPUTS | inputs, by=by))
         assert run.status == "failed"
         assert why in run.error
+        assert "<" not in run.error
     assert await bot.ledger.recent() == []
 
 

@@ -1,0 +1,108 @@
+"""What cannot be told where it belongs: told in another way, an event in the trail, and counted.
+
+Where Slack will not have it, that happens at once; where it merely did not take it, after days.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.domain.payment import Payment, State
+from bot.ledger.outbox import NOT_TOLD
+from bot.ledger.rows import Delivery, Kind
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+
+log = structlog.get_logger()
+
+_CANCELLABLE = (State.PENDING_APPROVAL, State.APPROVED, State.NOT_SENT)
+"""What has no card yet and must therefore not be paid."""
+
+
+class Detours:
+    """Other ways. Each gives the delivery up first, and does nothing where another instance has it now."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def refused(self, delivery: Delivery, payment: Payment, error: str) -> None:
+        """It cannot be posted there. No card, no payment; a reply goes to the requester instead."""
+        log.warning("not deliverable", payment=payment.id, kind=delivery.kind, error=error)
+        if delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
+            await self._no_card(delivery, payment.id, error)
+        elif delivery.kind is Kind.NOTE:
+            await self.directly(delivery, payment, error)
+        else:
+            async with self._ledger.transaction() as transaction:
+                await _give_up(transaction, delivery, payment, error)
+
+    async def no_update(self, delivery: Delivery, payment: Payment, error: str) -> None:
+        """A card that stands cannot be changed any more; its thread goes on, where there still is one."""
+        log.warning("card cannot be updated", payment=payment.id, error=error)
+        async with self._ledger.transaction() as transaction:
+            if await _give_up(transaction, delivery, payment, error) is None:
+                return
+            if error == "message_not_found" and delivery.kind is Kind.CARD:
+                await transaction.outbox.card_lost(delivery)
+
+    async def in_vain(self, delivery: Delivery, payment: Payment, error: str) -> None:
+        """Slack did not take it for days: told to the requester, where there is a way left."""
+        log.error("given up", payment=payment.id, kind=delivery.kind, error=error)
+        if delivery.ts is None and delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
+            await self._no_card(delivery, payment.id, error, at_last=True)
+            return
+        async with self._ledger.transaction() as transaction:
+            given_up = await _give_up(transaction, delivery, payment, error)
+            if given_up is not None and delivery.kind not in (Kind.DIRECT, Kind.INVITATION):
+                await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id or given_up)
+
+    async def directly(self, delivery: Delivery, payment: Payment, error: str) -> None:
+        """A reply for the thread goes to the requester alone."""
+        async with self._ledger.transaction() as transaction:
+            await transaction.payment(payment.id)  # before its deliveries, as everybody does
+            if await transaction.outbox.give_up(delivery, error):
+                await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id)
+
+    async def _no_card(
+        self, delivery: Delivery, payment_id: int, error: str, *, at_last: bool = False
+    ) -> None:
+        """The requester is told where no card stands, and the thread where only the approvals' is missing."""
+        own = delivery.kind is Kind.CARD
+        tell, cancellable = (Kind.DIRECT, _CANCELLABLE) if own else (Kind.NOTE, (State.PENDING_APPROVAL,))
+        async with self._ledger.transaction() as transaction:
+            payment = await transaction.payment(payment_id)
+            assert payment is not None, "bug: payments are never deleted"
+            if not await transaction.outbox.give_up(delivery, error):
+                return
+            if at_last:
+                await _not_told(transaction, delivery, payment, error)
+            reason = "the card could not be posted"
+            detail = {"reason": reason, "error": error, "channel": delivery.channel}
+            if payment.state in cancellable:
+                await transaction.move(
+                    payment,
+                    State.CANCELLED,
+                    action="no_card",
+                    actor="announcer",
+                    detail=detail,
+                    tell=tell,
+                    reason=reason,
+                )
+            elif own and not await transaction.outbox.redirect_notes(payment, error):
+                event_id = await transaction.record(
+                    "no_card", actor="announcer", payment=payment, detail=detail
+                )
+                await transaction.outbox.add(payment, Kind.DIRECT, event_id=event_id)
+
+
+async def _give_up(transaction: Transaction, delivery: Delivery, payment: Payment, error: str) -> int | None:
+    """Give it up, with its event; the event's id, or None where another instance has the delivery now."""
+    await transaction.payment(payment.id)  # before its deliveries, as everybody does
+    if not await transaction.outbox.give_up(delivery, error):
+        return None
+    return await _not_told(transaction, delivery, payment, error)
+
+
+async def _not_told(transaction: Transaction, delivery: Delivery, payment: Payment, error: str) -> int:
+    detail = {"kind": delivery.kind.value, "channel": delivery.channel, "error": error}
+    return await transaction.record(NOT_TOLD, actor="announcer", payment=payment, detail=detail)

@@ -1,0 +1,114 @@
+"""What a delivery has to say, as things are now: the ledger's rows and Slack's answers become a message.
+
+Whatever cannot be put into words is told in a plain line, so that nothing waits behind it: an event of a
+newer version, one without what its words need, a bug.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from bot.domain.payment import Payment, State
+from bot.domain.rule import Rule, stricter_requirement
+from bot.errors import DirectoryError, LedgerUnavailable
+from bot.ledger.rows import Delivery, Event, Kind
+from bot.ledger.store import Ledger
+from bot.payments.authority import Authority
+from bot.payments.desk import required_now
+from bot.slack import messages
+from bot.slack.directory import SlackDirectory
+from bot.slack.invitations import absent, asks_for_decisions, invitation
+from bot.slack.messages import Message, Scene
+from bot.slack.wire import Workspace
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What to say.
+
+    event: what it tells; None for what tells the state. invited: who is asked once it stands.
+    """
+
+    message: Message
+    event: Event | None
+    invited: Sequence[str] = ()
+
+
+class Scenes:
+    """Puts deliveries into words."""
+
+    def __init__(
+        self, ledger: Ledger, authority: Authority, directory: SlackDirectory, workspace: Workspace
+    ) -> None:
+        self._ledger = ledger
+        self._authority = authority
+        self._directory = directory
+        self._workspace = workspace
+
+    async def saying(self, delivery: Delivery, payment: Payment) -> Saying:
+        """What this delivery says. Raises LedgerUnavailable, and nothing else."""
+        try:
+            return await self._saying(delivery, payment)
+        except LedgerUnavailable:
+            raise
+        except Exception:  # whatever it is, no reply may wait behind it; the log has all of it
+            reference = secrets.token_hex(4)
+            log.error(
+                "cannot be put into words; it is told in a plain line",
+                reference=reference,
+                payment=payment.id,
+                kind=delivery.kind,
+                event_id=delivery.event_id,
+                exc_info=True,
+            )
+            return Saying(messages.plain(payment, reference), None)
+
+    async def _saying(self, delivery: Delivery, payment: Payment) -> Saying:
+        event = await self._ledger.event(delivery.event_id) if delivery.event_id is not None else None
+        scene = await self._scene(payment)
+        invited: Sequence[str] = ()
+        if delivery.ts is None and asks_for_decisions(delivery, payment):
+            invited = await absent(self._directory, delivery.channel, scene)
+        return Saying(_render(delivery, event, scene), event, invited)
+
+    async def _scene(self, payment: Payment) -> Scene:
+        approvals = await self._ledger.approvals(payment.id)
+        approvers = [approval.approver for approval in approvals if approval.approved]
+        rule = next((one for one in self._authority.policy.rules if one.name == payment.rule), None)
+        if payment.state is State.PENDING_APPROVAL:
+            try:
+                # What the card asks for is what the rules ask for now, as they will be asked at the click.
+                now = await self._authority.rule_of(payment)
+                rule = now if isinstance(now, Rule) else rule
+                if rule is not None:
+                    counting = await self._authority.still_approved_by(rule, approvers, payment.requester)
+                    approvers = [one for one in approvers if one in counting]
+                    required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
+                    payment = replace(payment, approvals_required=required)
+            except DirectoryError:
+                log.info("card shows approvals unchecked", payment=payment.id)
+        return Scene(
+            payment=payment,
+            approvers=approvers,
+            may_approve=(rule.approvers - {payment.requester}) if rule else frozenset(),
+            today=self._ledger.clock().date(),
+            team_url=self._workspace.url,
+            bot_name=self._workspace.bot_name,
+        )
+
+
+def _render(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
+    if delivery.kind is Kind.CARD:
+        return messages.card(scene)
+    if delivery.kind is Kind.APPROVAL_CARD:
+        return messages.approval_card(scene)
+    if delivery.kind is Kind.INVITATION:
+        return invitation(scene)
+    assert event is not None, "bug: a note tells an event"
+    return messages.note(event, scene) if delivery.kind is Kind.NOTE else messages.direct(event, scene)

@@ -1,0 +1,25 @@
+"""The bot's patience with Slack: pauses that grow, and days before anything is given up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.payments.timing import Timing
+
+
+def test_pauses_grow_from_a_second_to_minutes() -> None:
+    """An outage of a moment costs a moment, and one of a day does not end in a storm."""
+    timing = Timing()
+    pauses = [timing.tell_again(tries) for tries in range(1, 2000)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == timedelta(seconds=1)
+    assert pauses[9] == pauses[-1] == timing.tell_most == timedelta(minutes=5) > pauses[8]
+
+
+def test_it_takes_days_to_give_anything_up() -> None:
+    """Longer than a weekend on which nobody mends anything; the tries alone say how long it was."""
+    timing = Timing()
+    assert timing.told_for(1) == timedelta(0)
+    assert timing.told_for(3) == timedelta(seconds=3)
+    tries = next(one for one in range(1, 10_000) if timing.told_for(one) >= timing.tell_for)
+    assert timing.told_for(tries - 1) < timing.tell_for == timedelta(days=7)

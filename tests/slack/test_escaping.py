@@ -1,0 +1,132 @@
+"""Nothing from outside becomes a mention, a link or a command in Slack, wherever it stands."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.ledger.rows import Event
+from bot.payments.overview import Concerns, Waiting
+from bot.payments.unpaid import Listing, Unpaid
+from bot.sandbox.slack.messages import visible_texts
+from bot.slack import history, home, lists, messages, replies
+from bot.slack.invitations import invitation
+from bot.slack.messages import Message, Scene
+from tests.slack.test_messages import event_of, payment_in, scene_of
+
+EVIL = "<!channel> <@U0EVIL0001> <https://evil.example|Pay here> & <module>"
+ID = "X> <!channel> <https://evil.example"
+"""What somebody may have written where an id is expected."""
+
+REF = InvoiceRef("vps", 10101)
+OURS = re.compile(
+    r"@[UWX][^<>]*|#[CX][^<>]*|!subteam\^S[^<>]*|!date\^\d+\^[^<>]*|https://acme\.slack\.com/[^<>]*"
+)
+
+
+def hostile_payment(state: State, **fields: Any) -> Payment:
+    values: dict[str, Any] = {
+        "channel": ID,
+        "requester": ID,
+        "note": EVIL,
+        "reason": EVIL,
+        "status": EVIL,
+        "status_text": EVIL,
+        "rule": EVIL,
+        "approval_channel": ID,
+        "approval_ts": "17.1",
+        "invoice": Invoice(REF, EVIL, Decimal("10.00"), "<!here>", date(2026, 3, 1)),
+    }
+    return payment_in(state, **(values | fields))
+
+
+def hostile_scene(state: State) -> Scene:
+    return scene_of(hostile_payment(state), approvers=[ID], may_approve=frozenset({ID, "S1"}), bot_name=EVIL)
+
+
+def every_event() -> list[Event]:
+    """One of each action that has words, with something hostile in every detail."""
+    names = (
+        "reason error channel remedy note evidence reading status status_text given required try kind amount"
+    )
+    names += " currency approvals_required"
+    detail: dict[str, Any] = dict.fromkeys(names.split(), EVIL) | {"channel": ID}
+    actions = sorted({"answered", *messages._NOTES, *history.TOLD})
+    return [event_of(action, State.UNKNOWN, ID, **detail) for action in actions]
+
+
+def harmless(*texts: str) -> None:
+    for text in texts:
+        assert all(OURS.fullmatch(token) for token in re.findall(r"<([^<>]*)>", text)), text
+        assert "<" not in re.sub(r"<[^<>]*>", "", text), text
+
+
+def mrkdwn(blocks: list[dict[str, Any]]) -> list[str]:
+    """All texts in which Slack looks for mentions."""
+    found: list[str] = []
+
+    def walk(node: object) -> None:
+        if isinstance(node, dict):
+            if node.get("type") == "mrkdwn":
+                found.append(node["text"])
+            for each in node.values():
+                walk(each)
+        elif isinstance(node, list):
+            for each in node:
+                walk(each)
+
+    walk(blocks)
+    return found
+
+
+def check(message: Message) -> None:
+    harmless(message.text, *mrkdwn(message.blocks), *visible_texts(message.blocks))
+
+
+@pytest.mark.parametrize("state", State)
+def test_cards_and_invitations(state: State) -> None:
+    """Descriptions, notes, reasons, currencies, names; ids too, which a workflow's author may write."""
+    scene = hostile_scene(state)
+    check(messages.card(scene))
+    check(messages.approval_card(scene))
+    check(invitation(scene))
+    check(messages.plain(scene.payment, "abcd"))
+
+
+@pytest.mark.parametrize("event", every_event(), ids=lambda event: event.action)
+def test_replies_and_histories(event: Event) -> None:
+    """Every word of every event."""
+    scene = hostile_scene(State.UNKNOWN)
+    if event.action in messages._NOTES or event.action == "answered":
+        check(messages.note(event, scene))
+        check(messages.direct(event, scene))
+    harmless(*history.lines([event]))
+
+
+def test_lists_and_the_home_tab() -> None:
+    """What one person is shown."""
+    payment = hostile_payment(State.PENDING_APPROVAL)
+    today = date(2026, 3, 2)
+    one = Unpaid(payment.invoice, None) if payment.invoice else None
+    assert one is not None
+    check(lists.unpaid(Listing((one,) * 500, (EVIL,)), None, today))
+    check(lists.unpaid(Listing((), (EVIL,)), EVIL, today))
+    check(lists.mine([], "https://acme.slack.com/"))
+    check(lists.mine([payment], "https://acme.slack.com/"))
+    check(lists.pending([Waiting(payment, 0, True)], "https://acme.slack.com/"))
+    check(lists.status(payment, every_event(), "https://acme.slack.com/"))
+    concerns = Concerns((Waiting(payment, 0, True),), (payment,), (payment,))
+    harmless(*mrkdwn(home.home(concerns, "https://acme.slack.com/", today)["blocks"]))
+
+
+def test_the_bot_s_own_words() -> None:
+    """Also what the bot says of itself: a placeholder in angle brackets is escaped like anything else."""
+    constants = [value for value in vars(replies).values() if isinstance(value, str)]
+    harmless(*(one for one in constants if one is not replies.__doc__), replies.help_text())
+    assert "`/pay &lt;module&gt; &lt;invoice&gt;`" in replies.NO_FORM
+    assert all("`/pay &lt;module&gt; &lt;invoice&gt;`" in text for text in mrkdwn(lists.mine([], "").blocks))
