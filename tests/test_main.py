@@ -348,7 +348,7 @@ async def test_a_trail_that_nobody_can_have_written_is_printed_all_the_same(
     )
     ended = await invoke("audit", **environment)
     assert ended.code == 1
-    assert "x\\x1b[2J" in ended.out
+    assert r"x\u001b[2J" in ended.out
     assert "NOWHERE" in ended.out
 
 

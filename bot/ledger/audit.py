@@ -188,10 +188,8 @@ LINES = select(*_EVENTS.selected_columns[:8]).order_by(events.c.id)
 
 
 def line(row: Sequence[Any]) -> str:
-    """An event in a line for people. row: as in `LINES`, whatever stands in it."""
+    """An event in a line, whatever stands in it; see `logs.printable`. row: as in `LINES`."""
     event_id, at, payment_id, actor, action, from_state, to_state, detail = row
     moved = f"{from_state} -> {to_state}" if to_state else ""
     number = f"#{payment_id}" if payment_id else "-"
-    text = f"{event_id:>6} {str(at)[:19]} {number:>5} {actor} {action} {moved} {detail}"
-    # What somebody wrote must not rule the terminal.
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return f"{event_id:>6} {str(at)[:19]} {number:>5} {actor} {action} {moved} {detail}"

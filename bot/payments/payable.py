@@ -75,6 +75,6 @@ def forbidden(ref: InvoiceRef, precedents: Precedents, listed: bool | None) -> C
 def not_listed(ref: InvoiceRef) -> Cancel:
     """It was asked for, and the list of its module, which can be read, does not hold it."""
     return Cancel(
-        f"{ref} is not in the list of unpaid invoices",
+        f"{ref} is not in the list of unpaid invoices, or not with an amount that can be read",
         f"Check the number: /pay list {ref.module} shows what can be paid.",
     )

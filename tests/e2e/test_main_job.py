@@ -143,10 +143,11 @@ async def test_a_second_request_is_refused_while_the_first_is_under_way(
 
 
 async def test_what_was_never_sent_is_sent_later_by_itself(
-    slack: LocalSlack, billing: LocalBilling, bot: app.Bot
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:
     """No way to pay it at first: the thread says that nothing was sent, and then that it was paid."""
     billing.fail("unpayable")
+    bot = await start_bot()
     await pay(slack)
     await slack.wait_for(lambda: slack.messages("#payments") and threads(slack)[0])
     assert threads(slack)[0][0].startswith("#1: Not sent; will be tried again")

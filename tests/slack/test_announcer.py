@@ -390,7 +390,7 @@ class TestWords:
         [
             ("refunded by a newer version", {}),
             ("denied", {}),
-            ("answered", {"status": None}),
+            ("held", {}),
             ("reconciled", {"evidence": "none"}),
         ],
     )

@@ -192,6 +192,10 @@ events = st.one_of(
     st.builds(
         event_of, st.just("resolved"), paid_or_not, st.sampled_from(["U2", "operator:root"]), note=outside
     ),
+    st.builds(event_of, st.just("asked_again")),
+    st.builds(
+        event_of, st.just("corrected"), paid_or_not, st.sampled_from(["U2", "operator:root"]), note=outside
+    ),
     st.builds(event_of, st.just("unsettled"), reading=words),
     st.builds(event_of, st.just("answered_late"), status_text=st.none() | outside),
     st.builds(event_of, st.just("stranded")),
@@ -218,6 +222,7 @@ def test_every_event_that_is_told_is_tried_above() -> None:
         "answered",
         "answered_late",
         "approved",
+        "asked_again",
         "sending",
         "denied",
         "cancelled",
@@ -228,6 +233,7 @@ def test_every_event_that_is_told_is_tried_above() -> None:
         "lease_ran_out",
         "reconciled",
         "resolved",
+        "corrected",
         "unsettled",
         "stranded",
         "not_told",
