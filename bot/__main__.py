@@ -222,7 +222,7 @@ async def _verify(ledger: Ledger) -> int:
 
 def _read_ledger(env_file: Path | None, work: Callable[[Ledger], Awaitable[int]]) -> int:
     """Do something with the ledger that changes nothing of it, beside a bot that may be running on it."""
-    from bot.ledger.store import read_ledger  # noqa: PLC0415
+    from bot.ledger.opening import read_ledger  # noqa: PLC0415
 
     try:
         url = config.load_ledger(env_file).ledger_url.get_secret_value()
@@ -233,7 +233,7 @@ def _read_ledger(env_file: Path | None, work: Callable[[Ledger], Awaitable[int]]
 
 def _in_ledger(settings: Settings, work: Callable[[Ledger], Awaitable[int]]) -> int:
     """Do something with a ledger that is there, beside a bot that may be running on it."""
-    from bot.ledger.store import open_ledger  # noqa: PLC0415
+    from bot.ledger.opening import open_ledger  # noqa: PLC0415
 
     return _with_ledger(open_ledger(settings.ledger_url.get_secret_value(), begin=False), work)
 

@@ -21,8 +21,10 @@ from bot.config import Settings, policy_of
 from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
+from bot.ledger.opening import open_ledger
 from bot.ledger.outbox import DELIVERIES
-from bot.ledger.store import OVERDUE, Ledger, open_ledger
+from bot.ledger.queues import OVERDUE
+from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk

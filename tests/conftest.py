@@ -18,7 +18,8 @@ import yaml
 
 from bot import app, config
 from bot.config import Settings
-from bot.ledger.store import Ledger, open_ledger
+from bot.ledger.opening import open_ledger
+from bot.ledger.store import Ledger
 from bot.payments.timing import Timing
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
@@ -214,7 +215,7 @@ def ledger_url(new_database: NewDatabase) -> str:
 @pytest.fixture
 async def ledger(ledger_url: str, clock: Clock) -> AsyncIterator[Ledger]:
     """A ledger without a row, whose clock is moved by hand."""
-    async with open_ledger(ledger_url, clock=clock) as opened:
+    async with open_ledger(ledger_url, clock=clock, boot_clock=clock.boottime) as opened:
         yield opened
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from bot import config
 from bot.domain.payment import InvoiceRef, State
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids

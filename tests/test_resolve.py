@@ -7,7 +7,7 @@ import signal
 from datetime import datetime, timedelta
 
 from bot.domain.payment import State
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from tests.command_line import LONGEST, CommandLine

@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.domain.payment import InvoiceRef, State
 from bot.errors import ConfigError
+from bot.ledger.opening import open_ledger
 from bot.ledger.outbox import NOT_TOLD
-from bot.ledger.store import Ledger, open_ledger
+from bot.ledger.store import Ledger
 from bot.sandbox.slack import LocalSlack
 from bot.status import status_server
 from tests.conftest import NewDatabase, StartBot

@@ -150,3 +150,13 @@ def delivery_of(row: RowMapping) -> Delivery:
     """Read a row of `deliveries`."""
     fields = {name: row[name] for name in Delivery.__dataclass_fields__}
     return Delivery(**(fields | {"kind": Kind(row["kind"])}))
+
+
+def snapshot(invoice: Invoice) -> dict[str, Any]:
+    """The columns that hold an invoice as the API told it."""
+    return {
+        "amount": invoice.amount,
+        "currency": invoice.currency,
+        "description": invoice.description,
+        "due_date": invoice.due,
+    }

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -276,18 +276,3 @@ Index("deliveries_pending", deliveries.c.due_at, sqlite_where=_pending, postgres
 
 NOW = bindparam("now", type_=UtcDateTime)
 """The time, for statements that are made once and asked over and over."""
-
-IN_A_MINUTE, IN_AN_HOUR, IN_HALF_A_DAY = (
-    bindparam(name, type_=UtcDateTime) for name in ("minute", "hour", "half_a_day")
-)
-"""Beyond one of these lies nothing that a clock wrote which was right: it has been set back since."""
-
-
-def times(now: datetime) -> dict[str, datetime]:
-    """What is given for `NOW` and the others."""
-    return {
-        "now": now,
-        "minute": now + timedelta(minutes=1),
-        "hour": now + timedelta(hours=1),
-        "half_a_day": now + timedelta(hours=12, minutes=1),
-    }

@@ -19,19 +19,19 @@ from sqlalchemy import (
     and_,
     column,
     func,
-    literal,
     or_,
     select,
     table,
-    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bot.clocks import BootClock, boottime
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
-from bot.ledger import audit, database, proof, version
-from bot.ledger.outbox import DELIVERIES, NOT_TOLD, READY
+from bot.ledger import audit, database, proof
+from bot.ledger.outbox import NOT_TOLD, READY
 from bot.ledger.precedents import Precedents, has_listed, precedents
+from bot.ledger.queues import ORPHANED, STRANDED, TOPICS, due
 from bot.ledger.rows import (
     Approval,
     Attempt,
@@ -41,31 +41,13 @@ from bot.ledger.rows import (
     event_of,
     payment_of,
 )
-from bot.ledger.schema import NOW, attempts, chain, deliveries, events, payments, times
-from bot.ledger.transaction import ORPHANED, STRANDED, Transaction, due
+from bot.ledger.schema import NOW, attempts, chain, deliveries, events, payments
+from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
 
-OVERDUE = "overdue"
-"""What time brings, beside what the states that payments come to and the outbox bring."""
-
-_WORK = (
-    (State.PENDING_APPROVAL, due(State.PENDING_APPROVAL, looked_up=False)),
-    (State.APPROVED, due(State.APPROVED, card=True)),
-    (State.UNKNOWN, due(State.UNKNOWN)),
-    (DELIVERIES, READY),
-    (OVERDUE, ORPHANED),
-    (OVERDUE, STRANDED),
-    (OVERDUE, due(State.NOT_SENT)),
-    (OVERDUE, due(State.PENDING_APPROVAL, looked_up=True)),
-)
-_TOPICS = union_all(
-    *(
-        select(literal(str(topic)).label("topic")).where(one.limit(None).order_by(None).exists())
-        for topic, one in _WORK
-    )
-)
-"""The topics in which something is due."""
+SET_BACK = 1.0
+"""Seconds; less is what NTP does to a clock that is well."""
 
 WRITERS = 4
 """Write transactions at once, of one process on PostgreSQL."""
@@ -82,7 +64,9 @@ def utc_now() -> datetime:
 class Ledger:
     """An open ledger. Use `open_ledger`."""
 
-    def __init__(self, engine: AsyncEngine, identity: str, clock: Clock) -> None:
+    def __init__(
+        self, engine: AsyncEngine, identity: str, clock: Clock, boot_clock: BootClock = boottime
+    ) -> None:
         self._engine = engine
         self._reads = database.reading(engine)
         self._writes = database.writing(engine)
@@ -93,6 +77,8 @@ class Ledger:
         self.identity = identity
         self._clock = clock
         self._ahead = timedelta(0)
+        self._boottime = boot_clock
+        self._offset = float("-inf")
 
     @property
     def shared(self) -> bool:
@@ -103,7 +89,13 @@ class Ledger:
         """The time by the ledger: on PostgreSQL the server's, so that all instances have the same."""
         return self._clock() + self._ahead
 
-    async def _now(self, connection: AsyncConnection) -> datetime:
+    def _was_set_back(self) -> bool:
+        """Whether less time has passed by the ledger's clock, since this was asked last, than in truth."""
+        before, self._offset = self._offset, self.clock().timestamp() - self._boottime()
+        return self._offset < before - SET_BACK
+
+    async def now(self, connection: AsyncConnection) -> datetime:
+        """The time, read anew from the server where that has the clock."""
         if self.shared and self._clock is utc_now:
             told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
             self._ahead = told.astimezone(UTC) - utc_now()
@@ -133,7 +125,7 @@ class Ledger:
         committing = False
         try:
             async with self._turn, database.honest_errors(), self._writes.begin() as connection:
-                transaction = Transaction(connection, await self._now(connection))
+                transaction = Transaction(connection, await self.now(connection))
                 yield transaction
                 committing = True
         except LedgerUnavailable as error:
@@ -154,9 +146,14 @@ class Ledger:
     async def stir(self) -> None:
         """Set the events of topics in which something is due: its time has come, or it is another instance's.
 
-        One read for all of them, so that idling costs little.
+        One read for all of them, so that idling costs little. Where the ledger's clock was set back, all
+        that waits is looked at now: its time would come late.
         """
-        found = {str(row["topic"]) for row in await self._due(_TOPICS)}
+        if self._was_set_back():
+            log.warning("the ledger's clock was set back: what waits is looked at now")
+            async with self.transaction() as transaction:
+                await transaction.bring_forward()
+        found = {str(row["topic"]) for row in await self._due(TOPICS)}
         for event, topics in self._watchers.items():
             if topics & found:
                 event.set()
@@ -166,7 +163,7 @@ class Ledger:
             return list((await connection.execute(statement, given)).mappings())
 
     async def _due(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
-        return await self._all(statement, **times(self.clock()), **given)
+        return await self._all(statement, now=self.clock(), **given)
 
     # -- reads ------------------------------------------------------------------------------------
 
@@ -366,60 +363,3 @@ class Ledger:
             if self.shared:
                 await connection.execute(database.PATIENT)
             yield connection
-
-
-@asynccontextmanager
-async def open_ledger(
-    url: str, *, instance: str | None = None, begin: bool = True, clock: Clock = utc_now
-) -> AsyncIterator[Ledger]:
-    """Open the ledger at LEDGER_URL.
-
-    instance: the running bot that opens it, for `Ledger.instances`; it logs where the ledger is. begin: make
-    the tables where there are none, and bring them to this version; otherwise what is not there is refused.
-    Raises ConfigError (a driver is missing), LedgerUnavailable, LedgerUnfit, LedgerContradicted.
-    """
-    if not begin:
-        database.must_be_there(url)
-    tightened = database.make_private(url)
-    engine = database.engine_for(url, instance)
-    try:
-        new = await version.migrate(engine) if begin else False
-        async with database.honest_errors(), engine.connect() as connection:
-            await connection.run_sync(version.check)
-            ledger = Ledger(engine, await version.identity_of(connection), clock)
-            await ledger._now(connection)
-        if instance is not None:
-            _say_which(database.place(url), new=new, tightened=tightened)
-        yield ledger
-    finally:
-        await engine.dispose()
-
-
-@asynccontextmanager
-async def read_ledger(url: str) -> AsyncIterator[Ledger]:
-    """Open the ledger only to read it, beside a bot or without: nothing is made, migrated or changed.
-
-    Raises ConfigError (a driver is missing), LedgerUnavailable, LedgerUnfit.
-    """
-    database.must_be_there(url)
-    before = database.footprint(url)
-    engine = database.engine_to_read(url)
-    try:
-        async with database.honest_errors(), engine.connect() as connection:
-            await connection.run_sync(version.check)
-        yield Ledger(engine, "", utc_now)
-    except LedgerUnavailable:
-        database.must_be_unchanged(url, before)
-        raise
-    finally:
-        await engine.dispose()
-    database.must_be_unchanged(url, before)
-
-
-def _say_which(place: str, *, new: bool, tightened: bool) -> None:
-    """A bot that is started in another folder or with another address would know of no payment."""
-    log.info("the ledger is open", ledger=place)
-    if new:
-        log.warning("a new ledger begins here: no earlier payment is known to it", ledger=place)
-    if tightened:
-        log.warning("others could read the ledger's files; they are for its user alone now", ledger=place)

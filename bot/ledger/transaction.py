@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Integer,
     Select,
-    and_,
-    bindparam,
     delete,
     func,
     or_,
@@ -27,24 +23,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import FINAL, RELEASED, Invoice, InvoiceRef, Outcome, Payment, State, move
+from bot.domain.payment import FINAL, RELEASED, InvoiceRef, Outcome, Payment, State, move
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
-from bot.ledger.outbox import Outbox
+from bot.ledger.outbox import DELIVERIES, Outbox
 from bot.ledger.precedents import Precedents, has_listed, precedents
+from bot.ledger.queues import ORPHANED, OVERDUE, RAN_OUT, SENDING, STRANDED, WAITING, WAITING_STATES, due
 from bot.ledger.rows import Approval, Detail, Event, Kind, approval_of, event_of, payment_of
-from bot.ledger.schema import (
-    IN_A_MINUTE,
-    IN_AN_HOUR,
-    IN_HALF_A_DAY,
-    NOW,
-    approvals,
-    attempts,
-    deliveries,
-    events,
-    payments,
-    times,
-)
+from bot.ledger.schema import approvals, attempts, deliveries, events, payments
+
+LONGEST_LEASE = timedelta(minutes=1)
+"""Longer than a lease that is kept by a heartbeat ever lasts."""
 
 _LOCKS = {"request": 1, "limits": 2}
 
@@ -328,7 +317,7 @@ class Transaction:
         where: as for `due`.
         """
         found = due(state, **where).with_for_update(skip_locked=True)
-        ids = list((await self._connection.execute(found, times(self.now) | {"limit": limit})).scalars())
+        ids = list((await self._connection.execute(found, {"now": self.now, "limit": limit})).scalars())
         if not ids:
             return []
         statement = (
@@ -367,6 +356,27 @@ class Transaction:
                 update(table).where(table.c.lease_owner != instead_of).values(lease_until=self.now)
             )
 
+    async def bring_forward(self) -> None:
+        """Let everything that waits for its time be looked at now, and no lease last beyond the longest.
+
+        What waits, waits by the clock that wrote it down; that may have been another one than today's.
+        """
+        await self._connection.execute(
+            update(payments).where(WAITING, payments.c.due_at > self.now).values(due_at=self.now)
+        )
+        await self._connection.execute(
+            update(deliveries)
+            .where(deliveries.c.done_revision < deliveries.c.revision, deliveries.c.due_at > self.now)
+            .values(due_at=self.now)
+        )
+        for table in (payments, deliveries):
+            await self._connection.execute(
+                update(table)
+                .where(table.c.lease_until > self.now + LONGEST_LEASE)
+                .values(lease_until=self.now)
+            )
+        self.touched |= {*WAITING_STATES, State.PENDING_APPROVAL, DELIVERIES, OVERDUE}
+
     async def stranded(self) -> list[Payment]:
         """Payments past their time that never got as far as a card."""
         return await self._locked(STRANDED)
@@ -375,77 +385,9 @@ class Transaction:
         """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""
         if instead_of is None:
             return await self._locked(ORPHANED)
-        return await self._locked(_SENDING.where(or_(_RAN_OUT, payments.c.lease_owner != instead_of)))
+        return await self._locked(SENDING.where(or_(RAN_OUT, payments.c.lease_owner != instead_of)))
 
     async def _locked(self, statement: Select[Any]) -> list[Payment]:
         found = statement.with_for_update(skip_locked=True)
-        rows = (await self._connection.execute(found, times(self.now))).mappings()
+        rows = (await self._connection.execute(found, {"now": self.now})).mappings()
         return [payment_of(row) for row in rows]
-
-
-def snapshot(invoice: Invoice) -> dict[str, Any]:
-    """The columns that hold an invoice as the API told it."""
-    return {
-        "amount": invoice.amount,
-        "currency": invoice.currency,
-        "description": invoice.description,
-        "due_date": invoice.due,
-    }
-
-
-_NEVER_BEYOND = {
-    State.PENDING_APPROVAL: (IN_A_MINUTE, IN_A_MINUTE),
-    State.APPROVED: (IN_A_MINUTE, IN_A_MINUTE),
-    State.NOT_SENT: (IN_AN_HOUR, IN_A_MINUTE),
-    State.UNKNOWN: (IN_HALF_A_DAY, IN_AN_HOUR),
-}
-"""How far ahead the bot puts work in a state off, and a lease of it, at the most; see `Timing`."""
-
-
-@cache
-def due(state: State, **where: bool) -> Select[Any]:
-    """The ids of payments in a state that are due and held by nobody; it takes `times` and a `limit`.
-
-    A clock that was set back must not make work wait until it is right again: what seems to wait longer
-    than anything is ever made to wait is due.
-
-    where: `looked_up` and `card` say whether the look-up was tried and the card stands in Slack.
-    """
-    given = {"looked_up": payments.c.looked_up_at, "card": payments.c.card_ts}
-    conditions: list[ColumnElement[bool]] = [
-        given[name].is_not(None) if wanted else given[name].is_(None) for name, wanted in where.items()
-    ]
-    latest, longest_lease = _NEVER_BEYOND.get(state, (IN_HALF_A_DAY, IN_AN_HOUR))
-    if where.get("looked_up"):
-        conditions.append(payments.c.due_at <= NOW)  # it waits for people, for days
-    else:
-        conditions.append(or_(payments.c.due_at <= NOW, payments.c.due_at > latest))
-    return (
-        select(payments.c.id)
-        .where(
-            payments.c.state == state.value,
-            or_(
-                payments.c.lease_until.is_(None),
-                payments.c.lease_until <= NOW,
-                payments.c.lease_until > longest_lease,
-            ),
-            *conditions,
-        )
-        .order_by(payments.c.due_at, payments.c.id)
-        .limit(bindparam("limit", type_=Integer))
-    )
-
-
-STRANDED = select(payments).where(
-    payments.c.expires_at <= NOW,
-    or_(
-        and_(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None)),
-        and_(payments.c.state == State.APPROVED.value, payments.c.card_ts.is_(None)),
-    ),
-)
-"""Payments past their time that never got as far as a card: nobody can decide or cancel them."""
-
-_RAN_OUT = or_(payments.c.lease_until <= NOW, payments.c.lease_until > IN_A_MINUTE)
-_SENDING = select(payments).where(payments.c.state == State.SENDING.value)
-ORPHANED = _SENDING.where(_RAN_OUT)
-"""Payments in SENDING whose lease ran out."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
@@ -18,18 +17,17 @@ import structlog
 
 from bot.billing.client import BillingClient
 from bot.clocks import Ages
-from bot.domain.payment import Invoice, Outcome, Payment, State, Verdict
-from bot.domain.rule import Refusal, Rule, money, stricter_requirement
-from bot.errors import AnswerLost, BillingError, DirectoryError, LedgerUnavailable, NeverSent, Unreadable
-from bot.ledger.rows import Kind
+from bot.domain.payment import Outcome, Payment, State, Verdict
+from bot.errors import BillingError, LedgerUnavailable
+from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
-from bot.ledger.transaction import Stale, Transaction, snapshot
+from bot.ledger.transaction import Stale, Transaction
 from bot.payments.authority import Authority
-from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
 from bot.payments.lookup import record_look_up
-from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
+from bot.payments.payable import Cancel
 from bot.payments.poller import Crew
+from bot.payments.preflight import Go, Hold, Known, Preflight
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
@@ -44,34 +42,6 @@ class Steps(Protocol):
 
 async def no_steps(step: str, payment: int) -> None:
     """Nobody listens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Go:
-    """Nothing speaks against sending it now.
-
-    rule: the one that it was checked by. begun: when the check began, by the clock that counts sleep.
-    unpaid: the invoice was read as unpaid by this check.
-    """
-
-    rule: Rule
-    begun: float
-    unpaid: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """It cannot be checked now; try again later."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What nobody knew when it was approved is known now, and is decided on anew."""
-
-    rule: Rule
-    invoice: Invoice
 
 
 class Executor:
@@ -92,12 +62,12 @@ class Executor:
         steps: Steps = no_steps,
     ) -> None:
         """read_at: when the look-up read a payment's invoice. call_timeout: of one reading, in seconds."""
-        self._read_at = read_at
+        self._preflight = Preflight(
+            ledger, billing, authority, timing, read_at=read_at, call_timeout=call_timeout
+        )
         self._boottime = read_at.clock
-        self._check_lasts = timing.lease + timedelta(seconds=call_timeout)
         self._ledger = ledger
         self._billing = billing
-        self._authority = authority
         self._timing = timing
         self._instance = instance
         self._steps = steps
@@ -129,7 +99,7 @@ class Executor:
             with contextlib.suppress(BillingError):
                 # Whatever is wrong, the call itself will say; what can be ready, is.
                 await self._billing.prepare()
-            check = await self._preflight(payment)
+            check = await self._preflight.check(payment)
             await self._steps("checked", payment.id)
             if not isinstance(check, Go):
                 await self._do_not_send(payment, check)
@@ -155,60 +125,6 @@ class Executor:
             await self._steps("settled", payment.id)
 
     # -- before the call --------------------------------------------------------------------------
-
-    async def _preflight(self, payment: Payment) -> Go | Hold | Cancel | Known:
-        begun = self._boottime()
-        try:
-            rule = await self._authority.rule_of(payment)
-            if isinstance(rule, Refusal):
-                return Cancel(f"the requester may not ask for this any more: {rule.text}")
-            approvals = await self._ledger.approvals(payment.id)
-            counting = await self._authority.still_approved_by(
-                rule, [approval.approver for approval in approvals], payment.requester
-            )
-        except DirectoryError:
-            return Hold("Slack does not say who may approve this")
-        required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
-        if len(counting) < required:
-            return Cancel(
-                f"it needs {required} approvals by the rules as they are now, and has {len(counting)}"
-            )
-        precedents = await self._ledger.precedents(payment)
-        fresh = self._read_at.younger(payment.id, self._timing.fresh)
-        if payment.invoice is not None and fresh and not precedents.any:
-            return Go(rule, begun, unpaid=True)
-        read = await self._read(payment)
-        if isinstance(read, Hold):
-            return read
-        listed = None if read is None else read.invoice is not None
-        if (cancel := forbidden(payment.ref, precedents, listed)) is not None:
-            return cancel
-        if read is None:
-            return Hold(_MAY_BE_PAID) if precedents.any else Go(rule, begun, unpaid=False)
-        return _compared(payment, read) or (
-            Known(rule, read.invoice)
-            if payment.invoice is None and read.invoice is not None
-            else Go(rule, begun, unpaid=True)
-        )
-
-    async def _read(self, payment: Payment) -> Listed | Hold | None:
-        """What the list of unpaid invoices says now; None where the account can never read it."""
-        begun = self._boottime()
-        try:
-            read = await read_listed(self._billing, payment.ref)
-        except Unreadable:
-            read = None
-        except (NeverSent, AnswerLost) as error:
-            log.info("invoice not readable", payment=payment.id, error=str(error))
-            return Hold(_UNREACHABLE if isinstance(error, NeverSent) else "the billing API does not answer")
-        if read is not None and read.invoice is not None:
-            self._read_at.begin(payment.id, begun)
-        if read is not None and not read.empty:
-            return read
-        # A fault or an empty list means that it cannot be read only where it never could.
-        if payment.invoice is None and not await self._ledger.has_listed(payment.ref.module):
-            return None
-        return read or Hold("the invoice cannot be read any more")
 
     async def _do_not_send(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         async with self._ledger.transaction() as transaction:
@@ -273,21 +189,8 @@ class Executor:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
-            if (flaw := await transaction.disproved(current)) is not None:
-                log.error("not sent: the audit trail says otherwise", payment=current.id, flaw=flaw)
-                return Hold(_CONTRADICTED)
-            if transaction.now >= current.expires_at:
-                return _TOO_OLD
-            # What came about since the check began, the machine's sleep included, was not checked.
-            if timedelta(seconds=self._boottime() - check.begun) >= self._check_lasts:
-                return Hold("checking it took too long")
-            precedents = await transaction.precedents(current)
-            if (cancel := forbidden(current.ref, precedents, check.unpaid or None)) is not None:
-                return cancel
-            if precedents.any and not check.unpaid:
-                return Hold(_MAY_BE_PAID)
-            if (refusal := await over_limit(transaction, current, check.rule)) is not None:
-                return Cancel(refusal.text, refusal.remedy)
+            if (flaw := await self._preflight.again(transaction, current, check)) is not None:
+                return flaw
             sending = await transaction.move(
                 current,
                 State.SENDING,
@@ -390,12 +293,6 @@ class Executor:
             await asyncio.wait([beating])
 
 
-_TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it is still wanted.")
-_CONTRADICTED = "the ledger contradicts its own audit trail; whoever runs this bot has to look at it"
-_UNREACHABLE = "the billing API cannot be reached, or refuses the login"
-_MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
-
-
 async def _cancel(transaction: Transaction, payment: Payment, cancel: Cancel) -> None:
     await transaction.move(
         payment,
@@ -407,14 +304,3 @@ async def _cancel(transaction: Transaction, payment: Payment, cancel: Cancel) ->
         lease_owner=None,
         lease_until=None,
     )
-
-
-def _compared(payment: Payment, read: Listed) -> Cancel | None:
-    """What was approved is what is executed: compare the invoice with its frozen snapshot."""
-    frozen, now = payment.invoice, read.invoice
-    if now is None:
-        return not_listed(payment.ref) if frozen is None else Cancel("the invoice is not unpaid any more")
-    if frozen is not None and (frozen.amount, frozen.currency) != (now.amount, now.currency):
-        before, after = money(frozen.amount, frozen.currency), money(now.amount, now.currency)
-        return Cancel(f"the amount changed from {before} to {after} since it was requested")
-    return None

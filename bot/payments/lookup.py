@@ -15,9 +15,9 @@ from bot.domain.payment import Payment, State
 from bot.domain.rule import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
 from bot.ledger.replay import frozen
-from bot.ledger.rows import Kind
+from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
-from bot.ledger.transaction import Transaction, snapshot
+from bot.ledger.transaction import Transaction
 from bot.payments.authority import Authority
 from bot.payments.desk import required_now
 from bot.payments.limits import over_limit

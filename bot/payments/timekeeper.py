@@ -39,9 +39,10 @@ class Timekeeper:
         self._instance = instance
 
     async def take_over(self) -> None:
-        """At start: on a ledger that only this process may write, whatever is being sent is orphaned."""
-        if not self._ledger.shared:
-            async with self._ledger.transaction() as transaction:
+        """At start: look at all that waits; whatever is being sent on a ledger of our own is orphaned."""
+        async with self._ledger.transaction() as transaction:
+            await transaction.bring_forward()
+            if not self._ledger.shared:
                 for payment in await transaction.orphans(instead_of=self._instance):
                     await _lose(transaction, payment)
                 await transaction.free_leases(instead_of=self._instance)

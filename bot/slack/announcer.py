@@ -27,7 +27,7 @@ from bot.payments.authority import Authority
 from bot.payments.executor import Steps, no_steps
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
-from bot.slack import arrivals, messages
+from bot.slack import arrivals, event_text, messages
 from bot.slack.answers import send
 from bot.slack.detours import Detours
 from bot.slack.directory import SlackDirectory
@@ -318,4 +318,4 @@ def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[messag
         yield message.text, []
     reference = secrets.token_hex(4)
     log.error("told in a plain line", payment=payment.id, reference=reference)
-    yield messages.plain(payment, reference).text, []
+    yield event_text.plain(payment, reference).text, []

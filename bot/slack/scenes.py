@@ -19,7 +19,7 @@ from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.desk import required_now
-from bot.slack import messages
+from bot.slack import event_text, messages
 from bot.slack.directory import SlackDirectory
 from bot.slack.invitations import absent, asks_for_decisions, invitation
 from bot.slack.messages import Message, Scene
@@ -67,7 +67,7 @@ class Scenes:
                 event_id=delivery.event_id,
                 exc_info=True,
             )
-            return Saying(messages.plain(payment, reference), None)
+            return Saying(event_text.plain(payment, reference), None)
 
     async def _saying(self, delivery: Delivery, payment: Payment) -> Saying:
         event = await self._ledger.event(delivery.event_id) if delivery.event_id is not None else None
@@ -111,4 +111,4 @@ def _render(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
     if delivery.kind is Kind.INVITATION:
         return invitation(scene)
     assert event is not None, "bug: a note tells an event"
-    return messages.note(event, scene) if delivery.kind is Kind.NOTE else messages.direct(event, scene)
+    return event_text.note(event, scene) if delivery.kind is Kind.NOTE else event_text.direct(event, scene)

@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 )
 
 from bot.domain.payment import MOVES, RELEASED, IllegalMove, InvoiceRef, Payment, State
-from bot.ledger.store import Ledger, open_ledger
+from bot.ledger.opening import open_ledger
+from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import request

@@ -20,7 +20,7 @@ from bot.domain.payment import InvoiceRef
 from bot.errors import LedgerError, LedgerInUse, LedgerUnavailable
 from bot.ledger import store
 from bot.ledger.database import one_process
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 from tests.conftest import NewDatabase
 from tests.ledger.making import request
 
@@ -108,7 +108,7 @@ import asyncio, resource, sys
 from bot.domain.payment import InvoiceRef
 from bot.errors import LedgerUnavailable
 from bot.ledger import store
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 from tests.ledger.making import request
 
 async def main():
@@ -147,7 +147,7 @@ import asyncio, sys
 from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
 from bot.ledger import store
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 
 async def main():
     try:

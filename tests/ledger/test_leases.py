@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.ledger.store import Ledger, open_ledger
+from bot.ledger.opening import open_ledger
+from bot.ledger.store import Ledger
 from tests.conftest import Clock
 from tests.ledger.making import claimed, request, request_in, with_card
 
@@ -20,7 +21,7 @@ LEASE = timedelta(seconds=30)
 @pytest.fixture
 async def other(ledger_url: str, ledger: Ledger, clock: Clock) -> AsyncIterator[Ledger]:
     """The same ledger, opened by another instance."""
-    async with open_ledger(ledger_url, clock=clock) as opened:
+    async with open_ledger(ledger_url, clock=clock, boot_clock=clock.boottime) as opened:
         yield opened
 
 

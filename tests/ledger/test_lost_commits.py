@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.errors import CommitLost, LedgerUnavailable
-from bot.ledger.store import Ledger, open_ledger
+from bot.ledger.opening import open_ledger
+from bot.ledger.store import Ledger
 from tests.conftest import NewDatabase
 from tests.lost_commits import CommitWire, commit_wire
 from tests.postgresql import Databases

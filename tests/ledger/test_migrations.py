@@ -13,7 +13,7 @@ from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from bot.ledger import database, schema, version
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 from tests.conftest import NewDatabase
 
 # SQLite's index on what an event's detail names cannot be read back from it; what it is of use for is tested.
@@ -104,7 +104,7 @@ async def test_every_ledger_has_an_identity_of_its_own(ledger_url: str) -> None:
 
 _START = """
 import asyncio, sys
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 
 async def main():
     async with open_ledger(sys.argv[1]) as ledger:

@@ -25,7 +25,8 @@ from bot.domain.payment import InvoiceRef, State
 from bot.errors import LedgerContradicted, LedgerUnavailable, LedgerUnfit
 from bot.ledger import database
 from bot.ledger.database import one_process
-from bot.ledger.store import Ledger, open_ledger, read_ledger
+from bot.ledger.opening import open_ledger, read_ledger
+from bot.ledger.store import Ledger
 from tests.conftest import NewDatabase
 from tests.ledger.making import request, request_in
 from tests.ledger.released import release
@@ -194,7 +195,7 @@ async def test_files_that_others_could_read_are_closed_to_them_and_that_is_said(
 FOREIGN = """
 import asyncio, os, sys
 from bot.errors import LedgerUnfit
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 
 os.setgroups([])
 os.setgid(65534)
@@ -457,7 +458,7 @@ async def test_a_pooler_that_drops_what_the_session_asks_for_is_refused(
 FROZEN = """
 import asyncio, os, signal, sys
 from bot.errors import LedgerUnavailable
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 
 async def main():
     async with open_ledger(sys.argv[1]) as ledger:

@@ -13,9 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, database, proof
+from bot.ledger.opening import open_ledger
 from bot.ledger.replay import frozen
-from bot.ledger.store import Ledger, open_ledger
-from bot.ledger.transaction import Transaction, snapshot
+from bot.ledger.rows import snapshot
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import approved, moved, request
 from tests.ledger.released import release

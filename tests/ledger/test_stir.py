@@ -9,8 +9,9 @@ import pytest
 
 from bot.domain.payment import State
 from bot.ledger.outbox import DELIVERIES
+from bot.ledger.queues import OVERDUE
 from bot.ledger.rows import Kind
-from bot.ledger.store import OVERDUE, Ledger
+from bot.ledger.store import Ledger
 from tests.conftest import Clock
 from tests.ledger.making import claimed, request, request_in, with_card
 

@@ -24,9 +24,11 @@ from bot.domain.payment import (
 )
 from bot.errors import LedgerUnavailable
 from bot.ledger import database
+from bot.ledger.opening import open_ledger
+from bot.ledger.rows import snapshot
 from bot.ledger.schema import payments
-from bot.ledger.store import Ledger, open_ledger
-from bot.ledger.transaction import Stale, snapshot
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Stale
 from tests.conftest import Clock
 from tests.ledger.making import REF, approved, claimed, moved, request, request_in, way_to, with_card
 

@@ -29,7 +29,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Policy, PolicyError
 from bot.domain.rule import Rule, Tier
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person
 from bot.sandbox.billing import LocalBilling
@@ -300,7 +300,7 @@ async def open_office(ledger_url: str) -> AsyncIterator[Office]:
     password = SecretStr(billing.password)
     client = BillingClient(wsdl_url=billing.wsdl_url, username=billing.username, password=password)
     clock = Clock()
-    async with open_ledger(ledger_url, clock=clock) as ledger:
+    async with open_ledger(ledger_url, clock=clock, boot_clock=clock.boottime) as ledger:
         yield Office(ledger, clock, billing, client, Register())
     await client.close(grace=5.0)
     await billing.stop()

@@ -19,6 +19,7 @@ from tests.payments.test_reconciler import SETTLED
 PAY = "api_make_payment"
 UNPAID = "api_*_get_client_unpaid_invoices"
 IN_DOUBT = "an earlier payment of this invoice may have been carried out late: it is not unpaid any more"
+NOT_LISTED = "{} is not in the list of unpaid invoices, or not with an amount that can be read"
 MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
 
 
@@ -288,7 +289,10 @@ async def test_an_invoice_that_is_not_among_the_unpaid_ones_is_not_sent(office: 
     """A number that was paid elsewhere or mistyped: the amount is unknown, and so nothing is paid."""
     payment = await office.pay(InvoiceRef("vps", 10105))
     assert (payment.listed, payment.state) == (False, State.CANCELLED)
-    assert payment.reason == "vps 10105 is not in the list of unpaid invoices, or not with an amount that can be read"
+    assert (
+        payment.reason
+        == "vps 10105 is not in the list of unpaid invoices, or not with an amount that can be read"
+    )
     event = await office.last(payment)
     assert event.detail["remedy"] == "Check the number: /pay list vps shows what can be paid."
     assert PAY not in office.calls()
@@ -317,7 +321,7 @@ async def test_an_empty_list_where_there_were_invoices_before_is_believed(office
     payment = await office.pay(InvoiceRef("floating_ips", 4712))
     assert (payment.state, payment.reason) == (
         State.CANCELLED,
-        "floating_ips 4712 is not in the list of unpaid invoices, or not with an amount that can be read",
+        NOT_LISTED.format("floating_ips 4712"),
     )
 
 

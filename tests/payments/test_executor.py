@@ -10,7 +10,8 @@ import pytest
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.rule import Tier
-from bot.ledger.store import Ledger, open_ledger
+from bot.ledger.opening import open_ledger
+from bot.ledger.store import Ledger
 from bot.payments.timing import Timing
 from bot.sandbox.billing import LocalBilling
 from tests.conftest import Clock
@@ -346,7 +347,7 @@ async def test_two_instances_pay_it_once(
 ) -> None:
     """Both look at the same moment; one of them gets it."""
     payments = [await office.looked_up(InvoiceRef("vps", number)) for number in (10101, 10102, 10103)]
-    async with open_ledger(ledger_url, clock=clock) as ledger:
+    async with open_ledger(ledger_url, clock=clock, boot_clock=clock.boottime) as ledger:
         other = Office(ledger, clock, billing, client, office.register, instance="two")
         await asyncio.gather(office.execute(), other.execute())
     for payment in payments:

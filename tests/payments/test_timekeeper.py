@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.payment import InvoiceRef, State
 from bot.domain.rule import Tier
-from bot.ledger.store import open_ledger
+from bot.ledger.opening import open_ledger
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import request_in
 from tests.payments.conftest import BOB, CAROL, Office, policy

@@ -19,7 +19,7 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.sandbox.slack.messages import Message
-from bot.slack import announcer, messages
+from bot.slack import announcer, event_text, messages
 from tests.conftest import MANIFEST, QUICK, StartBot
 from tests.slack.acting import approve, at_rest, card, thread
 
@@ -422,7 +422,7 @@ class TestWords:
         def broken(*_: object) -> Message:
             raise ZeroDivisionError("a bug")
 
-        monkeypatch.setattr(messages, "_answered", broken)
+        monkeypatch.setattr(event_text, "_answered", broken)
         await pay(slack)
         await at_rest(bot)
         (reply,) = thread(slack)

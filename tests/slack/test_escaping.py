@@ -14,7 +14,7 @@ from bot.ledger.rows import Event
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.slack.messages import visible_texts
-from bot.slack import history, home, lists, messages, replies
+from bot.slack import event_text, history, home, lists, messages, replies
 from bot.slack.invitations import invitation
 from bot.slack.messages import Message, Scene
 from tests.slack.test_messages import event_of, payment_in, scene_of
@@ -56,7 +56,7 @@ def every_event() -> list[Event]:
     )
     names += " currency approvals_required"
     detail: dict[str, Any] = dict.fromkeys(names.split(), EVIL) | {"channel": ID}
-    actions = sorted({"answered", *messages._NOTES, *history.TOLD})
+    actions = sorted({"answered", *event_text._NOTES, *history.TOLD})
     return [event_of(action, State.UNKNOWN, ID, **detail) for action in actions]
 
 
@@ -95,16 +95,16 @@ def test_cards_and_invitations(state: State) -> None:
     check(messages.card(scene))
     check(messages.approval_card(scene))
     check(invitation(scene))
-    check(messages.plain(scene.payment, "abcd"))
+    check(event_text.plain(scene.payment, "abcd"))
 
 
 @pytest.mark.parametrize("event", every_event(), ids=lambda event: event.action)
 def test_replies_and_histories(event: Event) -> None:
     """Every word of every event."""
     scene = hostile_scene(State.UNKNOWN)
-    if event.action in messages._NOTES or event.action == "answered":
-        check(messages.note(event, scene))
-        check(messages.direct(event, scene))
+    if event.action in event_text._NOTES or event.action == "answered":
+        check(event_text.note(event, scene))
+        check(event_text.direct(event, scene))
     harmless(*history.lines([event]))
 
 

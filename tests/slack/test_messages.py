@@ -17,7 +17,7 @@ from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.sandbox.slack.blocks import checked_blocks
 from bot.sandbox.slack.messages import visible_texts
-from bot.slack import messages
+from bot.slack import event_text, messages
 from bot.slack.invitations import invitation
 from bot.slack.messages import Message, Scene
 from bot.slack.text import STATES, escape, quote, shorten
@@ -211,13 +211,13 @@ events = st.one_of(
 @settings(deadline=None, max_examples=120)
 def test_a_reply_is_fit_for_slack(event: Event, scene: Scene) -> None:
     """In the thread and as a direct message."""
-    check(messages.note(event, scene))
-    check(messages.direct(event, scene))
+    check(event_text.note(event, scene))
+    check(event_text.direct(event, scene))
 
 
 def test_every_event_that_is_told_is_tried_above() -> None:
     """A new kind of reply has to be proved as well."""
-    tried = {"answered", *messages._NOTES}
+    tried = {"answered", *event_text._NOTES}
     assert tried == {
         "answered",
         "answered_late",
@@ -366,7 +366,7 @@ def test_the_buttons_stand_where_approvals_are_given() -> None:
 def test_the_answer_is_told_verbatim() -> None:
     """In the blocks and in the text, and harmless in both."""
     hostile = "Paid café & <b>bold</b> <!channel> <@U0EVIL0001> https://example.com"
-    message = messages.note(answered(State.PAID, "ok", hostile), scene_of(payment_in(State.PAID)))
+    message = event_text.note(answered(State.PAID, "ok", hostile), scene_of(payment_in(State.PAID)))
     assert f"> {hostile}" in said(message)
     assert hostile in html.unescape(message.text)
     assert "<!channel>" not in message.text
@@ -377,8 +377,8 @@ def test_the_answer_is_told_verbatim() -> None:
 def test_ok_and_error_look_different_in_words_too() -> None:
     """Nobody has to know the emoji, and nobody has to read the API's words."""
     text = "Please contact support."
-    paid = messages.note(answered(State.PAID, "ok", text), scene_of(payment_in(State.PAID)))
-    declined = messages.note(answered(State.DECLINED, "error", text), scene_of(payment_in(State.DECLINED)))
+    paid = event_text.note(answered(State.PAID, "ok", text), scene_of(payment_in(State.PAID)))
+    declined = event_text.note(answered(State.DECLINED, "error", text), scene_of(payment_in(State.DECLINED)))
     assert paid.text.startswith("#42: Paid.")
     assert declined.text.startswith("#42: Declined; nothing was paid.")
     assert said(paid).splitlines()[0] == ":white_check_mark: *Paid*"
@@ -390,20 +390,20 @@ def test_ok_and_error_look_different_in_words_too() -> None:
 def test_unknown_is_said_honestly() -> None:
     """That it may have been paid, not to pay it again, its number, and how it can be settled."""
     lost = answered(State.UNKNOWN, None, None, "ReadTimeout: no answer in time")
-    message = messages.note(lost, scene_of(payment_in(State.UNKNOWN)))
+    message = event_text.note(lost, scene_of(payment_in(State.UNKNOWN)))
     words = "The answer was lost; it may have been paid; do not pay it again"
     assert f"{words}; #42" in said(message)
     assert words in message.text
     assert "`/pay resolve 42 paid`" in said(message)
     assert "ReadTimeout: no answer in time" in said(message)
-    died = messages.note(event_of("lease_ran_out", State.UNKNOWN), scene_of(payment_in(State.UNKNOWN)))
+    died = event_text.note(event_of("lease_ran_out", State.UNKNOWN), scene_of(payment_in(State.UNKNOWN)))
     assert f"{words}; #42" in said(died)
 
 
 def test_an_odd_status_is_shown_with_its_text() -> None:
     """The API said something that nobody knows: all of it is told."""
     odd = answered(State.UNKNOWN, "pending", "Queued.", "answered with a status that is neither ok nor error")
-    message = messages.note(odd, scene_of(payment_in(State.UNKNOWN)))
+    message = event_text.note(odd, scene_of(payment_in(State.UNKNOWN)))
     assert "> Queued." in said(message)
     assert "neither ok nor error" in said(message)
 
@@ -411,24 +411,24 @@ def test_an_odd_status_is_shown_with_its_text() -> None:
 def test_not_sent_says_that_nothing_was_paid() -> None:
     """And that nobody has to do anything."""
     event = answered(State.NOT_SENT, None, None, "login refused")
-    message = messages.note(event, scene_of(payment_in(State.NOT_SENT)))
+    message = event_text.note(event, scene_of(payment_in(State.NOT_SENT)))
     assert "Nothing was sent, so nothing was paid. It is tried again by itself." in said(message)
 
 
 def test_no_card_says_how_to_invite_the_bot() -> None:
     """With the words to type; where an invitation does not help, with Slack's word."""
     scene = scene_of(payment_in(State.CANCELLED, card_ts=None))
-    message = messages.direct(event_of("no_card", State.CANCELLED, error="not_in_channel"), scene)
+    message = event_text.direct(event_of("no_card", State.CANCELLED, error="not_in_channel"), scene)
     assert "Nothing was paid" in said(message)
     assert "`/invite @invoice-pay`" in said(message)
-    message = messages.direct(event_of("no_card", State.CANCELLED, error="is_archived"), scene)
+    message = event_text.direct(event_of("no_card", State.CANCELLED, error="is_archived"), scene)
     assert "/invite" not in said(message)
     assert "is_archived" in said(message)
 
 
 def test_a_direct_message_says_what_it_is_about() -> None:
     """It stands alone, so it names the payment and the channel."""
-    message = messages.direct(answered(State.PAID, "ok", "Paid."), scene_of(payment_in(State.PAID)))
+    message = event_text.direct(answered(State.PAID, "ok", "Paid."), scene_of(payment_in(State.PAID)))
     assert "#42 · vps invoice 10101 in <#C1>" in said(message)
     assert "#42 · vps invoice 10101 in <#C1>" in message.text
 
@@ -436,4 +436,4 @@ def test_a_direct_message_says_what_it_is_about() -> None:
 def test_an_event_that_nobody_tells_is_a_bug() -> None:
     """It raises, where a silent message would be posted."""
     with pytest.raises(KeyError):
-        messages.note(event_of("looked_up"), scene_of(payment_in(State.APPROVED)))
+        event_text.note(event_of("looked_up"), scene_of(payment_in(State.APPROVED)))

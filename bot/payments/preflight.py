@@ -1,0 +1,168 @@
+"""The pre-flight: what is asked once more right before a payment is sent, and what speaks against sending it.
+
+Nothing is sent on what was read once: who may, who approved, what the invoice says, what became of earlier
+calls, and whether the ledger is what its trail says. What cannot be checked now is held, never waved through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from bot.billing.client import BillingClient
+from bot.clocks import Ages
+from bot.domain.payment import Invoice, Payment
+from bot.domain.rule import Refusal, Rule, money, stricter_requirement
+from bot.errors import AnswerLost, DirectoryError, NeverSent, Unreadable
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+from bot.payments.authority import Authority
+from bot.payments.desk import required_now
+from bot.payments.limits import over_limit
+from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
+from bot.payments.timing import Timing
+
+log = structlog.get_logger()
+
+_TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it is still wanted.")
+_CONTRADICTED = "the ledger contradicts its own audit trail; whoever runs this bot has to look at it"
+_UNREACHABLE = "the billing API cannot be reached, or refuses the login"
+_MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Nothing speaks against sending it now.
+
+    rule: the one that it was checked by. begun: when the check began, by the clock that counts sleep.
+    unpaid: the invoice was read as unpaid by this check.
+    """
+
+    rule: Rule
+    begun: float
+    unpaid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """It cannot be checked now; try again later."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What nobody knew when it was approved is known now, and is decided on anew."""
+
+    rule: Rule
+    invoice: Invoice
+
+
+class Preflight:
+    """Checks approved payments."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        billing: BillingClient,
+        authority: Authority,
+        timing: Timing,
+        *,
+        read_at: Ages[int],
+        call_timeout: float,
+    ) -> None:
+        """read_at: when the look-up read a payment's invoice. call_timeout: of one reading, in seconds."""
+        self._ledger = ledger
+        self._billing = billing
+        self._authority = authority
+        self._timing = timing
+        self._read_at = read_at
+        self._boottime = read_at.clock
+        self._lasts = timing.lease + timedelta(seconds=call_timeout)
+
+    async def check(self, payment: Payment) -> Go | Hold | Cancel | Known:
+        """Ask Slack who may, and the billing API what the invoice says now. Raises LedgerUnavailable."""
+        begun = self._boottime()
+        try:
+            rule = await self._authority.rule_of(payment)
+            if isinstance(rule, Refusal):
+                return Cancel(f"the requester may not ask for this any more: {rule.text}")
+            approvals = await self._ledger.approvals(payment.id)
+            counting = await self._authority.still_approved_by(
+                rule, [approval.approver for approval in approvals], payment.requester
+            )
+        except DirectoryError:
+            return Hold("Slack does not say who may approve this")
+        required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
+        if len(counting) < required:
+            return Cancel(
+                f"it needs {required} approvals by the rules as they are now, and has {len(counting)}"
+            )
+        precedents = await self._ledger.precedents(payment)
+        fresh = self._read_at.younger(payment.id, self._timing.fresh)
+        if payment.invoice is not None and fresh and not precedents.any:
+            return Go(rule, begun, unpaid=True)
+        read = await self._read(payment)
+        if isinstance(read, Hold):
+            return read
+        listed = None if read is None else read.invoice is not None
+        if (cancel := forbidden(payment.ref, precedents, listed)) is not None:
+            return cancel
+        if read is None:
+            return Hold(_MAY_BE_PAID) if precedents.any else Go(rule, begun, unpaid=False)
+        return _compared(payment, read) or (
+            Known(rule, read.invoice)
+            if payment.invoice is None and read.invoice is not None
+            else Go(rule, begun, unpaid=True)
+        )
+
+    async def _read(self, payment: Payment) -> Listed | Hold | None:
+        """What the list of unpaid invoices says now; None where the account can never read it."""
+        begun = self._boottime()
+        try:
+            read = await read_listed(self._billing, payment.ref)
+        except Unreadable:
+            read = None
+        except (NeverSent, AnswerLost) as error:
+            log.info("invoice not readable", payment=payment.id, error=str(error))
+            return Hold(_UNREACHABLE if isinstance(error, NeverSent) else "the billing API does not answer")
+        if read is not None and read.invoice is not None:
+            self._read_at.begin(payment.id, begun)
+        if read is not None and not read.empty:
+            return read
+        # A fault or an empty list means that it cannot be read only where it never could.
+        if payment.invoice is None and not await self._ledger.has_listed(payment.ref.module):
+            return None
+        return read or Hold("the invoice cannot be read any more")
+
+    async def again(self, transaction: Transaction, payment: Payment, check: Go) -> Cancel | Hold | None:
+        """What came up since the check, asked in the transaction that writes the intent."""
+        if (flaw := await transaction.disproved(payment)) is not None:
+            log.error("not sent: the audit trail says otherwise", payment=payment.id, flaw=flaw)
+            return Hold(_CONTRADICTED)
+        if transaction.now >= payment.expires_at:
+            return _TOO_OLD
+        # What came about since the check began, the machine's sleep included, was not checked.
+        if timedelta(seconds=self._boottime() - check.begun) >= self._lasts:
+            return Hold("checking it took too long")
+        precedents = await transaction.precedents(payment)
+        if (cancel := forbidden(payment.ref, precedents, check.unpaid or None)) is not None:
+            return cancel
+        if precedents.any and not check.unpaid:
+            return Hold(_MAY_BE_PAID)
+        if (refusal := await over_limit(transaction, payment, check.rule)) is not None:
+            return Cancel(refusal.text, refusal.remedy)
+        return None
+
+
+def _compared(payment: Payment, read: Listed) -> Cancel | None:
+    """What was approved is what is executed: compare the invoice with its frozen snapshot."""
+    frozen, now = payment.invoice, read.invoice
+    if now is None:
+        return not_listed(payment.ref) if frozen is None else Cancel("the invoice is not unpaid any more")
+    if frozen is not None and (frozen.amount, frozen.currency) != (now.amount, now.currency):
+        before, after = money(frozen.amount, frozen.currency), money(now.amount, now.currency)
+        return Cancel(f"the amount changed from {before} to {after} since it was requested")
+    return None
