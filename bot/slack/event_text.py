@@ -14,6 +14,7 @@ from bot.slack.text import (
     link,
     mention,
     mentions,
+    place,
     quote,
     shorten,
     state_line,
