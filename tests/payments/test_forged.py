@@ -1,0 +1,77 @@
+"""Rows that were written past the bot: they approve nothing, and let nothing be paid again."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from bot.domain.payment import State
+from bot.domain.rule import Tier
+from bot.errors import LedgerContradicted
+from bot.ledger import database
+from tests.payments.conftest import BOB, CAROL, VPS, Office, policy
+
+TWO = (Tier(None, 2),)
+
+
+async def forge(url: str, *statements: str) -> None:
+    engine = database.engine_for(url)
+    async with database.writing(engine).begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("given", [0, 1])
+async def test_approvals_written_by_hand_pay_nothing(office: Office, ledger_url: str, given: int) -> None:
+    """With the state set as well: whose word is in no event does not count, also beside one that is."""
+    office.rules(policy(tiers=TWO))
+    payment = await office.looked_up()
+    if given:
+        await office.desk.approve(BOB, payment.id)
+    names = (CAROL,) if given else (BOB, CAROL)
+    await forge(
+        ledger_url,
+        *(
+            "INSERT INTO approvals (payment_id, approver, decision, at) "
+            f"VALUES ({payment.id}, '{one.id}', 'approve', '2026-03-02 09:00:00.000000')"
+            for one in names
+        ),
+        f"UPDATE payments SET state = 'APPROVED' WHERE id = {payment.id}",
+    )
+    await office.execute()
+    assert office.billing.payments_received("vps", VPS.number) == 0
+    assert not (await office.ledger.verify()).whole
+
+
+async def test_who_was_forged_to_have_approved_cannot_complete_it(office: Office, ledger_url: str) -> None:
+    """A forged row of his stands in the way of his own word, so he is told that it does not count."""
+    office.rules(policy(tiers=TWO))
+    payment = await office.looked_up()
+    await forge(
+        ledger_url,
+        "INSERT INTO approvals (payment_id, approver, decision, at) "
+        f"VALUES ({payment.id}, '{CAROL.id}', 'approve', '2026-03-02 09:00:00.000000')",
+    )
+    await office.desk.approve(BOB, payment.id)
+    assert (await office.now(payment)).state is State.PENDING_APPROVAL
+    await office.desk.approve(CAROL, payment.id)
+    assert (await office.now(payment)).state is State.PENDING_APPROVAL
+
+
+@pytest.mark.parametrize("change", ["state = 'CANCELLED'", "state = 'DECLINED'", "number = 4711"])
+async def test_a_paid_invoice_whose_row_lets_go_of_it_is_not_paid_again(
+    office: Office, ledger_url: str, change: str
+) -> None:
+    """Its events still say that it was paid, so the next request is refused, and nothing is written."""
+    payment = await office.pay()
+    assert payment.state is State.PAID
+    office.billing.add_invoice("vps", VPS.number)
+    await forge(ledger_url, f"UPDATE payments SET {change} WHERE id = {payment.id}")
+    before = (await office.ledger.verify()).events
+    with pytest.raises(LedgerContradicted, match="payment #1 holds vps 10101; its row says otherwise"):
+        await office.request()
+    assert (await office.ledger.verify()).events == before
+    await office.look()
+    await office.execute()
+    assert office.billing.payments_received("vps", VPS.number) == 1
