@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from bot import app
 from bot.domain.payment import State
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.billing import Failure, LocalBilling, nusoap
+from bot.sandbox.billing.failures import Exchange
+from bot.sandbox.billing.service import PAYMENT
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.sandbox.slack.errors import NotThere
@@ -83,11 +86,17 @@ async def test_what_the_api_says_stays_text_in_a_workflow(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:
     """A workflow may make a message of an output: nothing in it may mention or link anything there."""
-    billing.fail("echo-after")
+    said = {"status": "ok", "status_text": "Paid. <!channel>"}
+
+    async def mention(_: Exchange) -> web.StreamResponse:
+        answer = nusoap.response(PAYMENT, nusoap.struct("make_payment_return", said))
+        return web.Response(body=answer, headers={"Content-Type": nusoap.CONTENT_TYPE})
+
+    billing.fail(Failure("an answer that mentions a channel", mention, carried_out=True))
     await start_bot()
     run = await ended(slack, await slack.run_workflow_step(STEP, INPUTS, by="alice"))
     assert run.status == "completed", run.error
-    assert "&lt;" in run.outputs["status_text"]
+    assert "&lt;!channel&gt;" in run.outputs["status_text"]
     assert "<" not in run.outputs["status_text"]
 
 
