@@ -125,8 +125,11 @@ async def test_an_own_call_is_no_orphan(office: Office, clock: Clock) -> None:
     """However far the clock jumps: whoever waits for the answer will hear it."""
     office.billing.fail("stall", operation=PAY)
     payment = await office.looked_up()
+    arrived = asyncio.Event()
+    office.billing.on_call = lambda call: arrived.set() if call.operation == PAY else None
     await office.executor.look()
-    await office.until(payment, lambda now: now.state is State.SENDING)
+    async with asyncio.timeout(10):
+        await arrived.wait()
     clock.advance(hours=1)
     timekeeper = Timekeeper(
         office.ledger, policy(), TIMING, instance="one", sending=lambda: office.executor.crew.keys
