@@ -304,7 +304,12 @@ class Announcer:
 
     async def _arrived(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:
         return await arrivals.find(
-            self._client, self._workspace.bot_id, delivery, payment, self._metadata(delivery)
+            self._client,
+            self._workspace.bot_id,
+            delivery,
+            payment,
+            self._metadata(delivery),
+            age=self._ledger.clock() - delivery.created_at,
         )
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:

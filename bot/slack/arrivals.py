@@ -17,6 +17,9 @@ log = structlog.get_logger()
 METADATA = "payment_delivery"
 """The event type of the metadata."""
 
+_MARGIN = timedelta(hours=1)
+"""How much longer than it is old by our clock a delivery may be old in truth: ours may have been set."""
+
 _PAGES = 100
 """Pages of a history that are read, of two hundred messages each."""
 
@@ -27,23 +30,25 @@ def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
 
 
 async def find(
-    client: AsyncWebClient, bot_id: str, delivery: Delivery, payment: Payment, wanted: dict[str, Any]
+    client: AsyncWebClient,
+    bot_id: str,
+    delivery: Delivery,
+    payment: Payment,
+    wanted: dict[str, Any],
+    *,
+    age: timedelta,
 ) -> Posted | Later | None:
     """Look for the post that carries this metadata. None: it is not there, or the app may not look.
 
-    Later: Slack did not say. That it is not there does not follow from that.
+    age: of the delivery. How far back it may stand is counted from the newest message, by Slack's clock:
+    ours may be another. Later: Slack did not say. That it is not there does not follow from that.
     """
-    since = (delivery.created_at - timedelta(minutes=1)).timestamp()
-    arguments: dict[str, Any] = {
-        "channel": delivery.channel,
-        "limit": 200,
-        "oldest": f"{since:.6f}",
-        "include_all_metadata": True,
-    }
+    arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
     if delivery.kind is Kind.NOTE:
         method, arguments["ts"] = "conversations.replies", payment.card_ts
     else:
         method = "conversations.history"
+    farthest: float | None = None
     for _ in range(_PAGES):
         answer = await read(client, method, **arguments)
         if isinstance(answer, Later):
@@ -58,11 +63,26 @@ async def find(
             # Anybody can read the metadata of a message, and write the same; only we post as this bot.
             if isinstance(message, dict) and message.get("bot_id") == bot_id and _same(message, wanted):
                 return Posted(str(message["ts"]))
+        times = [time for time in map(_time, found) if time is not None]
+        if method == "conversations.history" and times:
+            # The newest comes first.
+            if farthest is None:
+                farthest = max(times) - (max(age, timedelta(0)) + _MARGIN).total_seconds()
+            if min(times) < farthest:
+                return None
         cursor = following.get("next_cursor")
         if not cursor:
             return None
         arguments["cursor"] = str(cursor)
     return Later("the history has no end", None, ambiguous=True)
+
+
+def _time(message: Any) -> float | None:
+    """When Slack says that it was posted, in seconds."""
+    try:
+        return float(message["ts"])
+    except (TypeError, KeyError, ValueError):
+        return None
 
 
 def _same(message: dict[str, Any], wanted: dict[str, Any]) -> bool:

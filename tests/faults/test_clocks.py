@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from bot.domain.payment import State
+from bot.ledger.rows import Attempt
 from tests.faults.answers import LATE
 from tests.faults.clocks import MachineClocks
 from tests.faults.conftest import DATABASES, StageOn
@@ -151,10 +152,21 @@ async def test_a_machine_that_sleeps_before_the_first_byte_sends_nothing_when_it
                 await stage.types("alice", "payments", "/pay vps 10101")
             await waking
         await stage.rest(30)
-        first, *_ = await (await stage.ledger()).attempts(1)
+        first = await _answered(stage)
         return [] if first.verdict == "NOT_SENT" else [f"it sent when it woke: {first.verdict}"]
 
     assert not (flaws := await _on_both(stage_on, tally, act, starts=False)), flaws
+
+
+async def _answered(stage: Stage) -> Attempt:
+    """The first call for the first payment, once it is written what became of it."""
+    ledger = await stage.ledger()
+    async with asyncio.timeout(15):
+        while True:
+            first, *_ = await ledger.attempts(1)
+            if first.finished_at is not None:
+                return first
+            await asyncio.sleep(0.05)
 
 
 async def _on_both(

@@ -183,11 +183,15 @@ class LocalBilling:
         else:
             self._listener = listener
 
-    def _go_down(self) -> None:
+    def refuse_connections(self) -> None:
+        """Take no new connection, and go on with those that are open, until `heal`."""
         self._down = True
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+
+    def _go_down(self) -> None:
+        self.refuse_connections()
         if self._runner is not None and self._runner.server is not None:
             for connection in self._runner.server.connections:
                 connection.force_close()
