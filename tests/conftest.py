@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import structlog
 import yaml
 
 from bot import app, config
@@ -41,7 +42,10 @@ ORDER = (
     "slack",
     "faults/test_outages",
     "payments",
+    "faults/test_clocks",
     "sandbox",
+    "faults/test_words",
+    "billing",
     "test_",
     "e2e/test_browser",
     "ledger",
@@ -59,6 +63,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((place for place, part in enumerate(ORDER) if path.startswith(part)), len(ORDER))
 
     items.sort(key=place)
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """A command line that runs in the test's own process sets the logging of all that follow."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_collection_finish() -> None:

@@ -28,9 +28,11 @@ class Settling:
     def lasted(self, payment: Payment, now: datetime) -> timedelta:
         """How long its answer has been known to be lost, by the clock that says less.
 
-        now: by the ledger's clock.
+        now: by the ledger's clock. Where that shows a time before it was lost, it was set back since, and
+        says nothing.
         """
-        return min(now - payment.updated_at, self._lost.of(payment.id))
+        own, by_ledger = self._lost.of(payment.id), now - payment.updated_at
+        return own if by_ledger < timedelta(0) else min(own, by_ledger)
 
     def left(self, payment: Payment, now: datetime) -> timedelta:
         """How much longer its call may still be carried out; zero or less when it may not."""

@@ -295,6 +295,23 @@ async def test_a_clock_that_steps_forward_settles_no_lost_answer(office: Office,
     assert (await office.now(payment)).state is State.DECLINED
 
 
+async def test_a_clock_that_is_set_back_a_day_does_not_keep_an_answer_lost_for_a_day(
+    office: Office, clock: Clock
+) -> None:
+    """The clock that nobody sets says when the call cannot be carried out any more."""
+    payment = await unknown(office)
+    clock.set(days=-1)
+    clock.advance(minutes=16, seconds=59)
+    await office.ledger.stir()
+    await office.reconcile()
+    assert (await office.now(payment)).state is State.UNKNOWN
+    async with office.ledger.transaction() as transaction:
+        await transaction.bring_forward()
+    clock.advance(seconds=1)
+    await office.reconcile()
+    assert (await office.now(payment)).state is State.DECLINED
+
+
 async def test_a_clock_that_steps_forward_lets_nobody_say_not_paid(office: Office, clock: Clock) -> None:
     """Nor does anybody's word count earlier for it, here or on the command line."""
     payment = await unknown(office)

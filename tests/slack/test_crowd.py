@@ -78,7 +78,7 @@ async def test_cards_that_wait_to_be_changed_hold_up_no_new_card(
         async with bot.ledger.transaction() as transaction:
             await transaction.outbox.refresh_cards(payment.id)
     await slack.wait_for(lambda: [one for one in slack.calls if one.method == "chat.update"])
-    assert await seconds_to_the_card(slack) < 5
+    assert await seconds_to_the_card(slack) < 20
     assert await bot.ledger.undelivered() > 0, "the others still wait for their turn"
     assert list(refused(slack)) == []
 
