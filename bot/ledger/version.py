@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -32,9 +34,10 @@ async def migrate(engine: AsyncEngine) -> bool:
             raise LedgerUnfit(
                 "the file is the database of another program; let LEDGER_URL name a file of its own"
             )
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if found != _known()[0]:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
         return found is None
 
     try:
@@ -49,7 +52,7 @@ def check(connection: Connection) -> None:
     found = _version(connection)
     if found is None:
         raise LedgerUnfit("there is no ledger yet; check LEDGER_URL, or start the bot once, which makes it")
-    if found != ScriptDirectory.from_config(_config()).get_current_head():
+    if found != _known()[0]:
         raise LedgerUnfit(
             f"the ledger is of an earlier version ({found}); start this bot once, which brings it up to date"
         )
@@ -68,12 +71,17 @@ async def identity_of(connection: AsyncConnection) -> str:
 def _version(connection: Connection) -> str | None:
     """The version of the tables; None where there are none. Raises LedgerUnfit for one not known here."""
     found = MigrationContext.configure(connection).get_current_heads()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if unknown := sorted(map(ascii, set(found) - known)):
+    if unknown := sorted(map(ascii, set(found) - set(_known()))):
         raise LedgerUnfit(
             f"the ledger is of a later version than this bot ({', '.join(unknown)}); upgrade the bot"
         )
     return found[0] if found else None
+
+
+@cache
+def _known() -> tuple[str, ...]:
+    """The versions that this code knows, the newest first."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def _config() -> Config:
