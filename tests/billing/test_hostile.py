@@ -9,9 +9,11 @@ import asyncio
 import functools
 import gzip
 import json
+import queue
+import subprocess
 import sys
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -50,23 +52,58 @@ async def server() -> AsyncIterator[Scripted]:
         yield server
 
 
-async def weighed(server: Scripted, call: str, patience: float = PATIENCE) -> dict[str, Any]:
-    """What became of one call, and what it cost."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.billing.weighed", server.url, call, str(patience)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
+class Scales:
+    """Weighs two calls at once; what each needs is loaded once and for all."""
+
+    def __init__(self) -> None:
+        self._free: queue.SimpleQueue[subprocess.Popen[str]] = queue.SimpleQueue()
+        self._all = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.billing.weighed"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                bufsize=1,
+            )
+            for _ in range(2)
+        ]
+        for process in self._all:
+            self._free.put(process)
+
+    def weigh(self, *call: str | float) -> dict[str, Any]:
+        process = self._free.get()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{json.dumps(call)}\n")
+        found: dict[str, Any] = json.loads(process.stdout.readline())
+        self._free.put(process)
+        assert "died" not in found, found
+        return found
+
+    def close(self) -> None:
+        for process in self._all:
+            process.kill()
+            process.communicate()
+
+
+Weighed = Callable[..., Awaitable[dict[str, Any]]]
+"""Makes one call at a server in a process of its own: what became of it, and what it cost."""
+
+
+@pytest.fixture(scope="module")
+def scales() -> Iterator[Scales]:
+    scales = Scales()
+    yield scales
+    scales.close()
+
+
+@pytest.fixture
+def weighed(scales: Scales, server: Scripted) -> Weighed:
+    async def weigh(call: str, patience: float = PATIENCE) -> dict[str, Any]:
         async with asyncio.timeout(patience * 2 + 40):
-            out, err = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode == 0, err.decode()[-2000:]
-    found: dict[str, Any] = json.loads(out)
-    return found
+            return await asyncio.to_thread(scales.weigh, server.url, call, patience)
+
+    return weigh
 
 
 def assert_bounded(found: dict[str, Any], patience: float = PATIENCE) -> None:
@@ -135,36 +172,42 @@ BODIES: dict[str, Callable[[str], bytes]] = {
 
 
 @pytest.mark.parametrize("what", BODIES)
-async def test_a_body_that_would_cost_much_leaves_a_payment_unknown(what: str, server: Scripted) -> None:
+async def test_a_body_that_would_cost_much_leaves_a_payment_unknown(
+    what: str, server: Scripted, weighed: Weighed
+) -> None:
     """It may have been paid; and it was sent once."""
     server.answers[PAY] = BODIES[what](PAY)
-    found = await weighed(server, "pay")
+    found = await weighed("pay")
     assert_bounded(found)
     assert found["said"][0] == "UNKNOWN", found
     assert server.received.count(PAY) == 1
 
 
 @pytest.mark.parametrize("what", BODIES)
-async def test_a_body_that_would_cost_much_is_no_list(what: str, server: Scripted) -> None:
+async def test_a_body_that_would_cost_much_is_no_list(what: str, server: Scripted, weighed: Weighed) -> None:
     """Neither an empty one nor one of what came before the trouble."""
     server.answers[UNPAID] = BODIES[what](UNPAID)
-    found = await weighed(server, "unpaid")
+    found = await weighed("unpaid")
     assert_bounded(found)
     assert found["said"][0] == "AnswerLost", found
 
 
 @pytest.mark.parametrize("what", ["references that expand", "many names", "deep nesting", "many attributes"])
 @pytest.mark.parametrize("operation", [LOGIN, MODULES, WSDL])
-async def test_every_other_answer_is_bounded_as_well(what: str, operation: str, server: Scripted) -> None:
+async def test_every_other_answer_is_bounded_as_well(
+    what: str, operation: str, server: Scripted, weighed: Weighed
+) -> None:
     """The login, the modules, and the WSDL, of which a payment says that it was not sent."""
     server.answers[operation] = BODIES[what](operation)
-    found = await weighed(server, "modules" if operation == MODULES else "pay")
+    found = await weighed("modules" if operation == MODULES else "pay")
     assert_bounded(found)
     assert found["said"][0] == ("AnswerLost" if operation == MODULES else "NOT_SENT"), found
     assert PAY not in server.received
 
 
-async def test_names_that_are_new_every_time_are_not_kept_for_ever(server: Scripted) -> None:
+async def test_names_that_are_new_every_time_are_not_kept_for_ever(
+    server: Scripted, weighed: Weighed
+) -> None:
     """The parser under zeep keeps each name while its thread lives."""
     asked = 0
 
@@ -174,7 +217,7 @@ async def test_names_that_are_new_every_time_are_not_kept_for_ever(server: Scrip
         return plain(inside(MODULES, "".join(f"<n{asked}_{n}{'x' * 200}/>" for n in range(4_900))))
 
     server.answers[MODULES] = answer
-    found = await weighed(server, "modules, often", 30.0)
+    found = await weighed("modules, often", 30.0)
     assert asked == 100
     assert found["grew"] < 30, found
 
@@ -255,10 +298,10 @@ AROUND: dict[str, Callable[[], Answer]] = {
 
 
 @pytest.mark.parametrize("what", AROUND)
-async def test_what_is_around_a_body_is_bounded(what: str, server: Scripted) -> None:
+async def test_what_is_around_a_body_is_bounded(what: str, server: Scripted, weighed: Weighed) -> None:
     """Of a payment, and of a list: in memory, and by the call's deadline."""
     server.answers[PAY] = server.answers[UNPAID] = AROUND[what]()
-    paid, listed = await asyncio.gather(weighed(server, "pay", 3.0), weighed(server, "unpaid", 3.0))
+    paid, listed = await asyncio.gather(weighed("pay", 3.0), weighed("unpaid", 3.0))
     for found in (paid, listed):
         assert_bounded(found, 3.0)
     assert paid["said"][0] == "UNKNOWN", paid
@@ -266,15 +309,15 @@ async def test_what_is_around_a_body_is_bounded(what: str, server: Scripted) -> 
 
 
 @pytest.mark.parametrize("what", ["a bomb of gzip", "a header without end", "a body without end"])
-async def test_what_is_around_a_wsdl_is_bounded(what: str, server: Scripted) -> None:
+async def test_what_is_around_a_wsdl_is_bounded(what: str, server: Scripted, weighed: Weighed) -> None:
     """Nothing is sent where it cannot be loaded."""
     server.answers[WSDL] = AROUND[what]()
-    found = await weighed(server, "pay", 3.0)
+    found = await weighed("pay", 3.0)
     assert_bounded(found, 3.0)
     assert found["said"][0] == "NOT_SENT", found
 
 
-async def test_a_wsdl_that_imports_without_end_is_refused(server: Scripted) -> None:
+async def test_a_wsdl_that_imports_without_end_is_refused(server: Scripted, weighed: Weighed) -> None:
     """Each schema names the next, at the same address."""
     served = 0
 
@@ -288,7 +331,7 @@ async def test_a_wsdl_that_imports_without_end_is_refused(server: Scripted) -> N
         return plain(schema % (served - 1) + where + b"</xsd:schema>")
 
     server.answers[WSDL] = answer
-    found = await weighed(server, "pay")
+    found = await weighed("pay")
     assert found["said"][0] == "NOT_SENT", found
     assert served < 100
 
@@ -321,7 +364,7 @@ GROUPS = {
 
 
 @pytest.mark.parametrize("what", GROUPS)
-async def test_a_wsdl_whose_types_expand_is_refused(what: str, server: Scripted) -> None:
+async def test_a_wsdl_whose_types_expand_is_refused(what: str, server: Scripted, weighed: Weighed) -> None:
     """Where the payment's session should be of such a type: 26 of them had taken a GB, and minutes."""
 
     async def answer(request: web.Request, document: bytes) -> web.StreamResponse:
@@ -333,7 +376,7 @@ async def test_a_wsdl_whose_types_expand_is_refused(what: str, server: Scripted)
         return plain(before + b'<message name="api_make_paymentRequest">' + after)
 
     server.answers[WSDL] = answer
-    found = await weighed(server, "pay")
+    found = await weighed("pay")
     assert_bounded(found)
     assert found["said"][:2] == [
         "NOT_SENT",
@@ -344,22 +387,22 @@ async def test_a_wsdl_whose_types_expand_is_refused(what: str, server: Scripted)
 # -- what is only long ------------------------------------------------------------------------------
 
 
-async def test_a_long_status_text_is_cut_and_the_payment_is_paid(server: Scripted) -> None:
+async def test_a_long_status_text_is_cut_and_the_payment_is_paid(server: Scripted, weighed: Weighed) -> None:
     """Three MB of text do not make it unknown; what is kept of it is 16 kB."""
     server.answers[PAY] = outcome("ok", "x" * 3 * MB)
-    found = await weighed(server, "pay")
+    found = await weighed("pay")
     assert_bounded(found)
     assert found["said"][0] == "PAID"
     assert 15_900 < found["said"][2] <= 16_000
 
 
-async def test_an_answer_that_is_compressed_unasked_is_read(server: Scripted) -> None:
+async def test_an_answer_that_is_compressed_unasked_is_read(server: Scripted, weighed: Weighed) -> None:
     """Gateways do that."""
     server.answers[PAY] = coded("gzip", gzip.compress(outcome("ok", "x" * 200_000)))
-    assert (await weighed(server, "pay"))["said"][0] == "PAID"
+    assert (await weighed("pay"))["said"][0] == "PAID"
 
 
-async def test_a_hundred_thousand_rows_are_a_customer(server: Scripted) -> None:
+async def test_a_hundred_thousand_rows_are_a_customer(server: Scripted, weighed: Weighed) -> None:
     """Ninety MB of history are read in the memory of a few rows; ours is the last."""
     old = row(id=5, paid=1).encode()
     number = 100_000
@@ -381,6 +424,6 @@ async def test_a_hundred_thousand_rows_are_a_customer(server: Scripted) -> None:
 
     server.answers[UNPAID] = rows(UNPAID, row(id=5))
     server.answers[ALL] = answer
-    found = await weighed(server, "standing", 120.0)
+    found = await weighed("standing", 120.0)
     assert found["said"] == [False, True, 90001, True], found
     assert found["grew"] < 30, found

@@ -1,7 +1,8 @@
-"""One call of the billing client in a process of its own, which says what it cost: see `test_hostile`.
+"""Calls of the billing client, each in a process of its own, which says what it cost: see `test_hostile`.
 
-Run as `python -m tests.billing.weighed URL CALL TIMEOUT`. Its memory is bounded, so that a failing test does
-not take the machine with it.
+Run as `python -m tests.billing.weighed`; each line that it reads is a call: its URL, name and time-out as
+JSON. For each a child is forked, which has everything loaded already. Its memory is bounded, so that a
+failing test does not take the machine with it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import sys
 import time
@@ -49,8 +51,8 @@ async def call(client: BillingClient, name: str) -> Any:
     raise ValueError(name)
 
 
-async def main(url: str, name: str, timeout: float) -> None:
-    """Make the call, and print what became of it, its seconds, and the MB that it added at the most."""
+async def weigh(url: str, name: str, timeout: float) -> dict[str, Any]:
+    """Make the call: what became of it, its seconds, and the MB that it added at the most."""
     client = BillingClient(wsdl_url=url, username="me", password=SecretStr(PASSWORD), timeout=timeout)
     with contextlib.suppress(BillingError):  # the WSDL or the login may be what a test is about
         await client.prepare()
@@ -60,9 +62,21 @@ async def main(url: str, name: str, timeout: float) -> None:
     took = time.monotonic() - started
     grew = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     await client.close(grace=5.0)
-    print(json.dumps({"said": said, "took": took, "grew": grew}))
+    return {"said": said, "took": took, "grew": grew}
+
+
+def main() -> None:
+    """Fork a child for each line, one after the other; a line of what it found follows from each."""
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    for line in sys.stdin:
+        url, name, timeout = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            print(json.dumps(asyncio.run(weigh(url, name, timeout))), flush=True)
+            os._exit(0)
+        if (code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) != 0:
+            print(json.dumps({"died": code}), flush=True)
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+    main()
