@@ -184,16 +184,19 @@ class Outbox:
             await self.add(payment, Kind.DIRECT, event_id=event_id)
         return bool(told)
 
-    async def done(self, delivery: Delivery, *, ts: str) -> None:
-        """Slack's ts is stored, so it was told. A card may have something newer to show already."""
-        await self._stands(delivery, ts, done_revision=delivery.revision)
+    async def done(self, delivery: Delivery, *, ts: str) -> bool:
+        """Slack's ts is stored, so it was told. A card may have something newer to show already.
 
-    async def found(self, delivery: Delivery, *, ts: str) -> None:
+        Whether it was still ours to tell, as for `found`; otherwise another instance tells it.
+        """
+        return await self._stands(delivery, ts, done_revision=delivery.revision)
+
+    async def found(self, delivery: Delivery, *, ts: str) -> bool:
         """It stands in Slack since an earlier try. A card shows what was true then, so it is shown anew."""
         shown = {} if delivery.kind in _CARD_COLUMNS else {"done_revision": delivery.revision}
-        await self._stands(delivery, ts, **shown)
+        return await self._stands(delivery, ts, **shown)
 
-    async def _stands(self, delivery: Delivery, ts: str, **shown: int) -> None:
+    async def _stands(self, delivery: Delivery, ts: str, **shown: int) -> bool:
         new_card = delivery.kind in _CARD_COLUMNS and delivery.ts is None
         changes: dict[Any, Any] = {_CARD_COLUMNS[delivery.kind]: ts} if new_card else {}
         if delivery.kind is Kind.DIRECT or (new_card and delivery.kind is Kind.CARD):
@@ -203,7 +206,7 @@ class Outbox:
             await self._lock_payment(delivery)
         ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **_FREE)
         if not (ours and changes):
-            return
+            return ours
         state = await self._connection.execute(
             update(payments)
             .where(payments.c.id == delivery.payment_id)
@@ -216,6 +219,7 @@ class Outbox:
         if delivery.kind is Kind.APPROVAL_CARD and new_card:
             # It stands now, so the request's own card can lead to it.
             await self._show(delivery.payment_id, [Kind.CARD.value])
+        return True
 
     async def again(
         self, delivery: Delivery, *, due_at: datetime, ambiguous: bool, counted: bool = True

@@ -241,8 +241,8 @@ class Announcer:
         self._well.discard(delivery.id)
         async with self._ledger.transaction() as transaction:
             stands = transaction.outbox.found if earlier else transaction.outbox.done
-            await stands(delivery, ts=answer.ts)
-            for person in saying.invited if saying else ():
+            ours = await stands(delivery, ts=answer.ts)
+            for person in saying.invited if saying and ours else ():
                 await transaction.outbox.add(payment, Kind.INVITATION, channel=person)
 
     async def _later(self, delivery: Delivery, payment: Payment, answer: Later) -> None:

@@ -269,6 +269,22 @@ async def test_what_another_instance_has_is_not_given_up(ledger: Ledger, clock: 
         assert await transaction.outbox.give_up(theirs, "word")
 
 
+async def test_who_lost_a_card_to_another_instance_is_told_so(ledger: Ledger, clock: Clock) -> None:
+    """It invites nobody to a card that the other one will tell of."""
+    payment = await request(ledger)
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment, Kind.CARD)
+    (mine,) = await claimed(ledger, owner="one")
+    clock.advance(minutes=1)
+    (theirs,) = await claimed(ledger, owner="two")
+    async with ledger.transaction() as transaction:
+        assert not await transaction.outbox.done(mine, ts="1700000000.000001")
+        assert await transaction.outbox.done(theirs, ts="1700000000.000002")
+    found = await ledger.payment(payment.id)
+    assert found is not None
+    assert found.card_ts == "1700000000.000002"
+
+
 async def test_a_failure_that_slack_names_the_end_of_is_not_counted(ledger: Ledger, clock: Clock) -> None:
     """A busy channel is no reason to give anything up."""
     payment = await request(ledger)
