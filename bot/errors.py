@@ -12,6 +12,7 @@
     |   +-- NeverSent        provably nothing of this call was received
     |   +-- AnswerLost       it may have been received; what became of it is not known
     |   +-- Unreadable       the account, or this installation, cannot read invoices
+    |       +-- NotOffered   this installation has no way to list those of a module
     +-- DirectoryError       Slack did not say in time who somebody is
 
 The texts are for operators and logs. They never hold a secret, a session id or a body.
@@ -70,6 +71,10 @@ class AnswerLost(BillingError):
 
 class Unreadable(BillingError):
     """This account or installation cannot read invoices. Paying still works."""
+
+
+class NotOffered(Unreadable):
+    """The API's description has no operation that lists this module's invoices."""
 
 
 class DirectoryError(BotError):

@@ -30,7 +30,7 @@ from bot.billing.shared import Shared
 from bot.billing.transport import MAX_LIST, BillingTransport, open_transport, pieces, whole
 from bot.billing.verdicts import Failure, failure_of
 from bot.domain.payment import Invoice, InvoiceRef, Outcome, Verdict
-from bot.errors import AnswerLost, BillingError, NeverSent, Unreadable
+from bot.errors import AnswerLost, BillingError, NeverSent, NotOffered, Unreadable
 from bot.redaction import Redaction
 
 SESSION_PROOF = 30.0
@@ -285,7 +285,7 @@ def _require(service: _Service, operation: str) -> None:
     if operation in service.operations:
         return
     if operation.endswith("_invoices"):
-        raise Unreadable("the API has no operation that lists these invoices")
+        raise NotOffered("the API has no operation that lists these invoices")
     raise NeverSent(f"the WSDL has no operation {operation}")
 
 

@@ -256,6 +256,11 @@ class Payment:
         return f"#{self.id}"
 
     @property
+    def price(self) -> str:
+        """What it costs as far as that is known, in a form that a button can carry: what a click is about."""
+        return f"{self.invoice.amount:f} {self.invoice.currency}" if self.invoice else "unknown"
+
+    @property
     def step_run(self) -> str | None:
         """The run of the workflow step that asked for it and waits for its end; None for people."""
         if not self.trigger_id.startswith(STEP_TRIGGER):

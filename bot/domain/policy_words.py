@@ -84,7 +84,7 @@ def _describe_limits(rule: Rule) -> list[str]:
         )
         if limit is not None
     ]
-    if lines:
+    if lines or rule.currencies is not None:
         lines.append("An invoice whose amount is not known is refused.")
     if rule.accepted_currencies is not None:
         lines.append(f"An invoice in another currency than {currency} is refused.")

@@ -156,6 +156,11 @@ class Rule:
                 Reason.CURRENCY,
                 f"This invoice is in {currency}; only {' and '.join(sorted(accepted))} may be paid here.",
             )
+        if currency is None and self.currencies is not None:
+            return self._refuse(
+                Reason.AMOUNT_UNKNOWN,
+                "The currency of this invoice is not known, and not every one may be paid here.",
+            )
         if not self.limits:
             return None
         known = self._known(amount, currency)

@@ -68,7 +68,9 @@ async def precedents(connection: AsyncConnection, payment: Payment) -> Precedent
     return Precedents(bool(paid), bool(doubtful), None if row is None else payment_of(row))
 
 
-async def has_listed(connection: AsyncConnection, module: str) -> bool:
-    """Whether the module's list of unpaid invoices was ever seen to hold an invoice."""
-    found = select(payments.c.id).where(payments.c.module == module, payments.c.listed).limit(1)
+async def has_listed(connection: AsyncConnection, module: str | None = None) -> bool:
+    """Whether a list of unpaid invoices was ever seen to hold an invoice; that of one module, or any."""
+    found = select(payments.c.id).where(payments.c.listed).limit(1)
+    if module is not None:
+        found = found.where(payments.c.module == module)
     return (await connection.execute(found)).first() is not None

@@ -253,8 +253,8 @@ class Ledger:
         async with database.honest_errors(), self._reads.connect() as connection:
             return await precedents(connection, payment)
 
-    async def has_listed(self, module: str) -> bool:
-        """Whether the module's list of unpaid invoices was ever seen to hold an invoice."""
+    async def has_listed(self, module: str | None = None) -> bool:
+        """Whether a list of unpaid invoices was ever seen to hold an invoice; that of one module, or any."""
         async with database.honest_errors(), self._reads.connect() as connection:
             return await has_listed(connection, module)
 

@@ -112,8 +112,8 @@ class Transaction:
         """What other requests for the invoice's number say against this payment."""
         return await precedents(self._connection, payment)
 
-    async def has_listed(self, module: str) -> bool:
-        """Whether the module's list of unpaid invoices was ever seen to hold an invoice."""
+    async def has_listed(self, module: str | None = None) -> bool:
+        """Whether a list of unpaid invoices was ever seen to hold an invoice; that of one module, or any."""
         return await has_listed(self._connection, module)
 
     async def held_by_trail(self, ref: InvoiceRef) -> int | None:
@@ -184,6 +184,12 @@ class Transaction:
             .where(events.c.payment_id == payment_id, events.c.action == action)
         )
         return int((await self._connection.execute(statement)).scalar_one())
+
+    async def answered(self, payment_id: int) -> bool:
+        """Whether the API itself said of a call for it that it is paid, or declined; be it late."""
+        said = attempts.c.verdict.in_([State.PAID.value, State.DECLINED.value])
+        statement = select(attempts.c.id).where(attempts.c.payment_id == payment_id, said).limit(1)
+        return (await self._connection.execute(statement)).first() is not None
 
     async def last_move(self, payment_id: int) -> Event:
         """What brought a payment, which has moved, to its state."""

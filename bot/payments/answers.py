@@ -46,6 +46,13 @@ class AlreadyApproved:
 
 
 @dataclass(frozen=True, slots=True)
+class Outdated:
+    """What was clicked showed another amount, or none: nobody approves what they did not see."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
 class NotYours:
     """Only the requester may cancel; only an approver may settle."""
 
@@ -74,6 +81,7 @@ Answer = (
     | NotFound
     | AlreadyDecided
     | AlreadyApproved
+    | Outdated
     | NotYours
     | TooEarly
     | Done

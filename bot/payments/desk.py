@@ -26,6 +26,7 @@ from bot.payments.answers import (
     Done,
     NotFound,
     NotYours,
+    Outdated,
     Requested,
     TooEarly,
 )
@@ -169,9 +170,10 @@ class Desk:
 
     # -- decisions --------------------------------------------------------------------------------
 
-    async def approve(self, person: Person, payment_id: int) -> Answer:
+    async def approve(self, person: Person, payment_id: int, *, seen: str | None = None) -> Answer:
         """Count one person's approval, and approve the payment when there are enough.
 
+        seen: its price as it was shown to them; None where what they clicked does not tell.
         Raises DirectoryError, LedgerUnavailable: then nothing was counted.
         """
         rule = await self._may_decide(person, payment_id, "approve")
@@ -192,6 +194,10 @@ class Desk:
                 return AlreadyDecided(payment)
             if payment.expires_at <= transaction.now:
                 return Done(await expire(transaction, payment))
+            if seen != payment.price and (
+                seen is not None or await transaction.count_events(payment_id, "asked_again")
+            ):
+                return Outdated(payment)
             fresh = await transaction.add_approval(payment, person.id)
             # People who approved since `before` was read were checked at their own click just now.
             known = {approval.approver for approval in before}
@@ -210,7 +216,7 @@ class Desk:
                     "approved",
                     actor=person.id,
                     payment=payment,
-                    detail={"given": len(given), "required": required},
+                    detail={"given": len(given), "required": required, "price": payment.price},
                 )
                 await transaction.tell_thread(payment, event_id)
             if len(given) >= required:
@@ -370,6 +376,8 @@ async def _correctable(transaction: Transaction, payment: Payment, to: State, ac
     Of two people who contradict each other, the first word stands, unless the operator says otherwise.
     """
     if CORRECTIONS.get(payment.state) is not to:
+        return False
+    if await transaction.answered(payment.id):
         return False
     settled = await transaction.last_move(payment.id)
     if settled.action == "reconciled":

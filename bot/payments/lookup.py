@@ -119,11 +119,7 @@ class LookUp:
         if (cancel := forbidden(payment.ref, precedents, payment.listed)) is not None:
             return cancel
         # An empty list may be all that this account ever gets to see.
-        if (
-            read is not None
-            and read.invoice is None
-            and (not read.empty or await transaction.has_listed(payment.ref.module))
-        ):
+        if read is not None and read.invoice is None and (not read.empty or await transaction.has_listed()):
             return not_listed(payment.ref)
         refusal = await over_limit(transaction, payment, rule)
         return None if refusal is None else Cancel(refusal.text, refusal.remedy)

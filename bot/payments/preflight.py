@@ -15,7 +15,7 @@ from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.domain.payment import Invoice, Payment
 from bot.domain.rule import Refusal, Rule, money, stricter_requirement
-from bot.errors import AnswerLost, DirectoryError, NeverSent, Unreadable
+from bot.errors import AnswerLost, DirectoryError, NeverSent, NotOffered, Unreadable
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.authority import Authority
@@ -121,8 +121,12 @@ class Preflight:
     async def _read(self, payment: Payment) -> Listed | Hold | None:
         """What the list of unpaid invoices says now; None where the account can never read it."""
         begun = self._boottime()
+        # An account that was shown the invoices of one module may read those of all that there are lists of.
+        evidence: str | None = None
         try:
             read = await read_listed(self._billing, payment.ref)
+        except NotOffered:
+            read, evidence = None, payment.ref.module
         except Unreadable:
             read = None
         except (NeverSent, AnswerLost) as error:
@@ -133,7 +137,7 @@ class Preflight:
         if read is not None and not read.empty:
             return read
         # A fault or an empty list means that it cannot be read only where it never could.
-        if payment.invoice is None and not await self._ledger.has_listed(payment.ref.module):
+        if payment.invoice is None and not await self._ledger.has_listed(evidence):
             return None
         return read or Hold("the invoice cannot be read any more")
 

@@ -151,7 +151,7 @@ def decision_buttons(payment: Payment) -> list[Block]:
         {
             "type": "button",
             "action_id": APPROVE,
-            "value": str(payment.id),
+            "value": f"{payment.id} {payment.price}",
             "style": "primary",
             "text": {"type": "plain_text", "text": "Approve"},
             "confirm": {

@@ -9,7 +9,7 @@ from bot.domain.payment import Payment, State
 from bot.domain.rule import Reason, Refusal
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
-from bot.slack.text import STATES, escape, link, mention, mentions, moment, state_words, subject
+from bot.slack.text import STATES, amount, escape, link, mention, mentions, moment, state_words, subject
 
 TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
 NOT_KNOWN = (
@@ -53,6 +53,8 @@ def said(answer: answers.Answer, team_url: str) -> str | None:
             return too_early(payment, until)
         case answers.AlreadyApproved(payment, given):
             return already_approved(payment, given)
+        case answers.Outdated(payment):
+            return outdated(payment)
         case answers.AlreadyDecided(payment):
             return stands(payment, team_url)
         case Refusal():
@@ -125,6 +127,14 @@ def already_approved(payment: Payment, given: int) -> str:
     return (
         f"You approved {subject(payment)} before; each person counts once.\n"
         f"It waits for {missing} more {'person' if missing == 1 else 'people'}."
+    )
+
+
+def outdated(payment: Payment) -> str:
+    """What they clicked did not show the amount that would be approved."""
+    return (
+        f"{subject(payment)} is {amount(payment.invoice)}, which what you clicked did not show;"
+        " your approval was not counted.\nLook at the card again, and approve it there."
     )
 
 

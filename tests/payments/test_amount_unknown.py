@@ -9,9 +9,11 @@ import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.rule import Tier
+from bot.payments.answers import Outdated
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 
 PAY = "api_make_payment"
+CURRENCY_UNKNOWN = "The currency of this invoice is not known, and not every one may be paid here."
 UNPAID = "api_vps_get_client_unpaid_invoices"
 
 
@@ -46,7 +48,8 @@ async def test_it_is_read_right_before_it_is_sent(office: Office) -> None:
 async def test_another_currency_than_the_rule_allows_is_not_paid(office: Office) -> None:
     """A rule for USD paid 90,000 EUR after one failed reading."""
     office.billing.add_invoice("vps", VPS.number, amount=90_000.0, currency="EUR")
-    payment = await unread(office, currencies=frozenset({"USD"}))
+    payment = await unread(office)
+    office.rules(policy(tiers=(Tier(None, 1),), currencies=frozenset({"USD"})))
     await office.execute()
     payment = await office.now(payment)
     assert payment.state is State.CANCELLED
@@ -66,9 +69,24 @@ async def test_who_approved_an_unknown_amount_is_asked_again_with_the_amount(off
     assert await office.ledger.approvals(payment.id) == []
     assert (await office.actions(payment))[-2:] == ["looked_up", "asked_again"]
     assert PAY not in office.calls()
-    await office.desk.approve(BOB, payment.id)
+    await office.desk.approve(BOB, payment.id, seen=payment.price)
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
+
+
+@pytest.mark.parametrize("seen", ["unknown", "10.00 USD", None], ids=str)
+async def test_a_click_on_what_did_not_show_the_amount_approves_nothing(
+    office: Office, seen: str | None
+) -> None:
+    """The same click delivered twice, a second click on the old card, a card of an older version."""
+    office.billing.add_invoice("vps", VPS.number, amount=90_000.0)
+    payment = await unread(office)
+    await office.execute()
+    answer = await office.desk.approve(BOB, payment.id, seen=seen)
+    assert answer == Outdated(await office.now(payment))
+    assert await office.ledger.approvals(payment.id) == []
+    await office.execute()
+    assert PAY not in office.calls()
 
 
 async def test_the_amount_decides_anew_how_many_must_approve(office: Office) -> None:
@@ -78,7 +96,7 @@ async def test_the_amount_decides_anew_how_many_must_approve(office: Office) -> 
     await office.execute()
     payment = await office.now(payment)
     assert (payment.state, payment.approvals_required) == (State.PENDING_APPROVAL, 1)
-    await office.desk.approve(CAROL, payment.id)
+    await office.desk.approve(CAROL, payment.id, seen=payment.price)
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
 
@@ -138,6 +156,28 @@ async def test_a_fault_where_invoices_were_read_before_is_no_account_without_a_r
     await office.execute()
     payment = await office.now(payment)
     assert (payment.state, payment.reason) == (State.APPROVED, "the invoice cannot be read any more")
+
+
+@pytest.mark.parametrize("mode", ["unreadable", "fault-before"])
+async def test_a_fault_in_one_module_is_no_account_without_a_right_where_another_was_read(
+    office: Office, mode: str
+) -> None:
+    """A rule for USD paid 90,000 EUR in a module that had never been read."""
+    assert (await office.pay(InvoiceRef("vps", 10102))).listed
+    office.billing.add_invoice("domains", 777, amount=90_000.0, currency="EUR")
+    office.billing.fail(mode, operation="api_domains_get_client_unpaid_invoices")
+    payment = await office.pay(InvoiceRef("domains", 777))
+    assert (payment.state, payment.reason) == (State.APPROVED, "the invoice cannot be read any more")
+    assert office.billing.payments_received("domains", 777) == 0
+
+
+async def test_a_currency_that_is_unknown_is_none_of_those_that_a_rule_names(office: Office) -> None:
+    """Whatever the account may read."""
+    office.rules(policy(currencies=frozenset({"USD"})))
+    office.billing.fail("unreadable")
+    payment = await office.looked_up()
+    assert payment.state is State.CANCELLED
+    assert payment.reason == CURRENCY_UNKNOWN
 
 
 async def test_an_account_that_can_never_read_pays_only_where_the_rule_allows_it(office: Office) -> None:

@@ -439,6 +439,16 @@ async def test_what_the_api_answered_is_not_corrected(office: Office, *, paid: b
     assert answer == AlreadyDecided(payment)
 
 
+async def test_what_the_api_answered_late_is_not_corrected(office: Office, clock: Clock) -> None:
+    """It was called paid as it had left the list; then the API itself said so."""
+    payment = await settled_by_absence(office, clock)
+    async with office.ledger.transaction() as transaction:
+        (attempt,) = await office.ledger.attempts(payment.id)
+        await transaction.finish_attempt(attempt.id, Outcome(Verdict.PAID, "ok", "Paid.", "late"))
+    answer = await office.desk.resolve(BOB, payment.id, paid=False, note="it was moved")
+    assert answer == AlreadyDecided(payment)
+
+
 async def test_a_slip_is_corrected_by_whoever_made_it_or_by_the_operator(
     office: Office, clock: Clock
 ) -> None:

@@ -7,6 +7,7 @@ refused or too late is told to the clicker alone, and a card that was out of dat
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -28,6 +29,7 @@ from bot.slack.listeners.shared import (
     clicker,
     in_time,
     payment_clicked,
+    price_clicked,
     repaired,
 )
 from bot.slack.messages import APPROVE, CANCEL, DENY
@@ -56,7 +58,7 @@ class Actions:
         app.action(CANCEL)(self._cancel)
 
     async def _approve(self, ack: Acknowledge, body: Body) -> None:
-        await self._decide(ack, body, self._desk.approve)
+        await self._decide(ack, body, partial(self._desk.approve, seen=price_clicked(body)))
 
     async def _cancel(self, ack: Acknowledge, body: Body) -> None:
         await self._decide(ack, body, self._desk.cancel)
@@ -111,5 +113,5 @@ class Actions:
         return replies.said(answer, self._workspace.url)
 
     async def _repair(self, answer: Answer) -> None:
-        if isinstance(answer, answers.AlreadyDecided | answers.AlreadyApproved):
+        if isinstance(answer, answers.AlreadyDecided | answers.AlreadyApproved | answers.Outdated):
             await repaired(self._desk, answer.payment.id)

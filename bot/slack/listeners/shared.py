@@ -111,4 +111,9 @@ def clicker(body: Body) -> Person:
 
 def payment_clicked(body: Body) -> int:
     """The payment whose button was pressed."""
-    return int(body["actions"][0]["value"])
+    return int(str(body["actions"][0]["value"]).partition(" ")[0])
+
+
+def price_clicked(body: Body) -> str | None:
+    """What it cost by the card whose button was pressed; None where an older version posted the button."""
+    return str(body["actions"][0]["value"]).partition(" ")[2] or None
