@@ -89,6 +89,29 @@ async def test_what_the_last_check_stops_is_never_called_sent(
     ]
 
 
+async def test_the_button_of_a_card_that_did_not_show_the_amount_approves_nothing_else(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """Its update is late; what Carol sees is not what she would approve, so her click counts for nothing."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    billing.add_invoice("vps", 10101, amount=90_000.0)
+    billing.fail("reset-before", operation="api_vps_get_client_unpaid_invoices")
+    old = await request(slack, bot)
+    billing.heal()
+    slack.fail("chat.update", "error:internal_error")
+    assert (await approve(slack, old, "bob")).ok
+    await slack.wait_for(lambda: "Please decide again. Needs 1 more approval" in str(thread(slack)))
+    assert "amount not told" in shown(card(slack))
+    assert (await approve(slack, card(slack), "carol")).ok
+    assert "which what you clicked did not show; your approval was not counted." in await told(slack, "carol")
+    assert billing.payments_received("vps", 10101) == 0
+    slack.heal()
+    await slack.wait_for(lambda: "90000.00 USD" in shown(card(slack)))
+    assert (await approve(slack, card(slack), "carol")).ok
+    await at_rest(bot)
+    assert billing.payments_made("vps", 10101) == 1
+
+
 async def test_two_approvals_are_by_two_people(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:
