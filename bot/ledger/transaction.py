@@ -185,9 +185,9 @@ class Transaction:
         )
         return int((await self._connection.execute(statement)).scalar_one())
 
-    async def answered(self, payment_id: int) -> bool:
-        """Whether the API itself said of a call for it that it is paid, or declined; be it late."""
-        said = attempts.c.verdict.in_([State.PAID.value, State.DECLINED.value])
+    async def answered_paid(self, payment_id: int) -> bool:
+        """Whether the API itself said of a call for it that it is paid; be it late."""
+        said = attempts.c.verdict == State.PAID.value
         statement = select(attempts.c.id).where(attempts.c.payment_id == payment_id, said).limit(1)
         return (await self._connection.execute(statement)).first() is not None
 

@@ -377,7 +377,7 @@ async def _correctable(transaction: Transaction, payment: Payment, to: State, ac
     """
     if CORRECTIONS.get(payment.state) is not to:
         return False
-    if await transaction.answered(payment.id):
+    if to is State.DECLINED and await transaction.answered_paid(payment.id):
         return False
     settled = await transaction.last_move(payment.id)
     if settled.action == "reconciled":

@@ -139,11 +139,22 @@ def _reminded(event: Event, scene: Scene) -> list[str]:
 
 
 def _answered_late(event: Event, scene: Scene) -> list[str]:
-    said = event.detail["status_text"]
+    """What the API said after the payment had been settled otherwise, or in the same way."""
+    said, number = event.detail["status_text"], scene.payment.number
+    words = ["The billing API says:", quote(str(said))] if said is not None else []
+    paid, called_paid = event.detail["verdict"] == State.PAID, scene.payment.state is State.PAID
+    if paid == called_paid:
+        return [f"The answer to the call for {number} came late, and says the same.", *words]
+    if paid:
+        return [
+            ":warning: *It was paid after all; do not pay it again.*",
+            f"The answer came after {number} had been called not paid.",
+            *words,
+        ]
     return [
-        ":warning: *It was paid after all; do not pay it again.*",
-        f"The answer came after {scene.payment.number} had been called not paid.",
-        *(["The billing API says:", quote(str(said))] if said is not None else []),
+        ":warning: *The billing API says that it was not paid.*",
+        f"The answer came after {number} had been called paid. Look in MyAdmin.",
+        *words,
     ]
 
 

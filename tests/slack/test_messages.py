@@ -197,7 +197,12 @@ events = st.one_of(
         event_of, st.just("corrected"), paid_or_not, st.sampled_from(["U2", "operator:root"]), note=outside
     ),
     st.builds(event_of, st.just("unsettled"), reading=words),
-    st.builds(event_of, st.just("answered_late"), status_text=st.none() | outside),
+    st.builds(
+        event_of,
+        st.just("answered_late"),
+        verdict=st.sampled_from(["PAID", "DECLINED"]),
+        status_text=st.none() | outside,
+    ),
     st.builds(event_of, st.just("stranded")),
     st.builds(
         event_of, st.just("not_told"), kind=st.sampled_from(["card", "step"]), error=words, channel=outside
