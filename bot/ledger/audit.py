@@ -96,9 +96,14 @@ async def append(
     return Link(event_id, hashed)
 
 
+async def hold_end(connection: AsyncConnection) -> None:
+    """Let nobody else add to the trail until the transaction ends. Take other locks before."""
+    await connection.execute(select(chain.c.last_event).with_for_update())
+
+
 async def holds(connection: AsyncConnection, link: Link) -> bool:
     """Whether the chain has this event. Waits for whoever is about to add to it: it may be that very one."""
-    await connection.execute(select(chain.c.last_event).with_for_update())
+    await hold_end(connection)
     found = await connection.execute(select(events.c.hash).where(events.c.id == link.event_id))
     return found.scalar_one_or_none() == link.hash
 
@@ -175,6 +180,11 @@ OF_PAYMENT = (
     .order_by(events.c.id)
 )
 """The events of one payment, each with the hash before it and what follows it in the chain."""
+
+LAST_MOVE = (
+    OF_PAYMENT.where(events.c.to_state.is_not(None)).order_by(None).order_by(events.c.id.desc()).limit(1)
+)
+"""The event that brought a payment to its state; none where it is in the one that it began in."""
 
 
 def linked(row: Sequence[Any]) -> bool:

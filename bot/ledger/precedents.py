@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import and_, bindparam, exists, func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import RELEASED, Payment, State
 from bot.ledger.rows import payment_of
-from bot.ledger.schema import attempts, events, payments
+from bot.ledger.schema import IS_REQUEST, Id, InvoiceAsked, attempts, events, payments
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ _SAID_NOT_PAID = exists().where(
     events.c.action.in_(("resolved", "corrected")),
     events.c.to_state == State.DECLINED.value,
 )
-"""A person looked, and said that the call paid nothing."""
+"""A person looked, and said that the call paid nothing. Believed only where `BESIDE` is proved as well."""
 
 
 async def precedents(connection: AsyncConnection, payment: Payment) -> Precedents:
@@ -66,6 +66,19 @@ async def precedents(connection: AsyncConnection, payment: Payment) -> Precedent
     )
     row = (await connection.execute(other.order_by(payments.c.id).limit(1))).mappings().one_or_none()
     return Precedents(bool(paid), bool(doubtful), None if row is None else payment_of(row))
+
+
+BESIDE = union(
+    select(payments.c.id).where(
+        payments.c.number == bindparam("number", type_=Id), payments.c.id != bindparam("payment", type_=Id)
+    ),
+    select(events.c.payment_id).where(
+        IS_REQUEST,
+        InvoiceAsked() == bindparam("invoice"),
+        events.c.payment_id != bindparam("payment", type_=Id),
+    ),
+)
+"""The other payments whose rows name a number, or that were asked for an invoice by their events."""
 
 
 async def has_listed(connection: AsyncConnection, module: str | None = None) -> bool:

@@ -51,6 +51,7 @@ def due(state: State, **where: bool) -> Select[Any]:
 
 STRANDED = select(payments).where(
     payments.c.expires_at <= NOW,
+    or_(payments.c.lease_until.is_(None), payments.c.lease_until <= NOW),
     or_(
         and_(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None)),
         and_(payments.c.state == State.APPROVED.value, payments.c.card_ts.is_(None)),

@@ -144,11 +144,12 @@ class Replay:
             self._attempts.append([told.get("instance"), at, *[None] * 5])
             if told.get("try") != len(self._attempts):
                 self._flaw(f"event {event_id} is try {_shown(told.get('try'))} of {len(self._attempts)}")
-        elif not self._attempts:
+        # The first versions did not tell whose answer it is; it was taken for the last call's.
+        elif (number := told.get("try", len(self._attempts))) not in range(1, len(self._attempts) + 1):
             self._flaw(f"event {event_id} is the answer to no call")
         else:
             answer = [told.get(name) for name in ("verdict", "status", "status_text", "evidence")]
-            self._attempts[-1][2:] = [at, *answer]
+            self._attempts[int(number) - 1][2:] = [at, *answer]
             if action == "answered":
                 self._told |= {"status": answer[1], "status_text": answer[2]}
 

@@ -23,11 +23,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import FINAL, RELEASED, InvoiceRef, Outcome, Payment, State, move
+from bot.domain.payment import FINAL, RELEASED, InvoiceRef, Outcome, Payment, State, Verdict, move
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
 from bot.ledger.outbox import DELIVERIES, Outbox
-from bot.ledger.precedents import Precedents, has_listed, precedents
+from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
 from bot.ledger.queues import ORPHANED, OVERDUE, RAN_OUT, SENDING, STRANDED, WAITING, WAITING_STATES, due
 from bot.ledger.rows import Approval, Detail, Event, Kind, approval_of, event_of, payment_of
 from bot.ledger.schema import approvals, attempts, deliveries, events, payments
@@ -125,6 +125,28 @@ class Transaction:
         """What the audit trail says against the row of a payment; None if it proves it."""
         return await proof.disproof(self._connection, payment)
 
+    async def disproved_beside(self, payment: Payment) -> str | None:
+        """What the audit trail says against other payments that bear on this one; None if it proves them.
+
+        Those are the ones with its number, and the ones that were asked for its invoice. Takes the end of the
+        trail where there are any, so that none moves meanwhile: take other locks before.
+        """
+        found = await self._connection.execute(
+            BESIDE, {"payment": payment.id, "number": payment.ref.number, "invoice": str(payment.ref)}
+        )
+        ids = sorted(found.scalars())
+        if not ids:
+            return None
+        await audit.hold_end(self._connection)
+        rows = (await self._connection.execute(select(payments).where(payments.c.id.in_(ids)))).mappings()
+        others = {row["id"]: row for row in rows}
+        for other in ids:
+            if other not in others:
+                return f"#{other}: its row is missing"
+            if (flaw := await self.disproved(payment_of(others[other]))) is not None:
+                return flaw
+        return None
+
     async def payment(self, payment_id: int) -> Payment | None:
         """Read one payment and keep others from changing it until the transaction ends."""
         return await self._one(payments.c.id == payment_id)
@@ -192,14 +214,29 @@ class Transaction:
         return (await self._connection.execute(statement)).first() is not None
 
     async def last_move(self, payment_id: int) -> Event:
-        """What brought a payment, which has moved, to its state."""
+        """What brought a payment, which has moved, to its state. Raises LedgerContradicted: it never did."""
         statement = (
             select(events)
             .where(events.c.payment_id == payment_id, events.c.to_state.is_not(None))
             .order_by(events.c.id.desc())
             .limit(1)
         )
-        return event_of((await self._connection.execute(statement)).mappings().one())
+        row = (await self._connection.execute(statement)).mappings().one_or_none()
+        if row is None:
+            raise LedgerContradicted(f"by the audit trail, payment #{payment_id} never moved")
+        return event_of(row)
+
+    async def _stands(self, payment: Payment) -> None:
+        """Let nothing follow on a state that was written past the bot: it would be told as one of its own."""
+        last = (await self._connection.execute(audit.LAST_MOVE, {"payment": payment.id})).first()
+        told = State.PENDING_APPROVAL.value if last is None else last.to_state
+        if told != payment.state.value or (last is not None and not audit.linked(last)):
+            if payment != await self.payment(payment.id):
+                raise Stale(f"{payment.number} moved on")
+            raise LedgerContradicted(
+                f"by the audit trail, payment #{payment.id} is not in {payment.state}; its row says it is."
+                " Run `python -m bot audit verify`"
+            )
 
     async def move(
         self,
@@ -216,9 +253,11 @@ class Transaction:
         """Move a payment by the table, with its event; the cards follow, and the thread is told.
 
         tell: whether this step is worth a reply in the thread, or a word to the requester alone.
-        correction: a person sets right what was settled. Raises IllegalMove, Stale.
+        correction: a person sets right what was settled. Raises IllegalMove, Stale; LedgerContradicted where
+        the trail says that it is in another state, before anything is written.
         """
         to = move(payment.state, to, correction=correction)
+        await self._stands(payment)
         moved = await self.change(payment, state=to.value, **changes)
         self.sealed_by = await audit.append(
             self._connection,
@@ -299,6 +338,13 @@ class Transaction:
         attempt_id: int = (await self._connection.execute(statement)).scalar_one()
         return attempt_id
 
+    async def answered(self, attempt_id: int, verdict: Verdict) -> bool:
+        """Whether it is written down already that this became of a wire call."""
+        found = await self._connection.execute(
+            select(attempts.c.verdict).where(attempts.c.id == attempt_id, attempts.c.finished_at.is_not(None))
+        )
+        return found.scalar_one_or_none() == verdict.value
+
     async def finish_attempt(self, attempt_id: int, outcome: Outcome) -> None:
         """Write down what became of a wire call."""
         await self._connection.execute(
@@ -350,6 +396,12 @@ class Transaction:
             update(payments)
             .where(payments.c.id == payment.id, payments.c.lease_owner == owner)
             .values(lease_owner=None, lease_until=None, due_at=due_at)
+        )
+
+    async def shelve(self, payment: Payment, *, until: datetime) -> None:
+        """Let nobody look at a payment before then."""
+        await self._connection.execute(
+            update(payments).where(payments.c.id == payment.id).values(due_at=until, lease_until=until)
         )
 
     async def free_leases(self, *, instead_of: str) -> None:

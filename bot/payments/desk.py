@@ -6,6 +6,7 @@ in the audit trail. Look-ups in Slack come before the transaction; a DirectoryEr
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -55,7 +56,7 @@ class _Wish:
 
 CONTRADICTED = Refusal(
     reason=Reason.CONTRADICTED,
-    text="The ledger and its audit trail contradict each other about this invoice, so nothing was requested.",
+    text="The ledger and its audit trail contradict each other about this invoice, so nothing was done.",
     remedy="Tell the people who run this bot: `python -m bot audit verify` shows where.",
 )
 
@@ -144,6 +145,9 @@ class Desk:
 
     async def cancel(self, person: Person, payment_id: int) -> Answer:
         """The requester takes a request back, as long as nothing was sent."""
+        return await self._uncontradicted(person, f"cancel #{payment_id}", self._cancel(person, payment_id))
+
+    async def _cancel(self, person: Person, payment_id: int) -> Answer:
         async with self._ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             if payment is None:
@@ -176,6 +180,9 @@ class Desk:
         seen: its price as it was shown to them; None where what they clicked does not tell.
         Raises DirectoryError, LedgerUnavailable: then nothing was counted.
         """
+        return await self._uncontradicted(person, f"approve #{payment_id}", self._approve(person, payment_id))
+
+    async def _approve(self, person: Person, payment_id: int) -> Answer:
         rule = await self._may_decide(person, payment_id, "approve")
         if not isinstance(rule, Rule):
             return rule
@@ -233,6 +240,10 @@ class Desk:
 
     async def deny(self, person: Person, payment_id: int, reason: str) -> Answer:
         """One approver's no is final. Raises DirectoryError, LedgerUnavailable."""
+        denying = self._deny(person, payment_id, reason)
+        return await self._uncontradicted(person, f"deny #{payment_id}", denying)
+
+    async def _deny(self, person: Person, payment_id: int, reason: str) -> Answer:
         rule = await self._may_decide(person, payment_id, "deny")
         if not isinstance(rule, Rule):
             return rule
@@ -290,7 +301,10 @@ class Desk:
 
     async def may_decide(self, person: Person, payment_id: int) -> Answer | None:
         """Whether this person may decide now: None, or why not (which is recorded)."""
-        rule = await self._may_decide(person, payment_id, "deny")
+        try:
+            rule = await self._may_decide(person, payment_id, "deny")
+        except LedgerContradicted:
+            return await self._contradicted(person, f"deny #{payment_id}")
         return None if isinstance(rule, Rule) else rule
 
     async def resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
@@ -298,6 +312,10 @@ class Desk:
 
         An approver does, or the requester where there are none. Raises DirectoryError, LedgerUnavailable.
         """
+        resolving = self._resolve(person, payment_id, paid=paid, note=note)
+        return await self._uncontradicted(person, f"resolve #{payment_id}", resolving)
+
+    async def _resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
         payment = await self._ledger.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
@@ -320,6 +338,18 @@ class Desk:
         return await settle_by_hand(
             self._ledger, person.id, payment_id, paid=paid, note=note, settling=self._settling
         )
+
+    async def _uncontradicted(self, person: Person, what: str, doing: Awaitable[Answer]) -> Answer:
+        """The answer, or the refusal to follow on what was written past the bot."""
+        try:
+            return await doing
+        except LedgerContradicted:
+            return await self._contradicted(person, what)
+
+    async def _contradicted(self, person: Person, what: str) -> Refusal:
+        log.exception("refused: the ledger contradicts its audit trail", what=what)
+        await self.record_refusal(person, CONTRADICTED, what)
+        return CONTRADICTED
 
     async def _refused(
         self,

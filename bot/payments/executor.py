@@ -18,7 +18,7 @@ import structlog
 from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.domain.payment import Outcome, Payment, State, Verdict
-from bot.errors import BillingError, LedgerUnavailable
+from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction
@@ -27,7 +27,7 @@ from bot.payments.limits import over_limit
 from bot.payments.lookup import record_look_up
 from bot.payments.payable import Cancel
 from bot.payments.poller import Crew
-from bot.payments.preflight import Go, Hold, Known, Preflight
+from bot.payments.preflight import DISPROVED, Go, Hold, Known, Preflight
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
@@ -127,6 +127,16 @@ class Executor:
     # -- before the call --------------------------------------------------------------------------
 
     async def _do_not_send(self, payment: Payment, check: Hold | Cancel | Known) -> None:
+        try:
+            await self._instead(payment, check)
+        except LedgerContradicted:
+            log.exception("left as it is: the audit trail says otherwise", payment=payment.id)
+            async with self._ledger.transaction() as transaction:
+                current = await transaction.payment(payment.id)
+                if current is not None and current.version == payment.version:
+                    await self._hold(transaction, current, DISPROVED)
+
+    async def _instead(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         async with self._ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
@@ -237,8 +247,11 @@ class Executor:
     ) -> None:
         current = await transaction.payment(sending.id)
         assert current is not None, "bug: payments are never deleted"
+        if await transaction.answered(attempt, outcome.verdict):
+            return  # an earlier commit counted, and its own answer was lost
         await transaction.finish_attempt(attempt, outcome)
         detail = {
+            "try": sending.tries,
             "verdict": outcome.verdict.value,
             "status": outcome.status,
             "status_text": outcome.status_text,
@@ -247,27 +260,29 @@ class Executor:
         ours = current.state is State.SENDING and current.version == sending.version
         # Our lease may have run out while the ledger was away; an answer still settles what is unknown.
         late = current.state is State.UNKNOWN and outcome.verdict in (Verdict.PAID, Verdict.DECLINED)
-        if not ours and not late:
-            event_id = await transaction.record(
-                "answered_late", actor="executor", payment=current, detail=detail
-            )
-            if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
-                log.error("it was paid after all", payment=current.id, state=current.state)
-                await transaction.tell_thread(current, event_id)
-            return
-        await transaction.move(
-            current,
-            outcome.verdict.state,
-            action="answered",
-            actor="billing",
-            detail=detail,
-            status=outcome.status,
-            status_text=outcome.status_text,
-            reason=outcome.evidence,
-            due_at=transaction.now + self._next_look(outcome.verdict, current.tries),
-            lease_owner=None,
-            lease_until=None,
-        )
+        if ours or late:
+            try:
+                await transaction.move(
+                    current,
+                    outcome.verdict.state,
+                    action="answered",
+                    actor="billing",
+                    detail=detail,
+                    status=outcome.status,
+                    status_text=outcome.status_text,
+                    reason=outcome.evidence,
+                    due_at=transaction.now + self._next_look(outcome.verdict, current.tries),
+                    lease_owner=None,
+                    lease_until=None,
+                )
+                return
+            except LedgerContradicted:
+                # The answer is written down all the same; it is what the call was made for.
+                log.exception("not settled: the audit trail says otherwise", payment=current.id)
+        event_id = await transaction.record("answered_late", actor="executor", payment=current, detail=detail)
+        if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
+            log.error("it was paid after all", payment=current.id, state=current.state)
+            await transaction.tell_thread(current, event_id)
 
     def _next_look(self, verdict: Verdict, tries: int) -> timedelta:
         if verdict is Verdict.NOT_SENT:

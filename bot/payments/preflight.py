@@ -27,7 +27,6 @@ from bot.payments.timing import Timing
 log = structlog.get_logger()
 
 _TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it is still wanted.")
-_CONTRADICTED = "the ledger contradicts its own audit trail; whoever runs this bot has to look at it"
 _UNREACHABLE = "the billing API cannot be reached, or refuses the login"
 _MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
 
@@ -50,6 +49,9 @@ class Hold:
     """It cannot be checked now; try again later."""
 
     reason: str
+
+
+DISPROVED = Hold("the ledger contradicts its own audit trail; whoever runs this bot has to look at it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Preflight:
         """What came up since the check, asked in the transaction that writes the intent."""
         if (flaw := await transaction.disproved(payment)) is not None:
             log.error("not sent: the audit trail says otherwise", payment=payment.id, flaw=flaw)
-            return Hold(_CONTRADICTED)
+            return DISPROVED
         if transaction.now >= payment.expires_at:
             return _TOO_OLD
         # What came about since the check began, the machine's sleep included, was not checked.
@@ -158,6 +160,10 @@ class Preflight:
             return Hold(_MAY_BE_PAID)
         if (refusal := await over_limit(transaction, payment, check.rule)) is not None:
             return Cancel(refusal.text, refusal.remedy)
+        # What speaks for it is believed only where it is proved; last, because it takes the trail's end.
+        if (flaw := await transaction.disproved_beside(payment)) is not None:
+            log.error("not sent: the audit trail contradicts a precedent", payment=payment.id, flaw=flaw)
+            return DISPROVED
         return None
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import timedelta
+
+import structlog
 
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Policy
+from bot.errors import LedgerContradicted
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.desk import expire
 from bot.payments.timing import Timing
 
+log = structlog.get_logger()
+
 _AT_ONCE = 50
+
+_Handle = Callable[[Transaction, Payment], Awaitable[None]]
 
 RESPONSE_URLS_LAST = timedelta(minutes=30)
 """So long Slack takes answers there."""
@@ -43,22 +50,20 @@ class Timekeeper:
         async with self._ledger.transaction() as transaction:
             await transaction.bring_forward()
             if not self._ledger.shared:
-                for payment in await transaction.orphans(instead_of=self._instance):
-                    await _lose(transaction, payment)
+                orphans = await transaction.orphans(instead_of=self._instance)
+                await self._each(transaction, orphans, _lose)
                 await transaction.free_leases(instead_of=self._instance)
 
     async def look(self) -> None:
         """Do everything that is overdue."""
         if await self._ledger.any_orphans():
             async with self._ledger.transaction() as transaction:
-                for payment in await transaction.orphans():
-                    # A clock that jumped must not make an orphan of a call that is our own.
-                    if payment.id not in self._sending():
-                        await _lose(transaction, payment)
+                # A clock that jumped must not make an orphan of a call that is our own.
+                orphans = [one for one in await transaction.orphans() if one.id not in self._sending()]
+                await self._each(transaction, orphans, _lose)
         if await self._ledger.any_stranded():
             async with self._ledger.transaction() as transaction:
-                for payment in await transaction.stranded():
-                    await _strand(transaction, payment)
+                await self._each(transaction, await transaction.stranded(), _strand)
         for state, handle in (
             (State.NOT_SENT, self._retry),
             (State.PENDING_APPROVAL, self._remind_or_expire),
@@ -70,8 +75,16 @@ class Timekeeper:
                 due = await transaction.claim(
                     state, owner=self._instance, lease=timedelta(0), limit=_AT_ONCE, **where
                 )
-                for payment in due:
-                    await handle(transaction, payment)
+                await self._each(transaction, due, handle)
+
+    async def _each(self, transaction: Transaction, found: Iterable[Payment], handle: _Handle) -> None:
+        """One whose row was written past the bot is left as it is; the others go on."""
+        for payment in found:
+            try:
+                await handle(transaction, payment)
+            except LedgerContradicted:
+                log.exception("left as it is: the audit trail says otherwise", payment=payment.id)
+                await transaction.shelve(payment, until=transaction.now + self._timing.hold)
 
     async def forget(self) -> None:
         """Forget what is of no use any more, and would be of use to others: see `forget_response_urls`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import structlog
 
 from bot.domain.payment import Payment, State
+from bot.errors import LedgerContradicted
 from bot.ledger.outbox import NOT_TOLD
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
@@ -79,16 +80,20 @@ class Detours:
             reason = "the card could not be posted"
             detail = {"reason": reason, "error": error, "channel": delivery.channel}
             if payment.state in cancellable:
-                await transaction.move(
-                    payment,
-                    State.CANCELLED,
-                    action="no_card",
-                    actor="announcer",
-                    detail=detail,
-                    tell=tell,
-                    reason=reason,
-                )
-            elif own and not await transaction.outbox.redirect_notes(payment, error):
+                try:
+                    await transaction.move(
+                        payment,
+                        State.CANCELLED,
+                        action="no_card",
+                        actor="announcer",
+                        detail=detail,
+                        tell=tell,
+                        reason=reason,
+                    )
+                    return
+                except LedgerContradicted:
+                    log.exception("not cancelled: the audit trail says otherwise", payment=payment.id)
+            if own and not await transaction.outbox.redirect_notes(payment, error):
                 event_id = await transaction.record(
                     "no_card", actor="announcer", payment=payment, detail=detail
                 )
