@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from bot import app
 from bot.domain.payment import State
+from bot.ledger import transaction as ledger_transaction
 from bot.ledger.rows import Kind
 from bot.ledger.schema import deliveries
+from bot.ledger.store import utc_now
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.sandbox.slack.messages import Message
 from bot.slack import announcer, event_text, messages
-from tests.conftest import MANIFEST, QUICK, StartBot
+from bot.slack.pace import Pace
+from tests.conftest import MANIFEST, QUICK, NewDatabase, NewSettings, StartBot
 from tests.slack.acting import approve, at_rest, card, thread
 
 PAY = "api_make_payment"
@@ -521,3 +525,61 @@ async def test_a_hostile_description_is_text_in_the_channel(
     message: Message = card(slack)
     assert any("café &amp; &lt;b&gt; &lt;!channel&gt;" in text for text in message.texts())
     assert all("<!channel>" not in text for text in message.texts())
+
+
+# -- a clock that is set back while something is told -------------------------------------------------
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+async def test_a_reply_is_told_once_although_the_clock_is_set_back_in_between(
+    slack: LocalSlack,
+    billing: LocalBilling,
+    settings: NewSettings,
+    new_postgresql: NewDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    frozen: bool,
+) -> None:
+    """Who is about to post keeps its lease; who is frozen beyond it asks first, and leaves it to the other."""
+    longest = timedelta(seconds=1) if frozen else ledger_transaction.LONGEST_LEASE
+    monkeypatch.setattr(ledger_transaction, "LONGEST_LEASE", longest)
+    posting, go = asyncio.Event(), asyncio.Event()
+
+    async def hold(step: str, payment_id: int) -> None:
+        if step == "posting note":
+            posting.set()
+            await go.wait()
+
+    url = new_postgresql(migrated=True)
+
+    def start(**more: Any) -> Any:
+        pace = Pace(posts=1000, updates=1000, burst=1000)
+        return app.running(settings(LEDGER_URL=url), timing=QUICK, pace=pace, **more)
+
+    async with start(steps=hold) as one:
+        await pay(slack)
+        async with asyncio.timeout(10):
+            await posting.wait()
+        async with start() as two:
+            for bot in (one, two):
+                monkeypatch.setattr(bot.ledger, "_clock", lambda: utc_now() - timedelta(days=1))
+            if frozen:
+                await slack.wait_for(lambda: thread(slack), timeout=20)
+                await at_rest(two)
+            else:
+                async with asyncio.timeout(10):
+                    while await _lease_left(two) > timedelta(minutes=2):
+                        await asyncio.sleep(0.02)
+                assert thread(slack) == []
+            go.set()
+            await at_rest(one)
+            assert await one.rest(10)
+    (reply,) = thread(slack)
+    assert ANSWER in reply
+
+
+async def _lease_left(bot: app.Bot) -> timedelta:
+    """How long the longest lease on a delivery seems to last."""
+    rows = await bot.ledger._all(
+        select(deliveries.c.lease_until).where(deliveries.c.lease_until.is_not(None))
+    )
+    return max((row["lease_until"] - bot.ledger.clock() for row in rows), default=timedelta(0))
