@@ -467,5 +467,5 @@ async def _waits_for_another(ledger: Ledger) -> None:
         " WHERE NOT granted AND datname = current_database()"
     )
     async with asyncio.timeout(10), ledger._reads.connect() as connection:
-        while not (await connection.execute(blocked)).scalar_one():  # noqa: ASYNC110
+        while not (await connection.execute(blocked)).scalar_one():  # noqa: ASYNC110 -- another connection waits
             await asyncio.sleep(0.01)
