@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import Payment, State
-from bot.ledger.rows import Delivery, Kind, delivery_of
+from bot.ledger.rows import Delivery, Kind, delivery_of, readable
 from bot.ledger.schema import NOW, deliveries, payments
 
 _CARD_COLUMNS = {Kind.CARD: payments.c.card_ts, Kind.APPROVAL_CARD: payments.c.approval_ts}
@@ -154,7 +154,7 @@ class Outbox:
             )
             .returning(deliveries)
         )
-        return [delivery_of(row) for row in (await self._connection.execute(taken)).mappings()]
+        return readable((await self._connection.execute(taken)).mappings(), delivery_of)
 
     async def _first(
         self, statement: Select[Any], closed: list[str], limit: int, lately: Collection[str]

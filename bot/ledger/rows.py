@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import RowMapping
+import structlog
+from sqlalchemy import MappingResult, RowMapping
 
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+
+log = structlog.get_logger()
+
+Record = TypeVar("Record")
 
 Detail = Mapping[str, str | int | bool | None]
 """What an event adds to who, what and when. Never a secret."""
@@ -94,6 +99,25 @@ class Delivery:
     created_at: datetime
     lease_owner: str | None
     lease_until: datetime | None
+
+
+def readable(rows: MappingResult, read: Callable[[RowMapping], Record]) -> list[Record]:
+    """All rows but those that hold what the bot never wrote, such as an amount that is no number.
+
+    One such row must not stop the work on all others. It is logged and left as it is.
+    """
+    found: list[Record] = []
+    while True:
+        try:
+            # One by one: values are read as their row is fetched, and the next can be fetched all the same.
+            if (row := rows.fetchone()) is None:
+                return found
+            found.append(read(row))
+        except (ArithmeticError, TypeError, ValueError):
+            log.exception(
+                "a row of the ledger cannot be read, so it is left alone: somebody changed it past the bot;"
+                " run `python -m bot audit verify`",
+            )
 
 
 def payment_of(row: RowMapping) -> Payment:

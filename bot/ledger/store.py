@@ -40,6 +40,7 @@ from bot.ledger.rows import (
     attempt_of,
     event_of,
     payment_of,
+    readable,
 )
 from bot.ledger.schema import NOW, attempts, chain, deliveries, events, payments
 from bot.ledger.transaction import Transaction
@@ -76,8 +77,8 @@ class Ledger:
         self._watchers: dict[asyncio.Event, frozenset[str]] = {}
         self.identity = identity
         self._clock = clock
-        self._ahead = timedelta(0)
-        self._boottime = boot_clock
+        self._ahead: timedelta | None = None
+        self.boottime = boot_clock
         self._offset = float("-inf")
 
     @property
@@ -87,18 +88,25 @@ class Ledger:
 
     def clock(self) -> datetime:
         """The time by the ledger: on PostgreSQL the server's, so that all instances have the same."""
-        return self._clock() + self._ahead
+        return self._clock() + (self._ahead or timedelta(0))
 
     def _was_set_back(self) -> bool:
         """Whether less time has passed by the ledger's clock, since this was asked last, than in truth."""
-        before, self._offset = self._offset, self.clock().timestamp() - self._boottime()
+        before, self._offset = self._offset, self.clock().timestamp() - self.boottime()
         return self._offset < before - SET_BACK
 
     async def now(self, connection: AsyncConnection) -> datetime:
-        """The time, read anew from the server where that has the clock."""
+        """The time, read anew from the server where that has the clock.
+
+        The server read it at some moment between question and answer. Where what was known may still be
+        true it is kept: an answer that comes late is no clock that was set.
+        """
         if self.shared and self._clock is utc_now:
+            asked = self.boottime()
             told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-            self._ahead = told.astimezone(UTC) - utc_now()
+            least = told.astimezone(UTC) - utc_now()
+            most = least + timedelta(seconds=self.boottime() - asked)
+            self._ahead = least if self._ahead is None else min(max(self._ahead, least), most)
         return self.clock()
 
     def watch(self, *topics: str) -> asyncio.Event:
@@ -162,6 +170,11 @@ class Ledger:
         async with database.honest_errors(), self._reads.connect() as connection:
             return list((await connection.execute(statement, given)).mappings())
 
+    async def _payments(self, statement: Select[Any]) -> list[Payment]:
+        """Those that can be read."""
+        async with database.honest_errors(), self._reads.connect() as connection:
+            return readable((await connection.execute(statement)).mappings(), payment_of)
+
     async def _due(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
         return await self._all(statement, now=self.clock(), **given)
 
@@ -178,11 +191,11 @@ class Ledger:
 
     async def any_orphans(self) -> bool:
         """Whether `Transaction.orphans` would find any."""
-        return bool(await self._due(ORPHANED))
+        return bool(await self._due(ORPHANED.with_only_columns(payments.c.id)))
 
     async def any_stranded(self) -> bool:
         """Whether `Transaction.stranded` would find any."""
-        return bool(await self._due(STRANDED))
+        return bool(await self._due(STRANDED.with_only_columns(payments.c.id)))
 
     async def any_delivery(self) -> bool:
         """Whether `Outbox.claim` would find work."""
@@ -205,7 +218,7 @@ class Ledger:
         )
         if numbers is not None:
             statement = statement.where(payments.c.number.in_(numbers))
-        return {row["number"]: payment_of(row) for row in await self._all(statement)}
+        return {payment.ref.number: payment for payment in await self._payments(statement)}
 
     async def recent(
         self, *, requester: str | None = None, states: Iterable[State] | None = None, limit: int = 10
@@ -216,7 +229,7 @@ class Ledger:
             statement = statement.where(payments.c.requester == requester)
         if states is not None:
             statement = statement.where(payments.c.state.in_([state.value for state in states]))
-        return [payment_of(row) for row in await self._all(statement)]
+        return await self._payments(statement)
 
     async def ids(self, state: State) -> list[int]:
         """The payments in a state."""
@@ -228,7 +241,7 @@ class Ledger:
         acted = select(events.c.payment_id).where(
             events.c.actor == user_id, events.c.action.in_(("approved", "denied", "resolved", "corrected"))
         )
-        rows = await self._all(
+        return await self._payments(
             select(payments)
             .where(
                 payments.c.state.in_([state.value for state in states]),
@@ -237,7 +250,6 @@ class Ledger:
             .order_by(payments.c.updated_at.desc(), payments.c.id.desc())
             .limit(limit)
         )
-        return [payment_of(row) for row in rows]
 
     async def last_event(self) -> int:
         """The id of the latest event: while it stays, nothing that people are shown has changed."""

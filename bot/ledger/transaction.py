@@ -6,10 +6,12 @@ here calls out of the process, and the only thing awaited inside a transaction i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import structlog
 from sqlalchemy import (
     ColumnElement,
     Select,
@@ -29,11 +31,17 @@ from bot.ledger import audit, proof
 from bot.ledger.outbox import DELIVERIES, Outbox
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
 from bot.ledger.queues import ORPHANED, OVERDUE, RAN_OUT, SENDING, STRANDED, WAITING, WAITING_STATES, due
-from bot.ledger.rows import Approval, Detail, Event, Kind, approval_of, event_of, payment_of
+from bot.ledger.rows import Approval, Detail, Event, Kind, approval_of, event_of, payment_of, readable
 from bot.ledger.schema import approvals, attempts, deliveries, events, payments
+
+log = structlog.get_logger()
 
 LONGEST_LEASE = timedelta(minutes=1)
 """Longer than a lease that is kept by a heartbeat ever lasts."""
+
+LONGEST_RETRY = timedelta(minutes=15)
+"""What was provably not sent never waits longer for its retry. Its retries are few, so none is brought
+forward that may be waiting by today's clock: a bot that is started again and again would use them all up."""
 
 _LOCKS = {"request": 1, "limits": 2}
 
@@ -68,6 +76,8 @@ class Transaction:
 
         Raises LedgerContradicted where an earlier one holds the invoice by its events, but not by its row.
         """
+        # A released payment of the invoice may be corrected to paid just now: one after the other.
+        await self.lock("request")
         dialect = sqlite if self._sqlite else postgresql
         statement = (
             dialect.insert(payments)
@@ -378,8 +388,17 @@ class Transaction:
             .values(lease_owner=owner, lease_until=self.now + lease)
             .returning(payments)
         )
-        rows = (await self._connection.execute(statement)).mappings()
-        return sorted((payment_of(row) for row in rows), key=lambda payment: payment.id)
+        taken = readable((await self._connection.execute(statement)).mappings(), payment_of)
+        if unread := set(ids) - {payment.id for payment in taken}:
+            await self._put_aside(unread)
+        return sorted(taken, key=lambda payment: payment.id)
+
+    async def _put_aside(self, unread: Collection[int]) -> None:
+        """What cannot be read takes nobody's place for a while."""
+        log.error("payments that cannot be read are put aside for a minute", payments=sorted(unread))
+        await self._connection.execute(
+            update(payments).where(payments.c.id.in_(unread)).values(lease_until=self.now + LONGEST_LEASE)
+        )
 
     async def renew(self, payment_id: int, *, owner: str, lease: timedelta) -> bool:
         """Prolong a lease; False if it is not this owner's any more."""
@@ -418,9 +437,17 @@ class Transaction:
         """Let everything that waits for its time be looked at now, and no lease last beyond the longest.
 
         What waits, waits by the clock that wrote it down; that may have been another one than today's.
+        A lease is not ended: who is alive prolongs it in time, and one of the dead runs out soon.
         """
+        not_sent = payments.c.state == State.NOT_SENT.value
         await self._connection.execute(
-            update(payments).where(WAITING, payments.c.due_at > self.now).values(due_at=self.now)
+            update(payments)
+            .where(
+                WAITING,
+                payments.c.due_at > self.now,
+                or_(~not_sent, payments.c.due_at > self.now + LONGEST_RETRY),
+            )
+            .values(due_at=self.now)
         )
         await self._connection.execute(
             update(deliveries)
@@ -431,7 +458,7 @@ class Transaction:
             await self._connection.execute(
                 update(table)
                 .where(table.c.lease_until > self.now + LONGEST_LEASE)
-                .values(lease_until=self.now)
+                .values(lease_until=self.now + LONGEST_LEASE)
             )
         self.touched |= {*WAITING_STATES, State.PENDING_APPROVAL, DELIVERIES, OVERDUE}
 
@@ -447,5 +474,4 @@ class Transaction:
 
     async def _locked(self, statement: Select[Any]) -> list[Payment]:
         found = statement.with_for_update(skip_locked=True)
-        rows = (await self._connection.execute(found, {"now": self.now})).mappings()
-        return [payment_of(row) for row in rows]
+        return readable((await self._connection.execute(found, {"now": self.now})).mappings(), payment_of)

@@ -377,6 +377,9 @@ async def settle_by_hand(
     """
     to = State.PAID if paid else State.DECLINED
     async with ledger.transaction() as transaction:
+        if paid:
+            # A new request for the invoice may be on its way. Before the payment, as requests lock it too.
+            await transaction.lock("request")
         payment = await transaction.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)

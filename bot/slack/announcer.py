@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.clocks import Ages
 from bot.domain.payment import Payment, State
 from bot.ledger.outbox import Lane
 from bot.ledger.rows import Delivery, Event, Kind
@@ -85,6 +86,7 @@ class Announcer:
         self._instance = instance
         self._detours = Detours(ledger)
         self._steps = steps
+        self._claimed: Ages[int] = Ages(ledger.boottime)
         self._well: set[int] = set()  # what may be given up at its next try: Slack was well after this one
         self.crew: Crew[Lane] = Crew("announcer", size, wake, queues=True)
 
@@ -98,6 +100,8 @@ class Announcer:
             return
         paused = {(channel, updating) for channel in self._pace.paused for updating in (False, True)}
         full = {(channel, False) for channel in self._pace.full}
+        self._claimed.forget_older(self._timing.lease)
+        began = self._claimed.clock()
         async with self._ledger.transaction() as transaction:
             due = await transaction.outbox.claim(
                 owner=self._instance,
@@ -108,6 +112,7 @@ class Announcer:
                 lately=self._pace.lately,
             )
         for delivery in due:
+            self._claimed.begin(delivery.id, began)
             if delivery.ts is not None:
                 self._pace.updated()
             elif delivery.kind is not Kind.STEP:
@@ -130,10 +135,11 @@ class Announcer:
     async def _ours(self, delivery: Delivery) -> bool:
         """Whether we may make a call for it, which takes up to half a lease: no other instance begins one.
 
-        Asks the ledger only if time went by since it was claimed.
+        Asks the ledger only if time went by since it was claimed, by its clock or the one that nobody sets.
         """
         assert delivery.lease_until is not None, "bug: only what was claimed is delivered"
-        if delivery.lease_until - self._ledger.clock() > self._timing.lease * 0.75:
+        left = delivery.lease_until - self._ledger.clock()
+        if left > self._timing.lease * 0.75 and self._claimed.younger(delivery.id, self._timing.lease * 0.25):
             return True
         async with self._ledger.transaction() as transaction:
             ours = await transaction.outbox.renew(delivery, lease=self._timing.lease)

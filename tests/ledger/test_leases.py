@@ -11,6 +11,7 @@ import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.ledger.opening import open_ledger
+from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from tests.conftest import Clock
 from tests.ledger.making import claimed, request, request_in, with_card
@@ -184,3 +185,18 @@ async def test_a_delivery_of_the_dead_may_have_arrived(ledger: Ledger, clock: Cl
     clock.advance(seconds=30)
     (again,) = await claimed(ledger, "alive")
     assert (again.id, again.ambiguous, again.tries) == (note.id, True, 2)
+
+
+async def test_a_clock_that_is_set_back_leaves_the_living_a_minute(ledger: Ledger, clock: Clock) -> None:
+    """What somebody is telling just now nobody else tells; what the dead held is free soon."""
+    payment = await request(ledger)
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment, Kind.CARD)
+    (held,) = await claimed(ledger, "one")
+    await ledger.stir()
+    clock.set(days=-1)
+    await ledger.stir()
+    clock.advance(seconds=59)
+    assert await claimed(ledger, "two") == []
+    clock.advance(seconds=1)
+    assert [one.id for one in await claimed(ledger, "two")] == [held.id]

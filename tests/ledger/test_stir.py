@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
 
 from bot.domain.payment import State
+from bot.ledger.opening import open_ledger
 from bot.ledger.outbox import DELIVERIES
 from bot.ledger.queues import OVERDUE
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
-from tests.conftest import Clock
+from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import claimed, request, request_in, with_card
 
 TOPICS = (State.PENDING_APPROVAL, State.APPROVED, State.UNKNOWN, DELIVERIES, OVERDUE)
@@ -114,3 +118,48 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(
         due = transaction.now + timedelta(seconds=1)
         await transaction.move(payment, State.UNKNOWN, action="moved", actor="test", tell=None, due_at=due)
     assert woken() == {DELIVERIES}
+
+
+class Late:
+    """A connection whose answers come late."""
+
+    def __init__(self, connection: AsyncConnection, seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+
+    async def execute(self, statement: Any) -> Any:
+        answer = await self._connection.execute(statement)
+        await asyncio.sleep(self._seconds)
+        return answer
+
+
+@pytest.mark.parametrize("late", [(1.3,), (1.3, 0), (0, 1.3), (0, 1.3, 0)])
+async def test_an_answer_that_comes_late_is_no_clock_that_was_set_back(
+    new_postgresql: NewDatabase, late: tuple[float, ...]
+) -> None:
+    """The server's time is as old as its answer; the ledger's clock stays right all the same."""
+    async with open_ledger(new_postgresql(migrated=True)) as ledger:
+        with capture_logs() as logs:
+            for seconds in late:
+                async with ledger.transaction() as transaction:
+                    late_one = cast(AsyncConnection, Late(transaction._connection, seconds))
+                    await ledger.now(late_one)
+                await ledger.stir()
+        assert not [entry for entry in logs if "set back" in entry["event"]]
+
+
+async def test_a_server_whose_clock_is_set_back_is_noticed(
+    new_postgresql: NewDatabase,
+) -> None:
+    """It was a day ahead before, as far as this process knows."""
+    async with open_ledger(new_postgresql(migrated=True)) as ledger:
+        async with ledger.transaction():
+            pass
+        await ledger.stir()
+        assert ledger._ahead is not None
+        ledger._ahead += timedelta(days=1)
+        ledger._was_set_back()
+        async with ledger.transaction():
+            pass
+        assert ledger._was_set_back()
+        assert abs(ledger._ahead) < timedelta(seconds=1)

@@ -212,11 +212,11 @@ async def test_an_old_reading_is_not_fresh_because_the_clock_was_set_back(
 
 
 @pytest.mark.parametrize("back", [{"minutes": 10}, {"days": 1}, {"days": 400}])
-@pytest.mark.parametrize("state", [State.PENDING_APPROVAL, State.APPROVED, State.NOT_SENT, State.UNKNOWN])
+@pytest.mark.parametrize("state", [State.PENDING_APPROVAL, State.APPROVED, State.UNKNOWN])
 async def test_work_does_not_wait_for_a_clock_that_was_set_back(
     office: Office, clock: Clock, state: State, back: dict[str, float]
 ) -> None:
-    """Work that was put off, and work that a dead process held, is due although its time seems far away."""
+    """Work that was put off, and work that a dead process held, is due soon, although it seems far away."""
     lease = {"lease_owner": "dead", "lease_until": clock.now + timedelta(seconds=30)}
     payment = await request_in(office.ledger, state)
     async with office.ledger.transaction() as transaction:
@@ -226,7 +226,53 @@ async def test_work_does_not_wait_for_a_clock_that_was_set_back(
     assert not await office.ledger.any_due(state, **where)
     clock.set(**{name: -value for name, value in back.items()})
     await office.ledger.stir()
+    clock.advance(minutes=1)
     assert await office.ledger.any_due(state, **where)
+
+
+@pytest.mark.parametrize("back", [timedelta(minutes=10), timedelta(days=1)])
+async def test_a_retry_comes_within_its_longest_wait_although_the_clock_was_set_back(
+    office: Office, clock: Clock, back: timedelta
+) -> None:
+    """What nothing was sent of waits no day for it."""
+    payment = await request_in(office.ledger, State.NOT_SENT)
+    async with office.ledger.transaction() as transaction:
+        await transaction.change(payment, due_at=clock.now + timedelta(minutes=1))
+    await office.ledger.stir()
+    clock.set(seconds=-back.total_seconds())
+    await office.ledger.stir()
+    clock.advance(minutes=15)
+    assert await office.ledger.any_due(State.NOT_SENT)
+
+
+async def test_a_bot_that_is_started_again_and_again_uses_up_no_retry(office: Office, clock: Clock) -> None:
+    """Each has its wait in full, however often the bot is started meanwhile."""
+    payment = await request_in(office.ledger, State.NOT_SENT)
+    async with office.ledger.transaction() as transaction:
+        await transaction.change(payment, due_at=clock.now + max(TIMING.not_sent))
+    for _ in range(5):
+        await office.timekeeper.take_over()
+        await office.timekeeper.look()
+        clock.advance(seconds=30)
+    assert (await office.now(payment)).state is State.NOT_SENT
+
+
+async def test_a_call_under_way_is_not_lost_because_the_clock_was_set_back(
+    office: Office, clock: Clock
+) -> None:
+    """Its process is alive and prolongs its lease; another instance says of it that it has stopped."""
+    payment = await request_in(
+        office.ledger, State.SENDING, lease_owner="alive", lease_until=clock.now + timedelta(seconds=30)
+    )
+    await office.ledger.stir()
+    clock.set(days=-1)
+    await office.ledger.stir()
+    for _ in range(12):
+        await office.timekeeper.look()
+        assert (await office.now(payment)).state is State.SENDING
+        clock.advance(seconds=10)
+        async with office.ledger.transaction() as transaction:
+            assert await transaction.renew(payment.id, owner="alive", lease=timedelta(seconds=30))
 
 
 async def test_nor_does_what_a_bot_left_that_was_stopped_before_the_clock_was_set_back(
@@ -265,6 +311,7 @@ async def test_a_call_of_a_dead_process_is_lost_although_the_clock_was_set_back(
     await office.ledger.stir()
     clock.set(days=-1)
     await office.ledger.stir()
+    clock.advance(minutes=1)
     await office.timekeeper.look()
     assert (await office.now(payment)).state is State.UNKNOWN
 

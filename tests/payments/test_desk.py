@@ -6,10 +6,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Tier
 from bot.errors import DirectoryError
+from bot.ledger.opening import open_ledger
+from bot.ledger.store import Ledger
 from bot.payments.answers import (
     AlreadyApproved,
     AlreadyDecided,
@@ -20,7 +23,10 @@ from bot.payments.answers import (
     Requested,
 )
 from bot.payments.authority import Person
-from tests.conftest import Clock
+from bot.payments.desk import settle_by_hand
+from bot.payments.settling import Settling
+from tests.conftest import Clock, NewDatabase
+from tests.ledger.making import request_in
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
 
 TWO = policy(
@@ -399,3 +405,67 @@ async def test_settling_at_the_same_moment_is_done_once(office: Office) -> None:
     )
     assert sum(isinstance(answer, Done) for answer in answers) == 1
     assert sum(isinstance(answer, AlreadyDecided) for answer in answers) == 1
+
+
+@pytest.mark.parametrize("first", ["request", "correction"])
+async def test_a_correction_to_paid_and_a_new_request_come_one_after_the_other(
+    new_postgresql: NewDatabase, clock: Clock, first: str
+) -> None:
+    """Whichever instance was first, the other answers that the invoice is taken."""
+    url = new_postgresql(migrated=True)
+    async with (
+        open_ledger(url, clock=clock, boot_clock=clock.boottime) as one,
+        open_ledger(url, clock=clock, boot_clock=clock.boottime) as two,
+    ):
+        declined = await request_in(one, State.UNKNOWN)
+        settling = Settling(timedelta(0), clock.boottime)
+        said = await settle_by_hand(one, BOB.id, declined.id, paid=False, note="no", settling=settling)
+        assert isinstance(said, Done)
+        inserted, go = asyncio.Event(), asyncio.Event()
+
+        async def ask() -> Payment | None:
+            async with two.transaction() as transaction:
+                payment = await transaction.insert(
+                    declined.ref,
+                    team="T1",
+                    channel="C1",
+                    requester=ALICE.id,
+                    note=None,
+                    state=State.PENDING_APPROVAL.value,
+                    trigger_id="new",
+                    response_url=None,
+                    rule="default",
+                    approvals_required=0,
+                    expires_at=transaction.now + timedelta(days=3),
+                )
+                inserted.set()
+                await go.wait()
+                return payment
+
+        async def correct() -> object:
+            return await settle_by_hand(one, BOB.id, declined.id, paid=True, note="yes", settling=settling)
+
+        if first == "correction":
+            assert isinstance(await correct(), Done)
+            go.set()
+            assert await ask() is None
+            return
+        asking = asyncio.create_task(ask())
+        await inserted.wait()
+        correcting = asyncio.create_task(correct())
+        await _waits_for_another(one)
+        go.set()
+        new = await asking
+        assert new is not None
+        assert await correcting == AlreadyRequested(new)
+
+
+async def _waits_for_another(ledger: Ledger) -> None:
+    """Until a transaction waits for what another one holds."""
+    blocked = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+    async with asyncio.timeout(10), ledger._reads.connect() as connection:
+        while not (await connection.execute(blocked)).scalar_one():  # noqa: ASYNC110 -- another connection waits
+            await asyncio.sleep(0.01)

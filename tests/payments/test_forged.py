@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
-from bot.domain.payment import State
+from bot.domain.payment import InvoiceRef, State
 from bot.domain.rule import Tier
 from bot.ledger import database
 from bot.payments.desk import CONTRADICTED
+from tests.conftest import Clock
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 
 TWO = (Tier(None, 2),)
@@ -75,3 +77,48 @@ async def test_a_paid_invoice_whose_row_lets_go_of_it_is_not_paid_again(
     await office.look()
     await office.execute()
     assert office.billing.payments_received("vps", VPS.number) == 1
+
+
+async def test_an_amount_that_nobody_can_read_stops_no_other_payment(
+    office: Office, clock: Clock, ledger_url: str
+) -> None:
+    """It is left alone and logged, not told as anything it is not; all others are paid and shown."""
+    bad = await office.looked_up()
+    good = await office.looked_up(InvoiceRef("vps", 10102))
+    await forge(ledger_url, f"UPDATE payments SET amount = 'abc' WHERE id = {bad.id}")
+    with capture_logs() as logs:
+        await office.execute()
+    assert {"error"} == {entry["log_level"] for entry in logs if "cannot be read" in entry["event"]}
+    assert [bad.id] in [entry.get("payments") for entry in logs]
+    assert (await office.now(good)).state is State.PAID
+    assert office.billing.payments_received("vps", VPS.number) == 0
+    assert [one.id for one in await office.ledger.recent()] == [good.id]
+    assert [one.id for one in await office.ledger.concerning(ALICE.id, State)] == [good.id]
+    assert set(await office.ledger.live("vps")) == {10102}
+    with capture_logs() as logs:
+        await office.execute()
+    assert logs == [], "it is put aside for a while"
+    clock.advance(minutes=1)
+    await office.execute()
+    assert not (await office.ledger.verify()).whole
+
+
+@pytest.mark.parametrize("state", ["SENDING", "NOT_SENT", "UNKNOWN", "PENDING_APPROVAL"])
+async def test_whatever_its_state_is_said_to_be(
+    office: Office, clock: Clock, ledger_url: str, state: str
+) -> None:
+    """Those who look for orphans, retries, lost answers and expired requests go on as well."""
+    bad = await office.looked_up()
+    good = await office.looked_up(InvoiceRef("vps", 10102))
+    past = "2026-01-01 00:00:00.000000"
+    await forge(
+        ledger_url,
+        f"UPDATE payments SET amount = 'abc', state = '{state}', due_at = '{past}', lease_until = '{past}'"
+        f" WHERE id = {bad.id}",
+    )
+    await office.timekeeper.look()
+    await office.reconcile()
+    await office.execute()
+    assert (await office.now(good)).state is State.PAID
+    assert bad.id in await office.ledger.ids(State(state))
+    assert office.billing.payments_received("vps", VPS.number) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from bot.ledger.transaction import LONGEST_LEASE, LONGEST_RETRY
 from bot.payments.timing import Timing
 
 
@@ -23,3 +24,9 @@ def test_it_takes_days_to_give_anything_up() -> None:
     assert timing.told_for(3) == timedelta(seconds=3)
     tries = next(one for one in range(1, 10_000) if timing.told_for(one) >= timing.tell_for)
     assert timing.told_for(tries - 1) < timing.tell_for == timedelta(days=7)
+
+
+def test_no_lease_and_no_retry_takes_longer_than_the_ledger_thinks() -> None:
+    """What lasts longer was written by another clock, so it is cut short."""
+    assert Timing().lease < LONGEST_LEASE
+    assert max(Timing().not_sent) <= LONGEST_RETRY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,14 +14,17 @@ from structlog.testing import capture_logs
 
 from bot import app
 from bot.domain.payment import State
+from bot.ledger import transaction as ledger_transaction
 from bot.ledger.rows import Kind
 from bot.ledger.schema import deliveries
+from bot.ledger.store import utc_now
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.sandbox.slack.messages import Message
 from bot.slack import announcer, event_text, messages
-from tests.conftest import MANIFEST, QUICK, StartBot
+from bot.slack.pace import Pace
+from tests.conftest import MANIFEST, QUICK, NewDatabase, NewSettings, StartBot
 from tests.slack.acting import approve, at_rest, card, thread
 
 PAY = "api_make_payment"
@@ -521,3 +525,44 @@ async def test_a_hostile_description_is_text_in_the_channel(
     message: Message = card(slack)
     assert any("café &amp; &lt;b&gt; &lt;!channel&gt;" in text for text in message.texts())
     assert all("<!channel>" not in text for text in message.texts())
+
+
+# -- a clock that is set back while something is told -------------------------------------------------
+
+
+async def test_who_froze_before_posting_posts_nothing_that_another_tells_although_the_clock_was_set_back(
+    slack: LocalSlack,
+    billing: LocalBilling,
+    settings: NewSettings,
+    new_postgresql: NewDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the clock its lease lasts for another day; in truth it is over, and another instance has it."""
+    monkeypatch.setattr(ledger_transaction, "LONGEST_LEASE", timedelta(seconds=1))
+    posting, go = asyncio.Event(), asyncio.Event()
+
+    async def hold(step: str, payment_id: int) -> None:
+        if step == "posting note":
+            posting.set()
+            await go.wait()
+
+    url = new_postgresql(migrated=True)
+
+    def start(**more: Any) -> Any:
+        pace = Pace(posts=1000, updates=1000, burst=1000)
+        return app.running(settings(LEDGER_URL=url), timing=QUICK, pace=pace, **more)
+
+    async with start(steps=hold) as one:
+        await pay(slack)
+        async with asyncio.timeout(10):
+            await posting.wait()
+        async with start() as two:
+            for bot in (one, two):
+                monkeypatch.setattr(bot.ledger, "_clock", lambda: utc_now() - timedelta(days=1))
+            await slack.wait_for(lambda: thread(slack), timeout=20)
+            await at_rest(two)
+            go.set()
+            await at_rest(one)
+            assert await one.rest(10)
+    (reply,) = thread(slack)
+    assert ANSWER in reply
