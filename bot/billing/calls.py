@@ -26,6 +26,7 @@ from zeep.wsdl.bindings import Soap11Binding
 from bot.billing import reading, wire
 from bot.billing.lists import Rows, read_list
 from bot.billing.markup import vet
+from bot.billing.payment_answer import require_one_meaning
 from bot.billing.shared import Shared
 from bot.billing.transport import MAX_LIST, BillingTransport, open_transport, pieces, whole
 from bot.billing.verdicts import Failure, failure_of
@@ -39,6 +40,9 @@ SESSION_PROOF = 30.0
 Longer than the ten seconds for which the snapshot of an invoice serves, so that a payment right after
 its read needs no login; far shorter than any session lasts.
 """
+
+PAY = "api_make_payment"
+"""The operation that moves money."""
 
 MODULES_AGE = 3600.0
 """Seconds for which the list of modules is not asked for again."""
@@ -65,6 +69,10 @@ class _Service:
         """What zeep makes of a short answer."""
         content = whole(response)
         vet(content)
+        if operation == PAY:
+            require_one_meaning(content)
+        # zeep must read what was vetted, and not the first of several parts that may be in it.
+        response.headers.pop("Content-Type", None)
         response.raw = io.BytesIO(content)
         called = self.binding.get(operation)  # type: ignore[no-untyped-call]
         answer: object = self.binding.process_reply(self.client, called, response)  # type: ignore[no-untyped-call]
@@ -107,7 +115,7 @@ class BillingCalls:
         call = wire.Call(time.monotonic() + timeout, fresh=True, may_send=may_begin)
         if not may_begin():
             return Outcome(Verdict.NOT_SENT, None, None, wire.TOO_OLD)
-        answer = self._answer(service, call, "api_make_payment", session, ref.module, ref.number)
+        answer = self._answer(service, call, PAY, session, ref.module, ref.number)
         if isinstance(answer, Failure):
             outcome = Outcome(answer.verdict, None, None, answer.evidence)
         else:
@@ -174,7 +182,7 @@ class BillingCalls:
         """The WSDL, with the operation that all is about; one that lacks it is not kept."""
         service = self._service.get(deadline)
         try:
-            _require(service, "api_make_payment")
+            _require(service, PAY)
         except NeverSent:
             self._service.drop(service)
             raise

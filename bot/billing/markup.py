@@ -60,9 +60,10 @@ class Reader:
     """Reads one document, a piece at a time. Raises `MarkupRefused`.
 
     namespaces: names come as `namespace name`, in place of as they are written.
+    instructions: whether there may be processing instructions, which nobody is told of. SOAP forbids them.
     """
 
-    def __init__(self, handler: Handler, *, namespaces: bool) -> None:
+    def __init__(self, handler: Handler, *, namespaces: bool, instructions: bool = True) -> None:
         self._handler = handler
         self._depth = 0
         self._fed = 0
@@ -74,6 +75,8 @@ class Reader:
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = handler.text
+        if not instructions:
+            self._parser.ProcessingInstructionHandler = _refuse_instruction
 
     def feed(self, data: bytes) -> None:
         """Read what comes next."""
@@ -111,6 +114,10 @@ class Reader:
 
 def _refuse_dtd(*_declaration: object) -> NoReturn:
     raise MarkupRefused("the answer has a DTD")
+
+
+def _refuse_instruction(*_instruction: object) -> NoReturn:
+    raise MarkupRefused("the answer has a processing instruction")
 
 
 _PART_LEVEL = 4

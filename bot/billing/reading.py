@@ -159,13 +159,14 @@ class AmongUnpaid:
 class AmongAll:
     """What a list of all invoices, paid or not, says about one; only rows of its own module count.
 
-    payment: the id of a payment row that names it; None if there is none.
+    payment: the id of a payment row that names it, and moved money for it; None if there is none. One that
+        moved none, or gave it back, leaves open what became of the invoice.
     """
 
     def __init__(self, ref: InvoiceRef) -> None:
         self._ref = ref
         self._flags: set[bool | None] = set()
-        self._unnamed = False
+        self._unreadable = False
         self.payment: int | None = None
 
     def add(self, row: Row) -> None:
@@ -183,14 +184,15 @@ class AmongAll:
         if not (charge or pays) or module not in (self._ref.module, None):
             return
         if module is None:
-            self._unnamed = True
+            self._unreadable = True
         elif charge:
             # A deleted one counts: it left the list of unpaid ones, but not because it was paid.
             paid = _whole_or_boolean(row, "invoices_paid")
             self._flags.add(None if paid is None else paid != 0)
+        elif (number := _whole(row, "invoices_id")) is None or not _moved_money(row):
+            self._unreadable = True
         else:
-            self.payment = _whole(row, "invoices_id")
-            self._unnamed |= self.payment is None
+            self.payment = number
 
     @property
     def paid_flag(self) -> bool | None:
@@ -199,8 +201,8 @@ class AmongAll:
 
     @property
     def unclear(self) -> bool:
-        """Rows about it contradict each other, or cannot be read, or name no module."""
-        return self._unnamed or len(self._flags) > 1 or None in self._flags
+        """Rows about it contradict each other, or cannot be read, name no module, or paid nothing."""
+        return self._unreadable or len(self._flags) > 1 or None in self._flags
 
 
 def standing(unpaid: AmongUnpaid, everything: AmongAll | None) -> Standing:
@@ -251,6 +253,12 @@ def _module(row: Row) -> str | None:
 def _is_unpaid_charge(row: Row) -> bool:
     paid_or_deleted = _flag(row, "invoices_deleted") or _flag(row, "invoices_paid")
     return _whole(row, "invoices_type") == CHARGE and not paid_or_deleted
+
+
+def _moved_money(row: Row) -> bool:
+    """Whether a payment row says that it was carried out, with an amount of its own."""
+    amount = _amount(row.get("invoices_amount"))
+    return _whole_or_boolean(row, "invoices_paid") not in (None, 0) and amount is not None and amount > 0
 
 
 def _whole(row: Row, field: str) -> int | None:

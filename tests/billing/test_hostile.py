@@ -418,7 +418,9 @@ async def test_a_hundred_thousand_rows_are_a_customer(server: Scripted, weighed:
         await response.write(head)
         for _ in range(number // 100):
             await response.write(old * 100)
-        await response.write(row(paid=1).encode() + row(id=90001, type=10, extra=10101).encode() + tail)
+        await response.write(
+            row(paid=1).encode() + row(id=90001, type=10, extra=10101, paid=1).encode() + tail
+        )
         await response.write_eof()
         return response
 

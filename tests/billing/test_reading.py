@@ -340,6 +340,33 @@ def test_a_payment_counts_only_if_it_stands_and_names_the_invoice(
     assert standing([row(), payment(**changes)], []).payment is None
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"paid": 0}, {"paid": "false"}, {"paid": None}, {"paid": "odd"}),
+        *({"amount": "0"}, {"amount": "0.00"}, {"amount": "-1.00"}, {"amount": None}, {"amount": "odd"}),
+    ],
+)
+def test_a_payment_row_that_moved_no_money_proves_nothing(changes: dict[str, object]) -> None:
+    """One that is pending, failed or a refund: neither paid nor unpaid is said for it."""
+    for unpaid in ([], [OTHER], [row()]):
+        for everything in (
+            [payment(**changes)],
+            [row(), payment(**changes)],
+            [row(paid=1), payment(**changes)],
+        ):
+            found = standing(everything, unpaid)
+            assert (found.payment, found.unclear, found.proof) == (None, True, None)
+    assert standing([payment(paid="true", amount="0.01")], []).proof is Proof.PAYMENT_ROW
+
+
+def test_a_refund_beside_a_payment_proves_nothing() -> None:
+    """In whatever order they stand."""
+    refund = payment(id=90002, type=20, amount="-1.00")
+    assert standing([payment(), refund], [OTHER]).proof is None
+    assert standing([refund, payment()], [OTHER]).proof is None
+
+
 def test_a_deleted_invoice_was_not_paid_for_that() -> None:
     """It is in no list of unpaid ones, but its row still says whether it was paid."""
     assert standing([row(deleted=1)], []) == Standing(False, False, None)

@@ -39,7 +39,7 @@ async def test_an_unpaid_invoice_is_told_by_the_short_list_alone(
     """Until that would settle it: then the list of all may contradict."""
     assert (await client.standing(VPS, decisive=False)).proof is Proof.STILL_UNPAID
     assert lists(server) == [UNPAID]
-    server.answers[ALL] = rows(ALL, row(), row(id=90001, type=10, extra=10101))
+    server.answers[ALL] = rows(ALL, row(), row(id=90001, type=10, extra=10101, paid=1))
     assert (await client.standing(VPS, decisive=True)).proof is None
     assert lists(server) == [UNPAID, UNPAID, ALL]
 
