@@ -140,15 +140,17 @@ def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> Non
 
 
 async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bool, note: str) -> int:
-    from bot.payments import answers, desk  # noqa: PLC0415
+    from bot.payments import answers, settlement  # noqa: PLC0415
     from bot.payments.settling import Settling  # noqa: PLC0415
     from bot.payments.timing import Timing  # noqa: PLC0415
 
-    actor = f"{desk.OPERATOR}{getpass.getuser()}"[:64]
+    actor = f"{settlement.OPERATOR}{getpass.getuser()}"[:64]
     settling = Settling(Timing().settled_after(settings.billing_timeout))
 
     async def settle() -> answers.Answer:
-        return await desk.settle_by_hand(ledger, actor, payment_id, paid=paid, note=note, settling=settling)
+        return await settlement.settle_by_hand(
+            ledger, actor, payment_id, paid=paid, note=note, settling=settling
+        )
 
     answer = await settle()
     if isinstance(answer, answers.TooEarly) and settling.only_here(answer.payment, ledger.clock()):

@@ -282,6 +282,7 @@ class Executor:
         event_id = await transaction.record("answered_late", actor="executor", payment=current, detail=detail)
         if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
             log.error("it was paid after all", payment=current.id, state=current.state)
+        if outcome.verdict in (Verdict.PAID, Verdict.DECLINED):
             await transaction.tell_thread(current, event_id)
 
     def _next_look(self, verdict: Verdict, tries: int) -> timedelta:

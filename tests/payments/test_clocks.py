@@ -12,7 +12,7 @@ from bot.domain.payment import Payment, State
 from bot.domain.rule import Tier
 from bot.ledger.store import utc_now
 from bot.payments.answers import Done, TooEarly
-from bot.payments.desk import settle_by_hand
+from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
 from bot.payments.timekeeper import Timekeeper
 from bot.sandbox.billing import LocalBilling

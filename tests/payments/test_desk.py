@@ -23,7 +23,7 @@ from bot.payments.answers import (
     Requested,
 )
 from bot.payments.authority import Person
-from bot.payments.desk import settle_by_hand
+from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import request_in

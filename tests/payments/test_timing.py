@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.ledger.transaction import LONGEST_LEASE, LONGEST_RETRY
+from bot.ledger.leases import LONGEST_LEASE, LONGEST_RETRY
 from bot.payments.timing import Timing
 
 

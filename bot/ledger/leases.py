@@ -1,0 +1,144 @@
+"""Who works on which payment: taken up under a lease, prolonged, given back, or taken over from the dead."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import (
+    Select,
+    or_,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.payment import Payment, State
+from bot.ledger.outbox import DELIVERIES
+from bot.ledger.queues import ORPHANED, OVERDUE, RAN_OUT, SENDING, STRANDED, WAITING, WAITING_STATES, due
+from bot.ledger.rows import payment_of, readable
+from bot.ledger.schema import deliveries, payments
+
+log = structlog.get_logger()
+
+LONGEST_LEASE = timedelta(minutes=1)
+"""Longer than a lease that is kept by a heartbeat ever lasts."""
+
+LONGEST_RETRY = timedelta(minutes=15)
+"""What was provably not sent never waits longer for its retry. Its retries are few, so none is brought
+forward that may be waiting by today's clock: a bot that is started again and again would use them all up."""
+
+
+class Leases:
+    """The part of a transaction that is about leases. touched: the topics in which it leaves work."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self._connection = connection
+        self.now = now
+        self.touched: set[str] = set()
+
+    async def claim(
+        self, state: State, *, owner: str, lease: timedelta, limit: int, **where: bool
+    ) -> list[Payment]:
+        """Take up to `limit` payments that are due, so that no other instance works on them.
+
+        where: as for `due`.
+        """
+        found = due(state, **where).with_for_update(skip_locked=True)
+        ids = list((await self._connection.execute(found, {"now": self.now, "limit": limit})).scalars())
+        if not ids:
+            return []
+        statement = (
+            update(payments)
+            .where(payments.c.id.in_(ids))
+            .values(lease_owner=owner, lease_until=self.now + lease)
+            .returning(payments)
+        )
+        taken = readable((await self._connection.execute(statement)).mappings(), payment_of)
+        if unread := set(ids) - {payment.id for payment in taken}:
+            await self._put_aside(unread)
+        return sorted(taken, key=lambda payment: payment.id)
+
+    async def _put_aside(self, unread: Collection[int]) -> None:
+        """What cannot be read takes nobody's place for a while."""
+        log.error("payments that cannot be read are put aside for a minute", payments=sorted(unread))
+        await self._connection.execute(
+            update(payments).where(payments.c.id.in_(unread)).values(lease_until=self.now + LONGEST_LEASE)
+        )
+
+    async def renew(self, payment_id: int, *, owner: str, lease: timedelta) -> bool:
+        """Prolong a lease; False if it is not this owner's any more."""
+        statement = (
+            update(payments)
+            .where(payments.c.id == payment_id, payments.c.lease_owner == owner)
+            .values(lease_until=self.now + lease)
+        )
+        return bool((await self._connection.execute(statement)).rowcount)
+
+    async def release(self, payment: Payment, *, owner: str, due_at: datetime) -> None:
+        """Give a lease back and say when the payment is due again."""
+        await self._connection.execute(
+            update(payments)
+            .where(payments.c.id == payment.id, payments.c.lease_owner == owner)
+            .values(lease_owner=None, lease_until=None, due_at=due_at)
+        )
+
+    async def shelve(self, payment: Payment, *, until: datetime) -> None:
+        """Let nobody look at a payment before then."""
+        await self._connection.execute(
+            update(payments).where(payments.c.id == payment.id).values(due_at=until, lease_until=until)
+        )
+
+    async def free_leases(self, *, instead_of: str) -> None:
+        """Let every lease but this owner's run out now: the others are known to be dead.
+
+        Whose they were stays written: a delivery that somebody held when they died may have arrived.
+        """
+        for table in (payments, deliveries):
+            await self._connection.execute(
+                update(table).where(table.c.lease_owner != instead_of).values(lease_until=self.now)
+            )
+
+    async def bring_forward(self) -> None:
+        """Let everything that waits for its time be looked at now, and no lease last beyond the longest.
+
+        What waits, waits by the clock that wrote it down; that may have been another one than today's.
+        A lease is not ended: who is alive prolongs it in time, and one of the dead runs out soon.
+        """
+        not_sent = payments.c.state == State.NOT_SENT.value
+        await self._connection.execute(
+            update(payments)
+            .where(
+                WAITING,
+                payments.c.due_at > self.now,
+                or_(~not_sent, payments.c.due_at > self.now + LONGEST_RETRY),
+            )
+            .values(due_at=self.now)
+        )
+        await self._connection.execute(
+            update(deliveries)
+            .where(deliveries.c.done_revision < deliveries.c.revision, deliveries.c.due_at > self.now)
+            .values(due_at=self.now)
+        )
+        for table in (payments, deliveries):
+            await self._connection.execute(
+                update(table)
+                .where(table.c.lease_until > self.now + LONGEST_LEASE)
+                .values(lease_until=self.now + LONGEST_LEASE)
+            )
+        self.touched |= {*WAITING_STATES, State.PENDING_APPROVAL, DELIVERIES, OVERDUE}
+
+    async def stranded(self) -> list[Payment]:
+        """Payments past their time that never got as far as a card."""
+        return await self._locked(STRANDED)
+
+    async def orphans(self, *, instead_of: str | None = None) -> list[Payment]:
+        """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""
+        if instead_of is None:
+            return await self._locked(ORPHANED)
+        return await self._locked(SENDING.where(or_(RAN_OUT, payments.c.lease_owner != instead_of)))
+
+    async def _locked(self, statement: Select[Any]) -> list[Payment]:
+        found = statement.with_for_update(skip_locked=True)
+        return readable((await self._connection.execute(found, {"now": self.now})).mappings(), payment_of)

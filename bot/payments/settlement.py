@@ -1,0 +1,68 @@
+"""A payment is settled, or what was settled is corrected, on the word of a person, who says how they know."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.domain.command import MAX_NOTE
+from bot.domain.payment import CORRECTIONS, WEAK, Payment, State
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, NotFound, TooEarly
+from bot.payments.settling import Settling
+
+OPERATOR = "operator:"
+"""What the actor begins with who acts on the command line; the user's name there follows."""
+
+
+async def settle_by_hand(
+    ledger: Ledger, actor: str, payment_id: int, *, paid: bool, note: str, settling: Settling
+) -> NotFound | AlreadyDecided | AlreadyRequested | TooEarly | Done:
+    """Settle a lost answer on somebody's word, or correct it. The caller has checked that they may.
+
+    settling: how long after its answer was lost a call may still be carried out. Before that, "not paid"
+    would let the invoice go while a payment of it may be on its way.
+    """
+    to = State.PAID if paid else State.DECLINED
+    async with ledger.transaction() as transaction:
+        if paid:
+            # A new request for the invoice may be on its way. Before the payment, as requests lock it too.
+            await transaction.lock("request")
+        payment = await transaction.payment(payment_id)
+        if payment is None:
+            return NotFound(payment_id)
+        correction = payment.state is not State.UNKNOWN
+        if correction and not await _correctable(transaction, payment, to, actor):
+            return AlreadyDecided(payment)
+        if not paid and (left := settling.left(payment, transaction.now)) > timedelta(0):
+            return TooEarly(payment, transaction.now + left)
+        if paid and correction and (live := await transaction.live(payment.ref)) is not None:
+            return AlreadyRequested(live)
+        said = note.strip()[:MAX_NOTE]
+        settled = await transaction.move(
+            payment,
+            to,
+            action="corrected" if correction else "resolved",
+            actor=actor,
+            detail={"paid": paid, "note": said},
+            correction=correction,
+            reason=said,
+        )
+        return Done(settled)
+
+
+async def _correctable(transaction: Transaction, payment: Payment, to: State, actor: str) -> bool:
+    """Whether what it rests on is this person's own word, or a reading that is no proof.
+
+    Of two people who contradict each other, the first word stands, unless the operator says otherwise.
+    """
+    if CORRECTIONS.get(payment.state) is not to:
+        return False
+    if to is State.DECLINED and await transaction.answered_paid(payment.id):
+        return False
+    settled = await transaction.last_move(payment.id)
+    if settled.action == "reconciled":
+        return settled.detail.get("rests_on") in WEAK
+    if settled.action not in ("resolved", "corrected"):
+        return False
+    return settled.actor == actor or actor.startswith(OPERATOR)
