@@ -142,6 +142,8 @@ class Executor:
             if current is None or current.version != payment.version:
                 return
             if isinstance(check, Known):
+                if (flaw := await transaction.disproved(current)) is not None:
+                    raise LedgerContradicted(flaw)
                 await self._decide_anew(transaction, current, check)
             elif isinstance(check, Cancel):
                 await _cancel(transaction, current, check)

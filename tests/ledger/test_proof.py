@@ -12,14 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.errors import LedgerContradicted
-from bot.ledger import audit, database, proof
+from bot.ledger import audit, database, precedents, proof
 from bot.ledger.opening import open_ledger
 from bot.ledger.replay import frozen
 from bot.ledger.rows import snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from tests.conftest import Clock, NewDatabase
-from tests.ledger.making import approved, moved, request
+from tests.ledger.making import approved, moved, request, request_in
 from tests.ledger.released import fill, release
 
 
@@ -426,6 +426,26 @@ async def test_an_invoice_that_is_held_by_the_trail_cannot_be_asked_for_again(
         assert await transaction.held_by_trail(held.ref) == held.id
 
 
+@pytest.mark.parametrize("number", [0, 2, -1, "1", None])
+async def test_an_answer_to_a_call_that_was_not_made_is_a_flaw(ledger: Ledger, number: Any) -> None:
+    """An answer is booked on the call that it names, and on no other."""
+    payment = await request_in(ledger, State.APPROVED, InvoiceRef("vps", 777))
+    async with ledger.transaction() as transaction:
+        sending = await transaction.move(
+            payment,
+            State.SENDING,
+            action="sending",
+            actor="executor",
+            detail={"try": 1, "instance": "one"},
+            tries=1,
+        )
+        await transaction.start_attempt(sending, "one")
+        event_id = await transaction.record(
+            "answered_late", actor="executor", payment=sending, detail={"try": number}
+        )
+    assert f"event {event_id} is the answer to no call" in str(await disproved(ledger, payment.id))
+
+
 async def test_an_invoice_that_was_let_go_can_be_asked_for_again(ledger: Ledger) -> None:
     """Also one whose number begins like that of a paid one."""
     for state in (State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED):
@@ -448,8 +468,11 @@ async def test_the_checks_before_money_moves_read_by_an_index(ledger: Ledger, en
 
     async with engine.connect() as connection:
         event.listen(engine.sync_engine, "before_cursor_execute", listen)
-        for statement in (proof.HELD, audit.OF_PAYMENT, proof.BELONGING_TO_ONE, proof.APPROVALS):
-            await connection.execute(statement, {"invoice": "vps 1", "payment": 1})
+        for statement in (
+            *(proof.HELD, audit.OF_PAYMENT, audit.LAST_MOVE, precedents.BESIDE),
+            *(proof.BELONGING_TO_ONE, proof.APPROVALS),
+        ):
+            await connection.execute(statement, {"invoice": "vps 1", "payment": 1, "number": 1})
         event.remove(engine.sync_engine, "before_cursor_execute", listen)
         for sql, values in asked:
             plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)).all()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -10,12 +12,14 @@ import pytest
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.rule import Tier
+from bot.errors import LedgerUnavailable
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
 from bot.payments.timing import Timing
 from bot.sandbox.billing import LocalBilling
-from tests.conftest import Clock
-from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
+from tests.conftest import Clock, NewDatabase
+from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, Register, policy
 
 PAY = "api_make_payment"
 UNPAID = "api_vps_get_client_unpaid_invoices"
@@ -446,3 +450,62 @@ async def test_while_the_call_is_under_way_the_lease_is_kept(office: Office, clo
     assert (await office.now(payment)).state is State.SENDING
     office.billing.heal()
     await office.executor.crew.drain(10)
+
+
+async def test_an_answer_that_was_stored_already_is_not_booked_on_another_instances_call(
+    new_database: NewDatabase,
+    clock: Clock,
+    billing: LocalBilling,
+    client: BillingClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The COMMIT counted, its answer was lost, and the ledger came back after another instance's try."""
+    url = new_database(migrated=True)
+    cut, back, lost = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def one_slept(step: str, _: int) -> None:
+        if step == "intended":
+            clock.advance(seconds=30)
+        elif step == "answered":
+            cut.set()
+
+    async def two_slept(step: str, _: int) -> None:
+        if step == "intended":
+            clock.advance(seconds=30)
+
+    async with (
+        open_ledger(url, clock=clock, boot_clock=clock.boottime) as first,
+        open_ledger(url, clock=clock, boot_clock=clock.boottime) as second,
+    ):
+        one = Office(first, clock, billing, client, Register(), instance="one", steps=one_slept)
+        two = Office(second, clock, billing, client, Register(), instance="two", steps=two_slept)
+        payment = await one.looked_up()
+        begin = first.transaction
+
+        @contextlib.asynccontextmanager
+        async def cut_off() -> AsyncIterator[Transaction]:
+            if lost.is_set() and not back.is_set():
+                raise LedgerUnavailable("away")
+            async with begin() as transaction:
+                yield transaction
+            if cut.is_set() and not lost.is_set():
+                lost.set()
+                raise LedgerUnavailable("the answer of COMMIT was lost")
+
+        monkeypatch.setattr(first, "transaction", cut_off)
+        await one.executor.look()
+        async with asyncio.timeout(10):
+            await lost.wait()
+        assert (await two.now(payment)).state is State.NOT_SENT
+        clock.advance(minutes=1)
+        await two.timekeeper.look()
+        await two.execute()
+        back.set()
+        await one.executor.crew.drain(10)
+        now = await two.now(payment)
+        assert (now.state, now.tries) == (State.NOT_SENT, 2)
+        actions = await two.actions(payment)
+        assert (actions.count("answered"), actions.count("answered_late")) == (2, 0)
+        assert (await second.verify()).whole
+        answers = [one for one in await second.history(payment.id) if one.action == "answered"]
+        assert [answer.detail["try"] for answer in answers] == [1, 2]

@@ -9,7 +9,9 @@ from structlog.testing import capture_logs
 from bot.domain.payment import InvoiceRef, State
 from bot.domain.rule import Tier
 from bot.ledger import database
+from bot.payments.answers import AlreadyRequested, Done
 from bot.payments.desk import CONTRADICTED
+from bot.payments.preflight import DISPROVED
 from tests.conftest import Clock
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 
@@ -122,3 +124,180 @@ async def test_whatever_its_state_is_said_to_be(
     assert (await office.now(good)).state is State.PAID
     assert bad.id in await office.ledger.ids(State(state))
     assert office.billing.payments_received("vps", VPS.number) == 0
+
+
+@pytest.mark.parametrize("state", ["APPROVED", "NOT_SENT", "PENDING_APPROVAL"])
+async def test_a_forged_state_is_not_laundered_by_the_requesters_cancel(
+    office: Office, ledger_url: str, state: str
+) -> None:
+    """The lost answer goes on to hold its invoice, and nobody sends a second call."""
+    payment = await office.lost_unread()
+    await forge(ledger_url, f"UPDATE payments SET state = '{state}' WHERE id = {payment.id}")
+    received = office.billing.payments_received("vps", VPS.number)
+    assert await office.desk.cancel(ALICE, payment.id) == CONTRADICTED
+    assert await office.refusals() == [(ALICE.id, "ledger_contradicted")]
+    office.billing.heal()
+    answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="again", typed_there=True)
+    assert isinstance(answer, AlreadyRequested)
+    await office.execute()
+    assert office.billing.payments_received("vps", VPS.number) == received
+
+
+async def test_a_state_forged_while_the_call_is_under_way_keeps_the_invoice(
+    office: Office, ledger_url: str
+) -> None:
+    """The cancel is refused, and the answer of the call is written down."""
+    answers: list[object] = []
+
+    async def forged(step: str, payment_id: int) -> None:
+        if step == "intended":
+            await forge(ledger_url, f"UPDATE payments SET state = 'APPROVED' WHERE id = {payment_id}")
+            answers.append(await office.desk.cancel(ALICE, payment_id))
+
+    office.steps = forged
+    office.rules(policy())
+    payment = await office.pay()
+    assert answers == [CONTRADICTED]
+    assert (await office.last(payment)).detail["verdict"] == "PAID"
+    answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="again", typed_there=True)
+    assert isinstance(answer, AlreadyRequested)
+
+
+async def test_an_answer_is_kept_although_the_trail_says_that_no_call_was_begun(
+    office: Office, ledger_url: str
+) -> None:
+    """Nothing moves on what somebody put into the trail, and the reply is not lost."""
+
+    async def forged(step: str, payment_id: int) -> None:
+        if step == "answered":
+            await forge(
+                ledger_url,
+                "DROP TRIGGER events_no_update"
+                if ledger_url.startswith("sqlite")
+                else "DROP TRIGGER events_append_only ON events",
+                f"UPDATE events SET actor = 'U9' WHERE payment_id = {payment_id} AND action = 'sending'",
+            )
+
+    office.steps = forged
+    office.rules(policy())
+    payment = await office.pay()
+    last = await office.last(payment)
+    assert (payment.state, last.action, last.detail["verdict"]) == (State.SENDING, "answered_late", "PAID")
+    (attempt,) = await office.ledger.attempts(payment.id)
+    assert attempt.verdict is not None
+
+
+@pytest.mark.parametrize("decide", ["approve", "deny"])
+async def test_nobody_decides_on_a_state_that_was_forged(
+    office: Office, ledger_url: str, decide: str
+) -> None:
+    """A lost answer that is shown as waiting for approval stays what its events say."""
+    office.rules(policy(tiers=(Tier(None, 1),)))
+    payment = await office.looked_up()
+    assert isinstance(await office.desk.cancel(ALICE, payment.id), Done)
+    await forge(ledger_url, f"UPDATE payments SET state = 'PENDING_APPROVAL' WHERE id = {payment.id}")
+    before = await office.actions(payment)
+    if decide == "approve":
+        answer = await office.desk.approve(BOB, payment.id)
+    else:
+        answer = await office.desk.deny(BOB, payment.id, "no")
+    assert answer == CONTRADICTED
+    assert await office.actions(payment) == before
+
+
+async def test_nobody_settles_what_was_forged_to_be_unknown(office: Office, ledger_url: str) -> None:
+    """A paid invoice is not let go of on somebody's word."""
+    payment = await office.pay()
+    await forge(ledger_url, f"UPDATE payments SET state = 'UNKNOWN' WHERE id = {payment.id}")
+    assert await office.desk.resolve(BOB, payment.id, paid=False, note="I looked") == CONTRADICTED
+
+
+async def test_what_never_moved_cannot_be_corrected(office: Office, ledger_url: str) -> None:
+    """No event says who settled it, so there is no word that another could stand against."""
+    office.rules(policy(tiers=(Tier(None, 1),)))
+    payment = await office.looked_up()
+    await forge(ledger_url, f"UPDATE payments SET state = 'DECLINED' WHERE id = {payment.id}")
+    assert await office.desk.resolve(BOB, payment.id, paid=True, note="I looked") == CONTRADICTED
+
+
+async def test_a_forged_state_does_not_expire_by_the_executor(
+    office: Office, clock: Clock, ledger_url: str
+) -> None:
+    """It is held, and its thread is told."""
+    payment = await office.lost_unread()
+    await forge(ledger_url, f"UPDATE payments SET state = 'APPROVED' WHERE id = {payment.id}")
+    clock.advance(days=4)
+    await office.execute()
+    now = await office.now(payment)
+    assert (now.state, now.reason) == (State.APPROVED, DISPROVED.reason)
+    assert (await office.last(payment)).action == "held"
+
+
+@pytest.mark.parametrize("state", ["SENDING", "NOT_SENT", "PENDING_APPROVAL"])
+async def test_one_forged_payment_does_not_stop_the_timekeeper(
+    office: Office, clock: Clock, ledger_url: str, state: str
+) -> None:
+    """It is left as it is, and not looked at again at once; what is due beside it is done."""
+    office.rules(policy(tiers=(Tier(None, 1),)))
+    forged, other = await office.looked_up(), await office.looked_up(InvoiceRef("vps", 10102))
+    await office.desk.cancel(ALICE, forged.id)
+    await forge(
+        ledger_url,
+        f"UPDATE payments SET state = '{state}', tries = 9, due_at = '2020-01-01 00:00:00.000000',"
+        f" lease_until = '2020-01-01 00:00:00.000000' WHERE id = {forged.id}",
+    )
+    clock.advance(days=4)
+    with capture_logs() as logs:
+        await office.timekeeper.look()
+        await office.timekeeper.look()
+    assert [log["payment"] for log in logs if log["log_level"] == "error"] == [forged.id]
+    assert (await office.now(forged)).state.value == state
+    assert (await office.now(other)).state is State.EXPIRED
+
+
+async def test_a_forged_stranded_payment_is_left_and_the_others_are_not(
+    office: Office, clock: Clock, ledger_url: str
+) -> None:
+    """Neither stops the timekeeper, nor is the forged one looked at again at once."""
+    forged, other = await office.request(), await office.request(InvoiceRef("vps", 10102))
+    await office.desk.cancel(ALICE, forged.id)
+    await forge(ledger_url, f"UPDATE payments SET state = 'APPROVED' WHERE id = {forged.id}")
+    clock.advance(days=4)
+    with capture_logs() as logs:
+        await office.timekeeper.look()
+        await office.timekeeper.look()
+    assert [log["payment"] for log in logs if log["log_level"] == "error"] == [forged.id]
+    assert (await office.now(other)).state is State.EXPIRED
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "UPDATE attempts SET verdict = 'DECLINED'",
+        "DELETE FROM attempts",
+        "UPDATE payments SET number = 4711 WHERE id = 1",
+        "INSERT INTO events (id, at, payment_id, actor, action, from_state, to_state, detail, previous, hash)"
+        " VALUES (999999, '2026-03-02 09:00:00.000000', 1, 'U2', 'resolved', 'UNKNOWN', 'DECLINED', '{}',"
+        " 'x', 'y')",
+    ],
+)
+async def test_what_another_payment_says_for_it_is_believed_only_where_it_is_proved(
+    office: Office, clock: Clock, ledger_url: str, how: str
+) -> None:
+    """A doubt about an earlier call cannot be written away."""
+    office.billing.add_invoice("vps", VPS.number)
+    payment = await office.lost_unread()
+    office.billing.heal()
+    clock.advance(minutes=40)
+    await office.reconcile()
+    clock.advance(minutes=40)
+    async with office.ledger.transaction() as transaction:
+        await transaction.bring_forward()
+    await office.reconcile()
+    assert (await office.now(payment)).state is State.DECLINED
+    office.billing.fail("unreadable")
+    before = office.billing.payments_received("vps", VPS.number)
+    await forge(ledger_url, how)
+    again = await office.pay()
+    assert (again.state, again.reason) == (State.APPROVED, DISPROVED.reason)
+    assert office.billing.payments_received("vps", VPS.number) == before
