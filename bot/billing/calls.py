@@ -192,7 +192,7 @@ class BillingCalls:
         self, service: _Service, deadline: float, operation: str, session: SecretStr, rows: Rows
     ) -> int | Failure | None:
         def read(response: requests.Response) -> int | None:
-            return read_list(pieces(response, MAX_LIST), response.status_code, rows)
+            return read_list(operation, pieces(response, MAX_LIST), response.status_code, rows)
 
         return self._exchange(service, wire.Call(deadline), operation, session, read=read)
 

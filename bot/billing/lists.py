@@ -4,7 +4,8 @@ A customer of ten years has a hundred thousand rows, some hundred MB, which zeep
 once. Here each row is told when it ends, and forgotten. Only what is referred to (`href` to a `multiRef`,
 which NuSOAP never writes and other servers do) must be kept to the end, and there is a cap on that.
 
-A list is told whole or not at all: one that breaks off, or that has not as many rows as it says, raises.
+A list is told whole or not at all: one that breaks off, or that has not as many rows as it says, raises; so
+does one beside which something else is said, which may be that rows are missing.
 """
 
 from __future__ import annotations
@@ -51,13 +52,14 @@ class Rows(Protocol):
         """One row, in the list's order."""
 
 
-def read_list(pieces: Iterable[bytes], status: int, rows: Rows) -> int | None:
+def read_list(operation: str, pieces: Iterable[bytes], status: int, rows: Rows) -> int | None:
     """Tell `rows` every row of an answer, and return their number; None where it holds no list.
 
-    status: the answer's HTTP status. Raises `MarkupRefused`, and zeep's `Fault` where zeep would. What was
-    told before it raised, or returned None, counts for nothing.
+    operation: the one that was called; no other's answer is read. status: the answer's HTTP status.
+    Raises `MarkupRefused`, and zeep's `Fault` where zeep would. What was told before it raised, or returned
+    None, counts for nothing.
     """
-    answer = _ListAnswer(rows)
+    answer = _ListAnswer(f"{operation}Response", rows)
     reader = Reader(answer, namespaces=True)
     for piece in pieces:
         reader.feed(piece)
@@ -79,10 +81,12 @@ class _Element:
     needed.
 
     kids: elements in it. rows: those that are rows, whether told or kept. strange: those that are neither
-    rows nor columns. items: rows that had to be kept, or what refers to them.
+    rows nor columns. items: rows that had to be kept, or what refers to them. has_text: whether it holds
+    text, as no list and no row does.
     """
 
     text = ""
+    has_text = False
     kids = 0
     rows = 0
     strange = 0
@@ -129,9 +133,11 @@ class _Element:
 class _ListAnswer:
     """The state of the reading. Its methods are those of a `Handler`."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, expected: str, rows: Rows) -> None:
         self.fault: _Element | None = None
+        self._expected = expected
         self._rows = rows
+        self._bodies = 0
         self._open: list[_Element] = []
         self._response: _Element | None = None
         self._returned: _Element | None = None
@@ -149,12 +155,12 @@ class _ListAnswer:
             )
             if name not in expected:
                 raise MarkupRefused("the answer is no SOAP envelope")
+            self._bodies += depth == _BODY and element.name == "Body"
+            if self._bodies > 1:
+                raise MarkupRefused("the answer has two bodies")
         elif self._open[_BODY].name == "Body":
-            if depth == _ANSWER and self._response is None and self.fault is None:
-                if name == f"{_ENVELOPE} Fault":
-                    self.fault = element
-                else:
-                    self._response = element
+            if depth == _ANSWER:
+                self._begin_answer(name, element)
             elif depth == _LIST and self._open[_ANSWER] is self._response and self._returned is None:
                 self._returned = element
         self._open.append(element)
@@ -163,14 +169,23 @@ class _ListAnswer:
         element = self._open[-1]
         if len(element.text) < MOST_TEXT:
             element.text += data
+        # A column has no more than its text. Of what holds others, any text counts, however far behind.
+        if len(self._open) - 1 <= _ROW and not element.has_text:
+            element.has_text = bool(data.strip())
 
     def end(self) -> None:
         element = self._open.pop()
         if not self._open:
+            if element.has_text:
+                raise MarkupRefused("the answer says something beside its rows")
             return
         parent = self._open[-1]
         parent.kids += 1
         depth = len(self._open)
+        if "href" in element.attributes:
+            _require_bare(element)
+        if element.has_text and element.kids and not self._is_aside():
+            raise MarkupRefused("the answer says something beside its rows")
         if depth == _ANSWER and "id" in element.attributes:
             self._keep_by_id(element)
         elif element.name in COLUMNS or (parent is self.fault and element.name == "faultcode"):
@@ -181,6 +196,21 @@ class _ListAnswer:
             self._add_row(parent, element, at_once=False)
         else:
             parent.strange += 1
+
+    def _begin_answer(self, name: str, element: _Element) -> None:
+        """The first in the body is the answer; what follows can only be what it refers to."""
+        if self._response is None and self.fault is None:
+            if name == f"{_ENVELOPE} Fault":
+                self.fault = element
+            else:
+                self._response = element
+        elif element.name != "multiRef" or "id" not in element.attributes:
+            raise MarkupRefused("the answer has more than one response")
+
+    def _is_aside(self) -> bool:
+        """Whether what ends now is in a header, or in a fault: what they say is not read."""
+        header = len(self._open) > _BODY and self._open[_BODY].name != "Body"
+        return header or (len(self._open) > _ANSWER and self._open[_ANSWER] is self.fault)
 
     def _add_row(self, parent: _Element, row: _Element, *, at_once: bool) -> None:
         if row.reference is None and not row.fields:
@@ -210,6 +240,8 @@ class _ListAnswer:
         """Tell the rows that were kept, and count all; None where there is no list."""
         if self._response is None:
             raise MarkupRefused("the answer is empty")
+        if self._response.name != self._expected:
+            return None
         returned = self._returned if self._response.kids == 1 else None
         if returned is not None and returned.reference is not None:
             returned = self._by_id.get(returned.reference)
@@ -240,6 +272,12 @@ class _ListAnswer:
         return element
 
 
+def _require_bare(element: _Element) -> None:
+    """What refers to another element holds nothing itself, and the other is in the answer."""
+    if element.reference is None or element.kids or element.has_text or element.text.strip():
+        raise MarkupRefused("the answer refers to what is not in it, or has a value beside that")
+
+
 def _is_list(returned: _Element) -> bool:
     """Whether it is a list of rows. An empty text or struct is no empty list: it may be an error."""
     if returned.strange or returned.fields or returned.attributes.get(f"{_XSI} nil") in ("true", "1"):
@@ -249,4 +287,4 @@ def _is_list(returned: _Element) -> bool:
     kind = returned.attributes.get(f"{_XSI} type", "").rpartition(":")[2].lower()
     untyped = not kind and returned.name == "return"
     named = _ARRAY_TYPE in returned.attributes or kind == "array" or kind.startswith("array_")
-    return (named or untyped) and not returned.text.strip()
+    return (named or untyped) and not returned.has_text

@@ -9,7 +9,7 @@ from bot.billing import lists
 from bot.billing.lists import Row, read_list
 from bot.billing.markup import MarkupRefused
 from bot.sandbox.billing import nusoap
-from tests.billing.scripted import ALL, ROW, envelope, row, rows
+from tests.billing.scripted import ALL, PAY, ROW, UNPAID, envelope, row, rows
 
 NAME = "api_vps_get_client_invoices"
 
@@ -28,7 +28,7 @@ def read(body: bytes, *, status: int = 200, piece: int = 65536) -> list[Row] | N
     """The rows of an answer, which comes in pieces; None where it is no list."""
     told = Told()
     pieces = (body[start : start + piece] for start in range(0, len(body), piece))
-    count = read_list(pieces, status, told)
+    count = read_list(NAME, pieces, status, told)
     assert count is None or count == len(told.rows)
     return None if count is None else told.rows
 
@@ -165,7 +165,9 @@ def test_rows_may_stand_in_a_list_that_is_referred_to() -> None:
     """Only the list is elsewhere."""
     value = nusoap.array("tns:sql_row_invoices", [row(), row(id=5)])
     value = value.replace("<return ", '<multiRef id="a" ').replace("</return>", "</multiRef>")
-    body = envelope(f'<ns1:R xmlns:ns1="urn:myapi"><return href="#a"/></ns1:R>{value}')
+    body = envelope(
+        f'<ns1:{NAME}Response xmlns:ns1="urn:myapi"><return href="#a"/></ns1:{NAME}Response>{value}'
+    )
     assert read(body) == [EXPECTED, EXPECTED | {"invoices_id": "5"}]
 
 
@@ -198,3 +200,67 @@ def test_references_are_kept_up_to_a_cap(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(lists, "MOST_KEPT", 10)
     with pytest.raises(MarkupRefused, match="more than can be kept"):
         read(referring())
+
+
+# -- what is said beside a list -----------------------------------------------------------------------
+
+FAULT = "<SOAP-ENV:Fault><faultcode>Server</faultcode><faultstring>Aborted</faultstring></SOAP-ENV:Fault>"
+END = "</SOAP-ENV:Body>"
+LIST = rows(ALL, row(), row(id=5)).decode()
+RESPONSE = LIST.partition("<SOAP-ENV:Body>")[2].partition(END)[0]
+SPACES = " " * (lists.MOST_TEXT + 1)
+BESIDE = {
+    "a fault after it": LIST.replace(END, FAULT + END),
+    "a fault before it": LIST.replace(RESPONSE, FAULT + RESPONSE),
+    "a fault with an id": LIST.replace(END, FAULT.replace("Fault>", 'Fault id="f">', 1) + END),
+    "a second response": LIST.replace(END, RESPONSE + END),
+    "a second response with an id": LIST.replace(END, RESPONSE.replace(" ", ' id="r" ', 1) + END),
+    "a second body": LIST.replace(END, f"{END}<SOAP-ENV:Body>{FAULT}{END}"),
+    "a second body that is empty": LIST.replace(END, f"{END}<SOAP-ENV:Body/>"),
+    "text after the rows": LIST.replace("</return>", "query aborted</return>"),
+    "text between the rows": LIST.replace("</item><item", "</item>query aborted<item"),
+    "text far behind": LIST.replace("</return>", f"{SPACES}query aborted</return>"),
+    "text in a row": LIST.replace("</item>", "and so on</item>", 1),
+    "text after the list": LIST.replace("</return>", "</return>query aborted"),
+    "text after the response": LIST.replace(END, f"query aborted{END}"),
+    "text after the body": LIST.replace(END, f"{END}query aborted"),
+    "a value beside a reference": referring(array=False).decode().replace('"#r5"/>', '"#r5">gone</item>'),
+    "a row beside a reference": referring(array=False).decode().replace('"#r5"/>', f'"#r5">{row()}</item>'),
+    "a column beside a reference": referring(columns=True).decode().replace('"#n5"><', '"#n5">7<'),
+    "a reference to elsewhere": listed('<return href="cid:list"/>').decode(),
+}
+
+
+@pytest.mark.parametrize("what", BESIDE)
+def test_a_list_beside_which_something_else_is_said_is_none(what: str) -> None:
+    """It may say that rows are missing, and an invoice that is missing reads as paid."""
+    assert BESIDE[what] not in (LIST, referring(array=False).decode(), referring(columns=True).decode())
+    with pytest.raises(MarkupRefused):
+        read(BESIDE[what].encode())
+
+
+@pytest.mark.parametrize("operation", [UNPAID, PAY, "api_domains_get_client_invoices"])
+def test_the_list_of_another_operation_is_none(operation: str) -> None:
+    """Of an unpaid list in place of the list of all, every invoice would be missing that was paid."""
+    assert read(rows(operation, row())) is None
+    assert read(rows(operation)) is None
+
+
+def test_a_text_far_behind_is_no_empty_list() -> None:
+    """However many spaces stand before it."""
+    assert read(listed(f"<return>{SPACES}error</return>")) is None
+
+
+def test_a_header_and_spaces_are_nothing_beside_a_list() -> None:
+    """Gateways write both; nor is a fault less of one for the text in its detail."""
+    header = '<SOAP-ENV:Header><h:id xmlns:h="urn:h">text <b/></h:id></SOAP-ENV:Header><SOAP-ENV:Body>'
+    spaced = LIST.replace("<SOAP-ENV:Body>", header).replace("><", ">\n  <")
+    found = read(spaced.encode())
+    assert found is not None
+    assert [one["invoices_id"] for one in found] == ["10101", "5"]
+    with pytest.raises(Fault):
+        read(
+            envelope(
+                FAULT.replace("Aborted", "Aborted</faultstring><detail>at <i/> once</detail><faultstring>")
+            )
+        )
