@@ -11,8 +11,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable, LedgerUnfit
+from bot.ledger.ledger_file import must_be_a_ledger, must_be_one_file
 
 _SESSION = {
     # A commit that is acknowledged must survive a crash, whatever the server is tuned to.
@@ -106,9 +106,14 @@ def _in_use(url: str) -> bool:
 
 
 def must_be_there(url: str) -> None:
-    """Raises LedgerUnfit where there is no SQLite file; whether there is a ledger in it, its version says."""
+    """Raises LedgerUnfit where there is no SQLite file, or another is by its name.
+
+    Whether there is a ledger in it, its version says.
+    """
     file = address(url).database
-    if address(url).get_backend_name() == "sqlite" and not os.path.exists(str(file)):
+    if address(url).get_backend_name() != "sqlite":
+        return
+    if not must_be_one_file(os.path.realpath(str(file))):
         raise LedgerUnfit(
             f"there is no ledger at {file}; check LEDGER_URL, or start the bot once, which makes it"
         )
@@ -238,33 +243,57 @@ _OURS = 0o600
 def one_process(url: str) -> Iterator[None]:
     """Hold the SQLite file for this process alone; PostgreSQL needs no such thing.
 
-    The lock is the kernel's and goes with the process, however it dies. Raises LedgerInUse.
+    Enter it before the engine is made, and leave it when that is disposed of: closing the file gives up
+    SQLite's own locks on it. The locks are the kernel's and go with the process, however it dies.
+    Raises LedgerInUse, LedgerUnavailable, LedgerUnfit.
     """
     parsed = address(url)
     if parsed.get_backend_name() != "sqlite":
         yield
         return
-    # By its real name: a link to the file is no other ledger.
-    lock = Path(f"{os.path.realpath(parsed.database or '')}.lock")
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OURS)
-        os.fchmod(descriptor, _OURS)
-    except OSError as error:
-        raise LedgerUnavailable(
-            f"cannot write beside the ledger {parsed.database}: {error.strerror}"
-        ) from None
+    file = _seen(parsed)
+    with ExitStack() as locks:
+        try:
+            lock = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OURS)
+            locks.callback(os.close, lock)
+            os.fchmod(lock, _OURS)
+        except OSError as error:
+            raise LedgerUnavailable(
+                f"cannot write beside the ledger {parsed.database}: {error.strerror}"
+            ) from None
+        _take(lock, parsed)
+        _make(file)
+        # A lock by name says nothing of a file that has another name, or is mounted elsewhere.
+        try:
+            itself = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise LedgerUnavailable(f"the ledger {file} cannot be opened: {error.strerror}") from None
+        locks.callback(os.close, itself)
+        _take(itself, parsed)
+        yield
+
+
+def _take(descriptor: int, parsed: URL) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
+    except BlockingIOError:
         raise LedgerInUse(
             f"another process runs on the ledger {parsed.database}; stop it first,"
             " or use PostgreSQL for several instances"
         ) from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+    except OSError as error:
+        raise LedgerUnavailable(
+            f"the ledger {parsed.database} cannot be locked: {error.strerror};"
+            " keep it on a disk of this machine"
+        ) from None
+
+
+def _seen(parsed: URL) -> str:
+    """The file's real name: a link to it is no other ledger. Raises LedgerUnfit where it may not be ours."""
+    file = os.path.realpath(str(parsed.database))
+    if must_be_one_file(file):
+        must_be_a_ledger(file)
+    return file
 
 
 def make_private(url: str) -> bool:
@@ -276,17 +305,23 @@ def make_private(url: str) -> bool:
     parsed = address(url)
     if parsed.get_backend_name() != "sqlite":
         return False
-    file = os.path.realpath(str(parsed.database))
+    file = _seen(parsed)
+    if _make(file):
+        return False
+    return any([_tighten(f"{file}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")])
+
+
+def _make(file: str) -> bool:
+    """Whether there was none. One that is there is never opened: closing it gives up SQLite's own locks."""
     try:
-        # A file that is there is never opened: closing it would give up SQLite's own locks on it.
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OURS)
     except FileExistsError:
-        return any([_tighten(f"{file}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")])
+        return False
     except OSError as error:
         raise LedgerUnavailable(f"the ledger {file} cannot be made: {error.strerror}") from None
     os.fchmod(descriptor, _OURS)
     os.close(descriptor)
-    return False
+    return True
 
 
 def _tighten(file: str) -> bool:

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.domain.payment import InvoiceRef
-from bot.errors import LedgerError, LedgerInUse, LedgerUnavailable
+from bot.errors import LedgerError, LedgerInUse, LedgerUnavailable, LedgerUnfit
 from bot.ledger import store
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger
@@ -93,6 +93,76 @@ async def test_the_same_file_by_another_name_is_the_same_ledger(sqlite_url: str,
         for name in (tmp_path / "link.db", tmp_path / ".." / tmp_path.name / file.name):
             with pytest.raises(LedgerInUse):
                 hold(f"sqlite:///{name}")
+
+
+async def test_one_file_by_two_names_serves_no_second_bot(sqlite_url: str, tmp_path: Path) -> None:
+    """Hard links: each name would have a log of its own, and both bots would pay the same invoice."""
+    other = tmp_path / "other"
+    other.mkdir()
+    async with holding(sqlite_url):
+        os.link(file_of(sqlite_url), other / "ledger.db")
+        for name in (file_of(sqlite_url), other / "ledger.db"):
+            with pytest.raises(LedgerUnfit, match=r"several names \(hard links\)"):
+                hold(f"sqlite:///{name}")
+        assert [each.name for each in other.iterdir()] == ["ledger.db"]
+        os.rename(other / "ledger.db", tmp_path / "moved.db")
+        file_of(sqlite_url).unlink()
+        with pytest.raises(LedgerInUse):
+            hold(f"sqlite:///{tmp_path / 'moved.db'}")
+    hold(f"sqlite:///{tmp_path / 'moved.db'}")
+
+
+MOUNTED = """
+import asyncio, subprocess, sys
+from bot.errors import LedgerError
+from bot.ledger.database import one_process
+from bot.ledger.opening import open_ledger, read_ledger
+
+subprocess.run(["mount", "--bind", sys.argv[1], sys.argv[2]], check=True)
+
+async def opened(opening):
+    async with opening:
+        print("opened")
+
+def held():
+    with one_process(url):
+        print("held")
+
+url = f"sqlite:///{sys.argv[2]}"
+for way in (
+    held,
+    lambda: asyncio.run(opened(open_ledger(url))),
+    lambda: asyncio.run(opened(open_ledger(url, begin=False))),
+    lambda: asyncio.run(opened(read_ledger(url))),
+):
+    try:
+        way()
+    except LedgerError as error:
+        print("refused:", error)
+"""
+
+
+async def test_a_file_that_is_mounted_by_itself_is_refused(new_sqlite: NewDatabase, tmp_path: Path) -> None:
+    """As `docker run -v ledger.db:/data/ledger.db` does: its log stays behind, with the newest payments."""
+    url = new_sqlite(migrated=True)
+    place = tmp_path / "a data folder" / "ledger.db"
+    place.parent.mkdir()
+    place.touch()
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "--map-root-user", "--mount", sys.executable, "-c", MOUNTED),
+        *(str(file_of(url)), str(place)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(20):
+        output, _ = await process.communicate()
+    code, told = process.returncode, output.decode()
+    if told.startswith("unshare: ") or "mount: " in told:
+        pytest.skip(f"nothing can be mounted here: {told}")
+    said = f"refused: {place} is mounted by itself, without what SQLite writes beside it; mount the folder"
+    assert code == 0, told
+    assert [line.startswith(said) for line in told.splitlines()] == [True] * 4, told
+    assert [each.name for each in place.parent.iterdir()] == ["ledger.db"]
 
 
 def test_postgresql_serves_several_instances() -> None:
@@ -231,9 +301,12 @@ def test_a_file_that_is_no_database_is_refused(sqlite_url: str) -> None:
         async with open_ledger(sqlite_url):
             pass
 
-    with pytest.raises(LedgerUnavailable, match="not a database"):
+    with pytest.raises(LedgerUnfit, match="not a database"):
+        hold(sqlite_url)
+    with pytest.raises(LedgerUnfit, match="not a database"):
         asyncio.run(start())
     assert file_of(sqlite_url).read_text() == "Dear diary, " * 1000
+    assert [each.name for each in file_of(sqlite_url).parent.iterdir()] == [file_of(sqlite_url).name]
 
 
 # -- a server that is not there, or goes away -------------------------------------------------------

@@ -7,6 +7,8 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
+import sqlite3
 import stat
 import struct
 import sys
@@ -126,6 +128,104 @@ async def test_a_database_of_another_program_is_left_alone(new_sqlite: NewDataba
         await opened(url)
     with pytest.raises(LedgerUnfit, match="there is no ledger yet"):
         await read(url)
+
+
+@pytest.mark.parametrize("tables", [("recipes",), ("alembic_version", "recipes")])
+@pytest.mark.parametrize("begin", [True, False])
+async def test_what_another_program_keeps_is_not_touched(
+    new_sqlite: NewDatabase, begin: bool, tables: tuple[str, ...]
+) -> None:
+    """Neither its mode, which others may need, nor how it is written, nor what is beside it."""
+    url = new_sqlite(migrated=False)
+    with contextlib.closing(sqlite3.connect(file_of(url))) as connection:
+        for table in tables:
+            connection.execute(f"CREATE TABLE {table} (version_num TEXT)")
+    os.chmod(file_of(url), 0o664)
+    before = file_of(url).read_bytes()
+    with pytest.raises(LedgerUnfit, match="database of another program"):
+        await opened(url, begin=begin)
+    with pytest.raises(LedgerUnfit, match="database of another program"), one_process(url):
+        pass
+    assert modes(url) == {"": 0o664}
+    assert file_of(url).read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "socket"])
+async def test_what_is_no_file_is_refused_by_everybody_and_not_touched(
+    new_sqlite: NewDatabase, kind: str
+) -> None:
+    """An auditor would wait for ever at a pipe; a folder would be closed to all others."""
+    url = new_sqlite(migrated=False)
+    with (
+        contextlib.closing(socket.socket(socket.AF_UNIX)) as listening,
+        contextlib.chdir(file_of(url).parent),
+    ):
+        match kind:
+            case "folder":
+                file_of(url).mkdir()
+            case "pipe":
+                os.mkfifo(file_of(url))
+            case _:
+                listening.bind(file_of(url).name)
+    os.chmod(file_of(url), 0o755)
+    for opening in (opened(url), opened(url, begin=False), read(url)):
+        with pytest.raises(LedgerUnfit, match=f"is no file but a {kind}; let LEDGER_URL name a file"):
+            async with asyncio.timeout(5):
+                await opening
+    with pytest.raises(LedgerUnfit, match="is no file"), one_process(url):
+        pass
+    assert modes(url) == {"": 0o755}
+
+
+async def test_who_only_reads_or_settles_refuses_a_file_by_several_names_as_well(
+    new_sqlite: NewDatabase,
+) -> None:
+    """What a bot under the other name has written last would be missing, and called whole."""
+    url = new_sqlite(migrated=True)
+    os.link(file_of(url), f"{file_of(url)}.other")
+    for opening in (opened(url), opened(url, begin=False), read(url)):
+        with pytest.raises(LedgerUnfit, match="several names"):
+            await opening
+
+
+async def test_a_ledger_that_a_killed_bot_left_is_opened_again(new_sqlite: NewDatabase) -> None:
+    """Its tables may be in SQLite's log only, with or without the index to it."""
+    for missing in ((), ("-shm",)):
+        url = new_sqlite(migrated=False)
+        async with open_ledger(url) as ledger:
+            await request(ledger)
+            kept = file_of(url).parent / f"kept{len(missing)}"
+            kept.mkdir()
+            for suffix in {"", "-wal", "-shm"} - set(missing):
+                shutil.copy(f"{file_of(url)}{suffix}", kept / f"ledger.db{suffix}")
+        async with open_ledger(f"sqlite:///{kept / 'ledger.db'}") as ledger:
+            assert await ledger.payment(1)
+
+
+async def test_sqlites_own_locks_outlive_the_look_at_the_file(new_sqlite: NewDatabase) -> None:
+    """Another process that opens and closes the ledger must not take the log away from a running bot."""
+    url = new_sqlite(migrated=True)
+    with one_process(url):
+        async with open_ledger(url) as ledger:
+            await request(ledger)
+            await opened(url, begin=False)
+            code, told = await run_python(SETTLE, url)
+            assert (code, told) == (0, "1\n")
+            assert "-wal" in modes(url)
+            await request(ledger, InvoiceRef("mail", 2))
+    assert await read(url)
+
+
+SETTLE = """
+import asyncio, sys
+from bot.ledger.opening import open_ledger
+
+async def main():
+    async with open_ledger(sys.argv[1], begin=False) as ledger:
+        print(len(await ledger.recent()))
+
+asyncio.run(main())
+"""
 
 
 async def test_a_ledger_whose_trail_has_no_end_is_refused(new_database: NewDatabase) -> None:
