@@ -17,6 +17,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from bot.ledger.version import newest
+
 START_SECONDS = 60
 
 _SETTINGS = (
@@ -69,6 +71,8 @@ class Databases:
             )
             found = connection.execute("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal").fetchall()
             if found != [("events_append_only",)]:
+                return False
+            if connection.execute("SELECT version_num FROM alembic_version").fetchall() != [(newest(),)]:
                 return False
             tables = connection.execute(
                 "SELECT tablename FROM pg_tables "

@@ -34,7 +34,7 @@ async def migrate(engine: AsyncEngine) -> bool:
             raise LedgerUnfit(
                 "the file is the database of another program; let LEDGER_URL name a file of its own"
             )
-        if found != _known()[0]:
+        if found != newest():
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -52,7 +52,7 @@ def check(connection: Connection) -> None:
     found = _version(connection)
     if found is None:
         raise LedgerUnfit("there is no ledger yet; check LEDGER_URL, or start the bot once, which makes it")
-    if found != _known()[0]:
+    if found != newest():
         raise LedgerUnfit(
             f"the ledger is of an earlier version ({found}); start this bot once, which brings it up to date"
         )
@@ -76,6 +76,11 @@ def _version(connection: Connection) -> str | None:
             f"the ledger is of a later version than this bot ({', '.join(unknown)}); upgrade the bot"
         )
     return found[0] if found else None
+
+
+def newest() -> str:
+    """The version of this code's tables."""
+    return _known()[0]
 
 
 @cache

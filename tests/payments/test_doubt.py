@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,7 +14,7 @@ from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, TooEarl
 from bot.payments.desk import Desk
 from bot.payments.settlement import settle_by_hand
 from tests.conftest import Clock
-from tests.ledger.making import claimed, moved, request_in
+from tests.ledger.making import claimed, request_in
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 from tests.payments.test_reconciler import SETTLED
 
@@ -153,12 +154,37 @@ async def told_in_the_end(office: Office) -> list[int | None]:
 
 async def declined_after(office: Office, verdict: Verdict | None, ref: InvoiceRef = VPS) -> Payment:
     """A request that was released, and whose one attempt ended like this; None: nobody heard."""
-    payment = await request_in(office.ledger, State.SENDING, ref)
+    payment = await request_in(office.ledger, State.APPROVED, ref)
+    detail = {"try": 1, "status": None, "status_text": None, "evidence": "as it was"}
+
+    async def move(payment: Payment, to: State, action: str, **detail: Any) -> Payment:
+        return await transaction.move(payment, to, action=action, actor="test", detail=detail)
+
     async with office.ledger.transaction() as transaction:
+        payment = await transaction.move(
+            payment,
+            State.SENDING,
+            action="sending",
+            actor="test",
+            detail={"instance": "one", "try": 1},
+            tries=1,
+        )
         attempt = await transaction.start_attempt(payment, "one")
-        if verdict is not None:
+        if verdict in (None, Verdict.PAID):
+            payment = await move(payment, State.UNKNOWN, "lease_ran_out")
+        else:
+            assert verdict is not None
             await transaction.finish_attempt(attempt, Outcome(verdict, None, None, "as it was"))
-    return await moved(office.ledger, payment, State.DECLINED)
+            payment = await move(payment, verdict.state, "answered", **detail, verdict=verdict.value)
+        if payment.state is State.UNKNOWN:
+            payment = await move(payment, State.DECLINED, "reconciled")
+        elif payment.state is State.NOT_SENT:
+            payment = await move(payment, State.CANCELLED, "cancelled", reason="by its requester")
+        if verdict is Verdict.PAID:
+            await transaction.finish_attempt(attempt, Outcome(verdict, None, None, "as it was"))
+            late = detail | {"verdict": verdict.value}
+            await transaction.record("answered_late", actor="executor", payment=payment, detail=late)
+    return payment
 
 
 @pytest.mark.parametrize("verdict", [None, Verdict.UNKNOWN])
