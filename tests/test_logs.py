@@ -7,8 +7,11 @@ import json
 import logging
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
+from html import escape
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import aiohttp
 import pytest
@@ -234,6 +237,69 @@ def test_a_known_secret_is_redacted_wherever_it_stands(secret: str, before: str,
     """Also one with signs that mean something in a pattern."""
     told = Redaction([secret, "other"]).clean(before + secret + after)
     assert secret not in told or secret in "[redacted]"
+
+
+PASSWORD = 'it\'s "q"/\u00fc&<b \\ \u20ac'
+HTML = PASSWORD.replace("&", "&amp;").replace("<", "&lt;")
+QUOTED = HTML.replace('"', "&quot;")
+JSON = json.dumps(PASSWORD)[1:-1]
+SLASHED = re.sub(r"([\\'\"])", r"\\\1", PASSWORD)
+CODED = quote_plus(PASSWORD)
+MISREAD = PASSWORD.encode().decode("latin-1")
+FORMS = {
+    "HTML": HTML,
+    "HTML of PHP": QUOTED.replace("'", "&#039;"),
+    "HTML of others": QUOTED.replace("'", "&#39;").replace("&quot;", "&#34;"),
+    "HTML with a quote left": QUOTED,
+    "XML": QUOTED.replace("'", "&apos;"),
+    "HTML of Python": escape(PASSWORD),
+    "HTML, twice": escape(escape(PASSWORD)),
+    "HTML, with names": QUOTED.replace("\u00fc", "&uuml;").replace("\u20ac", "&euro;"),
+    "XML in ASCII": QUOTED.encode("ascii", "xmlcharrefreplace").decode(),
+    "JSON": JSON,
+    "JSON of PHP": JSON.replace("/", "\\/"),
+    "JSON in capitals": JSON.replace("00fc", "00FC"),
+    "JSON in UTF-8": json.dumps(PASSWORD, ensure_ascii=False)[1:-1],
+    "JSON in HTML": escape(JSON.replace("/", "\\/")),
+    "JSON in JSON": json.dumps(JSON.replace("/", "\\/"))[1:-1],
+    "addslashes": SLASHED,
+    "addslashes in HTML": escape(SLASHED),
+    "repr": repr(PASSWORD)[1:-1],
+    "ascii": ascii(PASSWORD)[1:-1],
+    "an address": quote(PASSWORD, safe=""),
+    "an address with slashes": quote(PASSWORD),
+    "a form": CODED,
+    "a form in lower case": re.sub("%..", lambda found: found[0].lower(), CODED),
+    "an address in lower case": re.sub("%..", lambda found: found[0].lower(), quote(PASSWORD, safe="")),
+    "an address in an address": quote(quote(PASSWORD, safe=""), safe=""),
+    "UTF-8 read as Latin-1": MISREAD,
+    "UTF-8 read as Windows-1252": PASSWORD.encode().decode("cp1252"),
+    "UTF-8 read as Latin-1, in HTML": escape(MISREAD).encode("ascii", "xmlcharrefreplace").decode(),
+}
+
+
+@pytest.mark.parametrize("how", FORMS)
+def test_a_secret_is_redacted_however_it_is_written(how: str) -> None:
+    """As PHP, JSON, HTML and addresses write it, and mixed."""
+    assert Redaction([PASSWORD]).clean(f"before {FORMS[how]} after") == "before [redacted] after"
+
+
+@pytest.mark.parametrize("piece", ["&amp;", "&#0", "\\", "it's ", "%25", "&", '"', "\u00c3", "0"])
+def test_a_long_text_that_nearly_holds_a_secret_costs_little_time(piece: str) -> None:
+    """The billing API writes as long a text as it likes."""
+    text = piece * (300_000 // len(piece))
+    secrets = [PASSWORD, "&&&&\\\\\\\\x", *(f"{number:032x}" for number in range(1, 17))]
+    started = time.process_time()
+    assert Redaction(secrets, sessions_by_shape=False).clean(text) == text
+    assert time.process_time() - started < 5.0
+
+
+def test_a_reference_that_only_looks_like_a_session_stays_where_sessions_are_known() -> None:
+    """A log takes it out; in what the API answers it may be the bank's own number."""
+    text, session = "Transaction 5d41402abc4b2a76b9719d911017c592", "d41d8cd98f00b204e9800998ecf8427e"
+    known = Redaction([session], sessions_by_shape=False)
+    assert known.clean(f"{text}, {session}, xoxb-1-a") == f"{text}, [redacted], [redacted]"
+    assert Redaction([session]).clean(text) == "Transaction [redacted]"
 
 
 def test_of_two_secrets_the_longer_goes_first() -> None:

@@ -198,7 +198,7 @@ class BillingCalls:
 
     def _redaction(self) -> Redaction:
         """For what the API answers: it knows our secrets, and may send them back."""
-        return Redaction([self._password.get_secret_value(), *self._sessions.copy()])
+        return Redaction([self._password.get_secret_value(), *self._sessions.copy()], sessions_by_shape=False)
 
     def _ask_modules(self, deadline: float) -> tuple[str, ...]:
         service = self._service.get(deadline)

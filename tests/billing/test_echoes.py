@@ -89,6 +89,27 @@ async def test_a_password_that_comes_back_is_taken_out(
     assert invoice.description == "For [redacted] and [redacted]"
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Rosa&#039;s &quot;Key&quot;/9",
+        'Rosa\'s \\"Key\\"\\/9',
+        'Rosa\\\'s \\"Key\\"/9',
+        "Rosa%27s+%22Key%22%2f9",
+    ],
+)
+async def test_a_password_as_php_writes_it_is_taken_out_and_the_banks_reference_stays(
+    written: str, server: Scripted
+) -> None:
+    """A reference may look like a session; the bot's own sessions are known by their value."""
+    reference = "Transaction 5d41402abc4b2a76b9719d911017c592"
+    server.answers[PAY] = outcome("error", f"Login with {written} in {SESSION} failed. {reference}")
+    client = BillingClient(wsdl_url=server.url, username="u", password=SecretStr('Rosa\'s "Key"/9'))
+    told = await client.make_payment(VPS)
+    await client.close(grace=5.0)
+    assert told.status_text == f"Login with [redacted] in [redacted] failed. {reference}"
+
+
 async def test_a_session_that_was_replaced_is_still_known(server: Scripted, client: BillingClient) -> None:
     """It may live on at the API, and come back later, in any of the shapes that PHP gives one."""
     first, second = "First,Session-0123456789", "Second,Session-0123456789"
