@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging
 import os
+import pwd
 import signal
 import sys
 import threading
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 ENV_FILE = click.option(
     "--env-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Read variables from this file instead of .env.",
 )
+PAYMENT = click.IntRange(min=1, max=2**63 - 1)
+"""A payment's number, as far as a database can count."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,8 +45,8 @@ def settings_or_exit(env_file: Path | None) -> Settings:
         raise SystemExit(_refuse(error)) from None
 
 
-def _refuse(error: ConfigError) -> int:
-    click.echo("The bot cannot start:", err=True)
+def _refuse(error: ConfigError, what: str = "The bot cannot start") -> int:
+    click.echo(f"{what}:", err=True)
     for name, remedy in error.problems:
         click.echo(f"  {name}: {remedy}", err=True)
     click.echo("Every variable is explained in .env.example.", err=True)
@@ -126,17 +128,28 @@ def check(env_file: Path | None, policy: bool) -> None:
 
 @main.command()
 @ENV_FILE
-@click.argument("payment", type=click.IntRange(min=1))
+@click.argument("payment", type=PAYMENT)
 @click.argument("outcome", type=click.Choice(["paid", "not-paid"]))
 @click.argument("note")
 def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> None:
     """Settle PAYMENT, whose answer was lost. NOTE says how you know; it goes into the audit trail."""
     if not note.strip():
         raise click.UsageError("the note must say how you know what became of it")
+    if any("\ud800" <= char <= "\udfff" for char in note):
+        raise click.UsageError("the note is not text in this terminal's encoding; write it anew")
     settings = settings_or_exit(env_file)
     sys.exit(
         _in_ledger(settings, lambda ledger: _resolve(ledger, settings, payment, outcome == "paid", note))
     )
+
+
+def _user() -> str:
+    """Whose process this is, as the system knows: the environment may name anybody."""
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid:{number}"
 
 
 async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bool, note: str) -> int:
@@ -144,7 +157,7 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
     from bot.payments.settling import Settling  # noqa: PLC0415
     from bot.payments.timing import Timing  # noqa: PLC0415
 
-    actor = f"{settlement.OPERATOR}{getpass.getuser()}"[:64]
+    actor = f"{settlement.OPERATOR}{_user()}"[:64]
     settling = Settling(Timing().settled_after(settings.billing_timeout))
 
     async def settle() -> answers.Answer:
@@ -180,7 +193,7 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
 
 @main.group(invoke_without_command=True)
 @ENV_FILE
-@click.option("--payment", type=click.IntRange(min=1), help="Only the events of this payment.")
+@click.option("--payment", type=PAYMENT, help="Only the events of this payment.")
 @click.pass_context
 def audit(context: click.Context, env_file: Path | None, payment: int | None) -> None:
     """Print the audit trail, and prove the ledger by it. Exit code 1 if it was tampered with.
@@ -201,9 +214,15 @@ def verify(of_audit: Path | None, env_file: Path | None) -> None:
 
 
 async def _audit(ledger: Ledger, payment_id: int | None) -> int:
+    found = False
     async for line in ledger.lines(payment_id):
         click.echo(logs.printable(line))
-    return await _verify(ledger)
+        found = True
+    code = await _verify(ledger)
+    if payment_id is None or found:
+        return code
+    click.echo(f"The trail says nothing of a payment #{payment_id}.", err=True)
+    return code or 2
 
 
 async def _verify(ledger: Ledger) -> int:
@@ -215,7 +234,7 @@ async def _verify(ledger: Ledger) -> int:
     if found.broken_at is not None:
         click.echo(f"The hash chain is BROKEN at event {found.broken_at}.", err=True)
     for flaw in found.flaws:
-        click.echo(f"FORGED {flaw}", err=True)
+        click.echo(logs.printable(f"FORGED {flaw}"), err=True)
     if found.flaw_count > len(found.flaws):
         click.echo(f"… and {found.flaw_count - len(found.flaws)} more.", err=True)
     click.echo("Somebody changed the ledger past the bot: stop the bot, and find out who and what.", err=True)
@@ -229,7 +248,7 @@ def _read_ledger(env_file: Path | None, work: Callable[[Ledger], Awaitable[int]]
     try:
         url = config.load_ledger(env_file).ledger_url.get_secret_value()
     except ConfigError as error:
-        return _refuse(error)
+        return _refuse(error, "The ledger cannot be read")
     return _with_ledger(read_ledger(url), work)
 
 
@@ -243,6 +262,10 @@ def _in_ledger(settings: Settings, work: Callable[[Ledger], Awaitable[int]]) -> 
 def _with_ledger(
     opening: AbstractAsyncContextManager[Ledger], work: Callable[[Ledger], Awaitable[int]]
 ) -> int:
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from bot.ledger.database import reason  # noqa: PLC0415
+
     async def opened() -> int:
         async with opening as ledger:
             return await work(ledger)
@@ -250,8 +273,11 @@ def _with_ledger(
     try:
         return asyncio.run(opened())
     except BotError as error:
-        click.echo(f"The ledger cannot be used: {error}", err=True)
-        return 2
+        said = str(error)
+    except SQLAlchemyError as error:
+        said = reason(error)  # a traceback would end with code 1, which says that the ledger was forged
+    click.echo(logs.printable(f"The ledger cannot be used: {said}"), err=True)
+    return 2
 
 
 class _WithModes(click.Command):

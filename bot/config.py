@@ -271,16 +271,21 @@ def _demand_a_number(settings: PolicySettings) -> None:
         )
 
 
-def _misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
-    """What was meant for the policy and would not be read: a restriction that is misspelt restricts nothing.
+_KUBERNETES = re.compile(
+    r"PAY_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)", re.ASCII
+)
+"""What it sets for a service whose name is pay, or begins with it."""
 
-    Only what is nearly one of its variables: Kubernetes sets PAY_PORT and more for a service named pay.
-    """
+
+def _misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
+    """What was meant for the policy and is not read: a restriction that is misspelt restricts nothing."""
     problems = []
     for name in names:
-        if name not in _POLICY and name.upper().startswith("PAY_"):
-            near = difflib.get_close_matches(name.upper(), _POLICY, n=1, cutoff=0.85)
-            problems += [(name, f"is no variable of this bot; did you mean {one}?") for one in near]
+        if not name.upper().startswith("PAY_") or name in _POLICY or _KUBERNETES.fullmatch(name):
+            continue
+        near = difflib.get_close_matches(name.upper(), _POLICY, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "remove it; .env.example has those that there are"
+        problems.append((name, f"is no variable of this bot; {remedy}"))
     return problems
 
 

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 import structlog
 from pydantic import SecretStr
@@ -56,6 +56,14 @@ def for_terminal(_logger: object, _method: str, event: MutableMapping[str, Any])
     return event
 
 
+def as_json(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
+    """The same for a log that is parsed, and read on a terminal in the end: the numbers are JSON's own."""
+    return printable(str(_JSON(logger, method, event)))
+
+
+_JSON = structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
 class LogRedaction(Redaction):
     """Takes secrets out of everything that is logged."""
 
@@ -79,8 +87,14 @@ def secrets_of(settings: Settings) -> list[str]:
     """Every secret that the settings hold."""
     values = (getattr(settings, name) for name in type(settings).model_fields)
     secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    password = urlsplit(settings.ledger_url.get_secret_value()).password
-    return [*secrets, *([password, unquote(password)] if password else [])]
+    address = urlsplit(settings.ledger_url.get_secret_value())
+    asked = (part.partition("=") for part in address.query.split("&"))
+    # libpq takes `password` and `sslpassword` there.
+    passwords = [value for name, _, value in asked if "password" in unquote(name).lower()]
+    if address.password:
+        passwords.append(address.password)
+    forms = {form for one in passwords if one for form in (one, unquote(one), unquote_plus(one))}
+    return [*secrets, *sorted(forms)]
 
 
 def configure(settings: Settings, *, stream: TextIO | None = None, level: int = logging.INFO) -> None:
@@ -95,9 +109,7 @@ def configure(settings: Settings, *, stream: TextIO | None = None, level: int = 
         redaction,
     ]
     console = structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)
-    rendering: list[structlog.typing.Processor] = (
-        [for_terminal, console] if out.isatty() else [structlog.processors.JSONRenderer(ensure_ascii=False)]
-    )
+    rendering: list[structlog.typing.Processor] = [for_terminal, console] if out.isatty() else [as_json]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),

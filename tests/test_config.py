@@ -334,6 +334,13 @@ def test_a_list_that_names_nothing_is_refused(name: str, value: str) -> None:
         ("PAY_APPROVER", "PAY_APPROVERS"),
         ("pay_approvers", "PAY_APPROVERS"),
         ("PAY_POLICYFILE", "PAY_POLICY_FILE"),
+        ("PAY_CHANNELS", "PAY_ALLOWED_CHANNELS"),
+        ("PAY_CHANNEL", "did you mean PAY_A"),
+        ("PAY_REQUIRED_APPROVALS", "did you mean PAY_APPROV"),
+        ("PAY_EXPIRES", "PAY_EXPIRES_AFTER"),
+        ("PAY_LIMIT", "remove it"),
+        ("PAY_SERVICE", "is no variable"),
+        ("PAY_PORTS", "is no variable"),
     ],
 )
 def test_a_misspelt_variable_is_refused(name: str, meant: str, tmp_path: Path) -> None:
@@ -347,10 +354,14 @@ def test_a_misspelt_variable_is_refused(name: str, meant: str, tmp_path: Path) -
     assert problems({**REQUIRED, name: " "}) == {}
 
 
-def test_what_others_call_pay_is_theirs() -> None:
+@pytest.mark.parametrize("service", ["PAY", "PAY_API"])
+def test_what_others_call_pay_is_theirs(service: str) -> None:
     """Kubernetes sets these for a service of that name."""
-    others = {"PAY_SERVICE_HOST": "10.0.0.1", "PAY_PORT_443_TCP_ADDR": "10.0.0.1", "PAY_PORT": "tcp://x"}
-    assert problems(REQUIRED | others) == {}
+    others = (
+        *("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTPS", "PORT", "PORT_443_TCP"),
+        *("PORT_443_TCP_ADDR", "PORT_443_TCP_PORT", "PORT_443_TCP_PROTO", "PORT_53_UDP"),
+    )
+    assert problems(REQUIRED | {f"{service}_{other}": "10.0.0.1" for other in others}) == {}
 
 
 def test_a_policy_file_is_read(tmp_path: Path) -> None:
@@ -400,3 +411,17 @@ def test_the_example_loads_once_the_required_is_filled_in(tmp_path: Path) -> Non
     (tmp_path / ".env").write_text(EXAMPLE)
     assert set(problems({}, tmp_path / ".env")) == set(problems({}))
     assert load(tmp_path / ".env", REQUIRED) == loaded()
+
+
+def test_the_example_leaves_room_for_a_policy_file(tmp_path: Path) -> None:
+    """Whoever copies it and only names the file of rules is not told to remove what they never wrote."""
+    (tmp_path / "policy.toml").write_text('[[rule]]\nname = "all"\nrequesters = ["U1"]\n')
+    (tmp_path / ".env").write_text(EXAMPLE)
+    assert load(tmp_path / ".env", {**REQUIRED, "PAY_POLICY_FILE": str(tmp_path / "policy.toml")})
+
+
+def test_a_password_in_quotes_is_read_as_the_example_says(tmp_path: Path) -> None:
+    """Without them, what stands behind a blank and # would be cut off in silence."""
+    (tmp_path / ".env").write_text(r"BILLING_PASSWORD='a #b it\'s \\ c'" + "\n")
+    given = {name: value for name, value in REQUIRED.items() if name != "BILLING_PASSWORD"}
+    assert load(tmp_path / ".env", given).billing_password.get_secret_value() == r"a #b it's \ c"

@@ -91,6 +91,33 @@ def test_what_is_left_out_can_be_seen() -> None:
     assert logs.printable("café ☕ 日本 👨‍👩‍👧") == "café ☕ 日本 👨‍👩‍👧"
 
 
+def test_a_log_elsewhere_holds_nothing_that_a_terminal_obeys_either(
+    settings: NewSettings, told: Callable[..., io.StringIO]
+) -> None:
+    """It is read on one in the end. Wherever it stands in the line; and who parses it gets what was said."""
+    stream = told(settings())
+    log.warning("told", said=HOSTILE, within={HOSTILE: [HOSTILE]})
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        log.exception("broken")
+    written = stream.getvalue()
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", written)
+    written.encode()
+    first, second = lines(stream)
+    assert (first["said"], first["within"]) == (HOSTILE, {HOSTILE: [HOSTILE]})
+    assert HOSTILE in second["exception"]
+
+
+def test_a_password_in_the_query_of_the_ledgers_address_is_a_secret(settings: NewSettings) -> None:
+    """As it is written there, and as it is meant; a server may echo either."""
+    found = logs.secrets_of(
+        settings(LEDGER_URL="postgresql://u@h/db?password=s3cret%2Fp+w&sslmode=require&sslpassword=t0psecret")
+    )
+    assert {"s3cret%2Fp+w", "s3cret/p+w", "s3cret/p w", "t0psecret"} <= set(found)
+    assert "require" not in found
+
+
 def test_a_log_on_a_terminal_cannot_be_used_to_write_on_it(
     settings: NewSettings, told: Callable[..., io.StringIO]
 ) -> None:

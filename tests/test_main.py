@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pwd
 import signal
 import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bot import config
@@ -20,6 +22,7 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from tests.command_line import LONGEST, CommandLine, Ended, invoke
+from tests.conftest import NewDatabase
 from tests.ledger.making import request_in
 from tests.slack.acting import card, shown
 
@@ -310,8 +313,89 @@ async def test_audit_needs_only_the_address_of_the_ledger(
     assert sorted(os.listdir(tmp_path)) == before
     wrong = await command("audit", "verify", LEDGER_URL="mysql://bot:hunter2@db/pay")
     assert wrong.code == 2
-    assert "LEDGER_URL: must be sqlite:///FILE or postgresql://" in wrong.err
+    assert wrong.err.startswith(
+        "The ledger cannot be read:\n  LEDGER_URL: must be sqlite:///FILE or postgresql://"
+    )
     assert "hunter2" not in wrong.err
+
+
+async def test_audit_of_a_payment_that_there_is_not_says_so(environment: dict[str, str]) -> None:
+    """Otherwise "the hash chain is whole" would be all the answer to a mistyped number."""
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        await request_in(ledger, State.PAID)
+    ended = await invoke("audit", "--payment", "77", **environment)
+    assert (ended.code, ended.err) == (2, "The trail says nothing of a payment #77.\n")
+    assert "the hash chain is whole" in ended.out
+    tamper(environment["LEDGER_URL"], "UPDATE payments SET state = 'CANCELLED'")
+    assert (await invoke("audit", "--payment", "77", **environment)).code == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["foo=bar", "sslmode=bogus", "connect_timeout=abc", "autocommit=1", "host=a&host=b"]
+)
+async def test_an_address_that_no_driver_takes_ends_with_code_2(
+    environment: dict[str, str], query: str
+) -> None:
+    """In a sentence without the password; 1 would say that the ledger was forged."""
+    nowhere = environment | {"LEDGER_URL": f"postgresql://bot:hunter2@127.0.0.1:1/ledger?{query}"}
+    for arguments in (["audit"], ["audit", "verify"], ["resolve", "1", "paid", "seen"]):
+        ended = await invoke(*arguments, **nowhere)
+        assert (ended.code, ended.out) == (2, ""), ended
+        assert ended.err.startswith("The ledger cannot be used: ")
+        assert "hunter2" not in ended.err
+
+
+async def test_a_table_that_is_gone_ends_with_code_2_and_a_sentence(new_postgresql: NewDatabase) -> None:
+    """What cannot be read is not proved forged."""
+    url = new_postgresql(migrated=True)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP TABLE deliveries, attempts CASCADE")
+    ended = await invoke("audit", "verify", LEDGER_URL=url)
+    assert (ended.code, ended.out) == (2, ""), ended
+    assert ended.err.startswith("The ledger cannot be used: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["resolve", "9223372036854775808", "paid", "seen"],
+        ["audit", "--payment", "9223372036854775808"],
+        ["resolve", "1", "paid", "seen \udcff"],
+    ],
+)
+async def test_what_no_database_can_hold_is_a_wrong_use(
+    environment: dict[str, str], arguments: list[str]
+) -> None:
+    """It ends with code 2 and with what is wrong, and not with a traceback."""
+    ended = await invoke(*arguments, **environment)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Error: " in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run"], ["check"], ["audit"], ["audit", "verify"], ["resolve", "1", "paid", "seen"]]
+)
+async def test_settings_that_are_not_where_they_are_said_to_be_are_refused(
+    command: CommandLine, environment: dict[str, str], arguments: list[str]
+) -> None:
+    """A mistyped --env-file would otherwise mean the environment alone, and perhaps another ledger."""
+    ended = await command(*arguments, "--env-file", "nowhere.env", **environment)
+    assert (ended.code, ended.out) == (2, "")
+    assert "'nowhere.env' does not exist" in ended.err
+
+
+async def test_an_operator_is_named_by_the_system_and_not_by_the_environment(
+    command: CommandLine, environment: dict[str, str]
+) -> None:
+    """Whoever settles a payment cannot sign with somebody else's name."""
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        await request_in(ledger, State.UNKNOWN)
+    others = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "the-chief-accountant")
+    settled = await command("resolve", "1", "paid", "seen", **others, **environment)
+    assert settled.code == 0, settled
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        last = (await ledger.history(1))[-1]
+    assert last.actor == f"operator:{pwd.getpwuid(os.getuid()).pw_name}"
 
 
 async def test_where_there_is_no_ledger_none_is_made(environment: dict[str, str], tmp_path: Path) -> None:
