@@ -85,6 +85,7 @@ class Announcer:
         self._instance = instance
         self._detours = Detours(ledger)
         self._steps = steps
+        self._readings: dict[int, arrivals.Reading] = {}  # of histories that Slack let nobody read to the end
         self._well: set[int] = set()  # what may be given up at its next try: Slack was well after this one
         self.crew: Crew[Lane] = Crew("announcer", size, wake, queues=True)
 
@@ -192,9 +193,10 @@ class Announcer:
             if isinstance(found, Posted):
                 await self._settle(delivery, payment, found, saying, earlier=True)
                 return
-            if found is not None and self._timing.told_for(delivery.tries) < self._timing.look_for:
-                await self._later(delivery, payment, found)
+            if found is not None and not self._timing.looked_enough(delivery.tries):
+                await self._look_again(delivery, payment, found)
                 return
+            self._readings.pop(delivery.id, None)  # what is posted now is newer than what was read
         if delivery.kind is Kind.NOTE and payment.card_lost:
             await self._detours.directly(delivery, payment, "card_lost")
             return
@@ -274,6 +276,18 @@ class Announcer:
                 counted=not told_when,
             )
 
+    async def _look_again(self, delivery: Delivery, payment: Payment, answer: Later) -> None:
+        """Look again later. Always counted: no limit on reading may hold a reply for ever.
+
+        That a history may not be read now says nothing about posting.
+        """
+        pause = max(self._timing.tell_again(delivery.tries), timedelta(seconds=answer.after or 0.0))
+        log.warning(
+            "not known whether it arrived", payment=payment.id, kind=delivery.kind, error=answer.error
+        )
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.again(delivery, due_at=transaction.now + pause, ambiguous=True)
+
     async def _in_vain(self, delivery: Delivery, answer: Later) -> bool:
         """Whether it was tried for days, and Slack was well before this try and after it.
 
@@ -303,14 +317,23 @@ class Announcer:
         return True
 
     async def _arrived(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:
-        return await arrivals.find(
+        reading = self._readings.pop(delivery.id, None)
+        if reading is None or reading.tries != delivery.tries - 1:
+            # Begun anew where another instance had it meanwhile: that one may have posted.
+            reading = arrivals.Reading(delivery.tries)
+        found = await arrivals.find(
             self._client,
             self._workspace.bot_id,
             delivery,
             payment,
             self._metadata(delivery),
+            reading,
             age=self._ledger.clock() - delivery.created_at,
         )
+        if isinstance(found, Later) and found.error == "ratelimited":
+            reading.tries = delivery.tries
+            self._readings[delivery.id] = reading
+        return found
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:
         return arrivals.metadata(self._ledger.identity, delivery)

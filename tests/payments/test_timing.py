@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 from bot.payments.timing import Timing
 
@@ -23,3 +24,12 @@ def test_it_takes_days_to_give_anything_up() -> None:
     assert timing.told_for(3) == timedelta(seconds=3)
     tries = next(one for one in range(1, 10_000) if timing.told_for(one) >= timing.tell_for)
     assert timing.told_for(tries - 1) < timing.tell_for == timedelta(days=7)
+
+
+def test_what_may_have_arrived_is_posted_blindly_once_in_an_hour_and_never_no_more() -> None:
+    """However long nobody can say whether it did."""
+    timing = Timing()
+    blind = [tries for tries in range(1, 20_000) if timing.looked_enough(tries)]
+    assert timing.told_for(blind[0]) >= timing.look_for
+    assert {after - before for before, after in pairwise(blind)} == {12}, "every five minutes, by then"
+    assert blind[-1] > 19_980
