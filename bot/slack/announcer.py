@@ -157,7 +157,7 @@ class Announcer:
     ) -> Answer | None:
         """Say it as well as Slack will have it; None where another instance has it by now."""
         refused = ""
-        for text, blocks in _ways(message, payment):
+        for text, blocks, marked in _ways(message, payment):
             if not await self._ours(delivery):
                 return None
             answer = await call(
@@ -166,7 +166,7 @@ class Announcer:
                 text=text,
                 **({"blocks": blocks} if blocks or method == "chat.update" else {}),
                 channel=delivery.channel,
-                metadata=self._metadata(delivery),
+                **({"metadata": self._metadata(delivery)} if marked else {}),
                 **arguments,
             )
             if not isinstance(answer, Rejected) or answer.error not in CONTENT:
@@ -282,9 +282,8 @@ class Announcer:
         That a history may not be read now says nothing about posting.
         """
         pause = max(self._timing.tell_again(delivery.tries), timedelta(seconds=answer.after or 0.0))
-        log.warning(
-            "not known whether it arrived", payment=payment.id, kind=delivery.kind, error=answer.error
-        )
+        say, what = (log.error, _REFUSED) if answer.error in WRONG_TOKEN else (log.warning, "not known yet")
+        say(what, payment=payment.id, kind=delivery.kind, error=answer.error)
         async with self._ledger.transaction() as transaction:
             await transaction.outbox.again(delivery, due_at=transaction.now + pause, ambiguous=True)
 
@@ -339,11 +338,14 @@ class Announcer:
         return arrivals.metadata(self._ledger.identity, delivery)
 
 
-def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[messages.Block]]]:
-    """How to say it: with blocks, as text alone, and at last in a plain line."""
-    yield message.text, message.blocks
+def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[messages.Block], bool]]:
+    """How to say it, and whether with metadata: with blocks, as text alone, and at last in a plain line.
+
+    That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one.
+    """
+    yield message.text, message.blocks, True
     if message.blocks:
-        yield message.text, []
+        yield message.text, [], True
     reference = secrets.token_hex(4)
     log.error("told in a plain line", payment=payment.id, reference=reference)
-    yield event_text.plain(payment, reference).text, []
+    yield event_text.plain(payment, reference).text, [], False
