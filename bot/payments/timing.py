@@ -24,7 +24,8 @@ class Timing:
         from the one to the other.
     tell_for: how long one thing is tried, while Slack takes others, before it is told in another way:
         longer than a long weekend on which nobody mends anything.
-    look_for: how long it is asked whether a post arrived, before it is made again all the same.
+    look_for: how long it is asked whether a post arrived, before it is made again all the same; and again
+        for as long after each such post.
     forget: how often what is of no use any more is forgotten, in seconds.
     poll: how often it is asked what has become due, by time or by another instance, in seconds.
     """
@@ -57,7 +58,16 @@ class Timing:
 
     def told_for(self, tries: int) -> timedelta:
         """How long these tries took, at the least."""
-        return sum((self.tell_again(before) for before in range(1, min(tries, 10_000))), timedelta())
+        growing = min(tries, 64)  # from then on every wait is the longest
+        first = sum((self.tell_again(before) for before in range(1, growing)), timedelta())
+        return first + (tries - growing) * self.tell_most
+
+    def looked_enough(self, tries: int) -> bool:
+        """Whether this try may post although nobody could say if an earlier one arrived: one in `look_for`.
+
+        By the number of the try alone, so that every instance gives the same answer.
+        """
+        return self.told_for(tries) // self.look_for > self.told_for(tries - 1) // self.look_for
 
     def settled_after(self, call_timeout: float) -> timedelta:
         """From when on a call whose answer was lost will not be carried out any more.

@@ -87,6 +87,7 @@ class Announcer:
         self._detours = Detours(ledger)
         self._steps = steps
         self._claimed: Ages[int] = Ages(ledger.boottime)
+        self._readings: dict[int, arrivals.Reading] = {}  # of histories that Slack let nobody read to the end
         self._well: set[int] = set()  # what may be given up at its next try: Slack was well after this one
         self.crew: Crew[Lane] = Crew("announcer", size, wake, queues=True)
 
@@ -162,7 +163,7 @@ class Announcer:
     ) -> Answer | None:
         """Say it as well as Slack will have it; None where another instance has it by now."""
         refused = ""
-        for text, blocks in _ways(message, payment):
+        for text, blocks, marked in _ways(message, payment):
             if not await self._ours(delivery):
                 return None
             answer = await call(
@@ -171,7 +172,7 @@ class Announcer:
                 text=text,
                 **({"blocks": blocks} if blocks or method == "chat.update" else {}),
                 channel=delivery.channel,
-                metadata=self._metadata(delivery),
+                **({"metadata": self._metadata(delivery)} if marked else {}),
                 **arguments,
             )
             if not isinstance(answer, Rejected) or answer.error not in CONTENT:
@@ -198,9 +199,10 @@ class Announcer:
             if isinstance(found, Posted):
                 await self._settle(delivery, payment, found, saying, earlier=True)
                 return
-            if found is not None and self._timing.told_for(delivery.tries) < self._timing.look_for:
-                await self._later(delivery, payment, found)
+            if found is not None and not self._timing.looked_enough(delivery.tries):
+                await self._look_again(delivery, payment, found)
                 return
+            self._readings.pop(delivery.id, None)  # what is posted now is newer than what was read
         if delivery.kind is Kind.NOTE and payment.card_lost:
             await self._detours.directly(delivery, payment, "card_lost")
             return
@@ -280,6 +282,17 @@ class Announcer:
                 counted=not told_when,
             )
 
+    async def _look_again(self, delivery: Delivery, payment: Payment, answer: Later) -> None:
+        """Look again later. Always counted: no limit on reading may hold a reply for ever.
+
+        That a history may not be read now says nothing about posting.
+        """
+        pause = max(self._timing.tell_again(delivery.tries), timedelta(seconds=answer.after or 0.0))
+        say, what = (log.error, _REFUSED) if answer.error in WRONG_TOKEN else (log.warning, "not known yet")
+        say(what, payment=payment.id, kind=delivery.kind, error=answer.error)
+        async with self._ledger.transaction() as transaction:
+            await transaction.outbox.again(delivery, due_at=transaction.now + pause, ambiguous=True)
+
     async def _in_vain(self, delivery: Delivery, answer: Later) -> bool:
         """Whether it was tried for days, and Slack was well before this try and after it.
 
@@ -309,24 +322,36 @@ class Announcer:
         return True
 
     async def _arrived(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:
-        return await arrivals.find(
+        reading = self._readings.pop(delivery.id, None)
+        if reading is None or reading.tries != delivery.tries - 1:
+            # Begun anew where another instance had it meanwhile: that one may have posted.
+            reading = arrivals.Reading(delivery.tries)
+        found = await arrivals.find(
             self._client,
             self._workspace.bot_id,
             delivery,
             payment,
             self._metadata(delivery),
+            reading,
             age=self._ledger.clock() - delivery.created_at,
         )
+        if isinstance(found, Later) and found.error == "ratelimited":
+            reading.tries = delivery.tries
+            self._readings[delivery.id] = reading
+        return found
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:
         return arrivals.metadata(self._ledger.identity, delivery)
 
 
-def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[messages.Block]]]:
-    """How to say it: with blocks, as text alone, and at last in a plain line."""
-    yield message.text, message.blocks
+def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[messages.Block], bool]]:
+    """How to say it, and whether with metadata: with blocks, as text alone, and at last in a plain line.
+
+    That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one.
+    """
+    yield message.text, message.blocks, True
     if message.blocks:
-        yield message.text, []
+        yield message.text, [], True
     reference = secrets.token_hex(4)
     log.error("told in a plain line", payment=payment.id, reference=reference)
-    yield event_text.plain(payment, reference).text, []
+    yield event_text.plain(payment, reference).text, [], False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,18 @@ _PAGES = 100
 """Pages of a history that are read, of two hundred messages each."""
 
 
+@dataclass(slots=True)
+class Reading:
+    """How far a history has been read, so that Slack's limits do not keep its end out of reach.
+
+    tries: of the delivery, when it was read. farthest: before then, by Slack's clock, it cannot stand.
+    """
+
+    tries: int
+    cursor: str | None = None
+    farthest: float | None = None
+
+
 def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
     """What a post carries. Anybody in the channel can read it, so it tells nothing."""
     return {"event_type": METADATA, "event_payload": {"ledger": ledger, "delivery": delivery.id}}
@@ -35,6 +48,7 @@ async def find(
     delivery: Delivery,
     payment: Payment,
     wanted: dict[str, Any],
+    reading: Reading,
     *,
     age: timedelta,
 ) -> Posted | Later | None:
@@ -42,13 +56,15 @@ async def find(
 
     age: of the delivery. How far back it may stand is counted from the newest message, by Slack's clock:
     ours may be another. Later: Slack did not say. That it is not there does not follow from that.
+    reading: where to go on; it is kept up to date.
     """
     arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
     if delivery.kind is Kind.NOTE:
         method, arguments["ts"] = "conversations.replies", payment.card_ts
     else:
         method = "conversations.history"
-    farthest: float | None = None
+    if reading.cursor is not None:
+        arguments["cursor"] = reading.cursor
     for _ in range(_PAGES):
         answer = await read(client, method, **arguments)
         if isinstance(answer, Later):
@@ -66,14 +82,14 @@ async def find(
         times = [time for time in map(_time, found) if time is not None]
         if method == "conversations.history" and times:
             # The newest comes first.
-            if farthest is None:
-                farthest = max(times) - (max(age, timedelta(0)) + _MARGIN).total_seconds()
-            if min(times) < farthest:
+            if reading.farthest is None:
+                reading.farthest = max(times) - (max(age, timedelta(0)) + _MARGIN).total_seconds()
+            if min(times) < reading.farthest:
                 return None
         cursor = following.get("next_cursor")
         if not cursor:
             return None
-        arguments["cursor"] = str(cursor)
+        reading.cursor = arguments["cursor"] = str(cursor)
     return Later("the history has no end", None, ambiguous=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 from bot.ledger.leases import LONGEST_LEASE, LONGEST_RETRY
 from bot.payments.timing import Timing
@@ -30,3 +31,12 @@ def test_no_lease_and_no_retry_takes_longer_than_the_ledger_thinks() -> None:
     """What lasts longer was written by another clock, so it is cut short."""
     assert Timing().lease < LONGEST_LEASE
     assert max(Timing().not_sent) <= LONGEST_RETRY
+
+
+def test_what_may_have_arrived_is_posted_blindly_once_in_an_hour_and_never_no_more() -> None:
+    """However long nobody can say whether it did."""
+    timing = Timing()
+    blind = [tries for tries in range(1, 20_000) if timing.looked_enough(tries)]
+    assert timing.told_for(blind[0]) >= timing.look_for
+    assert {after - before for before, after in pairwise(blind)} == {12}, "every five minutes, by then"
+    assert blind[-1] > 19_980

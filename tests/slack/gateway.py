@@ -30,10 +30,12 @@ def no(word: str, status: int = 200, *, arrives: bool = False) -> Said:
 
 @dataclass(slots=True)
 class Gateway:
-    """url: where the API is for a bot behind it. calls: how often each method came by."""
+    """url: where the API is for a bot behind it. calls: how often each method came by. asked: which pages."""
 
     url: str = ""
     calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    asked: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    refuses_metadata: bool = False
     _next: dict[str, deque[Said]] = field(default_factory=lambda: defaultdict(deque))
     _always: dict[str, Said] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,8 +96,11 @@ async def open_gateway(api_url: str) -> AsyncIterator[Gateway]:
             )
 
     async def handle(request: web.Request) -> web.Response:
+        gateway.asked[request.match_info["method"]].append(request.query.get("cursor", ""))
         said = gateway.answer_to(request.match_info["method"])
         body = await request.read()
+        if gateway.refuses_metadata and b'"metadata"' in body:
+            said = no("metadata_too_large")
         if said is None:
             return await pass_on(request, body)
         if said.arrives:

@@ -26,6 +26,7 @@ from bot.slack import announcer, event_text, messages
 from bot.slack.pace import Pace
 from tests.conftest import MANIFEST, QUICK, NewDatabase, NewSettings, StartBot
 from tests.slack.acting import approve, at_rest, card, thread
+from tests.slack.gateway import open_gateway
 
 PAY = "api_make_payment"
 ANSWER = "Payment of 10.00 USD for Invoice 10101 Successful."
@@ -183,6 +184,21 @@ async def test_blocks_that_slack_refuses_do_not_cost_anybody_the_reply(
     (reply,) = card(slack).thread
     assert reply.blocks == []
     assert ANSWER in reply.text
+
+
+async def test_metadata_that_slack_refuses_does_not_cost_anybody_the_reply(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """It only serves to find the reply again; the last way to say it goes without."""
+    async with open_gateway(slack.api_url) as gateway:
+        bot = await start_bot(SLACK_API_URL=gateway.url, PAY_APPROVALS_REQUIRED="1")
+        await pay(slack)
+        await at_rest(bot)
+        gateway.refuses_metadata = True
+        await approve(slack, card(slack), "bob")
+        await at_rest(bot)
+    assert any(ANSWER in reply for reply in thread(slack))
+    assert direct(slack) == []
 
 
 async def test_a_thread_that_is_closed_holds_up_nothing(

@@ -6,6 +6,8 @@ Nothing is lost, nothing is cancelled, and no paid card keeps its buttons.
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -273,6 +275,76 @@ async def test_a_look_up_that_is_never_answered_does_not_hold_the_reply_for_ever
     await at_rest(bot)
     assert len(slack.messages("#payments")) == 2, "twice is better than never"
     assert billing.payments_received("vps", 10101) == 1
+
+
+async def test_a_limit_on_reading_holds_no_reply_for_ever_and_no_other_message(
+    slack: LocalSlack, gateway: Gateway, start_bot: StartBot
+) -> None:
+    """Slack names the end of the limit every time, and it never ends: it is posted at last all the same."""
+    bot = await start_bot(timing=VAIN, SLACK_API_URL=gateway.url, PAY_APPROVALS_REQUIRED="1")
+    await pay(slack)
+    await at_rest(bot)
+    gateway.says("chat.postMessage", [no("bad_gateway", 503)])
+    gateway.says_always("conversations.replies", Said(429, b"", (("Retry-After", "0.1"),)))
+    await approve(slack, card(slack), "bob")
+    await at_rest(bot)
+    assert ANSWER in thread(slack)[-1]
+    assert direct(slack) == []
+
+
+async def test_a_limit_on_reading_does_not_keep_a_channel_from_other_messages(
+    slack: LocalSlack, gateway: Gateway, start_bot: StartBot
+) -> None:
+    """The first card waits for its history; the second one comes meanwhile."""
+    bot = await start_bot(SLACK_API_URL=gateway.url)
+    gateway.says("chat.postMessage", [no("bad_gateway", 503)])
+    gateway.says("conversations.history", [Said(429, b"", (("Retry-After", "4"),))])
+    await pay(slack)
+    await gateway.called("conversations.history", 1)
+    await pay(slack, "vps 10102")
+    await slack.wait_for(lambda: slack.messages("#payments"))
+    assert gateway.calls["conversations.history"] == 1
+    await at_rest(bot)
+    assert len(slack.messages("#payments")) == 2
+
+
+async def test_a_long_history_is_read_on_from_where_slack_set_a_limit(
+    slack: LocalSlack, gateway: Gateway, start_bot: StartBot
+) -> None:
+    """One page at a time: the card stands on the third, and is found there."""
+    bot = await start_bot(SLACK_API_URL=gateway.url)
+
+    def page(following: str) -> Said:
+        newest = time.time()
+        others = [{"ts": f"{newest - number:.6f}", "bot_id": "B0OTHERAPP"} for number in range(200)]
+        body = {"ok": True, "messages": others, "response_metadata": {"next_cursor": following}}
+        return Said(200, json.dumps(body).encode(), (JSON,))
+
+    limit = Said(429, b"", (JSON, ("Retry-After", "0.1")))
+    gateway.says("chat.postMessage", [no("bad_gateway", 502, arrives=True)])
+    gateway.says("conversations.history", [page("200"), limit, page("400"), limit, limit])
+    await pay(slack)
+    await gateway.called("conversations.history", 6)
+    assert gateway.asked["conversations.history"][:6] == ["", "200", "200", "400", "400", "400"]
+    await at_rest(bot)
+
+
+async def test_an_outage_in_which_posts_arrive_and_nobody_may_look_does_not_fill_the_channel(
+    slack: LocalSlack, gateway: Gateway, start_bot: StartBot
+) -> None:
+    """After each post that went out blindly, it is looked for as long again. Of the copies one is ours."""
+    timing = replace(QUICK, tell_first=timedelta(seconds=0.05), tell_most=timedelta(seconds=0.05))
+    bot = await start_bot(timing=replace(timing, look_for=timedelta(seconds=0.5)), SLACK_API_URL=gateway.url)
+    gateway.says_always("chat.postMessage", Said(503, b"", (), arrives=True))
+    gateway.says_always("conversations.history", Said(503, b""))
+    await pay(slack)
+    await gateway.called("conversations.history", 25)
+    gateway.heal()
+    await at_rest(bot)
+    cards = slack.messages("#payments")
+    assert len(cards) == 3
+    assert [len(one.thread) for one in cards].count(1) == 1
+    assert [ANSWER in reply.text for one in cards for reply in one.thread] == [True]
 
 
 @pytest.mark.parametrize(
