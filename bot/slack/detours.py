@@ -78,6 +78,7 @@ class Detours:
                 await _not_told(transaction, delivery, payment, error)
             reason = "the card could not be posted"
             detail = {"reason": reason, "error": error, "channel": delivery.channel}
+            redirected = own and await transaction.outbox.redirect_notes(payment, error)
             if payment.state in cancellable:
                 await transaction.move(
                     payment,
@@ -88,7 +89,7 @@ class Detours:
                     tell=tell,
                     reason=reason,
                 )
-            elif own and not await transaction.outbox.redirect_notes(payment, error):
+            elif own and not redirected:
                 event_id = await transaction.record(
                     "no_card", actor="announcer", payment=payment, detail=detail
                 )
