@@ -79,6 +79,7 @@ class Detours:
                 await _not_told(transaction, delivery, payment, error)
             reason = "the card could not be posted"
             detail = {"reason": reason, "error": error, "channel": delivery.channel}
+            redirected = own and await transaction.outbox.redirect_notes(payment, error)
             if payment.state in cancellable:
                 try:
                     await transaction.move(
@@ -93,7 +94,7 @@ class Detours:
                     return
                 except LedgerContradicted:
                     log.exception("not cancelled: the audit trail says otherwise", payment=payment.id)
-            if own and not await transaction.outbox.redirect_notes(payment, error):
+            if own and not redirected:
                 event_id = await transaction.record(
                     "no_card", actor="announcer", payment=payment, detail=detail
                 )

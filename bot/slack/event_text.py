@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bot.domain.payment import Payment, State
+from bot.domain.payment import FINAL, Payment, State
 from bot.ledger.rows import Event
 from bot.slack.messages import Block, Message, Scene, context, section, waiting
 from bot.slack.text import (
@@ -226,7 +226,8 @@ def _not_told(event: Event, scene: Scene) -> list[str]:
     return [
         state_line(scene.payment.state),
         f"For days I could not {what}: Slack says {escape(str(event.detail['error']))}.",
-        "So I tell you here how it stands; nobody has to do anything.",
+        "So I tell you here how it stands"
+        + ("; nobody has to do anything." if scene.payment.state in FINAL else "."),
     ]
 
 

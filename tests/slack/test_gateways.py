@@ -26,6 +26,7 @@ from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.slack import announcer, connection, socket_mode
 from bot.slack.listeners.steps import STEP
+from bot.slack.messages import APPROVE
 from bot.slack.pace import Pace
 from bot.slack.wire import FINAL
 from tests.conftest import MANIFEST, QUICK, NewDatabase, StartBot, environment_of
@@ -434,3 +435,37 @@ async def test_it_starts_whatever_is_answered_first(
     await start_bot(SLACK_API_URL=gateway.url)
     assert gateway.calls[method] == 3
     assert (await slack.person("alice").types("#payments", "/pay help")).ok
+
+
+async def test_what_waits_for_a_card_that_is_then_refused_is_told_directly(
+    slack: LocalSlack, gateway: Gateway, start_bot: StartBot, billing: LocalBilling
+) -> None:
+    """Approved on the Home tab before the card stood: nothing is paid, and nothing waits for ever."""
+    bot = await start_bot(SLACK_API_URL=gateway.url, PAY_APPROVALS_REQUIRED="1")
+    gateway.says_always("chat.postMessage", no("message_limit_exceeded"))
+    await pay(slack)
+    await gateway.called("chat.postMessage", 1)
+    await slack.person("bob").opens_home()
+    home = await slack.wait_for(lambda: (view := slack.home("bob")) and APPROVE in str(view.blocks) and view)
+    assert (await approve(slack, home, "bob")).ok
+    slack.world.leave("#payments", ids.BOT_USER_ID)
+    gateway.heal()
+    await at_rest(bot)
+    assert await bot.ledger.undelivered() == 0
+    assert billing.payments_received("vps", 10101) == 0
+
+
+async def test_who_is_told_how_an_open_payment_stands_is_not_told_that_nothing_is_to_be_done(
+    slack: LocalSlack, gateway: Gateway, start_bot: StartBot
+) -> None:
+    """It waits for an approval."""
+    bot = await start_bot(timing=VAIN, SLACK_API_URL=gateway.url, PAY_APPROVALS_REQUIRED="1")
+    await pay(slack)
+    await at_rest(bot)
+    gateway.says_always("chat.update", no("card_is_on_fire"))
+    async with bot.ledger.transaction() as transaction:
+        await transaction.outbox.refresh_cards(1)
+    await at_rest(bot)
+    (told,) = direct(slack)
+    assert "how it stands" in told
+    assert "nobody has to do anything" not in told
