@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from bot import app
 from bot.domain.payment import State
-from bot.ledger import transaction as ledger_transaction
+from bot.ledger import leases
 from bot.ledger.rows import Kind
 from bot.ledger.schema import deliveries
 from bot.ledger.store import utc_now
@@ -572,7 +572,7 @@ async def test_who_froze_before_posting_posts_nothing_that_another_tells_althoug
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By the clock its lease lasts for another day; in truth it is over, and another instance has it."""
-    monkeypatch.setattr(ledger_transaction, "LONGEST_LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(leases, "LONGEST_LEASE", timedelta(seconds=1))
     posting, go = asyncio.Event(), asyncio.Event()
 
     async def hold(step: str, payment_id: int) -> None:

@@ -54,7 +54,7 @@ def every_event() -> list[Event]:
     names = (
         "reason error channel remedy note evidence reading status status_text given required try kind amount"
     )
-    names += " currency approvals_required"
+    names += " currency approvals_required verdict"
     detail: dict[str, Any] = dict.fromkeys(names.split(), EVIL) | {"channel": ID}
     actions = sorted({"answered", *event_text._NOTES, *history.TOLD})
     return [event_of(action, State.UNKNOWN, ID, **detail) for action in actions]
