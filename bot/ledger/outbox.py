@@ -273,7 +273,6 @@ _earlier = deliveries.alias("earlier")
 _waits = exists().where(
     _earlier.c.payment_id == deliveries.c.payment_id,
     _earlier.c.kind == Kind.NOTE.value,
-    _earlier.c.channel == deliveries.c.channel,
     _earlier.c.id < deliveries.c.id,
     _earlier.c.done_revision < _earlier.c.revision,
 )

@@ -203,14 +203,14 @@ class Announcer:
                 await self._look_again(delivery, payment, found)
                 return
             self._readings.pop(delivery.id, None)  # what is posted now is newer than what was read
-        if delivery.kind is Kind.NOTE and payment.card_lost and delivery.channel == payment.channel:
+        if delivery.kind is Kind.NOTE and payment.card_lost:
             await self._detours.directly(delivery, payment, "card_lost")
             return
         if delivery.kind is Kind.DIRECT and await self._answered_in_place(
             delivery, payment, saying.event, saying.message
         ):
             return
-        arguments = {"thread_ts": arrivals.root(delivery, payment)} if delivery.kind is Kind.NOTE else {}
+        arguments = {"thread_ts": payment.card_ts} if delivery.kind is Kind.NOTE else {}
         await self._steps(f"posting {delivery.kind}", payment.id)
         answer = await self._say(
             delivery,
@@ -251,13 +251,7 @@ class Announcer:
             stands = transaction.outbox.found if earlier else transaction.outbox.done
             ours = await stands(delivery, ts=answer.ts)
             for person in saying.invited if saying and ours else ():
-                await transaction.outbox.add(
-                    payment, Kind.INVITATION, event_id=delivery.event_id, channel=person
-                )
-            if saying and ours and saying.repeated:
-                await transaction.outbox.add(
-                    payment, Kind.NOTE, event_id=delivery.event_id, channel=saying.repeated
-                )
+                await transaction.outbox.add(payment, Kind.INVITATION, channel=person)
 
     async def _later(self, delivery: Delivery, payment: Payment, answer: Later) -> None:
         """Try again, after growing pauses; or tell it in another way, where that has been tried for days."""

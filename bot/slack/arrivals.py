@@ -42,11 +42,6 @@ def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
     return {"event_type": METADATA, "event_payload": {"ledger": ledger, "delivery": delivery.id}}
 
 
-def root(delivery: Delivery, payment: Payment) -> str | None:
-    """The card that a note stands under."""
-    return payment.card_ts if delivery.channel == payment.channel else payment.approval_ts
-
-
 async def find(
     client: AsyncWebClient,
     bot_id: str,
@@ -65,7 +60,7 @@ async def find(
     """
     arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
     if delivery.kind is Kind.NOTE:
-        method, arguments["ts"] = "conversations.replies", root(delivery, payment)
+        method, arguments["ts"] = "conversations.replies", payment.card_ts
     else:
         method = "conversations.history"
     if reading.cursor is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bot.domain.payment import Payment, State
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError
-from bot.ledger.rows import Delivery, Event, Kind
+from bot.ledger.rows import Delivery, Kind
 from bot.slack.directory import SlackDirectory
 from bot.slack.messages import Message, Scene, section
 from bot.slack.text import amount, link, mention, place, quote, subject
@@ -20,17 +20,6 @@ def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
     here = payment.approval_channel in (None, payment.channel)
     return payment.state is State.PENDING_APPROVAL and delivery.kind is (
         Kind.CARD if here else Kind.APPROVAL_CARD
-    )
-
-
-def asks_again(event: Event, payment: Payment) -> bool:
-    """Whether this asks once more for decisions on a card that stands."""
-    elsewhere = payment.approval_channel not in (None, payment.channel)
-    card = payment.approval_ts if elsewhere else payment.card_ts
-    return (
-        event.action in ("asked_again", "reminded")
-        and payment.state is State.PENDING_APPROVAL
-        and card is not None
     )
 
 

@@ -21,7 +21,7 @@ from bot.payments.authority import Authority
 from bot.payments.desk import required_now
 from bot.slack import event_text, messages
 from bot.slack.directory import SlackDirectory
-from bot.slack.invitations import absent, asks_again, asks_for_decisions, invitation
+from bot.slack.invitations import absent, asks_for_decisions, invitation
 from bot.slack.messages import Message, Scene
 from bot.slack.wire import Workspace
 
@@ -33,13 +33,11 @@ class Saying:
     """What to say.
 
     event: what it tells; None for what tells the state. invited: who is asked once it stands.
-    repeated: the channel with the approvals' card, where it is told in the thread as well.
     """
 
     message: Message
     event: Event | None
     invited: Sequence[str] = ()
-    repeated: str | None = None
 
 
 class Scenes:
@@ -77,13 +75,7 @@ class Scenes:
         invited: Sequence[str] = ()
         if delivery.ts is None and asks_for_decisions(delivery, payment):
             invited = await absent(self._directory, delivery.channel, scene)
-        repeated = None
-        if event is not None and delivery.kind in (Kind.NOTE, Kind.DIRECT) and asks_again(event, payment):
-            where = payment.approval_channel or payment.channel
-            if delivery.channel != where:
-                repeated = where if where != payment.channel else None
-            invited = await absent(self._directory, where, scene)
-        return Saying(_render(delivery, event, scene), event, invited, repeated)
+        return Saying(_render(delivery, event, scene), event, invited)
 
     async def _scene(self, payment: Payment) -> Scene:
         approvals = await self._ledger.approvals(payment.id)

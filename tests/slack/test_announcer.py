@@ -201,24 +201,6 @@ async def test_metadata_that_slack_refuses_does_not_cost_anybody_the_reply(
     assert direct(slack) == []
 
 
-async def test_who_is_asked_again_hears_of_it_where_the_approvals_are(
-    slack: LocalSlack, start_bot: StartBot, billing: LocalBilling
-) -> None:
-    """In the thread of their card; and whoever is not there is told directly once more."""
-    for channel in ("payments", "approvals"):
-        slack.world.leave(channel, "carol")
-    bot = await start_bot(PAY_APPROVALS_REQUIRED="1", PAY_APPROVAL_CHANNEL=ids.APPROVALS)
-    billing.fail("unreadable")
-    await pay(slack)
-    await at_rest(bot)
-    assert len(slack.direct_messages("carol")) == 1
-    billing.heal()
-    assert (await approve(slack, card(slack, "#approvals"), "bob")).ok
-    await at_rest(bot)
-    assert [("Please decide again" in one) for one in thread(slack, "#approvals")] == [True]
-    assert len(slack.direct_messages("carol")) == 2
-
-
 async def test_a_thread_that_is_closed_holds_up_nothing(
     slack: LocalSlack, bot: app.Bot, billing: LocalBilling
 ) -> None:
