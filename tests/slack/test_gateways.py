@@ -447,6 +447,7 @@ async def test_what_waits_for_a_card_that_is_then_refused_is_told_directly(
     await gateway.called("chat.postMessage", 1)
     await slack.person("bob").opens_home()
     home = await slack.wait_for(lambda: (view := slack.home("bob")) and APPROVE in str(view.blocks) and view)
+    assert home
     assert (await approve(slack, home, "bob")).ok
     slack.world.leave("#payments", ids.BOT_USER_ID)
     gateway.heal()
