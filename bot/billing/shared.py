@@ -7,14 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from bot.clocks import boottime
 from bot.errors import BillingError, NeverSent
 
 T = TypeVar("T")
-
-
-def awake_or_asleep() -> float:
-    """Seconds on a clock that nobody sets and that counts a machine's sleep, in which a session dies too."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Shared(Generic[T]):
@@ -58,7 +54,7 @@ class Shared(Generic[T]):
         """`value` has just been seen to work: its age starts anew."""
         with self._guard:
             if self._held is not None and self._held[0] is value:
-                self._held = (value, awake_or_asleep())
+                self._held = (value, boottime())
 
     def drop(self, value: T) -> None:
         """`value` may not work any more. One that has replaced it meanwhile stays."""
@@ -68,7 +64,7 @@ class Shared(Generic[T]):
 
     def _young(self, max_age: float) -> tuple[T, float] | None:
         with self._guard:
-            if self._held is not None and awake_or_asleep() - self._held[1] <= max_age:
+            if self._held is not None and boottime() - self._held[1] <= max_age:
                 return self._held
             return None
 
@@ -79,5 +75,5 @@ class Shared(Generic[T]):
             self._failed = (error, time.monotonic())
             raise
         with self._guard:
-            self._held = (value, awake_or_asleep())
+            self._held = (value, boottime())
         return value

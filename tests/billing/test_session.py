@@ -122,7 +122,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(shared, "awake_or_asleep", lambda: self.now)
+        monkeypatch.setattr(shared, "boottime", lambda: self.now)
 
 
 def test_a_shared_value_is_made_again_when_its_proof_is_too_old(
