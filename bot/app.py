@@ -38,18 +38,18 @@ from bot.payments.timekeeper import Timekeeper
 from bot.payments.timing import Timing
 from bot.payments.unpaid import UnpaidInvoices
 from bot.slack.announcer import Announcer
+from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
+from bot.slack.decisions import Actions
 from bot.slack.directory import SlackDirectory
-from bot.slack.listeners.actions import Actions
-from bot.slack.listeners.commands import Commands
+from bot.slack.inbound import Gate
 from bot.slack.listeners.home import Homes
 from bot.slack.listeners.readings import Readings
-from bot.slack.listeners.shared import Gate
 from bot.slack.listeners.shortcuts import Shortcuts
-from bot.slack.listeners.steps import WorkflowStep
 from bot.slack.listeners.views import Views
 from bot.slack.pace import Pace
-from bot.slack.wire import Client, Workspace, web_client
+from bot.slack.web_api import Client, Workspace, web_client
+from bot.slack.workflow_step import WorkflowStep
 from bot.status import status_server
 
 log = structlog.get_logger()

@@ -25,17 +25,17 @@ from bot.ledger.outbox import Lane
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
+from bot.payments.cards import Detours
 from bot.payments.executor import Steps, no_steps
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
-from bot.slack import arrivals, event_text, messages
-from bot.slack.answers import send
-from bot.slack.detours import Detours
+from bot.slack import event_text, post_search
+from bot.slack.card import Block, Message
 from bot.slack.directory import SlackDirectory
-from bot.slack.messages import Message
 from bot.slack.pace import Pace
-from bot.slack.scenes import Saying, Scenes
-from bot.slack.wire import (
+from bot.slack.rendering import Saying, Scenes
+from bot.slack.respond import send
+from bot.slack.web_api import (
     CONTENT,
     WRONG_TOKEN,
     Answer,
@@ -87,7 +87,9 @@ class Announcer:
         self._detours = Detours(ledger)
         self._steps = steps
         self._claimed: Ages[int] = Ages(ledger.boottime)
-        self._readings: dict[int, arrivals.Reading] = {}  # of histories that Slack let nobody read to the end
+        self._readings: dict[
+            int, post_search.Reading
+        ] = {}  # of histories that Slack let nobody read to the end
         self._well: set[int] = set()  # what may be given up at its next try: Slack was well after this one
         self.crew: Crew[Lane] = Crew("announcer", size, wake, queues=True)
 
@@ -325,8 +327,8 @@ class Announcer:
         reading = self._readings.pop(delivery.id, None)
         if reading is None or reading.tries != delivery.tries - 1:
             # Begun anew where another instance had it meanwhile: that one may have posted.
-            reading = arrivals.Reading(delivery.tries)
-        found = await arrivals.find(
+            reading = post_search.Reading(delivery.tries)
+        found = await post_search.find(
             self._client,
             self._workspace.bot_id,
             delivery,
@@ -341,10 +343,10 @@ class Announcer:
         return found
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:
-        return arrivals.metadata(self._ledger.identity, delivery)
+        return post_search.metadata(self._ledger.identity, delivery)
 
 
-def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[messages.Block], bool]]:
+def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[Block], bool]]:
     """How to say it, and whether with metadata: with blocks, as text alone, and at last in a plain line.
 
     That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one.

@@ -21,11 +21,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigError
 from bot.serving import serving
-from bot.slack import forms, replies
-from bot.slack.answers import say
+from bot.slack import pay_form, replies
 from bot.slack.http_mode import LARGEST, RequestUrl
+from bot.slack.respond import say
 from bot.slack.socket_mode import Receiver
-from bot.slack.wire import WRONG_TOKEN, Later, Workspace, read
+from bot.slack.web_api import WRONG_TOKEN, Later, Workspace, read
 from bot.slack.workflows import fail_step
 
 log = structlog.get_logger()
@@ -110,7 +110,7 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
         if "command" in body:
             answer = {"response_type": "ephemeral", "text": said}
         elif body.get("type") == "view_submission":
-            answer = {"response_action": "update", "view": forms.notice(said)}
+            answer = {"response_action": "update", "view": pay_form.notice(said)}
         elif body.get("type") in ("block_actions", "shortcut"):
             await say(client, body, said)
         elif (run := _step_of(body)) is not None:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from bot.errors import DirectoryError
-from bot.slack.wire import Client, read
+from bot.slack.web_api import Client, read
 
 PATIENCE = 1.0
 """Seconds: a command must be acknowledged within three."""

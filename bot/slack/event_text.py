@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bot.domain.payment import FINAL, Payment, State
 from bot.ledger.rows import Event
-from bot.slack.messages import Block, Message, Scene, context, section, waiting
+from bot.slack.card import Block, Message, Scene, context, section, waiting
 from bot.slack.text import (
     amount,
     escape,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.domain.payment import FINAL, Payment
 from bot.payments.overview import Concerns, Waiting
-from bot.slack.messages import Block, context, decision_buttons, section
+from bot.slack.card import Block, context, decision_buttons, section
 from bot.slack.text import amount, day, escape, link, mention, moment, quote, shorten, state_line, subject
 
 MOST = 10

@@ -10,8 +10,8 @@ from bot.domain.payment import Payment, State
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError
 from bot.ledger.rows import Delivery, Kind
+from bot.slack.card import Message, Scene, section
 from bot.slack.directory import SlackDirectory
-from bot.slack.messages import Message, Scene, section
 from bot.slack.text import amount, link, mention, place, quote, subject
 
 

@@ -13,7 +13,7 @@ from bot.ledger.rows import Event
 from bot.payments.overview import Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.slack import history
-from bot.slack.messages import Message, section
+from bot.slack.card import Message, section
 from bot.slack.text import SECTION, STATES, amount, day, escape, link, mention, moment, shorten, subject
 
 ROOM = 10_000

@@ -21,7 +21,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.errors import ConfigError, LedgerUnavailable
-from bot.slack.wire import WRONG_TOKEN, Client, Later, connection
+from bot.slack.web_api import WRONG_TOKEN, Client, Later, connection
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.payment import Payment, State
 from bot.slack.text import harmless, state_words, subject
-from bot.slack.wire import Later, Posted, Rejected, act
+from bot.slack.web_api import Later, Posted, Rejected, act
 
 MOST = 2000
 """Characters of a text that goes into a workflow."""

@@ -23,7 +23,7 @@ from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack.app_manifest import DEFAULT_SCOPES
 from bot.sandbox.slack.interactions import Result
 from bot.sandbox.slack.workspace import Execution
-from bot.slack.listeners.steps import STEP
+from bot.slack.workflow_step import STEP
 from tests.faults.bot_process import Orders
 from tests.faults.clocks import MachineClocks, ServerClock, server_clock
 from tests.faults.processes import BotProcess, Nursery

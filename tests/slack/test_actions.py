@@ -12,7 +12,7 @@ from bot.domain.payment import State
 from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
-from bot.slack.messages import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, CANCEL, DENY
 from tests.conftest import QUICK, StartBot
 from tests.slack.acting import (
     approve,

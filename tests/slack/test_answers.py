@@ -12,9 +12,9 @@ from aiohttp import web
 from bot import app
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack.response_urls import ResponseUrls
-from bot.slack.answers import is_slacks, send
-from bot.slack.messages import Message
-from bot.slack.wire import web_client
+from bot.slack.card import Message
+from bot.slack.respond import is_slacks, send
+from bot.slack.web_api import web_client
 from tests.slack.acting import at_rest, shown
 
 SLACK = "https://slack.com/api/"

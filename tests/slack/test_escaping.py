@@ -14,9 +14,9 @@ from bot.ledger.rows import Event
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.slack.messages import visible_texts
-from bot.slack import event_text, history, home, lists, messages, replies
+from bot.slack import event_text, history, home, lists, replies
+from bot.slack.card import Message, Scene, approval_card, request_card
 from bot.slack.invitations import invitation
-from bot.slack.messages import Message, Scene
 from tests.slack.test_messages import event_of, payment_in, scene_of
 
 EVIL = "<!channel> <@U0EVIL0001> <https://evil.example|Pay here> & <module>"
@@ -92,8 +92,8 @@ def check(message: Message) -> None:
 def test_cards_and_invitations(state: State) -> None:
     """Descriptions, notes, reasons, currencies, names; ids too, which a workflow's author may write."""
     scene = hostile_scene(state)
-    check(messages.card(scene))
-    check(messages.approval_card(scene))
+    check(request_card(scene))
+    check(approval_card(scene))
     check(invitation(scene))
     check(event_text.plain(scene.payment, "abcd"))
 

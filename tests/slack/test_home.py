@@ -8,7 +8,7 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.sandbox.slack.views import View
-from bot.slack.messages import APPROVE, DENY
+from bot.slack.card import APPROVE, DENY
 from tests.conftest import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread
 

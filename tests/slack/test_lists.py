@@ -9,7 +9,7 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.slack import history
-from bot.slack.messages import DENY
+from bot.slack.card import DENY
 from tests.conftest import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, told
 

@@ -13,9 +13,9 @@ from bot.sandbox.billing import LocalBilling
 from bot.sandbox.billing.service import PAYMENT
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
-from bot.slack import forms
+from bot.slack import pay_form
 from bot.slack.listeners.shortcuts import SHORTCUT
-from bot.slack.listeners.steps import STEP
+from bot.slack.workflow_step import STEP
 from tests.conftest import NewDatabase, StartBot
 from tests.lost_commits import CommitWire, commit_wire
 from tests.optional_step import with_the_step
@@ -67,7 +67,7 @@ async def _types(slack: LocalSlack) -> str:
 
 async def _submits(slack: LocalSlack) -> str:
     await slack.person("alice").uses_shortcut(SHORTCUT)
-    entered = text(forms.NUMBER, "10102") | in_channel(ids.PAYMENTS)
+    entered = text(pay_form.NUMBER, "10102") | in_channel(ids.PAYMENTS)
     result = await slack.person("alice").submits(await opened(slack), entered)
     return "\n".join(result.errors.values())
 

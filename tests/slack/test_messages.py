@@ -17,9 +17,9 @@ from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.sandbox.slack.blocks import checked_blocks
 from bot.sandbox.slack.messages import visible_texts
-from bot.slack import event_text, messages
+from bot.slack import event_text
+from bot.slack.card import APPROVE, CANCEL, DENY, Message, Scene, approval_card, request_card
 from bot.slack.invitations import invitation
-from bot.slack.messages import Message, Scene
 from bot.slack.text import STATES, escape, quote, shorten
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -156,8 +156,8 @@ def test_a_card_is_fit_for_slack(scene: Scene, more: int) -> None:
     scene = replace(
         scene, may_approve=scene.may_approve | {f"U{number}" for number in range(100, 100 + more)}
     )
-    check(messages.card(scene))
-    check(messages.approval_card(scene))
+    check(request_card(scene))
+    check(approval_card(scene))
     check(invitation(scene))
 
 
@@ -274,7 +274,7 @@ def test_a_long_text_is_cut_at_its_end_only() -> None:
 def test_a_crowd_is_counted() -> None:
     """Who would not fit into the paragraph is not named one by one."""
     crowd = frozenset(f"U{number}" for number in range(100, 200))
-    card = messages.card(scene_of(payment_in(State.PENDING_APPROVAL), may_approve=crowd))
+    card = request_card(scene_of(payment_in(State.PENDING_APPROVAL), may_approve=crowd))
     assert "or 50 others" in said(card)
     assert "<@U149>" in said(card)
     assert "<@U150>" not in said(card)
@@ -298,7 +298,7 @@ def said(message: Message) -> str:
 @pytest.mark.parametrize("state", sorted(State))
 def test_every_state_has_a_card(state: State) -> None:
     """With an emoji of its own and its words, in the blocks and in the text."""
-    message = messages.card(scene_of(payment_in(state)))
+    message = request_card(scene_of(payment_in(state)))
     emoji, words = STATES[state]
     assert f"{emoji} *{words}*" in said(message)
     assert message.text.endswith(words)
@@ -307,7 +307,7 @@ def test_every_state_has_a_card(state: State) -> None:
 
 def test_the_card_tells_all_there_is_to_know() -> None:
     """Who, which invoice, how much, until when, what for."""
-    message = messages.card(scene_of(payment_in(State.PAID, note="for <June>")))
+    message = request_card(scene_of(payment_in(State.PAID, note="for <June>")))
     for word in (
         "#42",
         "vps invoice 10101",
@@ -331,41 +331,41 @@ def test_an_overdue_invoice_is_called_so() -> None:
         (late, State.PAID, False),
     ):
         invoice = Invoice(InvoiceRef("vps", 1), "", Decimal(1), "USD", due)
-        card = messages.card(scene_of(payment_in(state, invoice=invoice)))
+        card = request_card(scene_of(payment_in(state, invoice=invoice)))
         assert ("(overdue)" in said(card)) is overdue
 
 
 def test_an_amount_that_was_not_told_is_called_so() -> None:
     """And whether the invoice was in the list at all."""
-    card = messages.card(scene_of(payment_in(State.APPROVED, invoice=None, listed=None)))
+    card = request_card(scene_of(payment_in(State.APPROVED, invoice=None, listed=None)))
     assert "amount not told" in said(card)
     assert "Not in the list" not in said(card)
-    card = messages.card(scene_of(payment_in(State.APPROVED, invoice=None, listed=False)))
+    card = request_card(scene_of(payment_in(State.APPROVED, invoice=None, listed=False)))
     assert "Not in the list of unpaid invoices" in said(card)
 
 
 def test_only_what_waits_has_buttons() -> None:
     """A card in any other state offers nothing to press."""
     for state in State:
-        blocks = messages.card(scene_of(payment_in(state))).blocks
+        blocks = request_card(scene_of(payment_in(state))).blocks
         actions = [
             element["action_id"]
             for block in blocks
             for element in block.get("elements", ())
             if "action_id" in element
         ]
-        expected = [messages.APPROVE, messages.DENY, messages.CANCEL]
+        expected = [APPROVE, DENY, CANCEL]
         assert actions == (expected if state is State.PENDING_APPROVAL else [])
 
 
 def test_the_buttons_stand_where_approvals_are_given() -> None:
     """With an approval channel, the requester's card keeps only the button to take it back."""
     payment = payment_in(State.PENDING_APPROVAL, approval_channel="C2", approval_ts="1700000000.000002")
-    own, other = messages.card(scene_of(payment)), messages.approval_card(scene_of(payment))
+    own, other = request_card(scene_of(payment)), approval_card(scene_of(payment))
     assert "https://acme.slack.com/archives/C2/p1700000000000002" in said(own)
     assert "https://acme.slack.com/archives/C1/p1700000000000001" in said(other)
-    assert [each["action_id"] for each in own.blocks[2]["elements"]] == [messages.CANCEL]
-    assert [each["action_id"] for each in other.blocks[2]["elements"]] == [messages.APPROVE, messages.DENY]
+    assert [each["action_id"] for each in own.blocks[2]["elements"]] == [CANCEL]
+    assert [each["action_id"] for each in other.blocks[2]["elements"]] == [APPROVE, DENY]
 
 
 def test_the_answer_is_told_verbatim() -> None:

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
-from bot.slack import wire
-from bot.slack.wire import Answer, Client, Later, Posted, Rejected, call, read, web_client
+from bot.slack import web_api
+from bot.slack.web_api import Answer, Client, Later, Posted, Rejected, call, read, web_client
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ async def test_an_answer_without_end_is_not_read_to_the_end(
     answering: OpenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded, whatever comes."""
-    monkeypatch.setattr(wire, "_LONGEST_ANSWER", 100_000)
+    monkeypatch.setattr(web_api, "_LONGEST_ANSWER", 100_000)
     client = await answering(as_json(" " * 1_000_000))
     assert await post(client) == Later("the answer is too long", None, ambiguous=True)
 

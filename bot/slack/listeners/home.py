@@ -23,8 +23,8 @@ from bot.payments.overview import Overview
 from bot.payments.poller import Crew
 from bot.slack import home, replies
 from bot.slack.home import View
-from bot.slack.listeners.shared import Body
-from bot.slack.wire import Later, Rejected, Workspace, act
+from bot.slack.inbound import Body
+from bot.slack.web_api import Later, Rejected, Workspace, act
 
 log = structlog.get_logger()
 

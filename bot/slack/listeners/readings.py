@@ -19,9 +19,9 @@ from bot.payments.overview import Overview
 from bot.payments.poller import Crew
 from bot.payments.unpaid import UnpaidInvoices
 from bot.slack import lists, replies
-from bot.slack.answers import send
-from bot.slack.messages import Message
-from bot.slack.wire import Client, Workspace
+from bot.slack.card import Message
+from bot.slack.respond import send
+from bot.slack.web_api import Client, Workspace
 
 Reading = (
     command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending

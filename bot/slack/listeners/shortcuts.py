@@ -21,11 +21,11 @@ from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.payments.poller import Crew
 from bot.payments.unpaid import UnpaidInvoices
-from bot.slack import answers, forms, replies
-from bot.slack.answers import View
+from bot.slack import pay_form, replies, respond
 from bot.slack.directory import within
-from bot.slack.forms import Origin, PayForm
-from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker
+from bot.slack.inbound import Acknowledge, Body, Gate, clicker
+from bot.slack.pay_form import Origin, PayForm
+from bot.slack.respond import View
 
 SHORTCUT = "pay_invoice"
 """The callback id in manifest.yml."""
@@ -61,7 +61,7 @@ class Shortcuts:
     def register(self, app: AsyncApp) -> None:
         """Listen for the shortcut, and for another module in the form."""
         app.shortcut(SHORTCUT)(self._shortcut)
-        app.action(forms.MODULE)(self._module_picked)
+        app.action(pay_form.MODULE)(self._module_picked)
 
     async def open(self, person: Person, trigger_id: str, channel: str, response_url: str) -> str | None:
         """Open the form for a command typed in this channel; what to tell the person where it did not.
@@ -80,7 +80,7 @@ class Shortcuts:
             except LedgerUnavailable as error:
                 reply = replies.unavailable(error)
             if reply is not None:
-                await answers.show(self._client, trigger, forms.notice(reply))
+                await respond.show(self._client, trigger, pay_form.notice(reply))
             await ack()
 
     async def _open(self, person: Person, trigger_id: str, origin: Origin) -> str | None:
@@ -98,7 +98,7 @@ class Shortcuts:
             listing=None,
             today=self._ledger.clock().date(),
         )
-        shown = await answers.show(self._client, trigger_id, form.view())
+        shown = await respond.show(self._client, trigger_id, form.view())
         if shown is None:
             return replies.NO_FORM
         self._fill(form, shown)
@@ -110,7 +110,7 @@ class Shortcuts:
             shown = body["view"]
             form = PayForm(
                 origin=Origin.of(shown),
-                modules=forms.modules_in(shown),
+                modules=pay_form.modules_in(shown),
                 module=str(body["actions"][0]["selected_option"]["value"]),
                 listing=None,
                 today=self._ledger.clock().date(),
@@ -119,7 +119,7 @@ class Shortcuts:
                 return
             # What stands there belongs to the other module: away with it, before the new is read; also
             # where it came in after the click.
-            reading = await answers.replace(self._client, shown, form.view())
+            reading = await respond.replace(self._client, shown, form.view())
             if reading is not None:
                 self._fill(form, reading)
 
@@ -130,4 +130,4 @@ class Shortcuts:
 
     async def _filled(self, form: PayForm, shown: View) -> None:
         listing = await self._unpaid.of([form.module])
-        await answers.change(self._client, shown, replace(form, listing=listing).view())
+        await respond.change(self._client, shown, replace(form, listing=listing).view())

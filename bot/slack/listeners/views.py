@@ -18,10 +18,10 @@ from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments import answers
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
-from bot.slack import forms, replies
-from bot.slack.forms import Filled, Origin
-from bot.slack.listeners.shared import Acknowledge, Body, Gate, clicker, in_time, repaired
-from bot.slack.wire import Workspace
+from bot.slack import pay_form, replies
+from bot.slack.inbound import Acknowledge, Body, Gate, clicker, in_time, repaired
+from bot.slack.pay_form import Filled, Origin
+from bot.slack.web_api import Workspace
 
 Response = dict[str, Any]
 """What ack takes: nothing closes the form."""
@@ -38,17 +38,17 @@ class Views:
 
     def register(self, app: AsyncApp) -> None:
         """Listen for the forms."""
-        app.view(forms.DENY)(self._denied)
-        app.view(forms.PAY)(self._requested)
+        app.view(pay_form.DENY)(self._denied)
+        app.view(pay_form.PAY)(self._requested)
 
     # -- a denial ---------------------------------------------------------------------------------
 
     async def _denied(self, ack: Acknowledge, body: Body) -> None:
-        await self._submitted(ack, self._deny(body), forms.REASON)
+        await self._submitted(ack, self._deny(body), pay_form.REASON)
 
     async def _submitted(self, ack: Acknowledge, decision: Coroutine[Any, Any, Response], block: str) -> None:
         """block: where it stands what could not be done."""
-        longer = {"response_action": "update", "view": forms.notice(replies.TAKES_LONGER)}
+        longer = {"response_action": "update", "view": pay_form.notice(replies.TAKES_LONGER)}
         async with self._gate.entered():
             response, late = await in_time(_tried(decision, block), lambda: ack(**longer))
             if not late:
@@ -56,31 +56,31 @@ class Views:
 
     async def _deny(self, body: Body) -> Response:
         view = body["view"]
-        reason = forms.reason_of(view)
+        reason = pay_form.reason_of(view)
         if not reason:
-            return _error(forms.REASON, "Say why: those who asked should know.")
+            return _error(pay_form.REASON, "Say why: those who asked should know.")
         answer = await self._desk.deny(clicker(body), int(view["private_metadata"]), reason)
         if isinstance(answer, answers.Done):
             return {}
         if isinstance(answer, answers.AlreadyDecided):
             await repaired(self._desk, answer.payment.id)
         said = replies.said(answer, self._workspace.url) or ""
-        return {"response_action": "update", "view": forms.notice(said)}
+        return {"response_action": "update", "view": pay_form.notice(said)}
 
     # -- a request --------------------------------------------------------------------------------
 
     async def _requested(self, ack: Acknowledge, body: Body) -> None:
-        await self._submitted(ack, self._request(body), forms.MODULE)
+        await self._submitted(ack, self._request(body), pay_form.MODULE)
 
     async def _request(self, body: Body) -> Response:
         view = body["view"]
-        entered, origin = forms.filled(view), Origin.of(view)
+        entered, origin = pay_form.filled(view), Origin.of(view)
         ref = self._invoice(entered)
         if not isinstance(ref, InvoiceRef):
             return ref
         channel = origin.channel or entered.channel
         if channel is None:
-            return _error(forms.CHANNEL, "Pick the channel where the payment is asked for.")
+            return _error(pay_form.CHANNEL, "Pick the channel where the payment is asked for.")
         answer = await self._desk.request(
             clicker(body),
             channel,
@@ -98,16 +98,16 @@ class Views:
     def _invoice(self, entered: Filled) -> InvoiceRef | Response:
         """The invoice that was picked or typed, or what is wrong with it."""
         if entered.picked and entered.typed and entered.typed.lstrip("#") != entered.picked:
-            return _error(forms.NUMBER, "Pick an invoice or type a number, not both.")
+            return _error(pay_form.NUMBER, "Pick an invoice or type a number, not both.")
         number = entered.typed or entered.picked
         if number is None:
-            return _error(entered.picker or forms.NUMBER, "Which invoice? Pick one, or type its number.")
+            return _error(entered.picker or pay_form.NUMBER, "Which invoice? Pick one, or type its number.")
         read = command.parse(f"{entered.module} {number}", self._catalogue.modules)
         if isinstance(read, command.Request):
             return read.ref
         if isinstance(read, command.Misunderstood):
-            return _error(forms.NUMBER, read.problem)
-        return _error(forms.NUMBER, "This is not an invoice number.")
+            return _error(pay_form.NUMBER, read.problem)
+        return _error(pay_form.NUMBER, "This is not an invoice number.")
 
 
 def _place(answer: answers.Answer, entered: Filled, origin: Origin) -> str:
@@ -115,8 +115,8 @@ def _place(answer: answers.Answer, entered: Filled, origin: Origin) -> str:
     if isinstance(answer, Refusal):
         about_it = answer.reason in (Reason.CHANNEL, Reason.NOT_IN_CHANNEL)
         elsewhere = about_it and origin.channel is None
-        return forms.CHANNEL if elsewhere else forms.MODULE
-    return forms.NUMBER if entered.typed or entered.picker is None else entered.picker
+        return pay_form.CHANNEL if elsewhere else pay_form.MODULE
+    return pay_form.NUMBER if entered.typed or entered.picker is None else entered.picker
 
 
 async def _tried(decision: Coroutine[Any, Any, Response], block: str) -> Response:
@@ -129,4 +129,4 @@ async def _tried(decision: Coroutine[Any, Any, Response], block: str) -> Respons
 
 
 def _error(block: str, text: str) -> Response:
-    return {"response_action": "errors", "errors": {block: forms.under(text.replace("\n", " "))}}
+    return {"response_action": "errors", "errors": {block: pay_form.under(text.replace("\n", " "))}}

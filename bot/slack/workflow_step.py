@@ -30,9 +30,9 @@ from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.slack import replies
 from bot.slack.directory import SlackDirectory
-from bot.slack.forms import one_line
-from bot.slack.listeners.shared import Acknowledge, Body, Gate
-from bot.slack.wire import Rejected, Workspace
+from bot.slack.inbound import Acknowledge, Body, Gate
+from bot.slack.pay_form import one_line
+from bot.slack.web_api import Rejected, Workspace
 from bot.slack.workflows import fail_step
 
 log = structlog.get_logger()

@@ -11,12 +11,12 @@ from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.slack import replies
-from bot.slack.answers import send
+from bot.slack.card import Message, section
+from bot.slack.inbound import Acknowledge, Body, Gate, in_time, typist
 from bot.slack.listeners.readings import Readings
-from bot.slack.listeners.shared import Acknowledge, Body, Gate, in_time, typist
 from bot.slack.listeners.shortcuts import Shortcuts
-from bot.slack.messages import Message, section
-from bot.slack.wire import Client, Workspace
+from bot.slack.respond import send
+from bot.slack.web_api import Client, Workspace
 
 NAME = "/pay"
 

@@ -19,11 +19,11 @@ from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.desk import required_now
-from bot.slack import event_text, messages
+from bot.slack import event_text
+from bot.slack.card import Message, Scene, approval_card, request_card
 from bot.slack.directory import SlackDirectory
 from bot.slack.invitations import absent, asks_for_decisions, invitation
-from bot.slack.messages import Message, Scene
-from bot.slack.wire import Workspace
+from bot.slack.web_api import Workspace
 
 log = structlog.get_logger()
 
@@ -105,9 +105,9 @@ class Scenes:
 
 def _render(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
     if delivery.kind is Kind.CARD:
-        return messages.card(scene)
+        return request_card(scene)
     if delivery.kind is Kind.APPROVAL_CARD:
-        return messages.approval_card(scene)
+        return approval_card(scene)
     if delivery.kind is Kind.INVITATION:
         return invitation(scene)
     assert event is not None, "bug: a note tells an event"

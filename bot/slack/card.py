@@ -68,7 +68,7 @@ def context(text: str) -> Block:
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": text, "verbatim": True}]}
 
 
-def card(scene: Scene) -> Message:
+def request_card(scene: Scene) -> Message:
     """The root message in the channel of the request."""
     payment = scene.payment
     elsewhere = payment.approval_channel not in (None, payment.channel)

@@ -13,9 +13,9 @@ import aiohttp
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack import forms
-from bot.slack.messages import Message, section
-from bot.slack.wire import act
+from bot.slack import pay_form
+from bot.slack.card import Message, section
+from bot.slack.web_api import act
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ async def say(client: AsyncWebClient, body: dict[str, Any], text: str) -> None:
     if url := body.get("response_url"):
         await send(client, str(url), Message(text, [section(text)]))
     elif trigger := body.get("trigger_id"):
-        await show(client, str(trigger), forms.notice(text))
+        await show(client, str(trigger), pay_form.notice(text))
 
 
 async def show(client: AsyncWebClient, trigger_id: str, view: View) -> View | None:

@@ -16,7 +16,7 @@ from bot.domain.payment import Invoice, Payment
 from bot.domain.typed_words import read_words
 from bot.payments.desk import MAX_REASON
 from bot.payments.unpaid import Listing
-from bot.slack.messages import Block, context, section
+from bot.slack.card import Block, context, section
 from bot.slack.text import amount, day, mention, shorten, subject
 
 PAY, DENY = "pay_form", "deny_form"

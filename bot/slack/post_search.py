@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.payment import Payment
 from bot.ledger.rows import Delivery, Kind
-from bot.slack.wire import Later, Posted, Rejected, read
+from bot.slack.web_api import Later, Posted, Rejected, read
 
 log = structlog.get_logger()
 

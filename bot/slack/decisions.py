@@ -19,10 +19,10 @@ from bot.payments import answers
 from bot.payments.answers import Answer
 from bot.payments.authority import Person
 from bot.payments.desk import Desk
-from bot.slack import forms, replies
-from bot.slack.answers import say, show
+from bot.slack import pay_form, replies
+from bot.slack.card import APPROVE, CANCEL, DENY
 from bot.slack.directory import within
-from bot.slack.listeners.shared import (
+from bot.slack.inbound import (
     Acknowledge,
     Body,
     Gate,
@@ -32,8 +32,8 @@ from bot.slack.listeners.shared import (
     price_clicked,
     repaired,
 )
-from bot.slack.messages import APPROVE, CANCEL, DENY
-from bot.slack.wire import Workspace
+from bot.slack.respond import say, show
+from bot.slack.web_api import Workspace
 
 BEFORE_A_FORM = 1.0
 """Seconds to find out who may deny; the form must open within three of the click."""
@@ -95,7 +95,7 @@ class Actions:
                     reply = self._reply(answer)
                     await self._repair(answer)
                 elif (payment := await self._ledger.payment(payment_id)) is not None:
-                    view = forms.deny_form(payment)
+                    view = pay_form.deny_form(payment)
             except DirectoryError:
                 reply = replies.SLACK_SILENT
             except LedgerUnavailable as error:
