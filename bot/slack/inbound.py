@@ -1,37 +1,43 @@
-"""What every listener needs: the person, what was acted on, and a count of those at work."""
+"""What all who listen share: their services, who acts, the three seconds, and a count of those at work."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-import structlog
+from slack_bolt.async_app import AsyncAck
 
-from bot.errors import LedgerUnavailable
-from bot.payments.authority import Person
+from bot.domain.typed_words import read_words
+from bot.errors import DirectoryError, LedgerUnavailable
+from bot.ledger.store import Ledger
+from bot.payments.authority import Authority, Person
+from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
-from bot.slack.directory import within
-
-log = structlog.get_logger()
+from bot.payments.overview import Overview
+from bot.payments.unpaid import UnpaidInvoices
+from bot.slack import replies
+from bot.slack.blocks import error_under, notice
+from bot.slack.directory import SlackDirectory, within
+from bot.slack.web_api import Client, Workspace
 
 LOOK_UPS = 2.0
 """Seconds for all that Slack is asked about people, of the three in which a listener must answer."""
+
+BEFORE_A_FORM = 1.0
+"""Seconds of these for what is asked before a form opens, which must be within three of the click."""
 
 IN_TIME = 2.5
 """Seconds after which Slack is told that it takes longer; after three it tells the person that it failed."""
 
 Body = dict[str, Any]
 
+Response = dict[str, Any]
+"""What `ack` takes for a form that is submitted: nothing closes it."""
+
 T = TypeVar("T")
-
-
-class Acknowledge(Protocol):
-    """Bolt's ack."""
-
-    async def __call__(self, **response: Any) -> Any:
-        """Answer the command, click or form."""
 
 
 class Gate:
@@ -72,6 +78,36 @@ class Gate:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What those who listen work with."""
+
+    desk: Desk
+    ledger: Ledger
+    authority: Authority
+    overview: Overview
+    catalogue: Catalogue
+    unpaid: UnpaidInvoices
+    directory: SlackDirectory
+    client: Client
+    workspace: Workspace
+    gate: Gate
+
+
+def clicker(body: Body) -> Person:
+    """Who clicked or submitted: with their own team, which in a shared channel is not the host's.
+
+    A payload that does not tell the person's team leaves it empty, and no policy knows that team.
+    """
+    user = body["user"]
+    return Person(id=user["id"], team=user.get("team_id") or "")
+
+
+def one_line(entered: str | None) -> str | None:
+    """What was entered, as one line that every database takes; None for nothing."""
+    return read_words(entered or "").from_word(0) or None
+
+
 async def in_time(work: Coroutine[Any, Any, T], meanwhile: Callable[[], Awaitable[object]]) -> tuple[T, bool]:
     """Wait for the work; whoever waits for it too long hears of it `meanwhile`. Returns whether they did.
 
@@ -87,33 +123,24 @@ async def in_time(work: Coroutine[Any, Any, T], meanwhile: Callable[[], Awaitabl
         task.cancel()
 
 
-async def repaired(desk: Desk, payment_id: int) -> None:
-    """Show a card again that was out of date; where that cannot be written, what came of the click stands."""
+async def outcome_of(work: Awaitable[T]) -> T | str:
+    """What came of it; or words for the person, where Slack or the ledger could not be asked."""
     try:
-        await desk.repair(payment_id)
+        return await work
+    except DirectoryError:
+        return replies.SLACK_SILENT
     except LedgerUnavailable as error:
-        log.warning("a card was not shown again", payment=payment_id, error=str(error))
+        return replies.unavailable(error)
 
 
-def typist(body: Body) -> Person:
-    """Who typed a command."""
-    return Person(id=body["user_id"], team=body["team_id"])
+async def submitted(gate: Gate, ack: AsyncAck, work: Coroutine[Any, Any, Response], *, block: str) -> None:
+    """Acknowledge a form when the work is done, so that what was entered is kept where it was not.
 
-
-def clicker(body: Body) -> Person:
-    """Who clicked or submitted: with their own team, which in a shared channel is not the host's.
-
-    A payload that does not tell the person's team leaves it empty, and no policy knows that team.
+    block: the input under which it stands that Slack or the ledger could not be asked.
     """
-    user = body["user"]
-    return Person(id=user["id"], team=user.get("team_id") or "")
-
-
-def payment_clicked(body: Body) -> int:
-    """The payment whose button was pressed."""
-    return int(str(body["actions"][0]["value"]).partition(" ")[0])
-
-
-def price_clicked(body: Body) -> str | None:
-    """What it cost by the card whose button was pressed; None where an older version posted the button."""
-    return str(body["actions"][0]["value"]).partition(" ")[2] or None
+    async with gate.entered():
+        outcome, late = await in_time(
+            outcome_of(work), lambda: ack(response_action="update", view=notice(replies.TAKES_LONGER))
+        )
+        if not late:
+            await ack(**(error_under(block, outcome) if isinstance(outcome, str) else outcome))

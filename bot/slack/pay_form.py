@@ -1,53 +1,190 @@
-"""Modals: to ask for a payment, to deny one, and to say something where there is no other place for it.
+"""The form to ask for a payment: opened by `/pay` alone or by the shortcut, filled in, submitted.
 
-Pure: what to show in, views out; and what was entered, read from the view that Slack sends back.
+It opens at once and says that it reads; the invoices come in when the billing API has told them. What was
+entered by then is kept, and a reading that comes after the form was changed or closed is dropped. A module
+that is picked is never dropped. The form is acknowledged when the ledger has committed what came of it;
+what can be mended stands under the input it belongs to.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
 
-from bot.domain.command import MAX_NOTE
-from bot.domain.payment import Invoice, Payment
-from bot.domain.typed_words import read_words
-from bot.payments.desk import MAX_REASON
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.domain import command
+from bot.domain.payment import Invoice, InvoiceRef
+from bot.domain.rule import Reason, Refusal
+from bot.domain.typed_words import shorten
+from bot.payments.answers import Answer, Requested
+from bot.payments.authority import Person
+from bot.payments.poller import Crew
 from bot.payments.unpaid import Listing
-from bot.slack.card import Block, context, section
-from bot.slack.text import amount, day, mention, shorten, subject
+from bot.slack import replies
+from bot.slack.blocks import Block, View, context, error_under, input_block, notice, plain
+from bot.slack.directory import within
+from bot.slack.inbound import (
+    BEFORE_A_FORM,
+    Body,
+    Response,
+    Services,
+    clicker,
+    one_line,
+    outcome_of,
+    submitted,
+)
+from bot.slack.respond import open_view, update_view
+from bot.slack.text import amount, day
 
-PAY, DENY = "pay_form", "deny_form"
-"""The callback ids."""
+SHORTCUT = "pay_invoice"
+"""The shortcut's callback id in the manifest."""
 
-MODULE, NUMBER, NOTE, CHANNEL, REASON = "module", "number", "note", "channel", "reason"
+PAY_FORM = "pay_form"
+"""The form's callback id."""
+
+MODULE, NUMBER, NOTE, CHANNEL = "module", "number", "note", "channel"
 """The inputs: block id and action id are the same. The picker's block is `invoice:` and the module, so
 that what was picked is not kept when the module changes."""
 
 INVOICE = "invoice"
+
 _OPTIONS = 100
 """Options that a picker takes."""
 
-View = dict[str, Any]
+_FILLED_AT_ONCE = 50
+"""Forms for which invoices are read at the same time; others say that they read, and take a number."""
 
 
-def _plain(text: str) -> Block:
-    return {"type": "plain_text", "text": text}
+@dataclass(frozen=True, slots=True)
+class PayForms:
+    """Opens the form, fills it in, and requests by the desk what is submitted."""
+
+    services: Services
+    crew: Crew[str] = field(
+        init=False, default_factory=lambda: Crew("forms", _FILLED_AT_ONCE, asyncio.Event())
+    )
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen for the shortcut, for another module in the form, and for the form."""
+        app.shortcut(SHORTCUT)(self._shortcut)
+        app.action(MODULE)(self._module_picked)
+        app.view(PAY_FORM)(self._submitted)
+
+    async def _shortcut(self, ack: AsyncAck, shortcut: Body) -> None:
+        async with self.services.gate.entered():
+            trigger_id = str(shortcut["trigger_id"])
+            opening = self.open(clicker(shortcut), trigger_id, Origin(None, None))
+            reply = await outcome_of(opening)
+            if reply is not None:
+                await open_view(self.services.client, trigger_id, notice(reply))
+            await ack()
+
+    async def open(self, person: Person, trigger_id: str, origin: Origin) -> str | None:
+        """Open the form; what to tell the person where it did not open.
+
+        Raises DirectoryError, LedgerUnavailable.
+        """
+        authority, ledger = self.services.authority, self.services.ledger
+        with within(BEFORE_A_FORM):
+            choice = await authority.choice_of(person, origin.channel, self.services.catalogue.modules)
+        if isinstance(choice, Refusal):
+            await self.services.desk.record_refusal(person, choice, "form")
+            return replies.refused(choice)
+        latest = await ledger.recent(requester=person.id, limit=1)
+        usual = latest[0].ref.module if latest else ""
+        form = PayForm(
+            origin=replace(origin, suggested=choice.channel),
+            modules=choice.modules,
+            module=usual if usual in choice.modules else choice.modules[0],
+            listing=None,
+            today=ledger.clock().date(),
+        )
+        shown = await open_view(self.services.client, trigger_id, form.view())
+        if shown is None:
+            return replies.NO_FORM
+        self._fill(form, shown)
+        return None
+
+    async def _module_picked(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        await ack()
+        async with self.services.gate.entered():
+            shown = body["view"]
+            form = PayForm(
+                origin=Origin.of(shown),
+                modules=modules_in(shown),
+                module=str(action["selected_option"]["value"]),
+                listing=None,
+                today=self.services.ledger.clock().date(),
+            )
+            if form.module not in form.modules:
+                return
+            # What stands there belongs to the other module: away with it, before the new is read; also
+            # where it came in after the click.
+            reading = await update_view(self.services.client, shown, form.view(), unless_changed=False)
+            if reading is not None:
+                self._fill(form, reading)
+
+    def _fill(self, form: PayForm, shown: View) -> None:
+        key = f"{shown['id']}:{shown['hash']}"
+        if self.crew.free > 0 and key not in self.crew.keys:
+            self.crew.start(key, self._filled(form, shown))
+
+    async def _filled(self, form: PayForm, shown: View) -> None:
+        listing = await self.services.unpaid.of([form.module])
+        filled_in = replace(form, listing=listing).view()
+        await update_view(self.services.client, shown, filled_in, unless_changed=True)
+
+    async def _submitted(self, ack: AsyncAck, body: Body, view: View) -> None:
+        await submitted(self.services.gate, ack, self._requested(clicker(body), view), block=MODULE)
+
+    async def _requested(self, person: Person, view: View) -> Response:
+        entered, origin = filled(view), Origin.of(view)
+        ref = self._invoice(entered)
+        if not isinstance(ref, InvoiceRef):
+            return ref
+        channel = origin.channel or entered.channel
+        if channel is None:
+            return error_under(CHANNEL, "Pick the channel where the payment is asked for.")
+        answer = await self.services.desk.request(
+            person,
+            channel,
+            ref,
+            # Sent again, it is the same request; with another invoice in it, it is another.
+            trigger_id=f"view:{view['id']}:{ref}",
+            typed_there=origin.channel is not None,
+            response_url=origin.response_url,
+            note=entered.note,
+        )
+        if isinstance(answer, Requested):
+            return {}
+        return error_under(_place(answer, entered, origin), replies.in_plain_words(answer))
+
+    def _invoice(self, entered: Filled) -> InvoiceRef | Response:
+        """The invoice that was picked or typed, or what is wrong with it."""
+        if entered.picked and entered.typed and entered.typed.lstrip("#") != entered.picked:
+            return error_under(NUMBER, "Pick an invoice or type a number, not both.")
+        number = entered.typed or entered.picked
+        if number is None:
+            return error_under(entered.picker or NUMBER, "Which invoice? Pick one, or type its number.")
+        read = command.parse(f"{entered.module} {number}", self.services.catalogue.modules)
+        if isinstance(read, command.Request):
+            return read.ref
+        if isinstance(read, command.Misunderstood):
+            return error_under(NUMBER, read.problem)
+        return error_under(NUMBER, "This is not an invoice number.")
 
 
-def _input(name: str, label: str, element: Block, *, block_id: str | None = None, **fields: Any) -> Block:
-    return {
-        "type": "input",
-        "block_id": block_id or name,
-        "label": _plain(label),
-        "element": {"action_id": name, **element},
-        **fields,
-    }
-
-
-# -- asking for a payment -------------------------------------------------------------------------
+def _place(answer: Answer, entered: Filled, origin: Origin) -> str:
+    """The input under which an answer belongs."""
+    if isinstance(answer, Refusal):
+        about_it = answer.reason in (Reason.CHANNEL, Reason.NOT_IN_CHANNEL)
+        elsewhere = about_it and origin.channel is None
+        return CHANNEL if elsewhere else MODULE
+    return NUMBER if entered.typed or entered.picker is None else entered.picker
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +220,24 @@ class PayForm:
 
     def view(self) -> View:
         """The modal."""
-        modules = [{"text": _plain(shorten(one, 75)), "value": one} for one in self.modules[:_OPTIONS]]
+        modules = [{"text": plain(shorten(one, 75)), "value": one} for one in self.modules[:_OPTIONS]]
         chosen = next(one for one in modules if one["value"] == self.module)
         picker = {"type": "static_select", "options": modules, "initial_option": chosen}
-        number = {"type": "plain_text_input", "max_length": 40, "placeholder": _plain("12345")}
-        note = {"type": "plain_text_input", "multiline": True, "max_length": MAX_NOTE}
+        number = {"type": "plain_text_input", "max_length": 40, "placeholder": plain("12345")}
+        note = {"type": "plain_text_input", "multiline": True, "max_length": command.MAX_NOTE}
         return {
             "type": "modal",
-            "callback_id": PAY,
+            "callback_id": PAY_FORM,
             "private_metadata": self.origin.packed(),
-            "title": _plain("Pay an invoice"),
-            "submit": _plain("Request payment"),
-            "close": _plain("Cancel"),
+            "title": plain("Pay an invoice"),
+            "submit": plain("Request payment"),
+            "close": plain("Cancel"),
             "blocks": [
                 *([] if self.origin.channel else [self._channel()]),
-                _input(MODULE, "Module", picker, dispatch_action=True),
+                input_block(MODULE, "Module", picker, dispatch_action=True),
                 *self._invoices(),
-                _input(NUMBER, "Or type the invoice's number", number, optional=True),
-                _input(NOTE, "A note for those who approve", note, optional=True),
+                input_block(NUMBER, "Or type the invoice's number", number, optional=True),
+                input_block(NOTE, "A note for those who approve", note, optional=True),
             ],
         }
 
@@ -111,7 +248,7 @@ class PayForm:
             else {"default_to_current_conversation": True}
         )
         only = {"include": ["public", "private"], "exclude_bot_users": True}
-        return _input(CHANNEL, "Channel", {"type": "conversations_select", "filter": only, **begin})
+        return input_block(CHANNEL, "Channel", {"type": "conversations_select", "filter": only, **begin})
 
     def _invoices(self) -> list[Block]:
         if self.listing is None:
@@ -130,11 +267,11 @@ class PayForm:
             return [context(" ".join(said))]
         picker = {
             "type": "static_select",
-            "placeholder": _plain("Pick one"),
+            "placeholder": plain("Pick one"),
             "options": [_option(one, self.today) for one in free[:_OPTIONS]],
         }
         block_id = f"{INVOICE}:{self.module}"
-        blocks = [_input(INVOICE, "Unpaid invoice", picker, block_id=block_id, optional=True)]
+        blocks = [input_block(INVOICE, "Unpaid invoice", picker, block_id=block_id, optional=True)]
         return [*blocks, context(" ".join(said))] if said else blocks
 
 
@@ -143,11 +280,11 @@ def _option(invoice: Invoice, today: date) -> Block:
     if invoice.due is not None:
         due = f" · due {day(invoice.due)}{' (overdue)' if invoice.due < today else ''}"
     option = {
-        "text": _plain(shorten(f"{invoice.ref.number} · {amount(invoice)}{due}", 75)),
+        "text": plain(shorten(f"{invoice.ref.number} · {amount(invoice)}{due}", 75)),
         "value": str(invoice.ref.number),
     }
     described = " ".join(invoice.description.split())
-    return option | {"description": _plain(shorten(described, 75))} if described else option
+    return option | {"description": plain(shorten(described, 75))} if described else option
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,52 +319,3 @@ def modules_in(view: View) -> list[str]:
     """The modules that an open form offers."""
     picker = next(block for block in view["blocks"] if block["block_id"] == MODULE)
     return [str(option["value"]) for option in picker["element"]["options"]]
-
-
-def one_line(entered: str | None) -> str | None:
-    """What was entered, as one line that every database takes; None for nothing."""
-    return read_words(entered or "").from_word(0) or None
-
-
-# -- denying one ----------------------------------------------------------------------------------
-
-
-def deny_form(payment: Payment) -> View:
-    """Ask for the reason."""
-    reason = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
-    asked = f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.requester)}"
-    return {
-        "type": "modal",
-        "callback_id": DENY,
-        "private_metadata": str(payment.id),
-        "title": _plain("Deny this payment"),
-        "submit": _plain("Deny"),
-        "close": _plain("Go back"),
-        "blocks": [
-            section(asked),
-            _input(REASON, "Why?", reason, hint=_plain("Everybody in the channel will see it.")),
-        ],
-    }
-
-
-def reason_of(view: View) -> str:
-    """The reason that was entered."""
-    return one_line(view["state"]["values"][REASON][REASON].get("value")) or ""
-
-
-# -- saying something -----------------------------------------------------------------------------
-
-
-def notice(text: str) -> View:
-    """A form with nothing to fill in."""
-    return {
-        "type": "modal",
-        "title": _plain("Payments"),
-        "close": _plain("Close"),
-        "blocks": [section(text)],
-    }
-
-
-def under(problem: str, remedy: str = "") -> str:
-    """What is said under an input: plain text, so nothing is escaped, and mentions would stay codes."""
-    return shorten(f"{problem} {remedy}".strip(), 300)

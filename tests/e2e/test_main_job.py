@@ -83,7 +83,7 @@ async def test_an_account_that_cannot_read_invoices_pays(
     await pay(slack)
     assert await bot.rest(10)
     (card,) = slack.messages("#payments")
-    assert "amount not told" in "\n".join(card.texts())
+    assert "amount unknown" in "\n".join(card.texts())
     assert threads(slack) == [[f"#1: Paid. The billing API says: {ANSWER}"]]
 
 

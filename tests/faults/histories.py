@@ -17,8 +17,8 @@ from bot.domain.payment import State
 from bot.sandbox.slack.errors import NotThere
 from bot.sandbox.slack.messages import Message
 from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
-from bot.slack.pay_form import REASON
 from tests.faults.answers import OWN
 from tests.faults.processes import BotProcess
 from tests.faults.stage import Stage

@@ -13,7 +13,7 @@ from bot.ledger.store import Ledger
 from bot.sandbox.slack.errors import NotSeen
 from bot.sandbox.slack.messages import Message
 from bot.sandbox.slack.views import View
-from bot.slack import pay_form
+from bot.slack import decisions, pay_form
 from bot.slack.card import APPROVE, CANCEL, DENY
 from tests.faults.stage import Stage
 from tests.slack.acting import text
@@ -51,11 +51,11 @@ async def denies(stage: Stage, person: str, reason: str) -> None:
     actor = stage.slack.person(person)
 
     async def fill_in() -> bool:
-        form = _open_form(stage, person, pay_form.DENY)
+        form = _open_form(stage, person, decisions.DENY_FORM)
         if form is None:
             await actor.clicks(asked, DENY)
-            form = await _seen(stage, lambda: _open_form(stage, person, pay_form.DENY))
-        return form is not None and (await actor.submits(form, text(pay_form.REASON, reason))).ok
+            form = await _seen(stage, lambda: _open_form(stage, person, decisions.DENY_FORM))
+        return form is not None and (await actor.submits(form, text(decisions.REASON, reason))).ok
 
     await _again(stage, fill_in, _in_state(State.DENIED))
 
@@ -77,10 +77,10 @@ async def asks_in_the_form(stage: Stage, person: str, channel: str, module: str,
     picked = {pay_form.MODULE: {pay_form.MODULE: {"type": "static_select", "selected_option": option}}}
 
     async def fill_in() -> bool:
-        form = _open_form(stage, person, pay_form.PAY)
+        form = _open_form(stage, person, pay_form.PAY_FORM)
         if form is None:
             await actor.types(channel, "/pay")
-            form = await _seen(stage, lambda: _open_form(stage, person, pay_form.PAY))
+            form = await _seen(stage, lambda: _open_form(stage, person, pay_form.PAY_FORM))
         entered = picked | text(pay_form.NUMBER, str(number))
         return form is not None and (await actor.submits(form, entered)).ok
 

@@ -14,14 +14,14 @@ from bot.sandbox.billing.service import PAYMENT
 from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.slack import pay_form
-from bot.slack.listeners.shortcuts import SHORTCUT
+from bot.slack.pay_form import SHORTCUT
 from bot.slack.workflow_step import STEP
 from tests.conftest import NewDatabase, StartBot
 from tests.lost_commits import CommitWire, commit_wire
 from tests.optional_step import with_the_step
 from tests.postgresql import Databases
 from tests.slack.acting import approve, at_rest, cancel, card, press_deny, request, shown, text
-from tests.slack.test_views import in_channel, opened
+from tests.slack.test_pay_form import in_channel, opened
 
 NOTHING = "nothing was done"
 NOT_KNOWN = "it is not known whether that was done"

@@ -14,7 +14,7 @@ from bot.sandbox.slack import LocalSlack
 from bot.sandbox.slack import identifiers as ids
 from bot.sandbox.slack.views import Values, View
 from bot.slack import pay_form
-from bot.slack.listeners.shortcuts import SHORTCUT
+from bot.slack.pay_form import SHORTCUT
 from tests.conftest import StartBot
 from tests.slack.acting import at_rest, card, request, shown, text, thread, told
 
@@ -108,7 +108,7 @@ async def test_a_number_can_be_typed_where_invoices_cannot_be_read(
     assert "cannot be read now. Type the number." in shown(view)
     assert (await slack.person("alice").submits(view, text(pay_form.NUMBER, "#10101"))).ok
     await at_rest(bot)
-    assert "#1 · domains invoice 10101 · amount not told" in shown(card(slack))
+    assert "#1 · domains invoice 10101 · amount unknown" in shown(card(slack))
 
 
 async def test_the_next_form_begins_with_the_module_asked_for_last(
