@@ -19,13 +19,13 @@ import structlog
 import yaml
 
 from bot import app, config
-from bot.sandbox.billing import LocalBilling
 from bot.sandbox.conversation import Conversation
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.actor import Actor
-from bot.sandbox.slack.errors import NotThere
-from bot.sandbox.slack.interactions import Result
-from bot.sandbox.slack.messages import Message, interactive_elements
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.actor import Actor
+from bot.sandbox.local_slack.errors import NotThere
+from bot.sandbox.local_slack.interactions import Result
+from bot.sandbox.local_slack.messages import Message, interactive_elements
 
 CHANNEL = "#payments"
 PATIENCE = 30.0

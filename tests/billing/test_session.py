@@ -14,7 +14,7 @@ from bot.billing.client import BillingClient
 from bot.billing.shared import Shared
 from bot.domain.payment import InvoiceRef, Verdict
 from bot.errors import NeverSent
-from bot.sandbox.billing import LocalBilling, failures
+from bot.sandbox.local_billing import LocalBilling, failures
 from tests.billing.conftest import VPS, NewClient
 
 

@@ -18,11 +18,11 @@ from bot.domain.payment import FINAL, State
 from bot.ledger import database
 from bot.ledger.schema import chain, deliveries, payments
 from bot.ledger.store import Ledger, utc_now
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.app_manifest import DEFAULT_SCOPES
-from bot.sandbox.slack.interactions import Result
-from bot.sandbox.slack.workspace import Execution
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.app_manifest import DEFAULT_SCOPES
+from bot.sandbox.local_slack.interactions import Result
+from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.listeners.steps import STEP
 from tests.faults.bot_process import Orders
 from tests.faults.clocks import MachineClocks, ServerClock, server_clock

@@ -11,8 +11,8 @@ from bot import app
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.pace import Pace
 from tests.conftest import MANIFEST, StartBot
 from tests.ledger.making import request
