@@ -13,10 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
-import yaml
 
 from bot import app, config
 from bot.sandbox.conversation import Conversation
@@ -30,9 +28,6 @@ from bot.sandbox.local_slack.messages import Message, interactive_elements
 CHANNEL = "#payments"
 PATIENCE = 30.0
 """Seconds in which a line must come to rest."""
-
-MANIFEST = Path(__file__).parents[2] / "manifest.yml"
-"""The bot's own manifest, beside the package in a checkout."""
 
 _SAID = re.compile(r"\s*([a-z]+)\s*:\s*(.*\S)\s*", re.DOTALL)
 
@@ -79,9 +74,8 @@ async def sandbox(
     policy: a file of rules that names the sandbox's people; without one Alice may pay, with no approval.
     Raises BadLine, and ConfigError for a policy that is wrong.
     """
-    manifest: dict[str, Any] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
     async with AsyncExitStack() as stack:
-        slack = LocalSlack(port=free_port(port), manifest=manifest)
+        slack = LocalSlack(port=free_port(port))
         people = [person.name for person in slack.world.people.values() if not person.is_bot]
         lines = [read_line(said, people) for said in says]
         conversation = Conversation(slack, write)

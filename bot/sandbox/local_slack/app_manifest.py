@@ -7,44 +7,59 @@ from typing import Any
 
 from bot.sandbox.local_slack.messages import Json
 
-DEFAULT_SCOPES = frozenset(
-    {
-        "commands",
-        "chat:write",
-        "users:read",
-        "usergroups:read",
-        "channels:read",
-        "groups:read",
-        "channels:history",
-        "groups:history",
-    }
-)
-"""What the bot's own manifest asks for, the optional scopes included."""
-
 DEFAULT_MANIFEST: Json = {
-    "display_information": {"name": "Pay"},
+    "display_information": {
+        "name": "Invoice Pay",
+        "description": "Pays InterServer MyAdmin invoices from a channel, with approvals where the policy "
+        "asks for them.",
+        "background_color": "#1f3a5f",
+    },
     "features": {
         "app_home": {
             "home_tab_enabled": True,
             "messages_tab_enabled": True,
-            "messages_tab_read_only_enabled": False,
+            "messages_tab_read_only_enabled": True,
         },
-        "bot_user": {"display_name": "paybot"},
+        "bot_user": {"display_name": "invoice-pay", "always_online": True},
+        "shortcuts": [
+            {
+                "name": "Pay an invoice",
+                "type": "global",
+                "callback_id": "pay_invoice",
+                "description": "Ask for an invoice to be paid",
+            }
+        ],
         "slash_commands": [
             {
                 "command": "/pay",
                 "description": "Pay an invoice",
-                "usage_hint": "<module> <invoice>",
+                "usage_hint": "<module> <invoice>, or help",
+                "should_escape": False,
             }
         ],
     },
-    "oauth_config": {"scopes": {"bot": sorted(DEFAULT_SCOPES)}},
+    "oauth_config": {
+        "scopes": {
+            "bot": [
+                "commands",
+                "chat:write",
+                "users:read",
+                "usergroups:read",
+                "channels:read",
+                "groups:read",
+            ],
+            "bot_optional": ["channels:history", "groups:history"],
+        }
+    },
     "settings": {
-        "event_subscriptions": {"bot_events": ["app_home_opened", "function_executed"]},
+        "event_subscriptions": {"bot_events": ["app_home_opened"]},
         "interactivity": {"is_enabled": True},
+        "org_deploy_enabled": False,
         "socket_mode_enabled": True,
+        "token_rotation_enabled": False,
     },
 }
+"""The app that is installed at Acme where no other is named: a test holds it to manifest.yml."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,7 @@ class AppManifest:
 
     @property
     def bot_name(self) -> str:
-        """The bot's user name, as in `/invite @paybot`."""
+        """The bot's user name, as in `/invite @invoice-pay`."""
         display_name = self._feature("bot_user", {}).get("display_name", self.app_name)
         return "-".join(str(display_name).lower().split())
 

@@ -38,8 +38,8 @@ Seen = TypeVar("Seen")
 class LocalSlack:
     """One workspace with one installed app.
 
-    port: 0 takes a free one. manifest: the app's parsed manifest; by default a bot with one command
-    /pay. scopes: what the bot token was granted; by default what the manifest asks for.
+    port: 0 takes a free one. manifest: the app's parsed manifest; `DEFAULT_MANIFEST` by default.
+    scopes: what the bot token was granted; by default what the manifest asks for.
     ack_deadline, trigger_lifetime, response_url_lifetime, ping_interval: seconds, Slack's by default.
     event_retry_delays: seconds before each repetition of an event. edit_window: seconds in which a
     message may be edited, None for ever.

@@ -20,6 +20,12 @@ Json = dict[str, Any]
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "in blocks"}}
 
 
+def with_messages_tab(*, read_only: bool) -> Json:
+    """The default manifest, with direct messages between people and the app."""
+    app_home = {"messages_tab_enabled": True, "messages_tab_read_only_enabled": read_only}
+    return DEFAULT_MANIFEST | {"features": DEFAULT_MANIFEST["features"] | {"app_home": app_home}}
+
+
 class Bot:
     """A Bolt app that keeps the commands it gets and answers with `answer`."""
 
@@ -42,7 +48,7 @@ class Bot:
 
 @pytest.fixture
 async def slack() -> AsyncIterator[LocalSlack]:
-    async with LocalSlack() as running:
+    async with LocalSlack(manifest=with_messages_tab(read_only=False)) as running:
         yield running
 
 
@@ -81,9 +87,7 @@ async def test_private_and_direct_channels_do_not_tell_their_names(slack: LocalS
 @pytest.mark.parametrize("read_only", [True, False])
 async def test_a_read_only_messages_tab_has_no_composer(read_only: bool) -> None:
     """Where the manifest makes the app's direct messages read-only, nothing can be typed there."""
-    app_home = {"messages_tab_enabled": True, "messages_tab_read_only_enabled": read_only}
-    features = DEFAULT_MANIFEST["features"] | {"app_home": app_home}
-    async with LocalSlack(manifest=DEFAULT_MANIFEST | {"features": features}) as slack:
+    async with LocalSlack(manifest=with_messages_tab(read_only=read_only)) as slack:
         direct = slack.world.direct_channel("alice")
         result = await slack.person("alice").types(direct.id, "/pay vps 1")
         assert result.error == ("messages_tab_read_only" if read_only else "dispatch_failed")
@@ -141,7 +145,7 @@ async def test_an_archived_channel_takes_no_command(slack: LocalSlack, bot: Bot)
 
 async def test_inviting_is_a_command_of_slack_itself(slack: LocalSlack, bot: Bot) -> None:
     """/invite brings the bot in; a name that is not there is told so."""
-    assert (await slack.person("alice").types("#random", "/invite @paybot")).ok
+    assert (await slack.person("alice").types("#random", "/invite @invoice-pay")).ok
     assert slack.world.channel("#random").bot_is_member
     result = await slack.person("alice").types("#random", "/invite @nobody")
     assert result.error == "user_not_found"

@@ -25,7 +25,9 @@ MANIFEST = DEFAULT_MANIFEST | {
             "input_parameters": {"invoice": {"type": "integer", "is_required": True}},
             "output_parameters": {"payment": {"type": "integer"}},
         }
-    }
+    },
+    "settings": DEFAULT_MANIFEST["settings"]
+    | {"event_subscriptions": {"bot_events": ["app_home_opened", "function_executed"]}},
 }
 
 

@@ -144,10 +144,10 @@ async def test_the_state_is_one_persons(slack: LocalSlack, alice: Browser) -> No
         "dm-alice": "im",
     }
     assert state["commands"] == [
-        {"command": "/pay", "usage_hint": "<module> <invoice>", "description": "Pay an invoice"}
+        {"command": "/pay", "usage_hint": "<module> <invoice>, or help", "description": "Pay an invoice"}
     ]
     assert state["shortcuts"] == [{"callback_id": "pay", "name": "Pay", "description": "Pay one"}]
-    assert (state["app_name"], state["views"], state["home"]) == ("Pay", [], None)
+    assert (state["app_name"], state["views"], state["home"]) == ("Invoice Pay", [], None)
 
 
 async def test_names_are_known_to_those_whom_slack_tells_them(
@@ -224,7 +224,7 @@ async def test_a_command_that_fails_says_why(slack: LocalSlack, alice: Browser) 
 async def test_inviting_works_from_the_page(slack: LocalSlack, alice: Browser) -> None:
     """/invite is Slack's own command."""
     assert not (await alice.channel("random"))["bot_is_member"]
-    assert (await alice.post("say", channel=ids.RANDOM, text="/invite @paybot"))["ok"]
+    assert (await alice.post("say", channel=ids.RANDOM, text="/invite @invoice-pay"))["ok"]
     assert (await alice.channel("random"))["bot_is_member"]
 
 
