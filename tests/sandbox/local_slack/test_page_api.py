@@ -347,6 +347,6 @@ async def test_the_pages_files_are_served_and_nothing_else(
         assert response.headers["X-Frame-Options"] == "DENY"
     async with session.get(slack.page_url + "page/app.js") as response:
         assert "javascript" in response.content_type
-    for missing in ("page/none.js", "page/..%2f__init__.py", "page/%2e%2e%2fslack%2fserver.py"):
+    for missing in ("page/none.js", "page/..%2f__init__.py", "page/%2e%2e%2fserver.py"):
         async with session.get(slack.page_url + missing) as response:
             assert response.status == 404

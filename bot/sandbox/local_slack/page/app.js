@@ -5,24 +5,17 @@
  * the state being read again and the page being brought in line with it.
  */
 
-import { readAddress, writeAddress } from "./address.js";
-import { post } from "./api.js";
 import { showBlocks } from "./blocks.js";
-import { Composer } from "./composer.js";
-import { Directory } from "./directory.js";
+import { Composer, shortcutsMenu } from "./composer.js";
+import { Directory, readAddress, showSwitch, writeAddress } from "./directory.js";
 import { keepingFocus } from "./dom.js";
-import { Drawer } from "./drawer.js";
-import { Follow } from "./follow.js";
-import { clearMessages, showChannel, showThread } from "./messages.js";
+import { clearMessages, Follow, News, showChannel, showThread } from "./messages.js";
 import { Modal } from "./modal.js";
-import { mrkdwn } from "./mrkdwn.js";
-import { News } from "./news.js";
-import { showSwitch } from "./people.js";
-import { Reader } from "./reader.js";
-import { shortcutsMenu } from "./shortcuts.js";
-import { channelIcon, HOME, showSidebar } from "./sidebar.js";
+import { toast } from "./overlays.js";
+import { channelIcon, Drawer, HOME, showSidebar } from "./sidebar.js";
+import { post, Reader } from "./state.js";
 import { Surfaces } from "./surface.js";
-import { toast } from "./toast.js";
+import { mrkdwn } from "./text.js";
 
 const node = (id) => document.getElementById(id);
 const narrow = matchMedia("(max-width: 760px)");

@@ -2,8 +2,7 @@
 
 import { element, icon, reconcile } from "./dom.js";
 import { drawElement, isGroup } from "./elements.js";
-import { drawText } from "./mrkdwn.js";
-import { drawRichText } from "./richtext.js";
+import { drawRichText, drawText } from "./text.js";
 
 const DRAWERS = {
   header: (block, { directory }) => element("h3", {}, drawText(block.text, directory)),

@@ -1,10 +1,9 @@
 /** The interactive elements of Block Kit. What they stand on, a view or a message, is a `Surface`. */
 
-import { confirmed } from "./confirm.js";
 import { element, icon } from "./dom.js";
-import { menu } from "./menu.js";
-import { drawText, link } from "./mrkdwn.js";
-import { conversationsOf, optionsOf } from "./values.js";
+import { confirmed, menu } from "./overlays.js";
+import { conversationsOf, optionsOf } from "./surface.js";
+import { drawText, link } from "./text.js";
 
 const TYPING_PAUSE = 300;
 

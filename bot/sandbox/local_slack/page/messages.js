@@ -1,12 +1,13 @@
-/** Lists of messages: a channel's, and a thread's. */
+/** Lists of messages: a channel's and a thread's, how they are followed, and what of them is new. */
 
-import { avatar, badge } from "./people.js";
 import { showBlocks } from "./blocks.js";
 import { clock, day, moment } from "./dates.js";
+import { avatar, badge } from "./directory.js";
 import { element, icon, reconcile } from "./dom.js";
-import { mrkdwn } from "./mrkdwn.js";
+import { mrkdwn, words } from "./text.js";
 
 const PREVIEWED = 2;
+const NEAR = 40;
 
 /**
  * Bring `list` in line with a channel's messages, oldest first, under the words of `start`.
@@ -141,4 +142,65 @@ function drawPreview(reply, { directory }) {
     element("span", { class: "preview-author" }, reply.username),
     element("span", { class: "preview-text" }, mrkdwn(reply.text, directory)),
   );
+}
+
+/** Keeps the end of a list in sight while its reader is there, and leaves a reader further up alone. */
+export class Follow {
+  #scroller;
+  #following = true;
+
+  /** content: the list inside of `scroller`. */
+  constructor(scroller, content) {
+    this.#scroller = scroller;
+    scroller.addEventListener("scroll", () => {
+      this.#following = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
+    });
+    const observer = new ResizeObserver(() => {
+      if (this.#following) this.toEnd();
+    });
+    observer.observe(scroller);
+    observer.observe(content);
+  }
+
+  /** Go to the end and stay there. */
+  toEnd() {
+    this.#following = true;
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  }
+}
+
+/** What a person has not seen yet: dots in the sidebar, and words for screen readers. */
+export class News {
+  #announcer;
+  #seen = new Map();
+
+  /** announcer: the live region that new messages of the open channel are written to. */
+  constructor(announcer) {
+    this.#announcer = announcer;
+  }
+
+  /** Take note of a state. Returns the ids of the channels with messages the person has not looked at. */
+  read(state, active, directory) {
+    const unread = new Set();
+    for (const channel of state.channels) {
+      const all = channel.messages.flatMap((message) => [message, ...message.replies]);
+      const place = `${state.person.id} ${channel.id}`;
+      const seen = this.#seen.get(place);
+      const fresh = seen ? all.filter(({ ts }) => !seen.has(ts)) : [];
+      if (channel.id === active)
+        this.#announce(
+          fresh.filter(({ user }) => user !== state.person.id),
+          directory,
+        );
+      else if (fresh.length > 0) unread.add(channel.id);
+      if (!seen || channel.id === active) this.#seen.set(place, new Set(all.map(({ ts }) => ts)));
+    }
+    return unread;
+  }
+
+  #announce(messages, directory) {
+    if (messages.length === 0) return;
+    const lines = messages.map(({ username, text }) => `${username}: ${words(text, directory)}`);
+    this.#announcer.textContent = lines.join("\n");
+  }
 }

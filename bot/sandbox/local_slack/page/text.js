@@ -1,14 +1,14 @@
 /**
- * Slack's mrkdwn, read as Slack reads it.
+ * Slack's two kinds of text, read as Slack reads them: mrkdwn, and rich_text blocks out of small elements.
  *
- * A text is cut into lines and fences, then into code, `<…>` tokens and marks such as *bold*. Entities
+ * A mrkdwn text is cut into lines and fences, then into code, `<…>` tokens and marks such as *bold*. Entities
  * are unescaped at the very end, once, in what remains: an escaped `&lt;!channel&gt;` is therefore the
  * words, never the mention.
  */
 
 import { formatDate, isMoment } from "./dates.js";
 import { element } from "./dom.js";
-import { withEmoji } from "./emoji.js";
+import { emoji, withEmoji } from "./emoji.js";
 
 // The line breaks around a fence are its own.
 const FENCE = /\n?```\n?([\s\S]+?)\n?```\n?/g;
@@ -31,10 +31,12 @@ const INLINE = new RegExp([CODE, TOKEN, ...MARKS, BARE_ADDRESS].join("|"), "gu")
 
 const LINKABLE = /^(https?:\/\/|mailto:)/;
 
+const STYLES = { bold: "strong", italic: "em", strike: "s", code: "code" };
+
 const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">" };
 
 /** `&amp;` -> `&` and so on, each exactly once: `&amp;lt;` is `&lt;`. */
-export function unescapeOnce(text) {
+function unescapeOnce(text) {
   return text.replace(/&(?:amp|lt|gt);/g, (entity) => ENTITIES[entity]);
 }
 
@@ -154,7 +156,7 @@ function drawLink(target, label, directory) {
 }
 
 /** A user group by its handle; it stands out for those who are in it. */
-export function groupMention(id, directory, said = null) {
+function groupMention(id, directory, said = null) {
   const group = directory.group(id);
   return mention(group ? `@${group.handle}` : (said ?? `@${id}`), group?.mine);
 }
@@ -172,4 +174,60 @@ export function link(address, directory, ...children) {
   const here = directory.onThisPage(address);
   if (here) return element("a", { href: here }, children);
   return element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, children);
+}
+
+/** The nodes of a rich_text block: sections, lists, quotes and preformatted text. */
+export function drawRichText(block, directory) {
+  return block.elements.map((part) => drawPart(part, directory));
+}
+
+function drawPart(part, directory) {
+  const pieces = () => part.elements.map((piece) => drawPiece(piece, directory));
+  switch (part.type) {
+    case "rich_text_section":
+      return element("p", {}, pieces());
+    case "rich_text_quote":
+      return element("blockquote", {}, pieces());
+    case "rich_text_preformatted":
+      return element("pre", {}, pieces());
+    case "rich_text_list":
+      return element(
+        part.style === "ordered" ? "ol" : "ul",
+        { class: `rich-list indent-${part.indent ?? 0}` },
+        part.elements.map((entry) => element("li", {}, drawPart(entry, directory))),
+      );
+    default:
+      return element("p", { class: "unknown" }, `The sandbox does not draw ${part.type}`);
+  }
+}
+
+function drawPiece(piece, directory) {
+  const styles = Object.keys(STYLES).filter((name) => piece.style?.[name]);
+  return styles.reduce((node, name) => element(STYLES[name], {}, node), bare(piece, directory));
+}
+
+function bare(piece, directory) {
+  const mention = (text) => element("span", { class: "mention" }, text);
+  switch (piece.type) {
+    case "text":
+      return document.createTextNode(piece.text);
+    case "link":
+      return link(piece.url, directory, piece.text ?? piece.url);
+    case "emoji":
+      return emoji(piece.name);
+    case "user":
+      return mention(`@${directory.person(piece.user_id)?.real_name ?? piece.user_id}`);
+    case "channel":
+      return mention(`#${directory.channel(piece.channel_id)?.name ?? piece.channel_id}`);
+    case "usergroup":
+      return groupMention(piece.usergroup_id, directory);
+    case "broadcast":
+      return mention(`@${piece.range}`);
+    case "date":
+      return document.createTextNode(
+        isMoment(piece.timestamp) ? formatDate(piece.timestamp, piece.format) : (piece.fallback ?? ""),
+      );
+    default:
+      return document.createTextNode(piece.text ?? "");
+  }
 }
