@@ -44,9 +44,6 @@ its read needs no login; far shorter than any session lasts.
 PAY = "api_make_payment"
 """The operation that moves money."""
 
-MODULES_AGE = 3600.0
-"""Seconds for which the list of modules is not asked for again."""
-
 SESSIONS_KNOWN = 16
 """Session ids that are still taken out of what the API answers, after others have replaced them."""
 
@@ -90,7 +87,6 @@ class BillingCalls:
         self._transport: BillingTransport | None = None
         self._service = Shared(self._load)
         self._session = Shared(self._log_in)
-        self._modules = Shared(self._ask_modules)
         self._sessions: deque[str] = deque(maxlen=SESSIONS_KNOWN)
 
     def prepare(self, deadline: float) -> None:
@@ -141,8 +137,14 @@ class BillingCalls:
         return self._list(operation, deadline, lambda: reading.AmongAll(ref))
 
     def modules(self, deadline: float) -> tuple[str, ...]:
-        """The modules that the API names, asked for once in `MODULES_AGE` seconds."""
-        return self._modules.get(deadline, max_age=MODULES_AGE)
+        """The modules that the API names."""
+        service = self._service.get(deadline)
+        _require(service, "get_modules")
+        answer = _usable(self._answer(service, wire.Call(deadline), "get_modules"))
+        names = reading.module_names(answer, self._redaction())
+        if not names:
+            raise AnswerLost("the API named no modules")
+        return names
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -199,15 +201,6 @@ class BillingCalls:
     def _redaction(self) -> Redaction:
         """For what the API answers: it knows our secrets, and may send them back."""
         return Redaction([self._password.get_secret_value(), *self._sessions.copy()], sessions_by_shape=False)
-
-    def _ask_modules(self, deadline: float) -> tuple[str, ...]:
-        service = self._service.get(deadline)
-        _require(service, "get_modules")
-        answer = _usable(self._answer(service, wire.Call(deadline), "get_modules"))
-        names = reading.module_names(answer, self._redaction())
-        if not names:
-            raise AnswerLost("the API named no modules")
-        return names
 
     def _log_in(self, deadline: float) -> SecretStr:
         service = self._service.get(deadline)

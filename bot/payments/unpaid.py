@@ -14,10 +14,10 @@ from datetime import date
 
 import structlog
 
-from bot.billing.client import BillingClient
 from bot.domain.payment import Invoice, Payment
 from bot.errors import BillingError
 from bot.ledger.store import Ledger
+from bot.payments.billing_api import BillingApi
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class _Read:
 class UnpaidInvoices:
     """Reads them."""
 
-    def __init__(self, billing: BillingClient, ledger: Ledger) -> None:
+    def __init__(self, billing: BillingApi, ledger: Ledger) -> None:
         self._billing = billing
         self._ledger = ledger
         self._places = asyncio.Semaphore(AT_ONCE)
