@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.sandbox.billing import Call
+from bot.sandbox.local_billing import Call
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.changes import Change, ChangeKind
+from bot.sandbox.local_slack.messages import Json, Message
+from bot.sandbox.local_slack.views import View
 from bot.sandbox.plain_words import PlainWords
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.changes import Change, ChangeKind
-from bot.sandbox.slack.messages import Json, Message
-from bot.sandbox.slack.views import View
 
 _READS = re.compile(r"get_modules|api_login|_invoices$")
 

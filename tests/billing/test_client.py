@@ -16,7 +16,7 @@ import pytest
 from bot.billing.client import BillingClient
 from bot.domain.payment import DOCUMENTED_MODULES, InvoiceEvidence, InvoiceRef, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 from tests.billing.conftest import VPS, NewClient
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceEvidence, Proof
 from bot.errors import AnswerLost, Unreadable
-from bot.sandbox.billing import nusoap
+from bot.sandbox.local_billing import nusoap
 from tests.billing.conftest import VPS
 from tests.billing.scripted import ALL, LOGIN, PASSWORD, UNPAID, Scripted, plain, row, rows, scripted
 

@@ -6,7 +6,7 @@ import pytest
 
 from bot.domain.payment import InvoiceRef, Verdict
 from bot.errors import Unreadable
-from bot.sandbox.billing import FAILURES, LocalBilling
+from bot.sandbox.local_billing import FAILURES, LocalBilling
 from tests.billing.conftest import VPS, NewClient, assert_nothing_leaked
 
 PAID, DECLINED = Verdict.PAID, Verdict.DECLINED

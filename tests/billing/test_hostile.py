@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.sandbox.billing import nusoap
+from bot.sandbox.local_billing import nusoap
 from tests.billing.scripted import (
     ALL,
     LOGIN,

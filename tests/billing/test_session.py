@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from bot.billing import calls
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Verdict
-from bot.sandbox.billing import LocalBilling, failures
+from bot.sandbox.local_billing import LocalBilling, failures
 from tests.billing.conftest import VPS, NewClient
 
 

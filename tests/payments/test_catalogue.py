@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from bot.billing.client import BillingClient
 from bot.domain.payment import DOCUMENTED_MODULES
 from bot.payments.catalogue import REFRESH_S, RETRY_S, Catalogue
-from bot.sandbox.billing import nusoap
+from bot.sandbox.local_billing import nusoap
 from tests.billing.scripted import MODULES, PASSWORD, scripted
 
 

@@ -1,0 +1,137 @@
+"""The JSON objects of Slack: people, channels, groups and messages as the API shows them."""
+
+from __future__ import annotations
+
+from bot.sandbox.local_slack.identifiers import APP_ID, BOT_ID, BOT_USER_ID, OTHER_TEAM_ID, TEAM_ID
+from bot.sandbox.local_slack.messages import Json, Message
+from bot.sandbox.local_slack.world import Channel, ChannelKind, Group, Person, World
+
+
+def person_payload(person: Person) -> Json:
+    """A user object, as in users.info."""
+    payload: Json = {
+        "id": person.id,
+        "team_id": person.team_id,
+        "name": person.name,
+        "real_name": person.real_name,
+        "deleted": person.deleted,
+        "tz": "Europe/Berlin",
+        "is_bot": person.is_bot,
+        "is_app_user": False,
+        "updated": 1700000000,
+        "profile": {
+            "real_name": person.real_name,
+            "display_name": person.name,
+            "title": person.title,
+            "team": person.team_id,
+        },
+    }
+    if person.id == BOT_USER_ID:
+        payload["profile"] |= {"api_app_id": APP_ID, "bot_id": BOT_ID}
+    if person.external:
+        return payload | {"is_stranger": person.is_stranger}
+    if not person.deleted:
+        payload |= {
+            "is_admin": False,
+            "is_owner": False,
+            "is_primary_owner": False,
+            "is_restricted": person.guest,
+            "is_ultra_restricted": person.is_ultra_restricted,
+        }
+    return payload
+
+
+def group_payload(group: Group, with_members: bool) -> Json:
+    """A user group object, as in usergroups.list."""
+    payload: Json = {
+        "id": group.id,
+        "team_id": TEAM_ID,
+        "is_usergroup": True,
+        "name": group.name,
+        "handle": group.handle,
+        "is_external": False,
+        "date_delete": 1700000000 if group.disabled else 0,
+        "user_count": len(group.members),
+    }
+    if with_members:
+        payload["users"] = list(group.members)
+    return payload
+
+
+def channel_payload(channel: Channel) -> Json:
+    """A conversation object, as in conversations.info."""
+    if channel.kind is ChannelKind.DIRECT:
+        person = next(member for member in channel.members if member != BOT_USER_ID)
+        return {
+            "id": channel.id,
+            "is_im": True,
+            "is_org_shared": False,
+            "user": person,
+            "is_archived": False,
+            "is_open": True,
+        }
+    private = channel.kind is ChannelKind.PRIVATE
+    payload: Json = {
+        "id": channel.id,
+        "name": channel.name,
+        "name_normalized": channel.name,
+        "is_channel": True,
+        "is_group": False,
+        "is_im": False,
+        "is_mpim": False,
+        "is_private": private,
+        "is_archived": channel.is_archived,
+        "is_general": False,
+        "is_shared": channel.is_ext_shared,
+        "is_ext_shared": channel.is_ext_shared,
+        "is_org_shared": False,
+        "is_pending_ext_shared": False,
+        "is_member": channel.bot_is_member,
+        "context_team_id": TEAM_ID,
+        "shared_team_ids": [TEAM_ID],
+        "topic": {"value": channel.topic, "creator": "", "last_set": 0},
+        "purpose": {"value": "", "creator": "", "last_set": 0},
+    }
+    if channel.is_ext_shared:
+        payload |= {
+            "shared_team_ids": [TEAM_ID, OTHER_TEAM_ID],
+            "connected_team_ids": [OTHER_TEAM_ID],
+            "conversation_host_id": TEAM_ID,
+        }
+    return payload
+
+
+def message_payload(world: World, message: Message, *, with_metadata: bool) -> Json:
+    """A message object, as in conversations.replies and in block_actions."""
+    payload: Json = {
+        "type": "message",
+        "user": message.user,
+        "ts": message.ts,
+        "team": world.people[message.user].team_id,
+        "text": message.text,
+    }
+    if message.bot_id:
+        payload |= {"bot_id": message.bot_id, "app_id": APP_ID}
+    if message.blocks:
+        payload["blocks"] = message.blocks
+    if message.metadata and with_metadata:
+        payload["metadata"] = message.metadata
+    if message.edited:
+        payload["edited"] = {"user": message.bot_id or message.user, "ts": message.ts}
+    channel = world.channels[message.channel]
+    replies = world.replies(channel, message.ts)
+    if message.thread_ts:
+        root = channel.messages[message.thread_ts]
+        payload |= {"thread_ts": message.thread_ts, "parent_user_id": root.user}
+    elif replies:
+        authors = list(dict.fromkeys(reply.user for reply in replies))
+        payload |= {
+            "thread_ts": message.ts,
+            "reply_count": len(replies),
+            "reply_users": authors,
+            "reply_users_count": len(authors),
+            "latest_reply": replies[-1].ts,
+            "is_locked": False,
+            "subscribed": True,
+        }
+    return payload
