@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.billing.client import BillingClient
-from bot.domain.payment import Proof, Standing
+from bot.domain.payment import InvoiceEvidence, Proof
 from bot.errors import AnswerLost, Unreadable
 from bot.sandbox.local_billing import nusoap
 from tests.billing.conftest import VPS
@@ -37,10 +37,10 @@ async def test_an_unpaid_invoice_is_told_by_the_short_list_alone(
     server: Scripted, client: BillingClient
 ) -> None:
     """Until that would settle it: then the list of all may contradict."""
-    assert (await client.standing(VPS, decisive=False)).proof is Proof.STILL_UNPAID
+    assert (await client.evidence_of(VPS, decisive=False)).proof is Proof.STILL_UNPAID
     assert lists(server) == [UNPAID]
     server.answers[ALL] = rows(ALL, row(), row(id=90001, type=10, extra=10101, paid=1))
-    assert (await client.standing(VPS, decisive=True)).proof is None
+    assert (await client.evidence_of(VPS, decisive=True)).proof is None
     assert lists(server) == [UNPAID, UNPAID, ALL]
 
 
@@ -51,15 +51,15 @@ async def test_an_invoice_that_left_the_short_list_is_looked_for_in_the_long_one
     """What says that it was paid stands only there. An empty short list is that of a customer who paid."""
     server.answers[UNPAID] = rows(UNPAID)
     server.answers[ALL] = rows(ALL, row(paid=1))
-    assert (await client.standing(VPS, decisive=decisive)).proof is Proof.PAID_FLAG
+    assert (await client.evidence_of(VPS, decisive=decisive)).proof is Proof.PAID_FLAG
     server.answers[ALL] = rows(ALL, row(paid=1), row(id=90001, type=10, extra=10101, paid=1))
-    assert await client.standing(VPS, decisive=decisive) == Standing(False, True, 90001)
+    assert await client.evidence_of(VPS, decisive=decisive) == InvoiceEvidence(False, True, 90001)
 
 
 async def test_two_empty_lists_prove_nothing(server: Scripted, client: BillingClient) -> None:
     """An API that has lost its database answers so."""
     server.answers[UNPAID], server.answers[ALL] = rows(UNPAID), rows(ALL)
-    assert (await client.standing(VPS)).proof is None
+    assert (await client.evidence_of(VPS)).proof is None
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ async def test_without_the_long_list_the_short_one_tells_what_it_can(
 ) -> None:
     """And says that it is all there was: a long list that breaks off is none."""
     server.answers[ALL] = answer
-    assert await client.standing(VPS) == Standing(True, None, None, history=False)
+    assert await client.evidence_of(VPS) == InvoiceEvidence(True, None, None, history=False)
     server.answers[UNPAID] = rows(UNPAID, row(id=5))
-    assert await client.standing(VPS) == Standing(False, None, None, gone=True, history=False)
+    assert await client.evidence_of(VPS) == InvoiceEvidence(False, None, None, gone=True, history=False)
 
 
 async def test_a_long_list_that_takes_too_long_does_not_lose_the_short_one(
@@ -89,7 +89,7 @@ async def test_a_long_list_that_takes_too_long_does_not_lose_the_short_one(
         return response
 
     server.answers[ALL] = slow
-    assert await client.standing(VPS) == Standing(True, None, None, history=False)
+    assert await client.evidence_of(VPS) == InvoiceEvidence(True, None, None, history=False)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_without_the_short_list_nothing_is_said(
     """Whatever the long one would say."""
     server.answers[UNPAID] = answer
     with pytest.raises(error):
-        await client.standing(VPS)
+        await client.evidence_of(VPS)
     assert ALL not in server.received
 
 
