@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.domain.typed_words import shorten
 from bot.ledger.rows import Event
-from bot.sandbox.slack.blocks import checked_blocks
-from bot.sandbox.slack.messages import visible_texts
+from bot.sandbox.local_slack.blocks import checked_blocks
+from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack import event_text
 from bot.slack.blocks import Message
 from bot.slack.card import APPROVE, CANCEL, DENY, Scene, approval_card, invitation, request_card

@@ -13,7 +13,7 @@ from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
-from bot.sandbox.slack.messages import visible_texts
+from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack import event_text, home, lists, replies
 from bot.slack.blocks import Message
 from bot.slack.card import Scene, approval_card, invitation, request_card

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from re import findall
 
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import event_text
 from bot.slack.card import DENY
 from tests.conftest import StartBot
@@ -181,7 +181,9 @@ def test_every_event_has_words() -> None:
         action
         for folder in ("payments", "slack")
         for file in source.joinpath(folder).glob("*.py")
-        for action in findall(r'\baction="([a-z_]+)"|record\(\s*"([a-z_]+)"', file.read_text(encoding="utf-8"))
+        for action in findall(
+            r'\baction="([a-z_]+)"|record\(\s*"([a-z_]+)"', file.read_text(encoding="utf-8")
+        )
     }
     actions = {one or other for one, other in written}
     assert actions >= {"requested", "approved", "denied", "answered", "held"}

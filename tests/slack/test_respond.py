@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from bot import app
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.response_urls import ResponseUrls
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.response_urls import ResponseUrls
 from bot.slack.blocks import Message
 from bot.slack.respond import is_slacks, respond
 from bot.slack.web_api import web_client

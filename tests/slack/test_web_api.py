@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import web_api
 from bot.slack.web_api import Answer, Client, Later, Posted, Rejected, post_message, query, web_client
 
