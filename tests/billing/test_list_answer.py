@@ -38,7 +38,7 @@ def listed(value: str) -> bytes:
 
 
 EXPECTED = {
-    name: None if value is None else str(value) for name, value in ROW.items() if name in lists.COLUMNS
+    name: None if value is None else str(value) for name, value in ROW.items() if name in list_answer.COLUMNS
 }
 EXPECTED["invoices_amount"] = "10"
 
@@ -197,7 +197,7 @@ def test_a_reference_that_leads_nowhere_or_in_circles_is_refused(old: bytes, new
 
 def test_references_are_kept_up_to_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be told at once costs memory."""
-    monkeypatch.setattr(lists, "MOST_KEPT", 10)
+    monkeypatch.setattr(list_answer, "MOST_KEPT", 10)
     with pytest.raises(MarkupRefused, match="more than can be kept"):
         read(referring())
 
