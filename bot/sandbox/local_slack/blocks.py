@@ -16,6 +16,7 @@ from bot.sandbox.local_slack.checks import (
     array,
     boolean,
     by_type,
+    integer,
     one_of,
     plain_text,
     record,
@@ -24,7 +25,6 @@ from bot.sandbox.local_slack.checks import (
 from bot.sandbox.local_slack.elements import FILLED_IN, IMAGE, INTERACTIVE, WRITING
 from bot.sandbox.local_slack.errors import ApiError
 from bot.sandbox.local_slack.messages import Json, interactive_elements, visible_texts
-from bot.sandbox.local_slack.rich_text import RICH_TEXT
 
 MESSAGE_BLOCKS = 50
 VIEW_BLOCKS = 100
@@ -33,6 +33,47 @@ TEXT_OF_ALL_BLOCKS = 12_000
 
 _kind = string(50)
 _block_id: dict[str, Check] = {"block_id": string(255)}
+
+# rich_text: styles are data there, and nothing has to be escaped.
+_style = record({}, dict.fromkeys(("bold", "italic", "strike", "code", "underline"), boolean))
+_styled: dict[str, Check] = {"style": _style}
+
+_INLINE: dict[str, Check] = {
+    "text": record({"type": _kind, "text": string(3000, 1)}, _styled),
+    "link": record(
+        {"type": _kind, "url": string(3000, 1)},
+        _styled | {"text": string(3000), "unsafe": boolean},
+    ),
+    "user": record({"type": _kind, "user_id": string(50, 1)}, _styled),
+    "usergroup": record({"type": _kind, "usergroup_id": string(50, 1)}, _styled),
+    "channel": record({"type": _kind, "channel_id": string(50, 1)}, _styled),
+    "emoji": record({"type": _kind, "name": string(100, 1)}, {"unicode": string(100)}),
+    "broadcast": record({"type": _kind, "range": one_of("here", "channel", "everyone")}, _styled),
+}
+_border: dict[str, Check] = {"border": integer(0, 1)}
+_inline = array(by_type(_INLINE), 1000, least=0)
+_rich_section = record({"type": _kind, "elements": _inline})
+
+_rich_list = record(
+    {
+        "type": _kind,
+        "style": one_of("bullet", "ordered"),
+        "elements": array(by_type({"rich_text_section": _rich_section}), 1000),
+    },
+    _border | {"indent": integer(0, 8), "offset": integer(0, 10_000)},
+)
+
+_RICH_TEXT = array(
+    by_type(
+        {
+            "rich_text_section": _rich_section,
+            "rich_text_preformatted": record({"type": _kind, "elements": _inline}, _border),
+            "rich_text_quote": record({"type": _kind, "elements": _inline}, _border),
+            "rich_text_list": _rich_list,
+        }
+    ),
+    1000,
+)
 
 _section_fields = record(
     {"type": _kind},
@@ -55,7 +96,7 @@ def _section(value: Any, pointer: str, problems: Problems) -> None:
 _BLOCKS: dict[str, Check] = {
     "section": _section,
     "header": record({"type": _kind, "text": plain_text(150)}, _block_id),
-    "rich_text": record({"type": _kind, "elements": RICH_TEXT}, _block_id),
+    "rich_text": record({"type": _kind, "elements": _RICH_TEXT}, _block_id),
     "divider": record({"type": _kind}, _block_id),
     "image": record(
         {"type": _kind, "image_url": string(3000, 1), "alt_text": string(2000)},

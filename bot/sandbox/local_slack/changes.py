@@ -1,4 +1,4 @@
-"""Everything that happens in the local Slack, as a stream.
+"""Everything that happens in the local Slack, as a stream, and the time it happens at.
 
 Tests wait on it without polling, the browser page refetches on it, and a transcript prints it.
 """
@@ -6,6 +6,7 @@ Tests wait on it without polling, the browser page refetches on it, and a transc
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,3 +104,25 @@ class Changes:
                 return result
         finally:
             self._waiting.discard(event)
+
+
+class Clock:
+    """Wall-clock time that tests can push forward, so that nobody waits for 30 minutes."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        self._last_microsecond = 0
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass at once for everything that expires."""
+        self._ahead += seconds
+
+    def timestamp(self) -> str:
+        """A `ts` such as "1700000000.000100", later than every one before it."""
+        self._last_microsecond = max(self._last_microsecond + 1, int(self.now() * 1_000_000))
+        seconds, fraction = divmod(self._last_microsecond, 1_000_000)
+        return f"{seconds}.{fraction:06d}"

@@ -10,9 +10,9 @@ from bot.sandbox.local_slack.changes import ChangeKind
 from bot.sandbox.local_slack.delivery import Delivery
 from bot.sandbox.local_slack.errors import NotDelivered, NotThere
 from bot.sandbox.local_slack.identifiers import APP_ID
-from bot.sandbox.local_slack.interaction_payloads import event_payload
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Json
+from bot.sandbox.local_slack.payloads import event_payload
 from bot.sandbox.local_slack.workspace import Execution, Workspace
 from bot.sandbox.local_slack.world import Person
 

@@ -12,7 +12,8 @@ from bot.sandbox.local_slack.delivery import Delivery
 from bot.sandbox.local_slack.errors import ApiError, NotDelivered
 from bot.sandbox.local_slack.forms import complete_values, refused_by_client, with_action
 from bot.sandbox.local_slack.identifiers import BOT_USER_ID
-from bot.sandbox.local_slack.interaction_payloads import (
+from bot.sandbox.local_slack.messages import Json, Message
+from bot.sandbox.local_slack.payloads import (
     closing_payload,
     command_payload,
     message_action_payload,
@@ -20,7 +21,6 @@ from bot.sandbox.local_slack.interaction_payloads import (
     submission_payload,
     view_action_payload,
 )
-from bot.sandbox.local_slack.messages import Json, Message
 from bot.sandbox.local_slack.response_urls import ResponseUrls
 from bot.sandbox.local_slack.views import Values, View
 from bot.sandbox.local_slack.workspace import Workspace

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bot.sandbox.local_slack.acme import populate
 from bot.sandbox.local_slack.actor import Actor
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
-from bot.sandbox.local_slack.changes import Change, Changes
-from bot.sandbox.local_slack.clock import Clock
-from bot.sandbox.local_slack.delivery import Delivery
+from bot.sandbox.local_slack.changes import Change, Changes, Clock
+from bot.sandbox.local_slack.delivery import Delivery, HttpMode
 from bot.sandbox.local_slack.errors import NotSeen
 from bot.sandbox.local_slack.events import Events
 from bot.sandbox.local_slack.faults import Fault, Faults, drop
-from bot.sandbox.local_slack.http_mode import HttpMode
 from bot.sandbox.local_slack.interactions import Interactions, Result
 from bot.sandbox.local_slack.messages import Json, Message
 from bot.sandbox.local_slack.page_api import PageApi
 from bot.sandbox.local_slack.response_urls import ResponseUrls
 from bot.sandbox.local_slack.socket_mode import SocketMode
-from bot.sandbox.local_slack.transcript import transcript
-from bot.sandbox.local_slack.triggers import Triggers
 from bot.sandbox.local_slack.views import View, Views
 from bot.sandbox.local_slack.web_api import ApiCall, WebApi
-from bot.sandbox.local_slack.workspace import Execution, Workspace
-from bot.sandbox.local_slack.world import World
+from bot.sandbox.local_slack.workspace import Execution, Triggers, Workspace
+from bot.sandbox.local_slack.world import World, populate
 
 Seen = TypeVar("Seen")
+
+_LAST_CALLS = 15
+"""How many calls of the Web API are shown when a test did not see what it waited for."""
 
 
 class LocalSlack:
@@ -214,7 +212,7 @@ class LocalSlack:
         try:
             return await self._changes.wait_for(condition, timeout)
         except TimeoutError:
-            so_far = transcript(self.world, self.calls)
+            so_far = _transcript(self.world, self.calls)
             raise NotSeen(f"not seen within {timeout} s; so far:\n{so_far}") from None
 
     def on_change(self, callback: Callable[[Change], None]) -> Callable[[], None]:
@@ -286,3 +284,35 @@ class LocalSlack:
         if self.faults.is_out and of_the_bot:
             return drop(request)
         return await handler(request)
+
+
+def _transcript(world: World, calls: Sequence[ApiCall]) -> str:
+    """What was said so far: every channel in which something was said, and the last calls of the Web API."""
+    lines: list[str] = []
+    for channel in world.channels.values():
+        everything = sorted(channel.messages.values(), key=lambda message: message.ts)
+        if everything:
+            lines.append(f"#{channel.name}")
+        for message in everything:
+            lines.extend(_transcribed(world, message))
+    if calls:
+        lines.append(f"the last Web API calls, of {len(calls)}")
+        lines += [f"    {call.method}: {call.error or 'ok'}" for call in calls[-_LAST_CALLS:]]
+    return "\n".join(lines) or "nothing was said"
+
+
+def _transcribed(world: World, message: Message) -> Iterator[str]:
+    marks = []
+    if message.ephemeral_for:
+        marks.append(f"only for {world.people[message.ephemeral_for].name}")
+    if message.thread_ts:
+        marks.append("in a thread")
+    if message.edited:
+        marks.append("edited")
+    if message.deleted:
+        marks.append("deleted")
+    author = world.people[message.user].name
+    note = f" ({', '.join(marks)})" if marks else ""
+    yield f"    {message.ts} {author}{note}: {' | '.join(message.texts())}"
+    if message.action_ids():
+        yield f"        to press: {', '.join(message.action_ids())}"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from bot.sandbox.local_slack.arguments import Arguments, read_arguments
-from bot.sandbox.local_slack.changes import ChangeKind
+from bot.sandbox.local_slack.changes import ChangeKind, Clock
 from bot.sandbox.local_slack.errors import ApiError
 from bot.sandbox.local_slack.faults import UNANSWERED, Faults, too_many_requests
 from bot.sandbox.local_slack.messages import Json
 from bot.sandbox.local_slack.methods import METHODS
 from bot.sandbox.local_slack.methods.method import Context, Method
-from bot.sandbox.local_slack.rate_limits import RateLimits
 from bot.sandbox.local_slack.workspace import Workspace
 
 _EVERYWHERE = frozenset({"team_id"})
@@ -143,3 +143,48 @@ def _token(request: web.Request, values: dict[str, Any], method: str) -> str:
     if method == "apps.connections.open" or request.content_type == "application/json":
         return ""
     return str(in_body)
+
+
+MESSAGES_PER_SECOND = 1.0
+MESSAGE_BURST = 5
+"""How many messages at once a channel tolerates. Slack promises no number."""
+
+
+class Bucket:
+    """Holds up to `burst` tokens and gains `rate` a second."""
+
+    def __init__(self, clock: Clock, rate: float, burst: float) -> None:
+        self._clock = clock
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._counted_at = clock.now()
+
+    def take(self) -> int:
+        """Take one token: 0 if there was one, else the seconds after which to come back."""
+        now = self._clock.now()
+        gained = (now - self._counted_at) * self._rate
+        self._tokens, self._counted_at = min(self._burst, self._tokens + gained), now
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0
+        return math.ceil((1 - self._tokens) / self._rate)
+
+
+class RateLimits:
+    """Slack's rate limits: about one message a second per channel, and a tier for every method."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._buckets: dict[str, Bucket] = {}
+
+    def take(self, method: str, channel: str, tier: int) -> int:
+        """Count a call: 0 if it may pass, else Retry-After in seconds."""
+        if method == "chat.postMessage":
+            return self._bucket(f"{method} {channel}", MESSAGES_PER_SECOND, MESSAGE_BURST).take()
+        return self._bucket(method, tier / 60, tier).take()
+
+    def _bucket(self, name: str, rate: float, burst: float) -> Bucket:
+        if name not in self._buckets:
+            self._buckets[name] = Bucket(self._clock, rate, burst)
+        return self._buckets[name]

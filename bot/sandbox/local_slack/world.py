@@ -1,4 +1,7 @@
-"""The workspace: people, user groups, channels and the messages in them. Pure state, no I/O."""
+"""The workspace: people, user groups, channels and the messages in them. Pure state, no I/O.
+
+By default it is Acme: a small company, a partner, and a bot that was just installed.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from bot.sandbox.local_slack.changes import Change, ChangeKind, Changes
-from bot.sandbox.local_slack.clock import Clock
+from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.changes import Change, ChangeKind, Changes, Clock
 from bot.sandbox.local_slack.errors import NotThere
-from bot.sandbox.local_slack.identifiers import BOT_USER_ID, SLACKBOT_ID, TEAM_ID
 from bot.sandbox.local_slack.messages import Json, Message
 
 
@@ -23,7 +25,7 @@ class Person:
     name: str
     real_name: str
     title: str = ""
-    team_id: str = TEAM_ID
+    team_id: str = ids.TEAM_ID
     is_restricted: bool = False
     is_ultra_restricted: bool = False
     is_stranger: bool = False
@@ -38,7 +40,7 @@ class Person:
     @property
     def external(self) -> bool:
         """A member of another organization, here through a shared channel."""
-        return self.team_id != TEAM_ID
+        return self.team_id != ids.TEAM_ID
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ class Channel:
     @property
     def bot_is_member(self) -> bool:
         """Whether the bot may post and read here."""
-        return BOT_USER_ID in self.members
+        return ids.BOT_USER_ID in self.members
 
 
 class World:
@@ -197,7 +199,7 @@ class World:
                 return channel
         return self.add_channel(
             f"dm-{member.name}",
-            [member.id, BOT_USER_ID],
+            [member.id, ids.BOT_USER_ID],
             ChannelKind.DIRECT,
             id=f"D0{member.id[2:]}",
         )
@@ -223,7 +225,7 @@ class World:
 
     def slackbot_says(self, channel: Channel, person: str, text: str) -> Message:
         """What Slack itself tells one person, such as that a command failed."""
-        return self.post(channel, SLACKBOT_ID, text, ephemeral_for=person)
+        return self.post(channel, ids.SLACKBOT_ID, text, ephemeral_for=person)
 
     def update(self, message: Message, **fields: Any) -> Message:
         """Replace fields of a message that exists."""
@@ -277,3 +279,53 @@ class World:
             subject=message.ts,
             text=message.text,
         )
+
+
+def populate(world: World, bot_name: str, app_name: str) -> None:
+    """Make an empty world Acme. `bot_name` is what people type after @, `app_name` what they read."""
+    world.add_person("slackbot", "Slackbot", id=ids.SLACKBOT_ID, is_bot=True)
+    world.add_person(bot_name, app_name, id=ids.BOT_USER_ID, is_bot=True)
+    world.add_person("alice", "Alice Ahrens", id=ids.ALICE, title="Operations")
+    world.add_person("bob", "Bob Brandt", id=ids.BOB, title="Head of Finance")
+    world.add_person("carol", "Carol Castro", id=ids.CAROL, title="Accounting")
+    world.add_person("mallory", "Mallory Moss", id=ids.MALLORY, title="Marketing")
+    world.add_person("gil", "Gil Garcia", id=ids.GIL, title="Contractor", is_restricted=True)
+    world.add_person(
+        "xena",
+        "Xena Xu",
+        id=ids.XENA,
+        title="Partner Ltd",
+        team_id=ids.OTHER_TEAM_ID,
+        is_stranger=True,
+    )
+    world.add_group("finance", ["bob", "carol"], id=ids.FINANCE_GROUP, name="Finance")
+    full_members = ["alice", "bob", "carol", "mallory"]
+    world.add_channel(
+        "payments",
+        [*full_members, "gil", ids.BOT_USER_ID],
+        id=ids.PAYMENTS,
+        topic="Pay invoices with /pay",
+    )
+    world.add_channel("random", full_members, id=ids.RANDOM, topic="The bot is not here")
+    world.add_channel(
+        "finance-private",
+        ["alice", "bob", "carol"],
+        ChannelKind.PRIVATE,
+        id=ids.FINANCE_PRIVATE,
+        topic="Invited people only",
+    )
+    world.add_channel(
+        "approvals",
+        ["bob", "carol", ids.BOT_USER_ID],
+        id=ids.APPROVALS,
+        topic="Payments that want approval",
+    )
+    world.add_channel(
+        "shared-with-partner",
+        [*full_members, "xena", ids.BOT_USER_ID],
+        id=ids.SHARED,
+        topic="Acme and Partner Ltd",
+        is_ext_shared=True,
+    )
+    for name in (*full_members, "gil"):
+        world.direct_channel(name)

@@ -8,8 +8,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.sandbox.local_slack.clock import Clock
-from bot.sandbox.local_slack.rate_limits import MESSAGE_BURST, RateLimits
+from bot.sandbox.local_slack.changes import Clock
+from bot.sandbox.local_slack.web_api import MESSAGE_BURST, RateLimits
 
 
 async def test_without_them_any_number_passes() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.sandbox.local_slack.methods import app, chat, conversations, people, views, workflows
+from bot.sandbox.local_slack.methods import app, chat, conversations, people, views
 from bot.sandbox.local_slack.methods.method import Method
 
 METHODS: dict[str, Method] = (
-    app.METHODS | chat.METHODS | conversations.METHODS | people.METHODS | views.METHODS | workflows.METHODS
+    app.METHODS | chat.METHODS | conversations.METHODS | people.METHODS | views.METHODS
 )

@@ -1,9 +1,10 @@
-"""auth.test, api.test and apps.connections.open: the app itself."""
+"""auth.test, api.test, apps.connections.open, functions.*: the app, and the custom steps it ends."""
 
 from __future__ import annotations
 
 import secrets
 
+from bot.sandbox.local_slack.changes import ChangeKind
 from bot.sandbox.local_slack.errors import ApiError
 from bot.sandbox.local_slack.identifiers import (
     APP_ID,
@@ -15,6 +16,7 @@ from bot.sandbox.local_slack.identifiers import (
 )
 from bot.sandbox.local_slack.messages import Json
 from bot.sandbox.local_slack.methods.method import Context, Method, takes
+from bot.sandbox.local_slack.workspace import Execution
 
 
 def auth_test(context: Context) -> Json:
@@ -48,8 +50,46 @@ def open_connection(context: Context) -> Json:
     return {"url": f"{address}/link/?ticket={ticket}&app_id={APP_ID}"}
 
 
+def complete_success(context: Context) -> Json:
+    """functions.completeSuccess."""
+    outputs = context.arguments.structure("outputs")
+    if not isinstance(outputs, dict):
+        raise ApiError.with_messages("invalid_arguments", ["must provide an object [json-pointer:/outputs]"])
+    execution = _running(context)
+    execution.status, execution.outputs = "completed", outputs
+    _announce_end(context, execution)
+    return {}
+
+
+def complete_error(context: Context) -> Json:
+    """functions.completeError."""
+    error = context.arguments.required("error")
+    execution = _running(context)
+    execution.status, execution.error = "failed", error
+    _announce_end(context, execution)
+    return {}
+
+
+def _running(context: Context) -> Execution:
+    identifier = context.arguments.required("function_execution_id")
+    execution = context.workspace.executions.get(identifier)
+    if execution is None:
+        raise ApiError("function_execution_not_found")
+    if execution.status != "running":
+        raise ApiError("execution_not_in_running_state")
+    return execution
+
+
+def _announce_end(context: Context, execution: Execution) -> None:
+    context.workspace.world.announce(
+        ChangeKind.STEP_ENDED, subject=execution.id, text=execution.error or execution.status
+    )
+
+
 METHODS = {
     "auth.test": Method(auth_test, takes(""), tier=600),
     "api.test": Method(api_test, takes("error foo"), token="none", tier=600),  # noqa: S106
     "apps.connections.open": Method(open_connection, takes(""), token="app", tier=20),  # noqa: S106
+    "functions.completeSuccess": Method(complete_success, takes("function_execution_id outputs")),
+    "functions.completeError": Method(complete_error, takes("function_execution_id error")),
 }

@@ -189,7 +189,7 @@ class Suggestions {
   }
 }
 
-/** The menu of the app's global shortcuts. shortcuts(): those there are at the moment; run(shortcut): starts one. */
+/** The menu of global shortcuts. shortcuts(): those there are at the moment; run(shortcut): starts one. */
 export function shortcutsMenu(shortcuts, run) {
   const look = { type: "button", class: "icon-button", "aria-label": "Shortcuts", title: "Shortcuts" };
   const button = element("button", { ...look, "data-testid": "shortcuts" }, icon("bolt"));

@@ -71,7 +71,7 @@ export function menu(button, entries) {
   return holder;
 }
 
-/** Whether the person confirmed what Slack asks before a choice with `confirm`. True at once where there is nothing to ask. */
+/** Whether the person confirmed a choice with `confirm`. True at once where there is nothing to ask. */
 export async function confirmed(question, directory) {
   if (!question) return true;
   asked += 1;
