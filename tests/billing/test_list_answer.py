@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from zeep.exceptions import Fault
 
-from bot.billing import lists
-from bot.billing.lists import Row, read_list
+from bot.billing import list_answer
+from bot.billing.list_answer import Row, read_list
 from bot.billing.markup import MarkupRefused
 from bot.sandbox.local_billing import nusoap
 from tests.billing.scripted import ALL, PAY, ROW, UNPAID, envelope, row, rows
@@ -38,7 +38,7 @@ def listed(value: str) -> bytes:
 
 
 EXPECTED = {
-    name: None if value is None else str(value) for name, value in ROW.items() if name in lists.COLUMNS
+    name: None if value is None else str(value) for name, value in ROW.items() if name in list_answer.COLUMNS
 }
 EXPECTED["invoices_amount"] = "10"
 
@@ -197,7 +197,7 @@ def test_a_reference_that_leads_nowhere_or_in_circles_is_refused(old: bytes, new
 
 def test_references_are_kept_up_to_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be told at once costs memory."""
-    monkeypatch.setattr(lists, "MOST_KEPT", 10)
+    monkeypatch.setattr(list_answer, "MOST_KEPT", 10)
     with pytest.raises(MarkupRefused, match="more than can be kept"):
         read(referring())
 
@@ -208,7 +208,7 @@ FAULT = "<SOAP-ENV:Fault><faultcode>Server</faultcode><faultstring>Aborted</faul
 END = "</SOAP-ENV:Body>"
 LIST = rows(ALL, row(), row(id=5)).decode()
 RESPONSE = LIST.partition("<SOAP-ENV:Body>")[2].partition(END)[0]
-SPACES = " " * (lists.MOST_TEXT + 1)
+SPACES = " " * (list_answer.MOST_TEXT + 1)
 BESIDE = {
     "a fault after it": LIST.replace(END, FAULT + END),
     "a fault before it": LIST.replace(RESPONSE, FAULT + RESPONSE),
