@@ -111,7 +111,7 @@ async def _run(settings: Settings) -> int:
 @click.option("--policy", is_flag=True, help="Also say in words who may do what.")
 def check(env_file: Path | None, policy: bool) -> None:
     """Check the settings without starting anything."""
-    from bot.domain.policy_words import describe  # noqa: PLC0415
+    from bot.domain.policy.words import describe  # noqa: PLC0415
 
     try:
         settings = config.load(env_file)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.domain.payment import Payment
-from bot.domain.policy import Policy
-from bot.domain.rule import Reason, Refusal, Rule
+from bot.domain.policy import Policy, Reason, Refusal, Rule
 from bot.domain.slack_ids import is_group
 
 

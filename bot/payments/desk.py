@@ -13,7 +13,8 @@ import structlog
 
 from bot.domain.command import MAX_NOTE
 from bot.domain.payment import CORRECTIONS, InvoiceRef, Payment, State
-from bot.domain.rule import Reason, Refusal, Rule, stricter_requirement
+from bot.domain.policy import Reason, Refusal, Rule
+from bot.domain.policy.rule import stricter_requirement
 from bot.errors import LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import asked
 from bot.ledger.store import Ledger

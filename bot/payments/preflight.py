@@ -14,7 +14,8 @@ import structlog
 from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.domain.payment import Invoice, Payment
-from bot.domain.rule import Refusal, Rule, money, stricter_requirement
+from bot.domain.policy import Refusal, Rule
+from bot.domain.policy.rule import money, stricter_requirement
 from bot.errors import AnswerLost, DirectoryError, NeverSent, NotOffered, Unreadable
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from bot.domain.payment import Payment, State
-from bot.domain.rule import Rule, stricter_requirement
+from bot.domain.policy import Rule
+from bot.domain.policy.rule import stricter_requirement
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger

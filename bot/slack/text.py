@@ -6,7 +6,7 @@ import re
 from datetime import date, datetime
 
 from bot.domain.payment import Invoice, Payment, State
-from bot.domain.rule import money
+from bot.domain.policy.rule import money
 from bot.domain.slack_ids import is_group
 
 SECTION = 3000

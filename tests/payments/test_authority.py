@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain.policy import Policy
-from bot.domain.rule import Refusal, Rule, Tier
+from bot.domain.policy import Policy, Refusal, Rule, Tier
 from bot.errors import DirectoryError
 from bot.payments.authority import Authority, Person
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, TEAM, Register, policy, refused

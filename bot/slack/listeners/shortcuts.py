@@ -13,7 +13,7 @@ from dataclasses import replace
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain.rule import Refusal
+from bot.domain.policy import Refusal
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority, Person

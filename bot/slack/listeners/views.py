@@ -13,7 +13,7 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.domain import command
 from bot.domain.payment import InvoiceRef
-from bot.domain.rule import Reason, Refusal
+from bot.domain.policy import Reason, Refusal
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments import answers
 from bot.payments.catalogue import Catalogue

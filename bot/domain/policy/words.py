@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.domain.duration import duration_in_words
-from bot.domain.policy import Policy, Rule
-from bot.domain.rule import money
+from bot.domain.policy.policy import Policy
+from bot.domain.policy.rule import Rule, money
 from bot.domain.slack_ids import is_group
 
 

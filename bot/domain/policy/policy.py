@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
-from bot.domain.rule import (
+from bot.domain.policy.checks import flaws_between, flaws_of
+from bot.domain.policy.rule import (
     DEFAULT_EXPIRY,
     Reason,
     Refusal,
@@ -21,7 +22,6 @@ from bot.domain.rule import (
     money,
     stricter_requirement,
 )
-from bot.domain.rule_flaws import flaws_between, flaws_of
 from bot.domain.slack_ids import is_group
 from bot.domain.typed_words import quote
 

@@ -27,10 +27,11 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeGuard
 
+from bot.config.lines import Places
 from bot.domain.duration import parse_duration
-from bot.domain.policy import DEFAULT_EXPIRY, Policy, PolicyError, Rule, Tier
-from bot.domain.policy_places import Places
-from bot.domain.rule_flaws import Flaw, flaws_between, flaws_of
+from bot.domain.policy import Policy, PolicyError, Rule, Tier
+from bot.domain.policy.checks import Flaw, flaws_between, flaws_of
+from bot.domain.policy.rule import DEFAULT_EXPIRY
 from bot.domain.typed_words import quote
 
 _KEYS = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.domain.duration import LONGEST, duration_in_words
-from bot.domain.rule import Rule
+from bot.domain.policy.rule import Rule
 from bot.domain.slack_ids import channel_flaw, is_group, principal_flaw
 from bot.domain.typed_words import quote
 

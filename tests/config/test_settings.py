@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bot.config import VARIABLES, Settings, load, policy_of
 from bot.errors import ConfigError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 REQUIRED = {
     "SLACK_BOT_TOKEN": "xoxb-1-abc",

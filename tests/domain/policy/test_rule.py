@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.rule import Reason, Rule, Tier, money, stricter_requirement
-from tests.domain.policies import (
+from bot.domain.policy import Reason, Rule, Tier
+from bot.domain.policy.rule import money, stricter_requirement
+from tests.domain.policy.policies import (
     amounts,
     currencies,
     memberships,

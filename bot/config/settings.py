@@ -27,10 +27,10 @@ from pydantic import (
     ValidationError,
 )
 
-from bot.domain import policy_file
+from bot.config import policy_file
 from bot.domain.duration import parse_duration
 from bot.domain.policy import Policy, PolicyError
-from bot.domain.rule import DEFAULT_EXPIRY
+from bot.domain.policy.rule import DEFAULT_EXPIRY
 from bot.domain.slack_ids import channel_flaw, principal_flaw
 from bot.errors import ConfigError
 

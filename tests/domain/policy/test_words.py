@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 
+from bot.config.policy_file import load
 from bot.domain.policy import Policy
-from bot.domain.policy_file import load
-from bot.domain.policy_words import describe
-from tests.domain.policies import policies
+from bot.domain.policy.words import describe
+from tests.domain.policy.policies import policies
 
 
 def test_thresholds_limits_and_ways_are_told_in_words() -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.policy import SIMPLE_RULE, Policy, PolicyError, Reason, Refusal, Rule, Tier
-from tests.domain.policies import CHANNELS, GROUPS, MODULES, memberships, policies, users
+from bot.domain.policy import Policy, PolicyError, Reason, Refusal, Rule, Tier
+from bot.domain.policy.policy import SIMPLE_RULE
+from tests.domain.policy.policies import CHANNELS, GROUPS, MODULES, memberships, policies, users
 
 modules = st.sampled_from(MODULES)
 channels = st.sampled_from(CHANNELS)

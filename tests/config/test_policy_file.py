@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.policy import DEFAULT_EXPIRY, Policy, PolicyError, Rule, Tier
-from bot.domain.policy_file import load
-from tests.domain.policies import policies
+from bot.config.policy_file import load
+from bot.domain.policy import Policy, PolicyError, Rule, Tier
+from bot.domain.policy.rule import DEFAULT_EXPIRY
+from tests.domain.policy.policies import policies
 
 FULL = """
 [[rule]]
