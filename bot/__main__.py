@@ -47,8 +47,8 @@ def settings_or_exit(env_file: Path | None) -> Settings:
 
 def _refuse(error: ConfigError, what: str = "The bot cannot start") -> int:
     click.echo(f"{what}:", err=True)
-    for name, remedy in error.problems:
-        click.echo(f"  {name}: {remedy}", err=True)
+    for problem in error.problems:
+        click.echo(f"  {problem}", err=True)
     click.echo("Every variable is explained in .env.example.", err=True)
     return 2
 

@@ -10,157 +10,91 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from typing import Annotated, Literal, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
 from bot.config import policy_file
-from bot.domain.duration import parse_duration
+from bot.config.rule_table import rule_of
+from bot.config.slack_ids import Channel, Principal
+from bot.config.values import WRONG, Duration, LedgerAddress, WebAddress, number, token, wrong
 from bot.domain.policy import Policy, PolicyError
 from bot.domain.policy.rule import DEFAULT_EXPIRY
-from bot.domain.slack_ids import channel_flaw, principal_flaw
+from bot.domain.problem import Problem
 from bot.errors import ConfigError
 
-Flaw = Callable[[str], tuple[str, str] | None]
 
-
-def _split(flaw: Flaw) -> BeforeValidator:
-    """Ids separated by commas; the flaws of wrong ones are said once each, without the ids."""
-
-    def split(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        ids = [part.strip() for part in value.split(",") if part.strip()]
-        if not ids:
-            # Of channels, none would mean all.
-            raise ValueError("names nothing; write ids with commas between them, or leave it empty")
-        flaws = dict.fromkeys(found for one in ids if (found := flaw(one)) is not None)
-        if flaws:
-            raise ValueError(" ".join(f"{wrong}. {remedy}" for wrong, remedy in flaws))
-        return frozenset(ids)
-
-    return BeforeValidator(split)
-
-
-def _channel(value: str) -> str:
-    if (found := channel_flaw(value)) is not None:
-        raise ValueError(". ".join(found))
-    return value
-
-
-def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-def _token(prefix: str) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        secret = value.get_secret_value()
-        if not re.fullmatch(re.escape(prefix) + r"[A-Za-z0-9-]+", secret, re.ASCII):
-            raise ValueError(f"must be the token that begins with {prefix}, and nothing else")
+def _split(value: object) -> object:
+    if not isinstance(value, str):
         return value
-
-    return AfterValidator(check)
-
-
-def _web_address(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-        readable = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        local = readable = False
-        parts = urlsplit("")
-    if not readable or parts.scheme not in ("http", "https"):
-        raise ValueError("must be a web address that begins with https://")
-    if parts.scheme != "https" and not local:
-        raise ValueError("must begin with https:// (http only on this machine): secrets travel there")
-    if parts.username or parts.password:
-        raise ValueError("must not hold a user name or password; use the variables for them")
-    return value
+    ids = [part.strip() for part in value.split(",") if part.strip()]
+    if not ids:
+        # Of channels, none would mean all.
+        raise wrong("names nothing", "Write ids with commas between them, or leave it empty.")
+    return ids
 
 
-def _ledger_address(value: str) -> str:
-    kind, _, place = value.partition("://")
-    # What is kept in memory only (:memory:, or a query that says so) is no record of payments.
-    if kind == "sqlite" and re.fullmatch(r"/[^?]+", place) and ":memory:" not in place:
-        return value
-    if kind in ("postgresql", "postgres") and _names_a_server(value):
-        return f"postgresql://{place}"
-    raise ValueError("must be sqlite:///FILE or postgresql://USER@HOST/DATABASE")
+_Split = BeforeValidator(_split)
+_Port = Annotated[int, number(1, 65535)]
 
 
-def _names_a_server(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        # A server on this machine may be named by the folder of its socket: ?host=/var/run/postgresql
-        return parts.port != 0 and bool(parts.hostname or parse_qs(parts.query).get("host"))
-    except ValueError:
-        # Its text may hold the part of the address where the password stands.
-        return False
-
-
-def _secret_ledger_address(value: object) -> object:
-    return SecretStr(_ledger_address(value)) if isinstance(value, str) else value
-
-
-Principals = Annotated[frozenset[str], _split(principal_flaw)]
-Channels = Annotated[frozenset[str], _split(channel_flaw)]
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class PolicySettings(BaseModel):
-    """Who may pay what. Field names are the variables' names in lower case."""
+class _Settings(BaseModel):
+    """Field names are the variables' names in lower case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    pay_allowed_users: Principals = frozenset()
-    pay_approvers: Principals = frozenset()
-    pay_approvals_required: Annotated[int, Field(ge=0, le=20)] = 0
-    pay_allowed_channels: Channels = frozenset()
-    pay_approval_channel: Annotated[str, AfterValidator(_channel)] | None = None
-    pay_expires_after: Annotated[timedelta, BeforeValidator(_duration)] = DEFAULT_EXPIRY
+
+class PolicySettings(_Settings):
+    """Who may pay what."""
+
+    pay_allowed_users: Annotated[frozenset[Principal], _Split] = frozenset()
+    pay_approvers: Annotated[frozenset[Principal], _Split] = frozenset()
+    pay_approvals_required: Annotated[int, number(0, 20)] = 0
+    pay_allowed_channels: Annotated[frozenset[Channel], _Split] = frozenset()
+    pay_approval_channel: Channel | None = None
+    pay_expires_after: Duration = DEFAULT_EXPIRY
     pay_policy_file: Path | None = None
 
 
-class LedgerSettings(BaseModel):
+RULE_KEYS = {
+    "PAY_ALLOWED_USERS": "requesters",
+    "PAY_APPROVERS": "approvers",
+    "PAY_APPROVALS_REQUIRED": "approvals",
+    "PAY_ALLOWED_CHANNELS": "channels",
+    "PAY_APPROVAL_CHANNEL": "approval_channel",
+    "PAY_EXPIRES_AFTER": "expires_after",
+}
+"""The one rule that the variables make: each is one of its keys, as a policy file calls it."""
+
+SIMPLE_RULE = "default"
+"""That rule's name."""
+
+
+class LedgerSettings(_Settings):
     """Where the record is kept; all that whoever audits it has to know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    ledger_url: Annotated[SecretStr, BeforeValidator(_secret_ledger_address)] = SecretStr(
-        "sqlite:///ledger.db"
-    )
+    ledger_url: LedgerAddress = SecretStr("sqlite:///ledger.db")
 
 
 class Settings(PolicySettings, LedgerSettings):
     """Everything the bot is told from outside."""
 
-    slack_bot_token: Annotated[SecretStr, _token("xoxb-")]
-    slack_app_token: Annotated[SecretStr, _token("xapp-")] | None = None
+    slack_bot_token: Annotated[SecretStr, token("xoxb-")]
+    slack_app_token: Annotated[SecretStr, token("xapp-")] | None = None
     slack_signing_secret: SecretStr | None = None
     http_host: str = "127.0.0.1"
-    http_port: Port = 3000
+    http_port: _Port = 3000
     slack_api_url: WebAddress = "https://slack.com/api/"
     billing_wsdl_url: WebAddress = "https://my.interserver.net/api.php?wsdl"
-    billing_username: Annotated[str, Field(min_length=1)]
-    billing_password: Annotated[SecretStr, Field(min_length=1)]
-    billing_timeout: Annotated[float, Field(ge=1, le=600)] = 60
-    billing_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
-    status_port: Port | None = None
+    billing_username: str
+    billing_password: SecretStr
+    billing_timeout: Annotated[float, number(1, 600)] = 60
+    billing_concurrency: Annotated[int, number(1, 64)] = 8
+    status_port: _Port | None = None
 
     @property
     def mode(self) -> Literal["socket", "http"]:
@@ -171,12 +105,11 @@ class Settings(PolicySettings, LedgerSettings):
 VARIABLES = tuple(name.upper() for name in Settings.model_fields)
 
 _POLICY = tuple(name.upper() for name in PolicySettings.model_fields)
-_SIMPLE_POLICY = tuple(name for name in _POLICY if name != "PAY_POLICY_FILE")
 
-_REMEDIES = {
-    "SLACK_BOT_TOKEN": "copy it from your Slack app's page, under OAuth & Permissions",
-    "BILLING_USERNAME": "set it to the MyAdmin account's login name",
-    "BILLING_PASSWORD": "set it to the MyAdmin account's password or API key",
+_MISSING = {
+    "SLACK_BOT_TOKEN": "Copy it from your Slack app's page, under OAuth & Permissions.",
+    "BILLING_USERNAME": "Set it to the MyAdmin account's login name.",
+    "BILLING_PASSWORD": "Set it to the MyAdmin account's password or API key.",
 }
 
 
@@ -187,39 +120,36 @@ def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = Non
     environment: the process's own unless told otherwise; it wins over the file.
     Raises ConfigError with every problem at once.
     """
-    merged = _merged(dotenv, environment)
-    given = {name: merged[name] for name in VARIABLES if name in merged}
-    problems = _misspelt(merged)
-    if "PAY_POLICY_FILE" in given and (both := [v for v in _SIMPLE_POLICY if v in given]):
-        problems.append(("PAY_POLICY_FILE", f"holds the whole policy; remove {', '.join(both)} or this one"))
-    if ("SLACK_APP_TOKEN" in given) == ("SLACK_SIGNING_SECRET" in given):
-        problems.append(
-            (
-                "SLACK_APP_TOKEN or SLACK_SIGNING_SECRET",
-                "set exactly one: the app token (xapp-…) for Socket Mode, or the signing secret for HTTP",
-            )
-        )
-    try:
-        settings = Settings.model_validate({name.lower(): value for name, value in given.items()})
-    except ValidationError as error:
-        # The errors hold the input; only place, kind and our own words leave this function.
-        found = [_problem(dict(one)) for one in error.errors(include_input=False, include_url=False)]
-        raise ConfigError(problems + found + _policy_problems(given)) from None
-    if problems:
-        raise ConfigError(problems + _policy_problems(given))
+    given = _merged(dotenv, environment)
+    settings, problems = _check(Settings, given)
+    problems = [*_misspelt(given), *_contradictions(given), *problems]
+    if settings is None or problems:
+        raise ConfigError(*problems, *_problems_of_policy(given))
     return settings
 
 
 def load_ledger(dotenv: Path | None = None, environment: Mapping[str, str] | None = None) -> LedgerSettings:
     """Read only where the ledger is: an auditor needs no token and no password. As `load` otherwise."""
-    given = _merged(dotenv, environment)
+    settings, problems = _check(LedgerSettings, _merged(dotenv, environment))
+    if settings is None:
+        raise ConfigError(*problems)
+    return settings
+
+
+def policy_of(settings: PolicySettings) -> Policy:
+    """The policy that the settings give. Raises ConfigError."""
+    if settings.pay_policy_file is not None:
+        path = settings.pay_policy_file
+        return policy_file.load(_read(path, "PAY_POLICY_FILE"), f"PAY_POLICY_FILE: {path}")
+    _demand_a_number(settings)
+    values = {key: getattr(settings, variable.lower()) for variable, key in RULE_KEYS.items()}
+    rule = rule_of({key: value for key, value in values.items() if value}, SIMPLE_RULE)
     try:
-        return LedgerSettings.model_validate(
-            {name.lower(): given[name] for name in ("LEDGER_URL",) if name in given}
-        )
-    except ValidationError as error:
-        found = [_problem(dict(one)) for one in error.errors(include_input=False, include_url=False)]
-        raise ConfigError(found) from None
+        return Policy((rule,))
+    except PolicyError as refused:
+        variables = {key: variable for variable, key in RULE_KEYS.items()}
+        (problems,) = refused.problems
+        raise ConfigError(*(replace(one, where=variables[one.where]) for one in problems)) from None
 
 
 def _merged(dotenv: Path | None, environment: Mapping[str, str] | None) -> dict[str, str]:
@@ -228,46 +158,59 @@ def _merged(dotenv: Path | None, environment: Mapping[str, str] | None) -> dict[
     try:
         from_file = dotenv_values(path, interpolate=False) if path.is_file() else {}
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(
-            [(".env", "cannot be read; check that it is a UTF-8 text file you may read")]
-        ) from None
+        raise _unreadable(".env") from None
     merged = {**from_file, **(os.environ if environment is None else environment)}
     return {name: stripped for name, value in merged.items() if (stripped := (value or "").strip())}
 
 
-def policy_of(settings: PolicySettings) -> Policy:
-    """The policy that the settings give. Raises ConfigError."""
-    file = settings.pay_policy_file
+def _read(path: Path, variable: str) -> str:
     try:
-        if file is not None:
-            return policy_file.load(_read(file), str(file))
-        _demand_a_number(settings)
-        return Policy.simple(
-            allowed=settings.pay_allowed_users,
-            approvers=settings.pay_approvers,
-            approvals_required=settings.pay_approvals_required,
-            channels=settings.pay_allowed_channels,
-            approval_channel=settings.pay_approval_channel,
-            expires_after=settings.pay_expires_after,
-        )
-    except PolicyError as error:
-        if file is not None:
-            raise ConfigError([("PAY_POLICY_FILE", problem) for problem in error.problems]) from None
-        raise ConfigError([_named(problem) for problem in error.problems]) from None
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise _unreadable(variable) from None
 
 
-def _demand_a_number(settings: PolicySettings) -> None:
-    """Whoever says who approves, or where, and not how many must, means approvals and would get none."""
-    said = [name for name in ("PAY_APPROVERS", "PAY_APPROVAL_CHANNEL") if getattr(settings, name.lower())]
-    if said and "pay_approvals_required" not in settings.model_fields_set:
-        raise ConfigError(
-            [
-                (
-                    "PAY_APPROVALS_REQUIRED",
-                    f"is not set, so nobody would have to approve in spite of {' and '.join(said)};"
-                    " say how many must, for example 1 (or 0 for nobody)",
-                )
-            ]
+def _unreadable(where: str) -> ConfigError:
+    return ConfigError(Problem(where, "cannot be read", "Check that it is a UTF-8 text file you may read."))
+
+
+_Some = TypeVar("_Some", bound=_Settings)
+
+
+def _check(model: type[_Some], given: Mapping[str, str]) -> tuple[_Some | None, list[Problem]]:
+    """The settings of this kind, or everything that is wrong with one of them by itself."""
+    names = [name for name in model.model_fields if name.upper() in given]
+    try:
+        return model.model_validate({name: given[name.upper()] for name in names}), []
+    except ValidationError as error:
+        # The errors hold the input; only place and our own words leave this function.
+        errors = error.errors(include_input=False, include_url=False)
+    problems = []
+    for one in errors:
+        variable = str(one["loc"][0]).upper()
+        if one["type"] == "missing":
+            problems.append(Problem(variable, "is not set", _MISSING[variable]))
+        else:
+            assert one["type"] == WRONG, f"bug: no words for {one['type']}"
+            problems.append(Problem(variable, **one["ctx"]))
+    # Two wrong ids of one kind give the same sentence, for the value is not in it: say it once.
+    return None, list(dict.fromkeys(problems))
+
+
+def _beside_the_file(given: Mapping[str, str]) -> list[str]:
+    """The variables of the policy that are set although a file holds all of it."""
+    return [name for name in RULE_KEYS if name in given] if "PAY_POLICY_FILE" in given else []
+
+
+def _contradictions(given: Mapping[str, str]) -> Iterator[Problem]:
+    if others := _beside_the_file(given):
+        remedy = f"Remove {', '.join(others)} or this one."
+        yield Problem("PAY_POLICY_FILE", "holds the whole policy", remedy)
+    if ("SLACK_APP_TOKEN" in given) == ("SLACK_SIGNING_SECRET" in given):
+        yield Problem(
+            "SLACK_APP_TOKEN or SLACK_SIGNING_SECRET",
+            "set exactly one",
+            "The app token (xapp-…) is for Socket Mode, the signing secret for HTTP.",
         )
 
 
@@ -277,62 +220,39 @@ _KUBERNETES = re.compile(
 """What it sets for a service whose name is pay, or begins with it."""
 
 
-def _misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
+def _misspelt(names: Iterable[str]) -> Iterator[Problem]:
     """What was meant for the policy and is not read: a restriction that is misspelt restricts nothing."""
-    problems = []
     for name in names:
         if not name.upper().startswith("PAY_") or name in _POLICY or _KUBERNETES.fullmatch(name):
             continue
         near = difflib.get_close_matches(name.upper(), _POLICY, n=1)
-        remedy = f"did you mean {near[0]}?" if near else "remove it; .env.example has those that there are"
-        problems.append((name, f"is no variable of this bot; {remedy}"))
-    return problems
+        remedy = f"Did you mean {near[0]}?" if near else "Remove it; .env.example has those that there are."
+        yield Problem(name, "is no variable of this bot", remedy)
 
 
-def _named(problem: str) -> tuple[str, str]:
-    variable, _, rest = problem.partition(": ")
-    return variable, rest
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+def _demand_a_number(settings: PolicySettings) -> None:
+    """Whoever says who approves, or where, and not how many must, means approvals and would get none."""
+    meant = [name for name in ("PAY_APPROVERS", "PAY_APPROVAL_CHANNEL") if getattr(settings, name.lower())]
+    if meant and "pay_approvals_required" not in settings.model_fields_set:
         raise ConfigError(
-            [("PAY_POLICY_FILE", "cannot be read; check that it is a UTF-8 text file you may read")]
-        ) from None
+            Problem(
+                "PAY_APPROVALS_REQUIRED",
+                f"is not set, so nobody would have to approve in spite of {' and '.join(meant)}",
+                "Say how many must, for example 1 (or 0 for nobody).",
+            )
+        )
 
 
-def _policy_problems(given: Mapping[str, str]) -> list[tuple[str, str]]:
+def _problems_of_policy(given: Mapping[str, str]) -> Sequence[Problem]:
     """What is wrong with the policy as a whole, to be told with the rest.
 
     Nothing where a variable of it is wrong by itself, which is told already.
     """
-    if "PAY_POLICY_FILE" in given and any(name in given for name in _SIMPLE_POLICY):
-        return []
+    settings, _ = _check(PolicySettings, given)
+    if settings is None or _beside_the_file(given):
+        return ()
     try:
-        policy_of(
-            PolicySettings.model_validate({name.lower(): given[name] for name in _POLICY if name in given})
-        )
-    except ValidationError:
-        return []
+        policy_of(settings)
     except ConfigError as error:
         return error.problems
-    return []
-
-
-def _problem(error: dict[str, Any]) -> tuple[str, str]:
-    """Say one pydantic error as (variable, remedy), without the value."""
-    name = str(error["loc"][0]).upper()
-    kind = str(error["type"])
-    context = error.get("ctx", {})
-    if kind == "missing":
-        return name, f"is not set; {_REMEDIES[name]}"
-    if kind == "value_error":
-        return name, str(context["error"])
-    if kind in ("int_parsing", "int_type", "float_parsing", "float_type"):
-        return name, "must be a number"
-    if kind in ("greater_than_equal", "less_than_equal"):
-        bound, sign = next(iter(context.items()))[::-1]
-        return name, f"must be {'at least' if sign == 'ge' else 'at most'} {bound:g}"
-    return name, "is not usable; see .env.example"
+    return ()

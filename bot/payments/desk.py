@@ -321,7 +321,7 @@ class Desk:
         if payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS:
             return AlreadyDecided(payment)
         # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
-        rule = self._authority.rule_named(payment.rule) or await self._authority.rule_of(payment)
+        rule = self._authority.policy.rule_named(payment.rule) or await self._authority.rule_of(payment)
         if isinstance(rule, Refusal):
             refusal: Refusal | None = rule
         elif rule.approvers:

@@ -15,7 +15,8 @@ from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.domain.payment import Invoice, Payment
 from bot.domain.policy import Refusal, Rule
-from bot.domain.policy.rule import money, stricter_requirement
+from bot.domain.policy.rule import stricter_requirement
+from bot.domain.wording import money
 from bot.errors import AnswerLost, DirectoryError, NeverSent, NotOffered, Unreadable
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction

@@ -19,6 +19,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.domain.problem import Problem
 from bot.errors import ConfigError
 from bot.serving import serving
 from bot.slack import forms, replies
@@ -51,8 +52,8 @@ async def workspace_of(client: AsyncWebClient) -> Workspace:
         elif (workspace := _workspace(answer)) is not None:
             return workspace
         if error in WRONG_TOKEN:
-            problem = f"Slack refuses it ({error}); copy it anew from OAuth & Permissions"
-            raise ConfigError([("SLACK_BOT_TOKEN", problem)])
+            remedy = "Copy it anew from OAuth & Permissions."
+            raise ConfigError(Problem("SLACK_BOT_TOKEN", f"Slack refuses it ({error})", remedy))
         log.warning("Slack does not answer yet; trying again", error=error)
         await asyncio.sleep(max(after, pause))
         pause = min(2 * pause, MOST_PATIENCE)
@@ -62,7 +63,8 @@ def _workspace(answer: dict[str, Any]) -> Workspace | None:
     """None where the answer does not say it. Raises ConfigError for the token of a person."""
     told = {name: answer.get(name) for name in ("team_id", "url", "user_id", "user", "bot_id")}
     if told["user_id"] and not told["bot_id"]:
-        raise ConfigError([("SLACK_BOT_TOKEN", "is not a bot's token; use the one that begins with xoxb-")])
+        remedy = "Use the one that begins with xoxb-."
+        raise ConfigError(Problem("SLACK_BOT_TOKEN", "is not a bot's token", remedy))
     if not all(isinstance(one, str) and one for one in told.values()):
         return None
     return Workspace(

@@ -81,7 +81,7 @@ class Scenes:
     async def _scene(self, payment: Payment) -> Scene:
         approvals = await self._ledger.approvals(payment.id)
         approvers = [approval.approver for approval in approvals if approval.approved]
-        rule = next((one for one in self._authority.policy.rules if one.name == payment.rule), None)
+        rule = self._authority.policy.rule_named(payment.rule)
         if payment.state is State.PENDING_APPROVAL:
             try:
                 # What the card asks for is what the rules ask for now, as they will be asked at the click.
