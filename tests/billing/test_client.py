@@ -12,11 +12,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.billing.client import BillingClient
-from bot.domain.payment import DOCUMENTED_MODULES, InvoiceRef, Standing, Verdict
+from bot.domain.payment import DOCUMENTED_MODULES, InvoiceEvidence, InvoiceRef, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 from tests.billing.conftest import VPS, NewClient
 
 
@@ -42,21 +43,21 @@ async def test_a_module_without_unpaid_invoices_gives_an_empty_list(client: Bill
     assert await client.unpaid_invoices("ssl") == []
 
 
-async def test_standing_follows_the_payment(client: BillingClient) -> None:
+async def test_the_evidence_follows_the_payment(client: BillingClient) -> None:
     """Before and after a payment, both lists are told as they are."""
-    assert await client.standing(VPS) == Standing(unpaid=True, paid_flag=False, payment=None)
+    assert await client.evidence_of(VPS) == InvoiceEvidence(unpaid=True, paid_flag=False, payment=None)
     assert (await client.make_payment(VPS)).verdict is Verdict.PAID
-    after = await client.standing(VPS)
+    after = await client.evidence_of(VPS)
     assert (after.unpaid, after.paid_flag) == (False, True)
     assert after.payment is not None
-    assert await client.standing(InvoiceRef("vps", 999)) == Standing(False, None, None, gone=True)
+    assert await client.evidence_of(InvoiceRef("vps", 999)) == InvoiceEvidence(False, None, None, gone=True)
 
 
-async def test_the_modules_are_asked_for_once(api: LocalBilling, client: BillingClient) -> None:
-    """get_modules needs no login, and its answer is kept."""
+async def test_the_modules_need_no_login(api: LocalBilling, client: BillingClient) -> None:
+    """They are asked for anew each time: who wants them seldom keeps them."""
     assert await client.modules() == DOCUMENTED_MODULES
     assert await client.modules() == DOCUMENTED_MODULES
-    assert [call.operation for call in api.log] == ["get_modules"]
+    assert [call.operation for call in api.log] == ["get_modules", "get_modules"]
 
 
 @pytest.mark.parametrize("mode", ["fault-before", "declined", "html-after", "login-blank"])
@@ -237,17 +238,17 @@ async def test_closing_waits_for_what_is_in_flight(api: LocalBilling, client: Bi
         await client.unpaid_invoices("vps")
 
 
-async def test_closing_does_not_wait_beyond_its_grace(
-    api: LocalBilling, client: BillingClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_closing_does_not_wait_beyond_its_grace(api: LocalBilling, client: BillingClient) -> None:
     """What still runs after the grace is left to itself, and is said in the log."""
     await client.unpaid_invoices("vps")
     api.fail("timeout-after")
     paying = asyncio.create_task(client.make_payment(VPS))
     await until(lambda: api.payments_made("vps", 10101) == 1)
     started = time.monotonic()
-    await client.close(grace=0.1)
+    with capture_logs() as logged:
+        await client.close(grace=0.1)
     assert time.monotonic() - started < 1.0
-    assert "1 billing calls were still running" in caplog.text
+    (said,) = logged
+    assert (said["event"], said["calls"]) == ("billing calls were still running at the end", 1)
     api.heal()
     assert (await paying).verdict is Verdict.UNKNOWN

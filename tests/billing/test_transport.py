@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import requests
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from bot.billing import wire
 from bot.billing.client import BillingClient
 from bot.billing.transport import ENCODING_SCHEMA, AddressRefused, open_transport, origin
 from bot.domain.payment import Verdict
 from bot.errors import AnswerLost
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 from tests.billing.conftest import VPS, NewClient, server_tls
 from tests.billing.relay import Relay
 
@@ -52,7 +53,7 @@ async def serve_wsdl() -> AsyncIterator[ServeWsdl]:
 
 def wsdl(*, inside_schema: str = "", before: str = "") -> bytes:
     """The documented WSDL with its calls at `OWN`, and something added."""
-    document = resources.files("bot.sandbox.billing").joinpath("myapi.wsdl").read_text()
+    document = resources.files("bot.sandbox.local_billing").joinpath("myapi.wsdl").read_text()
     document = document.replace("https://my.interserver.net/api.php", "OWN/api.php")
     declaration, rest = document.split("?>", 1)
     rest = rest.replace(" <xsd:import namespace", f"{inside_schema} <xsd:import namespace", 1)
@@ -249,16 +250,18 @@ async def test_a_bundle_of_the_environment_is_used_aloud(
     new_client: NewClient,
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """REQUESTS_CA_BUNDLE adds a company's own authority, and the log says so. The WSDL then comes over
     TLS; and as its calls would go out without, they are refused."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     async with Relay(api, server_tls(certificate)) as relay:
         client = new_client(wsdl_url=relay.wsdl_url)
-        outcome = await client.make_payment(VPS)
+        with capture_logs() as logged:
+            outcome = await client.make_payment(VPS)
         await client.close(grace=1.0)
-    assert "REQUESTS_CA_BUNDLE" in caplog.text
+    (said,) = logged
+    assert "REQUESTS_CA_BUNDLE" in said["event"]
+    assert said["bundle"] == str(certificate)
     assert outcome.verdict is Verdict.NOT_SENT
     assert "AddressRefused: the address has another scheme" in outcome.evidence
     assert api.log == []

@@ -18,8 +18,8 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from bot import app, config
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
 from tests.browser import Windows, chromium
 from tests.conftest import MANIFEST, StartBot
@@ -52,8 +52,8 @@ async def browser() -> AsyncIterator[Browser]:
 async def open_office(
     browser: Browser, migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[OpenOffice]:
-    monkeypatch.setattr("bot.slack.listeners.home.APART", 0.02)
-    monkeypatch.setattr("bot.slack.listeners.home._EACH", 0.0)
+    monkeypatch.setattr("bot.slack.home.APART", 0.02)
+    monkeypatch.setattr("bot.slack.home._EACH", 0.0)
     async with AsyncExitStack() as stack:
 
         async def start(policy: str) -> Office:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.payment import State
-from bot.sandbox.slack.errors import NotThere
-from bot.sandbox.slack.messages import Message
-from bot.slack.forms import REASON
-from bot.slack.listeners.shared import IN_TIME
-from bot.slack.messages import APPROVE, CANCEL, DENY
+from bot.sandbox.local_slack.errors import NotThere
+from bot.sandbox.local_slack.messages import Message
+from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.decisions import REASON
+from bot.slack.inbound import IN_TIME
 from tests.faults.answers import OWN
 from tests.faults.processes import BotProcess
 from tests.faults.stage import Stage

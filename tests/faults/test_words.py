@@ -8,9 +8,9 @@ import random
 from dataclasses import dataclass
 
 from bot.domain.payment import Payment, State
-from bot.sandbox.slack.identifiers import ALICE
-from bot.sandbox.slack.messages import Message
-from bot.slack.messages import APPROVE
+from bot.sandbox.local_slack.identifiers import ALICE
+from bot.sandbox.local_slack.messages import Message
+from bot.slack.card import APPROVE
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.scenarios import WITH_APPROVAL
 from tests.faults.stage import Stage
