@@ -15,7 +15,7 @@ from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import View
 from bot.slack import forms
 from bot.slack.messages import APPROVE, CANCEL, DENY
-from tests.faults.stage import Stage
+from tests.faults.installation import Stage
 from tests.slack.acting import text
 
 SOON = 1.0
