@@ -61,9 +61,9 @@ def quote(words: str) -> str:
     return f'"{shorten(visible)}"'
 
 
-def shorten(text: str) -> str:
-    """At most 40 characters of it."""
-    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
+def shorten(text: str, most: int = _LONGEST_QUOTE) -> str:
+    """Cut a text that is longer than `most` characters, and say so with an ellipsis."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _parts_words(char: str) -> bool:

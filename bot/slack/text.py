@@ -38,11 +38,6 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def shorten(text: str, most: int) -> str:
-    """Cut a text that is longer than `most` characters, and say so with an ellipsis."""
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def harmless(text: str, most: int) -> str:
     """Outside text, escaped, and cut where it is longer than `most` characters by then."""
     escaped = escape(text)
@@ -94,9 +89,9 @@ def mentions(principals: frozenset[str]) -> str:
 
 
 def amount(invoice: Invoice | None) -> str:
-    """The amount and currency, or that it was not told."""
+    """The amount and currency, or that it is unknown."""
     if invoice is None:
-        return "amount not told"
+        return "amount unknown"
     return money(invoice.amount, escape(invoice.currency)) if invoice.currency else f"{invoice.amount}"
 
 

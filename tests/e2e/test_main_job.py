@@ -84,7 +84,7 @@ class TestTheWholeWay:
         await pay(slack)
         assert await bot.rest(10)
         (card,) = slack.messages("#payments")
-        assert "amount not told" in "\n".join(card.texts())
+        assert "amount unknown" in "\n".join(card.texts())
         assert threads(slack) == [[f"#1: Paid. The billing API says: {ANSWER}"]]
 
     async def test_what_the_api_refuses_is_told_in_its_own_words(

@@ -18,7 +18,7 @@ from bot.__main__ import main
 from bot.ledger import database
 from bot.payments.timing import Timing
 from bot.sandbox.run import sandbox
-from bot.slack import announcer, wire
+from bot.slack import announcer, web_api
 from bot.slack.pace import Pace
 from tests.faults.clocks import live_by
 from tests.faults.kill_points import Seams
@@ -72,7 +72,7 @@ def run(orders: Orders) -> int:
     seams = Seams(trace, kill_at=orders.kill_at, stop_at=orders.stop_at)
     seams.install()
     # One call of Slack must end well within a lease, as it does in earnest (15 s and 30 s).
-    wire.TIMEOUT = 1
+    web_api.TIMEOUT = 1
     announcer._SETTLES = timedelta(seconds=0.2)
     app.GRACE = orders.grace
     settings = config.load(environment=orders.settings)

@@ -16,9 +16,9 @@ from typing import Any
 from bot.domain.payment import State
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Message
-from bot.slack.forms import REASON
-from bot.slack.listeners.shared import IN_TIME
-from bot.slack.messages import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.decisions import REASON
+from bot.slack.inbound import IN_TIME
 from tests.faults.billing_answers import OWN
 from tests.faults.installation import Stage
 from tests.faults.process_pool import BotProcess

@@ -23,7 +23,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.workspace import Execution
-from bot.slack.listeners.steps import STEP
+from bot.slack.workflow_step import STEP
 from tests.faults.bot_process import Orders
 from tests.faults.clocks import MachineClocks, ServerClock, server_clock
 from tests.faults.process_pool import BotProcess, Nursery

@@ -15,7 +15,7 @@ from bot.ledger.rows import Event, Kind, payment_of
 from bot.ledger.schema import deliveries, payments
 from bot.sandbox.local_billing.service import PAYMENT
 from bot.sandbox.local_slack.messages import Message
-from bot.slack.arrivals import METADATA
+from bot.slack.post_search import METADATA
 from bot.slack.text import state_words
 from tests.faults.installation import Stage
 

@@ -29,7 +29,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import Outcome
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.slack import wire
+from bot.slack import web_api
 
 
 class Seams:
@@ -62,7 +62,7 @@ class Seams:
         """Put the seams in, for the whole process."""
         for method in ("make_payment", "unpaid_invoices", "evidence_of"):
             self._around_method(BillingClient, method)
-        self._around_method(wire, "_once", "{first}")
+        self._around_method(web_api, "_once", "{first}")
         self._around_method(ClientWebSocketResponse, "send_str", "the acknowledgement")
         self._around_transactions()
         self._around_connections()

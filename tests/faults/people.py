@@ -13,8 +13,8 @@ from bot.ledger.store import Ledger
 from bot.sandbox.local_slack.errors import NotSeen
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import View
-from bot.slack import forms
-from bot.slack.messages import APPROVE, CANCEL, DENY
+from bot.slack import decisions, pay_form
+from bot.slack.card import APPROVE, CANCEL, DENY
 from tests.faults.installation import Stage
 from tests.slack.acting import text
 
@@ -51,11 +51,11 @@ async def denies(stage: Stage, person: str, reason: str) -> None:
     actor = stage.slack.person(person)
 
     async def fill_in() -> bool:
-        form = _open_form(stage, person, forms.DENY)
+        form = _open_form(stage, person, decisions.DENY_FORM)
         if form is None:
             await actor.clicks(asked, DENY)
-            form = await _seen(stage, lambda: _open_form(stage, person, forms.DENY))
-        return form is not None and (await actor.submits(form, text(forms.REASON, reason))).ok
+            form = await _seen(stage, lambda: _open_form(stage, person, decisions.DENY_FORM))
+        return form is not None and (await actor.submits(form, text(decisions.REASON, reason))).ok
 
     await _again(stage, fill_in, _in_state(State.DENIED))
 
@@ -74,14 +74,14 @@ async def asks_in_the_form(stage: Stage, person: str, channel: str, module: str,
     """Type /pay alone, and fill in the form that opens; one that a dead bot opened serves as well."""
     actor = stage.slack.person(person)
     option = {"text": {"type": "plain_text", "text": module}, "value": module}
-    picked = {forms.MODULE: {forms.MODULE: {"type": "static_select", "selected_option": option}}}
+    picked = {pay_form.MODULE: {pay_form.MODULE: {"type": "static_select", "selected_option": option}}}
 
     async def fill_in() -> bool:
-        form = _open_form(stage, person, forms.PAY)
+        form = _open_form(stage, person, pay_form.PAY_FORM)
         if form is None:
             await actor.types(channel, "/pay")
-            form = await _seen(stage, lambda: _open_form(stage, person, forms.PAY))
-        entered = picked | text(forms.NUMBER, str(number))
+            form = await _seen(stage, lambda: _open_form(stage, person, pay_form.PAY_FORM))
+        entered = picked | text(pay_form.NUMBER, str(number))
         return form is not None and (await actor.submits(form, entered)).ok
 
     async def asked(ledger: Ledger) -> bool:

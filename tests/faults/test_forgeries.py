@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from bot.domain.payment import State
 from bot.sandbox.local_slack.errors import NotThere
-from bot.slack.messages import APPROVE
+from bot.slack.card import APPROVE
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.forgeries import (
     ANOTHER_AMOUNT,

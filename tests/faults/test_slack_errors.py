@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bot.domain.payment import Payment, State
 from bot.sandbox.local_slack.identifiers import ALICE
 from bot.sandbox.local_slack.messages import Message
-from bot.slack.messages import APPROVE
+from bot.slack.card import APPROVE
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.counts import Tally
 from tests.faults.installation import Stage

@@ -9,7 +9,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import Values, View
-from bot.slack.messages import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, CANCEL, DENY
 
 
 async def request(slack: LocalSlack, bot: app.Bot, text: str = "vps 10101", by: str = "alice") -> Message:

@@ -22,7 +22,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.messages import Message
-from bot.slack import announcer, event_text, messages
+from bot.slack import announcer, event_text, rendering
 from bot.slack.pace import Pace
 from tests.conftest import MANIFEST, QUICK, NewDatabase, NewSettings, StartBot
 from tests.slack.acting import approve, at_rest, card, thread
@@ -457,7 +457,7 @@ class TestWords:
         def broken(*_: object) -> Message:
             raise KeyError("a bug")
 
-        monkeypatch.setattr(messages, "card", broken)
+        monkeypatch.setattr(rendering, "request_card", broken)
         await pay(slack)
         await at_rest(bot)
         (root,) = slack.messages("#payments")

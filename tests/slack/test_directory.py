@@ -14,7 +14,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.world import ChannelKind
 from bot.slack.directory import SlackDirectory, within
-from bot.slack.wire import web_client
+from bot.slack.web_api import web_client
 
 FINANCE = ids.FINANCE_GROUP
 

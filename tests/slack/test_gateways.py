@@ -25,10 +25,10 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import announcer, connection, socket_mode
-from bot.slack.listeners.steps import STEP
-from bot.slack.messages import APPROVE
+from bot.slack.card import APPROVE
 from bot.slack.pace import Pace
-from bot.slack.wire import FINAL
+from bot.slack.web_api import FINAL
+from bot.slack.workflow_step import STEP
 from tests.conftest import MANIFEST, QUICK, NewDatabase, StartBot, environment_of
 from tests.optional_step import with_the_step
 from tests.slack.acting import approve, at_rest, card, shown, thread

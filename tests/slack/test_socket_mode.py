@@ -18,7 +18,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.changes import Change, ChangeKind
 from bot.slack import socket_mode
 from bot.slack.socket_mode import Receiver
-from bot.slack.wire import web_client
+from bot.slack.web_api import web_client
 from tests.conftest import NewDatabase, StartBot
 from tests.faults.proxy import Wire, open_wire
 

@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -34,7 +34,7 @@ _LONGEST_REST = 600.0
 """Seconds for which Slack may ask to be left alone."""
 
 
-def web_client(token: str, base_url: str) -> AsyncWebClient:
+def web_client(token: str, base_url: str) -> Client:
     """The client for everything that is asked of Slack or told to it."""
     base = base_url if base_url.endswith("/") else base_url + "/"
     return AsyncWebClient(token=token, base_url=base, timeout=TIMEOUT, retry_handlers=[])
@@ -63,6 +63,7 @@ class Rejected:
     """Slack will not have it, now or later; `error` is Slack's word for why."""
 
     error: str
+    after: ClassVar[None] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,9 @@ class Later:
     after: float | None
     ambiguous: bool
 
+
+NOT_SLACKS = Later("the answer is not Slack's", None, ambiguous=True)
+"""What answered is not Slack, or does not say what it should."""
 
 Answer = Posted | Rejected | Later
 
@@ -184,8 +188,8 @@ _NOT_DONE = WRONG_TOKEN | {
 """Not now, and certainly nothing was posted. After any other word, it may stand there all the same."""
 
 
-async def call(client: AsyncWebClient, method: str, **arguments: Any) -> Answer:
-    """Post or update a message, once."""
+async def post_message(client: Client, method: str, **arguments: Any) -> Answer:
+    """Post a message or update one, once."""
     answer = await _once(client, method, json=arguments)
     if not isinstance(answer, dict):
         return answer
@@ -195,24 +199,31 @@ async def call(client: AsyncWebClient, method: str, **arguments: Any) -> Answer:
     return Posted(ts)
 
 
-async def act(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
-    """Do something that posts no message, once."""
+async def write(client: Client, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
+    """Change something that is no message, once."""
     return await _once(client, method, json=arguments)
 
 
-async def connection(client: AsyncWebClient, app_token: str) -> dict[str, Any] | Rejected | Later:
-    """Ask for the address of a Socket Mode connection, which takes the app's own token."""
-    return await _once(client, "apps.connections.open", token=app_token)
+async def open_connection(client: Client, app_token: str) -> str | Rejected | Later:
+    """Ask for the address of a Socket Mode connection, which takes the app's own token.
+
+    It is good for one connection, and not for long.
+    """
+    answer = await _once(client, "apps.connections.open", token=app_token)
+    if not isinstance(answer, dict):
+        return answer
+    address = answer.get("url")
+    return address if isinstance(address, str) else NOT_SLACKS
 
 
-async def read(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
+async def query(client: Client, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
     """Read something. As a GET: Slack takes no JSON there, and aiohttp asks once more if it was cut off."""
     plain = {name: int(value) if isinstance(value, bool) else value for name, value in arguments.items()}
     return await _once(client, method, verb="GET", params=plain)
 
 
 async def _once(
-    client: AsyncWebClient, method: str, *, token: str | None = None, verb: str = "POST", **arguments: Any
+    client: Client, method: str, *, token: str | None = None, verb: str = "POST", **arguments: Any
 ) -> dict[str, Any] | Rejected | Later:
     headers = {**client.headers, "Authorization": f"Bearer {token or client.token}"}
     kind = "application/json; charset=utf-8" if "json" in arguments else "application/x-www-form-urlencoded"
@@ -256,12 +267,12 @@ def _understood(
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return Later("the answer is not Slack's", None, ambiguous=True)
+        return NOT_SLACKS
     if answer.get("ok") is True:
         return answer
     word = answer.get("error")
     if answer.get("ok") is not False or not isinstance(word, str):
-        return Later("the answer is not Slack's", None, ambiguous=True)
+        return NOT_SLACKS
     if word in FINAL.get(method, ()):
         return Rejected(word)
     return Later(word[:_LONGEST_WORD], None, ambiguous=word not in _NOT_DONE)

@@ -7,11 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.payment import Payment
 from bot.ledger.rows import Delivery, Kind
-from bot.slack.wire import Later, Posted, Rejected, read
+from bot.slack.web_api import NOT_SLACKS, Client, Later, Posted, Rejected, query
 
 log = structlog.get_logger()
 
@@ -43,7 +42,7 @@ def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
 
 
 async def find(
-    client: AsyncWebClient,
+    client: Client,
     bot_id: str,
     delivery: Delivery,
     payment: Payment,
@@ -66,7 +65,7 @@ async def find(
     if reading.cursor is not None:
         arguments["cursor"] = reading.cursor
     for _ in range(_PAGES):
-        answer = await read(client, method, **arguments)
+        answer = await query(client, method, **arguments)
         if isinstance(answer, Later):
             return answer
         if isinstance(answer, Rejected):
@@ -74,7 +73,7 @@ async def find(
             return None
         found, following = answer.get("messages"), answer.get("response_metadata") or {}
         if not isinstance(found, list) or not isinstance(following, dict):
-            return Later("the answer is not Slack's", None, ambiguous=True)
+            return NOT_SLACKS
         for message in found:
             # Anybody can read the metadata of a message, and write the same; only we post as this bot.
             if isinstance(message, dict) and message.get("bot_id") == bot_id and _same(message, wanted):

@@ -17,7 +17,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.workspace import Execution
-from bot.slack.listeners.steps import STEP
+from bot.slack.workflow_step import STEP
 from tests.conftest import QUICK, NewSettings, StartBot
 from tests.optional_step import with_the_step
 from tests.slack.acting import approve, at_rest, card, deny, shown

@@ -14,13 +14,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.domain.typed_words import shorten
 from bot.ledger.rows import Event
 from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.sandbox.local_slack.messages import visible_texts
-from bot.slack import event_text, messages
-from bot.slack.invitations import invitation
-from bot.slack.messages import Message, Scene
-from bot.slack.text import STATES, escape, quote, shorten
+from bot.slack import event_text
+from bot.slack.blocks import Message
+from bot.slack.card import APPROVE, CANCEL, DENY, Scene, approval_card, invitation, request_card
+from bot.slack.text import STATES, escape, quote
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TEAM_URL = "https://acme.slack.com/"
@@ -156,8 +157,8 @@ def test_a_card_is_fit_for_slack(scene: Scene, more: int) -> None:
     scene = replace(
         scene, may_approve=scene.may_approve | {f"U{number}" for number in range(100, 100 + more)}
     )
-    check(messages.card(scene))
-    check(messages.approval_card(scene))
+    check(request_card(scene))
+    check(approval_card(scene))
     check(invitation(scene))
 
 
@@ -216,13 +217,13 @@ events = st.one_of(
 @settings(deadline=None, max_examples=120)
 def test_a_reply_is_fit_for_slack(event: Event, scene: Scene) -> None:
     """In the thread and as a direct message."""
-    check(event_text.note(event, scene))
+    check(event_text.thread_reply(event, scene))
     check(event_text.direct(event, scene))
 
 
 def test_every_event_that_is_told_is_tried_above() -> None:
     """A new kind of reply has to be proved as well."""
-    tried = {"answered", *event_text._NOTES}
+    tried = {"answered", *event_text._REPLIES}
     assert tried == {
         "answered",
         "answered_late",
@@ -274,7 +275,7 @@ def test_a_long_text_is_cut_at_its_end_only() -> None:
 def test_a_crowd_is_counted() -> None:
     """Who would not fit into the paragraph is not named one by one."""
     crowd = frozenset(f"U{number}" for number in range(100, 200))
-    card = messages.card(scene_of(payment_in(State.PENDING_APPROVAL), may_approve=crowd))
+    card = request_card(scene_of(payment_in(State.PENDING_APPROVAL), may_approve=crowd))
     assert "or 50 others" in said(card)
     assert "<@U149>" in said(card)
     assert "<@U150>" not in said(card)
@@ -298,7 +299,7 @@ def said(message: Message) -> str:
 @pytest.mark.parametrize("state", sorted(State))
 def test_every_state_has_a_card(state: State) -> None:
     """With an emoji of its own and its words, in the blocks and in the text."""
-    message = messages.card(scene_of(payment_in(state)))
+    message = request_card(scene_of(payment_in(state)))
     emoji, words = STATES[state]
     assert f"{emoji} *{words}*" in said(message)
     assert message.text.endswith(words)
@@ -307,7 +308,7 @@ def test_every_state_has_a_card(state: State) -> None:
 
 def test_the_card_tells_all_there_is_to_know() -> None:
     """Who, which invoice, how much, until when, what for."""
-    message = messages.card(scene_of(payment_in(State.PAID, note="for <June>")))
+    message = request_card(scene_of(payment_in(State.PAID, note="for <June>")))
     for word in (
         "#42",
         "vps invoice 10101",
@@ -331,47 +332,47 @@ def test_an_overdue_invoice_is_called_so() -> None:
         (late, State.PAID, False),
     ):
         invoice = Invoice(InvoiceRef("vps", 1), "", Decimal(1), "USD", due)
-        card = messages.card(scene_of(payment_in(state, invoice=invoice)))
+        card = request_card(scene_of(payment_in(state, invoice=invoice)))
         assert ("(overdue)" in said(card)) is overdue
 
 
 def test_an_amount_that_was_not_told_is_called_so() -> None:
     """And whether the invoice was in the list at all."""
-    card = messages.card(scene_of(payment_in(State.APPROVED, invoice=None, listed=None)))
-    assert "amount not told" in said(card)
+    card = request_card(scene_of(payment_in(State.APPROVED, invoice=None, listed=None)))
+    assert "amount unknown" in said(card)
     assert "Not in the list" not in said(card)
-    card = messages.card(scene_of(payment_in(State.APPROVED, invoice=None, listed=False)))
+    card = request_card(scene_of(payment_in(State.APPROVED, invoice=None, listed=False)))
     assert "Not in the list of unpaid invoices" in said(card)
 
 
 def test_only_what_waits_has_buttons() -> None:
     """A card in any other state offers nothing to press."""
     for state in State:
-        blocks = messages.card(scene_of(payment_in(state))).blocks
+        blocks = request_card(scene_of(payment_in(state))).blocks
         actions = [
             element["action_id"]
             for block in blocks
             for element in block.get("elements", ())
             if "action_id" in element
         ]
-        expected = [messages.APPROVE, messages.DENY, messages.CANCEL]
+        expected = [APPROVE, DENY, CANCEL]
         assert actions == (expected if state is State.PENDING_APPROVAL else [])
 
 
 def test_the_buttons_stand_where_approvals_are_given() -> None:
     """With an approval channel, the requester's card keeps only the button to take it back."""
     payment = payment_in(State.PENDING_APPROVAL, approval_channel="C2", approval_ts="1700000000.000002")
-    own, other = messages.card(scene_of(payment)), messages.approval_card(scene_of(payment))
+    own, other = request_card(scene_of(payment)), approval_card(scene_of(payment))
     assert "https://acme.slack.com/archives/C2/p1700000000000002" in said(own)
     assert "https://acme.slack.com/archives/C1/p1700000000000001" in said(other)
-    assert [each["action_id"] for each in own.blocks[2]["elements"]] == [messages.CANCEL]
-    assert [each["action_id"] for each in other.blocks[2]["elements"]] == [messages.APPROVE, messages.DENY]
+    assert [each["action_id"] for each in own.blocks[2]["elements"]] == [CANCEL]
+    assert [each["action_id"] for each in other.blocks[2]["elements"]] == [APPROVE, DENY]
 
 
 def test_the_answer_is_told_verbatim() -> None:
     """In the blocks and in the text, and harmless in both."""
     hostile = "Paid café & <b>bold</b> <!channel> <@U0EVIL0001> https://example.com"
-    message = event_text.note(answered(State.PAID, "ok", hostile), scene_of(payment_in(State.PAID)))
+    message = event_text.thread_reply(answered(State.PAID, "ok", hostile), scene_of(payment_in(State.PAID)))
     assert f"> {hostile}" in said(message)
     assert hostile in html.unescape(message.text)
     assert "<!channel>" not in message.text
@@ -382,8 +383,10 @@ def test_the_answer_is_told_verbatim() -> None:
 def test_ok_and_error_look_different_in_words_too() -> None:
     """Nobody has to know the emoji, and nobody has to read the API's words."""
     text = "Please contact support."
-    paid = event_text.note(answered(State.PAID, "ok", text), scene_of(payment_in(State.PAID)))
-    declined = event_text.note(answered(State.DECLINED, "error", text), scene_of(payment_in(State.DECLINED)))
+    paid = event_text.thread_reply(answered(State.PAID, "ok", text), scene_of(payment_in(State.PAID)))
+    declined = event_text.thread_reply(
+        answered(State.DECLINED, "error", text), scene_of(payment_in(State.DECLINED))
+    )
     assert paid.text.startswith("#42: Paid.")
     assert declined.text.startswith("#42: Declined; nothing was paid.")
     assert said(paid).splitlines()[0] == ":white_check_mark: *Paid*"
@@ -395,20 +398,22 @@ def test_ok_and_error_look_different_in_words_too() -> None:
 def test_unknown_is_said_honestly() -> None:
     """That it may have been paid, not to pay it again, its number, and how it can be settled."""
     lost = answered(State.UNKNOWN, None, None, "ReadTimeout: no answer in time")
-    message = event_text.note(lost, scene_of(payment_in(State.UNKNOWN)))
+    message = event_text.thread_reply(lost, scene_of(payment_in(State.UNKNOWN)))
     words = "The answer was lost; it may have been paid; do not pay it again"
     assert f"{words}; #42" in said(message)
     assert words in message.text
     assert "`/pay resolve 42 paid`" in said(message)
     assert "ReadTimeout: no answer in time" in said(message)
-    died = event_text.note(event_of("lease_ran_out", State.UNKNOWN), scene_of(payment_in(State.UNKNOWN)))
+    died = event_text.thread_reply(
+        event_of("lease_ran_out", State.UNKNOWN), scene_of(payment_in(State.UNKNOWN))
+    )
     assert f"{words}; #42" in said(died)
 
 
 def test_an_odd_status_is_shown_with_its_text() -> None:
     """The API said something that nobody knows: all of it is told."""
     odd = answered(State.UNKNOWN, "pending", "Queued.", "answered with a status that is neither ok nor error")
-    message = event_text.note(odd, scene_of(payment_in(State.UNKNOWN)))
+    message = event_text.thread_reply(odd, scene_of(payment_in(State.UNKNOWN)))
     assert "> Queued." in said(message)
     assert "neither ok nor error" in said(message)
 
@@ -416,7 +421,7 @@ def test_an_odd_status_is_shown_with_its_text() -> None:
 def test_not_sent_says_that_nothing_was_paid() -> None:
     """And that nobody has to do anything."""
     event = answered(State.NOT_SENT, None, None, "login refused")
-    message = event_text.note(event, scene_of(payment_in(State.NOT_SENT)))
+    message = event_text.thread_reply(event, scene_of(payment_in(State.NOT_SENT)))
     assert "Nothing was sent, so nothing was paid. It is tried again by itself." in said(message)
 
 
@@ -441,4 +446,4 @@ def test_a_direct_message_says_what_it_is_about() -> None:
 def test_an_event_that_nobody_tells_is_a_bug() -> None:
     """It raises, where a silent message would be posted."""
     with pytest.raises(KeyError):
-        event_text.note(event_of("looked_up"), scene_of(payment_in(State.APPROVED)))
+        event_text.thread_reply(event_of("looked_up"), scene_of(payment_in(State.APPROVED)))

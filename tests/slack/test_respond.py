@@ -12,9 +12,9 @@ from aiohttp import web
 from bot import app
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.response_urls import ResponseUrls
-from bot.slack.answers import is_slacks, send
-from bot.slack.messages import Message
-from bot.slack.wire import web_client
+from bot.slack.blocks import Message
+from bot.slack.respond import is_slacks, respond
+from bot.slack.web_api import web_client
 from tests.slack.acting import at_rest, shown
 
 SLACK = "https://slack.com/api/"
@@ -109,7 +109,7 @@ async def test_no_redirect_is_followed(status: int) -> None:
         answering(status, Location=f"{elsewhere.url}/x") as slack,
     ):
         client = web_client("xoxb-1-a", f"{slack.url}/api/")
-        assert not await send(client, f"{slack.url}/respond", Message("Hello", []))
+        assert not await respond(client, f"{slack.url}/respond", Message("Hello", []))
         assert slack.asked == ["/respond"]
         assert elsewhere.asked == []
 
@@ -118,7 +118,7 @@ async def test_an_address_that_is_not_slacks_is_not_called() -> None:
     """Neither for an answer that works nor for one that does not."""
     async with answering(200) as elsewhere:
         client = web_client("xoxb-1-a", SLACK)
-        assert not await send(client, f"{elsewhere.url}/respond", Message("Hello", []))
+        assert not await respond(client, f"{elsewhere.url}/respond", Message("Hello", []))
         assert elsewhere.asked == []
 
 

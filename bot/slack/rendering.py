@@ -14,22 +14,23 @@ import structlog
 
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Rule, stricter_requirement
+from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.desk import required_now
-from bot.slack import event_text, messages
+from bot.slack import event_text
+from bot.slack.blocks import Message
+from bot.slack.card import Scene, approval_card, invitation, request_card
 from bot.slack.directory import SlackDirectory
-from bot.slack.invitations import absent, asks_for_decisions, invitation
-from bot.slack.messages import Message, Scene
-from bot.slack.wire import Workspace
+from bot.slack.web_api import Workspace
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
+class Rendered:
     """What to say.
 
     event: what it tells; None for what tells the state. invited: who is asked once it stands.
@@ -40,7 +41,7 @@ class Saying:
     invited: Sequence[str] = ()
 
 
-class Scenes:
+class Renderer:
     """Puts deliveries into words."""
 
     def __init__(
@@ -51,10 +52,10 @@ class Scenes:
         self._directory = directory
         self._workspace = workspace
 
-    async def saying(self, delivery: Delivery, payment: Payment) -> Saying:
+    async def render(self, delivery: Delivery, payment: Payment) -> Rendered:
         """What this delivery says. Raises LedgerUnavailable, and nothing else."""
         try:
-            return await self._saying(delivery, payment)
+            return await self._render(delivery, payment)
         except LedgerUnavailable:
             raise
         except Exception:  # whatever it is, no reply may wait behind it; the log has all of it
@@ -67,15 +68,28 @@ class Scenes:
                 event_id=delivery.event_id,
                 exc_info=True,
             )
-            return Saying(event_text.plain(payment, reference), None)
+            return Rendered(event_text.plain(payment, reference), None)
 
-    async def _saying(self, delivery: Delivery, payment: Payment) -> Saying:
+    async def _render(self, delivery: Delivery, payment: Payment) -> Rendered:
         event = await self._ledger.event(delivery.event_id) if delivery.event_id is not None else None
         scene = await self._scene(payment)
         invited: Sequence[str] = ()
         if delivery.ts is None and asks_for_decisions(delivery, payment):
-            invited = await absent(self._directory, delivery.channel, scene)
-        return Saying(_render(delivery, event, scene), event, invited)
+            invited = await self._absent(delivery.channel, scene)
+        return Rendered(_message(delivery, event, scene), event, invited)
+
+    async def _absent(self, channel: str, scene: Scene) -> list[str]:
+        """Approvers who are named by id and would not see a card in this channel: each is asked directly.
+
+        Members of a group are not: the mention on the card reaches them. Where Slack does not say who is in
+        the channel, everybody named by id is asked: being told twice is better than never being told.
+        """
+        named = sorted(one for one in scene.may_approve if not is_group(one))
+        try:
+            members = await self._directory.members_of(channel) if named else frozenset()
+        except DirectoryError:
+            return named
+        return [one for one in named if one not in members]
 
     async def _scene(self, payment: Payment) -> Scene:
         approvals = await self._ledger.approvals(payment.id)
@@ -103,12 +117,24 @@ class Scenes:
         )
 
 
-def _render(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
+def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
+    """Whether this is the card with the buttons to approve and deny."""
+    here = payment.approval_channel in (None, payment.channel)
+    return payment.state is State.PENDING_APPROVAL and delivery.kind is (
+        Kind.CARD if here else Kind.APPROVAL_CARD
+    )
+
+
+def _message(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
     if delivery.kind is Kind.CARD:
-        return messages.card(scene)
+        return request_card(scene)
     if delivery.kind is Kind.APPROVAL_CARD:
-        return messages.approval_card(scene)
+        return approval_card(scene)
     if delivery.kind is Kind.INVITATION:
         return invitation(scene)
     assert event is not None, "bug: a note tells an event"
-    return event_text.note(event, scene) if delivery.kind is Kind.NOTE else event_text.direct(event, scene)
+    return (
+        event_text.thread_reply(event, scene)
+        if delivery.kind is Kind.NOTE
+        else event_text.direct(event, scene)
+    )

@@ -11,11 +11,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
-from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack import forms
-from bot.slack.messages import Message, section
-from bot.slack.wire import act
+from bot.slack.blocks import Message, View, notice, paragraph
+from bot.slack.web_api import Client, write
 
 log = structlog.get_logger()
 
@@ -24,8 +22,6 @@ PATIENCE = 10
 
 OPENS = 1.5
 """Seconds for a form to open: the click that it answers must be acknowledged within three."""
-
-View = dict[str, Any]
 
 
 def is_slacks(response_url: str, api_url: str) -> bool:
@@ -40,15 +36,15 @@ def is_slacks(response_url: str, api_url: str) -> bool:
     return any(response_url.startswith(f"{origin}/") for origin in origins)
 
 
-async def send(client: AsyncWebClient, response_url: str, message: Message) -> bool:
+async def respond(client: Client, response_url: str, message: Message) -> bool:
     """Tell the person alone, where the response_url leads; what they acted on stays. Whether it worked.
 
-    A response_url that is not Slack's is not answered, and no redirect is followed.
+    In place of Bolt's: a response_url that is not Slack's is not answered, and no redirect is followed.
     """
     if not is_slacks(response_url, client.base_url):
         log.warning("a response_url was not answered: it is not Slack's")
         return False
-    said = {
+    told = {
         "text": message.text,
         "blocks": message.blocks,
         "response_type": "ephemeral",
@@ -59,7 +55,7 @@ async def send(client: AsyncWebClient, response_url: str, message: Message) -> b
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
             session.post(
                 response_url,
-                json=said,
+                json=told,
                 allow_redirects=False,
                 proxy=client.proxy,
                 ssl=True if client.ssl is None else client.ssl,
@@ -74,19 +70,19 @@ async def send(client: AsyncWebClient, response_url: str, message: Message) -> b
     return status == 200
 
 
-async def say(client: AsyncWebClient, body: dict[str, Any], text: str) -> None:
+async def respond_to(client: Client, body: dict[str, Any], text: str) -> None:
     """Answer a click: beside the message, or from the Home tab in a form, which has nowhere else."""
     if url := body.get("response_url"):
-        await send(client, str(url), Message(text, [section(text)]))
+        await respond(client, str(url), paragraph(text))
     elif trigger := body.get("trigger_id"):
-        await show(client, str(trigger), forms.notice(text))
+        await open_view(client, str(trigger), notice(text))
 
 
-async def show(client: AsyncWebClient, trigger_id: str, view: View) -> View | None:
+async def open_view(client: Client, trigger_id: str, view: View) -> View | None:
     """Open a form; the view that Slack made of it, or None where it did not open."""
     try:
         async with asyncio.timeout(OPENS):
-            answer = await act(client, "views.open", trigger_id=trigger_id, view=view)
+            answer = await write(client, "views.open", trigger_id=trigger_id, view=view)
     except TimeoutError:
         log.warning("a form did not open", error="timeout")
         return None
@@ -97,20 +93,15 @@ async def show(client: AsyncWebClient, trigger_id: str, view: View) -> View | No
     return opened
 
 
-async def change(client: AsyncWebClient, shown: View, view: View) -> View | None:
-    """Change a form that is open, unless it was changed or closed since `shown`; None then."""
-    return await _update(client, view, view_id=shown["id"], hash=shown["hash"])
+async def update_view(client: Client, shown: View, view: View, *, unless_changed: bool) -> View | None:
+    """Change a form that is open; None where it was closed.
 
-
-async def replace(client: AsyncWebClient, shown: View, view: View) -> View | None:
-    """Change a form that is open, whatever it shows by now; None where it was closed."""
-    return await _update(client, view, view_id=shown["id"])
-
-
-async def _update(client: AsyncWebClient, view: View, **which: str) -> View | None:
-    answer = await act(client, "views.update", view=view, **which)
+    unless_changed: and where it shows something else by now than `shown`.
+    """
+    as_shown = {"hash": shown["hash"]} if unless_changed else {}
+    answer = await write(client, "views.update", view=view, view_id=shown["id"], **as_shown)
     if not isinstance(answer, dict):
         log.info("a form was not changed", error=answer.error)
         return None
-    changed: View = answer["view"]
-    return changed
+    updated: View = answer["view"]
+    return updated

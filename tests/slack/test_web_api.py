@@ -10,8 +10,8 @@ from aiohttp import web
 
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack import wire
-from bot.slack.wire import Answer, Client, Later, Posted, Rejected, call, read, web_client
+from bot.slack import web_api
+from bot.slack.web_api import Answer, Client, Later, Posted, Rejected, post_message, query, web_client
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def client(slack: LocalSlack) -> Client:
 
 
 async def post(client: Client, channel: str = ids.PAYMENTS) -> Answer:
-    return await call(client, "chat.postMessage", channel=channel, text="hello")
+    return await post_message(client, "chat.postMessage", channel=channel, text="hello")
 
 
 # -- against the local Slack ------------------------------------------------------------------------
@@ -144,13 +144,13 @@ async def test_a_word_is_final_for_its_method_alone(slack: LocalSlack, client: C
         ("message_not_found", Rejected("message_not_found")),
     ):
         slack.fail("chat.update", f"error:{word}", 1)
-        assert await call(client, "chat.update", **given) == expected
+        assert await post_message(client, "chat.update", **given) == expected
 
 
 async def test_a_reading_takes_its_arguments_as_a_form(slack: LocalSlack, client: Client) -> None:
     """Slack ignores JSON bodies there."""
     await post(client)
-    answer = await read(client, "conversations.history", channel=ids.PAYMENTS, include_all_metadata=True)
+    answer = await query(client, "conversations.history", channel=ids.PAYMENTS, include_all_metadata=True)
     assert isinstance(answer, dict)
     assert len(answer["messages"]) == 1
 
@@ -161,7 +161,7 @@ async def test_a_history_that_the_app_may_not_read_is_rejected(
 ) -> None:
     """It is optional: without it the bot goes on, and does not wait for it."""
     slack.fail("conversations.history", f"error:{word}")
-    assert await read(client, "conversations.history", channel=ids.PAYMENTS) == Rejected(word)
+    assert await query(client, "conversations.history", channel=ids.PAYMENTS) == Rejected(word)
 
 
 # -- against what no Slack would say ----------------------------------------------------------------
@@ -247,7 +247,7 @@ async def test_an_odd_answer_may_mean_that_it_arrived(answering: OpenServer, nam
 async def test_an_odd_answer_to_a_reading_is_tried_again(answering: OpenServer, name: str) -> None:
     """Whatever it is, it is no exception."""
     client = await answering(ODD[name])
-    answer = await read(client, "auth.test")
+    answer = await query(client, "auth.test")
     assert isinstance(answer, Later)
 
 
@@ -298,7 +298,7 @@ async def test_an_answer_without_end_is_not_read_to_the_end(
     answering: OpenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded, whatever comes."""
-    monkeypatch.setattr(wire, "_LONGEST_ANSWER", 100_000)
+    monkeypatch.setattr(web_api, "_LONGEST_ANSWER", 100_000)
     client = await answering(as_json(" " * 1_000_000))
     assert await post(client) == Later("the answer is too long", None, ambiguous=True)
 
@@ -306,5 +306,5 @@ async def test_an_answer_without_end_is_not_read_to_the_end(
 async def test_a_reading_that_was_cut_off_is_made_once_more(slack: LocalSlack, client: Client) -> None:
     """To read twice does no harm, and saves somebody from being told to try again."""
     slack.fail("conversations.history", "drop-before", times=1)
-    answer = await read(client, "conversations.history", channel=ids.PAYMENTS)
+    answer = await query(client, "conversations.history", channel=ids.PAYMENTS)
     assert isinstance(answer, dict)

@@ -11,34 +11,36 @@ What this cannot show is whether that person knew what the workflow would ask fo
 the card, may take it back, and never approve it; and the author, who may be an approver, counts as
 nobody. Workflow Builder lets an admin choose who may use the step.
 
-A step ends when its payment has come to rest. Its run's id is the request's trigger: Slack may repeat the
-event, and what was not committed is left unacknowledged, so that it does.
+Its run's id is the request's trigger: Slack may repeat the event, and what was not committed is left
+unacknowledged, so that it does. A step ends when its payment has come to rest. Only PAID completes it.
+Everything else fails it, so that a workflow which looks at no output cannot mistake a refusal for a payment.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import structlog
-from slack_bolt.async_app import AsyncApp
-from slack_sdk.web.async_client import AsyncWebClient
+from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import command
-from bot.domain.payment import STEP_TRIGGER
+from bot.domain.payment import STEP_TRIGGER, Payment, State
 from bot.errors import DirectoryError, LedgerUnavailable
-from bot.payments import answers
+from bot.payments.answers import Requested
 from bot.payments.authority import NOT_FULL_MEMBER, Person
-from bot.payments.catalogue import Catalogue
-from bot.payments.desk import Desk
 from bot.slack import replies
-from bot.slack.directory import SlackDirectory
-from bot.slack.forms import one_line
-from bot.slack.listeners.shared import Acknowledge, Body, Gate
-from bot.slack.wire import Rejected, Workspace
-from bot.slack.workflows import fail_step
+from bot.slack.inbound import Body, Services, one_line
+from bot.slack.text import harmless, state_words, subject
+from bot.slack.web_api import Client, Later, Posted, Rejected, write
 
 log = structlog.get_logger()
 
 STEP = "request_invoice_payment"
 """The function's callback id in the manifest."""
+
+LONGEST_TEXT = 2000
+"""Characters of a text that goes into a workflow."""
 
 _VOUCHED_FOR = "slack#/types/user_context"
 
@@ -48,32 +50,18 @@ _LONGEST_RUN = 150
 _NOBODY = "Nobody started this step whom Slack can name, so nobody asks for the payment."
 
 
+@dataclass(frozen=True, slots=True)
 class WorkflowStep:
     """Takes steps up; the announcer ends them."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        directory: SlackDirectory,
-        catalogue: Catalogue,
-        client: AsyncWebClient,
-        workspace: Workspace,
-        gate: Gate,
-    ) -> None:
-        self._desk = desk
-        self._directory = directory
-        self._catalogue = catalogue
-        self._client = client
-        self._workspace = workspace
-        self._gate = gate
+    services: Services
 
     def register(self, app: AsyncApp) -> None:
         """Listen for the step."""
         app.function(STEP, auto_acknowledge=False)(self._executed)
 
-    async def _executed(self, ack: Acknowledge, body: Body) -> None:
-        async with self._gate.entered():
-            event = body["event"]
+    async def _executed(self, ack: AsyncAck, event: Body) -> None:
+        async with self.services.gate.entered():
             run = str(event["function_execution_id"])
             try:
                 why = await self._request(run, event)
@@ -81,8 +69,8 @@ class WorkflowStep:
                 log.warning("a workflow step was not taken up; Slack repeats it", error=str(error))
                 return
             if why is not None:
-                answer = await fail_step(self._client, run, why)
-                if not isinstance(answer, dict | Rejected):
+                answer = await fail(self.services.client, run, why)
+                if isinstance(answer, Later):
                     log.warning("a workflow step was not ended; Slack repeats it", error=answer.error)
                     return
             await ack()
@@ -95,18 +83,19 @@ class WorkflowStep:
             return _NOBODY
         if not isinstance(channel, str) or not channel:
             return "The step names no channel."
-        person = Person(user, self._workspace.team)
-        if not await self._directory.full_member(user):
-            await self._desk.record_refusal(person, NOT_FULL_MEMBER, "request by a workflow")
+        desk, person = self.services.desk, Person(user, self.services.workspace.team)
+        if not await self.services.directory.full_member(user):
+            await desk.record_refusal(person, NOT_FULL_MEMBER, "request by a workflow")
             return replies.in_plain_words(NOT_FULL_MEMBER)
-        asked = command.parse(f"{inputs.get('module')} {inputs.get('invoice')}", self._catalogue.modules)
+        typed = f"{inputs.get('module')} {inputs.get('invoice')}"
+        asked = command.parse(typed, self.services.catalogue.modules)
         if not isinstance(asked, command.Request):
             problem = asked.problem if isinstance(asked, command.Misunderstood) else "That is no invoice."
             return f"{problem} The step takes a module such as vps, and an invoice's number."
-        answer = await self._desk.request(
+        answer = await desk.request(
             person, channel, asked.ref, trigger_id=f"{STEP_TRIGGER}{run}", note=_note(inputs.get("note"))
         )
-        return None if isinstance(answer, answers.Requested) else replies.in_plain_words(answer)
+        return None if isinstance(answer, Requested) else replies.in_plain_words(answer)
 
 
 def _who(event: Body) -> str | None:
@@ -122,3 +111,41 @@ def _who(event: Body) -> str | None:
 def _note(given: object) -> str | None:
     line = one_line(given) if isinstance(given, str) else None
     return line[: command.MAX_NOTE] if line else None
+
+
+async def end_step(client: Client, payment: Payment) -> Posted | Rejected | Later:
+    """Tell Slack how the step ended; `Posted` where Slack took it."""
+    run = payment.step_run
+    assert run is not None, "bug: only a step's payment ends a step"
+    if payment.state is State.PAID:
+        answer = await complete(client, run, payment)
+    else:
+        answer = await fail(client, run, failure(payment))
+    # A ts is what the ledger has room for.
+    return Posted(run[:32]) if isinstance(answer, dict) else answer
+
+
+async def complete(client: Client, run: str, payment: Payment) -> dict[str, Any] | Rejected | Later:
+    """Complete a step whose payment was made.
+
+    Not by Bolt's, whose token comes with the step and lasts minutes: an approval may take days.
+    """
+    outputs = {
+        "state": payment.state.value,
+        # What a workflow makes of it may be a message, so it must stay text there.
+        "status_text": harmless(payment.status_text or "", LONGEST_TEXT),
+        "payment_id": payment.id,
+    }
+    return await write(client, "functions.completeSuccess", function_execution_id=run, outputs=outputs)
+
+
+async def fail(client: Client, run: str, error: str) -> dict[str, Any] | Rejected | Later:
+    """Fail a step. error: plain text for the people of the workflow; it may end up in a message."""
+    words = harmless(error, LONGEST_TEXT)
+    return await write(client, "functions.completeError", function_execution_id=run, error=words)
+
+
+def failure(payment: Payment) -> str:
+    """Why no payment came of it, as plain text."""
+    said = payment.status_text or payment.reason
+    return f"{subject(payment)}: {state_words(payment.state)}. {said or ''}".strip()

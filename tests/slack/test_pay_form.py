@@ -13,8 +13,8 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.views import Values, View
-from bot.slack import forms
-from bot.slack.listeners.shortcuts import SHORTCUT
+from bot.slack import pay_form
+from bot.slack.pay_form import SHORTCUT
 from tests.conftest import StartBot
 from tests.slack.acting import at_rest, card, request, shown, text, thread, told
 
@@ -35,7 +35,7 @@ def options(view: View) -> list[str]:
     return [
         option["text"]["text"]
         for block in view.blocks
-        if block["block_id"].startswith(f"{forms.INVOICE}:")
+        if block["block_id"].startswith(f"{pay_form.INVOICE}:")
         for option in block["element"]["options"]
     ]
 
@@ -44,14 +44,14 @@ def picked(module: str, number: int) -> Values:
     """An invoice picked from the list."""
     option = {"text": {"type": "plain_text", "text": "…"}, "value": str(number)}
     state = {"type": "static_select", "selected_option": option}
-    return {f"{forms.INVOICE}:{module}": {forms.INVOICE: state}}
+    return {f"{pay_form.INVOICE}:{module}": {pay_form.INVOICE: state}}
 
 
 async def choose_module(slack: LocalSlack, view: View, module: str) -> View:
     """Pick a module, and wait for its invoices."""
-    result = await slack.person("alice").clicks(view, forms.MODULE, module)
+    result = await slack.person("alice").clicks(view, pay_form.MODULE, module)
     assert result.ok
-    await slack.wait_for(lambda: f"{forms.INVOICE}:{module}" in str(slack.views("alice")[-1].blocks))
+    await slack.wait_for(lambda: f"{pay_form.INVOICE}:{module}" in str(slack.views("alice")[-1].blocks))
     return await opened(slack)
 
 
@@ -65,7 +65,7 @@ async def test_the_form_asks_for_what_was_picked(
     assert [line.partition(" · ")[0] for line in options(view)] == ["10103", "10102", "10101", "10104"]
     assert "120.00 USD" in options(view)[0]
     assert "(overdue)" in options(view)[0]
-    entered = picked("vps", 10101) | text(forms.NOTE, "the <new> one &\nurgent")
+    entered = picked("vps", 10101) | text(pay_form.NOTE, "the <new> one &\nurgent")
     result = await slack.person("alice").submits(view, entered)
     assert result.ok
     assert slack.views("alice") == []
@@ -86,13 +86,15 @@ async def test_it_opens_at_once_and_fills_in_when_the_billing_api_is_slow(
     assert result.seconds < 1.5
     (view,) = slack.views("alice")
     assert "Reading the unpaid invoices of domains" in shown(view)
-    refused = await slack.person("alice").submits(view, text(forms.NUMBER, "x") | text(forms.NOTE, "soon"))
-    assert list(refused.errors) == [forms.NUMBER]
+    refused = await slack.person("alice").submits(
+        view, text(pay_form.NUMBER, "x") | text(pay_form.NOTE, "soon")
+    )
+    assert list(refused.errors) == [pay_form.NUMBER]
     assert READING in shown(slack.views("alice")[0])
     view = await opened(slack)
     assert [line.partition(" · ")[0] for line in options(view)] == ["10002", "10001"]
-    assert view.values[forms.NOTE][forms.NOTE]["value"] == "soon"
-    assert view.values[forms.NUMBER][forms.NUMBER]["value"] == "x"
+    assert view.values[pay_form.NOTE][pay_form.NOTE]["value"] == "soon"
+    assert view.values[pay_form.NUMBER][pay_form.NUMBER]["value"] == "x"
 
 
 async def test_a_number_can_be_typed_where_invoices_cannot_be_read(
@@ -104,9 +106,9 @@ async def test_a_number_can_be_typed_where_invoices_cannot_be_read(
     await slack.person("alice").types("#payments", "/pay")
     view = await opened(slack)
     assert "cannot be read now. Type the number." in shown(view)
-    assert (await slack.person("alice").submits(view, text(forms.NUMBER, "#10101"))).ok
+    assert (await slack.person("alice").submits(view, text(pay_form.NUMBER, "#10101"))).ok
     await at_rest(bot)
-    assert "#1 · domains invoice 10101 · amount not told" in shown(card(slack))
+    assert "#1 · domains invoice 10101 · amount unknown" in shown(card(slack))
 
 
 async def test_the_next_form_begins_with_the_module_asked_for_last(
@@ -189,11 +191,11 @@ async def test_the_shortcut_asks_in_the_channel_that_is_picked(
     bot = await start_bot(PAY_ALLOWED_CHANNELS=f"{ids.PAYMENTS},{ids.SHARED}")
     assert (await slack.person("alice").uses_shortcut(SHORTCUT)).ok
     view = await opened(slack)
-    (picker,) = [block["element"] for block in view.blocks if block["block_id"] == forms.CHANNEL]
+    (picker,) = [block["element"] for block in view.blocks if block["block_id"] == pay_form.CHANNEL]
     assert picker["initial_conversation"] == min(ids.PAYMENTS, ids.SHARED)
     here = {"type": "conversations_select", "selected_conversation": ids.PAYMENTS}
     view = await choose_module(slack, view, "vps")
-    entered = picked("vps", 10101) | {forms.CHANNEL: {forms.CHANNEL: here}}
+    entered = picked("vps", 10101) | {pay_form.CHANNEL: {pay_form.CHANNEL: here}}
     assert (await slack.person("alice").submits(view, entered)).ok
     await at_rest(bot)
     assert "Paid" in thread(slack)[-1]
@@ -207,9 +209,9 @@ async def test_a_channel_that_is_not_allowed_is_refused_under_its_picker(
     await slack.person("alice").uses_shortcut(SHORTCUT)
     view = await choose_module(slack, await opened(slack), "vps")
     there = {"type": "conversations_select", "selected_conversation": ids.RANDOM}
-    entered = picked("vps", 10101) | {forms.CHANNEL: {forms.CHANNEL: there}}
+    entered = picked("vps", 10101) | {pay_form.CHANNEL: {pay_form.CHANNEL: there}}
     result = await slack.person("alice").submits(view, entered)
-    assert "in this channel" in result.errors[forms.CHANNEL]
+    assert "in this channel" in result.errors[pay_form.CHANNEL]
     assert await bot.ledger.recent() == []
 
 
@@ -238,7 +240,7 @@ async def two_rules(start_bot: StartBot, tmp_path: Path) -> app.Bot:
 def in_channel(channel: str) -> Values:
     """A channel picked in the form."""
     picker = {"type": "conversations_select", "selected_conversation": channel}
-    return {forms.CHANNEL: {forms.CHANNEL: picker}}
+    return {pay_form.CHANNEL: {pay_form.CHANNEL: picker}}
 
 
 @pytest.mark.parametrize("channel", [ids.APPROVALS, ids.FINANCE_PRIVATE])
@@ -249,7 +251,7 @@ async def test_nobody_gets_the_rule_of_a_channel_that_they_are_not_in(
     await slack.person("alice").uses_shortcut(SHORTCUT)
     view = await choose_module(slack, await opened(slack), "vps")
     result = await slack.person("alice").submits(view, picked("vps", 10101) | in_channel(channel))
-    assert "You are not in that channel" in result.errors[forms.CHANNEL]
+    assert "You are not in that channel" in result.errors[pay_form.CHANNEL]
     assert await two_rules.ledger.recent() == []
     trail = [event async for event in two_rules.ledger.trail()]
     assert [event.detail["reason"] for event in trail] == ["not_in_the_channel"]
@@ -265,7 +267,7 @@ async def test_who_is_in_the_channel_gets_its_rule(
     """Bob is in it, so his request is paid at once, there."""
     await slack.person("bob").uses_shortcut(SHORTCUT)
     view = await opened(slack, "bob")
-    entered = in_channel(ids.APPROVALS) | text(forms.NUMBER, "10001")
+    entered = in_channel(ids.APPROVALS) | text(pay_form.NUMBER, "10001")
     assert (await slack.person("bob").submits(view, entered)).ok
     await at_rest(two_rules)
     assert "Paid" in thread(slack, "#approvals")[-1]
@@ -321,7 +323,7 @@ async def test_the_form_offers_only_the_modules_that_the_rules_allow(
     await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
     await slack.person("alice").types("#payments", "/pay")
     view = await opened(slack)
-    (module,) = [block["element"] for block in view.blocks if block["block_id"] == forms.MODULE]
+    (module,) = [block["element"] for block in view.blocks if block["block_id"] == pay_form.MODULE]
     assert [option["value"] for option in module["options"]] == ["vps", "mail"]
 
 
@@ -336,7 +338,7 @@ async def test_an_answer_under_the_input_when_slack_does_not_say_who_is_who(
     view = await choose_module(slack, await opened(slack), "vps")
     slack.fail("usergroups.users.list", "timeout", 1)
     result = await slack.person("alice").submits(view, picked("vps", 10101))
-    assert "Slack did not say in time" in result.errors[forms.MODULE]
+    assert "Slack did not say in time" in result.errors[pay_form.MODULE]
     assert result.seconds < 2.5
     slack.heal()
     assert (await slack.person("alice").submits(slack.views("alice")[0], {})).ok
@@ -371,7 +373,7 @@ async def test_a_late_reading_does_not_replace_another_module(
     await choose_module(slack, await reading(slack, billing, start_bot), "vps")
     billing.heal()
     await slack.wait_for(lambda: [c.error for c in slack.calls if c.method == "views.update"][-1:] != [None])
-    assert f"{forms.INVOICE}:vps" in str(slack.views("alice")[0].blocks)
+    assert f"{pay_form.INVOICE}:vps" in str(slack.views("alice")[0].blocks)
 
 
 async def test_a_module_picked_while_the_first_is_being_read_is_not_lost(
@@ -380,8 +382,8 @@ async def test_a_module_picked_while_the_first_is_being_read_is_not_lost(
     """What was read for the first module changes the form just before the pick does: the pick wins."""
     view = await reading(slack, billing, start_bot)
     late = slack.fail("views.update", "slow", times=1)
-    assert (await slack.person("alice").clicks(view, forms.MODULE, "vps")).ok
+    assert (await slack.person("alice").clicks(view, pay_form.MODULE, "vps")).ok
     await slack.wait_for(lambda: late.hits == 1)
     billing.heal()
     await slack.wait_for(lambda: READING not in shown(slack.views("alice")[0]))
-    await slack.wait_for(lambda: f"{forms.INVOICE}:vps" in str(slack.views("alice")[0].blocks))
+    await slack.wait_for(lambda: f"{pay_form.INVOICE}:vps" in str(slack.views("alice")[0].blocks))

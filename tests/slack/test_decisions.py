@@ -12,7 +12,7 @@ from bot.domain.payment import State
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.messages import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, CANCEL, DENY
 from tests.conftest import QUICK, StartBot
 from tests.slack.acting import (
     approve,
@@ -101,7 +101,7 @@ async def test_the_button_of_a_card_that_did_not_show_the_amount_approves_nothin
     slack.fail("chat.update", "error:internal_error")
     assert (await approve(slack, old, "bob")).ok
     await slack.wait_for(lambda: "Please decide again. Needs 1 more approval" in str(thread(slack)))
-    assert "amount not told" in shown(card(slack))
+    assert "amount unknown" in shown(card(slack))
     assert (await approve(slack, card(slack), "carol")).ok
     assert "which what you clicked did not show; your approval was not counted." in await told(slack, "carol")
     assert billing.payments_received("vps", 10101) == 0

@@ -1,17 +1,14 @@
-"""The cards, and what every message is made of. Pure: ledger rows in, blocks and text out.
-
-Every message has a top-level text, which is what screen readers and notifications read. Text from
-outside is escaped in the blocks and in that text.
-"""
+"""The cards, and the invitation to decide on one. Pure: ledger rows in, blocks and text out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from bot.domain.payment import Payment, State
+from bot.domain.typed_words import shorten
+from bot.slack.blocks import Block, Message, button, confirm, context, section
 from bot.slack.text import (
     amount,
     day,
@@ -22,24 +19,13 @@ from bot.slack.text import (
     moment,
     place,
     quote,
-    shorten,
     state_line,
     state_words,
     subject,
 )
 
 APPROVE, DENY, CANCEL = "payment_approve", "payment_deny", "payment_cancel"
-"""The action ids of the card's buttons; their value is the payment's id."""
-
-Block = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message's blocks, and the text that stands for them."""
-
-    text: str
-    blocks: list[Block]
+"""The action ids of the buttons; their value is the payment's id, and on Approve also its price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +44,7 @@ class Scene:
     bot_name: str
 
 
-def section(text: str) -> Block:
-    """A paragraph. `verbatim`: bare addresses and names in it are not turned into links."""
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
-
-
-def context(text: str) -> Block:
-    """A small grey line."""
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text, "verbatim": True}]}
-
-
-def card(scene: Scene) -> Message:
+def request_card(scene: Scene) -> Message:
     """The root message in the channel of the request."""
     payment = scene.payment
     elsewhere = payment.approval_channel not in (None, payment.channel)
@@ -147,43 +123,32 @@ def waiting(scene: Scene, *, asks: bool = True) -> str:
 def decision_buttons(payment: Payment) -> list[Block]:
     """Approve, which asks once more, and Deny, which asks why."""
     question = f"Pay {amount(payment.invoice)} for {payment.ref.module} invoice {payment.ref.number}?"
+    once_more = confirm("Approve this payment?", question, "Approve")
     return [
-        {
-            "type": "button",
-            "action_id": APPROVE,
-            "value": f"{payment.id} {payment.price}",
-            "style": "primary",
-            "text": {"type": "plain_text", "text": "Approve"},
-            "confirm": {
-                "title": {"type": "plain_text", "text": "Approve this payment?"},
-                "text": {"type": "mrkdwn", "text": question},
-                "confirm": {"type": "plain_text", "text": "Approve"},
-                "deny": {"type": "plain_text", "text": "Go back"},
-            },
-        },
-        {
-            "type": "button",
-            "action_id": DENY,
-            "value": str(payment.id),
-            "style": "danger",
-            "text": {"type": "plain_text", "text": "Deny"},
-        },
+        button(APPROVE, "Approve", f"{payment.id} {payment.price}", style="primary", confirm=once_more),
+        button(DENY, "Deny", str(payment.id), style="danger"),
     ]
 
 
 def _cancel(payment: Payment) -> Block:
-    return {
-        "type": "button",
-        "action_id": CANCEL,
-        "value": str(payment.id),
-        "text": {"type": "plain_text", "text": "Cancel"},
-        "confirm": {
-            "title": {"type": "plain_text", "text": "Take it back?"},
-            "text": {
-                "type": "mrkdwn",
-                "text": f"{subject(payment)} will not be paid. Only the person who asked can do this.",
-            },
-            "confirm": {"type": "plain_text", "text": "Take it back"},
-            "deny": {"type": "plain_text", "text": "Go back"},
-        },
-    }
+    question = f"{subject(payment)} will not be paid. Only the person who asked can do this."
+    once_more = confirm("Take it back?", question, "Take it back")
+    return button(CANCEL, "Cancel", str(payment.id), confirm=once_more)
+
+
+def invitation(scene: Scene) -> Message:
+    """What an approver is told directly, with a link to the card."""
+    payment = scene.payment
+    channel, ts = payment.approval_channel or payment.channel, payment.approval_ts or payment.card_ts
+    assert ts is not None, "bug: people are invited to a card that stands"
+    text = (
+        f"{mention(payment.requester)} asks for your approval of {subject(payment)},"
+        f" {amount(payment.invoice)}."
+    )
+    where = link(scene.team_url, channel, ts)
+    lines = [
+        text,
+        *([quote(payment.note, 1000)] if payment.note else []),
+        f"<{where}|Decide on its card> in {place(channel)}, or on my Home tab.",
+    ]
+    return Message(text, [section("\n".join(lines))])
