@@ -49,7 +49,7 @@ ORDER = (
     "payments",
     "faults/test_clocks",
     "sandbox",
-    "faults/test_words",
+    "faults/test_slack_errors",
     "billing",
     "test_",
     "e2e/test_browser",
