@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bot.domain.payment import FINAL, Payment, State
-from bot.domain.typed_words import shorten
+from bot.domain.wording import shorten
 from bot.ledger.rows import Event
 from bot.slack.blocks import Block, Message, context, paragraph, section
 from bot.slack.card import Scene, waiting

@@ -21,7 +21,7 @@ from bot.sandbox.run import sandbox
 from bot.slack import announcer, web_api
 from bot.slack.pace import Pace
 from tests.faults.clocks import live_by
-from tests.faults.seams import Seams
+from tests.faults.kill_points import Seams
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.faults.processes import Nursery, open_nursery
-from tests.faults.stage import Stage, open_stage
+from tests.faults.installation import Stage, open_stage
+from tests.faults.process_pool import Nursery, open_nursery
 from tests.postgresql import Databases
 
 HERE = Path(__file__).parent

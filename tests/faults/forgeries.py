@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain.payment import State
 from bot.ledger.schema import approvals, attempts, payments
 from bot.sandbox.local_slack.identifiers import BOB, CAROL
-from tests.faults.stage import Stage
+from tests.faults.installation import Stage
 
 Lie = Callable[[int], list[Any]]
 """The statements that tell it of the payment with this id."""

@@ -19,10 +19,10 @@ from bot.sandbox.local_slack.messages import Message
 from bot.slack.card import APPROVE, CANCEL, DENY
 from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
-from tests.faults.answers import OWN
-from tests.faults.processes import BotProcess
-from tests.faults.stage import Stage
-from tests.faults.words import drawn_fault, drawn_retry_after
+from tests.faults.billing_answers import OWN
+from tests.faults.installation import Stage
+from tests.faults.process_pool import BotProcess
+from tests.faults.slack_errors import drawn_fault, drawn_retry_after
 from tests.slack.acting import text
 
 INVOICES = range(20001, 20011)

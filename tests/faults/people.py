@@ -15,7 +15,7 @@ from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import View
 from bot.slack import decisions, pay_form
 from bot.slack.card import APPROVE, CANCEL, DENY
-from tests.faults.stage import Stage
+from tests.faults.installation import Stage
 from tests.slack.acting import text
 
 SOON = 1.0

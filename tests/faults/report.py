@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.tally import Tally
+from tests.faults.counts import Tally
 
 TALLY = pytest.StashKey[Tally]()
 

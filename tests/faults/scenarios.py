@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.domain.payment import Payment, State
 from bot.sandbox.local_billing.service import PAYMENT, Call
+from tests.faults.installation import Stage
 from tests.faults.people import (
     approves,
     approves_at_home,
@@ -17,7 +18,6 @@ from tests.faults.people import (
     takes_back,
     the_payment,
 )
-from tests.faults.stage import Stage
 
 Act = Callable[[Stage], Awaitable[None]]
 

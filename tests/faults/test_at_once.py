@@ -7,8 +7,8 @@ import re
 
 from bot.domain.payment import State
 from tests.faults.conftest import StageOn
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
+from tests.faults.counts import Tally
+from tests.faults.invariants import compare
 
 INVOICES = range(20001, 20051)
 PEOPLE = ("alice", "bob", "carol", "alice")

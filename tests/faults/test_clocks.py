@@ -15,14 +15,14 @@ from sqlalchemy import func, select
 
 from bot.domain.payment import State
 from bot.ledger.rows import Attempt
-from tests.faults.answers import LATE
+from tests.faults.billing_answers import LATE
 from tests.faults.clocks import MachineClocks
 from tests.faults.conftest import DATABASES, StageOn
+from tests.faults.counts import Tally
+from tests.faults.installation import Stage
+from tests.faults.invariants import compare
 from tests.faults.people import the_payment
-from tests.faults.processes import ROOT
-from tests.faults.stage import Stage
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
+from tests.faults.process_pool import ROOT
 
 MINUTES_20, DAY = 20 * 60.0, 24 * 3600.0
 

@@ -9,9 +9,9 @@ import pytest
 
 from bot.domain.payment import State
 from tests.faults.conftest import DATABASES, StageOn
+from tests.faults.counts import Tally
+from tests.faults.invariants import compare
 from tests.faults.scenarios import WITH_APPROVAL
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
 
 
 @pytest.mark.parametrize("database", DATABASES)

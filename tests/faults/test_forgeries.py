@@ -20,7 +20,7 @@ from tests.faults.forgeries import (
     Forgery,
     unnoticed,
 )
-from tests.faults.stage import Stage
+from tests.faults.installation import Stage
 
 EVERYBODY = {"PAY_APPROVERS": "U0ALICE001,U0BOB00001,U0CAROL001", "PAY_APPROVALS_REQUIRED": "1"}
 

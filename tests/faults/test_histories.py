@@ -8,11 +8,11 @@ import os
 import random
 
 from tests.faults.conftest import StageOn
+from tests.faults.counts import Tally
 from tests.faults.forgeries import FORGERIES, unnoticed
 from tests.faults.histories import CHANNELS, History, draw
+from tests.faults.invariants import compare
 from tests.faults.scenarios import WITH_APPROVAL
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
 
 LENGTH = 170
 AT_ONCE = 6

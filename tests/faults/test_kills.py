@@ -10,10 +10,10 @@ from collections.abc import Collection
 
 from bot.domain.payment import State
 from tests.faults.conftest import DATABASES, StageOn
+from tests.faults.counts import Tally
+from tests.faults.installation import Stage
+from tests.faults.invariants import compare
 from tests.faults.scenarios import SCENARIOS, Scenario
-from tests.faults.stage import Stage
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
 
 AT_ONCE = 12
 """Installations that are up side by side."""

@@ -11,10 +11,10 @@ from bot.domain.payment import State
 from bot.sandbox.local_billing.books import MODULES
 from bot.sandbox.local_slack.interactions import Result
 from tests.faults.conftest import DATABASES, StageOn
+from tests.faults.counts import Tally
+from tests.faults.installation import Stage
+from tests.faults.invariants import compare
 from tests.faults.proxy import open_wire
-from tests.faults.stage import Stage
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
 from tests.postgresql import Databases
 
 SLACK_GONE = 6.0

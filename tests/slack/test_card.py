@@ -14,7 +14,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
-from bot.domain.typed_words import shorten
 from bot.ledger.rows import Event
 from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.sandbox.local_slack.messages import visible_texts
@@ -279,12 +278,6 @@ def test_a_crowd_is_counted() -> None:
     assert "or 50 others" in said(card)
     assert "<@U149>" in said(card)
     assert "<@U150>" not in said(card)
-
-
-def test_shortening_says_so() -> None:
-    """And leaves alone what fits."""
-    assert shorten("abcde", 5) == "abcde"
-    assert shorten("abcdef", 5) == "abcd…"
     assert escape("<&>") == "&lt;&amp;&gt;"
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from tests.faults.truth import Findings
+from tests.faults.invariants import Findings
 
 
 @dataclass(slots=True)

@@ -12,11 +12,11 @@ from bot.sandbox.local_slack.identifiers import ALICE
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.card import APPROVE
 from tests.faults.conftest import DATABASES, StageOn
+from tests.faults.counts import Tally
+from tests.faults.installation import Stage
+from tests.faults.invariants import compare
 from tests.faults.scenarios import WITH_APPROVAL
-from tests.faults.stage import Stage
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
-from tests.faults.words import drawn_fault, drawn_retry_after
+from tests.faults.slack_errors import drawn_fault, drawn_retry_after
 
 CHANNELS = 40 if os.environ.get("FAULTS_LONG") else 12
 

@@ -17,7 +17,7 @@ from bot.sandbox.local_billing.service import PAYMENT
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.post_search import METADATA
 from bot.slack.text import state_words
-from tests.faults.stage import Stage
+from tests.faults.installation import Stage
 
 _TOLD = frozenset(
     {

@@ -26,7 +26,7 @@ from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.workflow_step import STEP
 from tests.faults.bot_process import Orders
 from tests.faults.clocks import MachineClocks, ServerClock, server_clock
-from tests.faults.processes import BotProcess, Nursery
+from tests.faults.process_pool import BotProcess, Nursery
 from tests.optional_step import with_the_step
 
 HISTORY = frozenset({"channels:history", "groups:history"})

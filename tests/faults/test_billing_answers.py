@@ -9,12 +9,12 @@ from typing import Any
 from bot.domain.payment import Payment, State
 from bot.sandbox.local_billing.failures import INVOICES
 from bot.sandbox.local_billing.service import PAYMENT, Call
-from tests.faults.answers import EMPTY_LISTS, REFERRING, bomb
+from tests.faults.billing_answers import EMPTY_LISTS, REFERRING, bomb
 from tests.faults.conftest import DATABASES, StageOn
+from tests.faults.counts import Tally
+from tests.faults.installation import Stage
+from tests.faults.invariants import compare
 from tests.faults.people import the_payment
-from tests.faults.stage import Stage
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
 
 DEPTH = 15
 """Of the references in an answer that expands: enough to tell, and too little to harm who runs this."""
