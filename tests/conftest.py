@@ -29,7 +29,7 @@ from bot.slack.pace import Pace
 from tests.command_line import CommandLine
 from tests.postgresql import Databases, running_postgresql
 
-pytest_plugins = ["tests.faults.report"]
+pytest_plugins = ["tests.faults.counts"]
 
 
 ORDER = (
