@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 import structlog
 import yaml
@@ -30,6 +31,10 @@ from tests.command_line import CommandLine
 from tests.postgresql import Databases, running_postgresql
 
 pytest_plugins = ["tests.faults.counts"]
+
+# A busy machine is slow, and that proves nothing about what hypothesis tries.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 ORDER = (

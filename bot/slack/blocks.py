@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot.domain.typed_words import shorten
+from bot.domain.wording import shorten
 
 Block = dict[str, Any]
 View = dict[str, Any]

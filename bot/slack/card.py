@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bot.domain.payment import Payment, State
-from bot.domain.typed_words import shorten
+from bot.domain.wording import shorten
 from bot.slack.blocks import Block, Message, button, confirm, context, section
 from bot.slack.text import (
     amount,

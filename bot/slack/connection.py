@@ -18,6 +18,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot.domain.problem import Problem
 from bot.errors import ConfigError
 from bot.serving import serving
 from bot.slack import replies
@@ -51,8 +52,8 @@ async def workspace_of(client: Client) -> Workspace:
                 return workspace
             answer = NOT_SLACKS
         if answer.error in WRONG_TOKEN:
-            problem = f"Slack refuses it ({answer.error}); copy it anew from OAuth & Permissions"
-            raise ConfigError([("SLACK_BOT_TOKEN", problem)])
+            remedy = "Copy it anew from OAuth & Permissions."
+            raise ConfigError(Problem("SLACK_BOT_TOKEN", f"Slack refuses it ({answer.error})", remedy))
         log.warning("Slack does not answer yet; trying again", error=answer.error)
         await asyncio.sleep(max(answer.after or 0.0, pause))
         pause = min(2 * pause, MOST_PATIENCE)
@@ -62,7 +63,8 @@ def _workspace(answer: dict[str, Any]) -> Workspace | None:
     """None where the answer does not say it. Raises ConfigError for the token of a person."""
     told = {name: answer.get(name) for name in ("team_id", "url", "user_id", "user", "bot_id")}
     if told["user_id"] and not told["bot_id"]:
-        raise ConfigError([("SLACK_BOT_TOKEN", "is not a bot's token; use the one that begins with xoxb-")])
+        remedy = "Use the one that begins with xoxb-."
+        raise ConfigError(Problem("SLACK_BOT_TOKEN", "is not a bot's token", remedy))
     if not all(isinstance(one, str) and one for one in told.values()):
         return None
     return Workspace(

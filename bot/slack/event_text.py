@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bot.domain.payment import FINAL, Payment, State
-from bot.domain.typed_words import shorten
+from bot.domain.wording import shorten
 from bot.ledger.rows import Event
 from bot.slack.blocks import Block, Message, context, paragraph, section
 from bot.slack.card import Scene, waiting
@@ -164,8 +164,9 @@ def _answered_late(event: Event, scene: Scene) -> list[str]:
 
 
 def _stranded(event: Event, scene: Scene) -> list[str]:
+    ended = "Cancelled" if event.to_state is State.CANCELLED else "Expired"
     return [
-        "Expired: I could not post its card in time. Nothing was paid.",
+        f"{ended}: I could not post its card in time. Nothing was paid.",
         "Ask again if it is still wanted.",
     ]
 

@@ -18,7 +18,7 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot.domain.payment import FINAL, Payment
-from bot.domain.typed_words import shorten
+from bot.domain.wording import shorten
 from bot.errors import DirectoryError
 from bot.payments.authority import Person
 from bot.payments.overview import Concerns, Waiting

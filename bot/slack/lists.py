@@ -14,7 +14,7 @@ from datetime import date
 
 from bot.domain import command
 from bot.domain.payment import InvoiceRef, Payment
-from bot.domain.typed_words import shorten
+from bot.domain.wording import shorten
 from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Event
 from bot.payments.authority import Person

@@ -18,8 +18,8 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import command
 from bot.domain.payment import Invoice, InvoiceRef
-from bot.domain.rule import Reason, Refusal
-from bot.domain.typed_words import shorten
+from bot.domain.policy import Reason, Refusal
+from bot.domain.wording import shorten
 from bot.payments.answers import Answer, Requested
 from bot.payments.authority import Person
 from bot.payments.poller import Crew

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from bot.domain.payment import Payment, State
-from bot.domain.rule import Rule, stricter_requirement
+from bot.domain.policy import Rule
+from bot.domain.policy.rule import stricter_requirement
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Delivery, Event, Kind
@@ -94,7 +95,7 @@ class Renderer:
     async def _scene(self, payment: Payment) -> Scene:
         approvals = await self._ledger.approvals(payment.id)
         approvers = [approval.approver for approval in approvals if approval.approved]
-        rule = next((one for one in self._authority.policy.rules if one.name == payment.rule), None)
+        rule = self._authority.policy.rule_named(payment.rule)
         if payment.state is State.PENDING_APPROVAL:
             try:
                 # What the card asks for is what the rules ask for now, as they will be asked at the click.

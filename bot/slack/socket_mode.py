@@ -20,6 +20,7 @@ import structlog
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerUnavailable
 from bot.slack.web_api import WRONG_TOKEN, Client, open_connection
 
@@ -169,10 +170,11 @@ class Receiver:
                 self._opened = time.monotonic()
                 return socket
             if word in WRONG_TOKEN:
-                problem = f"Slack refuses it ({word}); make one with the scope connections:write"
+                remedy = "Make one with the scope connections:write."
+                problem = Problem("SLACK_APP_TOKEN", f"Slack refuses it ({word})", remedy)
                 if first:
-                    raise ConfigError([("SLACK_APP_TOKEN", problem)])
-                log.error(f"SLACK_APP_TOKEN: {problem}; no command arrives meanwhile")
+                    raise ConfigError(problem)
+                log.error(f"{problem} No command arrives meanwhile.")
                 after = SLOWLY
             elif word in ("link_disabled", "socket_mode_not_enabled"):
                 log.error(TURNED_OFF)

@@ -6,8 +6,8 @@ import re
 from datetime import date, datetime
 
 from bot.domain.payment import Invoice, Payment, State
-from bot.domain.rule import money
 from bot.domain.slack_ids import is_group
+from bot.domain.wording import money
 
 SECTION = 3000
 """Characters of a section's text that Slack takes."""

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.domain.payment import Payment, State
-from bot.domain.rule import Tier
+from bot.domain.policy import Tier
 from bot.errors import DirectoryError
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger

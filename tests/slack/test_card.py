@@ -14,7 +14,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
-from bot.domain.typed_words import shorten
 from bot.ledger.rows import Event
 from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.sandbox.local_slack.messages import visible_texts
@@ -279,12 +278,6 @@ def test_a_crowd_is_counted() -> None:
     assert "or 50 others" in said(card)
     assert "<@U149>" in said(card)
     assert "<@U150>" not in said(card)
-
-
-def test_shortening_says_so() -> None:
-    """And leaves alone what fits."""
-    assert shorten("abcde", 5) == "abcde"
-    assert shorten("abcdef", 5) == "abcd…"
     assert escape("<&>") == "&lt;&amp;&gt;"
 
 
@@ -434,6 +427,13 @@ def test_no_card_says_how_to_invite_the_bot() -> None:
     message = event_text.direct(event_of("no_card", State.CANCELLED, error="is_archived"), scene)
     assert "/invite" not in said(message)
     assert "is_archived" in said(message)
+
+
+@pytest.mark.parametrize(("state", "word"), [(State.CANCELLED, "Cancelled"), (State.EXPIRED, "Expired")])
+def test_whose_card_never_came_is_told_what_became_of_it(state: State, word: str) -> None:
+    """What was approved already is cancelled then, and did not expire."""
+    message = event_text.direct(event_of("stranded", state), scene_of(payment_in(state, card_ts=None)))
+    assert f"{word}: I could not post its card in time. Nothing was paid." in said(message)
 
 
 def test_a_direct_message_says_what_it_is_about() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.domain import command
 from bot.domain.payment import DOCUMENTED_MODULES, State
-from bot.domain.rule import Reason, Refusal
+from bot.domain.policy import Reason, Refusal
 from bot.payments import answers
 from bot.payments.answers import Answer
 from bot.slack import replies

@@ -1,62 +1,35 @@
 """Who may pay what, and who has to agree: an ordered list of rules, of which the first match decides.
 
 What no rule matches is refused, and so is everything where the list is empty. There is no way to let
-people approve their own requests. A `Policy` that exists is valid: its construction refuses rules that
-are wrong, could never be satisfied, or would never be asked.
+people approve their own requests. A `Policy` that exists makes sense: its construction refuses rules that
+could never be satisfied, or would never be asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Self
 
-from bot.domain.rule import (
-    DEFAULT_EXPIRY,
-    Reason,
-    Refusal,
-    Rule,
-    Tier,
-    money,
-    stricter_requirement,
-)
-from bot.domain.rule_flaws import flaws_between, flaws_of
+from bot.domain.policy.checks import problems_of
+from bot.domain.policy.rule import Reason, Refusal, Rule
+from bot.domain.problem import Problem
 from bot.domain.slack_ids import is_group
-from bot.domain.typed_words import quote
-
-__all__ = [
-    "DEFAULT_EXPIRY",
-    "SIMPLE_RULE",
-    "Policy",
-    "PolicyError",
-    "Reason",
-    "Refusal",
-    "Rule",
-    "Tier",
-    "money",
-    "stricter_requirement",
-]
-
-SIMPLE_RULE = "default"
-"""The name of the one rule that the environment makes."""
-
-_VARIABLES = {
-    "requesters": "PAY_ALLOWED_USERS",
-    "approvers": "PAY_APPROVERS",
-    "approvals": "PAY_APPROVALS_REQUIRED",
-    "channels": "PAY_ALLOWED_CHANNELS",
-    "approval_channel": "PAY_APPROVAL_CHANNEL",
-    "expires_after": "PAY_EXPIRES_AFTER",
-}
+from bot.domain.wording import quote
 
 
 class PolicyError(ValueError):
-    """The policy is refused. problems: all of them, each one line with where, what and the remedy."""
+    """The rules contradict themselves or each other.
 
-    def __init__(self, problems: list[str]) -> None:
+    problems: those of each rule, in the rules' order; `where` is the rule's field as it is called in a
+        policy file, or empty for the rule as a whole.
+    """
+
+    def __init__(self, rules: Iterable[Rule], problems: list[list[Problem]]) -> None:
         self.problems = problems
-        super().__init__("\n".join(problems))
+        told = zip(rules, problems, strict=True)
+        super().__init__(
+            "\n".join(str(one.within(f"rule {quote(rule.name)}")) for rule, found in told for one in found)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,46 +39,9 @@ class Policy:
     rules: tuple[Rule, ...]
 
     def __post_init__(self) -> None:
-        problems = [
-            f"rule {quote(rule.name)}: {flaw.key}: {flaw}" for rule in self.rules for flaw in flaws_of(rule)
-        ]
-        problems += [
-            f"rule {quote(self.rules[index].name)}: {flaw}" for index, flaw in flaws_between(self.rules)
-        ]
-        if problems:
-            raise PolicyError(problems)
-
-    @classmethod
-    def simple(
-        cls,
-        *,
-        allowed: Iterable[str],
-        approvers: Iterable[str] = (),
-        approvals_required: int = 0,
-        channels: Iterable[str] = (),
-        approval_channel: str | None = None,
-        expires_after: timedelta = DEFAULT_EXPIRY,
-    ) -> Self:
-        """One rule for everything, as the environment gives it.
-
-        allowed: empty allows nobody. channels: empty allows all. Each of the `problems` of the
-        `PolicyError` is "VARIABLE: what is wrong. The remedy.", and none echoes a value.
-        """
-        rule = Rule(
-            name=SIMPLE_RULE,
-            requesters=frozenset(allowed),
-            approvers=frozenset(approvers),
-            tiers=(Tier(None, approvals_required),),
-            channels=frozenset(channels) or None,
-            approval_channel=approval_channel,
-            expires_after=expires_after,
-        )
-        flaws = flaws_of(rule)
-        if flaws:
-            # Two wrong ids of one kind give the same sentence, for the value is not in it: say it once.
-            problems = [f"{_VARIABLES[flaw.key]}: {flaw}" for flaw in flaws]
-            raise PolicyError(list(dict.fromkeys(problems)))
-        return cls((rule,))
+        problems = problems_of(self.rules)
+        if any(problems):
+            raise PolicyError(self.rules, problems)
 
     @property
     def groups(self) -> frozenset[str]:
@@ -113,10 +49,9 @@ class Policy:
         named = (rule.requesters | rule.approvers for rule in self.rules)
         return frozenset(each for names in named for each in names if is_group(each))
 
-    @property
-    def modules(self) -> frozenset[str]:
-        """Every module that any rule names, to be compared with those that the API knows."""
-        return frozenset(module for rule in self.rules for module in rule.modules or ())
+    def rule_named(self, name: str) -> Rule | None:
+        """The rule of this name, as it is now."""
+        return next((rule for rule in self.rules if rule.name == name), None)
 
     def groups_to_resolve(self, module: str, channel: str, user_id: str) -> frozenset[str]:
         """The groups whose members must be known before `match` can be asked for this person.

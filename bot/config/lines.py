@@ -11,7 +11,7 @@ import re
 _HEADER = re.compile(r"""\s*\[\[\s*["']?rule["']?\s*\]\]""")
 
 
-class Places:
+class Lines:
     """The lines of one text, counted from 1."""
 
     def __init__(self, text: str) -> None:

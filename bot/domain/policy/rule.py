@@ -10,13 +10,13 @@ the rule does not name counts as above every threshold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from bot.domain.slack_ids import is_group
+from bot.domain.wording import money
 
 DEFAULT_EXPIRY = timedelta(days=3)
 """A request made on a Friday can still be approved on Monday."""
@@ -76,7 +76,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Built by `Policy.simple` or from a file; `Policy` refuses one that makes no sense.
+    """What `bot.config` reads, field by field; `Policy` refuses one that makes no sense.
 
     modules, channels: None means all of them.
     tiers: ascending, the last without an upper end.
@@ -218,17 +218,6 @@ class Rule:
             )
         return None
 
-    def valid_approvers(self, approvals: Mapping[str, frozenset[str]], requester_id: str) -> frozenset[str]:
-        """The people whose approval counts by this rule, once each.
-
-        approvals: each approver's user id, and their principals as of now.
-        """
-        return frozenset(
-            approver_id
-            for approver_id, principals in approvals.items()
-            if self.check_approver(approver_id, principals, requester_id) is None
-        )
-
     def _known(self, amount: Decimal | None, currency: str | None) -> Decimal | None:
         """The amount, if it can be compared with the amounts of this rule."""
         if amount is None or currency is None or not amount.is_finite() or amount < 0:
@@ -251,10 +240,3 @@ def stricter_requirement(frozen: int, now: int) -> int:
     A rule that was changed since counts in the strict direction only.
     """
     return max(frozen, now)
-
-
-def money(amount: Decimal, currency: str) -> str:
-    """An exact amount with at least two decimals, as in `50.00 USD`."""
-    exponent = amount.as_tuple().exponent
-    two_decimals = isinstance(exponent, int) and exponent > -2
-    return f"{amount:.2f} {currency}" if two_decimals else f"{amount:f} {currency}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from hypothesis import strategies as st
@@ -31,6 +32,11 @@ def tiers(draw: st.DrawFn) -> tuple[Tier, ...]:
         Tier(Decimal(bound) if bound is not None else None, count)
         for bound, count in zip([*bounds, None], required, strict=True)
     )
+
+
+def simple(*, requesters: Iterable[str], approvers: Iterable[str] = (), approvals: int = 0) -> Policy:
+    """A policy of one rule for everything."""
+    return Policy((Rule("default", frozenset(requesters), frozenset(approvers), (Tier(None, approvals),)),))
 
 
 def rules(name: str = "rule") -> st.SearchStrategy[Rule]:

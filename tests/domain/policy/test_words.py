@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 
+from bot.config.policy_file import load
 from bot.domain.policy import Policy
-from bot.domain.policy_file import load
-from bot.domain.policy_words import describe
-from tests.domain.policies import policies
+from bot.domain.policy.words import describe
+from tests.domain.policy.policies import policies, simple
 
 
 def test_thresholds_limits_and_ways_are_told_in_words() -> None:
@@ -58,7 +58,7 @@ def test_thresholds_limits_and_ways_are_told_in_words() -> None:
 
 def test_a_requester_who_could_never_get_the_approvals_is_named() -> None:
     """The only approver may ask, but nobody is left to approve: that is told before it happens."""
-    policy = Policy.simple(allowed=["U1", "U2"], approvers=["U2"], approvals_required=1)
+    policy = simple(requesters=["U1", "U2"], approvers=["U2"], approvals=1)
     assert describe(policy) == [
         'Rule "default"',
         "  U1 and U2 may request payments for any module in any channel.",
@@ -74,7 +74,7 @@ def test_a_requester_who_could_never_get_the_approvals_is_named() -> None:
 def test_an_empty_allowlist_is_told_as_such() -> None:
     """Nobody is nobody."""
     nobody = ["Nobody may request payments: the list of allowed people is empty."]
-    assert describe(Policy.simple(allowed=[], approvers=["U1"], approvals_required=1)) == nobody
+    assert describe(simple(requesters=[], approvers=["U1"], approvals=1)) == nobody
     assert describe(Policy(())) == nobody
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.domain.duration import duration_in_words
-from bot.domain.policy import Policy, Rule
-from bot.domain.rule import money
+from bot.domain.policy.policy import Policy
+from bot.domain.policy.rule import Rule
 from bot.domain.slack_ids import is_group
+from bot.domain.wording import duration_in_words, money
 
 
 def describe(policy: Policy) -> list[str]:
@@ -48,13 +48,13 @@ def _describe_approvals(rule: Rule) -> list[str]:
         needs = f"Every payment needs {_approvals(most)}."
     else:
         currency = _currencies(rule)
-        steps = [
+        tiers = [
             f"{_approvals(tier.required)} up to {money(tier.up_to, currency)}"
             for tier in rule.tiers
             if tier.up_to is not None
         ]
         needs = (
-            f"A payment needs {', '.join(steps)}, "
+            f"A payment needs {', '.join(tiers)}, "
             f"and {_approvals(most)} above that or where the amount is not known."
         )
     may = f"{_people(rule.approvers, 'or')} may approve, but nobody their own request."
