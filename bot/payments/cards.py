@@ -1,13 +1,16 @@
-"""What cannot be told where it belongs: told in another way, an event in the trail, and counted.
+"""No card, no payment; and what becomes of the rest that Slack does not take.
 
+What cannot be told where it belongs is told in another way, is an event in the trail, and is counted.
 Where Slack will not have it, that happens at once; where it merely did not take it, after days.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 
-from bot.domain.payment import Payment, State
+from bot.domain.payment import MOVES, Payment, State
 from bot.errors import LedgerContradicted
 from bot.ledger.outbox import NOT_TOLD
 from bot.ledger.rows import Delivery, Kind
@@ -16,15 +19,15 @@ from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
 
-_CANCELLABLE = (State.PENDING_APPROVAL, State.APPROVED, State.NOT_SENT)
-"""What has no card yet and must therefore not be paid."""
 
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """What Slack does not take. Each gives the delivery up first, unless another instance has it now.
 
-class Detours:
-    """Other ways. Each gives the delivery up first, and does nothing where another instance has it now."""
+    error: Slack's word for why.
+    """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    ledger: Ledger
 
     async def refused(self, delivery: Delivery, payment: Payment, error: str) -> None:
         """It cannot be posted there. No card, no payment; a reply goes to the requester instead."""
@@ -34,16 +37,16 @@ class Detours:
         elif delivery.kind is Kind.NOTE:
             await self.directly(delivery, payment, error)
         else:
-            async with self._ledger.transaction() as transaction:
+            async with self.ledger.transaction() as transaction:
                 await _give_up(transaction, delivery, payment, error)
 
-    async def no_update(self, delivery: Delivery, payment: Payment, error: str) -> None:
-        """A card that stands cannot be changed any more; its thread goes on, where there still is one."""
+    async def no_update(self, delivery: Delivery, payment: Payment, error: str, *, card_lost: bool) -> None:
+        """What stands cannot be changed any more. card_lost: it does not stand any more, nor its thread."""
         log.warning("card cannot be updated", payment=payment.id, error=error)
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             if await _give_up(transaction, delivery, payment, error) is None:
                 return
-            if error == "message_not_found" and delivery.kind is Kind.CARD:
+            if card_lost and delivery.kind is Kind.CARD:
                 await transaction.outbox.card_lost(delivery)
 
     async def in_vain(self, delivery: Delivery, payment: Payment, error: str) -> None:
@@ -52,14 +55,14 @@ class Detours:
         if delivery.ts is None and delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
             await self._no_card(delivery, payment.id, error, at_last=True)
             return
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             given_up = await _give_up(transaction, delivery, payment, error)
             if given_up is not None and delivery.kind not in (Kind.DIRECT, Kind.INVITATION):
                 await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id or given_up)
 
     async def directly(self, delivery: Delivery, payment: Payment, error: str) -> None:
         """A reply for the thread goes to the requester alone."""
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             await transaction.payment(payment.id)  # before its deliveries, as everybody does
             if await transaction.outbox.give_up(delivery, error):
                 await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id)
@@ -67,10 +70,12 @@ class Detours:
     async def _no_card(
         self, delivery: Delivery, payment_id: int, error: str, *, at_last: bool = False
     ) -> None:
-        """The requester is told where no card stands, and the thread where only the approvals' is missing."""
+        """Cancel what nobody can see, or what nobody can decide.
+
+        The requester is told where no card stands, and the thread where only the approvals' is missing.
+        """
         own = delivery.kind is Kind.CARD
-        tell, cancellable = (Kind.DIRECT, _CANCELLABLE) if own else (Kind.NOTE, (State.PENDING_APPROVAL,))
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             assert payment is not None, "bug: payments are never deleted"
             if not await transaction.outbox.give_up(delivery, error):
@@ -80,7 +85,8 @@ class Detours:
             reason = "the card could not be posted"
             detail = {"reason": reason, "error": error, "channel": delivery.channel}
             redirected = own and await transaction.outbox.redirect_notes(payment, error)
-            if payment.state in cancellable:
+            undecided = payment.state is State.PENDING_APPROVAL
+            if State.CANCELLED in MOVES[payment.state] and (own or undecided):
                 try:
                     await transaction.move(
                         payment,
@@ -88,7 +94,7 @@ class Detours:
                         action="no_card",
                         actor="announcer",
                         detail=detail,
-                        tell=tell,
+                        tell=Kind.DIRECT if own else Kind.NOTE,
                         reason=reason,
                     )
                     return

@@ -24,7 +24,7 @@ from bot.ledger.outbox import Lane
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
-from bot.payments.cards import Detours
+from bot.payments.cards import Undeliverable
 from bot.payments.executor import Steps, no_steps
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
@@ -84,7 +84,7 @@ class Announcer:
         self._timing = timing
         self._pace = pace
         self._instance = instance
-        self._detours = Detours(ledger)
+        self._undeliverable = Undeliverable(ledger)
         self._steps = steps
         self._claimed: Ages[int] = Ages(ledger.boottime)
         # Of histories that Slack let nobody read to the end.
@@ -188,7 +188,8 @@ class Announcer:
     async def _update(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
         answer = await self._say(delivery, payment, "chat.update", rendered.message, ts=delivery.ts)
         if isinstance(answer, Rejected):
-            await self._detours.no_update(delivery, payment, answer.error)
+            card_lost = answer.error == "message_not_found"
+            await self._undeliverable.no_update(delivery, payment, answer.error, card_lost=card_lost)
         elif answer is not None:
             await self._settle(delivery, payment, answer)
 
@@ -205,7 +206,7 @@ class Announcer:
                 return
             self._readings.pop(delivery.id, None)  # what is posted now is newer than what was read
         if delivery.kind is Kind.NOTE and payment.card_lost:
-            await self._detours.directly(delivery, payment, "card_lost")
+            await self._undeliverable.directly(delivery, payment, "card_lost")
             return
         if delivery.kind is Kind.DIRECT and await self._answered_in_place(
             delivery, payment, rendered.event, rendered.message
@@ -226,7 +227,7 @@ class Announcer:
             return
         await self._steps(f"posted {delivery.kind}", payment.id)
         if isinstance(answer, Rejected):
-            await self._detours.refused(delivery, payment, answer.error)
+            await self._undeliverable.refused(delivery, payment, answer.error)
         else:
             await self._settle(delivery, payment, answer, rendered)
             await self._steps(f"stored {delivery.kind}", payment.id)
@@ -266,7 +267,7 @@ class Announcer:
             else:
                 self._pace.pause_updates(wait)
         if not told_when and await self._in_vain(delivery, answer):
-            await self._detours.in_vain(delivery, payment, answer.error)
+            await self._undeliverable.in_vain(delivery, payment, answer.error)
             return
         say, what = (
             (log.error, _REFUSED) if answer.error in WRONG_TOKEN else (log.warning, "not delivered yet")

@@ -164,8 +164,9 @@ def _answered_late(event: Event, scene: Scene) -> list[str]:
 
 
 def _stranded(event: Event, scene: Scene) -> list[str]:
+    ended = "Cancelled" if event.to_state is State.CANCELLED else "Expired"
     return [
-        "Expired: I could not post its card in time. Nothing was paid.",
+        f"{ended}: I could not post its card in time. Nothing was paid.",
         "Ask again if it is still wanted.",
     ]
 

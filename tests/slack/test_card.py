@@ -433,6 +433,13 @@ def test_no_card_says_how_to_invite_the_bot() -> None:
     assert "is_archived" in said(message)
 
 
+@pytest.mark.parametrize(("state", "word"), [(State.CANCELLED, "Cancelled"), (State.EXPIRED, "Expired")])
+def test_whose_card_never_came_is_told_what_became_of_it(state: State, word: str) -> None:
+    """What was approved already is cancelled then, and did not expire."""
+    message = event_text.direct(event_of("stranded", state), scene_of(payment_in(state, card_ts=None)))
+    assert f"{word}: I could not post its card in time. Nothing was paid." in said(message)
+
+
 def test_a_direct_message_says_what_it_is_about() -> None:
     """It stands alone, so it names the payment and the channel."""
     message = event_text.direct(answered(State.PAID, "ok", "Paid."), scene_of(payment_in(State.PAID)))

@@ -20,7 +20,7 @@ from bot.slack import socket_mode
 from bot.slack.socket_mode import Receiver
 from bot.slack.web_api import web_client
 from tests.conftest import NewDatabase, StartBot
-from tests.faults.proxy import Wire, open_wire
+from tests.faults.proxy import Proxy, open_proxy
 
 Handle = Callable[[SocketModeRequest], Awaitable[BoltResponse]]
 
@@ -80,10 +80,10 @@ async def receiving(
 
 
 @asynccontextmanager
-async def wired(slack: LocalSlack) -> AsyncIterator[Wire]:
+async def wired(slack: LocalSlack) -> AsyncIterator[Proxy]:
     """Put a wire before Slack: all addresses that it gives lead through it."""
     port = int(slack.address.rpartition(":")[2])
-    async with open_wire(lambda: asyncio.open_connection("127.0.0.1", port)) as wire:
+    async with open_proxy(lambda: asyncio.open_connection("127.0.0.1", port)) as wire:
         slack._workspace.address = f"http://127.0.0.1:{wire.port}"
         yield wire
 
