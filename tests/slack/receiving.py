@@ -1,4 +1,4 @@
-"""A receiver of Socket Mode without a bot behind it, and a wire before Slack that can be cut."""
+"""A receiver of Socket Mode without a bot behind it, and a proxy before Slack that can be cut."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.socket_mode import Receiver
 from bot.slack.web_api import web_client
-from tests.faults.proxy import Wire, open_wire
+from tests.faults.proxy import Proxy, open_proxy
 
 Handle = Callable[[SocketModeRequest], Awaitable[BoltResponse]]
 
@@ -64,9 +64,9 @@ async def receiving(
 
 
 @asynccontextmanager
-async def wired(slack: LocalSlack) -> AsyncIterator[Wire]:
-    """Put a wire before Slack: all addresses that it gives lead through it."""
+async def wired(slack: LocalSlack) -> AsyncIterator[Proxy]:
+    """Put a proxy before Slack: all addresses that it gives lead through it."""
     port = int(slack.address.rpartition(":")[2])
-    async with open_wire(lambda: asyncio.open_connection("127.0.0.1", port)) as wire:
+    async with open_proxy(lambda: asyncio.open_connection("127.0.0.1", port)) as wire:
         slack._workspace.address = f"http://127.0.0.1:{wire.port}"
         yield wire
