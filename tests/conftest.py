@@ -30,7 +30,7 @@ from bot.slack.pace import Pace
 from tests.command_line import CommandLine
 from tests.postgresql import Databases, running_postgresql
 
-pytest_plugins = ["tests.faults.report"]
+pytest_plugins = ["tests.faults.counts"]
 
 # A busy machine is slow, and that proves nothing about what hypothesis tries.
 hypothesis.settings.register_profile("no deadline", deadline=None)

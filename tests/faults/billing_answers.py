@@ -9,7 +9,7 @@ from bot.sandbox.local_billing.failures import FAILURES, INVOICES, Answer, Excha
 from bot.sandbox.local_billing.service import PAYMENT
 
 LATE_SECONDS = 1.5
-"""Well within the time in which a lost call may be carried out here: `Orders.settling` and two calls."""
+"""Well within the time in which a lost call may be carried out here: `BotOptions.settling` and two calls."""
 
 _LOST = FAILURES["reset-before"].answer
 

@@ -3,7 +3,7 @@
 A bot that is started so is there in a tenth of a second instead of a second and a half, and is as much a
 process of its own as any other: it can be killed at any instruction, and everything it held is gone.
 
-Lines of JSON: {"name": …, "orders": …} comes in, {"name": …, "pid": …} and {"ended": pid, "code": …} go
+Lines of JSON: {"name": …, "options": …} comes in, {"name": …, "pid": …} and {"ended": pid, "code": …} go
 out; a negative code is the signal that killed it. The end of the input is the end of all of them.
 """
 
@@ -52,7 +52,7 @@ def main() -> None:
                 asked = json.loads(line)
                 pid = os.fork()
                 if pid == 0:
-                    _bear(bot_process, asked["orders"])
+                    _run_child(bot_process, asked["options"])
                 children.add(pid)
                 _tell({"name": asked["name"], "pid": pid})
     for pid in children:
@@ -72,19 +72,19 @@ def _reap(children: set[int]) -> None:
         _tell({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
 
 
-def _bear(bot_process: Any, orders: dict[str, Any]) -> None:
+def _run_child(bot_process: Any, options: dict[str, Any]) -> None:
     """Be the bot; never returns."""
     code = 70
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        log = os.open(orders["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log = os.open(options["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        code = bot_process.run(bot_process.Orders(**orders))
+        code = bot_process.run(bot_process.BotOptions(**options))
     except BaseException:  # noqa: BLE001 -- the process ends here, and its log must say why
         traceback.print_exc()
     finally:

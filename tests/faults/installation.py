@@ -1,4 +1,4 @@
-"""A whole installation on a stage: a local Slack, a local billing API, a ledger, and bots as processes."""
+"""A whole installation: a local Slack, a local billing API, a ledger, and bots as processes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.workflow_step import STEP
-from tests.faults.bot_process import Orders
+from tests.faults.bot_process import BotOptions
 from tests.faults.clocks import MachineClocks, ServerClock, server_clock
-from tests.faults.process_pool import BotProcess, Nursery
+from tests.faults.process_pool import BotProcess, ProcessPool
 from tests.optional_step import with_the_step
 
 HISTORY = frozenset({"channels:history", "groups:history"})
@@ -36,11 +36,11 @@ SCOPES = AppManifest(DEFAULT_MANIFEST).scopes
 WITHOUT_HISTORY = SCOPES - HISTORY
 
 
-class Restless(AssertionError):
+class NotAtRest(AssertionError):
     """It did not come to rest in time; says what was left."""
 
 
-class Stage:
+class Installation:
     """One installation, and what happened on it.
 
     exact: whether the app may read the history, so that nothing may be told twice.
@@ -50,7 +50,7 @@ class Stage:
 
     def __init__(
         self,
-        nursery: Nursery,
+        process_pool: ProcessPool,
         slack: LocalSlack,
         billing: LocalBilling,
         ledger_url: str,
@@ -58,7 +58,7 @@ class Stage:
         *,
         exact: bool,
     ) -> None:
-        self._nursery = nursery
+        self._process_pool = process_pool
         self.slack = slack
         self.billing = billing
         self.ledger_url = ledger_url
@@ -72,7 +72,7 @@ class Stage:
         self._engine: AsyncEngine | None = None
         self._ledger: Ledger | None = None
 
-    # -- processes --------------------------------------------------------------------------------
+    # Processes
 
     def clocks(self, machine: int = 0) -> MachineClocks:
         """The clocks that the bots of a machine read."""
@@ -85,7 +85,7 @@ class Stage:
         else:
             self.clocks().set_wall(ahead)
 
-    def orders(self, *, machine: int = 0, **changes: Any) -> Orders:
+    def options(self, *, machine: int = 0, **changes: Any) -> BotOptions:
         """How a bot is run here; `settings` in the changes are added to what there is.
 
         machine: the one it runs on. `policy` in the changes: rules in TOML, in place of the PAY_ variables.
@@ -109,18 +109,18 @@ class Stage:
             file.write_text(policy, encoding="utf-8")
             plain = {name: value for name, value in settings.items() if not name.startswith("PAY_")}
             settings = plain | {"PAY_POLICY_FILE": str(file)}
-        orders = Orders(
+        options = BotOptions(
             settings=settings,
             trace=str(self.folder / f"{number}.trace"),
             log=str(self.folder / f"{number}.log"),
             clocks=str(self.clocks(machine).file),
         )
-        return dataclasses.replace(orders, **changes)
+        return dataclasses.replace(options, **changes)
 
     async def start(self, *, wait: bool = True, **changes: Any) -> BotProcess:
         """Start one more bot. wait: until it listens, or has died on the way."""
         before = self.slack.sockets.connections
-        bot = await self._nursery.start(self.orders(**changes))
+        bot = await self._process_pool.start(self.options(**changes))
         self.bots.append(bot)
         if wait:
             await self.happens(
@@ -133,9 +133,9 @@ class Stage:
 
         until: what it prints when nobody waits for it any longer. Its exit code, and what it printed.
         """
-        orders = self.orders(command=typed)
-        ran = await self._nursery.start(
-            dataclasses.replace(orders, settings={"LEDGER_URL": self.ledger_url, **settings})
+        options = self.options(command=typed)
+        ran = await self._process_pool.start(
+            dataclasses.replace(options, settings={"LEDGER_URL": self.ledger_url, **settings})
         )
         if until is not None:
             await ran.said(until)
@@ -164,7 +164,7 @@ class Stage:
             code = await bot.end(15)
             assert code == 0, f"it ended with {code}:\n{bot.log()}"
 
-    # -- people -----------------------------------------------------------------------------------
+    # People
 
     async def asks(self, person: str, channel: str, module: str, number: int) -> Result:
         """Ask for a payment; see `types`."""
@@ -190,7 +190,7 @@ class Stage:
         await self.happens(lambda: run.status != "running", "the step ends", timeout=30)
         return run
 
-    # -- the ledger -------------------------------------------------------------------------------
+    # The ledger
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -230,11 +230,11 @@ class Stage:
         deadline = asyncio.get_running_loop().time() + timeout
         while left := await self.left(waiting):
             if asyncio.get_running_loop().time() > deadline:
-                raise Restless(self._told(f"after {timeout} s there were left: {', '.join(left)}"))
+                raise NotAtRest(self._told(f"after {timeout} s there were left: {', '.join(left)}"))
             await asyncio.sleep(0.1)
 
     def _told(self, what: str) -> str:
-        return "\n".join([what, *(f"-- {bot.orders.log}\n{bot.log()[-3000:]}" for bot in self.bots)])
+        return "\n".join([what, *(f"-- {bot.options.log}\n{bot.log()[-3000:]}" for bot in self.bots)])
 
     async def happens(self, condition: Callable[[], object], what: str, timeout: float = 15) -> None:
         """Wait for something that is seen from outside."""
@@ -252,8 +252,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(
-    nursery: Nursery,
+async def open_installation(
+    process_pool: ProcessPool,
     ledger_url: str,
     folder: Path,
     *,
@@ -261,8 +261,8 @@ async def open_stage(
     ack_deadline: float = 3.0,
     channels: int = 1,
     settable: bool = False,
-) -> AsyncIterator[Stage]:
-    """Set the stage. channels: #payments, and as many more (#payments-2, …) as this says.
+) -> AsyncIterator[Installation]:
+    """Set it up. channels: #payments, and as many more (#payments-2, …) as this says.
 
     settable: the clock of the ledger's server can be set.
     """
@@ -282,12 +282,12 @@ async def open_stage(
         bot_user = slack.world.channel("payments").members[-1]
         for number in range(2, channels + 1):
             slack.world.add_channel(f"payments-{number}", ["alice", "bob", "carol", bot_user])
-        stage = Stage(nursery, slack, billing, ledger_url, folder, exact=exact)
-        stack.push_async_callback(stage.close)
+        installation = Installation(process_pool, slack, billing, ledger_url, folder, exact=exact)
+        stack.push_async_callback(installation.close)
         if settable and not ledger_url.startswith("sqlite"):
             engine = database.engine_for(ledger_url)
             stack.push_async_callback(engine.dispose)
-            stage.server_clock = await stack.enter_async_context(server_clock(engine))
+            installation.server_clock = await stack.enter_async_context(server_clock(engine))
             # Before the clock goes away, whoever lives by it does.
-            stack.push_async_callback(stage.kill_all)
-        yield stage
+            stack.push_async_callback(installation.kill_all)
+        yield installation

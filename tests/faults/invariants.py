@@ -17,7 +17,7 @@ from bot.sandbox.local_billing.service import PAYMENT
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.post_search import METADATA
 from bot.slack.text import state_words
-from tests.faults.installation import Stage
+from tests.faults.installation import Installation
 
 _TOLD = frozenset(
     {
@@ -49,11 +49,11 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
 
 
-async def compare(stage: Stage) -> Findings:
+async def check_invariants(installation: Installation) -> Findings:
     """Compare everything, once it has come to rest."""
     found = Findings()
-    ledger = await stage.ledger()
-    async with stage.reading() as connection:
+    ledger = await installation.ledger()
+    async with installation.reading() as connection:
         rows = list((await connection.execute(select(payments).order_by(payments.c.id))).mappings())
         told = list((await connection.execute(select(deliveries))).mappings())
     everything = [payment_of(row) for row in rows]
@@ -61,8 +61,8 @@ async def compare(stage: Stage) -> Findings:
     if verification.broken_at is not None:
         found.wrong.append(f"the audit trail breaks at event {verification.broken_at}")
     found.wrong += [f"the rows contradict the audit trail: {flaw}" for flaw in verification.flaws]
-    await _compare_with_billing(stage, everything, found)
-    slack = _Slack(stage, ledger.identity)
+    await _compare_with_billing(installation, everything, found)
+    slack = _Slack(installation, ledger.identity)
     for payment in everything:
         events = await ledger.history(payment.id)
         mine = [row for row in told if row["payment_id"] == payment.id]
@@ -75,20 +75,24 @@ async def compare(stage: Stage) -> Findings:
         for row in mine:
             found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.flaws(payment, row)]
     found.wrong += slack.unknown(told)
-    found.wrong += _steps_ended(stage, everything)
+    found.wrong += _steps_ended(installation, everything)
     asked = {(payment.ref.module, payment.ref.number) for payment in everything}
     found.wrong += [
-        f"{ref} was acknowledged and is not in the ledger" for ref in set(stage.acknowledged) - asked
+        f"{ref} was acknowledged and is not in the ledger" for ref in set(installation.acknowledged) - asked
     ]
     return found
 
 
-async def _compare_with_billing(stage: Stage, everything: Sequence[Payment], found: Findings) -> None:
-    received = Counter((call.module, call.invoice) for call in stage.billing.log if call.operation == PAYMENT)
-    made = Counter((call.module, call.invoice) for call in stage.billing.log if call.effect == "paid")
+async def _compare_with_billing(
+    installation: Installation, everything: Sequence[Payment], found: Findings
+) -> None:
+    received = Counter(
+        (call.module, call.invoice) for call in installation.billing.log if call.operation == PAYMENT
+    )
+    made = Counter((call.module, call.invoice) for call in installation.billing.log if call.effect == "paid")
     found.payments = sum(made.values())
     by_invoice: dict[tuple[str | None, int | None], list[Payment]] = defaultdict(list)
-    ledger = await stage.ledger()
+    ledger = await installation.ledger()
     for payment in everything:
         by_invoice[payment.ref.module, payment.ref.number].append(payment)
     for invoice, count in received.items():
@@ -99,7 +103,7 @@ async def _compare_with_billing(stage: Stage, everything: Sequence[Payment], fou
                 found.wrong.append(f"{payment.number} was sent {len(calls)} times")
             sent += len(calls)
             declined += sum(one.verdict == "DECLINED" for one in calls)
-        if (hasty := _hasty(stage, invoice)) > declined:
+        if (hasty := _hasty(installation, invoice)) > declined:
             found.duplicates += 1
             found.wrong.append(f"{invoice} was sent anew {hasty} times while a call of it was not settled")
         # A request after one that was declined may be sent anew; nothing else may.
@@ -107,7 +111,7 @@ async def _compare_with_billing(stage: Stage, everything: Sequence[Payment], fou
             found.duplicates += 1
             found.wrong.append(f"{invoice} was received {count} times, {sent} attempts are written down")
     for invoice, requests in by_invoice.items():
-        row = stage.billing.row(*invoice)  # type: ignore[arg-type]
+        row = installation.billing.row(*invoice)  # type: ignore[arg-type]
         paid = bool(row and row["invoices_paid"])
         claimed = [payment for payment in requests if payment.state is State.PAID]
         if paid != bool(claimed) or len(claimed) > 1:
@@ -115,16 +119,16 @@ async def _compare_with_billing(stage: Stage, everything: Sequence[Payment], fou
             found.wrong.append(f"{invoice} is {'paid' if paid else 'not paid'}, and the ledger says {states}")
 
 
-def _hasty(stage: Stage, invoice: tuple[str | None, int | None]) -> int:
+def _hasty(installation: Installation, invoice: tuple[str | None, int | None]) -> int:
     """How many calls followed the one before within the time in which that could be carried out yet.
 
     By the clock of those who receive them. Only an answer that says no lets another follow at once.
     """
-    orders = stage.bots[0].orders
-    settled = orders.settling + 2 * float(orders.settings["BILLING_TIMEOUT"])
+    options = installation.bots[0].options
+    settled = options.settling + 2 * float(options.settings["BILLING_TIMEOUT"])
     at = [
         call.at
-        for call in stage.billing.log
+        for call in installation.billing.log
         if call.operation == PAYMENT and (call.module, call.invoice) == invoice
     ]
     return sum(later - earlier < settled for earlier, later in itertools.pairwise(at))
@@ -157,11 +161,11 @@ def _each_step_told(payment: Payment, events: Sequence[Event], told: Sequence[Ro
     return flaws
 
 
-def _steps_ended(stage: Stage, everything: Sequence[Payment]) -> list[str]:
+def _steps_ended(installation: Installation, everything: Sequence[Payment]) -> list[str]:
     """A step of a workflow ends as its payment did; one that got none has failed."""
     ends = {payment.step_run: payment.state for payment in everything if payment.step_run}
     flaws = []
-    for run in stage.runs:
+    for run in installation.runs:
         right = "completed" if ends.get(run.id) is State.PAID else "failed"
         if run.status != right:
             flaws.append(f"the step {run.id} is {run.status}, its payment {ends.get(run.id)}: {run.error}")
@@ -171,10 +175,10 @@ def _steps_ended(stage: Stage, everything: Sequence[Payment]) -> list[str]:
 class _Slack:
     """What stands in Slack, by the delivery that it came from."""
 
-    def __init__(self, stage: Stage, identity: str) -> None:
-        self._stage = stage
+    def __init__(self, installation: Installation, identity: str) -> None:
+        self._installation = installation
         self._by_delivery: dict[int, list[Message]] = defaultdict(list)
-        for channel in stage.slack.world.channels.values():
+        for channel in installation.slack.world.channels.values():
             for message in channel.messages.values():
                 delivery = _delivery_of(message, identity)
                 if delivery is not None and not message.deleted:
@@ -191,7 +195,7 @@ class _Slack:
         if not messages:
             return [f"{what} is not in Slack"]
         flaws = []
-        repeatable = not self._stage.exact or row["kind"] in (Kind.DIRECT, Kind.INVITATION)
+        repeatable = not self._installation.exact or row["kind"] in (Kind.DIRECT, Kind.INVITATION)
         if len(messages) > 1 and not repeatable:
             flaws.append(f"{what} is in Slack {len(messages)} times")
         if row["kind"] == Kind.NOTE and any(one.thread_ts != payment.card_ts for one in messages):

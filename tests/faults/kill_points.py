@@ -1,7 +1,7 @@
 """The points at which a bot can die so that anybody could tell: every commit and every call.
 
 Nothing that a process does between two of its commits and calls can be seen from outside, so dying
-before and after each of them is dying everywhere. The points are found, not listed: the seams are put
+before and after each of them is dying everywhere. The points are found, not listed: a wrapper is put
 around the ledger's transactions, the billing client and the connection that a payment goes out by, Slack's
 Web API and the acknowledgements, and each point is named after the function that comes to it. New code
 brings its own.
@@ -32,7 +32,7 @@ from bot.ledger.transaction import Transaction
 from bot.slack import web_api
 
 
-class Seams:
+class KillPoints:
     """Writes down every point that this process comes to, and kills it or stops it at one of them.
 
     trace: a file descriptor that takes a line for each point. kill_at, stop_at: such as
@@ -59,7 +59,7 @@ class Seams:
         self.reached(f"at step {step}")
 
     def install(self) -> None:
-        """Put the seams in, for the whole process."""
+        """Wrap everything, for the whole process."""
         for method in ("make_payment", "unpaid_invoices", "evidence_of"):
             self._around_method(BillingClient, method)
         self._around_method(web_api, "_once", "{first}")
@@ -72,14 +72,14 @@ class Seams:
         original: Callable[..., Awaitable[Any]] = getattr(owner, method)
 
         @functools.wraps(original)
-        async def seamed(this: Any, first: Any, *rest: Any, **named: Any) -> Any:
+        async def wrapped(this: Any, first: Any, *rest: Any, **named: Any) -> Any:
             what = name.format(method=method, first=first)
             self.reached(f"before {what}")
             answer = await original(this, first, *rest, **named)
             self.reached(f"after {what}")
             return answer
 
-        setattr(owner, method, seamed)
+        setattr(owner, method, wrapped)
 
     def _around_connections(self) -> None:
         """The last thing before the first byte of a payment, in the thread that sends it."""
@@ -87,7 +87,7 @@ class Seams:
         paying = threading.local()
 
         @functools.wraps(pay)
-        def seamed_pay(*given: Any, **named: Any) -> Outcome:
+        def wrapped_pay(*given: Any, **named: Any) -> Outcome:
             paying.now = True
             try:
                 return pay(*given, **named)
@@ -95,25 +95,25 @@ class Seams:
                 paying.now = False
 
         @functools.wraps(connect)
-        def seamed_connect(connection: HTTPConnection) -> None:
+        def wrapped_connect(connection: HTTPConnection) -> None:
             connect(connection)
             if getattr(paying, "now", False):
                 self.reached("with a connection to pay by")
 
-        setattr(BillingCalls, "pay", seamed_pay)  # noqa: B010 -- it is another kind of function
-        setattr(HTTPConnection, "connect", seamed_connect)  # noqa: B010
+        setattr(BillingCalls, "pay", wrapped_pay)  # noqa: B010 -- it is another kind of function
+        setattr(HTTPConnection, "connect", wrapped_connect)  # noqa: B010
 
     def _around_transactions(self) -> None:
         original = Ledger.transaction
 
         @asynccontextmanager
-        async def seamed(ledger: Ledger, where: str) -> AsyncIterator[Transaction]:
+        async def wrapped(ledger: Ledger, where: str) -> AsyncIterator[Transaction]:
             async with original(ledger) as transaction:
                 yield transaction
                 self.reached(f"before the commit of {where}")
             self.reached(f"after the commit of {where}")
 
         def transaction(ledger: Ledger) -> AbstractAsyncContextManager[Transaction]:
-            return seamed(ledger, sys._getframe(1).f_code.co_qualname)
+            return wrapped(ledger, sys._getframe(1).f_code.co_qualname)
 
         setattr(Ledger, "transaction", transaction)  # noqa: B010 -- it is another kind of function

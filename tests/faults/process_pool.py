@@ -1,4 +1,4 @@
-"""The test's end of the nursery: bots as processes that are started, watched, stopped and killed."""
+"""Bots as processes that are started, watched, stopped and killed. The fork server makes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.faults.bot_process import Orders
+from tests.faults.bot_process import BotOptions
 from tests.faults.clocks import MachineClocks
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 class BotProcess:
     """One running bot. code: its exit code once it has ended, the negative signal if it was killed."""
 
-    def __init__(self, pid: int, orders: Orders) -> None:
+    def __init__(self, pid: int, options: BotOptions) -> None:
         self.pid = pid
-        self.orders = orders
+        self.options = options
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @property
@@ -68,7 +68,7 @@ class BotProcess:
         """What is stopped has been asleep since now."""
         asleep = time.monotonic()
         await asyncio.sleep(seconds)
-        MachineClocks(Path(self.orders.clocks)).has_slept(time.monotonic() - asleep)
+        MachineClocks(Path(self.options.clocks)).has_slept(time.monotonic() - asleep)
         self.thaw()
 
     def peak_memory(self) -> int:
@@ -81,11 +81,11 @@ class BotProcess:
 
     def points(self) -> list[str]:
         """The points that it has come to."""
-        return Path(self.orders.trace).read_text().splitlines()
+        return Path(self.options.trace).read_text().splitlines()
 
     def log(self) -> str:
         """What it has logged."""
-        log = Path(self.orders.log)
+        log = Path(self.options.log)
         return log.read_text() if log.exists() else ""
 
     async def said(self, words: str) -> None:
@@ -114,35 +114,35 @@ def _status_of(pid: int, field: str) -> str:
     return ""
 
 
-class Nursery:
+class ProcessPool:
     """Starts bots."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._names = itertools.count()
-        self._asked: dict[int, tuple[Orders, asyncio.Future[BotProcess]]] = {}
+        self._asked: dict[int, tuple[BotOptions, asyncio.Future[BotProcess]]] = {}
         self._running: dict[int, BotProcess] = {}
 
-    async def start(self, orders: Orders) -> BotProcess:
+    async def start(self, options: BotOptions) -> BotProcess:
         """Start a bot; it may not be ready yet."""
         name = next(self._names)
         started: asyncio.Future[BotProcess] = asyncio.get_running_loop().create_future()
-        self._asked[name] = orders, started
+        self._asked[name] = options, started
         assert self._process.stdin is not None
-        line = json.dumps({"name": name, "orders": dataclasses.asdict(orders)})
+        line = json.dumps({"name": name, "options": dataclasses.asdict(options)})
         self._process.stdin.write(line.encode() + b"\n")
         return await started
 
     async def listen(self) -> None:
-        """Take note of what is born and what ends, until the nursery closes."""
+        """Take note of what starts and what ends, until the pool closes."""
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             self._heard(json.loads(line))
 
     def _heard(self, told: dict[str, Any]) -> None:
         if "pid" in told:
-            orders, started = self._asked.pop(told["name"])
-            bot = BotProcess(told["pid"], orders)
+            options, started = self._asked.pop(told["name"])
+            bot = BotProcess(told["pid"], options)
             self._running[bot.pid] = bot
             if started.cancelled():
                 bot.kill()
@@ -153,8 +153,8 @@ class Nursery:
 
 
 @asynccontextmanager
-async def open_nursery() -> AsyncIterator[Nursery]:
-    """Have a nursery; every bot in it dies with it."""
+async def open_process_pool() -> AsyncIterator[ProcessPool]:
+    """Have a pool; every bot in it dies with it."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -163,10 +163,10 @@ async def open_nursery() -> AsyncIterator[Nursery]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    nursery = Nursery(process)
-    listening = asyncio.create_task(nursery.listen())
+    pool = ProcessPool(process)
+    listening = asyncio.create_task(pool.listen())
     try:
-        yield nursery
+        yield pool
     finally:
         assert process.stdin is not None
         process.stdin.close()

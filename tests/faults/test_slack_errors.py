@@ -11,10 +11,10 @@ from bot.domain.payment import Payment, State
 from bot.sandbox.local_slack.identifiers import ALICE
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.card import APPROVE
-from tests.faults.conftest import DATABASES, StageOn
-from tests.faults.counts import Tally
-from tests.faults.installation import Stage
-from tests.faults.invariants import compare
+from tests.faults.conftest import DATABASES, InstallationOn
+from tests.faults.counts import Counts
+from tests.faults.installation import Installation
+from tests.faults.invariants import check_invariants
 from tests.faults.scenarios import WITH_APPROVAL
 from tests.faults.slack_errors import drawn_fault, drawn_retry_after
 
@@ -39,20 +39,22 @@ class _Trouble:
         after = f", Retry-After {self.retry_after!r}" if self.fault == "429" else ""
         return f"vps {self.number}, {self.fault}{after} at {self.method or 'its card'}"
 
-    def begin(self, stage: Stage) -> None:
+    def begin(self, installation: Installation) -> None:
         method = self.method or "chat.postMessage"
         # Where it is told in place of the thread is no safer.
         for channel in (self.channel, ALICE):
-            stage.slack.fail(method, self.fault, 2, channel=channel, retry_after=self.retry_after)
+            installation.slack.fail(method, self.fault, 2, channel=channel, retry_after=self.retry_after)
 
 
-async def test_no_word_that_a_gateway_says_costs_anybody_their_reply(stage_on: StageOn, tally: Tally) -> None:
+async def test_no_word_that_a_gateway_says_costs_anybody_their_reply(
+    installation_on: InstallationOn, counts: Counts
+) -> None:
     """Drawn statuses and words at the card, at its updates and at the replies: all is told in the end."""
-    wrong = await asyncio.gather(*(_struck(stage_on, tally, database) for database in DATABASES))
+    wrong = await asyncio.gather(*(_struck(installation_on, counts, database) for database in DATABASES))
     assert not (flaws := "\n".join(flaw for flaws in wrong for flaw in flaws)), flaws
 
 
-async def _struck(stage_on: StageOn, tally: Tally, database: str) -> list[str]:
+async def _struck(installation_on: InstallationOn, counts: Counts, database: str) -> list[str]:
     """In every channel one payment, each with a trouble of its own at one of its steps."""
     chance = random.Random(f"{SEED} {database}")
     troubles = [
@@ -65,26 +67,30 @@ async def _struck(stage_on: StageOn, tally: Tally, database: str) -> list[str]:
         )
         for place in range(CHANNELS)
     ]
-    async with stage_on(database, channels=CHANNELS + 1) as stage:
-        await stage.start(settings=WITH_APPROVAL)
-        wrong = [flaw for flaw in await asyncio.gather(*(_suffers(stage, one) for one in troubles)) if flaw]
+    async with installation_on(database, channels=CHANNELS + 1) as installation:
+        await installation.start(settings=WITH_APPROVAL)
+        wrong = [
+            flaw for flaw in await asyncio.gather(*(_suffers(installation, one) for one in troubles)) if flaw
+        ]
         try:
-            await stage.rest(30, waiting=[State.PENDING_APPROVAL])
-            found = await compare(stage)
+            await installation.rest(30, waiting=[State.PENDING_APPROVAL])
+            found = await check_invariants(installation)
             wrong += found.wrong
-            tally.add(found)
+            counts.add(found)
         except AssertionError as error:
             wrong.append(f"{type(error).__name__}: {error}")
-        paid = await (await stage.ledger()).live("vps")
-        wrong += [f"{one}: {flaw}" for one in troubles for flaw in _lacking(stage, one, paid.get(one.number))]
+        paid = await (await installation.ledger()).live("vps")
+        wrong += [
+            f"{one}: {flaw}" for one in troubles for flaw in _lacking(installation, one, paid.get(one.number))
+        ]
     return [f"FAULTS_SEED={SEED}: {database}: {flaw}" for flaw in wrong]
 
 
-def _lacking(stage: Stage, trouble: _Trouble, payment: Payment | None) -> list[str]:
+def _lacking(installation: Installation, trouble: _Trouble, payment: Payment | None) -> list[str]:
     """What trouble that passed has left wanting all the same."""
     if payment is None or payment.state is not State.PAID:
         return ["it was not paid"]
-    cards = stage.slack.messages(trouble.channel)
+    cards = installation.slack.messages(trouble.channel)
     flaws = []
     if f"Invoice {trouble.number} Successful" not in str(
         [one.texts() for card in cards for one in card.thread]
@@ -95,21 +101,21 @@ def _lacking(stage: Stage, trouble: _Trouble, payment: Payment | None) -> list[s
     return flaws
 
 
-async def _suffers(stage: Stage, trouble: _Trouble) -> str | None:
+async def _suffers(installation: Installation, trouble: _Trouble) -> str | None:
     """Ask, and approve once the card stands. What is wrong with that."""
 
     def cards() -> list[Message]:
-        return [one for one in stage.slack.messages(trouble.channel) if APPROVE in one.action_ids()]
+        return [one for one in installation.slack.messages(trouble.channel) if APPROVE in one.action_ids()]
 
-    stage.billing.add_invoice("vps", trouble.number)
+    installation.billing.add_invoice("vps", trouble.number)
     if trouble.method is None:
-        trouble.begin(stage)
-    await stage.asks("alice", trouble.channel, "vps", trouble.number)
+        trouble.begin(installation)
+    await installation.asks("alice", trouble.channel, "vps", trouble.number)
     try:
-        await stage.happens(cards, "its card")
+        await installation.happens(cards, "its card")
     except AssertionError:
         return f"{trouble}: no card came"
     if trouble.method is not None:
-        trouble.begin(stage)
-    await stage.slack.person("bob").clicks(cards()[0], APPROVE)
+        trouble.begin(installation)
+    await installation.slack.person("bob").clicks(cards()[0], APPROVE)
     return None
