@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.domain.command import MAX_NOTE
-from bot.domain.payment import CORRECTIONS, InvoiceRef, Payment, State
+from bot.domain.payment import CANCELLABLE, CORRECTIONS, InvoiceRef, Payment, State
 from bot.domain.rule import Reason, Refusal, Rule, stricter_requirement
 from bot.errors import LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import asked
@@ -106,7 +106,6 @@ class Desk:
                     channel=wish.channel,
                     requester=wish.person.id,
                     note=wish.note,
-                    state=State.PENDING_APPROVAL.value,
                     trigger_id=wish.trigger_id,
                     response_url=wish.response_url,
                     rule=rule.name,
@@ -157,7 +156,7 @@ class Desk:
                     detail={"what": "cancel", "reason": "not_the_requester"},
                 )
                 return NotYours(payment)
-            if payment.state not in (State.PENDING_APPROVAL, State.APPROVED, State.NOT_SENT):
+            if payment.state not in CANCELLABLE:
                 return AlreadyDecided(payment)
             cancelled = await transaction.move(
                 payment,
@@ -195,7 +194,7 @@ class Desk:
             payment = await transaction.payment(payment_id)
             if payment is None:
                 return NotFound(payment_id)
-            if payment.state is not State.PENDING_APPROVAL or payment.looked_up_at is None:
+            if payment.state is not State.PENDING_APPROVAL:
                 return AlreadyDecided(payment)
             if payment.expires_at <= transaction.now:
                 return Done(await expire(transaction, payment))

@@ -52,9 +52,9 @@ class Overview:
         )
 
     async def waiting(self, person: Person) -> list[Waiting]:
-        """What waits for approval, as it was looked up; what is this person's to decide comes first."""
+        """What waits for approval; what is this person's to decide comes first."""
         pending = await self._ledger.recent(states=[State.PENDING_APPROVAL], limit=_MOST)
-        found = [await self._standing(person, one) for one in pending if one.looked_up_at is not None]
+        found = [await self._standing(person, one) for one in pending]
         return sorted(found, key=lambda one: not one.mine)
 
     async def _standing(self, person: Person, payment: Payment) -> Waiting:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import structlog
 
-from bot.domain.payment import Payment, State
+from bot.domain.payment import CANCELLABLE, Payment, State
 from bot.errors import LedgerContradicted
 from bot.ledger.outbox import NOT_TOLD
 from bot.ledger.rows import Delivery, Kind
@@ -15,9 +15,6 @@ from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
-
-_CANCELLABLE = (State.PENDING_APPROVAL, State.APPROVED, State.NOT_SENT)
-"""What has no card yet and must therefore not be paid."""
 
 
 class Detours:
@@ -69,7 +66,7 @@ class Detours:
     ) -> None:
         """The requester is told where no card stands, and the thread where only the approvals' is missing."""
         own = delivery.kind is Kind.CARD
-        tell, cancellable = (Kind.DIRECT, _CANCELLABLE) if own else (Kind.NOTE, (State.PENDING_APPROVAL,))
+        tell, cancellable = (Kind.DIRECT, CANCELLABLE) if own else (Kind.NOTE, (State.PENDING_APPROVAL,))
         async with self._ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             assert payment is not None, "bug: payments are never deleted"

@@ -18,14 +18,13 @@ _triggers = itertools.count(1)
 
 
 async def request(ledger: Ledger, ref: InvoiceRef = REF, **fields: Any) -> Payment:
-    """A new payment request, in PENDING_APPROVAL."""
+    """A new payment request, not looked up yet."""
     async with ledger.transaction() as transaction:
         values: dict[str, Any] = {
             "team": "T1",
             "channel": "C1",
             "requester": "U1",
             "note": None,
-            "state": State.PENDING_APPROVAL.value,
             "trigger_id": f"trigger-{next(_triggers)}",
             "response_url": None,
             "rule": "default",
@@ -63,8 +62,8 @@ async def request_in(ledger: Ledger, state: State, ref: InvoiceRef = REF, **fiel
 
 
 def way_to(state: State) -> list[State]:
-    """The shortest legal way from PENDING_APPROVAL, without that state itself."""
-    ways: deque[list[State]] = deque([[State.PENDING_APPROVAL]])
+    """The shortest legal way from REQUESTED, without that state itself."""
+    ways: deque[list[State]] = deque([[State.REQUESTED]])
     while ways[0][-1] is not state:
         way = ways.popleft()
         ways.extend([*way, following] for following in sorted(MOVES[way[-1]]) if following not in way)

@@ -56,7 +56,7 @@ async def unknown(office: Office) -> Payment:
 async def test_a_request_is_in_the_ledger_with_its_event(office: Office, clock: Clock) -> None:
     """Before anything is asked of the billing API or posted."""
     payment = await office.request(response_url="https://example.com/r", note="for June")
-    assert (payment.state, payment.ref, payment.requester) == (State.PENDING_APPROVAL, VPS, ALICE.id)
+    assert (payment.state, payment.ref, payment.requester) == (State.REQUESTED, VPS, ALICE.id)
     assert (payment.team, payment.channel, payment.note) == ("T1", "C1", "for June")
     assert payment.expires_at == clock.now + timedelta(days=3)
     event = await office.last(payment)
@@ -67,7 +67,7 @@ async def test_a_request_is_in_the_ledger_with_its_event(office: Office, clock: 
         "channel": "C1",
         "rule": "default",
         "note": "for June",
-        "state": "PENDING_APPROVAL",
+        "state": "REQUESTED",
         "approvals_required": 0,
         "expires_at": "2026-03-05 09:00:00.000000",
     }
@@ -431,7 +431,6 @@ async def test_a_correction_to_paid_and_a_new_request_come_one_after_the_other(
                     channel="C1",
                     requester=ALICE.id,
                     note=None,
-                    state=State.PENDING_APPROVAL.value,
                     trigger_id="new",
                     response_url=None,
                     rule="default",

@@ -302,7 +302,7 @@ def test_every_state_has_a_card(state: State) -> None:
     emoji, words = STATES[state]
     assert f"{emoji} *{words}*" in said(message)
     assert message.text.endswith(words)
-    assert [other for other in STATES.values() if other[0] == emoji] == [(emoji, words)]
+    assert {other for other in STATES.values() if other[0] == emoji} == {(emoji, words)}
 
 
 def test_the_card_tells_all_there_is_to_know() -> None:
