@@ -285,14 +285,14 @@ class _WithModes(click.Command):
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the modes, which only this help needs to load."""
-        from bot.sandbox.billing import FAILURES  # noqa: PLC0415
+        from bot.sandbox.local_billing import FAILURES  # noqa: PLC0415
 
         with formatter.section("Modes"):
             formatter.write_dl([(name, failure.about) for name, failure in FAILURES.items()])
 
 
 def _mode(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    from bot.sandbox.billing import FAILURES  # noqa: PLC0415
+    from bot.sandbox.local_billing import FAILURES  # noqa: PLC0415
 
     if value is not None and value not in FAILURES:
         raise click.BadParameter(f"there is no mode {value!r}; --help lists them")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright, expect
 
-from bot.sandbox.slack import LocalSlack
+from bot.sandbox.local_slack import LocalSlack
 
 LAPTOP = (1280, 800)
 PHONE = (390, 844)

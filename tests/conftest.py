@@ -22,9 +22,9 @@ from bot.config import Settings
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
 from bot.payments.timing import Timing
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.pace import Pace
 from tests.command_line import CommandLine
 from tests.postgresql import Databases, running_postgresql

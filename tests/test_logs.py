@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from bot import logs
 from bot.config import Settings
 from bot.redaction import Redaction
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
 from tests.conftest import NewSettings, StartBot
 
 log = structlog.get_logger()

@@ -18,9 +18,9 @@ import pytest
 from bot import config
 from bot.domain.payment import InvoiceRef, State
 from bot.ledger.opening import open_ledger
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from tests.command_line import LONGEST, CommandLine, Ended, invoke
 from tests.conftest import NewDatabase
 from tests.ledger.making import request_in

@@ -14,6 +14,8 @@ import pytest
 import yaml
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "manifest.yml").read_text(encoding="utf-8")
 MANIFEST: dict[str, Any] = yaml.safe_load(TEXT)
@@ -279,6 +281,11 @@ def test_buttons_and_forms_can_be_used() -> None:
     assert MANIFEST["settings"]["interactivity"]["is_enabled"] is bool(interactive)
     home = "app_home_opened" in listeners().get("event", set())
     assert MANIFEST["features"]["app_home"]["home_tab_enabled"] is home
+
+
+def test_the_local_slack_installs_this_very_app() -> None:
+    """What is tried in the sandbox is what Slack gets; a running bot needs no reader of YAML for it."""
+    assert DEFAULT_MANIFEST == MANIFEST
 
 
 def test_the_command_says_how_it_is_used() -> None:

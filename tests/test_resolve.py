@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from bot.domain.payment import State
 from bot.ledger.opening import open_ledger
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
 from tests.command_line import LONGEST, CommandLine
 from tests.conftest import StartBot
 from tests.ledger.making import request_in

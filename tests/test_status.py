@@ -15,7 +15,7 @@ from bot.errors import ConfigError
 from bot.ledger.opening import open_ledger
 from bot.ledger.outbox import NOT_TOLD
 from bot.ledger.store import Ledger
-from bot.sandbox.slack import LocalSlack
+from bot.sandbox.local_slack import LocalSlack
 from bot.status import status_server
 from tests.conftest import NewDatabase, StartBot
 from tests.ledger.making import request_in

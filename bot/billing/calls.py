@@ -27,14 +27,14 @@ from bot.billing import reading, wire
 from bot.billing.lists import Rows, read_list
 from bot.billing.markup import vet
 from bot.billing.payment_answer import require_one_meaning
-from bot.billing.shared import Shared
 from bot.billing.transport import MAX_LIST, BillingTransport, open_transport, pieces, whole
 from bot.billing.verdicts import Failure, failure_of
 from bot.domain.payment import Invoice, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent, NotOffered, Unreadable
 from bot.redaction import Redaction
+from bot.singleflight import ThreadSingleflight
 
-SESSION_PROOF = 30.0
+SESSION_PROOF_S = 30.0
 """Seconds for which a login, or a read that gave rows, is proof enough that the session is alive.
 
 Longer than the ten seconds for which the snapshot of an invoice serves, so that a payment right after
@@ -43,9 +43,6 @@ its read needs no login; far shorter than any session lasts.
 
 PAY = "api_make_payment"
 """The operation that moves money."""
-
-MODULES_AGE = 3600.0
-"""Seconds for which the list of modules is not asked for again."""
 
 SESSIONS_KNOWN = 16
 """Session ids that are still taken out of what the API answers, after others have replaced them."""
@@ -88,15 +85,14 @@ class BillingCalls:
         self._password = password
         self._connections = connections
         self._transport: BillingTransport | None = None
-        self._service = Shared(self._load)
-        self._session = Shared(self._log_in)
-        self._modules = Shared(self._ask_modules)
+        self._service = ThreadSingleflight(self._load)
+        self._session = ThreadSingleflight(self._log_in)
         self._sessions: deque[str] = deque(maxlen=SESSIONS_KNOWN)
 
     def prepare(self, deadline: float) -> None:
         """Load the WSDL and prove a session with some of its time left, as `pay` wants them."""
         self._payable(deadline)
-        self._session.get(deadline, max_age=SESSION_PROOF / 2)
+        _prepared(self._session, deadline, max_age_s=SESSION_PROOF_S / 2)
 
     def pay(
         self, ref: InvoiceRef, *, ready_by: float, timeout: float, may_begin: Callable[[], bool]
@@ -109,7 +105,7 @@ class BillingCalls:
         """
         try:
             service = self._payable(ready_by)
-            session = self._session.get(ready_by, max_age=SESSION_PROOF)
+            session = _prepared(self._session, ready_by, max_age_s=SESSION_PROOF_S)
         except BillingError as error:
             return Outcome(Verdict.NOT_SENT, None, None, str(error))
         call = wire.Call(time.monotonic() + timeout, fresh=True, may_send=may_begin)
@@ -141,8 +137,14 @@ class BillingCalls:
         return self._list(operation, deadline, lambda: reading.AmongAll(ref))
 
     def modules(self, deadline: float) -> tuple[str, ...]:
-        """The modules that the API names, asked for once in `MODULES_AGE` seconds."""
-        return self._modules.get(deadline, max_age=MODULES_AGE)
+        """The modules that the API names."""
+        service = _prepared(self._service, deadline)
+        _require(service, "get_modules")
+        answer = _usable(self._answer(service, wire.Call(deadline), "get_modules"))
+        names = reading.module_names(answer, self._redaction())
+        if not names:
+            raise AnswerLost("the API named no modules")
+        return names
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -156,15 +158,15 @@ class BillingCalls:
         do, and would read as "not payable", or worse, as "paid". So what is no row is believed only of
         a session whose proof is young; of any other, one fresh login and one more read decide.
         """
-        service = self._service.get(deadline)
+        service = _prepared(self._service, deadline)
         _require(service, operation)
-        session = self._session.get(deadline)
+        session = _prepared(self._session, deadline)
         rows = begin()
         count = self._read_list(service, deadline, operation, session, rows)
         if _says_no_more_than_a_dead_session(count):
             if count != 0:
                 self._session.drop(session)
-            renewed = self._session.get(deadline, max_age=SESSION_PROOF)
+            renewed = _prepared(self._session, deadline, max_age_s=SESSION_PROOF_S)
             if renewed is not session:
                 session, rows = renewed, begin()
                 count = self._read_list(service, deadline, operation, session, rows)
@@ -180,7 +182,7 @@ class BillingCalls:
 
     def _payable(self, deadline: float) -> _Service:
         """The WSDL, with the operation that all is about; one that lacks it is not kept."""
-        service = self._service.get(deadline)
+        service = _prepared(self._service, deadline)
         try:
             _require(service, PAY)
         except NeverSent:
@@ -200,17 +202,8 @@ class BillingCalls:
         """For what the API answers: it knows our secrets, and may send them back."""
         return Redaction([self._password.get_secret_value(), *self._sessions.copy()], sessions_by_shape=False)
 
-    def _ask_modules(self, deadline: float) -> tuple[str, ...]:
-        service = self._service.get(deadline)
-        _require(service, "get_modules")
-        answer = _usable(self._answer(service, wire.Call(deadline), "get_modules"))
-        names = reading.module_names(answer, self._redaction())
-        if not names:
-            raise AnswerLost("the API named no modules")
-        return names
-
     def _log_in(self, deadline: float) -> SecretStr:
-        service = self._service.get(deadline)
+        service = _prepared(self._service, deadline)
         _require(service, "api_login")
         answer = self._answer(service, wire.Call(deadline), "api_login", self._username, self._password)
         if isinstance(answer, Failure):
@@ -295,6 +288,14 @@ def _require(service: _Service, operation: str) -> None:
     if operation.endswith("_invoices"):
         raise NotOffered("the API has no operation that lists these invoices")
     raise NeverSent(f"the WSDL has no operation {operation}")
+
+
+def _prepared(needed: ThreadSingleflight[T], deadline: float, *, max_age_s: float = float("inf")) -> T:
+    """What one call makes for all. Raises the `BillingError` of making it, or `NeverSent` at the deadline."""
+    try:
+        return needed.get(deadline, max_age_s=max_age_s)
+    except TimeoutError:
+        raise NeverSent("another call was still preparing the billing API at the deadline") from None
 
 
 def _usable(answer: T | Failure) -> T:

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from bot.billing import reading
 from bot.billing.calls import BillingCalls
 from bot.billing.transport import keep_envelopes_out_of_logs
-from bot.domain.payment import Invoice, InvoiceRef, Outcome, Standing, Verdict
+from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class BillingClient:
         """
         return await self._read(lambda deadline: self._calls.unpaid_invoices(module, deadline), timeout)
 
-    async def standing(self, ref: InvoiceRef, *, decisive: bool = True) -> Standing:
+    async def evidence_of(self, ref: InvoiceRef, *, decisive: bool = True) -> InvoiceEvidence:
         """What the list of unpaid invoices, and where it is needed that of all, say about one.
 
         decisive: whether an invoice that is still unpaid would be called not paid for that. Then the list
@@ -112,16 +112,16 @@ class BillingClient:
         """
         unpaid = await self._read(lambda deadline: self._calls.among_unpaid(ref, deadline), None)
         if unpaid.unpaid and not decisive:
-            return reading.standing(unpaid, None)
+            return reading.evidence(unpaid, None)
         try:
             everything = await self._read(lambda deadline: self._calls.among_all(ref, deadline), None)
         except BillingError as error:
             log.info("the list of all invoices was not read: %s", error)
-            return reading.standing(unpaid, None)
-        return reading.standing(unpaid, everything)
+            return reading.evidence(unpaid, None)
+        return reading.evidence(unpaid, everything)
 
     async def modules(self) -> tuple[str, ...]:
-        """The modules that the API names, cached for an hour. Raises `BillingError`."""
+        """The modules that the API names. Raises `BillingError`."""
         return await self._read(self._calls.modules, None)
 
     async def close(self, grace: float) -> None:

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from bot.billing.lists import Row
 from bot.billing.transport import AnswerTooLarge
-from bot.domain.payment import Invoice, InvoiceRef, Outcome, Standing, Verdict
+from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.redaction import Redaction
 
 CHARGE = 1
@@ -205,9 +205,9 @@ class AmongAll:
         return self._unreadable or len(self._flags) > 1 or None in self._flags
 
 
-def standing(unpaid: AmongUnpaid, everything: AmongAll | None) -> Standing:
+def evidence(unpaid: AmongUnpaid, everything: AmongAll | None) -> InvoiceEvidence:
     """What both lists say. everything: None where that list was not read."""
-    return Standing(
+    return InvoiceEvidence(
         unpaid=unpaid.unpaid,
         paid_flag=None if everything is None else everything.paid_flag,
         payment=None if everything is None else everything.payment,

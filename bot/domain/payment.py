@@ -147,7 +147,7 @@ WEAK = frozenset({Proof.ABSENCE, Proof.STILL_UNPAID})
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InvoiceEvidence:
     """What readings of the billing API say about one invoice; the reconciler's evidence.
 
     Only rows of the invoice's own module count. A row that names no module proves nothing.

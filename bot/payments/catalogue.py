@@ -6,33 +6,37 @@ import asyncio
 
 import structlog
 
-from bot.billing.client import BillingClient
 from bot.domain.payment import DOCUMENTED_MODULES
 from bot.errors import BillingError
+from bot.payments.billing_api import BillingApi
 
 log = structlog.get_logger()
 
-REFRESH = 3600.0
-RETRY = 60.0
+REFRESH_S = 3600.0
+"""Seconds after which the API is asked again."""
+
+RETRY_S = 60.0
+"""The same, where it could not be asked."""
 
 
 class Catalogue:
     """Keeps the module names, asking the API in the background."""
 
-    def __init__(self, billing: BillingClient) -> None:
+    def __init__(self, billing: BillingApi) -> None:
         self._billing = billing
         self.modules: tuple[str, ...] = DOCUMENTED_MODULES
 
     async def run(self) -> None:
-        """Ask now, then every hour; a minute later where it could not be asked. Until cancelled."""
+        """Ask now, and again and again. Until cancelled."""
         while True:
-            wait = await self._refresh()
-            await asyncio.sleep(wait)
+            wait_s = await self.refresh()
+            await asyncio.sleep(wait_s)
 
-    async def _refresh(self) -> float:
+    async def refresh(self) -> float:
+        """Ask the API; return the seconds after which to ask again."""
         try:
-            self.modules = await self._billing.modules() or DOCUMENTED_MODULES
+            self.modules = await self._billing.modules()
         except BillingError as error:
-            log.info("modules not told; the documented ones serve", error=str(error))
-            return RETRY
-        return REFRESH
+            log.info("modules not told; those known before serve", error=str(error))
+            return RETRY_S
+        return REFRESH_S

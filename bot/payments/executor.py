@@ -15,7 +15,6 @@ from typing import Protocol
 
 import structlog
 
-from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.domain.payment import Outcome, Payment, State, Verdict
 from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
@@ -24,6 +23,7 @@ from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction
 from bot.payments.authority import Authority
+from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel
 from bot.payments.poller import Crew
@@ -50,7 +50,7 @@ class Executor:
     def __init__(
         self,
         ledger: Ledger,
-        billing: BillingClient,
+        billing: BillingApi,
         authority: Authority,
         timing: Timing,
         *,

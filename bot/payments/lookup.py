@@ -9,7 +9,6 @@ import asyncio
 
 import structlog
 
-from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.domain.payment import Payment, State
 from bot.domain.rule import Refusal, Rule
@@ -19,6 +18,7 @@ from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.authority import Authority
+from bot.payments.billing_api import BillingApi
 from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
@@ -34,7 +34,7 @@ class LookUp:
     def __init__(
         self,
         ledger: Ledger,
-        billing: BillingClient,
+        billing: BillingApi,
         authority: Authority,
         timing: Timing,
         *,

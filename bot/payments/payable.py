@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.billing.client import BillingClient
 from bot.domain.payment import Invoice, InvoiceRef, Payment
 from bot.ledger.precedents import Precedents
 from bot.ledger.rows import Detail
+from bot.payments.billing_api import BillingApi
 
 _LOOK = "Look in MyAdmin before you pay it there."
 
@@ -43,8 +43,8 @@ class Cancel:
         return {name: value for name, value in given.items() if value is not None}
 
 
-async def read_listed(billing: BillingClient, ref: InvoiceRef, *, timeout: float | None = None) -> Listed:
-    """Look for one invoice in its module's list. Raises as `BillingClient.unpaid_invoices` does."""
+async def read_listed(billing: BillingApi, ref: InvoiceRef, *, timeout: float | None = None) -> Listed:
+    """Look for one invoice in its module's list. Raises as `BillingApi.unpaid_invoices` does."""
     unpaid = await billing.unpaid_invoices(ref.module, timeout=timeout)
     return Listed(next((one for one in unpaid if one.ref == ref), None), empty=not unpaid)
 

@@ -11,7 +11,6 @@ from datetime import timedelta
 
 import structlog
 
-from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.domain.payment import Invoice, Payment
 from bot.domain.rule import Refusal, Rule, money, stricter_requirement
@@ -19,6 +18,7 @@ from bot.errors import AnswerLost, DirectoryError, NeverSent, NotOffered, Unread
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.authority import Authority
+from bot.payments.billing_api import BillingApi
 from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
@@ -68,7 +68,7 @@ class Preflight:
     def __init__(
         self,
         ledger: Ledger,
-        billing: BillingClient,
+        billing: BillingApi,
         authority: Authority,
         timing: Timing,
         *,

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bot.billing.client import BillingClient
-from bot.domain.payment import Payment, Proof, Standing, State
+from bot.domain.payment import InvoiceEvidence, Payment, Proof, State
 from bot.errors import BillingError
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
+from bot.payments.billing_api import BillingApi
 from bot.payments.poller import Crew
 from bot.payments.settling import Settling
 from bot.payments.timing import Timing
@@ -30,7 +30,7 @@ class Reconciler:
     def __init__(
         self,
         ledger: Ledger,
-        billing: BillingClient,
+        billing: BillingApi,
         timing: Timing,
         *,
         instance: str,
@@ -70,11 +70,11 @@ class Reconciler:
         age = self._settling.lasted(payment, read_at)
         decisive = age >= self._settling.lasts
         try:
-            standing: Standing | None = await self._billing.standing(payment.ref, decisive=decisive)
+            found: InvoiceEvidence | None = await self._billing.evidence_of(payment.ref, decisive=decisive)
             why = ""
         except BillingError as error:
-            standing, why = None, str(error)
-        state, evidence = self._judge(payment, standing, age)
+            found, why = None, str(error)
+        state, evidence = self._judge(payment, found, age)
         async with self._ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
@@ -92,7 +92,7 @@ class Reconciler:
                 actor="reconciler",
                 detail={
                     "evidence": evidence,
-                    "rests_on": standing.proof if standing is not None else None,
+                    "rests_on": found.proof if found is not None else None,
                     "read_at": read_at.isoformat(timespec="seconds"),
                 },
                 reason=evidence,
@@ -112,14 +112,16 @@ class Reconciler:
             )
             await transaction.tell_thread(payment, event_id)
 
-    def _judge(self, payment: Payment, standing: Standing | None, age: timedelta) -> tuple[State | None, str]:
+    def _judge(
+        self, payment: Payment, found: InvoiceEvidence | None, age: timedelta
+    ) -> tuple[State | None, str]:
         """What the reading proves, if anything, and in which words."""
-        if standing is None:
+        if found is None:
             return None, "the invoice cannot be read"
-        waited = age if standing.history else age - self._settling.lasts
-        match standing.proof:
+        waited = age if found.history else age - self._settling.lasts
+        match found.proof:
             case Proof.PAYMENT_ROW:
-                return State.PAID, f"the billing API lists payment {standing.payment} for this invoice"
+                return State.PAID, f"the billing API lists payment {found.payment} for this invoice"
             case Proof.PAID_FLAG:
                 return State.PAID, "the billing API says that this invoice is paid"
             # It proves something only of an invoice that was in the list before it was sent.
@@ -131,7 +133,7 @@ class Reconciler:
                     State.DECLINED,
                     f"the invoice is still unpaid {minutes} minutes after the answer was lost",
                 )
-        return None, _why_not(standing, listed=bool(payment.listed), settled=age >= self._settling.lasts)
+        return None, _why_not(found, listed=bool(payment.listed), settled=age >= self._settling.lasts)
 
     def _wait(self, age: timedelta) -> timedelta:
         """Back off with age, from seconds to hours; look once right when the settling time is over."""
@@ -140,20 +142,20 @@ class Reconciler:
         return min(wait, to_settled) if to_settled > timedelta(0) else wait
 
 
-def _why_not(standing: Standing, *, listed: bool, settled: bool) -> str:
+def _why_not(found: InvoiceEvidence, *, listed: bool, settled: bool) -> str:
     """Why a reading proves nothing. listed: it was in the list of unpaid ones before it was sent."""
-    if standing.unclear:
+    if found.unclear:
         return "the billing API's rows about this invoice contradict each other, or do not say enough"
-    if standing.unpaid:
-        if standing.payment is not None or standing.paid_flag:
+    if found.unpaid:
+        if found.payment is not None or found.paid_flag:
             return "the invoice is in the list of unpaid ones, and also shown as paid"
         if settled:
             return "the invoice is still unpaid, but the list of all invoices cannot be read"
         return "the invoice is still unpaid, but the call may yet be carried out"
-    if standing.paid_flag is False:
+    if found.paid_flag is False:
         return "the invoice is neither unpaid nor paid; it may have been deleted"
     if not listed:
         return "the invoice is in no list, and was not before"
-    if standing.gone:
+    if found.gone:
         return "the invoice is gone from the list of unpaid ones, and the list of all cannot be read"
     return "the invoice is not unpaid any more, but nothing shows that it was paid"

@@ -14,21 +14,22 @@ from datetime import date
 
 import structlog
 
-from bot.billing.client import BillingClient
 from bot.domain.payment import Invoice, Payment
 from bot.errors import BillingError
 from bot.ledger.store import Ledger
+from bot.payments.billing_api import BillingApi
+from bot.singleflight import Singleflight
 
 log = structlog.get_logger()
 
-AT_ONCE = 2
+READ_AT_ONCE = 2
 """Modules read at the same time."""
 
-PATIENCE = 20.0
+READING_TIMEOUT_S = 20.0
 """Seconds that people are let wait; Slack takes the answer for half an hour."""
 
-KEEP = 5.0
-"""Seconds that a reading serves."""
+READING_SERVES_S = 5.0
+"""Seconds that a reading serves, also one that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +48,21 @@ class Listing:
     unread: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What one reading gave, and until when it serves; invoices is None where they could not be read."""
-
-    invoices: list[Invoice] | None
-    until: float
-
-
 class UnpaidInvoices:
     """Reads them."""
 
-    def __init__(self, billing: BillingClient, ledger: Ledger) -> None:
+    def __init__(self, billing: BillingApi, ledger: Ledger) -> None:
         self._billing = billing
         self._ledger = ledger
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._readings: dict[str, asyncio.Task[_Read]] = {}
+        self._places = asyncio.Semaphore(READ_AT_ONCE)
+        self._readings: Singleflight[str, list[Invoice] | None] = Singleflight(keep_s=READING_SERVES_S)
 
     async def of(self, modules: Sequence[str]) -> Listing:
         """Those of some modules. Raises LedgerUnavailable."""
-        readings = {module: self._reading(module) for module in modules}
-        done, _ = await asyncio.wait(readings.values(), timeout=PATIENCE)
+        readings = await asyncio.gather(*map(self._reading, modules))
         found: list[Unpaid] = []
         unread: list[str] = []
-        for module, reading in readings.items():
-            invoices = reading.result().invoices if reading in done else None
+        for module, invoices in zip(modules, readings, strict=True):
             if invoices is None:
                 unread.append(module)
                 continue
@@ -80,26 +71,24 @@ class UnpaidInvoices:
         found.sort(key=lambda one: (one.invoice.due or date.max, one.invoice.ref.module))
         return Listing(tuple(found), tuple(unread))
 
-    def _reading(self, module: str) -> asyncio.Task[_Read]:
-        kept = self._readings.get(module)
-        if kept is not None and not (kept.done() and kept.result().until <= time.monotonic()):
-            return kept
-        reading = asyncio.create_task(self._read(module, time.monotonic() + PATIENCE))
-        self._readings[module] = reading
-        return reading
+    async def close(self) -> None:
+        """Wait for no reading any more."""
+        await self._readings.close()
 
-    async def _read(self, module: str, deadline: float) -> _Read:
+    async def _reading(self, module: str) -> list[Invoice] | None:
+        """The unpaid invoices of a module; None where they cannot be read in time."""
+        deadline = time.monotonic() + READING_TIMEOUT_S
+        try:
+            async with asyncio.timeout(READING_TIMEOUT_S):
+                return await self._readings.get(module, lambda: self._read(module, deadline))
+        except TimeoutError:
+            return None
+
+    async def _read(self, module: str, deadline: float) -> list[Invoice] | None:
         async with self._places:
             left = deadline - time.monotonic()
             try:
-                invoices = await self._billing.unpaid_invoices(module, timeout=left) if left > 0 else None
+                return await self._billing.unpaid_invoices(module, timeout=left) if left > 0 else None
             except BillingError as error:
                 log.info("unpaid invoices not readable", module=module, error=str(error))
-                invoices = None
-        return _Read(invoices, time.monotonic() + KEEP)
-
-    async def close(self) -> None:
-        """Wait for no reading any more."""
-        for reading in self._readings.values():
-            reading.cancel()
-        await asyncio.gather(*self._readings.values(), return_exceptions=True)
+                return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.sandbox.billing import Call
+from bot.sandbox.local_billing import Call
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.changes import Change, ChangeKind
+from bot.sandbox.local_slack.messages import Json, Message
+from bot.sandbox.local_slack.views import View
 from bot.sandbox.plain_words import PlainWords
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.changes import Change, ChangeKind
-from bot.sandbox.slack.messages import Json, Message
-from bot.sandbox.slack.views import View
 
 _READS = re.compile(r"get_modules|api_login|_invoices$")
 
@@ -49,7 +49,7 @@ class Conversation:
         if not _READS.search(call.operation):
             self._write(f"      · billing API: {call.operation} {call.module} {call.invoice}: {call.effect}")
 
-    # -- commands and buttons -------------------------------------------------------------------------
+    # Commands and buttons
 
     def _typed(self, change: Change) -> None:
         self._head(change.channel)
@@ -85,7 +85,7 @@ class Conversation:
         view = self._view(change)
         return view.blocks if view else []
 
-    # -- messages -------------------------------------------------------------------------------------
+    # Messages
 
     def _message(self, change: Change) -> None:
         """A new message whole; of a changed one, what became different."""
@@ -106,7 +106,7 @@ class Conversation:
         alone = message.ephemeral_for
         return f"{author} (only {self._words.name(alone)} sees this)" if alone else author
 
-    # -- forms and the Home tab -----------------------------------------------------------------------
+    # Forms and the Home tab
 
     def _form_opened(self, change: Change) -> None:
         view = self._view(change)
@@ -157,7 +157,7 @@ class Conversation:
         views = [*self._slack.views(change.person), self._slack.home(change.person)]
         return next((view for view in views if view and view.id == change.subject), None)
 
-    # -- lines ----------------------------------------------------------------------------------------
+    # Lines
 
     def _different(self, key: str, lines: list[str]) -> tuple[list[str], list[str] | None]:
         """The lines, and those that were not there before, or None where nothing was."""

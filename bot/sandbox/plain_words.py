@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from bot.sandbox.slack.messages import Json, Message, interactive_elements, visible_texts
-from bot.sandbox.slack.views import View
-from bot.sandbox.slack.world import ChannelKind, World
+from bot.sandbox.local_slack.messages import Json, Message, interactive_elements, visible_texts
+from bot.sandbox.local_slack.views import View
+from bot.sandbox.local_slack.world import ChannelKind, World
 
 _EMOJI = {
     "alarm_clock": "⏰",

@@ -13,26 +13,21 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
-import yaml
 
 from bot import app, config
-from bot.sandbox.billing import LocalBilling
 from bot.sandbox.conversation import Conversation
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.actor import Actor
-from bot.sandbox.slack.errors import NotThere
-from bot.sandbox.slack.interactions import Result
-from bot.sandbox.slack.messages import Message, interactive_elements
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.actor import Actor
+from bot.sandbox.local_slack.errors import NotThere
+from bot.sandbox.local_slack.interactions import Result
+from bot.sandbox.local_slack.messages import Message, interactive_elements
 
 CHANNEL = "#payments"
 PATIENCE = 30.0
 """Seconds in which a line must come to rest."""
-
-MANIFEST = Path(__file__).parents[2] / "manifest.yml"
-"""The bot's own manifest, beside the package in a checkout."""
 
 _SAID = re.compile(r"\s*([a-z]+)\s*:\s*(.*\S)\s*", re.DOTALL)
 
@@ -79,9 +74,8 @@ async def sandbox(
     policy: a file of rules that names the sandbox's people; without one Alice may pay, with no approval.
     Raises BadLine, and ConfigError for a policy that is wrong.
     """
-    manifest: dict[str, Any] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
     async with AsyncExitStack() as stack:
-        slack = LocalSlack(port=free_port(port), manifest=manifest)
+        slack = LocalSlack(port=free_port(port))
         people = [person.name for person in slack.world.people.values() if not person.is_bot]
         lines = [read_line(said, people) for said in says]
         conversation = Conversation(slack, write)

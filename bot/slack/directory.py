@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from bot.clocks import BootClock, boottime
 from bot.errors import DirectoryError
+from bot.singleflight import Singleflight
 from bot.slack.wire import Client, read
 
 PATIENCE = 1.0
@@ -17,8 +19,6 @@ PATIENCE = 1.0
 
 KEEP = 60.0
 """Seconds that an answer is good for."""
-
-_MOST = 10_000
 
 _LATEST = 10.0
 """Seconds after which a question is given up, although nobody waits for it any more by then."""
@@ -53,14 +53,14 @@ class SlackDirectory:
         team: str,
         *,
         patience: float = PATIENCE,
-        clock: Callable[[], float] = time.monotonic,
+        clock: BootClock = boottime,
     ) -> None:
         self._client = client
         self._team = team
         self._patience = patience
-        self._clock = clock
-        self._known: dict[tuple[str, str], tuple[float, Any]] = {}
-        self._asking: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        self._answers: Singleflight[tuple[str, str], dict[str, Any] | None] = Singleflight(
+            keep_s=KEEP, clock=clock
+        )
 
     async def groups_of(self, user_id: str, groups: frozenset[str]) -> frozenset[str]:
         """Those of the groups that the person is in. A group that is gone has nobody in it."""
@@ -125,36 +125,12 @@ class SlackDirectory:
 
         Who asks the same at the same time shares one call: Slack takes only so many a minute.
         """
-        if (kept := self._known.get((kind, key))) is not None and kept[0] > self._clock():
-            answer: dict[str, Any] | None = kept[1]
-            return answer
-        asking = self._asking.get((kind, key))
-        if asking is None:
-            asking = asyncio.create_task(self._ask(kind, key, ask), name=f"directory:{kind}:{key}")
-            self._asking[kind, key] = asking
-            asking.add_done_callback(lambda done: self._asked(kind, key, done))
         patience = min(self._patience, _deadline.get() - time.monotonic())
         try:
             async with asyncio.timeout(max(patience, 0.0)):
-                return await asyncio.shield(asking)
+                return await self._answers.get((kind, key), lambda: asyncio.wait_for(ask(), _LATEST))
         except TimeoutError:
             raise DirectoryError("Slack did not answer in time") from None
-
-    def _asked(self, kind: str, key: str, task: asyncio.Task[Any]) -> None:
-        del self._asking[kind, key]
-        if not task.cancelled():
-            task.exception()  # whoever still waited got it; others are gone
-
-    async def _ask(self, kind: str, key: str, ask: Ask) -> dict[str, Any] | None:
-        try:
-            async with asyncio.timeout(_LATEST):
-                answer = await ask()
-        except TimeoutError:
-            raise DirectoryError("Slack did not answer in time") from None
-        if len(self._known) >= _MOST:
-            self._known.clear()
-        self._known[kind, key] = (self._clock() + KEEP, answer)
-        return answer
 
     async def _read(self, method: str, **arguments: Any) -> dict[str, Any] | None:
         """Slack's answer, or None where there is no such person or group. Raises DirectoryError."""

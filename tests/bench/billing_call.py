@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 
 ROUNDS = 300
 

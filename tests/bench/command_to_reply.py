@@ -21,9 +21,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import app, config
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.run import quiet
-from bot.sandbox.slack import LocalSlack
 from bot.slack.pace import Pace
 
 CHANNEL = "#payments"

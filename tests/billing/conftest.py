@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 
 VPS = InvoiceRef("vps", 10101)
 """Unpaid at the start, 10.00 USD."""

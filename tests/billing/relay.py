@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from urllib.parse import urlsplit
 
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 
 
 class Relay:

@@ -8,7 +8,7 @@ from importlib import resources
 
 from aiohttp import web
 
-from bot.sandbox.billing import nusoap
+from bot.sandbox.local_billing import nusoap
 
 SESSION = "0123456789abcdef0123456789abcdef"
 PASSWORD = "p&ssw<rd"
@@ -80,7 +80,7 @@ class Scripted:
         }
 
     async def _wsdl(self, request: web.Request) -> web.StreamResponse:
-        document = resources.files("bot.sandbox.billing").joinpath("myapi.wsdl").read_bytes()
+        document = resources.files("bot.sandbox.local_billing").joinpath("myapi.wsdl").read_bytes()
         own = f"http://{request.host}/api.php".encode()
         document = document.replace(b"https://my.interserver.net/api.php", own)
         return await self._answer(WSDL, request, document)

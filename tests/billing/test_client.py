@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from bot.billing.client import BillingClient
-from bot.domain.payment import DOCUMENTED_MODULES, InvoiceRef, Standing, Verdict
+from bot.domain.payment import DOCUMENTED_MODULES, InvoiceEvidence, InvoiceRef, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 from tests.billing.conftest import VPS, NewClient
 
 
@@ -42,21 +42,21 @@ async def test_a_module_without_unpaid_invoices_gives_an_empty_list(client: Bill
     assert await client.unpaid_invoices("ssl") == []
 
 
-async def test_standing_follows_the_payment(client: BillingClient) -> None:
+async def test_the_evidence_follows_the_payment(client: BillingClient) -> None:
     """Before and after a payment, both lists are told as they are."""
-    assert await client.standing(VPS) == Standing(unpaid=True, paid_flag=False, payment=None)
+    assert await client.evidence_of(VPS) == InvoiceEvidence(unpaid=True, paid_flag=False, payment=None)
     assert (await client.make_payment(VPS)).verdict is Verdict.PAID
-    after = await client.standing(VPS)
+    after = await client.evidence_of(VPS)
     assert (after.unpaid, after.paid_flag) == (False, True)
     assert after.payment is not None
-    assert await client.standing(InvoiceRef("vps", 999)) == Standing(False, None, None, gone=True)
+    assert await client.evidence_of(InvoiceRef("vps", 999)) == InvoiceEvidence(False, None, None, gone=True)
 
 
-async def test_the_modules_are_asked_for_once(api: LocalBilling, client: BillingClient) -> None:
-    """get_modules needs no login, and its answer is kept."""
+async def test_the_modules_need_no_login(api: LocalBilling, client: BillingClient) -> None:
+    """They are asked for anew each time: who wants them seldom keeps them."""
     assert await client.modules() == DOCUMENTED_MODULES
     assert await client.modules() == DOCUMENTED_MODULES
-    assert [call.operation for call in api.log] == ["get_modules"]
+    assert [call.operation for call in api.log] == ["get_modules", "get_modules"]
 
 
 @pytest.mark.parametrize("mode", ["fault-before", "declined", "html-after", "login-blank"])

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent, Unreadable
-from bot.sandbox.billing import FAILURES, LocalBilling
+from bot.sandbox.local_billing import FAILURES, LocalBilling
 from tests.billing.conftest import assert_nothing_leaked
 
 PAID, DECLINED = Verdict.PAID, Verdict.DECLINED

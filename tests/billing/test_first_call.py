@@ -6,7 +6,7 @@ import pytest
 
 from bot.domain.payment import InvoiceRef, Verdict
 from bot.errors import Unreadable
-from bot.sandbox.billing import FAILURES, LocalBilling
+from bot.sandbox.local_billing import FAILURES, LocalBilling
 from tests.billing.conftest import VPS, NewClient, assert_nothing_leaked
 
 PAID, DECLINED = Verdict.PAID, Verdict.DECLINED
@@ -61,7 +61,7 @@ async def test_an_account_that_cannot_read_invoices_can_still_pay(
     with pytest.raises(Unreadable):
         await client.unpaid_invoices("vps")
     with pytest.raises(Unreadable):
-        await client.standing(VPS)
+        await client.evidence_of(VPS)
     assert (await client.make_payment(VPS)).verdict is PAID
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.sandbox.billing import nusoap
+from bot.sandbox.local_billing import nusoap
 from tests.billing.scripted import (
     ALL,
     LOGIN,
@@ -426,6 +426,6 @@ async def test_a_hundred_thousand_rows_are_a_customer(server: Scripted, weighed:
 
     server.answers[UNPAID] = rows(UNPAID, row(id=5))
     server.answers[ALL] = answer
-    found = await weighed("standing", 120.0)
+    found = await weighed("evidence", 120.0)
     assert found["said"] == [False, True, 90001, True], found
     assert found["grew"] < 30, found

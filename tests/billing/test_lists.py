@@ -8,7 +8,7 @@ from zeep.exceptions import Fault
 from bot.billing import lists
 from bot.billing.lists import Row, read_list
 from bot.billing.markup import MarkupRefused
-from bot.sandbox.billing import nusoap
+from bot.sandbox.local_billing import nusoap
 from tests.billing.scripted import ALL, PAY, ROW, UNPAID, envelope, row, rows
 
 NAME = "api_vps_get_client_invoices"

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import Outcome, Verdict
-from bot.sandbox.billing import nusoap
+from bot.sandbox.local_billing import nusoap
 from tests.billing.conftest import VPS
 from tests.billing.scripted import PASSWORD, PAY, Scripted, envelope, outcome, scripted
 

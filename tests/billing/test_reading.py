@@ -10,7 +10,7 @@ import pytest
 from bot.billing import reading
 from bot.billing.lists import Row
 from bot.billing.transport import AnswerTooLarge
-from bot.domain.payment import Invoice, InvoiceRef, Proof, Standing, Verdict
+from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Proof, Verdict
 from bot.redaction import Redaction
 
 DOCUMENTED = {
@@ -53,7 +53,7 @@ def invoices(module: str, rows: list[Row]) -> list[Invoice]:
     return unpaid.found()
 
 
-def standing(all_rows: list[Row] | None, unpaid_rows: list[Row]) -> Standing:
+def evidence(all_rows: list[Row] | None, unpaid_rows: list[Row]) -> InvoiceEvidence:
     """What both lists say about `MAIL`; None for a list that was not read."""
     unpaid = reading.AmongUnpaid(MAIL)
     for one in unpaid_rows:
@@ -62,7 +62,7 @@ def standing(all_rows: list[Row] | None, unpaid_rows: list[Row]) -> Standing:
     if everything is not None:
         for one in all_rows or []:
             everything.add(one)
-    return reading.standing(unpaid, everything)
+    return reading.evidence(unpaid, everything)
 
 
 def test_the_documented_row_is_read_whole() -> None:
@@ -120,7 +120,7 @@ def test_a_row_of_the_module_that_was_asked_for_is_its_invoice(module: str | Non
 def test_a_row_of_another_module_is_left_out() -> None:
     """One invoice in the lists of two modules must not be paid under both names."""
     assert invoices("mail", [row(module="vps")]) == []
-    assert not standing([], [row(module="vps")]).unpaid
+    assert not evidence([], [row(module="vps")]).unpaid
 
 
 @pytest.mark.parametrize("told", [None, "", "dollars", 5, "US\u202e", "USD\x07", "ÜSD", "U\x00S", "U S"])
@@ -165,7 +165,7 @@ def test_a_description_is_taken_as_it_is(told: str | None) -> None:
 def test_only_unpaid_charges_with_a_proper_number_are_invoices(changes: dict[str, object]) -> None:
     """Payments, paid and deleted charges, and rows without a usable number are passed over."""
     assert invoices("mail", [row(**changes)]) == []
-    assert not standing([], [row(**changes)]).unpaid
+    assert not evidence([], [row(**changes)]).unpaid
 
 
 def test_numbers_and_flags_may_come_as_texts() -> None:
@@ -243,28 +243,28 @@ OTHER = row(id=5)
 """Another unpaid charge: the list that holds it is no empty one."""
 
 
-def test_standing_of_an_unpaid_invoice() -> None:
+def test_evidence_of_an_unpaid_invoice() -> None:
     """Listed as unpaid, its own row not paid, no payment."""
-    found = standing([row()], [row()])
-    assert found == Standing(True, False, None)
+    found = evidence([row()], [row()])
+    assert found == InvoiceEvidence(True, False, None)
     assert found.proof is Proof.STILL_UNPAID
 
 
-def test_standing_of_a_paid_invoice() -> None:
+def test_evidence_of_a_paid_invoice() -> None:
     """Not listed as unpaid, its own row paid, and the payment that names it."""
     everything = [row(paid=1), payment(), payment(id=90002, extra=5)]
-    found = standing(everything, [])
-    assert found == Standing(False, True, 90001)
+    found = evidence(everything, [])
+    assert found == InvoiceEvidence(False, True, 90001)
     assert found.proof is Proof.PAYMENT_ROW
-    assert standing([row(paid=1)], []).proof is Proof.PAID_FLAG
+    assert evidence([row(paid=1)], []).proof is Proof.PAID_FLAG
 
 
 def test_the_list_of_all_is_not_needed_for_what_the_unpaid_one_tells() -> None:
     """Unpaid is proven by its row; absence by a list that holds others."""
-    assert standing(None, [row()]) == Standing(True, None, None, history=False)
-    assert standing(None, [row()]).proof is Proof.STILL_UNPAID
-    assert standing(None, [OTHER]) == Standing(False, None, None, gone=True, history=False)
-    assert standing(None, [OTHER]).proof is Proof.ABSENCE
+    assert evidence(None, [row()]) == InvoiceEvidence(True, None, None, history=False)
+    assert evidence(None, [row()]).proof is Proof.STILL_UNPAID
+    assert evidence(None, [OTHER]) == InvoiceEvidence(False, None, None, gone=True, history=False)
+    assert evidence(None, [OTHER]).proof is Proof.ABSENCE
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,8 @@ def test_the_list_of_all_is_not_needed_for_what_the_unpaid_one_tells() -> None:
 )
 def test_absence_from_a_list_without_another_unpaid_charge_proves_nothing(unpaid: list[Row]) -> None:
     """Two empty lists are what an API says that has lost its database."""
-    assert standing([], unpaid).proof is None
-    assert standing(None, unpaid).proof is None
+    assert evidence([], unpaid).proof is None
+    assert evidence(None, unpaid).proof is None
 
 
 @pytest.mark.parametrize(
@@ -285,15 +285,15 @@ def test_absence_from_a_list_without_another_unpaid_charge_proves_nothing(unpaid
 )
 def test_a_row_that_may_be_about_it_is_no_absence(changes: dict[str, object]) -> None:
     """Neither is it one of an invoice that is still unpaid."""
-    assert standing([], [OTHER, row(**changes)]).proof is None
+    assert evidence([], [OTHER, row(**changes)]).proof is None
 
 
 @pytest.mark.parametrize("module", ["vps", "MAIL", " mail", "", None])
 def test_rows_count_only_for_their_own_module(module: str | None) -> None:
     """A paid invoice, or a payment, of the same number in another module, or in none, proves nothing."""
-    assert standing([row(paid=1, module=module)], []).proof is None
-    assert standing([payment(module=module)], []).proof is None
-    assert standing([row(paid=1, module=module), payment(module=module)], [OTHER]).proof in (
+    assert evidence([row(paid=1, module=module)], []).proof is None
+    assert evidence([payment(module=module)], []).proof is None
+    assert evidence([row(paid=1, module=module), payment(module=module)], [OTHER]).proof in (
         Proof.ABSENCE,
         None,
     )
@@ -301,9 +301,9 @@ def test_rows_count_only_for_their_own_module(module: str | None) -> None:
 
 def test_a_row_of_another_module_does_not_hide_ours() -> None:
     """Neither of the two charges of one number speaks for the other."""
-    assert standing([row(paid=1, module="vps"), row()], [row()]).proof is Proof.STILL_UNPAID
-    assert standing([row(module="vps"), row(paid=1)], []).proof is Proof.PAID_FLAG
-    assert standing([row(paid=1)], [row(module="vps")]).proof is Proof.PAID_FLAG
+    assert evidence([row(paid=1, module="vps"), row()], [row()]).proof is Proof.STILL_UNPAID
+    assert evidence([row(module="vps"), row(paid=1)], []).proof is Proof.PAID_FLAG
+    assert evidence([row(paid=1)], [row(module="vps")]).proof is Proof.PAID_FLAG
 
 
 @pytest.mark.parametrize(
@@ -320,16 +320,16 @@ def test_a_row_of_another_module_does_not_hide_ours() -> None:
 def test_rows_that_contradict_each_other_prove_nothing(rows: list[Row]) -> None:
     """Whatever the list of unpaid ones says."""
     for unpaid in ([], [OTHER]):
-        assert standing(rows, unpaid).proof is None
+        assert evidence(rows, unpaid).proof is None
     if rows != [row(), payment()]:
-        assert standing(rows, [row()]).proof is None
+        assert evidence(rows, [row()]).proof is None
 
 
 def test_an_unpaid_invoice_that_is_also_shown_as_paid_proves_nothing() -> None:
     """By its flag, or by a payment; nor does one that the list of unpaid ones calls paid."""
-    assert standing([row(paid=1)], [row()]).proof is None
-    assert standing([row(), payment()], [row()]).proof is None
-    assert standing([row(paid=1)], [row(paid=1)]).proof is None
+    assert evidence([row(paid=1)], [row()]).proof is None
+    assert evidence([row(), payment()], [row()]).proof is None
+    assert evidence([row(paid=1)], [row(paid=1)]).proof is None
 
 
 @pytest.mark.parametrize("changes", [{"deleted": 1}, {"type": 1}, {"type": 9}, {"extra": 5}, {"extra": None}])
@@ -337,7 +337,7 @@ def test_a_payment_counts_only_if_it_stands_and_names_the_invoice(
     changes: dict[str, object],
 ) -> None:
     """A deleted payment, or one of another charge, proves nothing."""
-    assert standing([row(), payment(**changes)], []).payment is None
+    assert evidence([row(), payment(**changes)], []).payment is None
 
 
 @pytest.mark.parametrize(
@@ -355,34 +355,34 @@ def test_a_payment_row_that_moved_no_money_proves_nothing(changes: dict[str, obj
             [row(), payment(**changes)],
             [row(paid=1), payment(**changes)],
         ):
-            found = standing(everything, unpaid)
+            found = evidence(everything, unpaid)
             assert (found.payment, found.unclear, found.proof) == (None, True, None)
-    assert standing([payment(paid="true", amount="0.01")], []).proof is Proof.PAYMENT_ROW
+    assert evidence([payment(paid="true", amount="0.01")], []).proof is Proof.PAYMENT_ROW
 
 
 def test_a_refund_beside_a_payment_proves_nothing() -> None:
     """In whatever order they stand."""
     refund = payment(id=90002, type=20, amount="-1.00")
-    assert standing([payment(), refund], [OTHER]).proof is None
-    assert standing([refund, payment()], [OTHER]).proof is None
+    assert evidence([payment(), refund], [OTHER]).proof is None
+    assert evidence([refund, payment()], [OTHER]).proof is None
 
 
 def test_a_deleted_invoice_was_not_paid_for_that() -> None:
     """It is in no list of unpaid ones, but its row still says whether it was paid."""
-    assert standing([row(deleted=1)], []) == Standing(False, False, None)
-    assert standing([row(deleted=1)], [OTHER]).proof is None
-    assert standing([row(deleted=1, paid=1)], []).proof is Proof.PAID_FLAG
+    assert evidence([row(deleted=1)], []) == InvoiceEvidence(False, False, None)
+    assert evidence([row(deleted=1)], [OTHER]).proof is None
+    assert evidence([row(deleted=1, paid=1)], []).proof is Proof.PAID_FLAG
 
 
-def test_standing_does_not_need_a_readable_amount() -> None:
+def test_evidence_does_not_need_a_readable_amount() -> None:
     """An invoice whose amount is nonsense is still unpaid."""
-    assert standing([], [row(amount=None)]).unpaid
+    assert evidence([], [row(amount=None)]).unpaid
 
 
 @pytest.mark.parametrize(("told", "flag"), [("true", True), ("FALSE", False), ("1", True), ("0", False)])
 def test_a_flag_may_be_a_boolean(told: str, flag: bool) -> None:
     """NuSOAP writes what PHP holds."""
-    assert standing([row(paid=told)], []).paid_flag is flag
+    assert evidence([row(paid=told)], []).paid_flag is flag
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 
 import pytest
 from pydantic import SecretStr
 
-from bot.billing import calls, shared
+from bot.billing import calls
 from bot.billing.client import BillingClient
-from bot.billing.shared import Shared
 from bot.domain.payment import InvoiceRef, Verdict
-from bot.errors import NeverSent
-from bot.sandbox.billing import LocalBilling, failures
+from bot.sandbox.local_billing import LocalBilling, failures
 from tests.billing.conftest import VPS, NewClient
 
 
@@ -77,10 +73,10 @@ async def test_eight_reads_with_a_dead_session_log_in_once(api: LocalBilling, cl
 async def test_a_payment_never_relies_on_an_old_proof(
     api: LocalBilling, client: BillingClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the last proof is older than SESSION_PROOF, a login comes first, and it saves the payment."""
+    """Where the last proof is older than SESSION_PROOF_S, a login comes first, and it saves the payment."""
     await client.unpaid_invoices("vps")
     api.expire_sessions()
-    monkeypatch.setattr(calls, "SESSION_PROOF", 0.0)
+    monkeypatch.setattr(calls, "SESSION_PROOF_S", 0.0)
     assert (await client.make_payment(VPS)).verdict is Verdict.PAID
     assert operations(api)[-2:] == ["login", "make_payment"]
 
@@ -104,7 +100,7 @@ async def test_an_empty_list_is_believed_of_a_proven_session_only(
     lists = "ssl_get_client_unpaid_invoices"
     assert await client.unpaid_invoices("ssl") == []
     assert operations(api) == ["login", lists]
-    monkeypatch.setattr(calls, "SESSION_PROOF", 0.0)
+    monkeypatch.setattr(calls, "SESSION_PROOF_S", 0.0)
     assert await client.unpaid_invoices("ssl") == []
     assert operations(api) == ["login", lists, lists, "login", lists]
 
@@ -115,68 +111,3 @@ async def test_an_error_in_place_of_a_list_is_no_empty_list(api: LocalBilling, c
     api.fail("declined", operation="api_vps_*", times=1)
     assert len(await client.unpaid_invoices("vps")) == 4
     assert operations(api).count("login") == 2
-
-
-class Clock:
-    """A clock that a test moves by hand."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(shared, "boottime", lambda: self.now)
-
-
-def test_a_shared_value_is_made_again_when_its_proof_is_too_old(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A proof renews the age, but only that of the value held."""
-    clock = Clock(monkeypatch)
-    made = iter([["first"], ["second"]])
-    value = Shared(lambda _deadline: next(made))
-    first = value.get(time.monotonic() + 5.0, max_age=30.0)
-    clock.now += 29.0
-    value.proved(["first"])
-    value.proved(first)
-    clock.now += 29.0
-    assert value.get(time.monotonic() + 5.0, max_age=30.0) is first
-    clock.now += 2.0
-    second = value.get(time.monotonic() + 5.0, max_age=30.0)
-    assert second == ["second"]
-    value.drop(first)
-    assert value.get(time.monotonic() + 5.0) is second
-
-
-def test_a_shared_value_that_failed_is_tried_again_by_the_next_caller() -> None:
-    """A failure is told to its caller, and is not kept."""
-    results: list[Exception | str] = [NeverSent("once"), "made"]
-
-    def make(_deadline: float) -> str:
-        result = results.pop(0)
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    value = Shared(make)
-    soon = time.monotonic() + 5.0
-    with pytest.raises(NeverSent, match="once"):
-        value.get(soon)
-    assert value.get(soon) == "made"
-
-
-def test_nobody_waits_for_a_shared_value_beyond_his_deadline() -> None:
-    """A caller whose deadline comes first gives up, and nothing of his was sent."""
-    entered, leave = threading.Event(), threading.Event()
-
-    def make(_deadline: float) -> str:
-        entered.set()
-        leave.wait(5.0)
-        return "made"
-
-    value = Shared(make)
-    maker = threading.Thread(target=value.get, args=(time.monotonic() + 5.0,))
-    maker.start()
-    entered.wait(5.0)
-    with pytest.raises(NeverSent):
-        value.get(time.monotonic() + 0.05)
-    leave.set()
-    maker.join()
-    assert value.get(time.monotonic()) == "made"

@@ -18,7 +18,7 @@ from bot.billing.client import BillingClient
 from bot.billing.transport import ENCODING_SCHEMA, AddressRefused, open_transport, origin
 from bot.domain.payment import Verdict
 from bot.errors import AnswerLost
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 from tests.billing.conftest import VPS, NewClient, server_tls
 from tests.billing.relay import Relay
 
@@ -52,7 +52,7 @@ async def serve_wsdl() -> AsyncIterator[ServeWsdl]:
 
 def wsdl(*, inside_schema: str = "", before: str = "") -> bytes:
     """The documented WSDL with its calls at `OWN`, and something added."""
-    document = resources.files("bot.sandbox.billing").joinpath("myapi.wsdl").read_text()
+    document = resources.files("bot.sandbox.local_billing").joinpath("myapi.wsdl").read_text()
     document = document.replace("https://my.interserver.net/api.php", "OWN/api.php")
     declaration, rest = document.split("?>", 1)
     rest = rest.replace(" <xsd:import namespace", f"{inside_schema} <xsd:import namespace", 1)

@@ -9,7 +9,7 @@ import pytest
 
 from bot.billing.wsdl import called_only
 
-DOCUMENT = resources.files("bot.sandbox.billing").joinpath("myapi.wsdl").read_bytes()
+DOCUMENT = resources.files("bot.sandbox.local_billing").joinpath("myapi.wsdl").read_bytes()
 
 
 def operations(document: bytes) -> set[str]:

@@ -36,9 +36,9 @@ async def call(client: BillingClient, name: str) -> Any:
                 return [outcome.verdict, outcome.evidence, len(outcome.status_text or "")]
             case "unpaid":
                 return [str(one.ref) for one in (await client.unpaid_invoices("vps"))[:5]]
-            case "standing":
-                standing = await client.standing(VPS)
-                return [standing.unpaid, standing.paid_flag, standing.payment, standing.history]
+            case "evidence":
+                found = await client.evidence_of(VPS)
+                return [found.unpaid, found.paid_flag, found.payment, found.history]
             case "modules":
                 return await client.modules()
             case "modules, often":

@@ -18,8 +18,8 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from bot import app, config
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
 from tests.browser import Windows, chromium
 from tests.conftest import MANIFEST, StartBot

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from bot import app
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_slack import identifiers as ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ import pytest_asyncio
 
 from bot import app, config
 from bot.domain.payment import InvoiceRef, State
-from bot.sandbox.billing import FAILURES, LocalBilling
-from bot.sandbox.slack import LocalSlack
+from bot.sandbox.local_billing import FAILURES, LocalBilling
+from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
 from tests.conftest import MANIFEST, QUICK, environment_of
 from tests.slack.acting import card, shown

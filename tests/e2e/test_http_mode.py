@@ -7,8 +7,8 @@ import time
 import aiohttp
 import structlog.testing
 
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
 from tests.e2e.listening import Listening, command_body, signed
 from tests.slack.acting import at_rest, card, shown, told
 

@@ -18,9 +18,9 @@ import structlog
 import structlog.testing
 from aiohttp import web
 
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.messages import APPROVE, CANCEL
 from tests.e2e.listening import Listening, command_body, signature, signed
 

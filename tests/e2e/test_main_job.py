@@ -12,10 +12,10 @@ import structlog.testing
 from bot import app
 from bot.domain.payment import State
 from bot.ledger.store import Ledger
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
-from bot.sandbox.slack.interactions import Result
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.interactions import Result
 from tests.conftest import NewDatabase, StartBot
 
 ANSWER = "Payment of 10.00 USD for Invoice 10101 Successful."

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bot.domain.payment import State
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.messages import APPROVE
 from tests.conftest import NewDatabase, StartBot
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from bot.sandbox.billing import Failure, nusoap
-from bot.sandbox.billing.failures import FAILURES, INVOICES, Answer, Exchange
-from bot.sandbox.billing.service import PAYMENT
+from bot.sandbox.local_billing import Failure, nusoap
+from bot.sandbox.local_billing.failures import FAILURES, INVOICES, Answer, Exchange
+from bot.sandbox.local_billing.service import PAYMENT
 
 LATE_SECONDS = 1.5
 """Well within the time in which a lost call may be carried out here: `Orders.settling` and two calls."""

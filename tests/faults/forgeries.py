@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import State
 from bot.ledger.schema import approvals, attempts, payments
-from bot.sandbox.slack.identifiers import BOB, CAROL
+from bot.sandbox.local_slack.identifiers import BOB, CAROL
 from tests.faults.stage import Stage
 
 Lie = Callable[[int], list[Any]]

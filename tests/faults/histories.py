@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.payment import State
-from bot.sandbox.slack.errors import NotThere
-from bot.sandbox.slack.messages import Message
+from bot.sandbox.local_slack.errors import NotThere
+from bot.sandbox.local_slack.messages import Message
 from bot.slack.forms import REASON
 from bot.slack.listeners.shared import IN_TIME
 from bot.slack.messages import APPROVE, CANCEL, DENY

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 
 from bot.domain.payment import Payment, State
 from bot.ledger.store import Ledger
-from bot.sandbox.slack.errors import NotSeen
-from bot.sandbox.slack.messages import Message
-from bot.sandbox.slack.views import View
+from bot.sandbox.local_slack.errors import NotSeen
+from bot.sandbox.local_slack.messages import Message
+from bot.sandbox.local_slack.views import View
 from bot.slack import forms
 from bot.slack.messages import APPROVE, CANCEL, DENY
 from tests.faults.stage import Stage

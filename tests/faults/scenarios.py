@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.domain.payment import Payment, State
-from bot.sandbox.billing.service import PAYMENT, Call
+from bot.sandbox.local_billing.service import PAYMENT, Call
 from tests.faults.people import (
     approves,
     approves_at_home,

@@ -60,7 +60,7 @@ class Seams:
 
     def install(self) -> None:
         """Put the seams in, for the whole process."""
-        for method in ("make_payment", "unpaid_invoices", "standing"):
+        for method in ("make_payment", "unpaid_invoices", "evidence_of"):
             self._around_method(BillingClient, method)
         self._around_method(wire, "_once", "{first}")
         self._around_method(ClientWebSocketResponse, "send_str", "the acknowledgement")

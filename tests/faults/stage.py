@@ -18,11 +18,11 @@ from bot.domain.payment import FINAL, State
 from bot.ledger import database
 from bot.ledger.schema import chain, deliveries, payments
 from bot.ledger.store import Ledger, utc_now
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.app_manifest import DEFAULT_SCOPES
-from bot.sandbox.slack.interactions import Result
-from bot.sandbox.slack.workspace import Execution
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
+from bot.sandbox.local_slack.interactions import Result
+from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.listeners.steps import STEP
 from tests.faults.bot_process import Orders
 from tests.faults.clocks import MachineClocks, ServerClock, server_clock
@@ -32,7 +32,8 @@ from tests.optional_step import with_the_step
 HISTORY = frozenset({"channels:history", "groups:history"})
 """The optional scopes: with them, a reply comes once; without, at least once."""
 
-WITHOUT_HISTORY = DEFAULT_SCOPES - HISTORY
+SCOPES = AppManifest(DEFAULT_MANIFEST).scopes
+WITHOUT_HISTORY = SCOPES - HISTORY
 
 
 class Restless(AssertionError):
@@ -265,7 +266,7 @@ async def open_stage(
 
     settable: the clock of the ledger's server can be set.
     """
-    scopes = DEFAULT_SCOPES if exact else WITHOUT_HISTORY
+    scopes = SCOPES if exact else WITHOUT_HISTORY
     slack = LocalSlack(
         manifest=with_the_step(),
         scopes=scopes,

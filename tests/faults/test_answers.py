@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bot.domain.payment import Payment, State
-from bot.sandbox.billing.failures import INVOICES
-from bot.sandbox.billing.service import PAYMENT, Call
+from bot.sandbox.local_billing.failures import INVOICES
+from bot.sandbox.local_billing.service import PAYMENT, Call
 from tests.faults.answers import EMPTY_LISTS, REFERRING, bomb
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.people import the_payment

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from bot.domain.payment import State
-from bot.sandbox.slack.errors import NotThere
+from bot.sandbox.local_slack.errors import NotThere
 from bot.slack.messages import APPROVE
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.forgeries import (

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 
 from bot.domain.payment import State
-from bot.sandbox.billing.books import MODULES
-from bot.sandbox.slack.interactions import Result
+from bot.sandbox.local_billing.books import MODULES
+from bot.sandbox.local_slack.interactions import Result
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.proxy import open_wire
 from tests.faults.stage import Stage

@@ -8,8 +8,8 @@ import random
 from dataclasses import dataclass
 
 from bot.domain.payment import Payment, State
-from bot.sandbox.slack.identifiers import ALICE
-from bot.sandbox.slack.messages import Message
+from bot.sandbox.local_slack.identifiers import ALICE
+from bot.sandbox.local_slack.messages import Message
 from bot.slack.messages import APPROVE
 from tests.faults.conftest import DATABASES, StageOn
 from tests.faults.scenarios import WITH_APPROVAL

@@ -13,8 +13,8 @@ from sqlalchemy import RowMapping, select
 from bot.domain.payment import FINAL, Payment, State
 from bot.ledger.rows import Event, Kind, payment_of
 from bot.ledger.schema import deliveries, payments
-from bot.sandbox.billing.service import PAYMENT
-from bot.sandbox.slack.messages import Message
+from bot.sandbox.local_billing.service import PAYMENT
+from bot.sandbox.local_slack.messages import Message
 from bot.slack.arrivals import METADATA
 from bot.slack.text import state_words
 from tests.faults.stage import Stage

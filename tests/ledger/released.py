@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,24 @@ def _make_tables(connection: Connection) -> None:
     connection.execute(text("DELETE FROM alembic_version"))
 
 
+@cache
+def _rows() -> dict[str, list[dict[str, Any]]]:
+    """The rows of each table, in the order in which they may refer to each other."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for line in ROWS.read_text(encoding="utf-8").splitlines():
+        row: dict[str, Any] = json.loads(line)
+        rows.setdefault(row.pop("table"), []).append(row)
+    return rows
+
+
 def _fill(connection: Connection, also: Collection[str]) -> None:
     """also: tables that are none of the ledger's own."""
     connection.execute(text("DELETE FROM chain"))
-    for line in ROWS.read_text(encoding="utf-8").splitlines():
-        row: dict[str, Any] = json.loads(line)
-        name = row.pop("table")
+    for name, rows in _rows().items():
         if name == "alembic_version" and name not in also:
             continue
-        places = ", ".join(f":{column}" for column in row)
-        connection.execute(text(f"INSERT INTO {name} ({', '.join(row)}) VALUES ({places})"), row)
+        places = ", ".join(f":{column}" for column in rows[0])
+        connection.execute(text(f"INSERT INTO {name} ({', '.join(rows[0])}) VALUES ({places})"), rows)
     if connection.dialect.name == "postgresql":
         for name in ("payments", "approvals", "attempts", "deliveries"):
             connection.execute(

@@ -29,7 +29,7 @@ from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
 from bot.payments.timekeeper import Timekeeper
 from bot.payments.timing import Timing
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 from tests.conftest import Clock
 from tests.ledger.making import claimed
 

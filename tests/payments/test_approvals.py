@@ -32,7 +32,7 @@ from bot.domain.rule import Rule, Tier
 from bot.ledger.opening import open_ledger
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 from tests.conftest import Clock
 from tests.payments.conftest import TEAM, Office, Register
 

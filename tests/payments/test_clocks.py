@@ -15,8 +15,8 @@ from bot.payments.answers import Done, TooEarly
 from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
 from bot.payments.timekeeper import Timekeeper
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
 from tests.conftest import Clock
 from tests.ledger.making import request_in
 from tests.payments.conftest import BOB, TIMING, VPS, Office, policy

@@ -17,7 +17,7 @@ from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.timing import Timing
-from bot.sandbox.billing import LocalBilling
+from bot.sandbox.local_billing import LocalBilling
 from tests.conftest import Clock, NewDatabase
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, Register, policy
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.sandbox.billing import Call
-from bot.sandbox.billing.books import InvoiceRow
+from bot.sandbox.local_billing import Call
+from bot.sandbox.local_billing.books import InvoiceRow
 from tests.conftest import Clock
 from tests.payments.conftest import BOB, VPS, Office
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from bot.sandbox import run
-from bot.sandbox.billing import FAILURES, failures
+from bot.sandbox.local_billing import FAILURES, failures
 from tests.command_line import LONGEST, CommandLine, invoke
 
 POLICY = """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bot import app
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.interactions import Result
-from bot.sandbox.slack.messages import Message
-from bot.sandbox.slack.views import Values, View
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.interactions import Result
+from bot.sandbox.local_slack.messages import Message
+from bot.sandbox.local_slack.views import Values, View
 from bot.slack.messages import APPROVE, CANCEL, DENY
 
 

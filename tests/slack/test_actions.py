@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.payment import State
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.messages import APPROVE, CANCEL, DENY
 from tests.conftest import QUICK, StartBot
 from tests.slack.acting import (

@@ -18,10 +18,10 @@ from bot.ledger import leases
 from bot.ledger.rows import Kind
 from bot.ledger.schema import deliveries
 from bot.ledger.store import utc_now
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
-from bot.sandbox.slack.messages import Message
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.messages import Message
 from bot.slack import announcer, event_text, messages
 from bot.slack.pace import Pace
 from tests.conftest import MANIFEST, QUICK, NewDatabase, NewSettings, StartBot

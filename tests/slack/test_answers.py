@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from bot import app
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.response_urls import ResponseUrls
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.response_urls import ResponseUrls
 from bot.slack.answers import is_slacks, send
 from bot.slack.messages import Message
 from bot.slack.wire import web_client

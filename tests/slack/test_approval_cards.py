@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.messages import APPROVE, CANCEL, DENY
 from tests.conftest import MANIFEST, StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread

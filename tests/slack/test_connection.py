@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.changes import Change, ChangeKind
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.changes import Change, ChangeKind
 from bot.slack import connection, socket_mode
 from tests.conftest import StartBot
 

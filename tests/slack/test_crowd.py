@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from bot import app
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.pace import Pace
 from tests.conftest import MANIFEST, StartBot
 from tests.ledger.making import request
@@ -28,12 +27,6 @@ async def slack() -> AsyncIterator[LocalSlack]:
         for number in range(CROWD):
             running.world.add_channel(f"crowd-{number}", ["alice", ids.BOT_USER_ID], id=f"C0CROWD{number:03}")
         yield running
-
-
-@pytest.fixture
-async def bot(start_bot: StartBot) -> app.Bot:
-    """A bot that keeps to Slack's own limits."""
-    return await start_bot(pace=Pace())
 
 
 async def old_requests(ledger: Ledger, each: int = 1) -> list[Payment]:
@@ -83,8 +76,11 @@ async def test_cards_that_wait_to_be_changed_hold_up_no_new_card(
     assert list(refused(slack)) == []
 
 
-async def test_queues_in_many_channels_hold_up_no_other_channel(slack: LocalSlack, bot: app.Bot) -> None:
-    """A channel takes one message a second: who has to wait for that does so in the ledger."""
+async def test_queues_in_many_channels_hold_up_no_other_channel(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """A channel takes few messages at a time: who has to wait for that does so in the ledger."""
+    bot = await start_bot(pace=Pace(posts=0.1, burst=2))
     payments = await old_requests(bot.ledger, each=4)
     async with bot.ledger.transaction() as transaction:
         for payment in payments:
@@ -92,13 +88,15 @@ async def test_queues_in_many_channels_hold_up_no_other_channel(slack: LocalSlac
     await slack.wait_for(
         lambda: len([one for one in slack.calls if one.method == "chat.postMessage"]) > CROWD
     )
-    assert await seconds_to_the_card(slack) < 5
+    assert await seconds_to_the_card(slack) < 20
     assert await bot.ledger.undelivered() > 0, "the others still wait for their turn"
     assert list(refused(slack)) == []
 
 
-async def test_nobody_is_refused_and_everything_comes(slack: LocalSlack, bot: app.Bot) -> None:
-    """Seven cards in one channel, where five may come at once: in order, and Slack refuses none."""
+async def test_nobody_is_refused_and_everything_comes(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Seven cards in one channel, where few may come at once: in order, and Slack refuses none."""
+    # One fewer than Slack lets through: a post that is long on its way may meet the next one there.
+    bot = await start_bot(pace=Pace(burst=4))
     for number in range(1, 8):
         payment = await request(
             bot.ledger,

@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from bot.errors import DirectoryError
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
-from bot.sandbox.slack.world import ChannelKind
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.world import ChannelKind
 from bot.slack.directory import SlackDirectory, within
 from bot.slack.wire import web_client
 

@@ -13,7 +13,7 @@ from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
-from bot.sandbox.slack.messages import visible_texts
+from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack import event_text, history, home, lists, messages, replies
 from bot.slack.invitations import invitation
 from bot.slack.messages import Message, Scene

@@ -14,7 +14,7 @@ from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
-from bot.sandbox.slack.blocks import checked_blocks, checked_view
+from bot.sandbox.local_slack.blocks import checked_blocks, checked_view
 from bot.slack import forms, history, home, lists
 from bot.slack.forms import Origin, PayForm
 from bot.slack.text import SECTION

@@ -21,9 +21,9 @@ from structlog.testing import capture_logs
 
 from bot import app, config
 from bot.domain.payment import State
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import announcer, connection, socket_mode
 from bot.slack.listeners.steps import STEP
 from bot.slack.messages import APPROVE

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from re import findall
 
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import history
 from bot.slack.messages import DENY
 from tests.conftest import StartBot

@@ -9,10 +9,10 @@ import pytest
 
 from bot import app
 from bot.domain.payment import State
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.billing.service import PAYMENT
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_billing.service import PAYMENT
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import forms
 from bot.slack.listeners.shortcuts import SHORTCUT
 from bot.slack.listeners.steps import STEP

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
-from bot.sandbox.slack.blocks import checked_blocks
-from bot.sandbox.slack.messages import visible_texts
+from bot.sandbox.local_slack.blocks import checked_blocks
+from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack import event_text, messages
 from bot.slack.invitations import invitation
 from bot.slack.messages import Message, Scene

@@ -14,8 +14,8 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from structlog.testing import capture_logs
 
 from bot.errors import ConfigError, LedgerUnavailable
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack.changes import Change, ChangeKind
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.changes import Change, ChangeKind
 from bot.slack import socket_mode
 from bot.slack.socket_mode import Receiver
 from bot.slack.wire import web_client

@@ -10,13 +10,13 @@ from aiohttp import web
 
 from bot import app
 from bot.domain.payment import State
-from bot.sandbox.billing import Failure, LocalBilling, nusoap
-from bot.sandbox.billing.failures import Exchange
-from bot.sandbox.billing.service import PAYMENT
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
-from bot.sandbox.slack.errors import NotThere
-from bot.sandbox.slack.workspace import Execution
+from bot.sandbox.local_billing import Failure, LocalBilling, nusoap
+from bot.sandbox.local_billing.failures import Exchange
+from bot.sandbox.local_billing.service import PAYMENT
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.errors import NotThere
+from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.listeners.steps import STEP
 from tests.conftest import QUICK, NewSettings, StartBot
 from tests.optional_step import with_the_step

@@ -9,10 +9,10 @@ import pytest
 
 from bot import app
 from bot.domain.payment import State
-from bot.sandbox.billing import LocalBilling
-from bot.sandbox.slack import LocalSlack
-from bot.sandbox.slack import identifiers as ids
-from bot.sandbox.slack.views import Values, View
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.views import Values, View
 from bot.slack import forms
 from bot.slack.listeners.shortcuts import SHORTCUT
 from tests.conftest import StartBot

@@ -1,5 +1,0 @@
-"""A faithful local Slack: Web API, Socket Mode, HTTP mode and people, over real sockets."""
-
-from bot.sandbox.slack.server import LocalSlack
-
-__all__ = ["LocalSlack"]
