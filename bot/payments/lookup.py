@@ -17,9 +17,9 @@ from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
+from bot.payments.approvals import frozen_by
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
-from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
 from bot.payments.poller import Crew
@@ -125,7 +125,7 @@ class LookUp:
 
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
-        required = required_now(rule, payment)
+        required = frozen_by(payment, rule)
         remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
         payment = await transaction.change(
             payment,

@@ -13,7 +13,7 @@ from bot.errors import LedgerContradicted
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.desk import expire
+from bot.payments.approvals import expire
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()

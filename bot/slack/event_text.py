@@ -204,7 +204,11 @@ def _corrected(event: Event, scene: Scene) -> list[str]:
 
 
 def _unsettled(event: Event, scene: Scene) -> list[str]:
-    whom = mentions(scene.may_approve) if scene.may_approve else mention(scene.payment.requester)
+    whom = (
+        mentions(scene.approvals.may_approve)
+        if scene.approvals.may_approve
+        else mention(scene.payment.requester)
+    )
     return [
         f"Still unknown; do not pay it again. {escape(str(event.detail['reading'])).capitalize()}.",
         f"{whom}: look in MyAdmin, then type `/pay resolve {scene.payment.id} paid` or `not-paid`,"

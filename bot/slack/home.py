@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.domain.payment import FINAL, Payment
 from bot.payments.overview import Concerns, Waiting
-from bot.slack.messages import Block, context, decision_buttons, section
+from bot.slack.messages import Block, context, decision_buttons, more_approvals, section
 from bot.slack.text import amount, day, escape, link, mention, moment, quote, shorten, state_line, subject
 
 MOST = 10
@@ -48,8 +48,7 @@ def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
         lines.append(escape(shorten(" ".join(invoice.description.split()), 200)))
     if invoice is not None and invoice.due is not None:
         lines.append(f"Due {day(invoice.due)}{' (overdue)' if invoice.due < today else ''}")
-    missing = max(payment.approvals_required - one.given, 1)
-    needs = "1 more approval" if missing == 1 else f"{missing} more approvals"
+    needs = more_approvals(one.approvals)
     lines.append(
         f"Asked for by {mention(payment.requester)} · needs {needs} · expires {moment(payment.expires_at)}"
     )

@@ -25,7 +25,7 @@ def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
 
 async def absent(directory: SlackDirectory, channel: str, scene: Scene) -> list[str]:
     """Those who may approve, are named by id, and would not see a card in this channel."""
-    named = sorted(one for one in scene.may_approve if not is_group(one))
+    named = sorted(one for one in scene.approvals.may_approve if not is_group(one))
     if not named:
         return []
     try:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
-from bot.domain.payment import Payment, State
-from bot.domain.rule import Rule, stricter_requirement
-from bot.errors import DirectoryError, LedgerUnavailable
+from bot.domain.payment import Payment
+from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
+from bot.payments.approvals import shown
 from bot.payments.authority import Authority
-from bot.payments.desk import required_now
 from bot.slack import event_text, messages
 from bot.slack.directory import SlackDirectory
 from bot.slack.invitations import absent, asks_for_decisions, invitation
@@ -78,25 +77,9 @@ class Scenes:
         return Saying(_render(delivery, event, scene), event, invited)
 
     async def _scene(self, payment: Payment) -> Scene:
-        approvals = await self._ledger.approvals(payment.id)
-        approvers = [approval.approver for approval in approvals if approval.approved]
-        rule = next((one for one in self._authority.policy.rules if one.name == payment.rule), None)
-        if payment.state is State.PENDING_APPROVAL:
-            try:
-                # What the card asks for is what the rules ask for now, as they will be asked at the click.
-                now = await self._authority.rule_of(payment)
-                rule = now if isinstance(now, Rule) else rule
-                if rule is not None:
-                    counting = await self._authority.still_approved_by(rule, approvers, payment.requester)
-                    approvers = [one for one in approvers if one in counting]
-                    required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
-                    payment = replace(payment, approvals_required=required)
-            except DirectoryError:
-                log.info("card shows approvals unchecked", payment=payment.id)
         return Scene(
             payment=payment,
-            approvers=approvers,
-            may_approve=(rule.approvers - {payment.requester}) if rule else frozenset(),
+            approvals=await shown(self._ledger, self._authority, payment),
             today=self._ledger.clock().date(),
             team_url=self._workspace.url,
             bot_name=self._workspace.bot_name,
