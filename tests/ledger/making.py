@@ -17,8 +17,10 @@ REF = InvoiceRef("vps", 10101)
 _triggers = itertools.count(1)
 
 
-async def request(ledger: Ledger, ref: InvoiceRef = REF, **fields: Any) -> Payment:
-    """A new payment request, not looked up yet."""
+async def request(
+    ledger: Ledger, ref: InvoiceRef = REF, *, moved_to: State | None = None, **fields: Any
+) -> Payment:
+    """A new payment request, not looked up yet; or one that came to another state at once, untold."""
     async with ledger.transaction() as transaction:
         values: dict[str, Any] = {
             "team": "T1",
@@ -35,6 +37,8 @@ async def request(ledger: Ledger, ref: InvoiceRef = REF, **fields: Any) -> Payme
         assert payment is not None, "the invoice has a live payment"
         detail = asked(payment)
         await transaction.record("requested", actor=payment.requester, payment=payment, detail=detail)
+        if moved_to is not None:
+            payment = await transaction.move(payment, moved_to, action="moved", actor="test", tell=None)
     return payment
 
 
