@@ -47,8 +47,8 @@ def settings_or_exit(env_file: Path | None) -> Settings:
 
 def _refuse(error: ConfigError, what: str = "The bot cannot start") -> int:
     click.echo(f"{what}:", err=True)
-    for name, remedy in error.problems:
-        click.echo(f"  {name}: {remedy}", err=True)
+    for problem in error.problems:
+        click.echo(f"  {problem}", err=True)
     click.echo("Every variable is explained in .env.example.", err=True)
     return 2
 
@@ -111,7 +111,7 @@ async def _run(settings: Settings) -> int:
 @click.option("--policy", is_flag=True, help="Also say in words who may do what.")
 def check(env_file: Path | None, policy: bool) -> None:
     """Check the settings without starting anything."""
-    from bot.domain.policy_words import describe  # noqa: PLC0415
+    from bot.domain.policy.words import describe  # noqa: PLC0415
 
     try:
         settings = config.load(env_file)

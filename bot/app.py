@@ -38,18 +38,17 @@ from bot.payments.timekeeper import Timekeeper
 from bot.payments.timing import Timing
 from bot.payments.unpaid import UnpaidInvoices
 from bot.slack.announcer import Announcer
+from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
+from bot.slack.decisions import Decisions
 from bot.slack.directory import SlackDirectory
-from bot.slack.listeners.actions import Actions
-from bot.slack.listeners.commands import Commands
-from bot.slack.listeners.home import Homes
-from bot.slack.listeners.readings import Readings
-from bot.slack.listeners.shared import Gate
-from bot.slack.listeners.shortcuts import Shortcuts
-from bot.slack.listeners.steps import WorkflowStep
-from bot.slack.listeners.views import Views
+from bot.slack.home import Homes
+from bot.slack.inbound import Gate, Services
+from bot.slack.lists import Lists
 from bot.slack.pace import Pace
-from bot.slack.wire import Client, Workspace, web_client
+from bot.slack.pay_form import PayForms
+from bot.slack.web_api import web_client
+from bot.slack.workflow_step import WorkflowStep
 from bot.status import status_server
 
 log = structlog.get_logger()
@@ -208,20 +207,19 @@ async def running(
         if settings.status_port is not None:
             await stack.enter_async_context(status_server(ledger, settings.http_host, settings.status_port))
 
-        await stack.enter_async_context(
-            _listening(
-                bot,
-                settings,
-                client,
-                workspace,
-                directory,
-                authority,
-                billing=billing,
-                catalogue=catalogue,
-                settling=settling,
-                timing=timing,
-            )
+        services = Services(
+            desk=Desk(ledger, authority, settling=settling),
+            ledger=ledger,
+            authority=authority,
+            overview=Overview(ledger, authority),
+            catalogue=catalogue,
+            unpaid=UnpaidInvoices(billing, ledger),
+            directory=directory,
+            client=client,
+            workspace=workspace,
+            gate=bot.gate,
         )
+        await stack.enter_async_context(_listening(bot, settings, services, poll=timing.poll))
         log.info("running", mode=settings.mode, team=workspace.team, instance=instance)
         if not any(rule.requesters for rule in policy.rules):
             log.warning("nobody is allowed to request payments: PAY_ALLOWED_USERS is empty")
@@ -230,50 +228,32 @@ async def running(
 
 
 @contextlib.asynccontextmanager
-async def _listening(
-    bot: Bot,
-    settings: Settings,
-    client: Client,
-    workspace: Workspace,
-    directory: SlackDirectory,
-    authority: Authority,
-    *,
-    billing: BillingClient,
-    catalogue: Catalogue,
-    settling: Settling,
-    timing: Timing,
-) -> AsyncIterator[None]:
-    """Take what people do in Slack until the block ends, and answer what is under way."""
-    ledger = bot.ledger
-    desk, overview, gate = (
-        Desk(ledger, authority, settling=settling),
-        Overview(ledger, authority),
-        bot.gate,
-    )
-    app = bolt_app(client, workspace)
+async def _listening(bot: Bot, settings: Settings, services: Services, *, poll: float) -> AsyncIterator[None]:
+    """Take what people do in Slack until the block ends, and answer what is under way.
+
+    poll: seconds between two looks at who has their Home tab open.
+    """
+    app = bolt_app(services.client, services.workspace)
     async with contextlib.AsyncExitStack() as stack:
-        unpaid = UnpaidInvoices(billing, ledger)
-        stack.push_async_callback(unpaid.close)
-        homes = Homes(ledger, authority, overview, client, workspace, ledger.watch())
-        readings = Readings(desk, ledger, authority, overview, catalogue, unpaid, client, workspace)
-        shortcuts = Shortcuts(desk, ledger, authority, catalogue, unpaid, client, gate)
-        looking = Poller("home", homes.look, homes.crew.wake, timing.poll)
-        crews: list[Crew[Any]] = [homes.crew, readings.crew, shortcuts.crew]
-        bot.answering = crews
-        await stack.enter_async_context(_polling(bot, [looking], crews, None, grace=LAST_WORDS))
-        stack.push_async_callback(gate.emptied, 3.0)
-        for listener in (
-            Commands(desk, catalogue, readings, shortcuts, client, workspace, gate),
-            Actions(desk, ledger, client, workspace, gate),
-            Views(desk, catalogue, workspace, gate),
-            shortcuts,
+        stack.push_async_callback(services.unpaid.close)
+        homes, lists, pay_forms = Homes(services), Lists(services), PayForms(services)
+        looking = Poller("home", homes.look, homes.crew.wake, poll)
+        bot.answering = [homes.crew, lists.crew, pay_forms.crew]
+        await stack.enter_async_context(_polling(bot, [looking], bot.answering, None, grace=LAST_WORDS))
+        stack.push_async_callback(services.gate.emptied, 3.0)
+        for subject in (
+            Commands(services, lists, pay_forms),
+            Decisions(services),
+            pay_forms,
             homes,
-            WorkflowStep(desk, directory, catalogue, client, workspace, gate),
+            WorkflowStep(services),
         ):
-            listener.register(app)
+            subject.register(app)
         if settings.slack_app_token is not None:
             token = settings.slack_app_token.get_secret_value()
-            await stack.enter_async_context(socket_mode(app, client, token, ledger.instances))
+            await stack.enter_async_context(
+                socket_mode(app, services.client, token, services.ledger.instances)
+            )
         elif settings.slack_signing_secret is not None:
             secret, host, port = settings.slack_signing_secret, settings.http_host, settings.http_port
             await stack.enter_async_context(http_mode(app, secret, host, port))

@@ -1,4 +1,4 @@
-"""The errors that cross a module's border, and nothing else.
+"""The error tree: one class for each thing that whoever catches it does differently.
 
     BotError
     +-- ConfigError          the environment or the policy is wrong; names every remedy
@@ -15,10 +15,20 @@
     |       +-- NotOffered   this installation has no way to list those of a module
     +-- DirectoryError       Slack did not say in time who somebody is
 
+Outside of it stand what a room says to those next door, and what is a bug:
+
+    ValueError
+    +-- PolicyError          (domain/policy) the rules contradict themselves; config makes a ConfigError of it
+    Exception
+    +-- Stale                (ledger/transaction) the payment has moved on meanwhile: read it again
+    +-- IllegalMove          (domain/payment) a move that the table of states does not list
+
 The texts are for operators and logs. They never hold a secret, a session id or a body.
 """
 
 from __future__ import annotations
+
+from bot.domain.problem import Problem
 
 
 class BotError(Exception):
@@ -26,11 +36,11 @@ class BotError(Exception):
 
 
 class ConfigError(BotError):
-    """Start-up is refused. `problems` are (variable, what is wrong and the remedy) pairs."""
+    """Start-up is refused. problems: all that is wrong with what the bot was told from outside."""
 
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
+    def __init__(self, *problems: Problem) -> None:
         self.problems = problems
-        super().__init__("\n".join(f"{name}: {remedy}" for name, remedy in problems))
+        super().__init__("\n".join(map(str, problems)))
 
 
 class LedgerError(BotError):

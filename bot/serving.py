@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from bot.domain.problem import Problem
 from bot.errors import ConfigError
 
 LINGER = 1.0
@@ -29,7 +30,8 @@ async def serving(server: web.Application, host: str, port: int, variable: str) 
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
-        raise ConfigError([(variable, f"{host}:{port} cannot be used: {error.strerror}")]) from None
+        taken = f"{host}:{port} cannot be used: {error.strerror}"
+        raise ConfigError(Problem(variable, taken, "End what uses it, or choose another.")) from None
     try:
         yield
     finally:

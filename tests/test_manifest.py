@@ -20,8 +20,6 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "manifest.yml").read_text(encoding="utf-8")
 MANIFEST: dict[str, Any] = yaml.safe_load(TEXT)
 
-# -- Slack's rules ----------------------------------------------------------------------------------
-
 
 def text(most: int, least: int = 1, pattern: str = "") -> dict[str, Any]:
     return {"type": "string", "minLength": least, "maxLength": most, "pattern": pattern}
@@ -138,29 +136,27 @@ SCHEMA = record(
 schema and its documents disagree; this is the form of the documents."""
 
 
-def test_slack_takes_it() -> None:
-    """By Slack's own rules, with no field that they do not name."""
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    jsonschema.validate(MANIFEST, SCHEMA)
+class TestSlacksRules:
+    def test_slack_takes_it(self) -> None:
+        """By Slack's own rules, with no field that they do not name."""
+        jsonschema.Draft202012Validator.check_schema(SCHEMA)
+        jsonschema.validate(MANIFEST, SCHEMA)
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"display_information": {"name": "x" * 36}},
+            {"display_information": {"name": "x", "long_description": "too short"}},
+            {"display_information": {"name": "x", "colour": "#fff"}},
+            {"features": {"slash_commands": [{"command": "pay", "description": "x"}]}},
+            {"settings": {"interactivity": {}}},
+        ],
+    )
+    def test_the_rules_refuse_what_slack_refuses(self, change: dict[str, Any]) -> None:
+        """A schema that takes everything would prove nothing."""
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(MANIFEST | change, SCHEMA)
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"display_information": {"name": "x" * 36}},
-        {"display_information": {"name": "x", "long_description": "too short"}},
-        {"display_information": {"name": "x", "colour": "#fff"}},
-        {"features": {"slash_commands": [{"command": "pay", "description": "x"}]}},
-        {"settings": {"interactivity": {}}},
-    ],
-)
-def test_the_rules_refuse_what_slack_refuses(change: dict[str, Any]) -> None:
-    """A schema that takes everything would prove nothing."""
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(MANIFEST | change, SCHEMA)
-
-
-# -- what the code uses -----------------------------------------------------------------------------
 
 SCOPES_OF = {
     "auth.test": set(),
@@ -240,85 +236,77 @@ def granted(kind: str) -> set[str]:
     return set(MANIFEST["oauth_config"]["scopes"].get(kind, ()))
 
 
-def test_every_method_that_is_used_is_known() -> None:
-    """So that its scopes can be told."""
-    used = methods_used()
-    assert {"auth.test", "chat.postMessage", "users.info"} <= used
-    assert used <= SCOPES_OF.keys()
+class TestWhatTheCodeUses:
+    def test_every_method_that_is_used_is_known(self) -> None:
+        """So that its scopes can be told."""
+        used = methods_used()
+        assert {"auth.test", "chat.postMessage", "users.info"} <= used
+        assert used <= SCOPES_OF.keys()
 
+    def test_the_scopes_are_those_that_the_code_needs(self) -> None:
+        """None is missing and none is superfluous; what the bot can do without is optional."""
+        used = methods_used()
+        needed = {scope for method in used - OPTIONAL for scope in SCOPES_OF[method]}
+        if {"command", "shortcut"} & listeners().keys():
+            needed.add("commands")
+        assert granted("bot") == needed
+        optional = {scope for method in used & OPTIONAL for scope in SCOPES_OF[method]}
+        assert granted("bot_optional") == optional - needed
 
-def test_the_scopes_are_those_that_the_code_needs() -> None:
-    """None is missing and none is superfluous; what the bot can do without is optional."""
-    used = methods_used()
-    needed = {scope for method in used - OPTIONAL for scope in SCOPES_OF[method]}
-    if {"command", "shortcut"} & listeners().keys():
-        needed.add("commands")
-    assert granted("bot") == needed
-    optional = {scope for method in used & OPTIONAL for scope in SCOPES_OF[method]}
-    assert granted("bot_optional") == optional - needed
+    def test_the_commands_and_shortcuts_are_those_that_are_listened_for(self) -> None:
+        """A command that nobody answers would be a time-out for who types it."""
+        features, registered = MANIFEST["features"], listeners()
+        assert {each["command"] for each in features["slash_commands"]} == registered["command"]
+        shortcuts = {each["callback_id"] for each in features.get("shortcuts", ())}
+        assert shortcuts == registered.get("shortcut", set())
 
+    def test_the_events_are_those_that_are_listened_for(self) -> None:
+        """Slack sends what is subscribed to, and tries again where nobody answers."""
+        subscribed = set(MANIFEST["settings"].get("event_subscriptions", {}).get("bot_events", ()))
+        functions = MANIFEST.get("functions", {})
+        assert subscribed - {"function_executed"} == listeners().get("event", set())
+        assert ("function_executed" in subscribed) is bool(functions)
+        assert functions.keys() <= listeners().get("function", set())
 
-def test_the_commands_and_shortcuts_are_those_that_are_listened_for() -> None:
-    """A command that nobody answers would be a time-out for who types it."""
-    features, registered = MANIFEST["features"], listeners()
-    assert {each["command"] for each in features["slash_commands"]} == registered["command"]
-    shortcuts = {each["callback_id"] for each in features.get("shortcuts", ())}
-    assert shortcuts == registered.get("shortcut", set())
+    def test_buttons_and_forms_can_be_used(self) -> None:
+        """Interactivity is on where the code listens for any; the Home tab where it is published."""
+        interactive = {"action", "view", "shortcut"} & listeners().keys()
+        assert MANIFEST["settings"]["interactivity"]["is_enabled"] is bool(interactive)
+        home = "app_home_opened" in listeners().get("event", set())
+        assert MANIFEST["features"]["app_home"]["home_tab_enabled"] is home
 
+    def test_the_local_slack_installs_this_very_app(self) -> None:
+        """What is tried in the sandbox is what Slack gets; a running bot needs no reader of YAML for it."""
+        assert DEFAULT_MANIFEST == MANIFEST
 
-def test_the_events_are_those_that_are_listened_for() -> None:
-    """Slack sends what is subscribed to, and tries again where nobody answers."""
-    subscribed = set(MANIFEST["settings"].get("event_subscriptions", {}).get("bot_events", ()))
-    functions = MANIFEST.get("functions", {})
-    assert subscribed - {"function_executed"} == listeners().get("event", set())
-    assert ("function_executed" in subscribed) is bool(functions)
-    assert functions.keys() <= listeners().get("function", set())
+    def test_the_command_says_how_it_is_used(self) -> None:
+        """Where it is typed. Escaping stays off: the bot reads plain words, and no mention is ever meant."""
+        (command,) = MANIFEST["features"]["slash_commands"]
+        assert command["usage_hint"]
+        assert command["should_escape"] is False
+        assert "url" not in command, "Socket Mode needs none"
 
+    def test_it_is_for_socket_mode_and_a_token_that_stays(self) -> None:
+        """A token that rotates would have to be kept anew every few hours."""
+        settings = MANIFEST["settings"]
+        assert settings["socket_mode_enabled"] is True
+        assert settings["token_rotation_enabled"] is False
 
-def test_buttons_and_forms_can_be_used() -> None:
-    """Interactivity is on where the code listens for any; the Home tab where it is published."""
-    interactive = {"action", "view", "shortcut"} & listeners().keys()
-    assert MANIFEST["settings"]["interactivity"]["is_enabled"] is bool(interactive)
-    home = "app_home_opened" in listeners().get("event", set())
-    assert MANIFEST["features"]["app_home"]["home_tab_enabled"] is home
+    def test_direct_messages_reach_people(self) -> None:
+        """The bot tells people directly what it cannot tell in a channel, so its Messages tab is on."""
+        assert MANIFEST["features"]["app_home"]["messages_tab_enabled"] is True
 
-
-def test_the_local_slack_installs_this_very_app() -> None:
-    """What is tried in the sandbox is what Slack gets; a running bot needs no reader of YAML for it."""
-    assert DEFAULT_MANIFEST == MANIFEST
-
-
-def test_the_command_says_how_it_is_used() -> None:
-    """Where it is typed. Escaping stays off: the bot reads plain words, and no mention is ever meant."""
-    (command,) = MANIFEST["features"]["slash_commands"]
-    assert command["usage_hint"]
-    assert command["should_escape"] is False
-    assert "url" not in command, "Socket Mode needs none"
-
-
-def test_it_is_for_socket_mode_and_a_token_that_stays() -> None:
-    """A token that rotates would have to be kept anew every few hours."""
-    settings = MANIFEST["settings"]
-    assert settings["socket_mode_enabled"] is True
-    assert settings["token_rotation_enabled"] is False
-
-
-def test_direct_messages_reach_people() -> None:
-    """The bot tells people directly what it cannot tell in a channel, so its Messages tab is on."""
-    assert MANIFEST["features"]["app_home"]["messages_tab_enabled"] is True
-
-
-def test_the_workflow_step_in_the_comments_is_good_too() -> None:
-    """Whoever takes the # away gets a manifest that Slack takes, and a step that is listened for."""
-    if "functions" in MANIFEST or "# functions:" not in TEXT:
-        return
-    commented = TEXT[TEXT.index("# functions:") :]
-    step = yaml.safe_load(
-        "\n".join(line.removeprefix("#").removeprefix(" ") for line in commented.splitlines())
-    )
-    whole = MANIFEST | step
-    whole["settings"] = MANIFEST["settings"] | {"org_deploy_enabled": True}
-    jsonschema.validate(whole, SCHEMA)
-    assert step["functions"].keys() == listeners()["function"]
-    requester = next(iter(step["functions"].values()))["input_parameters"]["requester"]
-    assert requester["type"] == "slack#/types/user_context", "a user_id could be anybody's"
+    def test_the_workflow_step_in_the_comments_is_good_too(self) -> None:
+        """Whoever takes the # away gets a manifest that Slack takes, and a step that is listened for."""
+        if "functions" in MANIFEST or "# functions:" not in TEXT:
+            return
+        commented = TEXT[TEXT.index("# functions:") :]
+        step = yaml.safe_load(
+            "\n".join(line.removeprefix("#").removeprefix(" ") for line in commented.splitlines())
+        )
+        whole = MANIFEST | step
+        whole["settings"] = MANIFEST["settings"] | {"org_deploy_enabled": True}
+        jsonschema.validate(whole, SCHEMA)
+        assert step["functions"].keys() == listeners()["function"]
+        requester = next(iter(step["functions"].values()))["input_parameters"]["requester"]
+        assert requester["type"] == "slack#/types/user_context", "a user_id could be anybody's"

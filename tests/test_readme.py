@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bot import config
-from bot.domain import policy_file, policy_words
+from bot.config import policy_file
 from bot.domain.command import HELP
+from bot.domain.policy.words import describe
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 POLICIES = re.findall(r"<!-- policy -->\n```toml\n(.*?)```\n\n```text\n(.*?)\n```", README, flags=re.DOTALL)
@@ -23,7 +24,7 @@ def test_it_shows_three_example_policies() -> None:
 @pytest.mark.parametrize(("text", "words"), POLICIES)
 def test_each_example_policy_means_what_the_readme_says(text: str, words: str) -> None:
     """The explanation under an example is what `check --policy` prints for it."""
-    assert "\n".join(policy_words.describe(policy_file.load(text, "policy.toml"))) == words
+    assert "\n".join(describe(policy_file.load(text, "policy.toml"))) == words
 
 
 def test_every_variable_is_in_its_table() -> None:

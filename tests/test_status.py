@@ -116,7 +116,7 @@ async def test_a_port_that_is_taken_is_refused(ledger: Ledger) -> None:
         with pytest.raises(ConfigError) as caught:
             async with status_server(ledger, "127.0.0.1", port):
                 pass
-    assert [name for name, _ in caught.value.problems] == ["STATUS_PORT"]
+    assert [problem.where for problem in caught.value.problems] == ["STATUS_PORT"]
     assert "in use" in str(caught.value)
 
 

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from zeep.wsdl.bindings import Soap11Binding
 
 from bot.billing import reading, wire
-from bot.billing.lists import Rows, read_list
+from bot.billing.list_answer import Rows, read_list
 from bot.billing.markup import vet
 from bot.billing.payment_answer import require_one_meaning
 from bot.billing.transport import MAX_LIST, BillingTransport, open_transport, pieces, whole

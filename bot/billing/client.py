@@ -11,13 +11,13 @@ has begun goes on in its thread to its end, and its answer is lost to the caller
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import structlog
 from pydantic import SecretStr
 
 from bot.billing import reading
@@ -26,9 +26,9 @@ from bot.billing.transport import keep_envelopes_out_of_logs
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
-LAST_WORD = 0.25
+LAST_WORD_S = 0.25
 """Seconds that a read whose time is over is given to say so itself."""
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ T = TypeVar("T")
 class BillingClient:
     """One account at one billing API, for any number of tasks of one event loop.
 
-    timeout: seconds for one call. A read takes no longer (and `LAST_WORD`), its login and waiting for
+    timeout: seconds for one call. A read takes no longer (and `LAST_WORD_S`), its login and waiting for
         a free thread included. A payment may take it twice: once to get ready (thread, WSDL, login),
         so that a slow start leaves its one call the whole of it, and once to pay. Only a host name
         that resolves slowly, or to several dead addresses, can add to that.
@@ -116,7 +116,7 @@ class BillingClient:
         try:
             everything = await self._read(lambda deadline: self._calls.among_all(ref, deadline), None)
         except BillingError as error:
-            log.info("the list of all invoices was not read: %s", error)
+            log.info("the list of all invoices was not read", error=str(error))
             return reading.evidence(unpaid, None)
         return reading.evidence(unpaid, everything)
 
@@ -134,7 +134,7 @@ class BillingClient:
         if running:
             _done, left = await asyncio.wait(running, timeout=grace)
             if left:
-                log.warning("%d billing calls were still running at the end", len(left))
+                log.warning("billing calls were still running at the end", calls=len(left))
         self._calls.close()
 
     async def _read(self, read: Callable[[float], T], timeout: float | None) -> T:
@@ -143,7 +143,7 @@ class BillingClient:
         job = self._submit(lambda: _told(read, deadline))
         if not await _finished(job, seconds) and not job.cancel():
             # The thread has the same deadline, and knows better what was sent and what was not.
-            await _finished(job, LAST_WORD)
+            await _finished(job, LAST_WORD_S)
         if not job.done():
             raise AnswerLost("the billing API did not answer in time")
         answer = _result(job)

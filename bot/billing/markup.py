@@ -2,7 +2,7 @@
 
 Two readers stand on it. `vet` reads what zeep is to read, before zeep does: its parser keeps every name that
 it has seen for as long as the thread lives, and it expands references (`href` to a `multiRef`) without end.
-`bot.billing.lists` reads the lists of invoices itself, a piece at a time.
+`bot.billing.list_answer` reads the lists of invoices itself, a piece at a time.
 
 expat does the work: it forgets everything with the document, and takes no part of it from elsewhere.
 """

@@ -12,7 +12,7 @@ import re
 from datetime import date
 from decimal import Decimal
 
-from bot.billing.lists import Row
+from bot.billing.list_answer import Row
 from bot.billing.transport import AnswerTooLarge
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.redaction import Redaction

@@ -17,7 +17,6 @@ from __future__ import annotations
 import functools
 import http.client
 import io
-import logging
 import os
 import socket
 import ssl
@@ -29,13 +28,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+import structlog
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.retry import Retry
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -225,7 +225,7 @@ def open_session(url: str, connections: int) -> requests.Session:
 def _tls_context() -> ssl.SSLContext:
     bundle = os.environ.get("REQUESTS_CA_BUNDLE")
     if bundle:
-        log.warning("the billing API's TLS certificate is checked against REQUESTS_CA_BUNDLE=%s", bundle)
+        log.warning("the billing API's TLS certificate is checked against REQUESTS_CA_BUNDLE", bundle=bundle)
     return _trusting(bundle or DEFAULT_CA_BUNDLE_PATH)
 
 

@@ -12,14 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.domain.payment import MAX_INVOICE, InvoiceRef
-from bot.domain.typed_words import (
-    Typed,
-    begins_like_a_number,
-    normal,
-    quote,
-    read_words,
-    shorten,
-)
+from bot.domain.typed_words import Typed, begins_like_a_number, normal, read_words
+from bot.domain.wording import quote, shorten
 
 MAX_TEXT = 1_000
 """Characters. Longer texts are refused unread; the longest sensible one is a `resolve` with its note."""
@@ -296,7 +290,7 @@ def _explain_order(words: list[str], modules: Sequence[str], usage: str) -> Misu
         if module is not None:
             return Misunderstood(
                 "There is no blank between module and invoice.",
-                f"Type {usage} {module} {shorten(glued[2])}.",
+                f"Type {usage} {module} {shorten(glued[2], 40)}.",
             )
     return None
 

@@ -11,8 +11,6 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-_LONGEST_QUOTE = 40
-
 
 @dataclass(frozen=True, slots=True)
 class Typed:
@@ -53,17 +51,6 @@ def normal(word: str) -> str:
 def begins_like_a_number(word: str) -> bool:
     """Whether a number of any kind was probably meant, a wrong one included."""
     return word.lstrip("#+-")[:1].isnumeric()
-
-
-def quote(words: str) -> str:
-    """In quotation marks, shortened, and with nothing invisible in it."""
-    visible = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
-    return f'"{shorten(visible)}"'
-
-
-def shorten(text: str) -> str:
-    """At most 40 characters of it."""
-    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
 
 
 def _parts_words(char: str) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedEr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable, LedgerUnfit
 from bot.ledger.ledger_file import must_be_a_ledger, must_be_one_file
 
@@ -74,10 +75,8 @@ def engine_for(url: str, instance: str | None = None) -> AsyncEngine:
     parsed = address(url)
     if parsed.get_backend_name() == "sqlite":
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-            raise _wrong(
-                f"needs SQLite 3.35 or later, and this Python has {sqlite3.sqlite_version};"
-                " use a newer Python, or PostgreSQL"
-            )
+            needs = f"needs SQLite 3.35 or later, and this Python has {sqlite3.sqlite_version}"
+            raise ConfigError(Problem("LEDGER_URL", needs, "Use a newer Python, or PostgreSQL."))
         engine = create_async_engine(parsed, pool_size=4, max_overflow=0, hide_parameters=True)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -133,10 +132,6 @@ def must_be_unchanged(url: str, before: object) -> None:
         raise LedgerUnfit("it was written to while it was read, because the bot was started; run this again")
 
 
-def _wrong(remedy: str) -> ConfigError:
-    return ConfigError([("LEDGER_URL", remedy)])
-
-
 def _postgresql(parsed: URL, session: Mapping[str, str], instance: str | None) -> AsyncEngine:
     escaped = {name: value.replace(" ", "\\ ") for name, value in session.items()}
     try:
@@ -161,7 +156,8 @@ def _postgresql(parsed: URL, session: Mapping[str, str], instance: str | None) -
             },
         )
     except ModuleNotFoundError:
-        raise _wrong("needs PostgreSQL's driver: pip install 'invoice-payment-bot[postgres]'") from None
+        remedy = "Install it: pip install 'invoice-payment-bot[postgres]'."
+        raise ConfigError(Problem("LEDGER_URL", "needs PostgreSQL's driver", remedy)) from None
 
 
 def _check_postgresql(connection: Any, _record: object) -> None:

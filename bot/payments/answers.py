@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.payment import Payment
-from bot.domain.rule import Refusal
+from bot.domain.policy import Refusal
 from bot.payments.approvals import ApprovalStatus
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from bot.domain.payment import Payment, State
-from bot.domain.rule import Rule, stricter_requirement
+from bot.domain.policy import Rule
+from bot.domain.policy.rule import stricter_requirement
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -86,7 +87,7 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
     While it waits for approval that is what the next click will be asked by; where Slack does not say in time
     who may approve, and once it is decided, everybody counts who did.
     """
-    rule = authority.rule_named(payment.rule)
+    rule = authority.policy.rule_named(payment.rule)
     if payment.state is State.PENDING_APPROVAL:
         try:
             now = await authority.rule_of(payment)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.domain.payment import Payment
-from bot.domain.policy import Policy
-from bot.domain.rule import Reason, Refusal, Rule
+from bot.domain.policy import Policy, Reason, Refusal, Rule
 from bot.domain.slack_ids import is_group
 
 
@@ -111,10 +110,6 @@ class Authority:
         """
         person = Person(payment.requester, payment.team)
         return await self._rule_for(person, payment.ref.module, payment.channel)
-
-    def rule_named(self, name: str) -> Rule | None:
-        """The rule of this name, as it is now."""
-        return next((rule for rule in self.policy.rules if rule.name == name), None)
 
     async def may_approve(self, rule: Rule, person: Person, requester: str) -> Refusal | None:
         """None if this person may approve what the requester asked for. Raises DirectoryError."""

@@ -13,7 +13,7 @@ import structlog
 
 from bot.domain.command import MAX_NOTE
 from bot.domain.payment import CANCELLABLE, CORRECTIONS, InvoiceRef, Payment, State
-from bot.domain.rule import Reason, Refusal, Rule
+from bot.domain.policy import Reason, Refusal, Rule
 from bot.errors import LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import asked
 from bot.ledger.store import Ledger
@@ -315,7 +315,7 @@ class Desk:
         if payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS:
             return AlreadyDecided(payment)
         # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
-        rule = self._authority.rule_named(payment.rule) or await self._authority.rule_of(payment)
+        rule = self._authority.policy.rule_named(payment.rule) or await self._authority.rule_of(payment)
         if isinstance(rule, Refusal):
             refusal: Refusal | None = rule
         elif rule.approvers:

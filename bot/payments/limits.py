@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from bot.domain.payment import Payment
-from bot.domain.rule import Refusal, Rule
+from bot.domain.policy import Refusal, Rule
 from bot.ledger.transaction import Transaction
 
 _NOTHING = Decimal(0)

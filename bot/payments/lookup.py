@@ -11,7 +11,7 @@ import structlog
 
 from bot.clocks import Ages
 from bot.domain.payment import Payment, State
-from bot.domain.rule import Refusal, Rule
+from bot.domain.policy import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.domain.payment import FINAL, Payment, State
-from bot.domain.rule import Refusal
+from bot.domain.policy import Refusal
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
 from bot.payments.approvals import ApprovalStatus, shown

@@ -13,7 +13,8 @@ import structlog
 
 from bot.clocks import Ages
 from bot.domain.payment import Invoice, Payment
-from bot.domain.rule import Refusal, Rule, money
+from bot.domain.policy import Refusal, Rule
+from bot.domain.wording import money
 from bot.errors import AnswerLost, DirectoryError, NeverSent, NotOffered, Unreadable
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction

@@ -113,7 +113,7 @@ class Timekeeper:
         if payment.expires_at <= transaction.now:
             await expire(transaction, payment)
             return
-        rule = next((one for one in self._policy.rules if one.name == payment.rule), None)
+        rule = self._policy.rule_named(payment.rule)
         every = rule.remind_every if rule else None
         due = transaction.now + every if every else payment.expires_at
         reminded = await transaction.change(payment, due_at=min(due, payment.expires_at))

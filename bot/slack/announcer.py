@@ -17,7 +17,6 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.clocks import Ages
 from bot.domain.payment import Payment, State
@@ -25,28 +24,29 @@ from bot.ledger.outbox import Lane
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
+from bot.payments.cards import Undeliverable
 from bot.payments.executor import Steps, no_steps
 from bot.payments.poller import Crew
 from bot.payments.timing import Timing
-from bot.slack import arrivals, event_text, messages
-from bot.slack.answers import send
-from bot.slack.detours import Detours
+from bot.slack import event_text, post_search
+from bot.slack.blocks import Block, Message
 from bot.slack.directory import SlackDirectory
-from bot.slack.messages import Message
 from bot.slack.pace import Pace
-from bot.slack.scenes import Saying, Scenes
-from bot.slack.wire import (
+from bot.slack.rendering import Rendered, Renderer
+from bot.slack.respond import respond
+from bot.slack.web_api import (
     CONTENT,
     WRONG_TOKEN,
     Answer,
+    Client,
     Later,
     Posted,
     Rejected,
     Workspace,
-    call,
-    read,
+    post_message,
+    query,
 )
-from bot.slack.workflows import end_step
+from bot.slack.workflow_step import end_step
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Announcer:
     def __init__(
         self,
         ledger: Ledger,
-        client: AsyncWebClient,
+        client: Client,
         authority: Authority,
         directory: SlackDirectory,
         workspace: Workspace,
@@ -79,15 +79,16 @@ class Announcer:
     ) -> None:
         self._ledger = ledger
         self._client = client
-        self._scenes = Scenes(ledger, authority, directory, workspace)
+        self._renderer = Renderer(ledger, authority, directory, workspace)
         self._workspace = workspace
         self._timing = timing
         self._pace = pace
         self._instance = instance
-        self._detours = Detours(ledger)
+        self._undeliverable = Undeliverable(ledger)
         self._steps = steps
         self._claimed: Ages[int] = Ages(ledger.boottime)
-        self._readings: dict[int, arrivals.Reading] = {}  # of histories that Slack let nobody read to the end
+        # Of histories that Slack let nobody read to the end.
+        self._readings: dict[int, post_search.Reading] = {}
         self._well: set[int] = set()  # what may be given up at its next try: Slack was well after this one
         self.crew: Crew[Lane] = Crew("announcer", size, wake, queues=True)
 
@@ -129,9 +130,9 @@ class Announcer:
             async with self._ledger.transaction() as transaction:
                 await transaction.outbox.give_up(delivery, "decided before it was told")
         elif delivery.ts is not None:
-            await self._update(delivery, payment, await self._scenes.saying(delivery, payment))
+            await self._update(delivery, payment, await self._renderer.render(delivery, payment))
         else:
-            await self._post(delivery, payment, await self._scenes.saying(delivery, payment))
+            await self._post(delivery, payment, await self._renderer.render(delivery, payment))
 
     async def _ours(self, delivery: Delivery) -> bool:
         """Whether we may make a call for it, which takes up to half a lease: no other instance begins one.
@@ -166,7 +167,7 @@ class Announcer:
         for text, blocks, marked in _ways(message, payment):
             if not await self._ours(delivery):
                 return None
-            answer = await call(
+            answer = await post_message(
                 self._client,
                 method,
                 text=text,
@@ -184,30 +185,31 @@ class Announcer:
 
     # -- a message that stands already ------------------------------------------------------------
 
-    async def _update(self, delivery: Delivery, payment: Payment, saying: Saying) -> None:
-        answer = await self._say(delivery, payment, "chat.update", saying.message, ts=delivery.ts)
+    async def _update(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
+        answer = await self._say(delivery, payment, "chat.update", rendered.message, ts=delivery.ts)
         if isinstance(answer, Rejected):
-            await self._detours.no_update(delivery, payment, answer.error)
+            card_lost = answer.error == "message_not_found"
+            await self._undeliverable.no_update(delivery, payment, answer.error, card_lost=card_lost)
         elif answer is not None:
             await self._settle(delivery, payment, answer)
 
     # -- a new message ----------------------------------------------------------------------------
 
-    async def _post(self, delivery: Delivery, payment: Payment, saying: Saying) -> None:
+    async def _post(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
         if delivery.ambiguous:
             found = await self._arrived(delivery, payment)
             if isinstance(found, Posted):
-                await self._settle(delivery, payment, found, saying, earlier=True)
+                await self._settle(delivery, payment, found, rendered, earlier=True)
                 return
             if found is not None and not self._timing.looked_enough(delivery.tries):
                 await self._look_again(delivery, payment, found)
                 return
             self._readings.pop(delivery.id, None)  # what is posted now is newer than what was read
         if delivery.kind is Kind.NOTE and payment.card_lost:
-            await self._detours.directly(delivery, payment, "card_lost")
+            await self._undeliverable.directly(delivery, payment, "card_lost")
             return
         if delivery.kind is Kind.DIRECT and await self._answered_in_place(
-            delivery, payment, saying.event, saying.message
+            delivery, payment, rendered.event, rendered.message
         ):
             return
         arguments = {"thread_ts": payment.card_ts} if delivery.kind is Kind.NOTE else {}
@@ -216,7 +218,7 @@ class Announcer:
             delivery,
             payment,
             "chat.postMessage",
-            saying.message,
+            rendered.message,
             unfurl_links=False,
             unfurl_media=False,
             **arguments,
@@ -225,9 +227,9 @@ class Announcer:
             return
         await self._steps(f"posted {delivery.kind}", payment.id)
         if isinstance(answer, Rejected):
-            await self._detours.refused(delivery, payment, answer.error)
+            await self._undeliverable.refused(delivery, payment, answer.error)
         else:
-            await self._settle(delivery, payment, answer, saying)
+            await self._settle(delivery, payment, answer, rendered)
             await self._steps(f"stored {delivery.kind}", payment.id)
 
     async def _settle(
@@ -235,7 +237,7 @@ class Announcer:
         delivery: Delivery,
         payment: Payment,
         answer: Posted | Later,
-        saying: Saying | None = None,
+        rendered: Rendered | None = None,
         *,
         earlier: bool = False,
     ) -> None:
@@ -250,7 +252,7 @@ class Announcer:
         async with self._ledger.transaction() as transaction:
             stands = transaction.outbox.found if earlier else transaction.outbox.done
             ours = await stands(delivery, ts=answer.ts)
-            for person in saying.invited if saying and ours else ():
+            for person in rendered.invited if rendered and ours else ():
                 await transaction.outbox.add(payment, Kind.INVITATION, channel=person)
 
     async def _later(self, delivery: Delivery, payment: Payment, answer: Later) -> None:
@@ -265,7 +267,7 @@ class Announcer:
             else:
                 self._pace.pause_updates(wait)
         if not told_when and await self._in_vain(delivery, answer):
-            await self._detours.in_vain(delivery, payment, answer.error)
+            await self._undeliverable.in_vain(delivery, payment, answer.error)
             return
         say, what = (
             (log.error, _REFUSED) if answer.error in WRONG_TOKEN else (log.warning, "not delivered yet")
@@ -302,7 +304,7 @@ class Announcer:
             return False
         well_before = delivery.id in self._well
         self._well.discard(delivery.id)
-        if not isinstance(await read(self._client, "auth.test"), dict):
+        if not isinstance(await query(self._client, "auth.test"), dict):
             return False
         if not well_before:
             self._well.add(delivery.id)
@@ -315,7 +317,7 @@ class Announcer:
         fresh = self._ledger.clock() - payment.created_at < _RESPONSE_URL_LASTS
         if payment.response_url is None or not fresh or event is None or event.action != "no_card":
             return False
-        if not await send(self._client, payment.response_url, message):
+        if not await respond(self._client, payment.response_url, message):
             return False
         async with self._ledger.transaction() as transaction:
             await transaction.outbox.done(delivery, ts="response_url")
@@ -325,8 +327,8 @@ class Announcer:
         reading = self._readings.pop(delivery.id, None)
         if reading is None or reading.tries != delivery.tries - 1:
             # Begun anew where another instance had it meanwhile: that one may have posted.
-            reading = arrivals.Reading(delivery.tries)
-        found = await arrivals.find(
+            reading = post_search.Reading(delivery.tries)
+        found = await post_search.find(
             self._client,
             self._workspace.bot_id,
             delivery,
@@ -341,10 +343,10 @@ class Announcer:
         return found
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:
-        return arrivals.metadata(self._ledger.identity, delivery)
+        return post_search.metadata(self._ledger.identity, delivery)
 
 
-def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[messages.Block], bool]]:
+def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[Block], bool]]:
     """How to say it, and whether with metadata: with blocks, as text alone, and at last in a plain line.
 
     That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one.

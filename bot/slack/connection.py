@@ -17,16 +17,17 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
-from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.domain.problem import Problem
 from bot.errors import ConfigError
 from bot.serving import serving
-from bot.slack import forms, replies
-from bot.slack.answers import say
+from bot.slack import replies
+from bot.slack.blocks import notice
 from bot.slack.http_mode import LARGEST, RequestUrl
+from bot.slack.respond import respond_to
 from bot.slack.socket_mode import Receiver
-from bot.slack.wire import WRONG_TOKEN, Later, Workspace, read
-from bot.slack.workflows import fail_step
+from bot.slack.web_api import NOT_SLACKS, WRONG_TOKEN, Client, Workspace, query
+from bot.slack.workflow_step import fail
 
 log = structlog.get_logger()
 
@@ -37,24 +38,24 @@ _OBJECTS = ("event", "view", "user")
 """What Bolt takes for objects without looking, wherever it stands in a body."""
 
 
-async def workspace_of(client: AsyncWebClient) -> Workspace:
+async def workspace_of(client: Client) -> Workspace:
     """Ask Slack once, at start, whose token this is; waits for as long as Slack is away.
 
     Raises ConfigError where Slack itself refuses the token; what a gateway says is no refusal.
     """
     pause = PATIENCE
     while True:
-        answer = await read(client, "auth.test")
-        error, after = "the answer is not Slack's", 0.0
-        if not isinstance(answer, dict):
-            error, after = answer.error, (isinstance(answer, Later) and answer.after) or 0.0
-        elif (workspace := _workspace(answer)) is not None:
-            return workspace
-        if error in WRONG_TOKEN:
-            problem = f"Slack refuses it ({error}); copy it anew from OAuth & Permissions"
-            raise ConfigError([("SLACK_BOT_TOKEN", problem)])
-        log.warning("Slack does not answer yet; trying again", error=error)
-        await asyncio.sleep(max(after, pause))
+        answer = await query(client, "auth.test")
+        if isinstance(answer, dict):
+            workspace = _workspace(answer)
+            if workspace is not None:
+                return workspace
+            answer = NOT_SLACKS
+        if answer.error in WRONG_TOKEN:
+            remedy = "Copy it anew from OAuth & Permissions."
+            raise ConfigError(Problem("SLACK_BOT_TOKEN", f"Slack refuses it ({answer.error})", remedy))
+        log.warning("Slack does not answer yet; trying again", error=answer.error)
+        await asyncio.sleep(max(answer.after or 0.0, pause))
         pause = min(2 * pause, MOST_PATIENCE)
 
 
@@ -62,7 +63,8 @@ def _workspace(answer: dict[str, Any]) -> Workspace | None:
     """None where the answer does not say it. Raises ConfigError for the token of a person."""
     told = {name: answer.get(name) for name in ("team_id", "url", "user_id", "user", "bot_id")}
     if told["user_id"] and not told["bot_id"]:
-        raise ConfigError([("SLACK_BOT_TOKEN", "is not a bot's token; use the one that begins with xoxb-")])
+        remedy = "Use the one that begins with xoxb-."
+        raise ConfigError(Problem("SLACK_BOT_TOKEN", "is not a bot's token", remedy))
     if not all(isinstance(one, str) and one for one in told.values()):
         return None
     return Workspace(
@@ -74,7 +76,7 @@ def _workspace(answer: dict[str, Any]) -> Workspace | None:
     )
 
 
-def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
+def bolt_app(client: Client, workspace: Workspace) -> AsyncApp:
     """The Bolt app, without listeners yet. It asks Slack nothing while it handles a command.
 
     It believes what it is given: over HTTP that is only what `RequestUrl` has verified.
@@ -110,11 +112,11 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
         if "command" in body:
             answer = {"response_type": "ephemeral", "text": said}
         elif body.get("type") == "view_submission":
-            answer = {"response_action": "update", "view": forms.notice(said)}
+            answer = {"response_action": "update", "view": notice(said)}
         elif body.get("type") in ("block_actions", "shortcut"):
-            await say(client, body, said)
+            await respond_to(client, body, said)
         elif (run := _step_of(body)) is not None:
-            await fail_step(client, run, said)
+            await fail(client, run, said)
         # None: it was acknowledged before it broke.
         return None if response is None else BoltResponse(status=200, body=answer)
 
@@ -148,7 +150,7 @@ async def _dispatched(
 
 @asynccontextmanager
 async def socket_mode(
-    app: AsyncApp, client: AsyncWebClient, app_token: str, explained: Callable[[], Awaitable[int]]
+    app: AsyncApp, client: Client, app_token: str, explained: Callable[[], Awaitable[int]]
 ) -> AsyncIterator[None]:
     """Listen over Socket Mode. Raises ConfigError where Slack refuses the app token.
 

@@ -12,7 +12,7 @@ from typing import Any
 from bot.clocks import BootClock, boottime
 from bot.errors import DirectoryError
 from bot.singleflight import Singleflight
-from bot.slack.wire import Client, read
+from bot.slack.web_api import Client, query
 
 PATIENCE = 1.0
 """Seconds: a command must be acknowledged within three."""
@@ -134,7 +134,7 @@ class SlackDirectory:
 
     async def _read(self, method: str, **arguments: Any) -> dict[str, Any] | None:
         """Slack's answer, or None where there is no such person or group. Raises DirectoryError."""
-        answer = await read(self._client, method, **arguments)
+        answer = await query(self._client, method, **arguments)
         if isinstance(answer, dict):
             return answer
         if answer.error in _NOBODY:

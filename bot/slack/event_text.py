@@ -1,12 +1,14 @@
-"""The reply in the thread that tells one event: what happened, and how to go on. Pure, as the cards are."""
+"""An event in words: the reply in the thread that tells it, and its line in a payment's history. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bot.domain.payment import FINAL, Payment, State
+from bot.domain.wording import shorten
 from bot.ledger.rows import Event
-from bot.slack.messages import Block, Message, Scene, context, section, waiting
+from bot.slack.blocks import Block, Message, context, paragraph, section
+from bot.slack.card import Scene, waiting
 from bot.slack.text import (
     amount,
     escape,
@@ -14,20 +16,23 @@ from bot.slack.text import (
     link,
     mention,
     mentions,
+    moment,
     place,
     quote,
-    shorten,
     state_line,
     state_words,
     subject,
 )
 
+_LONGEST = 300
+"""Characters of what somebody wrote or the API answered, in one line of a history."""
 
-def note(event: Event, scene: Scene) -> Message:
+
+def thread_reply(event: Event, scene: Scene) -> Message:
     """The reply in the thread that tells one event. Raises KeyError for an event that nobody tells."""
     if event.action == "answered":
         return _answered(event, scene)
-    lines = _NOTES[event.action](event, scene)
+    lines = _REPLIES[event.action](event, scene)
     text = "\n".join(lines)
     return Message(f"{scene.payment.number}: {text}", [section(text)])
 
@@ -42,12 +47,12 @@ def plain(payment: Payment, reference: str) -> Message:
         f"{subject(payment)}: {state_words(payment.state)}.{said}"
         f" More was to be said here; ask the people who run this bot, reference {reference}."
     )
-    return Message(text, [section(text)])
+    return paragraph(text)
 
 
 def direct(event: Event, scene: Scene) -> Message:
     """The same, for the requester alone, where the thread cannot be reached."""
-    told = note(event, scene)
+    told = thread_reply(event, scene)
     if event.action == "no_card":
         return told  # it names the channel and the invoice itself
     where = f"{subject(scene.payment)} in {place(scene.payment.channel)}"
@@ -159,8 +164,9 @@ def _answered_late(event: Event, scene: Scene) -> list[str]:
 
 
 def _stranded(event: Event, scene: Scene) -> list[str]:
+    ended = "Cancelled" if event.to_state is State.CANCELLED else "Expired"
     return [
-        "Expired: I could not post its card in time. Nothing was paid.",
+        f"{ended}: I could not post its card in time. Nothing was paid.",
         "Ask again if it is still wanted.",
     ]
 
@@ -235,7 +241,7 @@ def _not_told(event: Event, scene: Scene) -> list[str]:
     ]
 
 
-_NOTES: dict[str, Callable[[Event, Scene], list[str]]] = {
+_REPLIES: dict[str, Callable[[Event, Scene], list[str]]] = {
     "approved": _approved,
     "asked_again": _asked_again,
     "sending": _sending,
@@ -253,4 +259,63 @@ _NOTES: dict[str, Callable[[Event, Scene], list[str]]] = {
     "corrected": _corrected,
     "unsettled": _unsettled,
     "not_told": _not_told,
+}
+
+
+def history(events: Sequence[Event]) -> list[str]:
+    """The events in order, each as mrkdwn. What has no words, a refused click, is left to the audit trail."""
+    return [f"{moment(event.at)} {_LINES[event.action](event)}" for event in events if event.action in _LINES]
+
+
+def _who(event: Event) -> str:
+    return mention(event.actor) if event.actor[:1] in "UW" else escape(event.actor)
+
+
+def _said(event: Event, name: str) -> str:
+    value = event.detail.get(name)
+    return f": {escape(shorten(' '.join(str(value).split()), _LONGEST))}" if value else ""
+
+
+def _looked_up_line(event: Event) -> str:
+    amount, currency = event.detail.get("amount"), event.detail.get("currency")
+    required = event.detail.get("approvals_required")
+    told = escape(f"{amount} {currency}") if amount is not None else "amount unknown"
+    return f"looked up: {told}; {escape(f'approvals needed: {required}') if required else 'no approval'}"
+
+
+def _approved_line(event: Event) -> str:
+    count = escape(f"({event.detail.get('given')} of {event.detail.get('required')})")
+    return f"approved by {_who(event)} {count}"
+
+
+def _answered_line(event: Event) -> str:
+    state = str(event.to_state).lower().replace("_", " ") if event.to_state else "answered late"
+    return f"{state}{_said(event, 'status_text') or _said(event, 'evidence')}"
+
+
+_LINES: dict[str, Callable[[Event], str]] = {
+    "requested": lambda event: f"requested by {_who(event)}{_said(event, 'note')}",
+    "looked_up": _looked_up_line,
+    "approved": _approved_line,
+    "asked_again": lambda _: "asked again, as the amount was not known when it was approved",
+    "approval_complete": lambda event: (
+        "approval complete" if event.detail.get("approvers") else "approved by the rules"
+    ),
+    "denied": lambda event: f"denied by {_who(event)}{_said(event, 'reason')}",
+    "cancelled": lambda event: f"cancelled by {_who(event)}{_said(event, 'reason')}",
+    "expired": lambda _: "expired: not enough approvals in time",
+    "reminded": lambda _: "reminded those who may approve",
+    "held": lambda event: f"waits{_said(event, 'reason')}",
+    "sending": lambda _: "sent to the billing API",
+    "answered": _answered_line,
+    "answered_late": _answered_line,
+    "retry": lambda _: "tried again: nothing had been sent",
+    "lease_ran_out": lambda _: "the answer was lost: the bot stopped while the call was under way",
+    "reconciled": lambda event: f"{_answered_line(event)} (the invoice was read again)",
+    "unsettled": lambda event: f"still unknown{_said(event, 'reading')}",
+    "resolved": lambda event: f"settled by {_who(event)}{_said(event, 'note')}",
+    "corrected": lambda event: f"corrected by {_who(event)}{_said(event, 'note')}",
+    "stranded": lambda event: "ended: its card could not be posted in time",
+    "no_card": lambda event: f"cancelled: its card could not be posted{_said(event, 'error')}",
+    "not_told": lambda event: f"could not be told where it belongs{_said(event, 'error')}",
 }

@@ -1,23 +1,102 @@
-"""Lists for one person: unpaid invoices, own requests, what waits, and the history of one payment.
+"""`/pay list`, `status`, `mine` and `pending`: for those who may request or approve; others are refused.
 
-Every list keeps Slack's limits, whatever the numbers: it shows the first, and says how many more.
+Histories and amounts are theirs to see, and nobody else's. What the ledger knows is told at once; the
+billing API may be slow, so the list of unpaid invoices follows when it has been read. Every list keeps
+Slack's limits, whatever the numbers: it shows the first, and says how many more.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
+from bot.domain import command
 from bot.domain.payment import InvoiceRef, Payment
+from bot.domain.wording import shorten
+from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Event
+from bot.payments.authority import Person
 from bot.payments.overview import Waiting
+from bot.payments.poller import Crew
 from bot.payments.unpaid import Listing, Unpaid
-from bot.slack import history
-from bot.slack.messages import Message, section
-from bot.slack.text import SECTION, STATES, amount, day, escape, link, mention, moment, shorten, subject
+from bot.slack import replies
+from bot.slack.blocks import Message, paragraph, section
+from bot.slack.event_text import history
+from bot.slack.inbound import Services
+from bot.slack.respond import respond
+from bot.slack.text import SECTION, STATES, amount, day, escape, link, mention, moment, subject
+
+Asked = (
+    command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
+)
 
 ROOM = 10_000
 """Characters of a list in all; Slack takes 12,000 in the blocks of a message."""
+
+_MINE = 15
+"""Of their own requests, people see so many."""
+
+_READ_AT_ONCE = 20
+"""Lists of unpaid invoices that people wait for at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Answers what is only read."""
+
+    services: Services
+    crew: Crew[str] = field(init=False, default_factory=lambda: Crew("lists", _READ_AT_ONCE, asyncio.Event()))
+
+    async def answer(
+        self, person: Person, asked: Asked, *, trigger_id: str, response_url: str
+    ) -> Message | str | None:
+        """What to tell the person at once; None where it follows.
+
+        Raises DirectoryError, LedgerUnavailable.
+        """
+        ledger, team_url = self.services.ledger, self.services.workspace.url
+        refusal = await self.services.authority.may_see(person)
+        if refusal is not None:
+            await self.services.desk.record_refusal(person, refusal, type(asked).__name__)
+            return replies.refused(refusal)
+        match asked:
+            case command.ListUnpaid(module):
+                return self._list(module, trigger_id, response_url)
+            case command.StatusOfInvoice(ref):
+                payment = await ledger.latest(ref)
+                return never_requested(ref) if payment is None else await self._status(payment)
+            case command.StatusOfPayment(payment_id):
+                payment = await ledger.payment(payment_id)
+                return replies.not_found(payment_id) if payment is None else await self._status(payment)
+            case command.Mine():
+                return mine(await ledger.recent(requester=person.id, limit=_MINE), team_url)
+            case command.Pending():
+                return pending(await self.services.overview.waiting(person), team_url)
+
+    async def _status(self, payment: Payment) -> Message:
+        events = await self.services.ledger.history(payment.id)
+        return status(payment, events, self.services.workspace.url)
+
+    def _list(self, module: str | None, trigger_id: str, response_url: str) -> str | None:
+        if trigger_id in self.crew.keys:
+            return None  # Slack delivered the command twice
+        if self.crew.free <= 0:
+            return replies.BUSY
+        # A list that is lost in a crash is asked for again: it is the one answer that need not last.
+        self.crew.start(trigger_id, self._send_list(module, response_url))
+        return None
+
+    async def _send_list(self, module: str | None, response_url: str) -> None:
+        modules = (module,) if module else self.services.catalogue.modules
+        try:
+            listing = await self.services.unpaid.of(modules)
+        except LedgerUnavailable:
+            message = paragraph(replies.TRY_AGAIN)
+        else:
+            message = unpaid(listing, module, self.services.ledger.clock().date())
+        await respond(self.services.client, response_url, message)
 
 
 def unpaid(listing: Listing, module: str | None, today: date) -> Message:
@@ -78,19 +157,14 @@ def pending(waiting: Sequence[Waiting], team_url: str) -> Message:
 def status(payment: Payment, events: Sequence[Event], team_url: str) -> Message:
     """How a payment stands, and how that came about."""
     heading = f"{_payment(payment, team_url)} · asked for by {mention(payment.requester)}"
-    return _message(heading, history.lines(events))
+    return _message(heading, history(events))
 
 
 def never_requested(ref: InvoiceRef) -> Message:
     """Nobody asked for this invoice here."""
-    return simple(
+    return paragraph(
         f"Nobody has asked for {ref.module} invoice {ref.number} here.\nType `/pay {ref}` to ask for it."
     )
-
-
-def simple(text: str) -> Message:
-    """A text that needs no list."""
-    return Message(text, [section(text)])
 
 
 def _payment(payment: Payment, team_url: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bot.domain.command import HELP, Misunderstood
 from bot.domain.payment import Payment, State
-from bot.domain.rule import Reason, Refusal
+from bot.domain.policy import Reason, Refusal
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
 from bot.payments.approvals import ApprovalStatus

@@ -20,8 +20,9 @@ import structlog
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerUnavailable
-from bot.slack.wire import WRONG_TOKEN, Client, Later, connection
+from bot.slack.web_api import WRONG_TOKEN, Client, open_connection
 
 log = structlog.get_logger()
 
@@ -169,10 +170,11 @@ class Receiver:
                 self._opened = time.monotonic()
                 return socket
             if word in WRONG_TOKEN:
-                problem = f"Slack refuses it ({word}); make one with the scope connections:write"
+                remedy = "Make one with the scope connections:write."
+                problem = Problem("SLACK_APP_TOKEN", f"Slack refuses it ({word})", remedy)
                 if first:
-                    raise ConfigError([("SLACK_APP_TOKEN", problem)])
-                log.error(f"SLACK_APP_TOKEN: {problem}; no command arrives meanwhile")
+                    raise ConfigError(problem)
+                log.error(f"{problem} No command arrives meanwhile.")
                 after = SLOWLY
             elif word in ("link_disabled", "socket_mode_not_enabled"):
                 log.error(TURNED_OFF)
@@ -183,9 +185,12 @@ class Receiver:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _try(self) -> Socket:
+        address = await open_connection(self._client, self._app_token)
+        if not isinstance(address, str):
+            raise _NoConnection(address.error, address.after or 0.0)
         async with AsyncExitStack() as unless_it_works:
             socket = await self._session.ws_connect(
-                await self._address(),
+                address,
                 heartbeat=PING,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 proxy=self._client.proxy,
@@ -203,16 +208,6 @@ class Receiver:
         log.info("connected to Slack", connections=counted)
         self._keep(self._compare(counted, own), self._connecting)
         return socket
-
-    async def _address(self) -> str:
-        """Ask for the address of one connection; it is good for one, and not for long."""
-        answer = await connection(self._client, self._app_token)
-        if not isinstance(answer, dict):
-            raise _NoConnection(answer.error, (isinstance(answer, Later) and answer.after) or 0.0)
-        address = answer.get("url")
-        if not isinstance(address, str):
-            raise _NoConnection("the answer is not Slack's")
-        return address
 
     async def _compare(self, counted: int, own: int) -> None:
         """Tell of connections that Slack counts and nobody has. own: those of this process."""

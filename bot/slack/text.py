@@ -6,8 +6,8 @@ import re
 from datetime import date, datetime
 
 from bot.domain.payment import Invoice, Payment, State
-from bot.domain.rule import money
 from bot.domain.slack_ids import is_group
+from bot.domain.wording import money
 
 SECTION = 3000
 """Characters of a section's text that Slack takes."""
@@ -37,11 +37,6 @@ def escape(text: str) -> str:
     The three characters are Slack's own list. A blank line of quotes or a mention cannot come out of it.
     """
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def shorten(text: str, most: int) -> str:
-    """Cut a text that is longer than `most` characters, and say so with an ellipsis."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def harmless(text: str, most: int) -> str:
@@ -95,9 +90,9 @@ def mentions(principals: frozenset[str]) -> str:
 
 
 def amount(invoice: Invoice | None) -> str:
-    """The amount and currency, or that it was not told."""
+    """The amount and currency, or that it is unknown."""
     if invoice is None:
-        return "amount not told"
+        return "amount unknown"
     return money(invoice.amount, escape(invoice.currency)) if invoice.currency else f"{invoice.amount}"
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bot.billing import reading
-from bot.billing.lists import Row
+from bot.billing.list_answer import Row
 from bot.billing.transport import AnswerTooLarge
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Proof, Verdict
 from bot.redaction import Redaction

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from bot.billing import wire
 from bot.billing.client import BillingClient
@@ -249,16 +250,18 @@ async def test_a_bundle_of_the_environment_is_used_aloud(
     new_client: NewClient,
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """REQUESTS_CA_BUNDLE adds a company's own authority, and the log says so. The WSDL then comes over
     TLS; and as its calls would go out without, they are refused."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     async with Relay(api, server_tls(certificate)) as relay:
         client = new_client(wsdl_url=relay.wsdl_url)
-        outcome = await client.make_payment(VPS)
+        with capture_logs() as logged:
+            outcome = await client.make_payment(VPS)
         await client.close(grace=1.0)
-    assert "REQUESTS_CA_BUNDLE" in caplog.text
+    (said,) = logged
+    assert "REQUESTS_CA_BUNDLE" in said["event"]
+    assert said["bundle"] == str(certificate)
     assert outcome.verdict is Verdict.NOT_SENT
     assert "AddressRefused: the address has another scheme" in outcome.evidence
     assert api.log == []

@@ -52,8 +52,8 @@ async def browser() -> AsyncIterator[Browser]:
 async def open_office(
     browser: Browser, migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[OpenOffice]:
-    monkeypatch.setattr("bot.slack.listeners.home.APART", 0.02)
-    monkeypatch.setattr("bot.slack.listeners.home._EACH", 0.0)
+    monkeypatch.setattr("bot.slack.home.APART", 0.02)
+    monkeypatch.setattr("bot.slack.home._EACH", 0.0)
     async with AsyncExitStack() as stack:
 
         async def start(policy: str) -> Office:

@@ -269,7 +269,7 @@ def test_the_outcome_is_told_truthfully(when: str, mode: str, seen: Seen) -> Non
     assert seen.received == (0 if state in (NOT_SENT, HELD) else 1)
     assert seen.acknowledged < 2.0
     assert SAYS[state] in seen.card
-    assert ("amount not told" in seen.card) == ((when, mode) in UNTOLD)
+    assert ("amount unknown" in seen.card) == ((when, mode) in UNTOLD)
     (reply,) = seen.thread
     assert (SAYS[state] in reply) != (state is HELD)
     assert ("Waiting: the " in reply) == (state is HELD)

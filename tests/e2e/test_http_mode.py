@@ -12,98 +12,95 @@ from bot.sandbox.local_slack import LocalSlack
 from tests.e2e.listening import Listening, command_body, signed
 from tests.slack.acting import at_rest, card, shown, told
 
-# -- what Slack delivers ----------------------------------------------------------------------------
+
+class TestWhatSlackDelivers:
+    async def test_the_whole_way(
+        self, slack: LocalSlack, billing: LocalBilling, listening: Listening
+    ) -> None:
+        """From the command to the thread, with one call of the billing API."""
+        assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+        await at_rest(listening.bot)
+        assert "*Paid*" in shown(card(slack))
+        (reply,) = card(slack).thread
+        assert "> Payment of 10.00 USD for Invoice 10101 Successful." in shown(reply)
+        assert billing.payments_received("vps", 10101) == 1
+        assert slack.sockets.connections == 0
+
+    async def test_buttons_and_forms_arrive(
+        self, slack: LocalSlack, billing: LocalBilling, listening: Listening
+    ) -> None:
+        """Whatever a person does comes by the same way: the form, the Home tab, an ephemeral answer."""
+        alice = slack.person("alice")
+        assert (await alice.types("#payments", "/pay")).ok
+        assert await slack.wait_for(lambda: slack.views("alice"))
+        assert (await alice.opens_home()).ok
+        assert await slack.wait_for(lambda: slack.home("alice"))
+        assert (await slack.person("mallory").types("#payments", "/pay vps 10101")).ok
+        assert "You are not among those who may request payments." in await told(slack, "mallory")
+        assert billing.payments_received("vps", 10101) == 0
+
+    async def test_it_acknowledges_as_fast(
+        self, slack: LocalSlack, billing: LocalBilling, listening: Listening
+    ) -> None:
+        """It waits for no billing API, and for no post to Slack."""
+        billing.fail("stall")
+        slack.fail("chat.postMessage", "timeout")
+        result = await slack.person("alice").types("#payments", "/pay vps 10101")
+        assert result.ok
+        assert result.seconds < 2
+
+    async def test_a_command_that_is_delivered_twice_is_one(
+        self, slack: LocalSlack, billing: LocalBilling, listening: Listening
+    ) -> None:
+        """As in Socket Mode: one card, one payment, and nobody is told off."""
+        slack.duplicate_next(1)
+        assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+        await at_rest(listening.bot)
+        assert len(slack.messages("#payments")) == 1
+        assert slack.ephemerals("alice") == []
+        assert billing.payments_received("vps", 10101) == 1
 
 
-async def test_the_whole_way(slack: LocalSlack, billing: LocalBilling, listening: Listening) -> None:
-    """From the command to the thread, with one call of the billing API."""
-    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
-    await at_rest(listening.bot)
-    assert "*Paid*" in shown(card(slack))
-    (reply,) = card(slack).thread
-    assert "> Payment of 10.00 USD for Invoice 10101 Successful." in shown(reply)
-    assert billing.payments_received("vps", 10101) == 1
-    assert slack.sockets.connections == 0
+class TestWhatAnybodyMaySend:
+    async def test_only_slack_can_deliver(
+        self, slack: LocalSlack, billing: LocalBilling, listening: Listening
+    ) -> None:
+        """A wrong secret, no signature, an old request: refused, and nothing happens."""
+        body = command_body()
+        attempts = [
+            signed("0" * 32, body),
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            signed(slack.signing_secret, body, at=time.time() - 301),
+            signed(slack.signing_secret, body + "0"),
+        ]
+        async with aiohttp.ClientSession() as session:
+            for headers in attempts:
+                async with session.post(listening.url, data=body, headers=headers) as answer:
+                    assert answer.status == 401
+            assert await listening.bot.ledger.recent() == []
+            for _ in range(3):  # the very same request again: a replay within Slack's five minutes
+                async with session.post(
+                    listening.url, data=body, headers=signed(slack.signing_secret, body)
+                ) as answer:
+                    assert answer.status == 200
+                    assert await answer.text() == ""
+        assert await listening.bot.rest(10)
+        assert billing.payments_received("vps", 10101) == 1
 
-
-async def test_buttons_and_forms_arrive(
-    slack: LocalSlack, billing: LocalBilling, listening: Listening
-) -> None:
-    """Whatever a person does comes by the same way: the form, the Home tab, an ephemeral answer."""
-    alice = slack.person("alice")
-    assert (await alice.types("#payments", "/pay")).ok
-    assert await slack.wait_for(lambda: slack.views("alice"))
-    assert (await alice.opens_home()).ok
-    assert await slack.wait_for(lambda: slack.home("alice"))
-    assert (await slack.person("mallory").types("#payments", "/pay vps 10101")).ok
-    assert "You are not among those who may request payments." in await told(slack, "mallory")
-    assert billing.payments_received("vps", 10101) == 0
-
-
-async def test_it_acknowledges_as_fast(
-    slack: LocalSlack, billing: LocalBilling, listening: Listening
-) -> None:
-    """It waits for no billing API, and for no post to Slack."""
-    billing.fail("stall")
-    slack.fail("chat.postMessage", "timeout")
-    result = await slack.person("alice").types("#payments", "/pay vps 10101")
-    assert result.ok
-    assert result.seconds < 2
-
-
-async def test_a_command_that_is_delivered_twice_is_one(
-    slack: LocalSlack, billing: LocalBilling, listening: Listening
-) -> None:
-    """As in Socket Mode: one card, one payment, and nobody is told off."""
-    slack.duplicate_next(1)
-    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
-    await at_rest(listening.bot)
-    assert len(slack.messages("#payments")) == 1
-    assert slack.ephemerals("alice") == []
-    assert billing.payments_received("vps", 10101) == 1
-
-
-# -- what anybody may send --------------------------------------------------------------------------
-
-
-async def test_only_slack_can_deliver(slack: LocalSlack, billing: LocalBilling, listening: Listening) -> None:
-    """A wrong secret, no signature, an old request: refused, and nothing happens."""
-    body = command_body()
-    attempts = [
-        signed("0" * 32, body),
-        {"Content-Type": "application/x-www-form-urlencoded"},
-        signed(slack.signing_secret, body, at=time.time() - 301),
-        signed(slack.signing_secret, body + "0"),
-    ]
-    async with aiohttp.ClientSession() as session:
-        for headers in attempts:
-            async with session.post(listening.url, data=body, headers=headers) as answer:
-                assert answer.status == 401
-        assert await listening.bot.ledger.recent() == []
-        for _ in range(3):  # the very same request again: a replay within Slack's five minutes
-            async with session.post(
-                listening.url, data=body, headers=signed(slack.signing_secret, body)
-            ) as answer:
+    async def test_a_bug_gives_a_reference_that_stands_in_the_log(
+        self, slack: LocalSlack, billing: LocalBilling, listening: Listening
+    ) -> None:
+        """Something that cannot happen happens: the person is told whom to ask, and what to say."""
+        body = command_body(channel_id="")
+        headers = signed(slack.signing_secret, body)
+        with structlog.testing.capture_logs() as logged:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(listening.url, data=body, headers=headers) as answer,
+            ):
                 assert answer.status == 200
-                assert await answer.text() == ""
-    assert await listening.bot.rest(10)
-    assert billing.payments_received("vps", 10101) == 1
-
-
-async def test_a_bug_gives_a_reference_that_stands_in_the_log(
-    slack: LocalSlack, billing: LocalBilling, listening: Listening
-) -> None:
-    """Something that cannot happen happens: the person is told whom to ask, and what to say."""
-    body = command_body(channel_id="")
-    headers = signed(slack.signing_secret, body)
-    with structlog.testing.capture_logs() as logged:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(listening.url, data=body, headers=headers) as answer,
-        ):
-            assert answer.status == 200
-            said = await answer.json()
-    (line,) = [line for line in logged if line["event"] == "unexpected"]
-    assert said["response_type"] == "ephemeral"
-    assert f"reference {line['reference']}" in said["text"]
-    assert "api_login" not in [call.operation for call in billing.log]
+                said = await answer.json()
+        (line,) = [line for line in logged if line["event"] == "unexpected"]
+        assert said["response_type"] == "ephemeral"
+        assert f"reference {line['reference']}" in said["text"]
+        assert "api_login" not in [call.operation for call in billing.log]

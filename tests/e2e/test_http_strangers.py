@@ -21,7 +21,7 @@ from aiohttp import web
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.messages import APPROVE, CANCEL
+from bot.slack.card import APPROVE, CANCEL
 from tests.e2e.listening import Listening, command_body, signature, signed
 
 Headers = Sequence[tuple[str, str | bytes]]

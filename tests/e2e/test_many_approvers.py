@@ -11,7 +11,7 @@ from bot.domain.payment import State
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.messages import APPROVE
+from bot.slack.card import APPROVE
 from tests.conftest import NewDatabase, StartBot
 
 APPROVERS = 30

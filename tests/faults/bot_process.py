@@ -1,4 +1,4 @@
-"""The bot as a process of its own, as `python -m bot run` runs it, but impatient and with its seams open."""
+"""The bot as a process of its own, as `python -m bot run` runs it, but impatient and with kill points."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bot.__main__ import main
 from bot.ledger import database
 from bot.payments.timing import Timing
 from bot.sandbox.run import sandbox
-from bot.slack import announcer, wire
+from bot.slack import announcer, web_api
 from bot.slack.pace import Pace
-from tests.faults.clocks import live_by
-from tests.faults.seams import Seams
+from tests.faults.clocks import use_clocks
+from tests.faults.kill_points import KillPoints
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class BotOptions:
     """How one process is to run.
 
     settings: the environment. trace, log: files to append to. clocks: what it reads time by; see `clocks`.
@@ -51,7 +51,7 @@ class Orders:
 
 
 def warm_up() -> None:
-    """Pay an invoice here once, so that what a bot does for the first time is done before it is born.
+    """Pay an invoice here once, so that what a bot does for the first time is done before it is forked.
 
     Leaves nothing running and nothing open.
     """
@@ -63,56 +63,56 @@ def warm_up() -> None:
         time.sleep(0.01)
 
 
-def run(orders: Orders) -> int:
+def run(options: BotOptions) -> int:
     """Run a bot until it is told to stop (0), breaks (1), or dies; or a command to its end."""
-    live_by(orders.clocks)
-    if orders.command:
-        return _obey(orders)
-    trace = os.open(orders.trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    seams = Seams(trace, kill_at=orders.kill_at, stop_at=orders.stop_at)
-    seams.install()
+    use_clocks(options.clocks)
+    if options.command:
+        return _run_command(options)
+    trace = os.open(options.trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    kill_points = KillPoints(trace, kill_at=options.kill_at, stop_at=options.stop_at)
+    kill_points.install()
     # One call of Slack must end well within a lease, as it does in earnest (15 s and 30 s).
-    wire.TIMEOUT = 1
+    web_api.TIMEOUT = 1
     announcer._SETTLES = timedelta(seconds=0.2)
-    app.GRACE = orders.grace
-    settings = config.load(environment=orders.settings)
+    app.GRACE = options.grace
+    settings = config.load(environment=options.settings)
     logs.configure(settings)
-    return asyncio.run(_until_stopped(settings, orders, seams))
+    return asyncio.run(_until_stopped(settings, options, kill_points))
 
 
-def _obey(orders: Orders) -> int:
-    os.chdir(os.path.dirname(orders.log))  # where no .env is
+def _run_command(options: BotOptions) -> int:
+    os.chdir(os.path.dirname(options.log))  # where no .env is
     os.environ.clear()
-    os.environ.update(orders.settings)
+    os.environ.update(options.settings)
     try:
-        main(args=list(orders.command), prog_name="python -m bot")
+        main(args=list(options.command), prog_name="python -m bot")
     except SystemExit as end:
         return int(end.code or 0)
     return 0
 
 
-async def _until_stopped(settings: config.Settings, orders: Orders, seams: Seams) -> int:
+async def _until_stopped(settings: config.Settings, options: BotOptions, kill_points: KillPoints) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    pace = Pace(posts=orders.posts, updates=500, burst=orders.burst)
-    async with app.running(settings, timing=_timing(orders), pace=pace, steps=seams.step) as bot:
+    pace = Pace(posts=options.posts, updates=500, burst=options.burst)
+    async with app.running(settings, timing=_timing(options), pace=pace, steps=kill_points.step) as bot:
         await bot.run_until(stop)
     return 1 if bot.broken.is_set() else 0
 
 
-def _timing(orders: Orders) -> Timing:
+def _timing(options: BotOptions) -> Timing:
     """A day in a few seconds, in proportion."""
     return Timing(
-        lease=timedelta(seconds=orders.lease),
+        lease=timedelta(seconds=options.lease),
         look_up=1.0,
         fresh=timedelta(seconds=1),
         hold=timedelta(seconds=0.3),
         not_sent=(timedelta(seconds=0.2), timedelta(seconds=0.4), timedelta(seconds=0.8)),
-        settling=timedelta(seconds=orders.settling),
+        settling=timedelta(seconds=options.settling),
         reconcile_first=timedelta(seconds=0.2),
         reconcile_most=timedelta(seconds=1),
-        remind_unknown=timedelta(seconds=orders.remind_unknown),
+        remind_unknown=timedelta(seconds=options.remind_unknown),
         tell_most=timedelta(seconds=0.5),
     )

@@ -52,7 +52,7 @@ class MachineClocks:
         return slept
 
 
-def live_by(file: str) -> None:
+def use_clocks(file: str) -> None:
     """Read time by these clocks from now on, in this whole process."""
     with Path(file).open("r+b") as opened:
         shared = mmap.mmap(opened.fileno(), 0)

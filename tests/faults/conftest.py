@@ -1,4 +1,4 @@
-"""What the fault tests share: a nursery of bots, a PostgreSQL server, and the tally at the end."""
+"""What the fault tests share: a pool of processes, ledgers, and whole installations."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.faults.processes import Nursery, open_nursery
-from tests.faults.stage import Stage, open_stage
+from tests.faults.installation import Installation, open_installation
+from tests.faults.process_pool import ProcessPool, open_process_pool
 from tests.postgresql import Databases
 
 HERE = Path(__file__).parent
@@ -28,12 +28,12 @@ DATABASES = ("sqlite", "postgres")
 LedgerOn = Callable[[str], AbstractContextManager[str]]
 """Has an empty ledger on a kind of database, by its address."""
 
-StageOn = Callable[..., AbstractAsyncContextManager[Stage]]
-"""Sets a stage on a kind of database; further arguments are those of `open_stage`."""
+InstallationOn = Callable[..., AbstractAsyncContextManager[Installation]]
+"""Sets an installation up on a kind of database; further arguments are those of `open_installation`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The nursery lives for a whole session, and its tests with it in one event loop."""
+    """The pool lives for a whole session, and its tests with it in one event loop."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
@@ -42,9 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def nursery() -> AsyncIterator[Nursery]:
+async def process_pool() -> AsyncIterator[ProcessPool]:
     """Where bots come from."""
-    async with open_nursery() as opened:
+    async with open_process_pool() as opened:
         yield opened
 
 
@@ -68,16 +68,16 @@ def ledger_on(databases: Databases, migrated_sqlite: Path, tmp_path: Path) -> Le
 
 
 @pytest.fixture
-def stage_on(nursery: Nursery, ledger_on: LedgerOn, tmp_path: Path) -> StageOn:
-    """A maker of stages."""
+def installation_on(process_pool: ProcessPool, ledger_on: LedgerOn, tmp_path: Path) -> InstallationOn:
+    """A maker of installations."""
     numbers = itertools.count(1)
 
     @asynccontextmanager
-    async def open_(database: str, **options: Any) -> AsyncIterator[Stage]:
-        folder = tmp_path / f"stage-{next(numbers)}"
+    async def open_(database: str, **options: Any) -> AsyncIterator[Installation]:
+        folder = tmp_path / f"installation-{next(numbers)}"
         folder.mkdir()
         with ledger_on(database) as address:
-            async with open_stage(nursery, address, folder, **options) as stage:
-                yield stage
+            async with open_installation(process_pool, address, folder, **options) as installation:
+                yield installation
 
     return open_

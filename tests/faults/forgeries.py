@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain.payment import State
 from bot.ledger.schema import approvals, attempts, payments
 from bot.sandbox.local_slack.identifiers import BOB, CAROL
-from tests.faults.stage import Stage
+from tests.faults.installation import Installation
 
 Lie = Callable[[int], list[Any]]
 """The statements that tell it of the payment with this id."""
@@ -95,27 +95,27 @@ FORGERIES = (
 )
 
 
-async def audited(stage: Stage) -> tuple[int, str]:
+async def audited(installation: Installation) -> tuple[int, str]:
     """What `python -m bot audit verify` says of the ledger: its exit code, and its words."""
-    return await stage.command("audit", "verify")
+    return await installation.command("audit", "verify")
 
 
-async def unnoticed(stage: Stage, forgeries: Iterable[Forgery]) -> list[str]:
+async def unnoticed(installation: Installation, forgeries: Iterable[Forgery]) -> list[str]:
     """Tell each of these lies of a payment that it can be told of, and take it back.
 
     Those that `audit verify` does not give away; and what it says of the ledger before the first.
     """
-    code, said = await audited(stage)
+    code, said = await audited(installation)
     wrong = [] if code == 0 else [f"audit verify of what nobody forged: exit code {code}: {said.strip()}"]
     for forgery in forgeries:
-        async with stage.writing() as connection:
+        async with installation.writing() as connection:
             before = await _snapshot(connection)
             told = await _told(connection, forgery, before)
         if not told:
             continue
-        if (audit := await audited(stage))[0] != 1:
+        if (audit := await audited(installation))[0] != 1:
             wrong.append(f"audit verify of {forgery.name}: exit code {audit[0]}: {audit[1].strip()}")
-        async with stage.writing() as connection:
+        async with installation.writing() as connection:
             await _restore(connection, before)
     return wrong
 

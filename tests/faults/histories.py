@@ -16,13 +16,13 @@ from typing import Any
 from bot.domain.payment import State
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Message
-from bot.slack.forms import REASON
-from bot.slack.listeners.shared import IN_TIME
-from bot.slack.messages import APPROVE, CANCEL, DENY
-from tests.faults.answers import OWN
-from tests.faults.processes import BotProcess
-from tests.faults.stage import Stage
-from tests.faults.words import drawn_fault, drawn_retry_after
+from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.decisions import REASON
+from bot.slack.inbound import IN_TIME
+from tests.faults.billing_answers import OWN
+from tests.faults.installation import Installation
+from tests.faults.process_pool import BotProcess
+from tests.faults.slack_errors import drawn_fault, drawn_retry_after
 from tests.slack.acting import text
 
 INVOICES = range(20001, 20011)
@@ -119,11 +119,11 @@ def _heals(chance: random.Random) -> Step:
 
 
 class History:
-    """Takes the steps on a stage. orders: how every bot of it runs."""
+    """Takes the steps at an installation. options: how every bot of it runs."""
 
-    def __init__(self, stage: Stage, orders: dict[str, Any]) -> None:
-        self._stage = stage
-        self._orders = orders
+    def __init__(self, installation: Installation, options: dict[str, Any]) -> None:
+        self._installation = installation
+        self._options = options
         self._under_way: set[asyncio.Task[None]] = set()
         self._leaving: set[int] = set()
         self._stopped: set[int] = set()
@@ -144,7 +144,7 @@ class History:
             "all is well": self._heal,
         }
         for number in INVOICES:
-            stage.billing.add_invoice("vps", number)
+            installation.billing.add_invoice("vps", number)
 
     async def run(self, steps: list[Step], *, instances: int) -> None:
         """Take all steps; then end the trouble, and let everything come to rest."""
@@ -161,14 +161,14 @@ class History:
     async def _rest(self) -> None:
         """Wait until everything has come to rest, and no bot has a command left that came in late."""
         while True:
-            await self._stage.rest(60, waiting=[State.PENDING_APPROVAL])
-            await self._stage.stop_all()
-            if not await self._stage.left([State.PENDING_APPROVAL]):
+            await self._installation.rest(60, waiting=[State.PENDING_APPROVAL])
+            await self._installation.stop_all()
+            if not await self._installation.left([State.PENDING_APPROVAL]):
                 return
             await self._start(0)
 
     async def _start(self, machine: int, *, wait: bool = True) -> None:
-        bot = await self._stage.start(wait=wait, machine=machine, **self._orders)
+        bot = await self._installation.start(wait=wait, machine=machine, **self._options)
         self._machines[bot.pid] = machine
 
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
@@ -176,31 +176,31 @@ class History:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    # -- people -----------------------------------------------------------------------------------
+    # People
 
     async def _ask(self, person: str, channel: str, number: int, twice: bool) -> None:
         if twice:
-            self._stage.slack.duplicate_next(1)
-        result = await self._stage.slack.person(person).types(channel, f"/pay vps {number}")
+            self._installation.slack.duplicate_next(1)
+        result = await self._installation.slack.person(person).types(channel, f"/pay vps {number}")
         # A later acknowledgement may say that it takes longer, and promises nothing.
         if result.ok and result.seconds < IN_TIME - _DELIVERED:
-            self._stage.acknowledged.append(("vps", number))
+            self._installation.acknowledged.append(("vps", number))
 
     async def _click(self, person: str, what: str, which: float) -> None:
         cards = [card for card in self._cards() if what in card.action_ids()]
         if not cards:
             return
-        actor, card = self._stage.slack.person(person), cards[int(which * len(cards))]
+        actor, card = self._installation.slack.person(person), cards[int(which * len(cards))]
         with suppress(NotThere):  # somebody else was quicker
             await actor.clicks(card, what)
             if what == DENY:
-                for view in self._stage.slack.views(person)[-1:]:
+                for view in self._installation.slack.views(person)[-1:]:
                     await actor.submits(view, text(REASON, "not this one"))
 
     def _cards(self) -> list[Message]:
-        return [one for place in CHANNELS for one in self._stage.slack.messages(place) if one.bot_id]
+        return [one for place in CHANNELS for one in self._installation.slack.messages(place) if one.bot_id]
 
-    # -- processes --------------------------------------------------------------------------------
+    # Processes
 
     async def _kill(self, which: float, away: float) -> None:
         await self._replaced(which, away, BotProcess.kill)
@@ -222,44 +222,44 @@ class History:
             self._stopped.add(bot.pid)
             bot.freeze()
             # At the longest for longer than its lease.
-            await asyncio.sleep(away * 2.5 * bot.orders.lease)
+            await asyncio.sleep(away * 2.5 * bot.options.lease)
             bot.thaw()
             self._stopped.discard(bot.pid)
 
     async def _sleep(self, which: float, away: float) -> None:
         if (bot := self._one(which)) is not None and bot.pid not in self._stopped:
             self._stopped.add(bot.pid)
-            await bot.sleep(away * 2.5 * bot.orders.lease)
+            await bot.sleep(away * 2.5 * bot.options.lease)
             self._stopped.discard(bot.pid)
 
     async def _set_ledger_clock(self, _which: float, ahead: float) -> None:
-        await self._stage.set_ledger_clock(ahead)
+        await self._installation.set_ledger_clock(ahead)
 
     async def _set_machine_clock(self, which: float, ahead: float) -> None:
         if (bot := self._one(which)) is not None:
-            self._stage.clocks(self._machines[bot.pid]).set_wall(ahead)
+            self._installation.clocks(self._machines[bot.pid]).set_wall(ahead)
 
     def _one(self, which: float) -> BotProcess | None:
-        staying = [bot for bot in self._stage.running if bot.pid not in self._leaving]
+        staying = [bot for bot in self._installation.running if bot.pid not in self._leaving]
         return staying[int(which * len(staying))] if staying else None
 
-    # -- trouble ----------------------------------------------------------------------------------
+    # Trouble
 
     async def _billing_fails(self, mode: str, times: int) -> None:
-        self._stage.billing.fail(OWN.get(mode, mode), times=times)
+        self._installation.billing.fail(OWN.get(mode, mode), times=times)
 
     async def _billing_away(self, seconds: float) -> None:
-        self._stage.billing.fail("down")
+        self._installation.billing.fail("down")
         await asyncio.sleep(seconds)
-        self._stage.billing.heal()
+        self._installation.billing.heal()
 
     async def _slack_fails(self, method: str, mode: str, times: int, retry_after: str) -> None:
-        self._stage.slack.fail(method, mode, times, seconds=0.3, retry_after=retry_after)
+        self._installation.slack.fail(method, mode, times, seconds=0.3, retry_after=retry_after)
 
     async def _slack_away(self, seconds: float) -> None:
-        async with self._stage.slack.outage():
+        async with self._installation.slack.outage():
             await asyncio.sleep(seconds)
 
     async def _heal(self) -> None:
-        self._stage.slack.heal()
-        self._stage.billing.heal()
+        self._installation.slack.heal()
+        self._installation.billing.heal()

@@ -13,82 +13,84 @@ from bot.ledger.store import Ledger
 from bot.sandbox.local_slack.errors import NotSeen
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import View
-from bot.slack import forms
-from bot.slack.messages import APPROVE, CANCEL, DENY
-from tests.faults.stage import Stage
+from bot.slack import decisions, pay_form
+from bot.slack.card import APPROVE, CANCEL, DENY
+from tests.faults.installation import Installation
 from tests.slack.acting import text
 
 SOON = 1.0
 """Seconds that somebody waits for a form or a view before they try again."""
 
 
-async def approves(stage: Stage, person: str, channel: str = "payments") -> None:
+async def approves(installation: Installation, person: str, channel: str = "payments") -> None:
     """Approve the payment on its card."""
-    asked = await card(stage, channel)
+    asked = await card(installation, channel)
 
     async def click() -> bool:
-        return (await stage.slack.person(person).clicks(asked, APPROVE)).ok
+        return (await installation.slack.person(person).clicks(asked, APPROVE)).ok
 
-    await _again(stage, click, _approved_by(stage, person))
+    await _again(installation, click, _approved_by(installation, person))
 
 
-async def approves_at_home(stage: Stage, person: str) -> None:
+async def approves_at_home(installation: Installation, person: str) -> None:
     """Approve the payment on the Home tab, be it out of date: it may have counted without an answer."""
     home: View | None = None
 
     async def click() -> bool:
         nonlocal home
-        await stage.slack.person(person).opens_home()
-        home = await _seen(stage, lambda: _with_button(stage.slack.home(person))) or home
-        return home is not None and (await stage.slack.person(person).clicks(home, APPROVE)).ok
+        await installation.slack.person(person).opens_home()
+        home = await _seen(installation, lambda: _with_button(installation.slack.home(person))) or home
+        return home is not None and (await installation.slack.person(person).clicks(home, APPROVE)).ok
 
-    await _again(stage, click, _approved_by(stage, person))
+    await _again(installation, click, _approved_by(installation, person))
 
 
-async def denies(stage: Stage, person: str, reason: str) -> None:
+async def denies(installation: Installation, person: str, reason: str) -> None:
     """Deny the payment on its card, and say why in the form that opens."""
-    asked = await card(stage)
-    actor = stage.slack.person(person)
+    asked = await card(installation)
+    actor = installation.slack.person(person)
 
     async def fill_in() -> bool:
-        form = _open_form(stage, person, forms.DENY)
+        form = _open_form(installation, person, decisions.DENY_FORM)
         if form is None:
             await actor.clicks(asked, DENY)
-            form = await _seen(stage, lambda: _open_form(stage, person, forms.DENY))
-        return form is not None and (await actor.submits(form, text(forms.REASON, reason))).ok
+            form = await _seen(installation, lambda: _open_form(installation, person, decisions.DENY_FORM))
+        return form is not None and (await actor.submits(form, text(decisions.REASON, reason))).ok
 
-    await _again(stage, fill_in, _in_state(State.DENIED))
+    await _again(installation, fill_in, _in_state(State.DENIED))
 
 
-async def takes_back(stage: Stage, person: str) -> None:
+async def takes_back(installation: Installation, person: str) -> None:
     """Take the payment back on its card."""
-    asked = await card(stage)
+    asked = await card(installation)
 
     async def click() -> bool:
-        return (await stage.slack.person(person).clicks(asked, CANCEL)).ok
+        return (await installation.slack.person(person).clicks(asked, CANCEL)).ok
 
-    await _again(stage, click, _in_state(State.CANCELLED))
+    await _again(installation, click, _in_state(State.CANCELLED))
 
 
-async def asks_in_the_form(stage: Stage, person: str, channel: str, module: str, number: int) -> None:
+async def asks_in_the_form(
+    installation: Installation, person: str, channel: str, module: str, number: int
+) -> None:
     """Type /pay alone, and fill in the form that opens; one that a dead bot opened serves as well."""
-    actor = stage.slack.person(person)
+    actor = installation.slack.person(person)
     option = {"text": {"type": "plain_text", "text": module}, "value": module}
-    picked = {forms.MODULE: {forms.MODULE: {"type": "static_select", "selected_option": option}}}
+    picked = {pay_form.MODULE: {pay_form.MODULE: {"type": "static_select", "selected_option": option}}}
 
     async def fill_in() -> bool:
-        form = _open_form(stage, person, forms.PAY)
+        form = _open_form(installation, person, pay_form.PAY_FORM)
         if form is None:
             await actor.types(channel, "/pay")
-            form = await _seen(stage, lambda: _open_form(stage, person, forms.PAY))
-        entered = picked | text(forms.NUMBER, str(number))
+            form = await _seen(installation, lambda: _open_form(installation, person, pay_form.PAY_FORM))
+        entered = picked | text(pay_form.NUMBER, str(number))
         return form is not None and (await actor.submits(form, entered)).ok
 
     async def asked(ledger: Ledger) -> bool:
         return await the_payment(ledger) is not None
 
-    await _again(stage, fill_in, asked)
-    stage.acknowledged.append((module, number))
+    await _again(installation, fill_in, asked)
+    installation.acknowledged.append((module, number))
 
 
 async def the_payment(ledger: Ledger) -> Payment | None:
@@ -96,37 +98,37 @@ async def the_payment(ledger: Ledger) -> Payment | None:
     return next(iter(await ledger.recent(limit=1)), None)
 
 
-async def card(stage: Stage, channel: str = "payments") -> Message:
+async def card(installation: Installation, channel: str = "payments") -> Message:
     """The first card of a channel, as it was posted: later it is out of date, as what people see may be."""
-    await stage.happens(lambda: _cards(stage, channel), "a card")
-    return _cards(stage, channel)[0]
+    await installation.happens(lambda: _cards(installation, channel), "a card")
+    return _cards(installation, channel)[0]
 
 
-def _cards(stage: Stage, channel: str) -> list[Message]:
-    return [message for message in stage.slack.messages(channel) if message.bot_id]
+def _cards(installation: Installation, channel: str) -> list[Message]:
+    return [message for message in installation.slack.messages(channel) if message.bot_id]
 
 
-def _open_form(stage: Stage, person: str, callback_id: str) -> View | None:
-    return next((one for one in stage.slack.views(person) if one.callback_id == callback_id), None)
+def _open_form(installation: Installation, person: str, callback_id: str) -> View | None:
+    return next((one for one in installation.slack.views(person) if one.callback_id == callback_id), None)
 
 
 def _with_button(home: View | None) -> View | None:
     return home if home is not None and APPROVE in str(home.blocks) else None
 
 
-async def _seen(stage: Stage, view: Callable[[], View | None]) -> View | None:
+async def _seen(installation: Installation, view: Callable[[], View | None]) -> View | None:
     try:
-        return await stage.slack.wait_for(view, SOON)
+        return await installation.slack.wait_for(view, SOON)
     except NotSeen:
         return None
 
 
 async def _again(
-    stage: Stage, act: Callable[[], Awaitable[bool]], done: Callable[[Ledger], Awaitable[bool]]
+    installation: Installation, act: Callable[[], Awaitable[bool]], done: Callable[[Ledger], Awaitable[bool]]
 ) -> None:
     """Do it until it worked. act: whether Slack showed no error. done: whether the ledger has it."""
     for _ in range(100):
-        if await act() and await done(await stage.ledger()):
+        if await act() and await done(await installation.ledger()):
             return
         await asyncio.sleep(0.2)
     raise AssertionError(f"nothing came of it: {act.__qualname__}")
@@ -140,10 +142,10 @@ def _in_state(state: State) -> Callable[[Ledger], Awaitable[bool]]:
     return done
 
 
-def _approved_by(stage: Stage, person: str) -> Callable[[Ledger], Awaitable[bool]]:
+def _approved_by(installation: Installation, person: str) -> Callable[[Ledger], Awaitable[bool]]:
     async def done(ledger: Ledger) -> bool:
         payment = await the_payment(ledger)
         approvals = await ledger.approvals(payment.id) if payment is not None else ()
-        return stage.slack.person(person).id in {one.approver for one in approvals}
+        return installation.slack.person(person).id in {one.approver for one in approvals}
 
     return done

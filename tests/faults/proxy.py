@@ -1,4 +1,4 @@
-"""A wire that can be cut: a TCP port in front of a server that goes on living."""
+"""A proxy that can be cut: a TCP port in front of a server that goes on living."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-"""Opens a connection to the server behind the wire."""
+"""Opens a connection to the server behind the proxy."""
 
 
-class Wire:
+class Proxy:
     """Passes everything on, until it is cut or frozen.
 
     cut: connections are reset, and new ones refused, as when the server is gone. frozen: nothing is
@@ -84,12 +84,12 @@ async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter, f
 
 
 @asynccontextmanager
-async def open_wire(connect: Connect) -> AsyncIterator[Wire]:
-    """Have a wire for the block."""
-    wire = Wire(connect)
-    await wire.open()
+async def open_proxy(connect: Connect) -> AsyncIterator[Proxy]:
+    """Have a proxy for the block."""
+    proxy = Proxy(connect)
+    await proxy.open()
     try:
-        yield wire
+        yield proxy
     finally:
-        wire.thaw()
-        await wire.cut()
+        proxy.thaw()
+        await proxy.cut()

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.domain.payment import Payment, State
 from bot.sandbox.local_billing.service import PAYMENT, Call
+from tests.faults.installation import Installation
 from tests.faults.people import (
     approves,
     approves_at_home,
@@ -17,9 +18,8 @@ from tests.faults.people import (
     takes_back,
     the_payment,
 )
-from tests.faults.stage import Stage
 
-Act = Callable[[Stage], Awaitable[None]]
+Act = Callable[[Installation], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,99 +27,101 @@ class Scenario:
     """One way that a payment can go.
 
     act: what happens from outside; it must bear that nobody answers for a while.
-    orders: what the bots are told beside the usual. ends: the states that are right in the end.
+    options: what the bots are told beside the usual. ends: the states that are right in the end.
     """
 
     name: str
     act: Act
     ends: Collection[State]
-    orders: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def _paid(stage: Stage) -> None:
-    await stage.asks("alice", "payments", "vps", 10101)
+async def _paid(installation: Installation) -> None:
+    await installation.asks("alice", "payments", "vps", 10101)
 
 
-async def _declined(stage: Stage) -> None:
-    stage.billing.fail("declined")
-    await stage.asks("alice", "payments", "vps", 10101)
+async def _declined(installation: Installation) -> None:
+    installation.billing.fail("declined")
+    await installation.asks("alice", "payments", "vps", 10101)
 
 
-async def _answer_lost_after(stage: Stage) -> None:
-    stage.billing.fail("reset-after")
-    await stage.asks("alice", "payments", "vps", 10101)
+async def _answer_lost_after(installation: Installation) -> None:
+    installation.billing.fail("reset-after")
+    await installation.asks("alice", "payments", "vps", 10101)
 
 
-async def _answer_lost_before(stage: Stage) -> None:
-    stage.billing.fail("timeout-before")
-    await stage.asks("alice", "payments", "vps", 10101)
+async def _answer_lost_before(installation: Installation) -> None:
+    installation.billing.fail("timeout-before")
+    await installation.asks("alice", "payments", "vps", 10101)
 
 
-async def _not_sent_at_first(stage: Stage) -> None:
+async def _not_sent_at_first(installation: Installation) -> None:
     """Once the invoice was read, nobody can connect: to pay it, or after a kill to read it again."""
 
     def shut(call: Call) -> None:
         if call.operation.endswith("_invoices"):
-            stage.billing.on_call = None
-            stage.billing.refuse_connections()
+            installation.billing.on_call = None
+            installation.billing.refuse_connections()
 
-    stage.billing.on_call = shut
-    await stage.asks("alice", "payments", "vps", 10101)
+    installation.billing.on_call = shut
+    await installation.asks("alice", "payments", "vps", 10101)
     tried = {State.NOT_SENT, State.PAID}
-    await _until(stage, lambda payment: payment.state in tried or payment.reason is not None)
-    stage.billing.heal()
+    await _until(installation, lambda payment: payment.state in tried or payment.reason is not None)
+    installation.billing.heal()
 
 
-async def _settled_by_hand(stage: Stage) -> None:
+async def _settled_by_hand(installation: Installation) -> None:
     def shut(call: Call) -> None:
         if call.operation == PAYMENT:
-            stage.billing.fail("unreadable")
+            installation.billing.fail("unreadable")
 
-    stage.billing.on_call = shut
-    stage.billing.fail("reset-after", times=1)
-    await stage.asks("alice", "payments", "vps", 10101)
-    lost = await _until(stage, lambda payment: payment.state is State.UNKNOWN)
-    row = stage.billing.row("vps", 10101)
+    installation.billing.on_call = shut
+    installation.billing.fail("reset-after", times=1)
+    await installation.asks("alice", "payments", "vps", 10101)
+    lost = await _until(installation, lambda payment: payment.state is State.UNKNOWN)
+    row = installation.billing.row("vps", 10101)
     seen = "paid" if row and row["invoices_paid"] else "not-paid"
-    await stage.types("alice", "payments", f"/pay resolve {lost.id} {seen} looked it up")
+    await installation.types("alice", "payments", f"/pay resolve {lost.id} {seen} looked it up")
 
 
-async def _approved(stage: Stage) -> None:
-    await stage.asks("alice", "payments", "vps", 10101)
-    await approves(stage, "bob")
+async def _approved(installation: Installation) -> None:
+    await installation.asks("alice", "payments", "vps", 10101)
+    await approves(installation, "bob")
 
 
-async def _approved_by_two(stage: Stage) -> None:
+async def _approved_by_two(installation: Installation) -> None:
     """In a channel of their own where one of them is not, who is invited; and not before a reminder."""
-    stage.slack.world.leave("approvals", "carol")
-    await stage.asks("alice", "payments", "vps", 10101)
-    await stage.happens(lambda: "Reminder" in str(stage.slack.messages("payments")), "a reminder")
-    await approves(stage, "bob", "approvals")
-    await approves_at_home(stage, "carol")
+    installation.slack.world.leave("approvals", "carol")
+    await installation.asks("alice", "payments", "vps", 10101)
+    await installation.happens(
+        lambda: "Reminder" in str(installation.slack.messages("payments")), "a reminder"
+    )
+    await approves(installation, "bob", "approvals")
+    await approves_at_home(installation, "carol")
 
 
-async def _denied(stage: Stage) -> None:
-    await stage.asks("alice", "payments", "vps", 10101)
-    await denies(stage, "bob", "not this month")
+async def _denied(installation: Installation) -> None:
+    await installation.asks("alice", "payments", "vps", 10101)
+    await denies(installation, "bob", "not this month")
 
 
-async def _taken_back(stage: Stage) -> None:
-    await asks_in_the_form(stage, "alice", "payments", "vps", 10101)
-    await takes_back(stage, "alice")
+async def _taken_back(installation: Installation) -> None:
+    await asks_in_the_form(installation, "alice", "payments", "vps", 10101)
+    await takes_back(installation, "alice")
 
 
-async def _asked_by_workflows(stage: Stage) -> None:
+async def _asked_by_workflows(installation: Installation) -> None:
     """Two of them for one invoice: the second has nothing to pay, so its step fails at once."""
     for _ in range(2):
-        await stage.runs_step("alice", "payments", "vps", 10101)
+        await installation.runs_step("alice", "payments", "vps", 10101)
 
 
-async def _no_card(stage: Stage) -> None:
-    await stage.asks("alice", "random", "vps", 10101)
+async def _no_card(installation: Installation) -> None:
+    await installation.asks("alice", "random", "vps", 10101)
 
 
-async def _until(stage: Stage, condition: Callable[[Payment], bool]) -> Payment:
-    ledger = await stage.ledger()
+async def _until(installation: Installation, condition: Callable[[Payment], bool]) -> Payment:
+    ledger = await installation.ledger()
     for _ in range(150):
         payment = await the_payment(ledger)
         if payment is not None and condition(payment):

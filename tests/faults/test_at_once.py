@@ -6,9 +6,9 @@ import asyncio
 import re
 
 from bot.domain.payment import State
-from tests.faults.conftest import StageOn
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
+from tests.faults.conftest import InstallationOn
+from tests.faults.counts import Counts
+from tests.faults.invariants import check_invariants
 
 INVOICES = range(20001, 20051)
 PEOPLE = ("alice", "bob", "carol", "alice")
@@ -17,17 +17,21 @@ CHANNELS = 10
 ALREADY = re.compile(r"vps invoice (\d+) was already (requested|paid); it is #\d+\.")
 
 
-async def test_two_hundred_commands_at_once_make_fifty_payments(stage_on: StageOn, tally: Tally) -> None:
+async def test_two_hundred_commands_at_once_make_fifty_payments(
+    installation_on: InstallationOn, counts: Counts
+) -> None:
     """200 times /pay for 50 invoices at two instances: 50 payments, 150 refusals that say so, in time."""
-    async with stage_on("postgres", channels=CHANNELS) as stage:
+    async with installation_on("postgres", channels=CHANNELS) as installation:
         for number in INVOICES:
-            stage.billing.add_invoice("vps", number)
+            installation.billing.add_invoice("vps", number)
         for _ in range(2):
-            await stage.start()
+            await installation.start()
         channels = ["payments", *(f"payments-{number}" for number in range(2, CHANNELS + 1))]
         results = await asyncio.gather(
             *(
-                stage.slack.person(person).types(channels[(number + turn) % CHANNELS], f"/pay vps {number}")
+                installation.slack.person(person).types(
+                    channels[(number + turn) % CHANNELS], f"/pay vps {number}"
+                )
                 for turn, person in enumerate(PEOPLE)
                 for number in INVOICES
             )
@@ -35,19 +39,19 @@ async def test_two_hundred_commands_at_once_make_fifty_payments(stage_on: StageO
         assert [result for result in results if not result.ok] == []
         slowest = max(result.seconds for result in results)
         assert slowest < 3
-        tally.slowest = max(tally.slowest, slowest)
-        stage.acknowledged += [("vps", number) for number in INVOICES]
-        await stage.rest(60)
+        counts.slowest = max(counts.slowest, slowest)
+        installation.acknowledged += [("vps", number) for number in INVOICES]
+        await installation.rest(60)
 
-        found = await compare(stage)
-        tally.add(found)
+        found = await check_invariants(installation)
+        counts.add(found)
         assert not found.wrong
         assert found.payments == len(INVOICES)
-        assert await (await stage.ledger()).by_state() == {State.PAID: len(INVOICES)}
+        assert await (await installation.ledger()).by_state() == {State.PAID: len(INVOICES)}
         refused = [
             message.text
             for person in set(PEOPLE)
-            for message in stage.slack.ephemerals(person)
+            for message in installation.slack.ephemerals(person)
             if ALREADY.match(message.text)
         ]
         assert len(refused) == len(results) - len(INVOICES)

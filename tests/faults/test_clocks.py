@@ -15,14 +15,14 @@ from sqlalchemy import func, select
 
 from bot.domain.payment import State
 from bot.ledger.rows import Attempt
-from tests.faults.answers import LATE
+from tests.faults.billing_answers import LATE
 from tests.faults.clocks import MachineClocks
-from tests.faults.conftest import DATABASES, StageOn
+from tests.faults.conftest import DATABASES, InstallationOn
+from tests.faults.counts import Counts
+from tests.faults.installation import Installation
+from tests.faults.invariants import check_invariants
 from tests.faults.people import the_payment
-from tests.faults.processes import ROOT
-from tests.faults.stage import Stage
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
+from tests.faults.process_pool import ROOT
 
 MINUTES_20, DAY = 20 * 60.0, 24 * 3600.0
 
@@ -35,14 +35,14 @@ LEASE = 2.0
 _READS_TIME = """
 import sys, time
 from bot.ledger.store import utc_now
-from tests.faults.clocks import live_by
-live_by(sys.argv[1])
+from tests.faults.clocks import use_clocks
+use_clocks(sys.argv[1])
 print(utc_now().timestamp(), time.time(), time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
 """
 
 
 async def test_a_bot_here_and_its_database_live_by_the_clocks_that_they_are_given(
-    stage_on: StageOn, tmp_path: Path
+    installation_on: InstallationOn, tmp_path: Path
 ) -> None:
     """Without this, the other tests here would prove nothing."""
     clocks = MachineClocks(tmp_path / "clocks")
@@ -53,9 +53,9 @@ async def test_a_bot_here_and_its_database_live_by_the_clocks_that_they_are_give
     )
     told, _ = await reading.communicate()
     ledger, wall, asleep = map(float, told.split())
-    async with stage_on("postgres", settable=True) as stage:
-        await stage.set_ledger_clock(DAY)
-        async with stage.reading() as connection:
+    async with installation_on("postgres", settable=True) as installation:
+        await installation.set_ledger_clock(DAY)
+        async with installation.reading() as connection:
             server: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
     assert [ledger, wall, server.timestamp()] == [pytest.approx(time.time() + DAY, abs=60)] * 3
     asleep -= time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
@@ -63,13 +63,13 @@ async def test_a_bot_here_and_its_database_live_by_the_clocks_that_they_are_give
 
 
 async def test_a_clock_that_is_set_releases_no_lost_answer_and_holds_up_no_work(
-    stage_on: StageOn, tally: Tally
+    installation_on: InstallationOn, counts: Counts
 ) -> None:
     """The machine's or the server's clock is set, right after an answer was lost and amid other work."""
     whose = [("sqlite", True), ("postgres", True), ("postgres", False)]
     wrong = await asyncio.gather(
         *(
-            _stepped(stage_on, tally, database, seconds, machine=machine)
+            _stepped(installation_on, counts, database, seconds, machine=machine)
             for database, machine in whose
             for seconds in STEPS
         )
@@ -78,89 +78,98 @@ async def test_a_clock_that_is_set_releases_no_lost_answer_and_holds_up_no_work(
 
 
 async def _stepped(
-    stage_on: StageOn, tally: Tally, database: str, seconds: float, *, machine: bool
+    installation_on: InstallationOn, counts: Counts, database: str, seconds: float, *, machine: bool
 ) -> list[str]:
     """Lose an answer, set a clock, ask again and again; then set it back while other work is under way."""
     whose = f"{database}, {'the machine' if machine else 'the server'} {seconds:+.0f} s"
 
-    async def act(stage: Stage) -> list[str]:
-        set_clock = _machine_clock(stage) if machine else stage.set_ledger_clock
-        stage.billing.fail(LATE, times=1)
-        await stage.asks("alice", "payments", "vps", 10101)
-        lost = await _until(stage, State.UNKNOWN)
+    async def act(installation: Installation) -> list[str]:
+        set_clock = _machine_clock(installation) if machine else installation.set_ledger_clock
+        installation.billing.fail(LATE, times=1)
+        await installation.asks("alice", "payments", "vps", 10101)
+        lost = await _until(installation, State.UNKNOWN)
         await set_clock(seconds)
         for _ in range(4):  # a second: less than what a lost call may take
-            await stage.types("alice", "payments", f"/pay resolve {lost} not-paid it is not in the list")
-            await stage.types("alice", "payments", "/pay vps 10101")
+            await installation.types(
+                "alice", "payments", f"/pay resolve {lost} not-paid it is not in the list"
+            )
+            await installation.types("alice", "payments", "/pay vps 10101")
             await asyncio.sleep(0.25)
-        await stage.asks("alice", "payments", "vps", 10102)
+        await installation.asks("alice", "payments", "vps", 10102)
         await set_clock(seconds - abs(seconds))
-        await stage.asks("alice", "payments", "vps", 10103)
+        await installation.asks("alice", "payments", "vps", 10103)
         return []
 
-    return [f"{whose}: {flaw}" for flaw in await _played(stage_on, tally, database, act)]
+    return [f"{whose}: {flaw}" for flaw in await _played(installation_on, counts, database, act)]
 
 
 async def test_a_post_whose_answer_was_lost_is_found_whatever_the_ledgers_clock_says(
-    stage_on: StageOn, tally: Tally
+    installation_on: InstallationOn, counts: Counts
 ) -> None:
     """Slack has a clock of its own: what it holds is looked for by no other."""
 
-    async def act(stage: Stage) -> list[str]:
-        await stage.set_ledger_clock(MINUTES_20)
-        stage.slack.fail("chat.postMessage", "drop-after", 1)
-        await stage.asks("alice", "payments", "vps", 10101)
+    async def act(installation: Installation) -> list[str]:
+        await installation.set_ledger_clock(MINUTES_20)
+        installation.slack.fail("chat.postMessage", "drop-after", 1)
+        await installation.asks("alice", "payments", "vps", 10101)
         return []
 
-    assert not (flaws := await _on_both(stage_on, tally, act)), flaws
+    assert not (flaws := await _on_both(installation_on, counts, act)), flaws
 
 
-async def test_the_operators_resolve_goes_by_no_clock_that_is_set(stage_on: StageOn, tally: Tally) -> None:
+async def test_the_operators_resolve_goes_by_no_clock_that_is_set(
+    installation_on: InstallationOn, counts: Counts
+) -> None:
     """`python -m bot resolve … not-paid` settles nothing because the clock was set on by a day."""
 
-    async def act(stage: Stage) -> list[str]:
-        stage.billing.fail(LATE, times=1)
-        await stage.asks("alice", "payments", "vps", 10101)
-        lost = await _until(stage, State.UNKNOWN)
-        await stage.stop_all()
-        await stage.set_ledger_clock(DAY)
-        code, said = await stage.command(
-            "resolve", str(lost), "not-paid", "looked", until="Let this run", **stage.orders().settings
+    async def act(installation: Installation) -> list[str]:
+        installation.billing.fail(LATE, times=1)
+        await installation.asks("alice", "payments", "vps", 10101)
+        lost = await _until(installation, State.UNKNOWN)
+        await installation.stop_all()
+        await installation.set_ledger_clock(DAY)
+        code, said = await installation.command(
+            "resolve",
+            str(lost),
+            "not-paid",
+            "looked",
+            until="Let this run",
+            **installation.options().settings,
         )
-        await stage.start()
+        await installation.start()
         return [] if code else [f"exit code {code}: {said}"]
 
-    assert not (flaws := await _on_both(stage_on, tally, act)), flaws
+    assert not (flaws := await _on_both(installation_on, counts, act)), flaws
 
 
 async def test_a_machine_that_sleeps_before_the_first_byte_sends_nothing_when_it_wakes(
-    stage_on: StageOn, tally: Tally
+    installation_on: InstallationOn, counts: Counts
 ) -> None:
     """Asleep for longer than its lease with the connection open; meanwhile another instance paid, or none."""
 
-    async def act(stage: Stage) -> list[str]:
-        sleeper = await stage.start(stop_at="with a connection to pay by #1", lease=LEASE)
-        await stage.asks("alice", "payments", "vps", 10101)
+    async def act(installation: Installation) -> list[str]:
+        sleeper = await installation.start(stop_at="with a connection to pay by #1", lease=LEASE)
+        await installation.asks("alice", "payments", "vps", 10101)
         await sleeper.stopped()
-        if stage.ledger_url.startswith("sqlite"):
+        if installation.ledger_url.startswith("sqlite"):
             await sleeper.wake_after(LEASE * 1.5)
         else:
             waking = asyncio.create_task(sleeper.wake_after(LEASE + 7))
-            await stage.start(machine=1, lease=LEASE)
-            while not stage.billing.payments_received("vps", 10101) and not waking.done():
+            await installation.start(machine=1, lease=LEASE)
+            while not installation.billing.payments_received("vps", 10101) and not waking.done():
                 await asyncio.sleep(0.3)
-                await stage.types("alice", "payments", "/pay vps 10101")
+                await installation.types("alice", "payments", "/pay vps 10101")
             await waking
-        await stage.rest(30)
-        first = await _answered(stage)
+        await installation.rest(30)
+        first = await _answered(installation)
         return [] if first.verdict == "NOT_SENT" else [f"it sent when it woke: {first.verdict}"]
 
-    assert not (flaws := await _on_both(stage_on, tally, act, starts=False)), flaws
+    assert not (flaws := await _on_both(installation_on, counts, act, starts=False)), flaws
 
 
-async def _answered(stage: Stage) -> Attempt:
+async def _answered(installation: Installation) -> Attempt:
     """The first call for the first payment, once it is written what became of it."""
-    ledger = await stage.ledger()
+    ledger = await installation.ledger()
     async with asyncio.timeout(15):
         while True:
             first, *_ = await ledger.attempts(1)
@@ -170,46 +179,50 @@ async def _answered(stage: Stage) -> Attempt:
 
 
 async def _on_both(
-    stage_on: StageOn, tally: Tally, act: Callable[[Stage], Awaitable[list[str]]], *, starts: bool = True
+    installation_on: InstallationOn,
+    counts: Counts,
+    act: Callable[[Installation], Awaitable[list[str]]],
+    *,
+    starts: bool = True,
 ) -> str:
     """Play it on each database. What is wrong, a line each."""
-    playing = (_played(stage_on, tally, database, act, starts=starts) for database in DATABASES)
+    playing = (_played(installation_on, counts, database, act, starts=starts) for database in DATABASES)
     wrong = zip(DATABASES, await asyncio.gather(*playing), strict=True)
     return "\n".join(f"{database}: {flaw}" for database, flaws in wrong for flaw in flaws)
 
 
 async def _played(
-    stage_on: StageOn,
-    tally: Tally,
+    installation_on: InstallationOn,
+    counts: Counts,
     database: str,
-    act: Callable[[Stage], Awaitable[list[str]]],
+    act: Callable[[Installation], Awaitable[list[str]]],
     *,
     starts: bool = True,
 ) -> list[str]:
     """Play it, let it come to rest, and compare. What is wrong, with what `act` itself found."""
-    async with stage_on(database, settable=True) as stage:
+    async with installation_on(database, settable=True) as installation:
         try:
             if starts:
-                await stage.start()
-            wrong = await act(stage)
-            await stage.rest(20)
-            found = await compare(stage)
+                await installation.start()
+            wrong = await act(installation)
+            await installation.rest(20)
+            found = await check_invariants(installation)
         except (AssertionError, TimeoutError) as error:
             return [f"{type(error).__name__}: {error}"]
-    tally.add(found)
+    counts.add(found)
     return wrong + found.wrong
 
 
-def _machine_clock(stage: Stage) -> Callable[[float], Awaitable[None]]:
+def _machine_clock(installation: Installation) -> Callable[[float], Awaitable[None]]:
     async def set_clock(ahead: float) -> None:
-        stage.clocks().set_wall(ahead)
+        installation.clocks().set_wall(ahead)
 
     return set_clock
 
 
-async def _until(stage: Stage, state: State) -> int:
+async def _until(installation: Installation, state: State) -> int:
     """The number of the newest payment, once it is in this state."""
-    ledger = await stage.ledger()
+    ledger = await installation.ledger()
     async with asyncio.timeout(15):
         while True:
             payment = await the_payment(ledger)

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from bot.domain.payment import State
 from bot.sandbox.local_slack.errors import NotThere
-from bot.slack.messages import APPROVE
-from tests.faults.conftest import DATABASES, StageOn
+from bot.slack.card import APPROVE
+from tests.faults.conftest import DATABASES, InstallationOn
 from tests.faults.forgeries import (
     ANOTHER_AMOUNT,
     ANOTHER_INVOICE,
@@ -20,7 +20,7 @@ from tests.faults.forgeries import (
     Forgery,
     unnoticed,
 )
-from tests.faults.stage import Stage
+from tests.faults.installation import Installation
 
 EVERYBODY = {"PAY_APPROVERS": "U0ALICE001,U0BOB00001,U0CAROL001", "PAY_APPROVALS_REQUIRED": "1"}
 
@@ -37,56 +37,61 @@ LIVED_OFF: tuple[tuple[Forgery, str | None], ...] = (
 HONEST = 20901
 
 
-async def test_nothing_is_sent_for_what_was_forged_and_the_audit_gives_it_away(stage_on: StageOn) -> None:
+async def test_nothing_is_sent_for_what_was_forged_and_the_audit_gives_it_away(
+    installation_on: InstallationOn,
+) -> None:
     """Approvals, states, amounts, requesters and invoices written past the bot, while it is stopped."""
-    wrong = await asyncio.gather(*(_forged(stage_on, database) for database in DATABASES))
+    wrong = await asyncio.gather(*(_forged(installation_on, database) for database in DATABASES))
     assert not (flaws := "\n".join(flaw for flaws in wrong for flaw in flaws)), flaws
 
 
-async def _forged(stage_on: StageOn, database: str) -> list[str]:
-    async with stage_on(database, channels=len(LIVED_OFF) + 1) as stage:
+async def _forged(installation_on: InstallationOn, database: str) -> list[str]:
+    async with installation_on(database, channels=len(LIVED_OFF) + 1) as installation:
         try:
-            await stage.start(settings=EVERYBODY)
+            await installation.start(settings=EVERYBODY)
             for place, (forgery, _) in enumerate(LIVED_OFF):
-                await _asks_for(stage, _channel(place), 20001 + place)
+                await _asks_for(installation, _channel(place), 20001 + place)
                 if forgery.of is State.PAID:
-                    await _approves(stage, "bob", _channel(place))
-            await stage.rest(waiting=[State.PENDING_APPROVAL])
-            await stage.stop_all()
-            wrong = await unnoticed(stage, FORGERIES)
-            wrong += await _lived_off(stage)
+                    await _approves(installation, "bob", _channel(place))
+            await installation.rest(waiting=[State.PENDING_APPROVAL])
+            await installation.stop_all()
+            wrong = await unnoticed(installation, FORGERIES)
+            wrong += await _lived_off(installation)
         except (AssertionError, TimeoutError) as error:
             wrong = [f"{type(error).__name__}: {error}"]
     return [f"{database}: {flaw}" for flaw in wrong]
 
 
-async def _lived_off(stage: Stage) -> list[str]:
+async def _lived_off(installation: Installation) -> list[str]:
     """Forge all at once, let the bot run, and do what the forger is after. What was sent by that."""
-    stage.billing.add_invoice("vps", 20999)
-    before = len(_sent(stage))
-    async with stage.writing() as connection:
+    installation.billing.add_invoice("vps", 20999)
+    before = len(_sent(installation))
+    async with installation.writing() as connection:
         for place, (forgery, _) in enumerate(LIVED_OFF):
             await forgery.tell(connection, place + 1)
-    await stage.start(settings=EVERYBODY)
+    await installation.start(settings=EVERYBODY)
     for honest in (HONEST, HONEST + 1):
         if honest != HONEST:
-            stage.billing.fail("unreadable")  # where it cannot be seen that something was paid
+            installation.billing.fail("unreadable")  # where it cannot be seen that something was paid
         for place, (forgery, presses) in enumerate(LIVED_OFF):
             if forgery.of is State.PAID:
-                await stage.types("alice", _channel(place), f"/pay vps {20001 + place}")
-                await _card_to_decide_on(stage, _channel(place))
+                await installation.types("alice", _channel(place), f"/pay vps {20001 + place}")
+                await _card_to_decide_on(installation, _channel(place))
             if presses is not None:
-                await _presses(stage, presses, _channel(place))
+                await _presses(installation, presses, _channel(place))
         await asyncio.sleep(0.5)  # time enough to send it, if anything is wrong
-        stage.billing.heal()
+        installation.billing.heal()
         # What is due earlier is taken up earlier: when this is paid, the forged ones have had their turn.
-        await _asks_for(stage, "payments", honest)
-        await _approves(stage, "bob", "payments")
-        await stage.happens(lambda: stage.billing.payments_made("vps", honest), "the honest one is paid")  # noqa: B023
+        await _asks_for(installation, "payments", honest)
+        await _approves(installation, "bob", "payments")
+        await installation.happens(
+            lambda: installation.billing.payments_made("vps", honest),  # noqa: B023
+            "the honest one is paid",
+        )
     names = {20001 + place: forgery.name for place, (forgery, _) in enumerate(LIVED_OFF)} | {
         20999: ANOTHER_INVOICE.name
     }
-    sent = [number for number in _sent(stage)[before:] if number not in (HONEST, HONEST + 1)]
+    sent = [number for number in _sent(installation)[before:] if number not in (HONEST, HONEST + 1)]
     return [f"vps {number} was sent on {names[number]}" for number in sent]
 
 
@@ -94,35 +99,35 @@ def _channel(place: int) -> str:
     return f"payments-{place + 2}"
 
 
-def _sent(stage: Stage) -> list[int]:
-    return [call.invoice for call in stage.billing.log if call.invoice is not None]
+def _sent(installation: Installation) -> list[int]:
+    return [call.invoice for call in installation.billing.log if call.invoice is not None]
 
 
-async def _asks_for(stage: Stage, channel: str, number: int) -> None:
-    stage.billing.add_invoice("vps", number)
-    known = len(stage.slack.messages(channel))
-    await stage.types("alice", channel, f"/pay vps {number}")
-    await stage.happens(lambda: len(stage.slack.messages(channel)) > known, "its card")
+async def _asks_for(installation: Installation, channel: str, number: int) -> None:
+    installation.billing.add_invoice("vps", number)
+    known = len(installation.slack.messages(channel))
+    await installation.types("alice", channel, f"/pay vps {number}")
+    await installation.happens(lambda: len(installation.slack.messages(channel)) > known, "its card")
 
 
-async def _approves(stage: Stage, person: str, channel: str) -> None:
+async def _approves(installation: Installation, person: str, channel: str) -> None:
     """Approve the newest payment of a channel, and wait until it is sent."""
-    sent = len(_sent(stage))
-    await _presses(stage, person, channel)
-    await stage.happens(lambda: len(_sent(stage)) > sent, "it is sent")
+    sent = len(_sent(installation))
+    await _presses(installation, person, channel)
+    await installation.happens(lambda: len(_sent(installation)) > sent, "it is sent")
 
 
-async def _card_to_decide_on(stage: Stage, channel: str) -> None:
+async def _card_to_decide_on(installation: Installation, channel: str) -> None:
     """Wait for one, in vain where there will be none."""
     for _ in range(10):
-        if any(APPROVE in card.action_ids() for card in stage.slack.messages(channel)):
+        if any(APPROVE in card.action_ids() for card in installation.slack.messages(channel)):
             return
         await asyncio.sleep(0.1)
 
 
-async def _presses(stage: Stage, person: str, channel: str) -> None:
+async def _presses(installation: Installation, person: str, channel: str) -> None:
     """Press Approve wherever it stands in a channel."""
-    for card in stage.slack.messages(channel):
+    for card in installation.slack.messages(channel):
         if APPROVE in card.action_ids():
             with suppress(NotThere):
-                await stage.slack.person(person).clicks(card, APPROVE)
+                await installation.slack.person(person).clicks(card, APPROVE)

@@ -9,11 +9,11 @@ import zlib
 from collections.abc import Collection
 
 from bot.domain.payment import State
-from tests.faults.conftest import DATABASES, StageOn
+from tests.faults.conftest import DATABASES, InstallationOn
+from tests.faults.counts import Counts
+from tests.faults.installation import Installation
+from tests.faults.invariants import check_invariants
 from tests.faults.scenarios import SCENARIOS, Scenario
-from tests.faults.stage import Stage
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
 
 AT_ONCE = 12
 """Installations that are up side by side."""
@@ -25,19 +25,19 @@ LONG = bool(os.environ.get("FAULTS_LONG"))
 """Whether to try every point of every way on both databases."""
 
 
-async def test_killed_at_every_commit_and_call(stage_on: StageOn, tally: Tally) -> None:
+async def test_killed_at_every_commit_and_call(installation_on: InstallationOn, counts: Counts) -> None:
     """Killed at each point of each way, the bot comes back to one payment, one truth and one answer."""
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def unharmed(database: str, way: Scenario) -> list[str]:
-        async with turns, stage_on(database) as stage:
-            return await _unharmed(stage, way, tally)
+        async with turns, installation_on(database) as installation:
+            return await _unharmed(installation, way, counts)
 
     async def killed(database: str, way: Scenario, point: str) -> list[str]:
-        async with turns, stage_on(database, ack_deadline=1.0) as stage:
-            died, wrong = await _killed(stage, way, point, tally)
+        async with turns, installation_on(database, ack_deadline=1.0) as installation:
+            died, wrong = await _killed(installation, way, point, counts)
             if died:
-                tally.kill_points.append(f"{database}, {way.name}: {point}")
+                counts.kill_points.append(f"{database}, {way.name}: {point}")
             return [f"{way.name}: {point}: on {database}: {flaw}" for flaw in wrong]
 
     ways = [way for way in SCENARIOS if ONLY is None or ONLY.startswith(f"{way.name}: ")]
@@ -75,36 +75,38 @@ def _chosen(points: list[tuple[Scenario, str]], database: str) -> list[tuple[Sce
     return chosen
 
 
-async def _unharmed(stage: Stage, way: Scenario, tally: Tally) -> list[str]:
+async def _unharmed(installation: Installation, way: Scenario, counts: Counts) -> list[str]:
     """Let it go its way without harm, and return the points that it came to."""
-    bot = await stage.start(**way.orders)
-    await way.act(stage)
-    await stage.rest()
-    assert not (wrong := await _flaws(stage, way.ends, tally)), wrong
+    bot = await installation.start(**way.options)
+    await way.act(installation)
+    await installation.rest()
+    assert not (wrong := await _flaws(installation, way.ends, counts)), wrong
     return bot.points()
 
 
-async def _killed(stage: Stage, way: Scenario, point: str, tally: Tally) -> tuple[bool, list[str]]:
+async def _killed(
+    installation: Installation, way: Scenario, point: str, counts: Counts
+) -> tuple[bool, list[str]]:
     """Let it die at that point and start it again; whether it died, and what is wrong in the end."""
 
     async def keep() -> None:
-        bot = await stage.start(kill_at=point, **way.orders)
+        bot = await installation.start(kill_at=point, **way.options)
         code = await asyncio.shield(bot.ended)
         assert code == -signal.SIGKILL, f"it ended with {code}:\n{bot.log()}"
-        tally.kills += 1
-        await stage.start(**way.orders)
+        counts.kills += 1
+        await installation.start(**way.options)
 
     keeper = asyncio.create_task(keep())
     try:
-        await stage.happens(lambda: stage.bots, "a bot is started")
-        await way.act(stage)
-        await stage.rest()
-        killed = not stage.bots[0].running
+        await installation.happens(lambda: installation.bots, "a bot is started")
+        await way.act(installation)
+        await installation.rest()
+        killed = not installation.bots[0].running
         if killed:
             await keeper
-            await stage.rest()
+            await installation.rest()
         # Between the intention and the call nothing went out, and reading the invoice shows that.
-        return killed, await _flaws(stage, {*way.ends, State.DECLINED}, tally)
+        return killed, await _flaws(installation, {*way.ends, State.DECLINED}, counts)
     except (AssertionError, TimeoutError) as error:
         return True, [f"{type(error).__name__}: {error}"]
     finally:
@@ -112,10 +114,10 @@ async def _killed(stage: Stage, way: Scenario, point: str, tally: Tally) -> tupl
         await asyncio.wait([keeper])
 
 
-async def _flaws(stage: Stage, ends: Collection[State], tally: Tally) -> list[str]:
-    found = await compare(stage)
-    tally.add(found)
-    states = await (await stage.ledger()).by_state()
+async def _flaws(installation: Installation, ends: Collection[State], counts: Counts) -> list[str]:
+    found = await check_invariants(installation)
+    counts.add(found)
+    states = await (await installation.ledger()).by_state()
     if not set(ends).issuperset(states):
         found.wrong.append(f"it ended as {states}")
     return found.wrong

@@ -1,6 +1,6 @@
 """What others do to the bot for a while: Slack, the database and the billing API out of reach.
 
-Most of an outage is waiting, so all of them, each on a stage of its own, run side by side.
+Most of an outage is waiting, so all of them, each on an installation of its own, run side by side.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import asyncio
 from bot.domain.payment import State
 from bot.sandbox.local_billing.books import MODULES
 from bot.sandbox.local_slack.interactions import Result
-from tests.faults.conftest import DATABASES, StageOn
-from tests.faults.proxy import open_wire
-from tests.faults.stage import Stage
-from tests.faults.tally import Tally
-from tests.faults.truth import compare
+from tests.faults.conftest import DATABASES, InstallationOn
+from tests.faults.counts import Counts
+from tests.faults.installation import Installation
+from tests.faults.invariants import check_invariants
+from tests.faults.proxy import open_proxy
 from tests.postgresql import Databases
 
 SLACK_GONE = 6.0
@@ -25,111 +25,113 @@ BILLING_STALLS = 8.0
 """Seconds; any time well above the three in which a command must be acknowledged serves."""
 
 
-async def _rests_in_truth(stage: Stage, tally: Tally, timeout: float = 30) -> None:
-    await stage.rest(timeout)
-    found = await compare(stage)
-    tally.add(found)
+async def _rests_in_truth(installation: Installation, counts: Counts, timeout: float = 30) -> None:
+    await installation.rest(timeout)
+    found = await check_invariants(installation)
+    counts.add(found)
     assert not found.wrong, "\n".join(found.wrong)
 
 
 async def test_an_outage_in_the_middle_costs_nobody_their_answer(
-    stage_on: StageOn, tally: Tally, databases: Databases
+    installation_on: InstallationOn, counts: Counts, databases: Databases
 ) -> None:
     """Slack, the database or the billing API gone: every command is answered in time, and all comes right."""
     async with asyncio.TaskGroup() as outages:
         for database in DATABASES:
-            outages.create_task(_slack_gone(stage_on, tally, database))
-            outages.create_task(_billing_stalls(stage_on, tally, database))
+            outages.create_task(_slack_gone(installation_on, counts, database))
+            outages.create_task(_billing_stalls(installation_on, counts, database))
         for frozen in (False, True):
-            outages.create_task(_database_gone(stage_on, tally, databases, frozen=frozen))
+            outages.create_task(_database_gone(installation_on, counts, databases, frozen=frozen))
 
 
-async def _slack_gone(stage_on: StageOn, tally: Tally, database: str) -> None:
+async def _slack_gone(installation_on: InstallationOn, counts: Counts, database: str) -> None:
     """What was asked before is paid meanwhile, and told once when Slack is back."""
-    async with stage_on(database, channels=4) as stage:
+    async with installation_on(database, channels=4) as installation:
         for _ in range(1 if database == "sqlite" else 2):
-            await stage.start()
+            await installation.start()
         numbers = range(20001, 20021)
         for number in numbers:
-            stage.billing.add_invoice("vps", number)
+            installation.billing.add_invoice("vps", number)
         for number in numbers[:-1]:
-            await stage.asks(
+            await installation.asks(
                 "alice", "payments" if number % 4 == 0 else f"payments-{number % 4 + 1}", "vps", number
             )
-        async with stage.slack.outage():
-            assert not (await stage.slack.person("alice").types("payments", "/pay vps 20020")).ok
+        async with installation.slack.outage():
+            assert not (await installation.slack.person("alice").types("payments", "/pay vps 20020")).ok
             await asyncio.sleep(SLACK_GONE)
-        await stage.slack.wait_for(lambda: stage.slack.sockets.connections > 0, timeout=30)
-        await stage.asks("alice", "payments", "vps", 20020)
-        await _rests_in_truth(stage, tally)
-        assert await (await stage.ledger()).by_state() == {State.PAID: len(numbers)}
+        await installation.slack.wait_for(lambda: installation.slack.sockets.connections > 0, timeout=30)
+        await installation.asks("alice", "payments", "vps", 20020)
+        await _rests_in_truth(installation, counts)
+        assert await (await installation.ledger()).by_state() == {State.PAID: len(numbers)}
 
 
-async def _database_gone(stage_on: StageOn, tally: Tally, databases: Databases, *, frozen: bool) -> None:
+async def _database_gone(
+    installation_on: InstallationOn, counts: Counts, databases: Databases, *, frozen: bool
+) -> None:
     """Every command is answered in time, with "try again" or by a card, and all of them agree in the end.
 
     frozen: nothing is passed on, and nobody is told; otherwise connections are refused.
     """
     async with (
-        open_wire(lambda: asyncio.open_unix_connection(str(databases.socket))) as wire,
+        open_proxy(lambda: asyncio.open_unix_connection(str(databases.socket))) as proxy,
         # The bot answers by its own clock, within Slack's three seconds; a busy machine may add some.
-        stage_on("postgres", channels=4, ack_deadline=6.0) as stage,
+        installation_on("postgres", channels=4, ack_deadline=6.0) as installation,
     ):
-        behind = stage.ledger_url.partition("?")[0].replace("@/", f"@127.0.0.1:{wire.port}/")
+        behind = installation.ledger_url.partition("?")[0].replace("@/", f"@127.0.0.1:{proxy.port}/")
         for _ in range(2):
-            await stage.start(settings={"LEDGER_URL": behind})
+            await installation.start(settings={"LEDGER_URL": behind})
         numbers = range(20001, 20061)
         for number in numbers:
-            stage.billing.add_invoice("vps", number)
+            installation.billing.add_invoice("vps", number)
         typed: list[asyncio.Task[Result]] = []
 
         async def type_steadily(seconds: float) -> None:
             for number in numbers[len(typed) : len(typed) + int(seconds * 3)]:
-                person = stage.slack.person("alice")
+                person = installation.slack.person("alice")
                 typed.append(asyncio.create_task(person.types("payments", f"/pay vps {number}")))
                 await asyncio.sleep(1 / 3)
 
         await type_steadily(2)
         if frozen:
-            wire.freeze()
+            proxy.freeze()
         else:
-            await wire.cut()
+            await proxy.cut()
         await type_steadily(DATABASE_GONE)
         if frozen:
-            wire.thaw()
+            proxy.thaw()
         else:
-            await wire.open()
+            await proxy.open()
         await type_steadily(2)
         results = await asyncio.gather(*typed)
         assert [result for result in results if not result.ok] == []
-        tally.slowest = max(tally.slowest, *(result.seconds for result in results))
+        counts.slowest = max(counts.slowest, *(result.seconds for result in results))
         for number in numbers[: len(typed)]:
-            await stage.asks("alice", "payments", "vps", number)
-        await _rests_in_truth(stage, tally)
-        assert await (await stage.ledger()).by_state() == {State.PAID: len(typed)}
+            await installation.asks("alice", "payments", "vps", number)
+        await _rests_in_truth(installation, counts)
+        assert await (await installation.ledger()).by_state() == {State.PAID: len(typed)}
 
 
-async def _billing_stalls(stage_on: StageOn, tally: Tally, database: str) -> None:
+async def _billing_stalls(installation_on: InstallationOn, counts: Counts, database: str) -> None:
     """100 commands while nothing is answered: each acknowledged in time, and none of them lost."""
-    async with stage_on(database, channels=10) as stage:
-        await stage.start(settings={"BILLING_TIMEOUT": "60"})
+    async with installation_on(database, channels=10) as installation:
+        await installation.start(settings={"BILLING_TIMEOUT": "60"})
         invoices = [(MODULES[number % 10], number) for number in range(20001, 20101)]
         for invoice in invoices:
-            stage.billing.add_invoice(*invoice)
-        stage.billing.fail("stall")
+            installation.billing.add_invoice(*invoice)
+        installation.billing.fail("stall")
         loop = asyncio.get_running_loop()
         heals_at = loop.time() + BILLING_STALLS
         typed = []
         for module, number in invoices:
             channel = "payments" if number % 10 == 0 else f"payments-{number % 10 + 1}"
-            person = stage.slack.person("alice")
+            person = installation.slack.person("alice")
             typed.append(asyncio.create_task(person.types(channel, f"/pay {module} {number}")))
             await asyncio.sleep(BILLING_STALLS / 2 / len(invoices))
         results = await asyncio.gather(*typed)
         assert [result for result in results if not result.ok] == []
-        tally.slowest = max(tally.slowest, *(result.seconds for result in results))
-        stage.acknowledged += invoices
+        counts.slowest = max(counts.slowest, *(result.seconds for result in results))
+        installation.acknowledged += invoices
         await asyncio.sleep(heals_at - loop.time())
-        stage.billing.heal()
-        await _rests_in_truth(stage, tally, 60)
-        assert sum((await (await stage.ledger()).by_state()).values()) == len(invoices)
+        installation.billing.heal()
+        await _rests_in_truth(installation, counts, 60)
+        assert sum((await (await installation.ledger()).by_state()).values()) == len(invoices)

@@ -15,8 +15,7 @@ from pydantic import SecretStr
 from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.domain.policy import Policy
-from bot.domain.rule import Refusal, Rule
+from bot.domain.policy import Policy, Refusal, Rule
 from bot.errors import DirectoryError
 from bot.ledger.rows import Event
 from bot.ledger.store import Ledger

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.domain.rule import Tier
+from bot.domain.policy import Tier
 from bot.payments.answers import Outdated
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 

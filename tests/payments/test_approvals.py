@@ -27,8 +27,7 @@ from pydantic import SecretStr
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.domain.policy import Policy, PolicyError
-from bot.domain.rule import Rule, Tier
+from bot.domain.policy import Policy, PolicyError, Rule, Tier
 from bot.ledger.opening import open_ledger
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person

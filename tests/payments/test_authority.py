@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain.policy import Policy
-from bot.domain.rule import Refusal, Rule, Tier
+from bot.domain.policy import Policy, Refusal, Rule, Tier
 from bot.errors import DirectoryError
 from bot.payments.authority import Authority, Person
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, TEAM, Register, policy, refused
@@ -63,7 +62,7 @@ async def test_another_team_is_refused_before_anything_else(register: Register) 
 
 async def test_an_empty_allowlist_allows_nobody(register: Register) -> None:
     """Nobody means nobody, the approvers included."""
-    nobody = Policy.simple(allowed=(), approvers=(BOB.id,))
+    nobody = Policy((Rule("default", frozenset(), frozenset({BOB.id})),))
     for person in (ALICE, BOB, MALLORY):
         assert await may_request(person, register, nobody) == "nobody_allowed"
 

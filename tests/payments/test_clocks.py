@@ -9,7 +9,7 @@ import pytest
 
 from bot import app
 from bot.domain.payment import Payment, State
-from bot.domain.rule import Tier
+from bot.domain.policy import Tier
 from bot.ledger.store import utc_now
 from bot.payments.answers import Done, TooEarly
 from bot.payments.settlement import settle_by_hand

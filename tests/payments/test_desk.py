@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.domain.payment import Payment, State
-from bot.domain.rule import Tier
+from bot.domain.policy import Tier
 from bot.errors import DirectoryError
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
@@ -27,8 +27,8 @@ from bot.payments.authority import Person
 from bot.payments.overview import Concerns, Overview
 from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
-from bot.slack import home, lists, messages, replies
-from bot.slack.messages import Scene
+from bot.slack import home, lists, replies
+from bot.slack.card import Scene, request_card
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import request_in
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
@@ -304,7 +304,7 @@ async def test_how_many_are_missing_is_the_same_wherever_it_is_told(office: Offi
     tab = home.home(Concerns((waiting,), (), ()), "", date(2026, 3, 2))
     assert "needs 2 more approvals" in str(tab)
     card = Scene(payment, await shown(office.ledger, office.authority, payment), date(2026, 3, 2), "", "")
-    assert "Needs 2 more approvals from" in str(messages.card(card).blocks)
+    assert "Needs 2 more approvals from" in str(request_card(card).blocks)
 
 
 async def test_an_approval_that_does_not_count_any_more_is_missing_everywhere(strict: Office) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.domain.rule import Tier
+from bot.domain.policy import Tier
 from bot.errors import LedgerUnavailable
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger

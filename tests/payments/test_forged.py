@@ -7,7 +7,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from bot.domain.payment import InvoiceRef, State
-from bot.domain.rule import Tier
+from bot.domain.policy import Tier
 from bot.ledger import database
 from bot.payments.answers import AlreadyRequested, Done
 from bot.payments.desk import CONTRADICTED

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.domain.rule import Tier
+from bot.domain.policy import Tier
 from tests.conftest import Clock
 from tests.payments.conftest import ALICE, BOB, VPS, Office, policy
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from bot.domain.payment import Invoice, InvoiceRef, State
-from bot.domain.rule import Tier
+from bot.domain.policy import Tier
 from bot.ledger.rows import Kind
 from tests.conftest import Clock
 from tests.ledger.making import claimed

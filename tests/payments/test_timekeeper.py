@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.payment import InvoiceRef, State
-from bot.domain.rule import Tier
+from bot.domain.policy import Tier
 from bot.ledger.opening import open_ledger
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import request_in

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.messages import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, CANCEL, DENY
 from tests.conftest import MANIFEST, StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread
 

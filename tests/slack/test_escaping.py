@@ -15,10 +15,10 @@ from bot.payments.approvals import ApprovalStatus
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.messages import visible_texts
-from bot.slack import event_text, history, home, lists, messages, replies
-from bot.slack.invitations import invitation
-from bot.slack.messages import Message, Scene
-from tests.slack.test_messages import event_of, payment_in, scene_of
+from bot.slack import event_text, home, lists, replies
+from bot.slack.blocks import Message
+from bot.slack.card import Scene, approval_card, invitation, request_card
+from tests.slack.test_card import event_of, payment_in, scene_of
 
 EVIL = "<!channel> <@U0EVIL0001> <https://evil.example|Pay here> & <module>"
 ID = "X> <!channel> <https://evil.example"
@@ -57,7 +57,7 @@ def every_event() -> list[Event]:
     )
     names += " currency approvals_required verdict"
     detail: dict[str, Any] = dict.fromkeys(names.split(), EVIL) | {"channel": ID}
-    actions = sorted({"answered", *event_text._NOTES, *history.TOLD})
+    actions = sorted({"answered", *event_text._REPLIES, *event_text._LINES})
     return [event_of(action, State.UNKNOWN, ID, **detail) for action in actions]
 
 
@@ -93,8 +93,8 @@ def check(message: Message) -> None:
 def test_cards_and_invitations(state: State) -> None:
     """Descriptions, notes, reasons, currencies, names; ids too, which a workflow's author may write."""
     scene = hostile_scene(state)
-    check(messages.card(scene))
-    check(messages.approval_card(scene))
+    check(request_card(scene))
+    check(approval_card(scene))
     check(invitation(scene))
     check(event_text.plain(scene.payment, "abcd"))
 
@@ -103,10 +103,10 @@ def test_cards_and_invitations(state: State) -> None:
 def test_replies_and_histories(event: Event) -> None:
     """Every word of every event."""
     scene = hostile_scene(State.UNKNOWN)
-    if event.action in event_text._NOTES or event.action == "answered":
-        check(event_text.note(event, scene))
+    if event.action in event_text._REPLIES or event.action == "answered":
+        check(event_text.thread_reply(event, scene))
         check(event_text.direct(event, scene))
-    harmless(*history.lines([event]))
+    harmless(*event_text.history([event]))
 
 
 def test_lists_and_the_home_tab() -> None:

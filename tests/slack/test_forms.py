@@ -16,8 +16,11 @@ from bot.payments.approvals import ApprovalStatus
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.blocks import checked_blocks, checked_view
-from bot.slack import forms, history, home, lists
-from bot.slack.forms import Origin, PayForm
+from bot.slack import event_text, home, lists
+from bot.slack.blocks import notice
+from bot.slack.decisions import deny_form
+from bot.slack.inbound import one_line
+from bot.slack.pay_form import Origin, PayForm
 from bot.slack.text import SECTION
 
 TODAY = date(2026, 3, 2)
@@ -83,17 +86,17 @@ def test_where_it_was_opened_travels_with_the_form(origin: Origin) -> None:
 
 def test_what_was_entered_is_one_line() -> None:
     """Line breaks and control characters go; PostgreSQL takes no NUL, and a quotation no blank line."""
-    assert forms.one_line(" a\x00b\n\n c ") == "a b c"
-    assert forms.one_line("  ") is None
-    assert forms.one_line(None) is None
+    assert one_line(" a\x00b\n\n c ") == "a b c"
+    assert one_line("  ") is None
+    assert one_line(None) is None
 
 
 @given(texts, texts)
 def test_the_other_views_keep_block_kits_limits(note: str, described: str) -> None:
     """The form of a denial, a notice, and the Home tab with as much as there can be."""
     one = payment(note, invoice(1, described))
-    checked_view(forms.deny_form(one), "modal")
-    checked_view(forms.notice(described.strip() or "x"), "modal")
+    checked_view(deny_form(one), "modal")
+    checked_view(notice(described.strip() or "x"), "modal")
     many = tuple(
         Waiting(payment(note, invoice(1, described), id=number), ApprovalStatus(2, ("U2",)), True)
         for number in range(10)
@@ -127,5 +130,5 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
 def test_history_shows_outside_text_as_text() -> None:
     """A reason, a note and the API's words are escaped and on one line."""
     event = Event(1, NOW, 1, "U1", "denied", None, State.DENIED, {"reason": "<!channel>\n& more"})
-    (line,) = history.lines([event])
+    (line,) = event_text.history([event])
     assert line.endswith("denied by <@U1>: &lt;!channel&gt; &amp; more")

@@ -8,7 +8,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.views import View
-from bot.slack.messages import APPROVE, DENY
+from bot.slack.card import APPROVE, DENY
 from tests.conftest import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread
 
@@ -16,8 +16,8 @@ from tests.slack.acting import approve, at_rest, card, deny, request, shown, thr
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two views for one person may follow each other at once."""
-    monkeypatch.setattr("bot.slack.listeners.home.APART", 0.02)
-    monkeypatch.setattr("bot.slack.listeners.home._EACH", 0.0)
+    monkeypatch.setattr("bot.slack.home.APART", 0.02)
+    monkeypatch.setattr("bot.slack.home._EACH", 0.0)
 
 
 async def sees(slack: LocalSlack, person: str, *texts: str) -> View:
@@ -148,7 +148,7 @@ async def test_it_says_when_slack_does_not_tell_who_is_who(
     slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who may be in the group reads that it is not known, and the tab when it is."""
-    monkeypatch.setattr("bot.slack.listeners.home._PATIENCE", 0.1)
+    monkeypatch.setattr("bot.slack.home._PATIENCE", 0.1)
     bot = await start_bot(PAY_APPROVALS_REQUIRED="1", PAY_APPROVERS=ids.FINANCE_GROUP)
     await request(slack, bot)
     slack.fail("usergroups.users.list", "error:internal_error")

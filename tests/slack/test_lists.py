@@ -8,8 +8,8 @@ from re import findall
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack import history
-from bot.slack.messages import DENY
+from bot.slack import event_text
+from bot.slack.card import DENY
 from tests.conftest import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, told
 
@@ -176,13 +176,15 @@ async def test_help_names_every_way(slack: LocalSlack, start_bot: StartBot) -> N
 
 def test_every_event_has_words() -> None:
     """No action of the audit trail shows its internal name, save what only the trail is for."""
-    source = Path(history.__file__).parents[1]
+    source = Path(event_text.__file__).parents[1]
     written = {
         action
         for folder in ("payments", "slack")
         for file in source.joinpath(folder).glob("*.py")
-        for action in findall(r'action="([a-z_]+)"|record\(\s*"([a-z_]+)"', file.read_text(encoding="utf-8"))
+        for action in findall(
+            r'\baction="([a-z_]+)"|record\(\s*"([a-z_]+)"', file.read_text(encoding="utf-8")
+        )
     }
     actions = {one or other for one, other in written}
     assert actions >= {"requested", "approved", "denied", "answered", "held"}
-    assert actions - history.TOLD == {"refused"}
+    assert actions - event_text._LINES.keys() == {"refused"}

@@ -13,15 +13,15 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack import forms
-from bot.slack.listeners.shortcuts import SHORTCUT
-from bot.slack.listeners.steps import STEP
+from bot.slack import pay_form
+from bot.slack.pay_form import SHORTCUT
+from bot.slack.workflow_step import STEP
 from tests.conftest import NewDatabase, StartBot
 from tests.lost_commits import CommitWire, commit_wire
 from tests.optional_step import with_the_step
 from tests.postgresql import Databases
 from tests.slack.acting import approve, at_rest, cancel, card, press_deny, request, shown, text
-from tests.slack.test_views import in_channel, opened
+from tests.slack.test_pay_form import in_channel, opened
 
 NOTHING = "nothing was done"
 NOT_KNOWN = "it is not known whether that was done"
@@ -67,7 +67,7 @@ async def _types(slack: LocalSlack) -> str:
 
 async def _submits(slack: LocalSlack) -> str:
     await slack.person("alice").uses_shortcut(SHORTCUT)
-    entered = text(forms.NUMBER, "10102") | in_channel(ids.PAYMENTS)
+    entered = text(pay_form.NUMBER, "10102") | in_channel(ids.PAYMENTS)
     result = await slack.person("alice").submits(await opened(slack), entered)
     return "\n".join(result.errors.values())
 

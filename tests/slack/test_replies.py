@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from bot.domain import command
 from bot.domain.payment import DOCUMENTED_MODULES, State
-from bot.domain.rule import Reason, Refusal
+from bot.domain.policy import Reason, Refusal
 from bot.payments import answers
 from bot.payments.answers import Answer
 from bot.payments.approvals import ApprovalStatus
 from bot.slack import replies
 from bot.slack.text import STATES
-from tests.slack.test_messages import HOSTILE, payment_in
+from tests.slack.test_card import HOSTILE, payment_in
 
 TEAM_URL = "https://acme.slack.com/"
 LINK = "<https://acme.slack.com/archives/C1/p1700000000000001|See its card>"

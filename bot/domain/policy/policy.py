@@ -1,0 +1,125 @@
+"""Who may pay what, and who has to agree: an ordered list of rules, of which the first match decides.
+
+What no rule matches is refused, and so is everything where the list is empty. There is no way to let
+people approve their own requests. A `Policy` that exists makes sense: its construction refuses rules that
+could never be satisfied, or would never be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.domain.policy.checks import problems_of
+from bot.domain.policy.rule import Reason, Refusal, Rule
+from bot.domain.problem import Problem
+from bot.domain.slack_ids import is_group
+from bot.domain.wording import quote
+
+
+class PolicyError(ValueError):
+    """The rules contradict themselves or each other.
+
+    problems: those of each rule, in the rules' order; `where` is the rule's field as it is called in a
+        policy file, or empty for the rule as a whole.
+    """
+
+    def __init__(self, rules: Iterable[Rule], problems: list[list[Problem]]) -> None:
+        self.problems = problems
+        told = zip(rules, problems, strict=True)
+        super().__init__(
+            "\n".join(str(one.within(f"rule {quote(rule.name)}")) for rule, found in told for one in found)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """rules: in the order in which they are asked. Raises `PolicyError` if they are wrong."""
+
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        problems = problems_of(self.rules)
+        if any(problems):
+            raise PolicyError(self.rules, problems)
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Every user group that any rule names: what a look-up may be needed for."""
+        named = (rule.requesters | rule.approvers for rule in self.rules)
+        return frozenset(each for names in named for each in names if is_group(each))
+
+    def rule_named(self, name: str) -> Rule | None:
+        """The rule of this name, as it is now."""
+        return next((rule for rule in self.rules if rule.name == name), None)
+
+    def groups_to_resolve(self, module: str, channel: str, user_id: str) -> frozenset[str]:
+        """The groups whose members must be known before `match` can be asked for this person.
+
+        Empty where the first rule that could match names the person by id: no look-up is needed then. A
+        rule above that one which names a group does need it, for it may be the first match.
+        """
+        groups: set[str] = set()
+        for rule in self.rules:
+            if not _fits(rule, module, channel):
+                continue
+            if rule.names_requester(user_id):
+                return frozenset(groups)
+            groups.update(filter(is_group, rule.requesters))
+        # Refused, unless by a group: the other rules' groups decide which refusal is the true one.
+        return frozenset(each for rule in self.rules for each in rule.requesters if is_group(each))
+
+    def match(self, module: str, channel: str, principals: frozenset[str]) -> Rule | Refusal:
+        """The first rule for this module and channel that names one of the requester's principals.
+
+        principals: the requester's own id, and the groups they are in.
+        """
+        theirs = [rule for rule in self.rules if not rule.requesters.isdisjoint(principals)]
+        for rule in theirs:
+            if _fits(rule, module, channel):
+                return rule
+        return self._explain(theirs, module)
+
+    def _explain(self, theirs: list[Rule], module: str) -> Refusal:
+        ask_to_be_added = "Ask the people who run this bot to add you."
+        if not any(rule.requesters for rule in self.rules):
+            return Refusal(
+                Reason.NOBODY_ALLOWED,
+                "Nobody may request payments yet: the list of allowed people is empty.",
+                "Ask the people who run this bot to fill it.",
+            )
+        if not theirs:
+            return Refusal(
+                Reason.PERSON,
+                "You are not among those who may request payments.",
+                ask_to_be_added,
+                ask=_approvers_of(self.rules),
+            )
+        for_module = [rule for rule in theirs if _fits_module(rule, module)]
+        if not for_module:
+            allowed = sorted({each for rule in theirs for each in rule.modules or ()})
+            return Refusal(
+                Reason.MODULE,
+                f"You may not request payments of {module} invoices; your modules are: {', '.join(allowed)}.",
+                ask_to_be_added,
+                ask=_approvers_of(theirs),
+            )
+        return Refusal(
+            Reason.CHANNEL,
+            f"You may not request payments of {module} invoices in this channel.",
+            "Use the command in a channel that is allowed for it.",
+            ask=_approvers_of(for_module),
+            channels=frozenset(each for rule in for_module for each in rule.channels or ()),
+        )
+
+
+def _fits(rule: Rule, module: str, channel: str) -> bool:
+    return _fits_module(rule, module) and (rule.channels is None or channel in rule.channels)
+
+
+def _fits_module(rule: Rule, module: str) -> bool:
+    return rule.modules is None or module in rule.modules
+
+
+def _approvers_of(rules: Iterable[Rule]) -> frozenset[str]:
+    return frozenset(approver for rule in rules for approver in rule.approvers)

@@ -1,0 +1,120 @@
+"""No card, no payment; and what becomes of the rest that Slack does not take.
+
+What cannot be told where it belongs is told in another way, is an event in the trail, and is counted.
+Where Slack will not have it, that happens at once; where it merely did not take it, after days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from bot.domain.payment import CANCELLABLE, Payment, State
+from bot.errors import LedgerContradicted
+from bot.ledger.outbox import NOT_TOLD
+from bot.ledger.rows import Delivery, Kind
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """What Slack does not take. Each gives the delivery up first, unless another instance has it now.
+
+    error: Slack's word for why.
+    """
+
+    ledger: Ledger
+
+    async def refused(self, delivery: Delivery, payment: Payment, error: str) -> None:
+        """It cannot be posted there. No card, no payment; a reply goes to the requester instead."""
+        log.warning("not deliverable", payment=payment.id, kind=delivery.kind, error=error)
+        if delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
+            await self._no_card(delivery, payment.id, error)
+        elif delivery.kind is Kind.NOTE:
+            await self.directly(delivery, payment, error)
+        else:
+            async with self.ledger.transaction() as transaction:
+                await _give_up(transaction, delivery, payment, error)
+
+    async def no_update(self, delivery: Delivery, payment: Payment, error: str, *, card_lost: bool) -> None:
+        """What stands cannot be changed any more. card_lost: it does not stand any more, nor its thread."""
+        log.warning("card cannot be updated", payment=payment.id, error=error)
+        async with self.ledger.transaction() as transaction:
+            if await _give_up(transaction, delivery, payment, error) is None:
+                return
+            if card_lost and delivery.kind is Kind.CARD:
+                await transaction.outbox.card_lost(delivery)
+
+    async def in_vain(self, delivery: Delivery, payment: Payment, error: str) -> None:
+        """Slack did not take it for days: told to the requester, where there is a way left."""
+        log.error("given up", payment=payment.id, kind=delivery.kind, error=error)
+        if delivery.ts is None and delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
+            await self._no_card(delivery, payment.id, error, at_last=True)
+            return
+        async with self.ledger.transaction() as transaction:
+            given_up = await _give_up(transaction, delivery, payment, error)
+            if given_up is not None and delivery.kind not in (Kind.DIRECT, Kind.INVITATION):
+                await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id or given_up)
+
+    async def directly(self, delivery: Delivery, payment: Payment, error: str) -> None:
+        """A reply for the thread goes to the requester alone."""
+        async with self.ledger.transaction() as transaction:
+            await transaction.payment(payment.id)  # before its deliveries, as everybody does
+            if await transaction.outbox.give_up(delivery, error):
+                await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id)
+
+    async def _no_card(
+        self, delivery: Delivery, payment_id: int, error: str, *, at_last: bool = False
+    ) -> None:
+        """Cancel what nobody can see, or what nobody can decide.
+
+        The requester is told where no card stands, and the thread where only the approvals' is missing.
+        """
+        own = delivery.kind is Kind.CARD
+        async with self.ledger.transaction() as transaction:
+            payment = await transaction.payment(payment_id)
+            assert payment is not None, "bug: payments are never deleted"
+            if not await transaction.outbox.give_up(delivery, error):
+                return
+            if at_last:
+                await _not_told(transaction, delivery, payment, error)
+            reason = "the card could not be posted"
+            detail = {"reason": reason, "error": error, "channel": delivery.channel}
+            redirected = own and await transaction.outbox.redirect_notes(payment, error)
+            undecided = payment.state is State.PENDING_APPROVAL
+            if payment.state in CANCELLABLE and (own or undecided):
+                try:
+                    await transaction.move(
+                        payment,
+                        State.CANCELLED,
+                        action="no_card",
+                        actor="announcer",
+                        detail=detail,
+                        tell=Kind.DIRECT if own else Kind.NOTE,
+                        reason=reason,
+                    )
+                    return
+                except LedgerContradicted:
+                    log.exception("not cancelled: the audit trail says otherwise", payment=payment.id)
+            if own and not redirected:
+                event_id = await transaction.record(
+                    "no_card", actor="announcer", payment=payment, detail=detail
+                )
+                await transaction.outbox.add(payment, Kind.DIRECT, event_id=event_id)
+
+
+async def _give_up(transaction: Transaction, delivery: Delivery, payment: Payment, error: str) -> int | None:
+    """Give it up, with its event; the event's id, or None where another instance has the delivery now."""
+    await transaction.payment(payment.id)  # before its deliveries, as everybody does
+    if not await transaction.outbox.give_up(delivery, error):
+        return None
+    return await _not_told(transaction, delivery, payment, error)
+
+
+async def _not_told(transaction: Transaction, delivery: Delivery, payment: Payment, error: str) -> int:
+    detail = {"kind": delivery.kind.value, "channel": delivery.channel, "error": error}
+    return await transaction.record(NOT_TOLD, actor="announcer", payment=payment, detail=detail)

@@ -1,0 +1,91 @@
+"""What messages, forms and the Home tab are made of: Slack's blocks as plain dicts. Pure.
+
+Every message has a top-level text, which is what screen readers and notifications read. Text from
+outside is escaped in the blocks and in that text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bot.domain.wording import shorten
+
+Block = dict[str, Any]
+View = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message's blocks, and the text that stands for them."""
+
+    text: str
+    blocks: list[Block]
+
+
+def paragraph(text: str) -> Message:
+    """A message of one paragraph."""
+    return Message(text, [section(text)])
+
+
+def plain(text: str) -> Block:
+    """Text in which nothing is marked up, so nothing is escaped either."""
+    return {"type": "plain_text", "text": text}
+
+
+def mrkdwn(text: str) -> Block:
+    """Marked-up text. `verbatim`: bare addresses and names in it are not turned into links."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def section(text: str) -> Block:
+    """A paragraph."""
+    return {"type": "section", "text": mrkdwn(text)}
+
+
+def context(text: str) -> Block:
+    """A small grey line."""
+    return {"type": "context", "elements": [mrkdwn(text)]}
+
+
+def header(text: str) -> Block:
+    """A heading."""
+    return {"type": "header", "text": plain(text)}
+
+
+def input_block(
+    name: str, label: str, element: Block, *, block_id: str | None = None, **fields: Any
+) -> Block:
+    """An input whose block id and action id are both `name`, unless the block's is given."""
+    return {
+        "type": "input",
+        "block_id": block_id or name,
+        "label": plain(label),
+        "element": {"action_id": name, **element},
+        **fields,
+    }
+
+
+def button(action_id: str, label: str, value: str, **fields: Any) -> Block:
+    """A button. fields: such as `style` and `confirm`."""
+    return {"type": "button", "action_id": action_id, "value": value, "text": plain(label), **fields}
+
+
+def confirm(title: str, text: str, yes: str) -> Block:
+    """What is asked once more after a click. yes: the words of the button that means it."""
+    return {
+        "title": plain(title),
+        "text": {"type": "mrkdwn", "text": text},
+        "confirm": plain(yes),
+        "deny": plain("Go back"),
+    }
+
+
+def notice(text: str) -> View:
+    """A form with nothing to fill in, to say something where there is no other place for it."""
+    return {"type": "modal", "title": plain("Payments"), "close": plain("Close"), "blocks": [section(text)]}
+
+
+def error_under(block: str, text: str) -> dict[str, Any]:
+    """What `ack` takes to refuse a form, with the reason under one of its inputs: plain text, one line."""
+    return {"response_action": "errors", "errors": {block: shorten(text.replace("\n", " ").strip(), 300)}}

@@ -1,0 +1,157 @@
+"""The cards, and the invitation to decide on one. Pure: ledger rows in, blocks and text out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from bot.domain.payment import Payment, State
+from bot.domain.wording import shorten
+from bot.payments.approvals import ApprovalStatus
+from bot.slack.blocks import Block, Message, button, confirm, context, section
+from bot.slack.text import (
+    amount,
+    day,
+    escape,
+    link,
+    mention,
+    mentions,
+    moment,
+    place,
+    quote,
+    state_line,
+    state_words,
+    subject,
+)
+
+APPROVE, DENY, CANCEL = "payment_approve", "payment_deny", "payment_cancel"
+"""The action ids of the buttons; their value is the payment's id, and on Approve also its price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A payment with what a message about it needs.
+
+    today: to tell what is overdue. team_url: of the workspace, for links. bot_name: what to type after
+    /invite @.
+    """
+
+    payment: Payment
+    approvals: ApprovalStatus
+    today: date
+    team_url: str
+    bot_name: str
+
+
+def request_card(scene: Scene) -> Message:
+    """The root message in the channel of the request."""
+    payment = scene.payment
+    elsewhere = payment.approval_channel not in (None, payment.channel)
+    blocks = [section(_facts(scene)), section(_standing(scene, asks=not elsewhere))]
+    if payment.state is State.PENDING_APPROVAL:
+        buttons = [] if elsewhere else decision_buttons(payment)
+        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
+    if elsewhere and payment.approval_channel and payment.approval_ts:
+        where = link(scene.team_url, payment.approval_channel, payment.approval_ts)
+        blocks.append(context(f"Approvals: <{where}|the card> in {place(payment.approval_channel)}"))
+    return Message(_fallback(payment), blocks)
+
+
+def approval_card(scene: Scene) -> Message:
+    """The card in the approval channel, where that is another one."""
+    payment = scene.payment
+    blocks = [section(_facts(scene)), section(_standing(scene))]
+    if payment.state is State.PENDING_APPROVAL:
+        blocks.append({"type": "actions", "block_id": "decide", "elements": decision_buttons(payment)})
+    if payment.card_ts:
+        where = link(scene.team_url, payment.channel, payment.card_ts)
+        blocks.append(context(f"Requested in {place(payment.channel)}: <{where}|the thread>"))
+    return Message(_fallback(payment), blocks)
+
+
+def _fallback(payment: Payment) -> str:
+    return (
+        f"Payment request {subject(payment)}, {amount(payment.invoice)},"
+        f" by {mention(payment.requester)}: {state_words(payment.state)}"
+    )
+
+
+def _facts(scene: Scene) -> str:
+    payment, invoice = scene.payment, scene.payment.invoice
+    lines = [f"*{subject(payment)} · {amount(invoice)}*"]
+    if invoice is not None:
+        if invoice.description.strip():
+            lines.append(escape(shorten(" ".join(invoice.description.split()), 300)))
+        if invoice.due is not None:
+            overdue = invoice.due < scene.today and payment.state is not State.PAID
+            lines.append(f"Due {day(invoice.due)}{' (overdue)' if overdue else ''}")
+    elif payment.listed is False:
+        lines.append("Not in the list of unpaid invoices")
+    lines.append(f"Asked for by {mention(payment.requester)}")
+    if payment.note:
+        lines.append(quote(payment.note, 1000))
+    return "\n".join(lines)
+
+
+def _standing(scene: Scene, *, asks: bool = True) -> str:
+    payment = scene.payment
+    lines = [state_line(payment.state)]
+    if payment.state is State.PENDING_APPROVAL:
+        lines.append(waiting(scene, asks=asks))
+    elif payment.approvals_required and scene.approvals.counted:
+        lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvals.counted)}")
+    if payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and payment.reason:
+        lines.append(quote(payment.reason, 1000))
+    return "\n".join(lines)
+
+
+def waiting(scene: Scene, *, asks: bool = True) -> str:
+    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified."""
+    payment, approvals = scene.payment, scene.approvals
+    so_far = ", ".join(mention(one) for one in approvals.counted)
+    named = mentions(approvals.may_approve) if approvals.may_approve else "somebody whom the rules name"
+    whom = f"from {named}" if asks else f"in {place(str(payment.approval_channel))}"
+    lines = [f"Needs {more_approvals(approvals)} {whom}"]
+    if so_far:
+        lines.append(f"Approved so far by {so_far}")
+    lines.append(f"Expires {moment(payment.expires_at)}")
+    return "\n".join(line for line in lines if line)
+
+
+def more_approvals(approvals: ApprovalStatus) -> str:
+    """How many approvals a payment waits for."""
+    return "1 more approval" if approvals.awaited == 1 else f"{approvals.awaited} more approvals"
+
+
+def decision_buttons(payment: Payment) -> list[Block]:
+    """Approve, which asks once more, and Deny, which asks why."""
+    question = f"Pay {amount(payment.invoice)} for {payment.ref.module} invoice {payment.ref.number}?"
+    once_more = confirm("Approve this payment?", question, "Approve")
+    return [
+        button(APPROVE, "Approve", f"{payment.id} {payment.price}", style="primary", confirm=once_more),
+        button(DENY, "Deny", str(payment.id), style="danger"),
+    ]
+
+
+def _cancel(payment: Payment) -> Block:
+    question = f"{subject(payment)} will not be paid. Only the person who asked can do this."
+    once_more = confirm("Take it back?", question, "Take it back")
+    return button(CANCEL, "Cancel", str(payment.id), confirm=once_more)
+
+
+def invitation(scene: Scene) -> Message:
+    """What an approver is told directly, with a link to the card."""
+    payment = scene.payment
+    channel, ts = payment.approval_channel or payment.channel, payment.approval_ts or payment.card_ts
+    assert ts is not None, "bug: people are invited to a card that stands"
+    text = (
+        f"{mention(payment.requester)} asks for your approval of {subject(payment)},"
+        f" {amount(payment.invoice)}."
+    )
+    where = link(scene.team_url, channel, ts)
+    lines = [
+        text,
+        *([quote(payment.note, 1000)] if payment.note else []),
+        f"<{where}|Decide on its card> in {place(channel)}, or on my Home tab.",
+    ]
+    return Message(text, [section("\n".join(lines))])

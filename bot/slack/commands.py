@@ -1,0 +1,86 @@
+"""`/pay`: acknowledge, translate, call the desk, say what came of it. Nothing waits for the billing API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.domain.command import Help, Misunderstood, OpenForm, Request, Resolve, parse
+from bot.payments.authority import Person
+from bot.slack import replies
+from bot.slack.blocks import Message, paragraph
+from bot.slack.inbound import Body, Services, in_time, outcome_of
+from bot.slack.lists import Lists
+from bot.slack.pay_form import Origin, PayForms
+from bot.slack.respond import respond
+
+NAME = "/pay"
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The slash command."""
+
+    services: Services
+    lists: Lists
+    pay_forms: PayForms
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen for the command."""
+        app.command(NAME)(self._typed)
+
+    async def _typed(self, ack: AsyncAck, command: Body) -> None:
+        async with self.services.gate.entered():
+            reply, late = await in_time(
+                outcome_of(self._reply(command)),
+                lambda: ack(response_type="ephemeral", text=replies.TAKES_LONGER),
+            )
+            if not late:
+                await ack(**_response(reply))
+            elif reply is not None:
+                message = paragraph(reply) if isinstance(reply, str) else reply
+                await respond(self.services.client, str(command["response_url"]), message)
+
+    async def _reply(self, command: Body) -> Message | str | None:
+        """What to tell the person; None where a card, a form or a list says it.
+
+        Raises DirectoryError, LedgerUnavailable.
+        """
+        desk, team_url = self.services.desk, self.services.workspace.url
+        person, channel = Person(id=command["user_id"], team=command["team_id"]), str(command["channel_id"])
+        trigger_id, response_url = str(command["trigger_id"]), str(command["response_url"])
+        asked = parse(str(command.get("text") or ""), self.services.catalogue.modules)
+        match asked:
+            case Request(ref):
+                answer = await desk.request(
+                    person,
+                    channel,
+                    ref,
+                    trigger_id=trigger_id,
+                    typed_there=True,
+                    response_url=response_url,
+                )
+                return replies.said(answer, team_url)
+            case OpenForm():
+                return await self.pay_forms.open(person, trigger_id, Origin(channel, response_url))
+            case Resolve(payment_id, paid, note):
+                settled = await desk.resolve(person, payment_id, paid=paid, note=note)
+                return replies.said(settled, team_url)
+            case Misunderstood():
+                return replies.misunderstood(asked)
+            case Help():
+                return replies.help_text()
+            case _:
+                return await self.lists.answer(
+                    person, asked, trigger_id=trigger_id, response_url=response_url
+                )
+
+
+def _response(reply: Message | str | None) -> dict[str, Any]:
+    if reply is None:
+        return {}
+    if isinstance(reply, str):
+        return {"response_type": "ephemeral", "text": reply}
+    return {"response_type": "ephemeral", "text": reply.text, "blocks": reply.blocks}

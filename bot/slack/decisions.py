@@ -1,0 +1,164 @@
+"""Approve, Deny and Cancel, on cards and on the Home tab, and the form that asks why somebody denies.
+
+A click is acknowledged when the ledger has committed what came of it, so none is lost. Whatever was
+refused or too late is told to the clicker alone, and a card that was out of date is shown again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.domain.payment import Payment, State
+from bot.errors import LedgerUnavailable
+from bot.payments.answers import AlreadyApproved, AlreadyDecided, Answer, Done, Outdated
+from bot.payments.authority import Person
+from bot.payments.desk import MAX_REASON
+from bot.slack import replies
+from bot.slack.blocks import View, error_under, input_block, notice, plain, section
+from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.directory import within
+from bot.slack.inbound import (
+    BEFORE_A_FORM,
+    Body,
+    Response,
+    Services,
+    clicker,
+    in_time,
+    one_line,
+    outcome_of,
+    submitted,
+)
+from bot.slack.respond import open_view, respond_to
+from bot.slack.text import amount, mention, subject
+
+log = structlog.get_logger()
+
+DENY_FORM = "deny_form"
+"""The callback id of the form."""
+
+REASON = "reason"
+"""Its input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Decides by the desk; the card and its thread show the outcome."""
+
+    services: Services
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen for the buttons and the form."""
+        app.action(APPROVE)(self._approve)
+        app.action(CANCEL)(self._cancel)
+        app.action(DENY)(self._ask_why)
+        app.view(DENY_FORM)(self._deny)
+
+    async def _approve(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        payment_id, seen = clicked(action)
+        await self._decide(ack, body, payment_id, partial(self.services.desk.approve, seen=seen))
+
+    async def _cancel(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        payment_id, _ = clicked(action)
+        await self._decide(ack, body, payment_id, self.services.desk.cancel)
+
+    async def _decide(
+        self,
+        ack: AsyncAck,
+        body: Body,
+        payment_id: int,
+        decide: Callable[[Person, int], Awaitable[Answer]],
+    ) -> None:
+        async with self.services.gate.entered():
+            decided = self._reply_to(decide(clicker(body), payment_id))
+            reply, late = await in_time(outcome_of(decided), ack)
+            if not late:
+                await ack()
+            if reply is not None:
+                await respond_to(self.services.client, body, reply)
+
+    async def _reply_to(self, deciding: Awaitable[Answer]) -> str | None:
+        """What the clicker is told; None where the card and its thread tell everybody."""
+        answer = await deciding
+        await self._repair(answer)
+        if isinstance(answer, Done) and answer.payment.state is not State.EXPIRED:
+            return None
+        return replies.said(answer, self.services.workspace.url)
+
+    async def _ask_why(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Whether they may deny is checked now, and again when the reason comes."""
+        async with self.services.gate.entered():
+            payment_id, _ = clicked(action)
+            outcome = await outcome_of(self._form_or_reply(clicker(body), payment_id))
+            await ack()
+            client, reply = self.services.client, outcome if isinstance(outcome, str) else None
+            if (
+                isinstance(outcome, dict)
+                and await open_view(client, str(body["trigger_id"]), outcome) is None
+            ):
+                reply = replies.NO_FORM
+            if reply is not None:
+                await respond_to(client, body, reply)
+
+    async def _form_or_reply(self, person: Person, payment_id: int) -> View | str | None:
+        with within(BEFORE_A_FORM):
+            refused = await self.services.desk.may_decide(person, payment_id)
+        if refused is not None:
+            await self._repair(refused)
+            return replies.said(refused, self.services.workspace.url)
+        payment = await self.services.ledger.payment(payment_id)
+        return None if payment is None else deny_form(payment)
+
+    async def _deny(self, ack: AsyncAck, body: Body, view: View) -> None:
+        await submitted(self.services.gate, ack, self._denied(clicker(body), view), block=REASON)
+
+    async def _denied(self, person: Person, view: View) -> Response:
+        reason = one_line(view["state"]["values"][REASON][REASON].get("value"))
+        if not reason:
+            return error_under(REASON, "Say why: those who asked should know.")
+        answer = await self.services.desk.deny(person, int(view["private_metadata"]), reason)
+        if isinstance(answer, Done):
+            return {}
+        await self._repair(answer)
+        told = replies.said(answer, self.services.workspace.url) or ""
+        return {"response_action": "update", "view": notice(told)}
+
+    async def _repair(self, answer: Answer) -> None:
+        """Show a card again that was out of date; where that cannot be written, what was decided stands."""
+        if not isinstance(answer, AlreadyDecided | AlreadyApproved | Outdated):
+            return
+        try:
+            await self.services.desk.repair(answer.payment.id)
+        except LedgerUnavailable as error:
+            log.warning("a card was not shown again", payment=answer.payment.id, error=str(error))
+
+
+def clicked(action: Body) -> tuple[int, str | None]:
+    """The payment whose button was pressed, and its price as the card showed it.
+
+    The price is None where an older version posted the button, and on buttons that show none.
+    """
+    payment_id, _, price = str(action["value"]).partition(" ")
+    return int(payment_id), price or None
+
+
+def deny_form(payment: Payment) -> View:
+    """Ask for the reason."""
+    reason = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
+    asked = f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.requester)}"
+    return {
+        "type": "modal",
+        "callback_id": DENY_FORM,
+        "private_metadata": str(payment.id),
+        "title": plain("Deny this payment"),
+        "submit": plain("Deny"),
+        "close": plain("Go back"),
+        "blocks": [
+            section(asked),
+            input_block(REASON, "Why?", reason, hint=plain("Everybody in the channel will see it.")),
+        ],
+    }

@@ -1,0 +1,146 @@
+"""What all who listen share: their services, who acts, the three seconds, and a count of those at work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from slack_bolt.async_app import AsyncAck
+
+from bot.domain.typed_words import read_words
+from bot.errors import DirectoryError, LedgerUnavailable
+from bot.ledger.store import Ledger
+from bot.payments.authority import Authority, Person
+from bot.payments.catalogue import Catalogue
+from bot.payments.desk import Desk
+from bot.payments.overview import Overview
+from bot.payments.unpaid import UnpaidInvoices
+from bot.slack import replies
+from bot.slack.blocks import error_under, notice
+from bot.slack.directory import SlackDirectory, within
+from bot.slack.web_api import Client, Workspace
+
+LOOK_UPS = 2.0
+"""Seconds for all that Slack is asked about people, of the three in which a listener must answer."""
+
+BEFORE_A_FORM = 1.0
+"""Seconds of these for what is asked before a form opens, which must be within three of the click."""
+
+IN_TIME = 2.5
+"""Seconds after which Slack is told that it takes longer; after three it tells the person that it failed."""
+
+Body = dict[str, Any]
+
+Response = dict[str, Any]
+"""What `ack` takes for a form that is submitted: nothing closes it."""
+
+T = TypeVar("T")
+
+
+class Gate:
+    """Holds the listeners at work: Bolt does not, and stopping waits for them."""
+
+    def __init__(self) -> None:
+        self._inside: set[asyncio.Task[Any]] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @asynccontextmanager
+    async def entered(self) -> AsyncIterator[None]:
+        """One listener is at work, and a person waits for it."""
+        task = asyncio.current_task()
+        assert task is not None, "bug: a listener is a task"
+        self._inside.add(task)
+        self._empty.clear()
+        try:
+            with within(LOOK_UPS):
+                yield
+        finally:
+            self._inside.discard(task)
+            if not self._inside:
+                self._empty.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is inside, who may have acknowledged already and not told the person yet."""
+        return bool(self._inside)
+
+    async def emptied(self, grace: float) -> bool:
+        """Wait until nobody is inside, at most `grace` seconds."""
+        try:
+            async with asyncio.timeout(grace):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What those who listen work with."""
+
+    desk: Desk
+    ledger: Ledger
+    authority: Authority
+    overview: Overview
+    catalogue: Catalogue
+    unpaid: UnpaidInvoices
+    directory: SlackDirectory
+    client: Client
+    workspace: Workspace
+    gate: Gate
+
+
+def clicker(body: Body) -> Person:
+    """Who clicked or submitted: with their own team, which in a shared channel is not the host's.
+
+    A payload that does not tell the person's team leaves it empty, and no policy knows that team.
+    """
+    user = body["user"]
+    return Person(id=user["id"], team=user.get("team_id") or "")
+
+
+def one_line(entered: str | None) -> str | None:
+    """What was entered, as one line that every database takes; None for nothing."""
+    return read_words(entered or "").from_word(0) or None
+
+
+async def in_time(work: Coroutine[Any, Any, T], meanwhile: Callable[[], Awaitable[object]]) -> tuple[T, bool]:
+    """Wait for the work; whoever waits for it too long hears of it `meanwhile`. Returns whether they did.
+
+    The work goes on: what it has begun in the ledger must not be left in doubt.
+    """
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=IN_TIME)
+        if not done:
+            await meanwhile()
+        return await task, not done
+    finally:
+        task.cancel()
+
+
+async def outcome_of(work: Awaitable[T]) -> T | str:
+    """What came of it; or words for the person, where Slack or the ledger could not be asked."""
+    try:
+        return await work
+    except DirectoryError:
+        return replies.SLACK_SILENT
+    except LedgerUnavailable as error:
+        return replies.unavailable(error)
+
+
+async def submitted(gate: Gate, ack: AsyncAck, work: Coroutine[Any, Any, Response], *, block: str) -> None:
+    """Acknowledge a form when the work is done, so that what was entered is kept where it was not.
+
+    block: the input under which it stands that Slack or the ledger could not be asked.
+    """
+    async with gate.entered():
+        outcome, late = await in_time(
+            outcome_of(work), lambda: ack(response_action="update", view=notice(replies.TAKES_LONGER))
+        )
+        if not late:
+            await ack(**(error_under(block, outcome) if isinstance(outcome, str) else outcome))

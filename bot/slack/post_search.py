@@ -1,0 +1,110 @@
+"""Whether a post whose answer was lost arrived all the same: it is known by the metadata it carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from bot.domain.payment import Payment
+from bot.ledger.rows import Delivery, Kind
+from bot.slack.web_api import NOT_SLACKS, Client, Later, Posted, Rejected, query
+
+log = structlog.get_logger()
+
+METADATA = "payment_delivery"
+"""The event type of the metadata."""
+
+_MARGIN = timedelta(hours=1)
+"""How much longer than it is old by our clock a delivery may be old in truth: ours may have been set."""
+
+_PAGES = 100
+"""Pages of a history that are read, of two hundred messages each."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """How far a history has been read, so that Slack's limits do not keep its end out of reach.
+
+    tries: of the delivery, when it was read. farthest: before then, by Slack's clock, it cannot stand.
+    """
+
+    tries: int
+    cursor: str | None = None
+    farthest: float | None = None
+
+
+def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
+    """What a post carries. Anybody in the channel can read it, so it tells nothing."""
+    return {"event_type": METADATA, "event_payload": {"ledger": ledger, "delivery": delivery.id}}
+
+
+async def find(
+    client: Client,
+    bot_id: str,
+    delivery: Delivery,
+    payment: Payment,
+    wanted: dict[str, Any],
+    reading: Reading,
+    *,
+    age: timedelta,
+) -> Posted | Later | None:
+    """Look for the post that carries this metadata. None: it is not there, or the app may not look.
+
+    age: of the delivery. How far back it may stand is counted from the newest message, by Slack's clock:
+    ours may be another. Later: Slack did not say. That it is not there does not follow from that.
+    reading: where to go on; it is kept up to date.
+    """
+    arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
+    if delivery.kind is Kind.NOTE:
+        method, arguments["ts"] = "conversations.replies", payment.card_ts
+    else:
+        method = "conversations.history"
+    if reading.cursor is not None:
+        arguments["cursor"] = reading.cursor
+    for _ in range(_PAGES):
+        answer = await query(client, method, **arguments)
+        if isinstance(answer, Later):
+            return answer
+        if isinstance(answer, Rejected):
+            log.info("history not readable", payment=payment.id, error=answer.error)
+            return None
+        found, following = answer.get("messages"), answer.get("response_metadata") or {}
+        if not isinstance(found, list) or not isinstance(following, dict):
+            return NOT_SLACKS
+        for message in found:
+            # Anybody can read the metadata of a message, and write the same; only we post as this bot.
+            if isinstance(message, dict) and message.get("bot_id") == bot_id and _same(message, wanted):
+                return Posted(str(message["ts"]))
+        times = [time for time in map(_time, found) if time is not None]
+        if method == "conversations.history" and times:
+            # The newest comes first.
+            if reading.farthest is None:
+                reading.farthest = max(times) - (max(age, timedelta(0)) + _MARGIN).total_seconds()
+            if min(times) < reading.farthest:
+                return None
+        cursor = following.get("next_cursor")
+        if not cursor:
+            return None
+        reading.cursor = arguments["cursor"] = str(cursor)
+    return Later("the history has no end", None, ambiguous=True)
+
+
+def _time(message: Any) -> float | None:
+    """When Slack says that it was posted, in seconds."""
+    try:
+        return float(message["ts"])
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def _same(message: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    found = message.get("metadata")
+    return (
+        isinstance(found, dict)
+        and isinstance(message.get("ts"), str)
+        and found.get("event_type") == wanted["event_type"]
+        and found.get("event_payload") == wanted["event_payload"]
+    )

@@ -1,0 +1,123 @@
+"""What a delivery has to say, as things are now: the ledger's rows and Slack's answers become a message.
+
+Whatever cannot be put into words is told in a plain line, so that nothing waits behind it: an event of a
+newer version, one without what its words need, a bug.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from bot.domain.payment import Payment, State
+from bot.domain.slack_ids import is_group
+from bot.errors import DirectoryError, LedgerUnavailable
+from bot.ledger.rows import Delivery, Event, Kind
+from bot.ledger.store import Ledger
+from bot.payments.approvals import shown
+from bot.payments.authority import Authority
+from bot.slack import event_text
+from bot.slack.blocks import Message
+from bot.slack.card import Scene, approval_card, invitation, request_card
+from bot.slack.directory import SlackDirectory
+from bot.slack.web_api import Workspace
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What to say.
+
+    event: what it tells; None for what tells the state. invited: who is asked once it stands.
+    """
+
+    message: Message
+    event: Event | None
+    invited: Sequence[str] = ()
+
+
+class Renderer:
+    """Puts deliveries into words."""
+
+    def __init__(
+        self, ledger: Ledger, authority: Authority, directory: SlackDirectory, workspace: Workspace
+    ) -> None:
+        self._ledger = ledger
+        self._authority = authority
+        self._directory = directory
+        self._workspace = workspace
+
+    async def render(self, delivery: Delivery, payment: Payment) -> Rendered:
+        """What this delivery says. Raises LedgerUnavailable, and nothing else."""
+        try:
+            return await self._render(delivery, payment)
+        except LedgerUnavailable:
+            raise
+        except Exception:  # whatever it is, no reply may wait behind it; the log has all of it
+            reference = secrets.token_hex(4)
+            log.error(
+                "cannot be put into words; it is told in a plain line",
+                reference=reference,
+                payment=payment.id,
+                kind=delivery.kind,
+                event_id=delivery.event_id,
+                exc_info=True,
+            )
+            return Rendered(event_text.plain(payment, reference), None)
+
+    async def _render(self, delivery: Delivery, payment: Payment) -> Rendered:
+        event = await self._ledger.event(delivery.event_id) if delivery.event_id is not None else None
+        scene = await self._scene(payment)
+        invited: Sequence[str] = ()
+        if delivery.ts is None and asks_for_decisions(delivery, payment):
+            invited = await self._absent(delivery.channel, scene)
+        return Rendered(_message(delivery, event, scene), event, invited)
+
+    async def _absent(self, channel: str, scene: Scene) -> list[str]:
+        """Approvers who are named by id and would not see a card in this channel: each is asked directly.
+
+        Members of a group are not: the mention on the card reaches them. Where Slack does not say who is in
+        the channel, everybody named by id is asked: being told twice is better than never being told.
+        """
+        named = sorted(one for one in scene.approvals.may_approve if not is_group(one))
+        try:
+            members = await self._directory.members_of(channel) if named else frozenset()
+        except DirectoryError:
+            return named
+        return [one for one in named if one not in members]
+
+    async def _scene(self, payment: Payment) -> Scene:
+        return Scene(
+            payment=payment,
+            approvals=await shown(self._ledger, self._authority, payment),
+            today=self._ledger.clock().date(),
+            team_url=self._workspace.url,
+            bot_name=self._workspace.bot_name,
+        )
+
+
+def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
+    """Whether this is the card with the buttons to approve and deny."""
+    here = payment.approval_channel in (None, payment.channel)
+    return payment.state is State.PENDING_APPROVAL and delivery.kind is (
+        Kind.CARD if here else Kind.APPROVAL_CARD
+    )
+
+
+def _message(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
+    if delivery.kind is Kind.CARD:
+        return request_card(scene)
+    if delivery.kind is Kind.APPROVAL_CARD:
+        return approval_card(scene)
+    if delivery.kind is Kind.INVITATION:
+        return invitation(scene)
+    assert event is not None, "bug: a note tells an event"
+    return (
+        event_text.thread_reply(event, scene)
+        if delivery.kind is Kind.NOTE
+        else event_text.direct(event, scene)
+    )

@@ -1,0 +1,107 @@
+"""Answers to one person: where they clicked, where they typed, or in a form that opens.
+
+They are helpful and never needed: what counts is in the ledger. So a failure is logged, and not raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import structlog
+
+from bot.slack.blocks import Message, View, notice, paragraph
+from bot.slack.web_api import Client, write
+
+log = structlog.get_logger()
+
+PATIENCE = 10
+"""Seconds for an answer to a response_url."""
+
+OPENS = 1.5
+"""Seconds for a form to open: the click that it answers must be acknowledged within three."""
+
+
+def is_slacks(response_url: str, api_url: str) -> bool:
+    """Whether a response_url leads to Slack: to its own place for them, or to SLACK_API_URL's, if another.
+
+    As a text and not as a parsed address: up to the first slash all who read addresses agree.
+    """
+    api = urlsplit(api_url)
+    origins = {"https://hooks.slack.com"}
+    if api.hostname not in ("slack.com", "www.slack.com"):
+        origins.add(f"{api.scheme}://{api.netloc.lower()}")
+    return any(response_url.startswith(f"{origin}/") for origin in origins)
+
+
+async def respond(client: Client, response_url: str, message: Message) -> bool:
+    """Tell the person alone, where the response_url leads; what they acted on stays. Whether it worked.
+
+    In place of Bolt's: a response_url that is not Slack's is not answered, and no redirect is followed.
+    """
+    if not is_slacks(response_url, client.base_url):
+        log.warning("a response_url was not answered: it is not Slack's")
+        return False
+    told = {
+        "text": message.text,
+        "blocks": message.blocks,
+        "response_type": "ephemeral",
+        "replace_original": False,
+    }
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
+            session.post(
+                response_url,
+                json=told,
+                allow_redirects=False,
+                proxy=client.proxy,
+                ssl=True if client.ssl is None else client.ssl,
+            ) as answer,
+        ):
+            status = answer.status
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.warning("response_url failed", error=type(error).__name__)
+        return False
+    if status != 200:
+        log.warning("response_url failed", status=status)
+    return status == 200
+
+
+async def respond_to(client: Client, body: dict[str, Any], text: str) -> None:
+    """Answer a click: beside the message, or from the Home tab in a form, which has nowhere else."""
+    if url := body.get("response_url"):
+        await respond(client, str(url), paragraph(text))
+    elif trigger := body.get("trigger_id"):
+        await open_view(client, str(trigger), notice(text))
+
+
+async def open_view(client: Client, trigger_id: str, view: View) -> View | None:
+    """Open a form; the view that Slack made of it, or None where it did not open."""
+    try:
+        async with asyncio.timeout(OPENS):
+            answer = await write(client, "views.open", trigger_id=trigger_id, view=view)
+    except TimeoutError:
+        log.warning("a form did not open", error="timeout")
+        return None
+    if not isinstance(answer, dict):
+        log.warning("a form did not open", error=answer.error)
+        return None
+    opened: View = answer["view"]
+    return opened
+
+
+async def update_view(client: Client, shown: View, view: View, *, unless_changed: bool) -> View | None:
+    """Change a form that is open; None where it was closed.
+
+    unless_changed: and where it shows something else by now than `shown`.
+    """
+    as_shown = {"hash": shown["hash"]} if unless_changed else {}
+    answer = await write(client, "views.update", view=view, view_id=shown["id"], **as_shown)
+    if not isinstance(answer, dict):
+        log.info("a form was not changed", error=answer.error)
+        return None
+    updated: View = answer["view"]
+    return updated

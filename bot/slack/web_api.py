@@ -1,0 +1,289 @@
+"""Calls of Slack's Web API, and what their failures mean. "May have arrived" and "did not" are different.
+
+Only a word that Slack itself is known to say, and that time does not mend, is a no for good. Everything
+else is "later": a gateway's page, a status that is not 200, a word that nobody has seen yet. So an ailing
+Slack costs time, and never a reply.
+
+The calls are made here and not by slack_sdk, which follows redirects with the whole body, repeats a post
+whose answer it did not get, and trips over answers that are no JSON object. Retrying is the announcer's,
+which looks first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+Client = AsyncWebClient
+"""What calls Slack's Web API."""
+
+TIMEOUT = 15
+"""Seconds for one call."""
+
+_LONGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes. Two hundred messages of a history with their blocks are a few million."""
+
+_LONGEST_WORD = 80
+_LONGEST_REST = 600.0
+"""Seconds for which Slack may ask to be left alone."""
+
+
+def web_client(token: str, base_url: str) -> Client:
+    """The client for everything that is asked of Slack or told to it."""
+    base = base_url if base_url.endswith("/") else base_url + "/"
+    return AsyncWebClient(token=token, base_url=base, timeout=TIMEOUT, retry_handlers=[])
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What auth.test says: the one team this bot belongs to, its address, and the bot's own names."""
+
+    team: str
+    url: str
+    bot_user: str
+    bot_id: str
+    bot_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Slack has it, under this ts."""
+
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Slack will not have it, now or later; `error` is Slack's word for why."""
+
+    error: str
+    after: ClassVar[None] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not now. after: seconds to wait, None where Slack did not say. ambiguous: it may have arrived."""
+
+    error: str
+    after: float | None
+    ambiguous: bool
+
+
+NOT_SLACKS = Later("the answer is not Slack's", None, ambiguous=True)
+"""What answered is not Slack, or does not say what it should."""
+
+Answer = Posted | Rejected | Later
+
+CONTENT = frozenset(
+    {
+        "invalid_arguments",  # a bug of ours in what is said; with less in it, it is taken
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_metadata_format",
+        "invalid_metadata_schema",
+        "markdown_text_conflict",
+        "metadata_too_large",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_text",
+    }
+)
+"""What is said will not do; in other words it would. Never a reason to tell somebody nothing."""
+
+_NO_PLACE = frozenset(
+    {
+        "cannot_dm_bot",
+        "cannot_reply_to_message",  # what it should stand under is a reply itself
+        "channel_not_found",  # also a private channel that the bot is not in
+        "channel_type_not_supported",
+        "is_archived",
+        "not_in_channel",
+        "restricted_action",  # the channel's own rules say who may post
+        "restricted_action_non_threadable_channel",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_locked",
+        "restricted_action_thread_only_channel",
+        "thread_locked",
+        "thread_not_found",
+        "user_disabled",
+        "user_not_found",
+        "user_not_visible",
+    }
+)
+"""There is no posting there. The requester is told in another way at once, so nobody waits for days."""
+
+_UNREADABLE = frozenset(
+    {
+        "access_denied",
+        "channel_not_found",  # so answers a person's id, which stands for direct messages
+        "channel_type_not_supported",
+        "method_not_supported_for_channel_type",
+        "missing_scope",  # the scopes for it are optional
+        "no_permission",
+        "not_in_channel",
+        "thread_not_found",
+    }
+)
+"""A history that the app may not read, or that is not there."""
+
+_RUN_IS_OVER = frozenset(
+    {
+        "execution_not_in_running_state",  # cancelled, or told before and the answer was lost
+        "function_execution_not_found",
+    }
+)
+
+FINAL: Mapping[str, frozenset[str]] = {
+    "chat.postMessage": CONTENT | _NO_PLACE,
+    "chat.update": CONTENT
+    | {
+        # An archived channel or one that the bot was taken from may come back, so those are not final here:
+        # the card stands, and its buttons must go.
+        "cant_update_message",  # it is somebody else's
+        "edit_window_closed",  # the team's setting
+        "message_not_found",  # somebody deleted it
+    },
+    "conversations.history": _UNREADABLE,
+    "conversations.replies": _UNREADABLE,
+    "functions.completeSuccess": _RUN_IS_OVER,
+    "functions.completeError": _RUN_IS_OVER,
+}
+"""The words that are a no for good, by method. Any other word, and any other method's, is "later"."""
+
+WRONG_TOKEN = frozenset(
+    {
+        "account_inactive",
+        "invalid_auth",
+        "missing_scope",
+        "not_allowed_token_type",
+        "not_authed",
+        "token_expired",
+        "token_revoked",
+    }
+)
+"""What Slack answers to a token that only an operator mends. Not for good either: it may be mended."""
+
+_NOT_DONE = WRONG_TOKEN | {
+    "accesslimited",
+    "access_denied",
+    "ekm_access_denied",
+    "enterprise_is_restricted",
+    "external_channel_migrating",
+    "message_limit_exceeded",
+    "messages_tab_disabled",  # the app's setting, which an operator mends
+    "org_login_required",
+    "rate_limited",
+    "ratelimited",
+    "team_access_not_granted",
+    "team_added_to_org",
+    "team_not_found",
+    "two_factor_setup_required",
+}
+"""Not now, and certainly nothing was posted. After any other word, it may stand there all the same."""
+
+
+async def post_message(client: Client, method: str, **arguments: Any) -> Answer:
+    """Post a message or update one, once."""
+    answer = await _once(client, method, json=arguments)
+    if not isinstance(answer, dict):
+        return answer
+    ts = answer.get("ts")
+    if not isinstance(ts, str) or not ts:
+        return Later("no ts in the answer", None, ambiguous=True)
+    return Posted(ts)
+
+
+async def write(client: Client, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
+    """Change something that is no message, once."""
+    return await _once(client, method, json=arguments)
+
+
+async def open_connection(client: Client, app_token: str) -> str | Rejected | Later:
+    """Ask for the address of a Socket Mode connection, which takes the app's own token.
+
+    It is good for one connection, and not for long.
+    """
+    answer = await _once(client, "apps.connections.open", token=app_token)
+    if not isinstance(answer, dict):
+        return answer
+    address = answer.get("url")
+    return address if isinstance(address, str) else NOT_SLACKS
+
+
+async def query(client: Client, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
+    """Read something. As a GET: Slack takes no JSON there, and aiohttp asks once more if it was cut off."""
+    plain = {name: int(value) if isinstance(value, bool) else value for name, value in arguments.items()}
+    return await _once(client, method, verb="GET", params=plain)
+
+
+async def _once(
+    client: Client, method: str, *, token: str | None = None, verb: str = "POST", **arguments: Any
+) -> dict[str, Any] | Rejected | Later:
+    headers = {**client.headers, "Authorization": f"Bearer {token or client.token}"}
+    kind = "application/json; charset=utf-8" if "json" in arguments else "application/x-www-form-urlencoded"
+    headers["Content-Type"] = kind
+    limit = aiohttp.ClientTimeout(total=client.timeout)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=limit) as session,
+            session.request(
+                verb,
+                client.base_url + method,
+                headers=headers,
+                proxy=client.proxy,
+                ssl=True if client.ssl is None else client.ssl,
+                allow_redirects=False,
+                **arguments,
+            ) as response,
+        ):
+            body = b""
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > _LONGEST_ANSWER:
+                    return Later("the answer is too long", None, ambiguous=True)
+            return _understood(method, response.status, response.headers, body)
+    except aiohttp.ClientConnectorError as error:
+        return Later(type(error).__name__, None, ambiguous=False)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        return Later(type(error).__name__, None, ambiguous=True)
+
+
+def _understood(
+    method: str, status: int, headers: Mapping[str, str], body: bytes
+) -> dict[str, Any] | Rejected | Later:
+    """What an answer means. Slack says no with status 200; with another, nobody knows who speaks."""
+    if status == 429:
+        return Later("ratelimited", retry_after(headers), ambiguous=False)
+    if status != 200:
+        return Later(f"http_{status}", retry_after(headers), ambiguous=True)
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        return NOT_SLACKS
+    if answer.get("ok") is True:
+        return answer
+    word = answer.get("error")
+    if answer.get("ok") is not False or not isinstance(word, str):
+        return NOT_SLACKS
+    if word in FINAL.get(method, ()):
+        return Rejected(word)
+    return Later(word[:_LONGEST_WORD], None, ambiguous=word not in _NOT_DONE)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds for which Slack wants to be left alone, within reason; None where it names no such number."""
+    try:
+        seconds = float(headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+    if not math.isfinite(seconds) or seconds < 0:
+        return None
+    return min(max(seconds, 0.1), _LONGEST_REST)

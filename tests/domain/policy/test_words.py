@@ -1,0 +1,88 @@
+"""A policy in words: complete enough to answer for, short enough to be read."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from bot.config.policy_file import load
+from bot.domain.policy import Policy
+from bot.domain.policy.words import describe
+from tests.domain.policy.policies import policies, simple
+
+
+def test_thresholds_limits_and_ways_are_told_in_words() -> None:
+    """Who asks, who approves what, the limits, and where a request waits."""
+    policy = load(
+        """
+        [[rule]]
+        name = "servers"
+        modules = ["servers", "quickservers"]
+        channels = ["C1", "C2"]
+        requesters = ["U1", "U2", "S1"]
+        approvers = ["U3", "S2"]
+        approvals = [
+            { up_to = 50, required = 0 }, { up_to = 500, required = 1 }, { required = 2 },
+        ]
+        limit_per_payment = 1000
+        limit_per_person_per_day = 2000
+        limit_per_rule_per_day = 5000.50
+        approval_channel = "C3"
+        expires_after = "24h"
+        remind_every = "90m"
+
+        [[rule]]
+        name = "rest"
+        requesters = ["S1"]
+        """,
+        "policy.toml",
+    )
+    assert describe(policy) == [
+        'Rule "servers"',
+        "  U1, U2 and the group S1 may request payments for quickservers and servers in channel C1 or C2.",
+        "  A payment needs no approval up to 50.00 USD, 1 approval up to 500.00 USD, "
+        "and approvals by 2 people above that or where the amount is not known.",
+        "  U3 or the group S2 may approve, but nobody their own request.",
+        "  One payment is at most 1000.00 USD.",
+        "  One person may request at most 2000.00 USD a day.",
+        "  All together may request at most 5000.50 USD a day.",
+        "  An invoice whose amount is not known is refused.",
+        "  An invoice in another currency than USD is refused.",
+        "  A request waits for approval in channel C3, for 1 day, with a reminder every 90 minutes.",
+        'Rule "rest"',
+        "  The group S1 may request payments for any module in any channel.",
+        "  Nobody has to approve: payments are made at once.",
+        "The first rule that fits a request decides, from the top.",
+        "Whatever fits no rule is refused.",
+    ]
+
+
+def test_a_requester_who_could_never_get_the_approvals_is_named() -> None:
+    """The only approver may ask, but nobody is left to approve: that is told before it happens."""
+    policy = simple(requesters=["U1", "U2"], approvers=["U2"], approvals=1)
+    assert describe(policy) == [
+        'Rule "default"',
+        "  U1 and U2 may request payments for any module in any channel.",
+        "  Every payment needs 1 approval.",
+        "  U2 may approve, but nobody their own request.",
+        "  Requests by U2 could not get 1 approval: too few others approve.",
+        "  A request waits for approval in the channel where it was asked for, for 3 days, "
+        "without reminders.",
+        "Whatever fits no rule is refused.",
+    ]
+
+
+def test_an_empty_allowlist_is_told_as_such() -> None:
+    """Nobody is nobody."""
+    nobody = ["Nobody may request payments: the list of allowed people is empty."]
+    assert describe(simple(requesters=[], approvers=["U1"], approvals=1)) == nobody
+    assert describe(Policy(())) == nobody
+
+
+@given(policies())
+def test_every_policy_can_be_told_and_names_everybody_in_it(policy: Policy) -> None:
+    """No id that a rule gives a right to is left out."""
+    told = "\n".join(describe(policy))
+    if any(rule.requesters for rule in policy.rules):
+        for rule in policy.rules:
+            assert all(name in told for name in rule.requesters)
+            assert not rule.most_approvals or all(name in told for name in rule.approvers)

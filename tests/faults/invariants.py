@@ -1,0 +1,242 @@
+"""What must hold whatever happened: the ledger, the billing side and Slack compared, row by row."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import RowMapping, select
+
+from bot.domain.payment import FINAL, Payment, State
+from bot.ledger.rows import Event, Kind, payment_of
+from bot.ledger.schema import deliveries, payments
+from bot.sandbox.local_billing.service import PAYMENT
+from bot.sandbox.local_slack.messages import Message
+from bot.slack.post_search import METADATA
+from bot.slack.text import state_words
+from tests.faults.installation import Installation
+
+_TOLD = frozenset(
+    {
+        "approved",
+        "denied",
+        "cancelled",
+        "expired",
+        "reminded",
+        "answered",
+        "lease_ran_out",
+        "reconciled",
+        "resolved",
+    }
+)
+"""What happens to a payment and is told in its thread, or directly."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a comparison found. wrong: every violation, in words.
+
+    duplicates: calls of api_make_payment beyond the one that an invoice may have.
+    lost: outcomes that nobody was told.
+    """
+
+    payments: int = 0
+    duplicates: int = 0
+    lost: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+async def check_invariants(installation: Installation) -> Findings:
+    """Compare everything, once it has come to rest."""
+    found = Findings()
+    ledger = await installation.ledger()
+    async with installation.reading() as connection:
+        rows = list((await connection.execute(select(payments).order_by(payments.c.id))).mappings())
+        told = list((await connection.execute(select(deliveries))).mappings())
+    everything = [payment_of(row) for row in rows]
+    verification = await ledger.verify()
+    if verification.broken_at is not None:
+        found.wrong.append(f"the audit trail breaks at event {verification.broken_at}")
+    found.wrong += [f"the rows contradict the audit trail: {flaw}" for flaw in verification.flaws]
+    await _compare_with_billing(installation, everything, found)
+    slack = _Slack(installation, ledger.identity)
+    for payment in everything:
+        events = await ledger.history(payment.id)
+        mine = [row for row in told if row["payment_id"] == payment.id]
+        found.wrong += [f"{payment.number}: {flaw}" for flaw in _outcome_told(payment, events, mine, found)]
+        found.wrong += [f"{payment.number}: {flaw}" for flaw in _each_step_told(payment, events, mine)]
+        found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.thread_flaws(payment, events, mine)]
+        approvers = {one.approver for one in await ledger.approvals(payment.id)} - {payment.requester}
+        if len(approvers) < payment.approvals_required and await ledger.attempts(payment.id):
+            found.wrong.append(f"{payment.number} was sent with {len(approvers)} approvals")
+        for row in mine:
+            found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.flaws(payment, row)]
+    found.wrong += slack.unknown(told)
+    found.wrong += _steps_ended(installation, everything)
+    asked = {(payment.ref.module, payment.ref.number) for payment in everything}
+    found.wrong += [
+        f"{ref} was acknowledged and is not in the ledger" for ref in set(installation.acknowledged) - asked
+    ]
+    return found
+
+
+async def _compare_with_billing(
+    installation: Installation, everything: Sequence[Payment], found: Findings
+) -> None:
+    received = Counter(
+        (call.module, call.invoice) for call in installation.billing.log if call.operation == PAYMENT
+    )
+    made = Counter((call.module, call.invoice) for call in installation.billing.log if call.effect == "paid")
+    found.payments = sum(made.values())
+    by_invoice: dict[tuple[str | None, int | None], list[Payment]] = defaultdict(list)
+    ledger = await installation.ledger()
+    for payment in everything:
+        by_invoice[payment.ref.module, payment.ref.number].append(payment)
+    for invoice, count in received.items():
+        sent = declined = 0
+        for payment in by_invoice[invoice]:
+            calls = [one for one in await ledger.attempts(payment.id) if one.verdict != "NOT_SENT"]
+            if len(calls) > 1:
+                found.wrong.append(f"{payment.number} was sent {len(calls)} times")
+            sent += len(calls)
+            declined += sum(one.verdict == "DECLINED" for one in calls)
+        if (hasty := _hasty(installation, invoice)) > declined:
+            found.duplicates += 1
+            found.wrong.append(f"{invoice} was sent anew {hasty} times while a call of it was not settled")
+        # A request after one that was declined may be sent anew; nothing else may.
+        if count > sent or made[invoice] > 1:
+            found.duplicates += 1
+            found.wrong.append(f"{invoice} was received {count} times, {sent} attempts are written down")
+    for invoice, requests in by_invoice.items():
+        row = installation.billing.row(*invoice)  # type: ignore[arg-type]
+        paid = bool(row and row["invoices_paid"])
+        claimed = [payment for payment in requests if payment.state is State.PAID]
+        if paid != bool(claimed) or len(claimed) > 1:
+            states = ", ".join(f"{one.number} {one.state}" for one in requests)
+            found.wrong.append(f"{invoice} is {'paid' if paid else 'not paid'}, and the ledger says {states}")
+
+
+def _hasty(installation: Installation, invoice: tuple[str | None, int | None]) -> int:
+    """How many calls followed the one before within the time in which that could be carried out yet.
+
+    By the clock of those who receive them. Only an answer that says no lets another follow at once.
+    """
+    options = installation.bots[0].options
+    settled = options.settling + 2 * float(options.settings["BILLING_TIMEOUT"])
+    at = [
+        call.at
+        for call in installation.billing.log
+        if call.operation == PAYMENT and (call.module, call.invoice) == invoice
+    ]
+    return sum(later - earlier < settled for earlier, later in itertools.pairwise(at))
+
+
+def _outcome_told(
+    payment: Payment, events: Sequence[Event], told: Sequence[RowMapping], found: Findings
+) -> list[str]:
+    """The event that brought the final state must have been told, in the thread or directly."""
+    if payment.state not in FINAL:
+        return []
+    (last,) = [event for event in events if event.to_state is payment.state]
+    ways = [row for row in told if row["event_id"] == last.id]
+    delivered = [row for row in ways if row["given_up"] is None and row["ts"] is not None]
+    if delivered:
+        return []
+    found.lost += 1
+    return [f"the outcome {payment.state} was never told"]
+
+
+def _each_step_told(payment: Payment, events: Sequence[Event], told: Sequence[RowMapping]) -> list[str]:
+    """Every step that concerns people is told, and once."""
+    flaws = []
+    for event in events:
+        # Where nobody had to be waited for, the outcome follows at once, and the card says the rest.
+        if event.action in _TOLD or (event.action == "sending" and payment.approvals_required):
+            ways = [row for row in told if row["event_id"] == event.id and row["given_up"] is None]
+            if len(ways) != 1:
+                flaws.append(f"{event.action} is told {len(ways)} times")
+    return flaws
+
+
+def _steps_ended(installation: Installation, everything: Sequence[Payment]) -> list[str]:
+    """A step of a workflow ends as its payment did; one that got none has failed."""
+    ends = {payment.step_run: payment.state for payment in everything if payment.step_run}
+    flaws = []
+    for run in installation.runs:
+        right = "completed" if ends.get(run.id) is State.PAID else "failed"
+        if run.status != right:
+            flaws.append(f"the step {run.id} is {run.status}, its payment {ends.get(run.id)}: {run.error}")
+    return flaws
+
+
+class _Slack:
+    """What stands in Slack, by the delivery that it came from."""
+
+    def __init__(self, installation: Installation, identity: str) -> None:
+        self._installation = installation
+        self._by_delivery: dict[int, list[Message]] = defaultdict(list)
+        for channel in installation.slack.world.channels.values():
+            for message in channel.messages.values():
+                delivery = _delivery_of(message, identity)
+                if delivery is not None and not message.deleted:
+                    self._by_delivery[delivery].append(message)
+
+    def flaws(self, payment: Payment, row: RowMapping) -> list[str]:
+        """What is wrong with one delivery."""
+        if row["kind"] == Kind.STEP:
+            return []
+        if row["given_up"] is not None or row["ts"] == "response_url":
+            return []
+        messages = self._by_delivery[row["id"]]
+        what = f"{row['kind']} of event {row['event_id']}"
+        if not messages:
+            return [f"{what} is not in Slack"]
+        flaws = []
+        repeatable = not self._installation.exact or row["kind"] in (Kind.DIRECT, Kind.INVITATION)
+        if len(messages) > 1 and not repeatable:
+            flaws.append(f"{what} is in Slack {len(messages)} times")
+        if row["kind"] == Kind.NOTE and any(one.thread_ts != payment.card_ts for one in messages):
+            flaws.append(f"{what} is not in the thread")
+        cards = {Kind.CARD: payment.card_ts, Kind.APPROVAL_CARD: payment.approval_ts}
+        if row["kind"] in cards:
+            card = next((one for one in messages if one.ts == cards[row["kind"]]), None)
+            if card is None:
+                stand = ", ".join(one.ts for one in messages)
+                flaws.append(f"the {row['kind']} is {cards[row['kind']]}, in Slack there is {stand}")
+            elif not card.text.endswith(state_words(payment.state)):
+                flaws.append(f"the {row['kind']} says {card.text!r}, the ledger {payment.state}")
+        return flaws
+
+    def thread_flaws(
+        self, payment: Payment, events: Sequence[Event], told: Sequence[RowMapping]
+    ) -> list[str]:
+        """What is wrong with the thread as a whole: its order, and a denial's reason."""
+        by_event = {row["event_id"]: row for row in told if row["kind"] == Kind.NOTE and row["ts"]}
+        flaws = []
+        times = [by_event[event.id]["ts"] for event in events if event.id in by_event]
+        if times != sorted(times):
+            flaws.append("the thread is not in the order in which it happened")
+        for event in events:
+            if event.action == "denied" and event.id in by_event:
+                replies = self._by_delivery[by_event[event.id]["id"]]
+                if not all(str(event.detail["reason"]) in "\n".join(one.texts()) for one in replies):
+                    flaws.append("the reply does not say why it was denied")
+        return flaws
+
+    def unknown(self, told: Sequence[RowMapping]) -> list[str]:
+        """Messages that no delivery explains."""
+        return [
+            f"message of delivery {one}, which is not there"
+            for one in self._by_delivery.keys() - {row["id"] for row in told}
+        ]
+
+
+def _delivery_of(message: Message, identity: str) -> int | None:
+    metadata: dict[str, Any] = message.metadata or {}
+    payload = metadata.get("event_payload") or {}
+    if metadata.get("event_type") != METADATA or payload.get("ledger") != identity:
+        return None
+    return int(payload["delivery"])

@@ -1,0 +1,389 @@
+"""The form to ask for a payment: it opens at once, fills in, keeps what was typed, and asks only once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import app
+from bot.domain.payment import State
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.views import Values, View
+from bot.slack import pay_form
+from bot.slack.pay_form import SHORTCUT
+from tests.conftest import StartBot
+from tests.slack.acting import at_rest, card, request, shown, text, thread, told
+
+READING = "Reading the unpaid invoices"
+
+
+async def opened(slack: LocalSlack, person: str = "alice") -> View:
+    """The form, with the invoices in it."""
+
+    def ready() -> list[View]:
+        return [view for view in slack.views(person)[-1:] if READING not in shown(view)]
+
+    return (await slack.wait_for(ready))[0]
+
+
+def options(view: View) -> list[str]:
+    """The invoices that can be picked."""
+    return [
+        option["text"]["text"]
+        for block in view.blocks
+        if block["block_id"].startswith(f"{pay_form.INVOICE}:")
+        for option in block["element"]["options"]
+    ]
+
+
+def picked(module: str, number: int) -> Values:
+    """An invoice picked from the list."""
+    option = {"text": {"type": "plain_text", "text": "…"}, "value": str(number)}
+    state = {"type": "static_select", "selected_option": option}
+    return {f"{pay_form.INVOICE}:{module}": {pay_form.INVOICE: state}}
+
+
+async def choose_module(slack: LocalSlack, view: View, module: str) -> View:
+    """Pick a module, and wait for its invoices."""
+    result = await slack.person("alice").clicks(view, pay_form.MODULE, module)
+    assert result.ok
+    await slack.wait_for(lambda: f"{pay_form.INVOICE}:{module}" in str(slack.views("alice")[-1].blocks))
+    return await opened(slack)
+
+
+async def test_the_form_asks_for_what_was_picked(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """Module and invoice are picked, the note stands on the card, and it is paid like any other request."""
+    bot = await start_bot()
+    await slack.person("alice").types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    assert [line.partition(" · ")[0] for line in options(view)] == ["10103", "10102", "10101", "10104"]
+    assert "120.00 USD" in options(view)[0]
+    assert "(overdue)" in options(view)[0]
+    entered = picked("vps", 10101) | text(pay_form.NOTE, "the <new> one &\nurgent")
+    result = await slack.person("alice").submits(view, entered)
+    assert result.ok
+    assert slack.views("alice") == []
+    await at_rest(bot)
+    assert "&gt; the" not in shown(card(slack))
+    assert "> the &lt;new&gt; one &amp; urgent" in shown(card(slack))
+    assert billing.payments_made("vps", 10101) == 1
+
+
+async def test_it_opens_at_once_and_fills_in_when_the_billing_api_is_slow(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """The form is there before the API has answered; what was typed by then is kept when it has."""
+    await start_bot(BILLING_TIMEOUT="20")
+    billing.fail("slow", times=1, operation="api_domains_get_client_unpaid_invoices")
+    result = await slack.person("alice").types("#payments", "/pay")
+    assert result.ok
+    assert result.seconds < 1.5
+    (view,) = slack.views("alice")
+    assert "Reading the unpaid invoices of domains" in shown(view)
+    refused = await slack.person("alice").submits(
+        view, text(pay_form.NUMBER, "x") | text(pay_form.NOTE, "soon")
+    )
+    assert list(refused.errors) == [pay_form.NUMBER]
+    assert READING in shown(slack.views("alice")[0])
+    view = await opened(slack)
+    assert [line.partition(" · ")[0] for line in options(view)] == ["10002", "10001"]
+    assert view.values[pay_form.NOTE][pay_form.NOTE]["value"] == "soon"
+    assert view.values[pay_form.NUMBER][pay_form.NUMBER]["value"] == "x"
+
+
+async def test_a_number_can_be_typed_where_invoices_cannot_be_read(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """The form says so, and asks for the number; the payment request works all the same."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    billing.fail("unreadable")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    assert "cannot be read now. Type the number." in shown(view)
+    assert (await slack.person("alice").submits(view, text(pay_form.NUMBER, "#10101"))).ok
+    await at_rest(bot)
+    assert "#1 · domains invoice 10101 · amount unknown" in shown(card(slack))
+
+
+async def test_the_next_form_begins_with_the_module_asked_for_last(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """Alice asked for a vps invoice, so vps is what the form reads."""
+    bot = await start_bot()
+    await request(slack, bot, "vps 10101")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    assert [line.partition(" · ")[0] for line in options(view)] == ["10103", "10102", "10104"]
+
+
+async def test_an_invoice_under_way_is_not_offered(slack: LocalSlack, start_bot: StartBot) -> None:
+    """It is unpaid still, and requested already; the form says that there is one such."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await request(slack, bot, "vps 10101")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    assert "10101" not in " ".join(options(view))
+    assert "1 more is requested already." in shown(view)
+
+
+WRONG: tuple[tuple[Values, str, str], ...] = (
+    ({}, "invoice:vps", "Which invoice?"),
+    (text("number", "12a"), "number", '"12a" is not an invoice number.'),
+    (text("number", "0"), "number", "begins with a zero"),
+    (text("number", "101 02"), "number", "One invoice at a time"),
+    (text("number", "list"), "number", '"list" is not an invoice number.'),
+    (text("number", "10101"), "number", "It was already paid: #1 · vps invoice 10101. Paid."),
+    (text("number", "10103") | picked("vps", 10102), "number", "not both"),
+)
+
+
+async def test_what_is_wrong_stands_under_its_input(slack: LocalSlack, start_bot: StartBot) -> None:
+    """The form stays open with what was entered, and nothing is requested."""
+    bot = await start_bot()
+    await request(slack, bot, "vps 10101")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    for entered, where, why in WRONG:
+        result = await slack.person("alice").submits(view, entered)
+        assert list(result.errors) == [where]
+        assert why in result.errors[where]
+    assert len(slack.views("alice")) == 1
+    assert len(await bot.ledger.recent()) == 1
+
+
+async def test_picking_and_typing_the_same_is_no_mistake(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Whoever does both with one number means it."""
+    bot = await start_bot()
+    await request(slack, bot, "vps 10101")
+    await slack.person("alice").types("#payments", "/pay")
+    both = picked("vps", 10102) | text("number", "#10102")
+    assert (await slack.person("alice").submits(await opened(slack), both)).ok
+    await at_rest(bot)
+    assert "Paid" in thread(slack)[-1]
+
+
+async def test_a_form_that_slack_delivers_twice_asks_once(slack: LocalSlack, start_bot: StartBot) -> None:
+    """The view's id is the request's trigger."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    slack.duplicate_next(1)
+    assert (await slack.person("alice").submits(view, picked("vps", 10101))).ok
+    await at_rest(bot)
+    assert len(await bot.ledger.recent()) == 1
+    assert [one["action"] for one in await actions(bot, 1)] == ["requested", "looked_up"]
+
+
+async def actions(bot: Any, payment_id: int) -> list[dict[str, Any]]:
+    return [{"action": one.action} for one in await bot.ledger.history(payment_id)]
+
+
+async def test_the_shortcut_asks_in_the_channel_that_is_picked(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """A shortcut knows no channel: the form has a picker, which begins with one that the rules allow."""
+    bot = await start_bot(PAY_ALLOWED_CHANNELS=f"{ids.PAYMENTS},{ids.SHARED}")
+    assert (await slack.person("alice").uses_shortcut(SHORTCUT)).ok
+    view = await opened(slack)
+    (picker,) = [block["element"] for block in view.blocks if block["block_id"] == pay_form.CHANNEL]
+    assert picker["initial_conversation"] == min(ids.PAYMENTS, ids.SHARED)
+    here = {"type": "conversations_select", "selected_conversation": ids.PAYMENTS}
+    view = await choose_module(slack, view, "vps")
+    entered = picked("vps", 10101) | {pay_form.CHANNEL: {pay_form.CHANNEL: here}}
+    assert (await slack.person("alice").submits(view, entered)).ok
+    await at_rest(bot)
+    assert "Paid" in thread(slack)[-1]
+
+
+async def test_a_channel_that_is_not_allowed_is_refused_under_its_picker(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """The rules decide about the picked channel as about one where the command is typed."""
+    bot = await start_bot(PAY_ALLOWED_CHANNELS=ids.PAYMENTS)
+    await slack.person("alice").uses_shortcut(SHORTCUT)
+    view = await choose_module(slack, await opened(slack), "vps")
+    there = {"type": "conversations_select", "selected_conversation": ids.RANDOM}
+    entered = picked("vps", 10101) | {pay_form.CHANNEL: {pay_form.CHANNEL: there}}
+    result = await slack.person("alice").submits(view, entered)
+    assert "in this channel" in result.errors[pay_form.CHANNEL]
+    assert await bot.ledger.recent() == []
+
+
+TWO_RULES = f"""
+[[rule]]
+name = "free"
+channels = ["{ids.APPROVALS}", "{ids.FINANCE_PRIVATE}"]
+requesters = ["{ids.ALICE}", "{ids.BOB}"]
+
+[[rule]]
+name = "strict"
+requesters = ["{ids.ALICE}"]
+approvers = ["{ids.BOB}"]
+approvals = 1
+"""
+"""Without approval where Alice is not; with one everywhere else."""
+
+
+@pytest.fixture
+async def two_rules(start_bot: StartBot, tmp_path: Path) -> app.Bot:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(TWO_RULES, encoding="utf-8")
+    return await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
+
+
+def in_channel(channel: str) -> Values:
+    """A channel picked in the form."""
+    picker = {"type": "conversations_select", "selected_conversation": channel}
+    return {pay_form.CHANNEL: {pay_form.CHANNEL: picker}}
+
+
+@pytest.mark.parametrize("channel", [ids.APPROVALS, ids.FINANCE_PRIVATE])
+async def test_nobody_gets_the_rule_of_a_channel_that_they_are_not_in(
+    slack: LocalSlack, two_rules: app.Bot, channel: str
+) -> None:
+    """Naming it in the form is not being in it. In a private one without the bot nobody can be seen."""
+    await slack.person("alice").uses_shortcut(SHORTCUT)
+    view = await choose_module(slack, await opened(slack), "vps")
+    result = await slack.person("alice").submits(view, picked("vps", 10101) | in_channel(channel))
+    assert "You are not in that channel" in result.errors[pay_form.CHANNEL]
+    assert await two_rules.ledger.recent() == []
+    trail = [event async for event in two_rules.ledger.trail()]
+    assert [event.detail["reason"] for event in trail] == ["not_in_the_channel"]
+    again = slack.views("alice")[0]
+    assert (await slack.person("alice").submits(again, in_channel(ids.PAYMENTS))).ok
+    await at_rest(two_rules)
+    assert "Waiting for approval" in shown(card(slack))
+
+
+async def test_who_is_in_the_channel_gets_its_rule(
+    slack: LocalSlack, billing: LocalBilling, two_rules: app.Bot
+) -> None:
+    """Bob is in it, so his request is paid at once, there."""
+    await slack.person("bob").uses_shortcut(SHORTCUT)
+    view = await opened(slack, "bob")
+    entered = in_channel(ids.APPROVALS) | text(pay_form.NUMBER, "10001")
+    assert (await slack.person("bob").submits(view, entered)).ok
+    await at_rest(two_rules)
+    assert "Paid" in thread(slack, "#approvals")[-1]
+
+
+@pytest.mark.parametrize("mode", ["timeout", "500", "429", "error:missing_scope"])
+async def test_a_picked_channel_is_refused_where_slack_does_not_say_who_is_in_it(
+    slack: LocalSlack, two_rules: app.Bot, mode: str
+) -> None:
+    """In time, under its input, with all that was entered still there to be sent again."""
+    await slack.person("alice").uses_shortcut(SHORTCUT)
+    view = await choose_module(slack, await opened(slack), "vps")
+    slack.fail("users.conversations", mode)
+    result = await slack.person("alice").submits(view, picked("vps", 10101) | in_channel(ids.APPROVALS))
+    assert "Slack did not say in time" in str(result.errors)
+    assert result.seconds < 2.5
+    assert await two_rules.ledger.recent() == []
+
+
+async def test_where_the_command_was_typed_slack_need_not_be_asked(
+    slack: LocalSlack, two_rules: app.Bot
+) -> None:
+    """Slack itself says that it came from there: also for the form that it opened."""
+    slack.fail("users.conversations", "500")
+    assert (await slack.person("alice").types("#payments", "/pay vps 10102")).ok
+    await slack.person("alice").types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    assert (await slack.person("alice").submits(view, picked("vps", 10101))).ok
+    await at_rest(two_rules)
+    assert len(await two_rules.ledger.recent()) == 2
+
+
+async def test_the_form_opens_for_nobody_who_may_not_ask(slack: LocalSlack, start_bot: StartBot) -> None:
+    """The command is refused with an ephemeral word, the shortcut with a form that says why."""
+    bot = await start_bot()
+    await slack.person("mallory").types("#payments", "/pay")
+    assert "You are not among those who may request payments." in await told(slack, "mallory")
+    assert slack.views("mallory") == []
+    await slack.person("bob").uses_shortcut(SHORTCUT)
+    assert "You are not among those who may request payments." in shown(slack.views("bob")[0])
+    assert [block["type"] for block in slack.views("bob")[0].blocks] == ["section"]
+    assert (await bot.ledger.verify()).events == 2
+
+
+async def test_the_form_offers_only_the_modules_that_the_rules_allow(
+    slack: LocalSlack, start_bot: StartBot, tmp_path: Any
+) -> None:
+    """And what a rule forbids is refused all the same, should it be submitted."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        f'[[rule]]\nname = "a"\nmodules = ["vps", "mail"]\nrequesters = ["{ids.ALICE}"]\n', encoding="utf-8"
+    )
+    await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
+    await slack.person("alice").types("#payments", "/pay")
+    view = await opened(slack)
+    (module,) = [block["element"] for block in view.blocks if block["block_id"] == pay_form.MODULE]
+    assert [option["value"] for option in module["options"]] == ["vps", "mail"]
+
+
+async def test_an_answer_under_the_input_when_slack_does_not_say_who_is_who(
+    slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form stays with all that was entered, to be sent again; it is answered in time."""
+    monkeypatch.setattr("bot.slack.directory.KEEP", 0.0)
+    askers = slack.world.add_group("askers", ["alice"])
+    bot = await start_bot(PAY_ALLOWED_USERS=askers.id)
+    await slack.person("alice").types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    slack.fail("usergroups.users.list", "timeout", 1)
+    result = await slack.person("alice").submits(view, picked("vps", 10101))
+    assert "Slack did not say in time" in result.errors[pay_form.MODULE]
+    assert result.seconds < 2.5
+    slack.heal()
+    assert (await slack.person("alice").submits(slack.views("alice")[0], {})).ok
+    await at_rest(bot)
+    payment = await bot.ledger.payment(1)
+    assert payment is not None
+    assert payment.state is State.PAID
+
+
+async def test_a_form_that_does_not_open_is_told(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Slack refused the trigger: the person is told the other way to ask."""
+    await start_bot()
+    slack.fail("views.open", "error:expired_trigger_id")
+    assert (await slack.person("alice").types("#payments", "/pay")).ok
+    assert "The form did not open" in await told(slack, "alice")
+
+
+async def reading(slack: LocalSlack, billing: LocalBilling, start_bot: StartBot) -> View:
+    """The form while the first module is being read, which lasts until the billing API heals."""
+    await start_bot(BILLING_TIMEOUT="20")
+    billing.fail("stall", operation="api_domains_get_client_unpaid_invoices")
+    await slack.person("alice").types("#payments", "/pay")
+    (view,) = slack.views("alice")
+    assert "Reading the unpaid invoices of domains" in shown(view)
+    return view
+
+
+async def test_a_late_reading_does_not_replace_another_module(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """What was read for the first module comes after the second was picked: it is dropped."""
+    await choose_module(slack, await reading(slack, billing, start_bot), "vps")
+    billing.heal()
+    await slack.wait_for(lambda: [c.error for c in slack.calls if c.method == "views.update"][-1:] != [None])
+    assert f"{pay_form.INVOICE}:vps" in str(slack.views("alice")[0].blocks)
+
+
+async def test_a_module_picked_while_the_first_is_being_read_is_not_lost(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """What was read for the first module changes the form just before the pick does: the pick wins."""
+    view = await reading(slack, billing, start_bot)
+    late = slack.fail("views.update", "slow", times=1)
+    assert (await slack.person("alice").clicks(view, pay_form.MODULE, "vps")).ok
+    await slack.wait_for(lambda: late.hits == 1)
+    billing.heal()
+    await slack.wait_for(lambda: READING not in shown(slack.views("alice")[0]))
+    await slack.wait_for(lambda: f"{pay_form.INVOICE}:vps" in str(slack.views("alice")[0].blocks))

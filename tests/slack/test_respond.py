@@ -1,0 +1,135 @@
+"""Answers by response_url: to Slack alone, wherever the address that came with a body leads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from bot import app
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.response_urls import ResponseUrls
+from bot.slack.blocks import Message
+from bot.slack.respond import is_slacks, respond
+from bot.slack.web_api import web_client
+from tests.slack.acting import at_rest, shown
+
+SLACK = "https://slack.com/api/"
+LOCAL = "http://127.0.0.1:8080/api/"
+
+
+@pytest.mark.parametrize(
+    ("response_url", "api_url"),
+    [
+        ("https://hooks.slack.com/commands/T1/2/x", SLACK),
+        ("https://hooks.slack.com/actions/T1/2/x", "https://slack-proxy.example.com/api/"),
+        ("http://127.0.0.1:8080/respond/commands/T1/x", LOCAL),
+        ("https://slack.example.com/x", "https://Slack.example.com/api/"),
+    ],
+)
+def test_slack_is_answered(response_url: str, api_url: str) -> None:
+    """At its own place for answers, and where the operator says that another Slack is."""
+    assert is_slacks(response_url, api_url)
+
+
+ELSEWHERE = (
+    "https://hooks.slack.com@evil.example/x",
+    "https://hooks.slack.com:x@evil.example/x",
+    "https://user@hooks.slack.com/x",
+    "https://hooks.slack.com.evil.example/x",
+    "https://hooks.slack.com\\@evil.example/x",
+    "https://hooks.slack.com\\.evil.example/x",
+    "https:\\\\hooks.slack.com/x",
+    "https://hooks.slack.com#@evil.example/x",
+    "https://hooks.slack.com?@evil.example/x",
+    "https://hooks.slack.com\t@evil.example/x",
+    "https://hooks.slack.com\n/x",
+    " https://hooks.slack.com/x",
+    "https://hooks.slack.com./x",
+    "https://hooks.slack.com:444/x",
+    "https://hooks.slack.com:443/x",
+    "https://hooks.slack。com/x",
+    "http://hooks.slack.com/x",
+    "https://slack.com/x",
+    "https://evil.example/https://hooks.slack.com/x",
+    "//hooks.slack.com/x",
+    "/x",
+    "file:///etc/passwd",
+    "https://hooks.slack.com",
+    "",
+    "http://127.0.0.1:80801/x",
+    "http://127.0.0.1/x",
+    "http://127.0.0.1:8080@evil.example/x",
+    "https://127.0.0.1:8080/x",
+    "http://localhost:8080/x",
+)
+
+
+@pytest.mark.parametrize("response_url", ELSEWHERE)
+@pytest.mark.parametrize("api_url", [SLACK, LOCAL])
+def test_nobody_else_is_answered(response_url: str, api_url: str) -> None:
+    """However the address is made to look like Slack's."""
+    assert not is_slacks(response_url, api_url)
+
+
+@dataclass
+class Server:
+    """Answers every request in the same way, and counts them."""
+
+    url: str = ""
+    asked: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def answering(status: int, **headers: str) -> AsyncIterator[Server]:
+    server = Server()
+
+    async def answer(request: web.Request) -> web.Response:
+        server.asked.append(request.path)
+        return web.Response(status=status, headers=headers)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(status: int) -> None:
+    """Whoever Slack's address leads on to is not Slack; the answer counts as not given."""
+    async with (
+        answering(200) as elsewhere,
+        answering(status, Location=f"{elsewhere.url}/x") as slack,
+    ):
+        client = web_client("xoxb-1-a", f"{slack.url}/api/")
+        assert not await respond(client, f"{slack.url}/respond", Message("Hello", []))
+        assert slack.asked == ["/respond"]
+        assert elsewhere.asked == []
+
+
+async def test_an_address_that_is_not_slacks_is_not_called() -> None:
+    """Neither for an answer that works nor for one that does not."""
+    async with answering(200) as elsewhere:
+        client = web_client("xoxb-1-a", SLACK)
+        assert not await respond(client, f"{elsewhere.url}/respond", Message("Hello", []))
+        assert elsewhere.asked == []
+
+
+async def test_a_stored_address_that_is_not_slacks_is_not_called_either(
+    slack: LocalSlack, bot: app.Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a command's body held is stored with the request; where no card can stand, it is used later."""
+    async with answering(200) as elsewhere:
+        monkeypatch.setattr(ResponseUrls, "issue", lambda *_: f"{elsewhere.url}/x")
+        assert (await slack.person("alice").types("#random", "/pay vps 10101")).ok
+        await at_rest(bot)
+        assert elsewhere.asked == []
+    (told,) = slack.direct_messages("alice")
+    assert "Nothing was paid" in shown(told)
