@@ -278,6 +278,10 @@ def test_a_crowd_is_counted() -> None:
     assert "or 50 others" in said(card)
     assert "<@U149>" in said(card)
     assert "<@U150>" not in said(card)
+
+
+def test_the_three_characters_that_slack_reads_are_escaped() -> None:
+    """Slack's own list."""
     assert escape("<&>") == "&lt;&amp;&gt;"
 
 
