@@ -7,6 +7,7 @@ import functools
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_every_module_of_the_bot_stands_in_a_layer() -> None:
     parts = {path.relative_to(ROOT / "bot").parts[0].removesuffix(".py") for path in SOURCES} - {"__init__"}
     for part in sorted(parts):
         assert re.search(rf'"(.* \| )?bot\.{part}( \| .*)?"', contracts), f"bot.{part} is in no layer"
+
+
+def test_what_the_sandbox_imitates_may_import_no_part_of_the_bot() -> None:
+    """Its contract names every part, so a new one is out of reach as well."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    imitations = ["bot.sandbox.local_slack", "bot.sandbox.local_billing"]
+    (contract,) = [one for one in contracts["contracts"] if one.get("source_modules") == imitations]
+    parts = {path.relative_to(ROOT / "bot").parts[0].removesuffix(".py") for path in SOURCES}
+    assert {f"bot.{part}" for part in parts - {"__init__", "sandbox"}} == set(contract["forbidden_modules"])
 
 
 # -- transactions -----------------------------------------------------------------------------------
