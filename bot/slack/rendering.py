@@ -40,16 +40,14 @@ class Rendered:
     invited: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
 class Renderer:
     """Puts deliveries into words."""
 
-    def __init__(
-        self, ledger: Ledger, authority: Authority, directory: SlackDirectory, workspace: Workspace
-    ) -> None:
-        self._ledger = ledger
-        self._authority = authority
-        self._directory = directory
-        self._workspace = workspace
+    ledger: Ledger
+    authority: Authority
+    directory: SlackDirectory
+    workspace: Workspace
 
     async def render(self, delivery: Delivery, payment: Payment) -> Rendered:
         """What this delivery says. Raises LedgerUnavailable, and nothing else."""
@@ -70,7 +68,7 @@ class Renderer:
             return Rendered(event_text.plain(payment, reference), None)
 
     async def _render(self, delivery: Delivery, payment: Payment) -> Rendered:
-        event = await self._ledger.event(delivery.event_id) if delivery.event_id is not None else None
+        event = await self.ledger.event(delivery.event_id) if delivery.event_id is not None else None
         scene = await self._scene(payment)
         invited: Sequence[str] = ()
         if delivery.ts is None and asks_for_decisions(delivery, payment):
@@ -85,7 +83,7 @@ class Renderer:
         """
         named = sorted(one for one in scene.approvals.may_approve if not is_group(one))
         try:
-            members = await self._directory.members_of(channel) if named else frozenset()
+            members = await self.directory.members_of(channel) if named else frozenset()
         except DirectoryError:
             return named
         return [one for one in named if one not in members]
@@ -93,10 +91,10 @@ class Renderer:
     async def _scene(self, payment: Payment) -> Scene:
         return Scene(
             payment=payment,
-            approvals=await shown(self._ledger, self._authority, payment),
-            today=self._ledger.clock().date(),
-            team_url=self._workspace.url,
-            bot_name=self._workspace.bot_name,
+            approvals=await shown(self.ledger, self.authority, payment),
+            today=self.ledger.clock().date(),
+            team_url=self.workspace.url,
+            bot_name=self.workspace.bot_name,
         )
 
 
