@@ -10,6 +10,7 @@ from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import Values, View
 from bot.slack.card import APPROVE, CANCEL, DENY
+from tests.ledger.making import stored
 
 
 async def request(slack: LocalSlack, bot: app.Bot, text: str = "vps 10101", by: str = "alice") -> Message:
@@ -76,4 +77,4 @@ async def told(slack: LocalSlack, person: str) -> str:
 async def refusals(bot: app.Bot, payment_id: int = 1) -> list[dict[str, Any]]:
     """The refused attempts on a payment in the audit trail, with who tried."""
     events = await bot.ledger.history(payment_id)
-    return [dict(one.detail) | {"actor": one.actor} for one in events if one.action == "refused"]
+    return [stored(one) | {"actor": one.actor} for one in events if one.action == "refused"]

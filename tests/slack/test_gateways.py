@@ -30,6 +30,7 @@ from bot.slack.pace import Pace
 from bot.slack.web_api import FINAL
 from bot.slack.workflow_step import STEP
 from tests.conftest import MANIFEST, QUICK, NewDatabase, StartBot, environment_of
+from tests.ledger.making import stored
 from tests.optional_step import with_the_step
 from tests.slack.acting import approve, at_rest, card, shown, thread
 from tests.slack.gateway import Gateway, Said, no, open_gateway
@@ -184,7 +185,7 @@ async def test_a_reply_that_slack_takes_nowhere_near_its_thread_is_told_directly
     assert ANSWER in told
     given_up = [event for event in await bot.ledger.history(1) if event.action == "not_told"]
     assert given_up
-    assert dict(given_up[0].detail) == {
+    assert stored(given_up[0]) == {
         "kind": "note",
         "channel": ids.PAYMENTS,
         "error": "thread_is_on_fire",
