@@ -80,7 +80,7 @@ def _read_toml(text: str, source: str, lines: Lines) -> dict[str, Any]:
         return tomllib.loads(text.removeprefix("\ufeff"), parse_float=_exact)
     except ValueError as error:  # TOMLDecodeError, and int()'s refusal of thousands of digits
         line, message = lines.of_syntax_error(str(error))
-        remedy = "Texts go in double quotes, lists in square brackets; each key stands once a rule."
+        remedy = "Strings go in double quotes, lists in square brackets; each key stands once a rule."
         raise ConfigError(Problem(f"{source}:{line}", f"this is not TOML: {message}", remedy)) from error
 
 

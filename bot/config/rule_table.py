@@ -1,4 +1,4 @@
-"""One rule as it is written: a row a field, with what may be written for it and the words for what may not.
+"""One rule as it is written: a row a field, what may be written for it, and the words for what may not.
 
 What a field means, and its default, stands in `Rule`.
 """
@@ -29,7 +29,7 @@ def _tables_of_tiers(value: object) -> object:
     )
 
 
-def _exact(value: object) -> object:
+def _decimal(value: object) -> object:
     return Decimal(value) if type(value) is int else value
 
 
@@ -70,7 +70,7 @@ _Some = Annotated[
     _List[_Entry],
     fitting(bool, "an empty list would allow none", "Name some, or take the line out to allow all."),
 ]
-_Amount = Annotated[Decimal, BeforeValidator(_exact)]
+_Amount = Annotated[Decimal, BeforeValidator(_decimal)]
 _Limit = Annotated[
     _Amount,
     said("this is not an amount", "Write {key} = 50 or {key} = 49.99, unquoted."),
@@ -103,9 +103,7 @@ class _RuleTable(_Table):
     channels: _Some[Channel] = _LEFT_OUT
     requesters: _Requesters = _LEFT_OUT
     approvers: _List[Principal] = _LEFT_OUT
-    tiers: Annotated[list[_TierTable], BeforeValidator(_tables_of_tiers)] = Field(
-        _LEFT_OUT, alias="approvals"
-    )
+    tiers: _Tiers = Field(_LEFT_OUT, alias="approvals")
     limit_per_payment: _Limit = _LEFT_OUT
     limit_per_person_per_day: _Limit = _LEFT_OUT
     limit_per_rule_per_day: _Limit = _LEFT_OUT

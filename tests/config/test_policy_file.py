@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.config.policy_file import load
+from bot.config.rule_table import KEYS
 from bot.domain.policy import Policy, Rule, Tier
 from bot.domain.policy.rule import DEFAULT_EXPIRY
+from bot.domain.problem import Problem
 from bot.errors import ConfigError
 from tests.domain.policy.policies import policies
 
@@ -235,7 +237,7 @@ required = 2
         ("rule = []", "1: there is no rule, so nobody could pay."),
         ('\n[rule]\nname = "a"', "2: a rule begins with two pairs of brackets. Write [[rule]]"),
         ("\nrule = 3", "2: a rule begins with two pairs of brackets."),
-        ("[[rule]]\nname = servers", "2: this is not TOML: Invalid value. Texts go in double"),
+        ("[[rule]]\nname = servers", "2: this is not TOML: Invalid value. Strings go in double"),
         ('[[rule]]\nname = "a"\nname = "b"', "3: this is not TOML: Cannot overwrite a value."),
         ("[[rule]]\nname = ", "2: this is not TOML: Invalid value."),
         ("[[rule]]\nx = " + "9" * 5000, "2: this is not TOML: Exceeds the limit"),
@@ -262,6 +264,28 @@ def test_no_text_raises_anything_but_a_refusal(text: str) -> None:
     except ConfigError as refused:
         problems = list(map(str, refused.problems))
     assert all(re.match(r"policy\.toml:[1-9][0-9]*: .+\Z", problem) for problem in problems)
+
+
+VALUES = (
+    *("0", "-7", "1.5", "nan", "-inf", "1e999999", "true", '""', '"U1"', "2026-11-27", "07:32:00"),
+    *("{}", "[]", "[1]", '["U1", 2]', '[["U1"]]', "[{}]", '[{ up_to = "x", required = true }]'),
+    "[{ required = 1, x = 1 }]",
+)
+
+
+@pytest.mark.parametrize("key", [*KEYS, "x"])
+@pytest.mark.parametrize("value", VALUES)
+def test_a_value_of_any_type_is_taken_or_refused_in_plain_words(key: str, value: str) -> None:
+    """Nothing that TOML can say is left without words, and no other key is blamed for it."""
+    lines = {"name": '"a"', "requesters": '["U1"]', "approvers": '["S1"]', "approvals": "1"}
+    text = "[[rule]]\n" + "\n".join(f"{name} = {given}" for name, given in (lines | {key: value}).items())
+    problems = tuple[Problem, ...]()
+    try:
+        assert load(text, "policy.toml").rules
+    except ConfigError as refused:
+        problems = refused.problems
+    assert {problem.where.rpartition(": ")[2] for problem in problems} <= {key, "approvers"}
+    assert all(problem.what and problem.remedy for problem in problems)
 
 
 @given(policies())

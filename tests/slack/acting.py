@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from bot import app
+from bot.domain.payment import State
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_billing.service import PAYMENT, Call
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import Values, View
 from bot.slack.card import APPROVE, CANCEL, DENY
+from tests.conftest import QUICK
 from tests.ledger.making import stored
+
+ANSWER = "Payment of 10.00 USD for Invoice 10101 Successful."
+"""What the billing API says to the payment of `vps 10101`."""
+
+VAIN = replace(QUICK, tell_for=timedelta(seconds=0.5), look_for=timedelta(seconds=0.3))
+"""What is given up after days in earnest."""
 
 
 async def request(slack: LocalSlack, bot: app.Bot, text: str = "vps 10101", by: str = "alice") -> Message:
@@ -78,3 +91,36 @@ async def refusals(bot: app.Bot, payment_id: int = 1) -> list[dict[str, Any]]:
     """The refused attempts on a payment in the audit trail, with who tried."""
     events = await bot.ledger.history(payment_id)
     return [stored(one) | {"actor": one.actor} for one in events if one.action == "refused"]
+
+
+async def pay(slack: LocalSlack, text: str = "vps 10101", channel: str = "#payments") -> None:
+    """Alice types /pay, and it is acknowledged."""
+    result = await slack.person("alice").types(channel, f"/pay {text}")
+    assert result.ok, result
+
+
+def direct(slack: LocalSlack) -> list[str]:
+    """All that Alice was told in direct messages."""
+    return [shown(message) for message in slack.direct_messages("alice")]
+
+
+def posts(slack: LocalSlack, method: str = "chat.postMessage") -> list[str | None]:
+    """What became of each call, the oldest first: Slack's word for why not, None where it worked."""
+    return [call.error for call in slack.calls if call.method == method]
+
+
+def when_paying(billing: LocalBilling, action: Callable[[], object]) -> None:
+    """Do something at the moment when the payment arrives at the billing API."""
+
+    def called(call: Call) -> None:
+        if call.operation == PAYMENT:
+            action()
+
+    billing.on_call = called
+
+
+async def state_of(bot: app.Bot, payment_id: int = 1) -> State:
+    """How a payment stands."""
+    payment = await bot.ledger.payment(payment_id)
+    assert payment is not None
+    return payment.state

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 
+JSON = ("Content-Type", "application/json")
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -25,7 +27,7 @@ class Said:
 def no(word: str, status: int = 200, *, arrives: bool = False) -> Said:
     """A no in Slack's own form."""
     body = f'{{"ok": false, "error": "{word}"}}'.encode()
-    return Said(status, body, (("Content-Type", "application/json"),), arrives)
+    return Said(status, body, (JSON,), arrives)
 
 
 @dataclass(slots=True)

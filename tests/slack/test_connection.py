@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.changes import Change, ChangeKind
-from bot.slack import connection, socket_mode
 from tests.conftest import StartBot
+from tests.slack.gateway import JSON, Gateway, Said, no
 
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tenths of a second for what takes seconds."""
-    monkeypatch.setattr(connection, "PATIENCE", 0.1)
-    monkeypatch.setattr(socket_mode, "FIRST_PAUSE", 0.1)
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 async def test_another_address_is_asked_for_when_one_leads_nowhere(
@@ -43,6 +40,32 @@ async def test_it_starts_when_slack_is_back(
     fault = slack.fail(method, mode, 2, retry_after=0)
     await start_bot()
     assert fault.hits == 2
+    assert (await slack.person("alice").types("#payments", "/pay help")).ok
+
+
+AT_START: tuple[Any, ...] = (
+    no("invalid_auth", 502),
+    no("not_authed", 401),
+    no("a_word_that_nobody_knows"),
+    no("internal_server_error"),
+    Said(200, b"<html>Log in</html>", (("Content-Type", "text/html"),)),
+    Said(200, b'{"ok": tr', (JSON,)),
+    Said(200, b'{"ok": true}', (JSON,)),
+    Said(200, b'{"ok": true, "url": 17}', (JSON,)),
+    Said(200, b"[]", (JSON,)),
+    Said(307, b"", (("Location", "/elsewhere"),)),
+)
+
+
+@pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
+@pytest.mark.parametrize("answer", AT_START)
+async def test_it_starts_whatever_is_answered_first(
+    slack: LocalSlack, gateway: Gateway, start_bot: StartBot, method: str, answer: Said
+) -> None:
+    """What a gateway says about a token is no word of Slack's, and a word that nobody knows is no refusal."""
+    gateway.says(method, [answer, answer])
+    await start_bot(SLACK_API_URL=gateway.url)
+    assert gateway.calls[method] == 3
     assert (await slack.person("alice").types("#payments", "/pay help")).ok
 
 

@@ -51,202 +51,6 @@ def asked(slack: LocalSlack) -> list[str]:
     return [call.method for call in slack.calls]
 
 
-async def test_who_is_in_which_group(slack: LocalSlack, directory: SlackDirectory) -> None:
-    """Of the groups that are asked for, and no others."""
-    slack.world.add_group("other", ["bob"], id="S0OTHER001")
-    assert await directory.groups_of(ids.BOB, frozenset({FINANCE, "S0OTHER001"})) == {FINANCE, "S0OTHER001"}
-    assert await directory.groups_of(ids.BOB, frozenset({FINANCE})) == {FINANCE}
-    assert await directory.groups_of(ids.ALICE, frozenset({FINANCE})) == frozenset()
-    assert await directory.groups_of(ids.ALICE, frozenset()) == frozenset()
-
-
-@pytest.mark.parametrize(
-    ("person", "full"),
-    [
-        (ids.ALICE, True),
-        (ids.GIL, False),
-        (ids.XENA, False),
-        (ids.BOT_USER_ID, False),
-        ("U0NOBODY01", False),
-    ],
-)
-async def test_who_is_a_full_member(directory: SlackDirectory, person: str, full: bool) -> None:
-    """Active people of this team: no guests, strangers, bots, and nobody who is not there."""
-    assert await directory.full_member(person) is full
-
-
-@pytest.mark.parametrize("flag", ["is_restricted", "is_ultra_restricted", "is_bot", "deleted"])
-async def test_one_flag_is_enough(slack: LocalSlack, directory: SlackDirectory, flag: str) -> None:
-    """Each of them bars."""
-    slack.world.change_person("alice", **{flag: True})
-    assert not await directory.full_member(ids.ALICE)
-
-
-async def test_a_person_of_another_team_is_no_member(slack: LocalSlack, directory: SlackDirectory) -> None:
-    """Whatever the flags say."""
-    slack.world.change_person("alice", team_id=ids.OTHER_TEAM_ID)
-    assert not await directory.full_member(ids.ALICE)
-
-
-@pytest.mark.parametrize("disabled", [True, False])
-async def test_a_group_that_is_gone_has_nobody_in_it(
-    slack: LocalSlack, directory: SlackDirectory, disabled: bool
-) -> None:
-    """Deleted or disabled: that is known, so nobody has to try again."""
-    if disabled:
-        slack.world.add_group("gone", ["bob"], id="S0GONE0001", disabled=True)
-    assert await directory.groups_of(ids.BOB, frozenset({"S0GONE0001"})) == frozenset()
-
-
-async def test_who_is_in_a_channel(slack: LocalSlack, directory: SlackDirectory) -> None:
-    """Everybody, however many pages that takes; where Slack does not say, it is not known."""
-    people = [slack.world.add_person(f"person{number}").id for number in range(1200)]
-    slack.world.add_channel("crowd", [*people, ids.BOT_USER_ID], id="C0CROWD001")
-    assert await directory.members_of("C0CROWD001") == {*people, ids.BOT_USER_ID}
-    with pytest.raises(DirectoryError):
-        await directory.members_of("C0NOWHERE1")
-
-
-async def test_whether_somebody_is_in_a_channel(slack: LocalSlack, directory: SlackDirectory) -> None:
-    """In public ones wherever the bot is, in private ones where it is too; and nobody else is."""
-    assert await directory.is_in(ids.ALICE, ids.PAYMENTS)
-    assert await directory.is_in(ids.ALICE, ids.RANDOM)
-    assert not await directory.is_in(ids.ALICE, ids.APPROVALS)
-    assert not await directory.is_in(ids.ALICE, ids.FINANCE_PRIVATE)
-    assert not await directory.is_in(ids.ALICE, "C0NOWHERE1")
-    assert not await directory.is_in("U0NOBODY01", ids.PAYMENTS)
-    assert asked(slack) == ["users.conversations"] * 2
-    slack.world.add_channel("inner", ["bob", ids.BOT_USER_ID], ChannelKind.PRIVATE, id="C0INNER001")
-    assert await directory.is_in(ids.BOB, "C0INNER001")
-
-
-async def test_a_person_in_very_many_channels_is_still_found(
-    slack: LocalSlack, directory: SlackDirectory
-) -> None:
-    """However many pages that takes; and how many people are in the channel does not matter."""
-    for number in range(1200):
-        slack.world.add_channel(f"channel{number}", ["mallory"], id=f"C0MANY{number:04}")
-    assert await directory.is_in(ids.MALLORY, "C0MANY1199")
-    assert not await directory.is_in(ids.MALLORY, ids.APPROVALS)
-    assert asked(slack) == ["users.conversations"] * 2
-
-
-# -- cached for a minute ----------------------------------------------------------------------------
-
-
-async def test_an_answer_serves_for_a_minute(
-    slack: LocalSlack, directory: SlackDirectory, minutes: Minutes
-) -> None:
-    """And not a second longer: somebody who was removed is out after that."""
-    assert await directory.groups_of(ids.BOB, frozenset({FINANCE})) == {FINANCE}
-    slack.world.change_group(FINANCE, ["carol"])
-    minutes.now += 59
-    assert await directory.groups_of(ids.BOB, frozenset({FINANCE})) == {FINANCE}
-    minutes.now += 1
-    assert await directory.groups_of(ids.BOB, frozenset({FINANCE})) == frozenset()
-    assert asked(slack) == ["usergroups.users.list"] * 2
-
-
-async def test_who_asks_at_the_same_time_shares_the_answer(
-    slack: LocalSlack, directory: SlackDirectory
-) -> None:
-    """Slack takes twenty of these a minute."""
-    answers = await asyncio.gather(*(directory.full_member(ids.ALICE) for _ in range(10)))
-    assert answers == [True] * 10
-    assert asked(slack) == ["users.info"]
-
-
-async def test_a_failure_is_not_cached(slack: LocalSlack, directory: SlackDirectory) -> None:
-    """The next question is asked anew."""
-    slack.fail("users.info", "500", times=1)
-    with pytest.raises(DirectoryError):
-        await directory.full_member(ids.ALICE)
-    assert await directory.full_member(ids.ALICE)
-
-
-async def test_an_old_answer_does_not_stand_in_for_a_failure(
-    slack: LocalSlack, directory: SlackDirectory, minutes: Minutes
-) -> None:
-    """What was so a minute ago is no authorization now."""
-    assert await directory.full_member(ids.ALICE)
-    minutes.now += 60
-    slack.fail("users.info", "500")
-    with pytest.raises(DirectoryError):
-        await directory.full_member(ids.ALICE)
-
-
-# -- waited for a second ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", ["timeout", "slow"])
-async def test_patience_ends(slack: LocalSlack, impatient: SlackDirectory, mode: str) -> None:
-    """A command has to be acknowledged, so nobody waits for a slow Slack."""
-    slack.fail("*", mode, seconds=5)
-    began = time.monotonic()
-    with pytest.raises(DirectoryError, match="in time"):
-        await impatient.groups_of(ids.BOB, frozenset({FINANCE, "S0OTHER001", "S0OTHER002"}))
-    assert time.monotonic() - began < 2
-
-
-async def test_questions_of_one_command_share_one_deadline(
-    slack: LocalSlack, directory: SlackDirectory
-) -> None:
-    """A second for the group and another for the person would be two."""
-    slack.fail("users.info", "timeout")
-    began = time.monotonic()
-    with within(1.0):
-        await directory.groups_of(ids.BOB, frozenset({FINANCE}))
-        with pytest.raises(DirectoryError, match="in time"):
-            await directory.full_member(ids.BOB)
-    assert time.monotonic() - began < 2
-
-
-async def test_an_answer_that_came_too_late_serves_the_next(
-    slack: LocalSlack, impatient: SlackDirectory
-) -> None:
-    """The question goes on without who asked it, so that trying again works."""
-    slack.fail("users.info", "slow", seconds=0.5, times=1)
-    with pytest.raises(DirectoryError):
-        await impatient.full_member(ids.ALICE)
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                assert await impatient.full_member(ids.ALICE)
-            except DirectoryError:
-                continue
-            break
-    assert asked(slack) == ["users.info"]
-
-
-# -- fails closed -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "mode",
-    [
-        "429",
-        "500",
-        "drop-before",
-        "drop-after",
-        "error:missing_scope",
-        "error:invalid_auth",
-        "error:internal_error",
-        "error:some_new_word",
-    ],
-)
-async def test_whatever_goes_wrong_is_no_answer(
-    slack: LocalSlack, directory: SlackDirectory, mode: str
-) -> None:
-    """DirectoryError, for people and for groups: neither a yes nor a no."""
-    slack.fail("*", mode)
-    with pytest.raises(DirectoryError):
-        await directory.full_member(ids.ALICE)
-    with pytest.raises(DirectoryError):
-        await directory.groups_of(ids.BOB, frozenset({FINANCE}))
-    with pytest.raises(DirectoryError):
-        await directory.is_in(ids.ALICE, ids.PAYMENTS)
-
-
 @pytest.fixture
 async def odd() -> AsyncIterator[Callable[[str, str], SlackDirectory]]:
     """A directory whose Slack says something that Slack would never say."""
@@ -270,44 +74,235 @@ async def odd() -> AsyncIterator[Callable[[str, str], SlackDirectory]]:
     await runner.cleanup()
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        ("<html>Log in</html>", "text/html"),
-        ("OK", "text/plain"),
-        ('{"ok": tr', "application/json"),
-        ("[1]", "application/json"),
-    ],
-)
-async def test_an_odd_answer_is_no_answer(
-    odd: Callable[[str, str], SlackDirectory], body: str, content_type: str
-) -> None:
-    """A proxy's page, half an answer."""
-    directory = odd(body, content_type)
-    with pytest.raises(DirectoryError):
-        await directory.full_member(ids.ALICE)
-    with pytest.raises(DirectoryError):
-        await directory.groups_of(ids.BOB, frozenset({FINANCE}))
+class TestWhatSlackSays:
+    """Who is in what, and who is a full member."""
+
+    async def test_who_is_in_which_group(self, slack: LocalSlack, directory: SlackDirectory) -> None:
+        """Of the groups that are asked for, and no others."""
+        slack.world.add_group("other", ["bob"], id="S0OTHER001")
+        assert await directory.groups_of(ids.BOB, frozenset({FINANCE, "S0OTHER001"})) == {
+            FINANCE,
+            "S0OTHER001",
+        }
+        assert await directory.groups_of(ids.BOB, frozenset({FINANCE})) == {FINANCE}
+        assert await directory.groups_of(ids.ALICE, frozenset({FINANCE})) == frozenset()
+        assert await directory.groups_of(ids.ALICE, frozenset()) == frozenset()
+
+    @pytest.mark.parametrize(
+        ("person", "full"),
+        [
+            (ids.ALICE, True),
+            (ids.GIL, False),
+            (ids.XENA, False),
+            (ids.BOT_USER_ID, False),
+            ("U0NOBODY01", False),
+        ],
+    )
+    async def test_who_is_a_full_member(self, directory: SlackDirectory, person: str, full: bool) -> None:
+        """Active people of this team: no guests, strangers, bots, and nobody who is not there."""
+        assert await directory.full_member(person) is full
+
+    @pytest.mark.parametrize("flag", ["is_restricted", "is_ultra_restricted", "is_bot", "deleted"])
+    async def test_one_flag_is_enough(self, slack: LocalSlack, directory: SlackDirectory, flag: str) -> None:
+        """Each of them bars."""
+        slack.world.change_person("alice", **{flag: True})
+        assert not await directory.full_member(ids.ALICE)
+
+    async def test_a_person_of_another_team_is_no_member(
+        self, slack: LocalSlack, directory: SlackDirectory
+    ) -> None:
+        """Whatever the flags say."""
+        slack.world.change_person("alice", team_id=ids.OTHER_TEAM_ID)
+        assert not await directory.full_member(ids.ALICE)
+
+    @pytest.mark.parametrize("disabled", [True, False])
+    async def test_a_group_that_is_gone_has_nobody_in_it(
+        self, slack: LocalSlack, directory: SlackDirectory, disabled: bool
+    ) -> None:
+        """Deleted or disabled: that is known, so nobody has to try again."""
+        if disabled:
+            slack.world.add_group("gone", ["bob"], id="S0GONE0001", disabled=True)
+        assert await directory.groups_of(ids.BOB, frozenset({"S0GONE0001"})) == frozenset()
+
+    async def test_who_is_in_a_channel(self, slack: LocalSlack, directory: SlackDirectory) -> None:
+        """Everybody, however many pages that takes; where Slack does not say, it is not known."""
+        people = [slack.world.add_person(f"person{number}").id for number in range(1200)]
+        slack.world.add_channel("crowd", [*people, ids.BOT_USER_ID], id="C0CROWD001")
+        assert await directory.members_of("C0CROWD001") == {*people, ids.BOT_USER_ID}
+        with pytest.raises(DirectoryError):
+            await directory.members_of("C0NOWHERE1")
+
+    async def test_whether_somebody_is_in_a_channel(
+        self, slack: LocalSlack, directory: SlackDirectory
+    ) -> None:
+        """In public ones wherever the bot is, in private ones where it is too; and nobody else is."""
+        assert await directory.is_in(ids.ALICE, ids.PAYMENTS)
+        assert await directory.is_in(ids.ALICE, ids.RANDOM)
+        assert not await directory.is_in(ids.ALICE, ids.APPROVALS)
+        assert not await directory.is_in(ids.ALICE, ids.FINANCE_PRIVATE)
+        assert not await directory.is_in(ids.ALICE, "C0NOWHERE1")
+        assert not await directory.is_in("U0NOBODY01", ids.PAYMENTS)
+        assert asked(slack) == ["users.conversations"] * 2
+        slack.world.add_channel("inner", ["bob", ids.BOT_USER_ID], ChannelKind.PRIVATE, id="C0INNER001")
+        assert await directory.is_in(ids.BOB, "C0INNER001")
+
+    async def test_a_person_in_very_many_channels_is_still_found(
+        self, slack: LocalSlack, directory: SlackDirectory
+    ) -> None:
+        """However many pages that takes; and how many people are in the channel does not matter."""
+        for number in range(1200):
+            slack.world.add_channel(f"channel{number}", ["mallory"], id=f"C0MANY{number:04}")
+        assert await directory.is_in(ids.MALLORY, "C0MANY1199")
+        assert not await directory.is_in(ids.MALLORY, ids.APPROVALS)
+        assert asked(slack) == ["users.conversations"] * 2
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"ok": true}',
-        '{"ok": true, "user": {"id": "U0ALICE001"}}',
-        '{"ok": true, "user": {"id": "U0ALICE001", "team_id": "T0ACME0001", "is_stranger": true}}',
-        '{"ok": true, "user": {"id": "U0ALICE001", "team_id": "T0ACME0001", "is_app_user": true}}',
-    ],
-)
-async def test_an_answer_that_does_not_say_so_is_not_a_yes(
-    odd: Callable[[str, str], SlackDirectory], body: str
-) -> None:
-    """Somebody of whom Slack does not say the team, or says that it is a stranger, is nobody of ours."""
-    assert not await odd(body, "application/json").full_member(ids.ALICE)
+class TestCachedForAMinute:
+    """An answer serves for a minute, and a failure never."""
+
+    async def test_an_answer_serves_for_a_minute(
+        self, slack: LocalSlack, directory: SlackDirectory, minutes: Minutes
+    ) -> None:
+        """And not a second longer: somebody who was removed is out after that."""
+        assert await directory.groups_of(ids.BOB, frozenset({FINANCE})) == {FINANCE}
+        slack.world.change_group(FINANCE, ["carol"])
+        minutes.now += 59
+        assert await directory.groups_of(ids.BOB, frozenset({FINANCE})) == {FINANCE}
+        minutes.now += 1
+        assert await directory.groups_of(ids.BOB, frozenset({FINANCE})) == frozenset()
+        assert asked(slack) == ["usergroups.users.list"] * 2
+
+    async def test_who_asks_at_the_same_time_shares_the_answer(
+        self, slack: LocalSlack, directory: SlackDirectory
+    ) -> None:
+        """Slack takes twenty of these a minute."""
+        answers = await asyncio.gather(*(directory.full_member(ids.ALICE) for _ in range(10)))
+        assert answers == [True] * 10
+        assert asked(slack) == ["users.info"]
+
+    async def test_a_failure_is_not_cached(self, slack: LocalSlack, directory: SlackDirectory) -> None:
+        """The next question is asked anew."""
+        slack.fail("users.info", "500", times=1)
+        with pytest.raises(DirectoryError):
+            await directory.full_member(ids.ALICE)
+        assert await directory.full_member(ids.ALICE)
+
+    async def test_an_old_answer_does_not_stand_in_for_a_failure(
+        self, slack: LocalSlack, directory: SlackDirectory, minutes: Minutes
+    ) -> None:
+        """What was so a minute ago is no authorization now."""
+        assert await directory.full_member(ids.ALICE)
+        minutes.now += 60
+        slack.fail("users.info", "500")
+        with pytest.raises(DirectoryError):
+            await directory.full_member(ids.ALICE)
 
 
-async def test_no_connection_is_no_answer() -> None:
-    """Slack is out of reach."""
-    directory = SlackDirectory(web_client("xoxb-1-a", "http://127.0.0.1:1/api/"), ids.TEAM_ID)
-    with pytest.raises(DirectoryError):
-        await directory.full_member(ids.ALICE)
+class TestWaitedForASecond:
+    """A person waits for what depends on the answer."""
+
+    @pytest.mark.parametrize("mode", ["timeout", "slow"])
+    async def test_patience_ends(self, slack: LocalSlack, impatient: SlackDirectory, mode: str) -> None:
+        """A command has to be acknowledged, so nobody waits for a slow Slack."""
+        slack.fail("*", mode, seconds=5)
+        began = time.monotonic()
+        with pytest.raises(DirectoryError, match="in time"):
+            await impatient.groups_of(ids.BOB, frozenset({FINANCE, "S0OTHER001", "S0OTHER002"}))
+        assert time.monotonic() - began < 2
+
+    async def test_questions_of_one_command_share_one_deadline(
+        self, slack: LocalSlack, directory: SlackDirectory
+    ) -> None:
+        """A second for the group and another for the person would be two."""
+        slack.fail("users.info", "timeout")
+        began = time.monotonic()
+        with within(1.0):
+            await directory.groups_of(ids.BOB, frozenset({FINANCE}))
+            with pytest.raises(DirectoryError, match="in time"):
+                await directory.full_member(ids.BOB)
+        assert time.monotonic() - began < 2
+
+    async def test_an_answer_that_came_too_late_serves_the_next(
+        self, slack: LocalSlack, impatient: SlackDirectory
+    ) -> None:
+        """The question goes on without who asked it, so that trying again works."""
+        slack.fail("users.info", "slow", seconds=0.5, times=1)
+        with pytest.raises(DirectoryError):
+            await impatient.full_member(ids.ALICE)
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    assert await impatient.full_member(ids.ALICE)
+                except DirectoryError:
+                    continue
+                break
+        assert asked(slack) == ["users.info"]
+
+
+class TestFailsClosed:
+    """No answer is never a yes."""
+
+    @pytest.mark.parametrize(
+        "mode",
+        [
+            "429",
+            "500",
+            "drop-before",
+            "drop-after",
+            "error:missing_scope",
+            "error:invalid_auth",
+            "error:internal_error",
+            "error:some_new_word",
+        ],
+    )
+    async def test_whatever_goes_wrong_is_no_answer(
+        self, slack: LocalSlack, directory: SlackDirectory, mode: str
+    ) -> None:
+        """DirectoryError, for people and for groups: neither a yes nor a no."""
+        slack.fail("*", mode)
+        with pytest.raises(DirectoryError):
+            await directory.full_member(ids.ALICE)
+        with pytest.raises(DirectoryError):
+            await directory.groups_of(ids.BOB, frozenset({FINANCE}))
+        with pytest.raises(DirectoryError):
+            await directory.is_in(ids.ALICE, ids.PAYMENTS)
+
+    @pytest.mark.parametrize(
+        ("body", "content_type"),
+        [
+            ("<html>Log in</html>", "text/html"),
+            ("OK", "text/plain"),
+            ('{"ok": tr', "application/json"),
+            ("[1]", "application/json"),
+        ],
+    )
+    async def test_an_odd_answer_is_no_answer(
+        self, odd: Callable[[str, str], SlackDirectory], body: str, content_type: str
+    ) -> None:
+        """A proxy's page, half an answer."""
+        directory = odd(body, content_type)
+        with pytest.raises(DirectoryError):
+            await directory.full_member(ids.ALICE)
+        with pytest.raises(DirectoryError):
+            await directory.groups_of(ids.BOB, frozenset({FINANCE}))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            '{"ok": true}',
+            '{"ok": true, "user": {"id": "U0ALICE001"}}',
+            '{"ok": true, "user": {"id": "U0ALICE001", "team_id": "T0ACME0001", "is_stranger": true}}',
+            '{"ok": true, "user": {"id": "U0ALICE001", "team_id": "T0ACME0001", "is_app_user": true}}',
+        ],
+    )
+    async def test_an_answer_that_does_not_say_so_is_not_a_yes(
+        self, odd: Callable[[str, str], SlackDirectory], body: str
+    ) -> None:
+        """Somebody of whom Slack does not say the team, or says that it is a stranger, is nobody of ours."""
+        assert not await odd(body, "application/json").full_member(ids.ALICE)
+
+    async def test_no_connection_is_no_answer(self) -> None:
+        """Slack is out of reach."""
+        directory = SlackDirectory(web_client("xoxb-1-a", "http://127.0.0.1:1/api/"), ids.TEAM_ID)
+        with pytest.raises(DirectoryError):
+            await directory.full_member(ids.ALICE)

@@ -23,148 +23,138 @@ async def post(client: Client, channel: str = ids.PAYMENTS) -> Answer:
     return await post_message(client, "chat.postMessage", channel=channel, text="hello")
 
 
-# -- against the local Slack ------------------------------------------------------------------------
+class TestSlack:
+    """What the local Slack answers, and what it means."""
 
+    async def test_a_post_gives_its_ts(self, slack: LocalSlack, client: Client) -> None:
+        """What Slack has is told by its ts."""
+        answer = await post(client)
+        (message,) = slack.messages("#payments")
+        assert answer == Posted(message.ts)
 
-async def test_a_post_gives_its_ts(slack: LocalSlack, client: Client) -> None:
-    """What Slack has is told by its ts."""
-    answer = await post(client)
-    (message,) = slack.messages("#payments")
-    assert answer == Posted(message.ts)
+    @pytest.mark.parametrize(("mode", "there"), [("drop-before", 0), ("drop-after", 1), ("500", 0)])
+    async def test_a_broken_post_may_have_arrived(
+        self, slack: LocalSlack, client: Client, mode: str, there: int
+    ) -> None:
+        """It is made once, and never called failed: the message may stand there or not."""
+        slack.fail("chat.postMessage", mode)
+        answer = await post(client)
+        assert isinstance(answer, Later)
+        assert answer.ambiguous
+        assert len(slack.messages("#payments")) == there
+        assert len([each for each in slack.calls if each.method == "chat.postMessage"]) == 1
 
+    async def test_a_post_without_an_answer_may_have_arrived(
+        self, slack: LocalSlack, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The time-out ends the wait, not the doubt."""
+        monkeypatch.setattr(client, "timeout", 0.2)
+        slack.fail("chat.postMessage", "timeout")
+        answer = await post(client)
+        assert answer == Later("TimeoutError", None, ambiguous=True)
 
-@pytest.mark.parametrize(("mode", "there"), [("drop-before", 0), ("drop-after", 1), ("500", 0)])
-async def test_a_broken_post_may_have_arrived(
-    slack: LocalSlack, client: Client, mode: str, there: int
-) -> None:
-    """It is made once, and never called failed: the message may stand there or not."""
-    slack.fail("chat.postMessage", mode)
-    answer = await post(client)
-    assert isinstance(answer, Later)
-    assert answer.ambiguous
-    assert len(slack.messages("#payments")) == there
-    assert len([each for each in slack.calls if each.method == "chat.postMessage"]) == 1
+    async def test_too_many_requests_did_not_arrive(self, slack: LocalSlack, client: Client) -> None:
+        """Slack says how long to wait."""
+        slack.fail("chat.postMessage", "429", retry_after=7)
+        assert await post(client) == Later("ratelimited", 7.0, ambiguous=False)
+        assert slack.messages("#payments") == []
 
+    async def test_where_there_is_no_connection_nothing_arrived(self) -> None:
+        """Refused before anything was sent: no doubt."""
+        answer = await post(web_client("xoxb-1-a", "http://127.0.0.1:1/api"))
+        assert isinstance(answer, Later)
+        assert not answer.ambiguous
 
-async def test_a_post_without_an_answer_may_have_arrived(
-    slack: LocalSlack, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The time-out ends the wait, not the doubt."""
-    monkeypatch.setattr(client, "timeout", 0.2)
-    slack.fail("chat.postMessage", "timeout")
-    answer = await post(client)
-    assert answer == Later("TimeoutError", None, ambiguous=True)
+    @pytest.mark.parametrize(
+        "word",
+        [
+            "channel_not_found",
+            "invalid_blocks",
+            "is_archived",
+            "msg_too_long",
+            "not_in_channel",
+            "restricted_action_read_only_channel",
+            "restricted_action_thread_locked",
+            "thread_not_found",
+        ],
+    )
+    async def test_what_waiting_does_not_mend_is_rejected(
+        self, slack: LocalSlack, client: Client, word: str
+    ) -> None:
+        """Slack's own word for it is kept."""
+        slack.fail("chat.postMessage", f"error:{word}")
+        assert await post(client) == Rejected(word)
 
+    @pytest.mark.parametrize(
+        "word",
+        [
+            "account_inactive",
+            "invalid_auth",
+            "message_limit_exceeded",
+            "missing_scope",
+            "not_authed",
+            "org_login_required",
+            "ratelimited",
+            "team_access_not_granted",
+            "team_added_to_org",
+            "token_expired",
+            "token_revoked",
+        ],
+    )
+    async def test_what_an_operator_or_time_mends_is_tried_again(
+        self, slack: LocalSlack, client: Client, word: str
+    ) -> None:
+        """Nothing was posted, and it will be when the token, the scope or the team is right again."""
+        slack.fail("chat.postMessage", f"error:{word}")
+        assert await post(client) == Later(word, None, ambiguous=False)
 
-async def test_too_many_requests_did_not_arrive(slack: LocalSlack, client: Client) -> None:
-    """Slack says how long to wait."""
-    slack.fail("chat.postMessage", "429", retry_after=7)
-    assert await post(client) == Later("ratelimited", 7.0, ambiguous=False)
-    assert slack.messages("#payments") == []
+    @pytest.mark.parametrize(
+        "word",
+        [
+            "fatal_error",
+            "internal_error",
+            "internal_server_error",
+            "request_timeout",
+            "service_unavailable",
+            "temporarily_unavailable",
+            "a_word_that_nobody_knows",
+            "message_not_found",
+            "",
+        ],
+    )
+    async def test_a_word_that_is_not_known_to_be_final_may_mean_that_it_arrived(
+        self, slack: LocalSlack, client: Client, word: str
+    ) -> None:
+        """Slack's own trouble, another method's word, one that nobody has seen: later, and looked for."""
+        slack.fail("chat.postMessage", f"error:{word}")
+        assert await post(client) == Later(word, None, ambiguous=True)
 
+    async def test_a_word_is_final_for_its_method_alone(self, slack: LocalSlack, client: Client) -> None:
+        """A card in an archived channel still has buttons that must go, so its update waits."""
+        given = {"channel": ids.PAYMENTS, "ts": "1700000000.000001", "text": "hello"}
+        for word, expected in (
+            ("is_archived", Later("is_archived", None, ambiguous=True)),
+            ("channel_not_found", Later("channel_not_found", None, ambiguous=True)),
+            ("message_not_found", Rejected("message_not_found")),
+        ):
+            slack.fail("chat.update", f"error:{word}", 1)
+            assert await post_message(client, "chat.update", **given) == expected
 
-async def test_where_there_is_no_connection_nothing_arrived() -> None:
-    """Refused before anything was sent: no doubt."""
-    answer = await post(web_client("xoxb-1-a", "http://127.0.0.1:1/api"))
-    assert isinstance(answer, Later)
-    assert not answer.ambiguous
+    async def test_a_reading_takes_its_arguments_as_a_form(self, slack: LocalSlack, client: Client) -> None:
+        """Slack ignores JSON bodies there."""
+        await post(client)
+        answer = await query(client, "conversations.history", channel=ids.PAYMENTS, include_all_metadata=True)
+        assert isinstance(answer, dict)
+        assert len(answer["messages"]) == 1
 
+    @pytest.mark.parametrize("word", ["missing_scope", "no_permission", "access_denied"])
+    async def test_a_history_that_the_app_may_not_read_is_rejected(
+        self, slack: LocalSlack, client: Client, word: str
+    ) -> None:
+        """It is optional: without it the bot goes on, and does not wait for it."""
+        slack.fail("conversations.history", f"error:{word}")
+        assert await query(client, "conversations.history", channel=ids.PAYMENTS) == Rejected(word)
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        "channel_not_found",
-        "invalid_blocks",
-        "is_archived",
-        "msg_too_long",
-        "not_in_channel",
-        "restricted_action_read_only_channel",
-        "restricted_action_thread_locked",
-        "thread_not_found",
-    ],
-)
-async def test_what_waiting_does_not_mend_is_rejected(slack: LocalSlack, client: Client, word: str) -> None:
-    """Slack's own word for it is kept."""
-    slack.fail("chat.postMessage", f"error:{word}")
-    assert await post(client) == Rejected(word)
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "account_inactive",
-        "invalid_auth",
-        "message_limit_exceeded",
-        "missing_scope",
-        "not_authed",
-        "org_login_required",
-        "ratelimited",
-        "team_access_not_granted",
-        "team_added_to_org",
-        "token_expired",
-        "token_revoked",
-    ],
-)
-async def test_what_an_operator_or_time_mends_is_tried_again(
-    slack: LocalSlack, client: Client, word: str
-) -> None:
-    """Nothing was posted, and it will be when the token, the scope or the team is right again."""
-    slack.fail("chat.postMessage", f"error:{word}")
-    assert await post(client) == Later(word, None, ambiguous=False)
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "fatal_error",
-        "internal_error",
-        "internal_server_error",
-        "request_timeout",
-        "service_unavailable",
-        "temporarily_unavailable",
-        "a_word_that_nobody_knows",
-        "message_not_found",
-        "",
-    ],
-)
-async def test_a_word_that_is_not_known_to_be_final_may_mean_that_it_arrived(
-    slack: LocalSlack, client: Client, word: str
-) -> None:
-    """Slack's own trouble, a word of another method, a word that nobody has seen: later, and looked for."""
-    slack.fail("chat.postMessage", f"error:{word}")
-    assert await post(client) == Later(word, None, ambiguous=True)
-
-
-async def test_a_word_is_final_for_its_method_alone(slack: LocalSlack, client: Client) -> None:
-    """A card in an archived channel still has buttons that must go, so its update waits."""
-    given = {"channel": ids.PAYMENTS, "ts": "1700000000.000001", "text": "hello"}
-    for word, expected in (
-        ("is_archived", Later("is_archived", None, ambiguous=True)),
-        ("channel_not_found", Later("channel_not_found", None, ambiguous=True)),
-        ("message_not_found", Rejected("message_not_found")),
-    ):
-        slack.fail("chat.update", f"error:{word}", 1)
-        assert await post_message(client, "chat.update", **given) == expected
-
-
-async def test_a_reading_takes_its_arguments_as_a_form(slack: LocalSlack, client: Client) -> None:
-    """Slack ignores JSON bodies there."""
-    await post(client)
-    answer = await query(client, "conversations.history", channel=ids.PAYMENTS, include_all_metadata=True)
-    assert isinstance(answer, dict)
-    assert len(answer["messages"]) == 1
-
-
-@pytest.mark.parametrize("word", ["missing_scope", "no_permission", "access_denied"])
-async def test_a_history_that_the_app_may_not_read_is_rejected(
-    slack: LocalSlack, client: Client, word: str
-) -> None:
-    """It is optional: without it the bot goes on, and does not wait for it."""
-    slack.fail("conversations.history", f"error:{word}")
-    assert await query(client, "conversations.history", channel=ids.PAYMENTS) == Rejected(word)
-
-
-# -- against what no Slack would say ----------------------------------------------------------------
 
 OpenServer = Callable[[web.Response], Awaitable[Client]]
 
@@ -202,6 +192,7 @@ def as_json(text: str, status: int = 200, charset: str = "utf-8") -> web.Respons
 
 NO = '{"ok": false, "error": "channel_not_found"}'
 
+
 ODD = {
     "a page of a proxy": web.Response(text="<html>Log in</html>", content_type="text/html"),
     "plain text": web.Response(text="OK"),
@@ -233,78 +224,79 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("name", ODD)
-async def test_an_odd_answer_may_mean_that_it_arrived(answering: OpenServer, name: str) -> None:
-    """A proxy, a page to log in, half an answer: tried again, and looked for first."""
-    client = await answering(ODD[name])
-    async with asyncio.timeout(5):
-        answer = await post(client)
-    assert isinstance(answer, Later)
-    assert answer.ambiguous
+class TestNoSlack:
+    """What no Slack would say: a gateway, a stranger, an answer without end."""
 
+    @pytest.mark.parametrize("name", ODD)
+    async def test_an_odd_answer_may_mean_that_it_arrived(self, answering: OpenServer, name: str) -> None:
+        """A proxy, a page to log in, half an answer: tried again, and looked for first."""
+        client = await answering(ODD[name])
+        async with asyncio.timeout(5):
+            answer = await post(client)
+        assert isinstance(answer, Later)
+        assert answer.ambiguous
 
-@pytest.mark.parametrize("name", [name for name in ODD if not name.startswith("ok with")])
-async def test_an_odd_answer_to_a_reading_is_tried_again(answering: OpenServer, name: str) -> None:
-    """Whatever it is, it is no exception."""
-    client = await answering(ODD[name])
-    answer = await query(client, "auth.test")
-    assert isinstance(answer, Later)
+    @pytest.mark.parametrize("name", [name for name in ODD if not name.startswith("ok with")])
+    async def test_an_odd_answer_to_a_reading_is_tried_again(self, answering: OpenServer, name: str) -> None:
+        """Whatever it is, it is no exception."""
+        client = await answering(ODD[name])
+        answer = await query(client, "auth.test")
+        assert isinstance(answer, Later)
 
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [
+            ("3", 3.0),
+            ("0", 0.1),
+            ("99999", 600.0),
+            ("1" + "0" * 400, None),
+            ("soon", None),
+            ("", None),
+            ("nan", None),
+            ("inf", None),
+            ("-inf", None),
+            ("-5", None),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ],
+    )
+    @pytest.mark.parametrize("status", [429, 503])
+    async def test_retry_after_is_taken_within_reason(
+        self, answering: OpenServer, status: int, value: str, seconds: float | None
+    ) -> None:
+        """A strange value neither hammers Slack nor stops the bot for a day: it is as if none was given."""
+        response = web.Response(status=status, text="", headers={"Retry-After": value})
+        answer = await post(await answering(response))
+        assert isinstance(answer, Later)
+        assert (answer.after, answer.ambiguous) == (seconds, status != 429)
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("3", 3.0),
-        ("0", 0.1),
-        ("99999", 600.0),
-        ("1" + "0" * 400, None),
-        ("soon", None),
-        ("", None),
-        ("nan", None),
-        ("inf", None),
-        ("-inf", None),
-        ("-5", None),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
-    ],
-)
-@pytest.mark.parametrize("status", [429, 503])
-async def test_retry_after_is_taken_within_reason(
-    answering: OpenServer, status: int, value: str, seconds: float | None
-) -> None:
-    """A strange value neither hammers Slack nor stops the bot for a day: it is as if none was given."""
-    response = web.Response(status=status, text="", headers={"Retry-After": value})
-    answer = await post(await answering(response))
-    assert isinstance(answer, Later)
-    assert (answer.after, answer.ambiguous) == (seconds, status != 429)
+    async def test_too_many_requests_did_not_arrive_whatever_the_body(self, answering: OpenServer) -> None:
+        """Slack always says for how long; something before it may not, and may send a page."""
+        for text in ("", '{"ok": tr', "<html></html>"):
+            client = await answering(as_json(text, 429))
+            assert await post(client) == Later("ratelimited", None, ambiguous=False)
 
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    async def test_no_redirect_is_followed(
+        self, slack: LocalSlack, answering: OpenServer, status: int
+    ) -> None:
+        """With 307 and 308 what is posted, and by which token, would go wherever a gateway points."""
+        elsewhere = f"{slack.api_url}chat.postMessage"
+        client = await answering(web.Response(status=status, headers={"Location": elsewhere}))
+        assert await post(client) == Later(f"http_{status}", None, ambiguous=True)
+        assert slack.calls == []
 
-async def test_too_many_requests_did_not_arrive_whatever_the_body(answering: OpenServer) -> None:
-    """Slack always says for how long; something before it may not, and may send a page."""
-    for text in ("", '{"ok": tr', "<html></html>"):
-        client = await answering(as_json(text, 429))
-        assert await post(client) == Later("ratelimited", None, ambiguous=False)
+    async def test_an_answer_without_end_is_not_read_to_the_end(
+        self, answering: OpenServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Memory is bounded, whatever comes."""
+        monkeypatch.setattr(web_api, "_LONGEST_ANSWER", 100_000)
+        client = await answering(as_json(" " * 1_000_000))
+        assert await post(client) == Later("the answer is too long", None, ambiguous=True)
 
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_no_redirect_is_followed(slack: LocalSlack, answering: OpenServer, status: int) -> None:
-    """With 307 and 308 what is posted, and where to with which token, would go wherever a gateway points."""
-    elsewhere = f"{slack.api_url}chat.postMessage"
-    client = await answering(web.Response(status=status, headers={"Location": elsewhere}))
-    assert await post(client) == Later(f"http_{status}", None, ambiguous=True)
-    assert slack.calls == []
-
-
-async def test_an_answer_without_end_is_not_read_to_the_end(
-    answering: OpenServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Memory is bounded, whatever comes."""
-    monkeypatch.setattr(web_api, "_LONGEST_ANSWER", 100_000)
-    client = await answering(as_json(" " * 1_000_000))
-    assert await post(client) == Later("the answer is too long", None, ambiguous=True)
-
-
-async def test_a_reading_that_was_cut_off_is_made_once_more(slack: LocalSlack, client: Client) -> None:
-    """To read twice does no harm, and saves somebody from being told to try again."""
-    slack.fail("conversations.history", "drop-before", times=1)
-    answer = await query(client, "conversations.history", channel=ids.PAYMENTS)
-    assert isinstance(answer, dict)
+    async def test_a_reading_that_was_cut_off_is_made_once_more(
+        self, slack: LocalSlack, client: Client
+    ) -> None:
+        """To read twice does no harm, and saves somebody from being told to try again."""
+        slack.fail("conversations.history", "drop-before", times=1)
+        answer = await query(client, "conversations.history", channel=ids.PAYMENTS)
+        assert isinstance(answer, dict)

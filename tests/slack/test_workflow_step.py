@@ -20,7 +20,8 @@ from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.workflow_step import STEP
 from tests.conftest import QUICK, NewSettings, StartBot
 from tests.optional_step import with_the_step
-from tests.slack.acting import approve, at_rest, card, deny, shown
+from tests.slack.acting import VAIN, approve, at_rest, card, deny, direct, shown
+from tests.slack.gateway import Gateway, Said, no
 
 INPUTS = {"module": "vps", "invoice": "10101", "channel": ids.PAYMENTS}
 
@@ -219,3 +220,39 @@ async def test_the_step_waits_through_a_restart(
     await start_bot(PAY_APPROVALS_REQUIRED="1")
     await approve(slack, card(slack), "bob")
     assert (await ended(slack, run)).status == "completed"
+
+
+@pytest.mark.usefixtures("soon")
+class TestAnAilingSlack:
+    """The step ends whatever is answered first, or somebody is told that it cannot be ended."""
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            no("function_execution_not_found", 502),
+            no("temporarily_unavailable"),
+            no("internal_error", arrives=True),
+            Said(200, b"<html></html>"),
+        ],
+    )
+    async def test_a_step_ends_whatever_is_answered_first(
+        self, slack: LocalSlack, gateway: Gateway, start_bot: StartBot, answer: Said
+    ) -> None:
+        bot = await start_bot(SLACK_API_URL=gateway.url)
+        gateway.says("functions.completeSuccess", [answer, answer])
+        run = await ended(slack, await slack.run_workflow_step(STEP, INPUTS, by="alice"))
+        assert run.status == "completed"
+        await at_rest(bot)
+        assert await bot.ledger.not_told() == 0
+
+    async def test_a_step_that_cannot_be_ended_is_told_of_at_last(
+        self, slack: LocalSlack, gateway: Gateway, start_bot: StartBot
+    ) -> None:
+        bot = await start_bot(timing=VAIN, SLACK_API_URL=gateway.url)
+        gateway.says_always("functions.completeSuccess", no("parameter_validation_failed"))
+        await slack.run_workflow_step(STEP, INPUTS, by="alice")
+        await at_rest(bot)
+        (told,) = direct(slack)
+        assert "Paid" in told
+        assert "end the workflow's step" in told
+        assert await bot.ledger.not_told() == 1

@@ -76,7 +76,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What `bot.config` reads, field by field; `Policy` refuses one that makes no sense.
+    """One of a policy, which refuses a rule that makes no sense.
 
     modules, channels: None means all of them.
     tiers: ascending, the last without an upper end.
