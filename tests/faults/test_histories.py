@@ -15,7 +15,7 @@ from tests.faults.invariants import check_invariants
 from tests.faults.scenarios import WITH_APPROVAL
 
 LENGTH = 170
-AT_ONCE = 6
+HISTORIES_AT_ONCE = 6
 FORGED = 3
 """Lies that are told of each ledger in the end, which the audit must give away."""
 
@@ -29,7 +29,7 @@ SEEDS = (
 
 async def test_any_history_ends_in_one_truth(installation_on: InstallationOn, counts: Counts) -> None:
     """Thousands of steps of people, crashes, clocks and trouble leave no payment twice and no reply lost."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns = asyncio.Semaphore(HISTORIES_AT_ONCE)
 
     async def one(seed: int) -> list[str]:
         async with turns:
