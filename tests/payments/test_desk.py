@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import text
 
+from bot.domain.events import Approved
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Tier
 from bot.errors import DirectoryError
@@ -30,7 +31,7 @@ from bot.payments.settling import Settling
 from bot.slack import home, lists, replies
 from bot.slack.card import Scene, request_card
 from tests.conftest import Clock, NewDatabase
-from tests.ledger.making import request_in
+from tests.ledger.making import request_in, stored
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
 
 TWO = policy(
@@ -65,7 +66,7 @@ async def test_a_request_is_in_the_ledger_with_its_event(office: Office, clock: 
     assert payment.expires_at == clock.now + timedelta(days=3)
     event = await office.last(payment)
     assert (event.action, event.actor) == ("requested", ALICE.id)
-    assert event.detail == {
+    assert stored(event) == {
         "invoice": "vps 10101",
         "team": "T1",
         "channel": "C1",
@@ -112,7 +113,7 @@ async def test_a_refusal_is_recorded_and_requests_nothing(office: Office) -> Non
     answer = await office.desk.request(Person(ALICE.id, "T9"), "C1", VPS, trigger_id="1.3")
     assert refused(answer) == "other_team"
     events = [event async for event in office.ledger.trail()]
-    assert [event.detail for event in events] == [
+    assert [stored(event) for event in events] == [
         {"what": "request vps 10101", "reason": "person_not_allowed", "team": "T1"},
         {"what": "request vps 10101", "reason": "other_team", "team": "T9"},
     ]
@@ -209,7 +210,7 @@ async def test_enough_approvals_approve(strict: Office) -> None:
     assert isinstance(second, Done)
     assert second.payment.state is State.APPROVED
     event = await strict.last(payment)
-    assert (event.action, event.detail["approvers"]) == ("approval_complete", "U2, U3")
+    assert (event.action, stored(event)["approvers"]) == ("approval_complete", "U2, U3")
     await strict.execute()
     assert (await strict.now(payment)).state is State.PAID
 
@@ -295,8 +296,7 @@ async def test_how_many_are_missing_is_the_same_wherever_it_is_told(office: Offi
     payment = await office.looked_up()
     office.rules(policy(tiers=(Tier(None, 3),), approvers=frozenset({BOB.id, CAROL.id, "U4"})))
     await office.desk.approve(BOB, payment.id)
-    counted = (await office.last(payment)).detail
-    assert (counted["given"], counted["required"]) == (1, 3)
+    assert (await office.last(payment)).what == Approved(1, 3, "10.00 USD")
     again = await office.desk.approve(BOB, payment.id)
     assert "waits for 2 more people" in str(replies.said(again, ""))
     (waiting,) = await Overview(office.ledger, office.authority).waiting(CAROL)
@@ -386,7 +386,7 @@ async def test_an_approver_settles_a_lost_answer(office: Office, paid: bool, sta
     assert answer.payment.state is state
     event = await office.last(payment)
     assert (event.action, event.actor) == ("resolved", BOB.id)
-    assert event.detail == {"paid": paid, "note": "seen in MyAdmin"}
+    assert stored(event) == {"paid": paid, "note": "seen in MyAdmin"}
 
 
 @pytest.mark.parametrize(
