@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import deque
 from datetime import timedelta
 from typing import Any
 
+from bot.domain.events import encode
 from bot.domain.payment import MOVES, InvoiceRef, Payment, State
 from bot.ledger.replay import asked
-from bot.ledger.rows import Delivery, Kind
+from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 
 REF = InvoiceRef("vps", 10101)
@@ -81,6 +83,12 @@ async def with_card(ledger: Ledger, payment: Payment, ts: str = "1700000000.0000
     found = await ledger.payment(payment.id)
     assert found is not None
     return found
+
+
+def stored(event: Event) -> dict[str, Any]:
+    """What the trail holds of an event beside who, when and the move."""
+    detail: dict[str, Any] = json.loads(encode(event.what))
+    return detail
 
 
 async def claimed(ledger: Ledger, owner: str = "announcer", **others: Any) -> list[Delivery]:

@@ -18,7 +18,7 @@ from bot.payments.timekeeper import Timekeeper
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from tests.conftest import Clock
-from tests.ledger.making import request_in
+from tests.ledger.making import request_in, stored
 from tests.payments.conftest import BOB, TIMING, VPS, Office, policy
 from tests.payments.test_reconciler import SETTLED
 
@@ -113,7 +113,7 @@ async def test_not_sent_that_comes_late_leaves_the_unknown_alone(office: Office,
     await office.execute()
     assert (await office.now(payment)).state is State.UNKNOWN
     event = await office.last(payment)
-    assert (event.action, event.detail["verdict"]) == ("answered_late", "NOT_SENT")
+    assert (event.action, stored(event)["verdict"]) == ("answered_late", "NOT_SENT")
     (attempt,) = await office.ledger.attempts(payment.id)
     assert attempt.verdict == "NOT_SENT"
 

@@ -26,7 +26,7 @@ from bot.payments.authority import Person
 from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
 from tests.conftest import Clock, NewDatabase
-from tests.ledger.making import request_in
+from tests.ledger.making import request_in, stored
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
 
 TWO = policy(
@@ -61,7 +61,7 @@ async def test_a_request_is_in_the_ledger_with_its_event(office: Office, clock: 
     assert payment.expires_at == clock.now + timedelta(days=3)
     event = await office.last(payment)
     assert (event.action, event.actor) == ("requested", ALICE.id)
-    assert event.detail == {
+    assert stored(event) == {
         "invoice": "vps 10101",
         "team": "T1",
         "channel": "C1",
@@ -108,7 +108,7 @@ async def test_a_refusal_is_recorded_and_requests_nothing(office: Office) -> Non
     answer = await office.desk.request(Person(ALICE.id, "T9"), "C1", VPS, trigger_id="1.3")
     assert refused(answer) == "other_team"
     events = [event async for event in office.ledger.trail()]
-    assert [event.detail for event in events] == [
+    assert [stored(event) for event in events] == [
         {"what": "request vps 10101", "reason": "person_not_allowed", "team": "T1"},
         {"what": "request vps 10101", "reason": "other_team", "team": "T9"},
     ]
@@ -205,7 +205,7 @@ async def test_enough_approvals_approve(strict: Office) -> None:
     assert isinstance(second, Done)
     assert (second.payment.state, second.given) == (State.APPROVED, 2)
     event = await strict.last(payment)
-    assert (event.action, event.detail["approvers"]) == ("approval_complete", "U2, U3")
+    assert (event.action, stored(event)["approvers"]) == ("approval_complete", "U2, U3")
     await strict.execute()
     assert (await strict.now(payment)).state is State.PAID
 
@@ -355,7 +355,7 @@ async def test_an_approver_settles_a_lost_answer(office: Office, paid: bool, sta
     assert answer.payment.state is state
     event = await office.last(payment)
     assert (event.action, event.actor) == ("resolved", BOB.id)
-    assert event.detail == {"paid": paid, "note": "seen in MyAdmin"}
+    assert stored(event) == {"paid": paid, "note": "seen in MyAdmin"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.ledger.opening import open_ledger
 from tests.conftest import Clock, NewDatabase
-from tests.ledger.making import request_in
+from tests.ledger.making import request_in, stored
 from tests.payments.conftest import BOB, CAROL, Office, policy
 
 TWO = (Tier(None, 2),)
@@ -95,7 +95,7 @@ async def test_a_lease_that_ran_out_leaves_it_unknown(office: Office, clock: Clo
     assert payment.reason == "the bot stopped while the call was under way"
     assert (payment.lease_owner, payment.lease_until) == (None, None)
     event = await office.last(payment)
-    assert (event.action, event.detail) == ("lease_ran_out", {"instance": "dead"})
+    assert (event.action, stored(event)) == ("lease_ran_out", {"instance": "dead"})
     await office.execute()
     assert office.billing.payments_received("vps", 10101) == 0
 

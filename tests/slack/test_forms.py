@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.events import Denied
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.overview import Concerns, Waiting
@@ -108,8 +109,7 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
         tuple(Unpaid(invoice(number + 1, text), payment()) for number, text in enumerate(given_texts)), ("x",)
     )
     events = [
-        Event(number, NOW, 1, "U1", "denied", None, None, {"reason": text})
-        for number, text in enumerate(given_texts)
+        Event(number, NOW, 1, "U1", Denied(text), None, None) for number, text in enumerate(given_texts)
     ]
     for message in (
         lists.unpaid(listing, None, TODAY),
@@ -125,6 +125,6 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
 
 def test_history_shows_outside_text_as_text() -> None:
     """A reason, a note and the API's words are escaped and on one line."""
-    event = Event(1, NOW, 1, "U1", "denied", None, State.DENIED, {"reason": "<!channel>\n& more"})
+    event = Event(1, NOW, 1, "U1", Denied("<!channel>\n& more"), None, State.DENIED)
     (line,) = event_text.history([event])
     assert line.endswith("denied by <@U1>: &lt;!channel&gt; &amp; more")
