@@ -7,6 +7,7 @@ import functools
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_every_module_of_the_bot_stands_in_a_layer() -> None:
     parts = {path.relative_to(ROOT / "bot").parts[0].removesuffix(".py") for path in SOURCES} - {"__init__"}
     for part in sorted(parts):
         assert re.search(rf'"(.* \| )?bot\.{part}( \| .*)?"', contracts), f"bot.{part} is in no layer"
+
+
+def test_what_the_sandbox_imitates_may_import_no_part_of_the_bot() -> None:
+    """Its contract names every part, so a new one is out of reach as well."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    imitations = ["bot.sandbox.local_slack", "bot.sandbox.local_billing"]
+    (contract,) = [one for one in contracts["contracts"] if one.get("source_modules") == imitations]
+    parts = {path.relative_to(ROOT / "bot").parts[0].removesuffix(".py") for path in SOURCES}
+    assert {f"bot.{part}" for part in parts - {"__init__", "sandbox"}} == set(contract["forbidden_modules"])
 
 
 # -- transactions -----------------------------------------------------------------------------------
@@ -194,9 +204,14 @@ def test_the_search_would_find_a_foreign_wait() -> None:
 # -- errors -----------------------------------------------------------------------------------------
 
 CATCH_ALL = {"Exception", "BaseException"}
-ALLOWED = {"bot/billing/calls.py": "failure_of(error", "bot/slack/rendering.py": "exc_info=True"}
-"""Where anything at all is caught, and what must become of it there: zeep's errors are an outcome, and what
-cannot be put into words is logged and told in a plain line. Nothing is dropped."""
+ALLOWED = {
+    "bot/billing/calls.py": "failure_of(error",
+    "bot/singleflight.py": "set_exception(error)",
+    "bot/slack/rendering.py": "exc_info=True",
+}
+"""Where anything at all is caught, and what must become of it there: zeep's errors are an outcome, what one
+asked for all of them is raised to all, and what cannot be put into words is logged and told in a plain line.
+Nothing is dropped."""
 
 
 def catch_alls(tree: ast.Module) -> Iterator[ast.AST]:
@@ -225,6 +240,14 @@ def test_a_file_fits_in_the_head() -> None:
     """One subject, and never more than 400 lines."""
     lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_no_two_rooms_have_a_file_of_one_name() -> None:
+    """Whoever looks for `answers` or `lists` finds one."""
+    rooms = ("slack", "payments", "billing", "ledger")
+    names = [path.stem for room in rooms for path in (ROOT / "bot" / room).glob("*.py")]
+    twins = {name for name in names if names.count(name) > 1} - {"__init__"}
+    assert twins == set()
 
 
 def test_a_file_says_why_it_exists() -> None:

@@ -73,197 +73,108 @@ SEEN = (
 )
 
 
-@given(st.text(max_size=50))
-@settings(deadline=None)
-def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
-    """Control characters of both kinds, DEL, what turns the writing round, and breaks of a line."""
-    shown = logs.printable(text)
-    assert not re.search(
-        "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", shown
-    )
-    shown.encode()
-    assert logs.printable(shown) == shown
+class TestATerminalObeysNothingOfIt:
+    @given(st.text(max_size=50))
+    @settings(deadline=None)
+    def test_nothing_that_a_terminal_obeys_is_left(self, text: str) -> None:
+        """Control characters of both kinds, DEL, what turns the writing round, and breaks of a line."""
+        shown = logs.printable(text)
+        assert not re.search(
+            "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", shown
+        )
+        shown.encode()
+        assert logs.printable(shown) == shown
 
+    def test_what_is_left_out_can_be_seen(self) -> None:
+        """Each stands there as what it is; words and emoji stay as they are."""
+        assert logs.printable(HOSTILE) == SEEN
+        assert logs.printable("café ☕ 日本 👨‍👩‍👧") == "café ☕ 日本 👨‍👩‍👧"
 
-def test_what_is_left_out_can_be_seen() -> None:
-    """Each stands there as what it is; words and emoji stay as they are."""
-    assert logs.printable(HOSTILE) == SEEN
-    assert logs.printable("café ☕ 日本 👨‍👩‍👧") == "café ☕ 日本 👨‍👩‍👧"
-
-
-def test_a_log_elsewhere_holds_nothing_that_a_terminal_obeys_either(
-    settings: NewSettings, told: Callable[..., io.StringIO]
-) -> None:
-    """It is read on one in the end. Wherever it stands in the line; and who parses it gets what was said."""
-    stream = told(settings())
-    log.warning("told", said=HOSTILE, within={HOSTILE: [HOSTILE]})
-    try:
-        raise ValueError(HOSTILE)
-    except ValueError:
-        log.exception("broken")
-    written = stream.getvalue()
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", written)
-    written.encode()
-    first, second = lines(stream)
-    assert (first["said"], first["within"]) == (HOSTILE, {HOSTILE: [HOSTILE]})
-    assert HOSTILE in second["exception"]
-
-
-def test_a_password_in_the_query_of_the_ledgers_address_is_a_secret(settings: NewSettings) -> None:
-    """As it is written there, and as it is meant; a server may echo either."""
-    found = logs.secrets_of(
-        settings(LEDGER_URL="postgresql://u@h/db?password=s3cret%2Fp+w&sslmode=require&sslpassword=t0psecret")
-    )
-    assert {"s3cret%2Fp+w", "s3cret/p+w", "s3cret/p w", "t0psecret"} <= set(found)
-    assert "require" not in found
-
-
-def test_a_log_on_a_terminal_cannot_be_used_to_write_on_it(
-    settings: NewSettings, told: Callable[..., io.StringIO]
-) -> None:
-    """What comes from outside, in a value, in an exception, or by another library's logger."""
-    stream = Terminal()
-    told(settings())
-    logs.configure(settings(), stream=stream, level=logging.INFO)
-    log.warning("told", said=HOSTILE)
-    logging.getLogger("elsewhere").warning("told %s", HOSTILE)
-    try:
-        raise ValueError(HOSTILE)
-    except ValueError:
-        log.exception("broken")
-    written = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
-    assert SEEN in written
-    assert "Traceback" in written
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", written)
-    fakes = [line for line in written.splitlines() if line.startswith("l")]
-    assert len(fakes) == 1, "only a traceback has more than one line"
-
-
-# -- what is logged ---------------------------------------------------------------------------------
-
-
-def test_an_event_is_one_line(settings: NewSettings, told: Callable[..., io.StringIO]) -> None:
-    """With its time in UTC, its level, and what was said about it; line breaks do not make two lines."""
-    stream = told(settings())
-    log.info("paid", payment=42, evidence="first\nsecond", known=True, none=None, many=[1, "two"])
-    (line,) = lines(stream)
-    assert line.pop("timestamp").endswith("Z")
-    assert line == {
-        "event": "paid",
-        "level": "info",
-        "payment": 42,
-        "evidence": "first\nsecond",
-        "known": True,
-        "none": None,
-        "many": [1, "two"],
-    }
-
-
-def test_other_libraries_log_in_the_same_way(settings: NewSettings, told: Callable[..., io.StringIO]) -> None:
-    """The standard library's loggers end in the same stream and the same form."""
-    stream = told(settings())
-    logging.getLogger("somebody").warning("%d calls were still running", 3)
-    (line,) = lines(stream)
-    assert (line["event"], line["level"]) == ("3 calls were still running", "warning")
-
-
-def test_less_than_the_level_is_not_logged(settings: NewSettings, told: Callable[..., io.StringIO]) -> None:
-    """By default that is INFO."""
-    stream = told(settings(), logging.INFO)
-    log.debug("hidden")
-    logging.getLogger("somebody").debug("hidden")
-    log.info("shown")
-    assert [line["event"] for line in lines(stream)] == ["shown"]
-
-
-# -- what is not ------------------------------------------------------------------------------------
-
-
-def test_no_secret_of_the_settings_is_logged(settings: NewSettings, told: Callable[..., io.StringIO]) -> None:
-    """As a value, as a key, in a list, in a text, in somebody else's message or in an object's text."""
-    stream = told(settings(LEDGER_URL="postgresql://bot:hunter2secret@db/ledger"))
-
-    class Talkative:
-        def __repr__(self) -> str:
-            return f"<connected with {secret}>"
-
-    for secret in secrets(settings(LEDGER_URL="postgresql://bot:hunter2secret@db/ledger")):
-        log.warning(f"connecting with {secret}!", value=secret, nested={"list": [secret, {secret: 1}]})
-        log.warning("object", value=Talkative())
-        logging.getLogger("somebody").warning("token %s", secret)
-        logging.getLogger("somebody").warning("object %r", Talkative())
-        assert secret not in stream.getvalue()
-    assert stream.getvalue().count("[redacted]") > 20
-
-
-@pytest.mark.parametrize("query", ["", "?sslmode=require"])
-def test_the_password_in_the_ledgers_address_is_redacted_by_itself(
-    settings: NewSettings, told: Callable[..., io.StringIO], query: str
-) -> None:
-    """A driver tells it without the address around it: as it is written there, and as it is meant."""
-    stream = told(settings(LEDGER_URL=f"postgresql://bot:hunter2%2Fs%40cret@db/ledger{query}"))
-    log.warning("refused hunter2%2Fs%40cret", password="hunter2/s@cret")
-    logging.getLogger("psycopg").warning("password %s refused", "hunter2/s@cret")
-    assert "hunter2" not in stream.getvalue()
-    assert stream.getvalue().count("[redacted]") == 3
-
-
-def test_no_secret_is_logged_with_an_exception(
-    settings: NewSettings, told: Callable[..., io.StringIO]
-) -> None:
-    """Neither its text nor those of its causes, from our loggers and from others'."""
-    stream = told(settings())
-    for secret in secrets(settings()):
+    def test_a_log_elsewhere_holds_nothing_that_a_terminal_obeys_either(
+        self, settings: NewSettings, told: Callable[..., io.StringIO]
+    ) -> None:
+        """It is read on one in the end. Wherever it stands; and who parses it gets what was said."""
+        stream = told(settings())
+        log.warning("told", said=HOSTILE, within={HOSTILE: [HOSTILE]})
         try:
-            try:
-                raise ValueError(f"cause {secret}")
-            except ValueError as cause:
-                raise RuntimeError(f"refused {secret}") from cause
-        except RuntimeError as error:
-            log.warning("failed", exc_info=error)
-            log.exception("failed")
-            logging.getLogger("somebody").exception("failed with %s", secret)
-            logging.getLogger("somebody").warning("failed", exc_info=error, stack_info=True)
-        assert secret not in stream.getvalue()
-    assert all("RuntimeError" in line["exception"] for line in lines(stream))
+            raise ValueError(HOSTILE)
+        except ValueError:
+            log.exception("broken")
+        written = stream.getvalue()
+        assert not re.search(
+            "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", written
+        )
+        written.encode()
+        first, second = lines(stream)
+        assert (first["said"], first["within"]) == (HOSTILE, {HOSTILE: [HOSTILE]})
+        assert HOSTILE in second["exception"]
+
+    def test_a_password_in_the_query_of_the_ledgers_address_is_a_secret(self, settings: NewSettings) -> None:
+        """As it is written there, and as it is meant; a server may echo either."""
+        found = logs.secrets_of(
+            settings(
+                LEDGER_URL="postgresql://u@h/db?password=s3cret%2Fp+w&sslmode=require&sslpassword=t0psecret"
+            )
+        )
+        assert {"s3cret%2Fp+w", "s3cret/p+w", "s3cret/p w", "t0psecret"} <= set(found)
+        assert "require" not in found
+
+    def test_a_log_on_a_terminal_cannot_be_used_to_write_on_it(
+        self, settings: NewSettings, told: Callable[..., io.StringIO]
+    ) -> None:
+        """What comes from outside, in a value, in an exception, or by another library's logger."""
+        stream = Terminal()
+        told(settings())
+        logs.configure(settings(), stream=stream, level=logging.INFO)
+        log.warning("told", said=HOSTILE)
+        logging.getLogger("elsewhere").warning("told %s", HOSTILE)
+        try:
+            raise ValueError(HOSTILE)
+        except ValueError:
+            log.exception("broken")
+        written = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+        assert SEEN in written
+        assert "Traceback" in written
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", written)
+        fakes = [line for line in written.splitlines() if line.startswith("l")]
+        assert len(fakes) == 1, "only a traceback has more than one line"
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        "xoxb-123-456-AbCdEf",
-        "xoxp-123",
-        "xoxe.xoxb-1-Mi0yLTEyMzQ1",
-        "xapp-1-A0-123-abcdef",
-        "https://hooks.slack.com/commands/T0/123/abcdef",
-        "https://hooks.slack.com/services/T0/B0/abcdef?x=y",
-        "d41d8cd98f00b204e9800998ecf8427e",
-    ],
-)
-def test_what_has_the_shape_of_a_secret_is_redacted(secret: str) -> None:
-    """Tokens, response_urls and session ids that nobody configured."""
-    told = Redaction([]).clean(f"before '{secret}' after")
-    assert secret not in told
-    assert secret[-6:] not in told
-    assert told.startswith("before '")
+class TestWhatIsLogged:
+    def test_an_event_is_one_line(self, settings: NewSettings, told: Callable[..., io.StringIO]) -> None:
+        """With its time in UTC, its level, and what was said about it; line breaks do not make two lines."""
+        stream = told(settings())
+        log.info("paid", payment=42, evidence="first\nsecond", known=True, none=None, many=[1, "two"])
+        (line,) = lines(stream)
+        assert line.pop("timestamp").endswith("Z")
+        assert line == {
+            "event": "paid",
+            "level": "info",
+            "payment": 42,
+            "evidence": "first\nsecond",
+            "known": True,
+            "none": None,
+            "many": [1, "two"],
+        }
 
+    def test_other_libraries_log_in_the_same_way(
+        self, settings: NewSettings, told: Callable[..., io.StringIO]
+    ) -> None:
+        """The standard library's loggers end in the same stream and the same form."""
+        stream = told(settings())
+        logging.getLogger("somebody").warning("%d calls were still running", 3)
+        (line,) = lines(stream)
+        assert (line["event"], line["level"]) == ("3 calls were still running", "warning")
 
-def test_what_only_looks_a_little_like_a_secret_stays() -> None:
-    """An operator needs payment numbers, invoices and the trail's hashes."""
-    text = "#42 vps 10101 C0PAYMENTS U0ALICE001 " + "ab" * 32
-    assert Redaction([]).clean(text) == text
-
-
-@given(
-    secret=st.text(min_size=4, max_size=40),
-    before=st.text(max_size=20),
-    after=st.text(max_size=20),
-)
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_a_known_secret_is_redacted_wherever_it_stands(secret: str, before: str, after: str) -> None:
-    """Also one with signs that mean something in a pattern."""
-    told = Redaction([secret, "other"]).clean(before + secret + after)
-    assert secret not in told or secret in "[redacted]"
+    def test_less_than_the_level_is_not_logged(
+        self, settings: NewSettings, told: Callable[..., io.StringIO]
+    ) -> None:
+        """By default that is INFO."""
+        stream = told(settings(), logging.INFO)
+        log.debug("hidden")
+        logging.getLogger("somebody").debug("hidden")
+        log.info("shown")
+        assert [line["event"] for line in lines(stream)] == ["shown"]
 
 
 PASSWORD = 'it\'s "q"/\u00fc&<b \\ \u20ac'
@@ -305,72 +216,156 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("how", FORMS)
-def test_a_secret_is_redacted_however_it_is_written(how: str) -> None:
-    """As PHP, JSON, HTML and addresses write it, and mixed."""
-    assert Redaction([PASSWORD]).clean(f"before {FORMS[how]} after") == "before [redacted] after"
+class TestSecrets:
+    def test_no_secret_of_the_settings_is_logged(
+        self, settings: NewSettings, told: Callable[..., io.StringIO]
+    ) -> None:
+        """As a value, as a key, in a list, in a text, in somebody else's message or in an object's text."""
+        stream = told(settings(LEDGER_URL="postgresql://bot:hunter2secret@db/ledger"))
+
+        class Talkative:
+            def __repr__(self) -> str:
+                return f"<connected with {secret}>"
+
+        for secret in secrets(settings(LEDGER_URL="postgresql://bot:hunter2secret@db/ledger")):
+            log.warning(f"connecting with {secret}!", value=secret, nested={"list": [secret, {secret: 1}]})
+            log.warning("object", value=Talkative())
+            logging.getLogger("somebody").warning("token %s", secret)
+            logging.getLogger("somebody").warning("object %r", Talkative())
+            assert secret not in stream.getvalue()
+        assert stream.getvalue().count("[redacted]") > 20
+
+    @pytest.mark.parametrize("query", ["", "?sslmode=require"])
+    def test_the_password_in_the_ledgers_address_is_redacted_by_itself(
+        self, settings: NewSettings, told: Callable[..., io.StringIO], query: str
+    ) -> None:
+        """A driver tells it without the address around it: as it is written there, and as it is meant."""
+        stream = told(settings(LEDGER_URL=f"postgresql://bot:hunter2%2Fs%40cret@db/ledger{query}"))
+        log.warning("refused hunter2%2Fs%40cret", password="hunter2/s@cret")
+        logging.getLogger("psycopg").warning("password %s refused", "hunter2/s@cret")
+        assert "hunter2" not in stream.getvalue()
+        assert stream.getvalue().count("[redacted]") == 3
+
+    def test_no_secret_is_logged_with_an_exception(
+        self, settings: NewSettings, told: Callable[..., io.StringIO]
+    ) -> None:
+        """Neither its text nor those of its causes, from our loggers and from others'."""
+        stream = told(settings())
+        for secret in secrets(settings()):
+            try:
+                try:
+                    raise ValueError(f"cause {secret}")
+                except ValueError as cause:
+                    raise RuntimeError(f"refused {secret}") from cause
+            except RuntimeError as error:
+                log.warning("failed", exc_info=error)
+                log.exception("failed")
+                logging.getLogger("somebody").exception("failed with %s", secret)
+                logging.getLogger("somebody").warning("failed", exc_info=error, stack_info=True)
+            assert secret not in stream.getvalue()
+        assert all("RuntimeError" in line["exception"] for line in lines(stream))
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "xoxb-123-456-AbCdEf",
+            "xoxp-123",
+            "xoxe.xoxb-1-Mi0yLTEyMzQ1",
+            "xapp-1-A0-123-abcdef",
+            "https://hooks.slack.com/commands/T0/123/abcdef",
+            "https://hooks.slack.com/services/T0/B0/abcdef?x=y",
+            "d41d8cd98f00b204e9800998ecf8427e",
+        ],
+    )
+    def test_what_has_the_shape_of_a_secret_is_redacted(self, secret: str) -> None:
+        """Tokens, response_urls and session ids that nobody configured."""
+        told = Redaction([]).clean(f"before '{secret}' after")
+        assert secret not in told
+        assert secret[-6:] not in told
+        assert told.startswith("before '")
+
+    def test_what_only_looks_a_little_like_a_secret_stays(self) -> None:
+        """An operator needs payment numbers, invoices and the trail's hashes."""
+        text = "#42 vps 10101 C0PAYMENTS U0ALICE001 " + "ab" * 32
+        assert Redaction([]).clean(text) == text
+
+    @given(
+        secret=st.text(min_size=4, max_size=40),
+        before=st.text(max_size=20),
+        after=st.text(max_size=20),
+    )
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    def test_a_known_secret_is_redacted_wherever_it_stands(
+        self, secret: str, before: str, after: str
+    ) -> None:
+        """Also one with signs that mean something in a pattern."""
+        told = Redaction([secret, "other"]).clean(before + secret + after)
+        assert secret not in told or secret in "[redacted]"
+
+    @pytest.mark.parametrize("how", FORMS)
+    def test_a_secret_is_redacted_however_it_is_written(self, how: str) -> None:
+        """As PHP, JSON, HTML and addresses write it, and mixed."""
+        assert Redaction([PASSWORD]).clean(f"before {FORMS[how]} after") == "before [redacted] after"
+
+    @pytest.mark.parametrize("piece", ["&amp;", "&#0", "\\", "it's ", "%25", "&", '"', "\u00c3", "0"])
+    def test_a_long_text_that_nearly_holds_a_secret_costs_little_time(self, piece: str) -> None:
+        """The billing API writes as long a text as it likes."""
+        text = piece * (300_000 // len(piece))
+        secrets = [PASSWORD, "&&&&\\\\\\\\x", *(f"{number:032x}" for number in range(1, 17))]
+        started = time.process_time()
+        assert Redaction(secrets, sessions_by_shape=False).clean(text) == text
+        assert time.process_time() - started < 5.0
+
+    def test_a_reference_that_only_looks_like_a_session_stays_where_sessions_are_known(self) -> None:
+        """A log takes it out; in what the API answers it may be the bank's own number."""
+        text, session = "Transaction 5d41402abc4b2a76b9719d911017c592", "d41d8cd98f00b204e9800998ecf8427e"
+        known = Redaction([session], sessions_by_shape=False)
+        assert known.clean(f"{text}, {session}, xoxb-1-a") == f"{text}, [redacted], [redacted]"
+        assert Redaction([session]).clean(text) == "Transaction [redacted]"
+
+    def test_of_two_secrets_the_longer_goes_first(self) -> None:
+        """Where one is part of another, no rest of the longer one is left."""
+        assert Redaction(["abcd", "abcdefgh"]).clean("abcdefgh abcd") == "[redacted] [redacted]"
 
 
-@pytest.mark.parametrize("piece", ["&amp;", "&#0", "\\", "it's ", "%25", "&", '"', "\u00c3", "0"])
-def test_a_long_text_that_nearly_holds_a_secret_costs_little_time(piece: str) -> None:
-    """The billing API writes as long a text as it likes."""
-    text = piece * (300_000 // len(piece))
-    secrets = [PASSWORD, "&&&&\\\\\\\\x", *(f"{number:032x}" for number in range(1, 17))]
-    started = time.process_time()
-    assert Redaction(secrets, sessions_by_shape=False).clean(text) == text
-    assert time.process_time() - started < 5.0
+class TestWhatOthersLog:
+    async def test_a_whole_payment_at_debug_level_tells_no_secret(
+        self,
+        settings: NewSettings,
+        told: Callable[..., io.StringIO],
+        start_bot: StartBot,
+        slack: LocalSlack,
+        billing: LocalBilling,
+    ) -> None:
+        """zeep, slack_sdk and Bolt log envelopes and bodies at DEBUG: none of that comes through."""
+        stream = told(settings())
+        bot = await start_bot()
+        assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+        assert await bot.rest(10)
+        assert billing.payments_made("vps", 10101) == 1
+        text = stream.getvalue()
+        assert lines(stream)
+        for secret in secrets(settings()):
+            assert secret not in text
+        for word in ("Envelope", "api_login", "response_url", "trigger_id", "/respond/"):
+            assert word not in text
 
-
-def test_a_reference_that_only_looks_like_a_session_stays_where_sessions_are_known() -> None:
-    """A log takes it out; in what the API answers it may be the bank's own number."""
-    text, session = "Transaction 5d41402abc4b2a76b9719d911017c592", "d41d8cd98f00b204e9800998ecf8427e"
-    known = Redaction([session], sessions_by_shape=False)
-    assert known.clean(f"{text}, {session}, xoxb-1-a") == f"{text}, [redacted], [redacted]"
-    assert Redaction([session]).clean(text) == "Transaction [redacted]"
-
-
-def test_of_two_secrets_the_longer_goes_first() -> None:
-    """Where one is part of another, no rest of the longer one is left."""
-    assert Redaction(["abcd", "abcdefgh"]).clean("abcdefgh abcd") == "[redacted] [redacted]"
-
-
-# -- the loggers of zeep, Slack and others ----------------------------------------------------------
-
-
-async def test_a_whole_payment_at_debug_level_tells_no_secret(
-    settings: NewSettings,
-    told: Callable[..., io.StringIO],
-    start_bot: StartBot,
-    slack: LocalSlack,
-    billing: LocalBilling,
-) -> None:
-    """zeep, slack_sdk and Bolt log envelopes and bodies at DEBUG: none of that comes through."""
-    stream = told(settings())
-    bot = await start_bot()
-    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
-    assert await bot.rest(10)
-    assert billing.payments_made("vps", 10101) == 1
-    text = stream.getvalue()
-    assert lines(stream)
-    for secret in secrets(settings()):
-        assert secret not in text
-    for word in ("Envelope", "api_login", "response_url", "trigger_id", "/respond/"):
-        assert word not in text
-
-
-async def test_a_badly_signed_request_is_not_logged_whole(
-    settings: NewSettings, told: Callable[..., io.StringIO], start_bot: StartBot
-) -> None:
-    """Bolt would log its body: whoever may reach the port could write into the log what they like."""
-    stream = told(settings(), logging.INFO)
-    port = free_port()
-    await start_bot(SLACK_APP_TOKEN="", SLACK_SIGNING_SECRET="0123456789abcdef", HTTP_PORT=port)
-    url = f"http://127.0.0.1:{port}/slack/events"
-    forged = {"command": "/pay", "text": "forged-words", "response_url": "https://example.com/forged"}
-    headers = {"X-Slack-Signature": "v0=00", "X-Slack-Request-Timestamp": "1"}
-    async with aiohttp.ClientSession() as session, session.post(url, data=forged, headers=headers) as answer:
-        assert answer.status == 401
-    assert "forged" not in stream.getvalue()
+    async def test_a_badly_signed_request_is_not_logged_whole(
+        self, settings: NewSettings, told: Callable[..., io.StringIO], start_bot: StartBot
+    ) -> None:
+        """Bolt would log its body: whoever may reach the port could write into the log what they like."""
+        stream = told(settings(), logging.INFO)
+        port = free_port()
+        await start_bot(SLACK_APP_TOKEN="", SLACK_SIGNING_SECRET="0123456789abcdef", HTTP_PORT=port)
+        url = f"http://127.0.0.1:{port}/slack/events"
+        forged = {"command": "/pay", "text": "forged-words", "response_url": "https://example.com/forged"}
+        headers = {"X-Slack-Signature": "v0=00", "X-Slack-Request-Timestamp": "1"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url, data=forged, headers=headers) as answer,
+        ):
+            assert answer.status == 401
+        assert "forged" not in stream.getvalue()
 
 
 def free_port() -> str:

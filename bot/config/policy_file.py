@@ -30,7 +30,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot.config.lines import Lines
-from bot.config.rule_table import KEYS, TIER_KEYS, rule_of
+from bot.config.rule_table import FOR_APPROVERS, KEYS, TIER_KEYS, rule_of
 from bot.config.values import WRONG
 from bot.domain.policy import Policy, PolicyError, Rule
 from bot.domain.problem import Problem
@@ -129,9 +129,7 @@ def _read_rule(table: dict[str, Any], nameless: str) -> tuple[Rule, list[tuple[P
     except ValidationError as error:
         rule = rule_of(_without(written, {one["loc"][:2] for one in error.errors()}), nameless)
         problems = list(_problems_of(error))
-    if "approvals" not in table and (
-        table.get("approvers") or any(key in table for key in ("approval_channel", "remind_every"))
-    ):
+    if "approvals" not in table and any(table.get(key) for key in FOR_APPROVERS):
         unsaid = Problem("approvals", "it is not said how many must approve", "Write approvals = 1.")
         problems.append((unsaid, None))
     return rule, problems

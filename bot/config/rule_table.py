@@ -119,6 +119,9 @@ KEYS = tuple(field.alias or name for name, field in _RuleTable.model_fields.item
 TIER_KEYS = tuple(_TierTable.model_fields)
 """What those of a tier are called."""
 
+FOR_APPROVERS = ("approvers", "approval_channel", "remind_every")
+"""Whoever writes one of these means approvals, so must say how many: silently none would be asked for."""
+
 
 def rule_of(table: Mapping[str, Any], name: str) -> Rule:
     """The rule that a table says. name: the rule's, where the table has none.

@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
 from bot.config import policy_file
-from bot.config.rule_table import rule_of
+from bot.config.rule_table import FOR_APPROVERS, rule_of
 from bot.config.slack_ids import Channel, Principal
 from bot.config.values import WRONG, Duration, LedgerAddress, WebAddress, number, token, wrong
 from bot.domain.policy import Policy, PolicyError
@@ -92,7 +92,7 @@ class Settings(PolicySettings, LedgerSettings):
     billing_wsdl_url: WebAddress = "https://my.interserver.net/api.php?wsdl"
     billing_username: str
     billing_password: SecretStr
-    billing_timeout: Annotated[float, number(1, 600)] = 60
+    billing_timeout: Annotated[float, number(1, 600, "number of seconds")] = 60
     billing_concurrency: Annotated[int, number(1, 64)] = 8
     status_port: _Port | None = None
 
@@ -232,7 +232,9 @@ def _misspelt(names: Iterable[str]) -> Iterator[Problem]:
 
 def _demand_a_number(settings: PolicySettings) -> None:
     """Whoever says who approves, or where, and not how many must, means approvals and would get none."""
-    meant = [name for name in ("PAY_APPROVERS", "PAY_APPROVAL_CHANNEL") if getattr(settings, name.lower())]
+    meant = [
+        name for name, key in RULE_KEYS.items() if key in FOR_APPROVERS and getattr(settings, name.lower())
+    ]
     if meant and "pay_approvals_required" not in settings.model_fields_set:
         raise ConfigError(
             Problem(

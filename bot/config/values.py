@@ -56,8 +56,8 @@ def fitting(fits: Callable[[Any], object], what: str, remedy: str) -> AfterValid
     return AfterValidator(check)
 
 
-def number(low: int, high: int) -> WrapValidator:
-    """A number that lies between the two, or is one of them."""
+def number(low: int, high: int, kind: str = "whole number") -> WrapValidator:
+    """A number that lies between the two, or is one of them. kind: what to call it."""
 
     def check(value: object, parse: ValidatorFunctionWrapHandler) -> float:
         try:
@@ -66,7 +66,7 @@ def number(low: int, high: int) -> WrapValidator:
             found = low - 1
         if low <= found <= high:
             return found
-        raise wrong(f"must be a number from {low} to {high}", "Correct it, or leave it empty.")
+        raise wrong(f"must be a {kind} from {low} to {high}", "Correct it, or leave it empty.")
 
     return WrapValidator(check)
 

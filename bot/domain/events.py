@@ -288,8 +288,10 @@ _TYPES: Mapping[str, tuple[type[KnownEvent], Mapping[str, tuple[Field[Any], Any]
 """By action: the event, and its fields with the types of their values, by the names they are stored under."""
 
 
-def encode(event: KnownEvent) -> str:
+def encode(event: DomainEvent) -> str:
     """The fields as they are stored: a JSON object, sorted by name."""
+    if isinstance(event, Unrecognized):
+        return event.detail
     _, known = _TYPES[event.action]
     stored = {
         name: value

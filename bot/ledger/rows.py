@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import MappingResult, RowMapping
 
+from bot.domain.events import DomainEvent, decode
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 
 log = structlog.get_logger()
@@ -30,10 +30,14 @@ class Event:
     at: datetime
     payment_id: int | None
     actor: str
-    action: str
+    what: DomainEvent
     from_state: State | None
     to_state: State | None
-    detail: Detail
+
+    @property
+    def action(self) -> str:
+        """What it is called in the trail."""
+        return self.what.action
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +148,14 @@ def event_of(row: RowMapping) -> Event:
         at=row["at"],
         payment_id=row["payment_id"],
         actor=row["actor"],
-        action=row["action"],
+        what=decode(row["action"], row["detail"]),
         from_state=_state(row["from_state"]),
         to_state=_state(row["to_state"]),
-        detail=_detail(row["detail"]),
     )
 
 
 def _state(value: str | None) -> State | None:
     return None if value is None else State(value)
-
-
-def _detail(text: str) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(text)
-    return value
 
 
 def approval_of(row: RowMapping) -> Approval:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.domain.command import MAX_NOTE
+from bot.domain.events import Reconciled, Resolved
 from bot.domain.payment import CORRECTIONS, WEAK, Payment, State
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -61,8 +62,10 @@ async def _correctable(transaction: Transaction, payment: Payment, to: State, ac
     if to is State.DECLINED and await transaction.answered_paid(payment.id):
         return False
     settled = await transaction.last_move(payment.id)
-    if settled.action == "reconciled":
-        return settled.detail.get("rests_on") in WEAK
-    if settled.action not in ("resolved", "corrected"):
-        return False
-    return settled.actor == actor or actor.startswith(OPERATOR)
+    match settled.what:
+        case Reconciled(rests_on=rests_on):
+            return rests_on in WEAK
+        case Resolved():
+            return settled.actor == actor or actor.startswith(OPERATOR)
+        case _:
+            return False

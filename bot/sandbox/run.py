@@ -26,8 +26,8 @@ from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message, interactive_elements
 
 CHANNEL = "#payments"
-PATIENCE = 30.0
-"""Seconds in which a line must come to rest."""
+REST_SECONDS = 30.0
+"""What a line sets off must come to rest within this."""
 
 _SAID = re.compile(r"\s*([a-z]+)\s*:\s*(.*\S)\s*", re.DOTALL)
 
@@ -110,8 +110,8 @@ async def _say(lines: Sequence[Line], slack: LocalSlack, bot: app.Bot, write: Ca
 
 
 async def _rest(bot: app.Bot) -> None:
-    if not await bot.rest(PATIENCE):
-        raise NotDone(f"it did not come to rest in {PATIENCE:g} s")
+    if not await bot.rest(REST_SECONDS):
+        raise NotDone(f"it did not come to rest in {REST_SECONDS:g} s")
 
 
 async def _do(line: Line, slack: LocalSlack, bot: app.Bot) -> None:

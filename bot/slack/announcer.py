@@ -88,7 +88,7 @@ class Announcer:
         self._steps = steps
         self._claimed: Ages[int] = Ages(ledger.boottime)
         # Of histories that Slack let nobody read to the end.
-        self._readings: dict[int, post_search.Reading] = {}
+        self._searches: dict[int, post_search.Search] = {}
         self._well: set[int] = set()  # what may be given up at its next try: Slack was well after this one
         self.crew: Crew[Lane] = Crew("announcer", size, wake, queues=True)
 
@@ -204,7 +204,7 @@ class Announcer:
             if found is not None and not self._timing.looked_enough(delivery.tries):
                 await self._look_again(delivery, payment, found)
                 return
-            self._readings.pop(delivery.id, None)  # what is posted now is newer than what was read
+            self._searches.pop(delivery.id, None)  # what is posted now is newer than what was read
         if delivery.kind is Kind.NOTE and payment.card_lost:
             await self._undeliverable.directly(delivery, payment, "card_lost")
             return
@@ -324,22 +324,22 @@ class Announcer:
         return True
 
     async def _arrived(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:
-        reading = self._readings.pop(delivery.id, None)
-        if reading is None or reading.tries != delivery.tries - 1:
+        search = self._searches.pop(delivery.id, None)
+        if search is None or search.tries != delivery.tries - 1:
             # Begun anew where another instance had it meanwhile: that one may have posted.
-            reading = post_search.Reading(delivery.tries)
+            search = post_search.Search(delivery.tries)
         found = await post_search.find(
             self._client,
             self._workspace.bot_id,
             delivery,
             payment,
             self._metadata(delivery),
-            reading,
+            search,
             age=self._ledger.clock() - delivery.created_at,
         )
         if isinstance(found, Later) and found.error == "ratelimited":
-            reading.tries = delivery.tries
-            self._readings[delivery.id] = reading
+            search.tries = delivery.tries
+            self._searches[delivery.id] = search
         return found
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:

@@ -6,9 +6,8 @@ refused or too late is told to the clicker alone, and a card that was out of dat
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -60,22 +59,15 @@ class Decisions:
 
     async def _approve(self, ack: AsyncAck, body: Body, action: Body) -> None:
         payment_id, seen = clicked(action)
-        await self._decide(ack, body, payment_id, partial(self.services.desk.approve, seen=seen))
+        await self._decide(ack, body, self.services.desk.approve(clicker(body), payment_id, seen=seen))
 
     async def _cancel(self, ack: AsyncAck, body: Body, action: Body) -> None:
         payment_id, _ = clicked(action)
-        await self._decide(ack, body, payment_id, self.services.desk.cancel)
+        await self._decide(ack, body, self.services.desk.cancel(clicker(body), payment_id))
 
-    async def _decide(
-        self,
-        ack: AsyncAck,
-        body: Body,
-        payment_id: int,
-        decide: Callable[[Person, int], Awaitable[Answer]],
-    ) -> None:
+    async def _decide(self, ack: AsyncAck, body: Body, deciding: Awaitable[Answer]) -> None:
         async with self.services.gate.entered():
-            decided = self._reply_to(decide(clicker(body), payment_id))
-            reply, late = await in_time(outcome_of(decided), ack)
+            reply, late = await in_time(outcome_of(self._reply_to(deciding)), ack)
             if not late:
                 await ack()
             if reply is not None:
@@ -95,14 +87,12 @@ class Decisions:
             payment_id, _ = clicked(action)
             outcome = await outcome_of(self._form_or_reply(clicker(body), payment_id))
             await ack()
-            client, reply = self.services.client, outcome if isinstance(outcome, str) else None
-            if (
-                isinstance(outcome, dict)
-                and await open_view(client, str(body["trigger_id"]), outcome) is None
-            ):
-                reply = replies.NO_FORM
+            reply = outcome if isinstance(outcome, str) else None
+            if isinstance(outcome, dict):
+                opened = await open_view(self.services.client, str(body["trigger_id"]), outcome)
+                reply = replies.NO_FORM if opened is None else None
             if reply is not None:
-                await respond_to(client, body, reply)
+                await respond_to(self.services.client, body, reply)
 
     async def _form_or_reply(self, person: Person, payment_id: int) -> View | str | None:
         with within(BEFORE_A_FORM):

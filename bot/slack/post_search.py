@@ -25,7 +25,7 @@ _PAGES = 100
 
 
 @dataclass(slots=True)
-class Reading:
+class Search:
     """How far a history has been read, so that Slack's limits do not keep its end out of reach.
 
     tries: of the delivery, when it was read. farthest: before then, by Slack's clock, it cannot stand.
@@ -47,7 +47,7 @@ async def find(
     delivery: Delivery,
     payment: Payment,
     wanted: dict[str, Any],
-    reading: Reading,
+    search: Search,
     *,
     age: timedelta,
 ) -> Posted | Later | None:
@@ -55,15 +55,15 @@ async def find(
 
     age: of the delivery. How far back it may stand is counted from the newest message, by Slack's clock:
     ours may be another. Later: Slack did not say. That it is not there does not follow from that.
-    reading: where to go on; it is kept up to date.
+    search: where to go on; it is kept up to date.
     """
     arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
     if delivery.kind is Kind.NOTE:
         method, arguments["ts"] = "conversations.replies", payment.card_ts
     else:
         method = "conversations.history"
-    if reading.cursor is not None:
-        arguments["cursor"] = reading.cursor
+    if search.cursor is not None:
+        arguments["cursor"] = search.cursor
     for _ in range(_PAGES):
         answer = await query(client, method, **arguments)
         if isinstance(answer, Later):
@@ -81,14 +81,14 @@ async def find(
         times = [time for time in map(_time, found) if time is not None]
         if method == "conversations.history" and times:
             # The newest comes first.
-            if reading.farthest is None:
-                reading.farthest = max(times) - (max(age, timedelta(0)) + _MARGIN).total_seconds()
-            if min(times) < reading.farthest:
+            if search.farthest is None:
+                search.farthest = max(times) - (max(age, timedelta(0)) + _MARGIN).total_seconds()
+            if min(times) < search.farthest:
                 return None
         cursor = following.get("next_cursor")
         if not cursor:
             return None
-        reading.cursor = arguments["cursor"] = str(cursor)
+        search.cursor = arguments["cursor"] = str(cursor)
     return Later("the history has no end", None, ambiguous=True)
 
 

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
 from bot.domain.payment import Payment, State
-from bot.domain.policy import Rule
-from bot.domain.policy.rule import stricter_requirement
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
+from bot.payments.approvals import shown
 from bot.payments.authority import Authority
-from bot.payments.desk import required_now
 from bot.slack import event_text
 from bot.slack.blocks import Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
@@ -42,16 +40,14 @@ class Rendered:
     invited: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
 class Renderer:
     """Puts deliveries into words."""
 
-    def __init__(
-        self, ledger: Ledger, authority: Authority, directory: SlackDirectory, workspace: Workspace
-    ) -> None:
-        self._ledger = ledger
-        self._authority = authority
-        self._directory = directory
-        self._workspace = workspace
+    ledger: Ledger
+    authority: Authority
+    directory: SlackDirectory
+    workspace: Workspace
 
     async def render(self, delivery: Delivery, payment: Payment) -> Rendered:
         """What this delivery says. Raises LedgerUnavailable, and nothing else."""
@@ -72,7 +68,7 @@ class Renderer:
             return Rendered(event_text.plain(payment, reference), None)
 
     async def _render(self, delivery: Delivery, payment: Payment) -> Rendered:
-        event = await self._ledger.event(delivery.event_id) if delivery.event_id is not None else None
+        event = await self.ledger.event(delivery.event_id) if delivery.event_id is not None else None
         scene = await self._scene(payment)
         invited: Sequence[str] = ()
         if delivery.ts is None and asks_for_decisions(delivery, payment):
@@ -85,36 +81,20 @@ class Renderer:
         Members of a group are not: the mention on the card reaches them. Where Slack does not say who is in
         the channel, everybody named by id is asked: being told twice is better than never being told.
         """
-        named = sorted(one for one in scene.may_approve if not is_group(one))
+        named = sorted(one for one in scene.approvals.may_approve if not is_group(one))
         try:
-            members = await self._directory.members_of(channel) if named else frozenset()
+            members = await self.directory.members_of(channel) if named else frozenset()
         except DirectoryError:
             return named
         return [one for one in named if one not in members]
 
     async def _scene(self, payment: Payment) -> Scene:
-        approvals = await self._ledger.approvals(payment.id)
-        approvers = [approval.approver for approval in approvals if approval.approved]
-        rule = self._authority.policy.rule_named(payment.rule)
-        if payment.state is State.PENDING_APPROVAL:
-            try:
-                # What the card asks for is what the rules ask for now, as they will be asked at the click.
-                now = await self._authority.rule_of(payment)
-                rule = now if isinstance(now, Rule) else rule
-                if rule is not None:
-                    counting = await self._authority.still_approved_by(rule, approvers, payment.requester)
-                    approvers = [one for one in approvers if one in counting]
-                    required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
-                    payment = replace(payment, approvals_required=required)
-            except DirectoryError:
-                log.info("card shows approvals unchecked", payment=payment.id)
         return Scene(
             payment=payment,
-            approvers=approvers,
-            may_approve=(rule.approvers - {payment.requester}) if rule else frozenset(),
-            today=self._ledger.clock().date(),
-            team_url=self._workspace.url,
-            bot_name=self._workspace.bot_name,
+            approvals=await shown(self.ledger, self.authority, payment),
+            today=self.ledger.clock().date(),
+            team_url=self.workspace.url,
+            bot_name=self.workspace.bot_name,
         )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import textwrap
+import tomllib
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.config import policy_file
 from bot.config.policy_file import load
 from bot.config.rule_table import KEYS
 from bot.domain.policy import Policy, Rule, Tier
@@ -49,6 +53,15 @@ def problems_of(text: str) -> list[str]:
 def rule_with(*lines: str) -> str:
     """A file of one rule: its name in line 2, its requesters in line 3, then these lines."""
     return "\n".join(["[[rule]]", 'name = "a"', 'requesters = ["U1", "U2"]', *lines])
+
+
+def test_every_field_of_a_rule_has_its_key() -> None:
+    """In the table of what may be written, in the docstring's example, and in this test's."""
+    fields = {field.name for field in dataclasses.fields(Rule)}
+    assert set(KEYS) == fields - {"tiers"} | {"approvals"}
+    example = tomllib.loads(textwrap.dedent((policy_file.__doc__ or "").split("\n\n")[1]))
+    for text in (example, tomllib.loads(FULL)):
+        assert set(text["rule"][0]) == set(KEYS)
 
 
 def test_every_key_arrives_in_the_rule() -> None:

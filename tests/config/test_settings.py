@@ -174,6 +174,18 @@ class TestWhatIsWrong:
         assert list(found) == [name]
         assert found[name].strip()
 
+    @pytest.mark.parametrize(
+        ("name", "value", "what"),
+        [
+            ("BILLING_CONCURRENCY", "8.5", "must be a whole number from 1 to 64."),
+            ("BILLING_TIMEOUT", "soon", "must be a number of seconds from 1 to 600."),
+            ("STATUS_PORT", "on", "must be a whole number from 1 to 65535."),
+        ],
+    )
+    def test_a_wrong_number_is_told_what_would_be_right(self, name: str, value: str, what: str) -> None:
+        """Kind and bounds in one sentence, whichever of them was missed."""
+        assert problems({**REQUIRED, name: value})[name].startswith(what)
+
     def test_both_ways_to_reach_the_bot_are_one_too_many(self) -> None:
         """Socket Mode or HTTP: the bot does not choose."""
         found = problems({**REQUIRED, "SLACK_SIGNING_SECRET": "0123456789abcdef"})

@@ -100,7 +100,7 @@ class Seen:
 Outcomes = dict[Case, Seen | BaseException]
 
 
-class Stages:
+class Installations:
     """Makes pairs of a local Slack and a local billing API, with a bot."""
 
     def __init__(self, migrated: Path, folder: Path) -> None:
@@ -203,9 +203,9 @@ async def pay(slack: LocalSlack, billing: LocalBilling, bot: app.Bot) -> Seen:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def outcomes(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     """What came of every case; several bots at once, as much of it is waiting."""
-    stages = Stages(migrated_sqlite, tmp_path_factory.mktemp("ledgers"))
+    installations = Installations(migrated_sqlite, tmp_path_factory.mktemp("ledgers"))
     lanes: list[Coroutine[None, None, Outcomes]] = []
-    for run, when in ((stages.over_an_open_session, OPEN), (stages.from_the_start, START)):
+    for run, when in ((installations.over_an_open_session, OPEN), (installations.from_the_start, START)):
         modes = [mode for each, mode in CASES if each == when]
         hanging = [mode for mode in modes if EXPECTED[mode].hangs]
         others = [mode for mode in modes if not EXPECTED[mode].hangs]

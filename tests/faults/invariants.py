@@ -18,6 +18,7 @@ from bot.sandbox.local_slack.messages import Message
 from bot.slack.post_search import METADATA
 from bot.slack.text import state_words
 from tests.faults.installation import Installation
+from tests.ledger.making import stored
 
 _TOLD = frozenset(
     {
@@ -222,7 +223,7 @@ class _Slack:
         for event in events:
             if event.action == "denied" and event.id in by_event:
                 replies = self._by_delivery[by_event[event.id]["id"]]
-                if not all(str(event.detail["reason"]) in "\n".join(one.texts()) for one in replies):
+                if not all(str(stored(event)["reason"]) in "\n".join(one.texts()) for one in replies):
                     flaws.append("the reply does not say why it was denied")
         return flaws
 

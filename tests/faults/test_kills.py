@@ -15,7 +15,7 @@ from tests.faults.installation import Installation
 from tests.faults.invariants import check_invariants
 from tests.faults.scenarios import SCENARIOS, Scenario
 
-AT_ONCE = 12
+INSTALLATIONS_AT_ONCE = 12
 """Installations that are up side by side."""
 
 ONLY = os.environ.get("FAULTS_KILL_AT")
@@ -27,7 +27,7 @@ LONG = bool(os.environ.get("FAULTS_LONG"))
 
 async def test_killed_at_every_commit_and_call(installation_on: InstallationOn, counts: Counts) -> None:
     """Killed at each point of each way, the bot comes back to one payment, one truth and one answer."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns = asyncio.Semaphore(INSTALLATIONS_AT_ONCE)
 
     async def unharmed(database: str, way: Scenario) -> list[str]:
         async with turns, installation_on(database) as installation:

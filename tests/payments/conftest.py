@@ -30,7 +30,7 @@ from bot.payments.timekeeper import Timekeeper
 from bot.payments.timing import Timing
 from bot.sandbox.local_billing import LocalBilling
 from tests.conftest import Clock
-from tests.ledger.making import claimed
+from tests.ledger.making import claimed, stored
 
 TEAM = "T1"
 ALICE, BOB, CAROL, MALLORY = (Person(name, TEAM) for name in ("U1", "U2", "U3", "U9"))
@@ -208,7 +208,7 @@ class Office:
     async def refusals(self) -> list[tuple[str, object]]:
         """Who was refused what, by the trail."""
         trail = [event async for event in self.ledger.trail() if event.action == "refused"]
-        return [(event.actor, event.detail["reason"]) for event in trail]
+        return [(event.actor, stored(event)["reason"]) for event in trail]
 
     def calls(self) -> list[str]:
         """The operations that the billing API was asked for, log-ins left out."""

@@ -14,7 +14,7 @@ from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, TooEarl
 from bot.payments.desk import Desk
 from bot.payments.settlement import settle_by_hand
 from tests.conftest import Clock
-from tests.ledger.making import claimed, request_in
+from tests.ledger.making import claimed, request_in, stored
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 from tests.payments.test_reconciler import SETTLED
 
@@ -121,7 +121,7 @@ async def test_paid_after_declined_is_told_in_the_thread_and_logged(office: Offi
     assert payment.state is State.DECLINED
     assert errors == ["it was paid after all"]
     event = await office.last(payment)
-    assert (event.action, event.detail["verdict"]) == ("answered_late", "PAID")
+    assert (event.action, stored(event)["verdict"]) == ("answered_late", "PAID")
     clock.advance(minutes=1)
     told = await told_in_the_end(office)
     assert event.id in told
@@ -198,7 +198,7 @@ async def test_what_left_the_list_after_an_attempt_in_doubt_is_not_sent_again(
     assert (payment.listed, payment.state, payment.reason) == (False, State.CANCELLED, IN_DOUBT)
     event = await office.last(payment)
     assert event.action == "cancelled"
-    assert event.detail == {"reason": IN_DOUBT, "remedy": "Look in MyAdmin before you pay it there."}
+    assert stored(event) == {"reason": IN_DOUBT, "remedy": "Look in MyAdmin before you pay it there."}
     await office.execute()
     assert PAY not in office.calls()
 
@@ -252,7 +252,7 @@ async def test_what_is_in_doubt_waits_while_the_list_cannot_be_read(
     assert (payment.listed, payment.state) == (None, State.APPROVED)
     await office.execute()
     event = await office.last(payment)
-    assert (event.action, event.detail["reason"]) == ("held", "the billing API does not answer")
+    assert (event.action, stored(event)["reason"]) == ("held", "the billing API does not answer")
     office.billing.heal()
     office.billing.add_invoice("vps", VPS.number, paid=True)
     clock.advance(seconds=30)
@@ -321,7 +321,7 @@ async def test_an_invoice_that_is_not_among_the_unpaid_ones_is_not_sent(office: 
         == "vps 10105 is not in the list of unpaid invoices, or not with an amount that can be read"
     )
     event = await office.last(payment)
-    assert event.detail["remedy"] == "Check the number: /pay list vps shows what can be paid."
+    assert stored(event)["remedy"] == "Check the number: /pay list vps shows what can be paid."
     assert PAY not in office.calls()
 
 
@@ -372,7 +372,7 @@ async def test_a_number_that_another_module_holds_is_refused_with_a_link(
     assert payment.reason == (
         "#1 is for vps 10101, which has the same number, and domains 10101 is not read as unpaid"
     )
-    detail = (await office.last(payment)).detail
+    detail = stored(await office.last(payment))
     assert (detail["other"], detail["other_channel"], detail["other_ts"]) == (
         first.number,
         first.channel,
@@ -428,7 +428,7 @@ async def test_paid_that_rests_on_absence_is_corrected_by_a_person(office: Offic
         State.PAID,
         State.DECLINED,
     )
-    assert event.detail == {"paid": False, "note": "it was moved"}
+    assert stored(event) == {"paid": False, "note": "it was moved"}
     await office.request()
 
 

@@ -19,6 +19,7 @@ from bot.ledger.transaction import Transaction
 from bot.payments.timing import Timing
 from bot.sandbox.local_billing import LocalBilling
 from tests.conftest import Clock, NewDatabase
+from tests.ledger.making import stored
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, Register, policy
 
 PAY = "api_make_payment"
@@ -68,7 +69,7 @@ async def test_the_way_is_in_the_trail(office: Office) -> None:
         ("executor", "sending"),
         ("billing", "answered"),
     ]
-    answered = history[-1].detail
+    answered = stored(history[-1])
     assert (answered["verdict"], answered["status"]) == ("PAID", "ok")
     assert answered["status_text"] == payment.status_text
 
@@ -276,7 +277,7 @@ async def test_what_is_cancelled_says_so_in_the_trail(office: Office) -> None:
     await office.execute()
     event = await office.last(payment)
     assert (event.actor, event.action) == ("executor", "cancelled")
-    assert event.detail == {"reason": "the invoice is not unpaid any more"}
+    assert stored(event) == {"reason": "the invoice is not unpaid any more"}
 
 
 # -- held: what cannot be checked now ---------------------------------------------------------------
@@ -430,7 +431,7 @@ async def test_an_answer_after_it_was_settled_is_kept_and_moves_nothing(office: 
     await office.execute()
     assert (await office.now(payment)).state is State.DECLINED
     event = await office.last(payment)
-    assert (event.action, event.detail["verdict"]) == ("answered_late", "PAID")
+    assert (event.action, stored(event)["verdict"]) == ("answered_late", "PAID")
     (attempt,) = await office.ledger.attempts(payment.id)
     assert attempt.verdict == "PAID"
 
@@ -508,4 +509,4 @@ async def test_an_answer_that_was_stored_already_is_not_booked_on_another_instan
         assert (actions.count("answered"), actions.count("answered_late")) == (2, 0)
         assert (await second.verify()).whole
         answers = [one for one in await second.history(payment.id) if one.action == "answered"]
-        assert [answer.detail["try"] for answer in answers] == [1, 2]
+        assert [stored(answer)["try"] for answer in answers] == [1, 2]

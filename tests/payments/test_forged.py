@@ -13,6 +13,7 @@ from bot.payments.answers import AlreadyRequested, Done
 from bot.payments.desk import CONTRADICTED
 from bot.payments.preflight import DISPROVED
 from tests.conftest import Clock
+from tests.ledger.making import stored
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 
 TWO = (Tier(None, 2),)
@@ -158,7 +159,7 @@ async def test_a_state_forged_while_the_call_is_under_way_keeps_the_invoice(
     office.rules(policy())
     payment = await office.pay()
     assert answers == [CONTRADICTED]
-    assert (await office.last(payment)).detail["verdict"] == "PAID"
+    assert stored(await office.last(payment))["verdict"] == "PAID"
     answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="again", typed_there=True)
     assert isinstance(answer, AlreadyRequested)
 
@@ -182,7 +183,7 @@ async def test_an_answer_is_kept_although_the_trail_says_that_no_call_was_begun(
     office.rules(policy())
     payment = await office.pay()
     last = await office.last(payment)
-    assert (payment.state, last.action, last.detail["verdict"]) == (State.SENDING, "answered_late", "PAID")
+    assert (payment.state, last.action, stored(last)["verdict"]) == (State.SENDING, "answered_late", "PAID")
     (attempt,) = await office.ledger.attempts(payment.id)
     assert attempt.verdict is not None
 
@@ -214,8 +215,7 @@ async def test_nobody_settles_what_was_forged_to_be_unknown(office: Office, ledg
 
 async def test_what_never_moved_cannot_be_corrected(office: Office, ledger_url: str) -> None:
     """No event says who settled it, so there is no word that another could stand against."""
-    office.rules(policy(tiers=(Tier(None, 1),)))
-    payment = await office.looked_up()
+    payment = await office.request()
     await forge(ledger_url, f"UPDATE payments SET state = 'DECLINED' WHERE id = {payment.id}")
     assert await office.desk.resolve(BOB, payment.id, paid=True, note="I looked") == CONTRADICTED
 

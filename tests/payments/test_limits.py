@@ -11,6 +11,7 @@ import pytest
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Tier
 from tests.conftest import Clock
+from tests.ledger.making import stored
 from tests.payments.conftest import ALICE, BOB, VPS, Office, policy
 
 PAY = "api_make_payment"
@@ -99,8 +100,8 @@ async def test_what_the_rule_as_it_is_now_forbids_is_not_sent(
     assert why in str(payment.reason)
     assert PAY not in office.calls()
     event = await office.last(payment)
-    assert (event.actor, event.action, event.detail["reason"]) == ("executor", "cancelled", payment.reason)
-    assert event.detail["remedy"]
+    assert (event.actor, event.action, stored(event)["reason"]) == ("executor", "cancelled", payment.reason)
+    assert stored(event)["remedy"]
 
 
 async def test_an_unknown_amount_is_not_sent_where_a_limit_came_up(office: Office) -> None:

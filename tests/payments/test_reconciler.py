@@ -11,6 +11,7 @@ from bot.domain.payment import InvoiceRef, Payment, State
 from bot.sandbox.local_billing import Call
 from bot.sandbox.local_billing.books import InvoiceRow
 from tests.conftest import Clock
+from tests.ledger.making import stored
 from tests.payments.conftest import BOB, VPS, Office
 
 ALL = "api_vps_get_client_invoices"
@@ -52,9 +53,9 @@ async def test_a_payment_row_that_names_the_invoice_proves_it(office: Office) ->
     assert reason.startswith("the billing API lists payment 9")
     event = await office.last(payment)
     assert (event.actor, event.action) == ("reconciler", "reconciled")
-    assert event.detail["evidence"] == reason
-    assert event.detail["rests_on"] == "payment_row"
-    assert "read_at" in event.detail
+    assert stored(event)["evidence"] == reason
+    assert stored(event)["rests_on"] == "payment_row"
+    assert "read_at" in stored(event)
     assert office.billing.payments_received("vps", 10101) == 1
 
 
@@ -66,7 +67,7 @@ async def test_its_own_row_proves_it(office: Office) -> None:
         State.PAID,
         "the billing API says that this invoice is paid",
     )
-    assert (await office.last(payment)).detail["rests_on"] == "paid_flag"
+    assert stored(await office.last(payment))["rests_on"] == "paid_flag"
 
 
 async def test_an_invoice_that_left_the_list_proves_it(office: Office) -> None:
@@ -77,7 +78,7 @@ async def test_an_invoice_that_left_the_list_proves_it(office: Office) -> None:
         State.PAID,
         "the invoice is gone from the list of unpaid ones",
     )
-    assert (await office.last(payment)).detail["rests_on"] == "absence"
+    assert stored(await office.last(payment))["rests_on"] == "absence"
 
 
 async def test_two_empty_lists_settle_nothing(office: Office, clock: Clock) -> None:
@@ -88,7 +89,7 @@ async def test_two_empty_lists_settle_nothing(office: Office, clock: Clock) -> N
     for _ in range(4):
         assert (await settled(office, payment))[0] is State.UNKNOWN
         clock.advance(days=1)
-    assert (await office.last(payment)).detail == {
+    assert stored(await office.last(payment)) == {
         "reading": "the invoice is not unpaid any more, but nothing shows that it was paid"
     }
 
@@ -138,7 +139,7 @@ async def test_an_invoice_that_was_deleted_is_not_called_paid(office: Office, cl
     assert (await settled(office, payment))[0] is State.UNKNOWN
     event = await office.last(payment)
     assert event.action == "unsettled"
-    assert event.detail == {"reading": "the invoice is neither unpaid nor paid; it may have been deleted"}
+    assert stored(event) == {"reading": "the invoice is neither unpaid nor paid; it may have been deleted"}
 
 
 # -- contradictory evidence -------------------------------------------------------------------------
@@ -153,7 +154,7 @@ async def test_a_payment_row_of_an_invoice_that_is_still_unpaid_settles_nothing(
     assert (await settled(office, payment))[0] is State.UNKNOWN
     clock.advance(days=1)
     assert (await settled(office, payment))[0] is State.UNKNOWN
-    assert (await office.last(payment)).detail == {
+    assert stored(await office.last(payment)) == {
         "reading": "the invoice is in the list of unpaid ones, and also shown as paid"
     }
 
@@ -175,7 +176,7 @@ async def test_an_invoice_that_is_marked_as_paid_and_listed_as_unpaid_settles_no
     assert (await settled(office, payment))[0] is State.UNKNOWN
     clock.advance(days=1)
     assert (await settled(office, payment))[0] is State.UNKNOWN
-    assert (await office.last(payment)).detail == {
+    assert stored(await office.last(payment)) == {
         "reading": "the invoice is in the list of unpaid ones, and also shown as paid"
     }
 
@@ -197,7 +198,7 @@ async def test_still_unpaid_counts_only_after_the_settling_time(office: Office, 
         State.DECLINED,
         "the invoice is still unpaid 17 minutes after the answer was lost",
     )
-    assert (await office.last(payment)).detail["rests_on"] == "still_unpaid"
+    assert stored(await office.last(payment))["rests_on"] == "still_unpaid"
     await office.request()
 
 
@@ -226,7 +227,7 @@ async def test_without_the_list_of_all_what_is_unpaid_is_believed_a_settling_tim
     assert (await settled(office, payment))[0] is State.UNKNOWN
     clock.until((await office.now(payment)).due_at)
     assert (await settled(office, payment))[0] is State.DECLINED
-    assert (await office.last(payment)).detail["rests_on"] == "still_unpaid"
+    assert stored(await office.last(payment))["rests_on"] == "still_unpaid"
 
 
 async def test_without_the_list_of_all_what_is_gone_is_believed_after_the_settling_time(
@@ -238,7 +239,7 @@ async def test_without_the_list_of_all_what_is_gone_is_believed_after_the_settli
     assert (await settled(office, payment))[0] is State.UNKNOWN
     clock.advance(minutes=17)
     assert (await settled(office, payment))[0] is State.PAID
-    assert (await office.last(payment)).detail["rests_on"] == "absence"
+    assert stored(await office.last(payment))["rests_on"] == "absence"
 
 
 async def test_it_is_looked_at_right_when_the_settling_time_is_over(office: Office, clock: Clock) -> None:
@@ -305,7 +306,7 @@ async def test_people_are_asked_and_not_for_ever(office: Office, clock: Clock) -
     gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(asked)]
     assert all(gap >= timedelta(hours=12) for gap in gaps)
     assert asked[0].at - payment.created_at >= timedelta(hours=24)
-    assert asked[0].detail == {"reading": "the invoice cannot be read"}
+    assert stored(asked[0]) == {"reading": "the invoice cannot be read"}
 
 
 async def test_who_was_faster_wins(office: Office) -> None:

@@ -148,7 +148,7 @@ async def test_what_does_not_come_to_rest_ends_with_code_1(
     line: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A button that is not there, or a billing API that has not answered when patience ends."""
-    monkeypatch.setattr(run, "PATIENCE", 0.1)
+    monkeypatch.setattr(run, "REST_SECONDS", 0.1)
     monkeypatch.setattr(failures, "SLOW_SECONDS", 0.3)
     written: list[str] = []
     lines = [line, "alice: /pay vps 10102"]

@@ -17,6 +17,7 @@ from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import Values, View
 from bot.slack.card import APPROVE, CANCEL, DENY
 from tests.conftest import QUICK
+from tests.ledger.making import stored
 
 ANSWER = "Payment of 10.00 USD for Invoice 10101 Successful."
 """What the billing API says to the payment of `vps 10101`."""
@@ -89,7 +90,7 @@ async def told(slack: LocalSlack, person: str) -> str:
 async def refusals(bot: app.Bot, payment_id: int = 1) -> list[dict[str, Any]]:
     """The refused attempts on a payment in the audit trail, with who tried."""
     events = await bot.ledger.history(payment_id)
-    return [dict(one.detail) | {"actor": one.actor} for one in events if one.action == "refused"]
+    return [stored(one) | {"actor": one.actor} for one in events if one.action == "refused"]
 
 
 async def pay(slack: LocalSlack, text: str = "vps 10101", channel: str = "#payments") -> None:

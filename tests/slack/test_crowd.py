@@ -37,7 +37,7 @@ async def old_requests(ledger: Ledger, each: int = 1) -> list[Payment]:
             InvoiceRef("vps", 1 + number * each + place),
             channel=f"C0CROWD{number:03}",
             requester=ids.ALICE,
-            state=State.CANCELLED.value,
+            moved_to=State.CANCELLED,
             trigger_id=f"crowd-{number}-{place}",
         )
         for place in range(each)
@@ -103,7 +103,7 @@ async def test_nobody_is_refused_and_everything_comes(slack: LocalSlack, start_b
             InvoiceRef("vps", number),
             channel=ids.PAYMENTS,
             requester=ids.ALICE,
-            state=State.CANCELLED.value,
+            moved_to=State.CANCELLED,
         )
         async with bot.ledger.transaction() as transaction:
             await transaction.outbox.add(payment, Kind.CARD)

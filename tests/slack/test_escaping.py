@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from bot.domain import events
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
+from bot.payments.approvals import ApprovalStatus
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack import event_text, home, lists, replies
 from bot.slack.blocks import Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
-from tests.slack.test_card import event_of, payment_in, scene_of
+from tests.slack.test_card import UNTOLD, event_of, payment_in, scene_of
 
 EVIL = "<!channel> <@U0EVIL0001> <https://evil.example|Pay here> & <module>"
 ID = "X> <!channel> <https://evil.example"
@@ -50,14 +52,18 @@ def hostile_scene(state: State) -> Scene:
 
 
 def every_event() -> list[Event]:
-    """One of each action that has words, with something hostile in every detail."""
-    names = (
-        "reason error channel remedy note evidence reading status status_text given required try kind amount"
-    )
-    names += " currency approvals_required verdict"
-    detail: dict[str, Any] = dict.fromkeys(names.split(), EVIL) | {"channel": ID}
-    actions = sorted({"answered", *event_text._REPLIES, *event_text._LINES})
-    return [event_of(action, State.UNKNOWN, ID, **detail) for action in actions]
+    """One of each, with something hostile in every word of it."""
+    found = []
+    for known in get_args(events.KnownEvent):
+        values: dict[str, Any] = {
+            name: hostile
+            for name, hint in get_type_hints(known).items()
+            for kind, hostile in ((bool, True), (int, 1), (str, EVIL))
+            if kind in (hint, *get_args(hint))
+        }
+        places = {name: ID for name in ("channel", "other_channel") if name in values}
+        found.append(event_of(known(**(values | places)), State.UNKNOWN, ID))
+    return found
 
 
 def harmless(*texts: str) -> None:
@@ -102,7 +108,7 @@ def test_cards_and_invitations(state: State) -> None:
 def test_replies_and_histories(event: Event) -> None:
     """Every word of every event."""
     scene = hostile_scene(State.UNKNOWN)
-    if event.action in event_text._REPLIES or event.action == "answered":
+    if not isinstance(event.what, UNTOLD):
         check(event_text.thread_reply(event, scene))
         check(event_text.direct(event, scene))
     harmless(*event_text.history([event]))
@@ -118,9 +124,9 @@ def test_lists_and_the_home_tab() -> None:
     check(lists.unpaid(Listing((), (EVIL,)), EVIL, today))
     check(lists.mine([], "https://acme.slack.com/"))
     check(lists.mine([payment], "https://acme.slack.com/"))
-    check(lists.pending([Waiting(payment, 0, True)], "https://acme.slack.com/"))
+    check(lists.pending([Waiting(payment, ApprovalStatus(2), True)], "https://acme.slack.com/"))
     check(lists.status(payment, every_event(), "https://acme.slack.com/"))
-    concerns = Concerns((Waiting(payment, 0, True),), (payment,), (payment,))
+    concerns = Concerns((Waiting(payment, ApprovalStatus(2), True),), (payment,), (payment,))
     harmless(*mrkdwn(home.home(concerns, "https://acme.slack.com/", today)["blocks"]))
 
 

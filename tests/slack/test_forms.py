@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.events import Denied
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
+from bot.payments.approvals import ApprovalStatus
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.blocks import checked_blocks, checked_view
@@ -96,7 +98,10 @@ def test_the_other_views_keep_block_kits_limits(note: str, described: str) -> No
     one = payment(note, invoice(1, described))
     checked_view(deny_form(one), "modal")
     checked_view(notice(described.strip() or "x"), "modal")
-    many = tuple(Waiting(payment(note, invoice(1, described), id=number), 1, True) for number in range(10))
+    many = tuple(
+        Waiting(payment(note, invoice(1, described), id=number), ApprovalStatus(2, ("U2",)), True)
+        for number in range(10)
+    )
     asked = (one,) * home.MOST
     checked_view(home.home(Concerns(many, asked, asked), "https://acme.slack.com/", TODAY), "home")
 
@@ -108,15 +113,14 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
         tuple(Unpaid(invoice(number + 1, text), payment()) for number, text in enumerate(given_texts)), ("x",)
     )
     events = [
-        Event(number, NOW, 1, "U1", "denied", None, None, {"reason": text})
-        for number, text in enumerate(given_texts)
+        Event(number, NOW, 1, "U1", Denied(text), None, None) for number, text in enumerate(given_texts)
     ]
     for message in (
         lists.unpaid(listing, None, TODAY),
         lists.unpaid(Listing((), ("vps",)), "vps", TODAY),
         lists.status(payment(), events, "https://acme.slack.com/"),
         lists.mine([payment()] * 50, "https://acme.slack.com/"),
-        lists.pending([Waiting(payment(), 0, True)] * 50, "https://acme.slack.com/"),
+        lists.pending([Waiting(payment(), ApprovalStatus(2), True)] * 50, "https://acme.slack.com/"),
     ):
         checked_blocks(message.blocks)
         assert message.text.strip()
@@ -125,6 +129,6 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
 
 def test_history_shows_outside_text_as_text() -> None:
     """A reason, a note and the API's words are escaped and on one line."""
-    event = Event(1, NOW, 1, "U1", "denied", None, State.DENIED, {"reason": "<!channel>\n& more"})
+    event = Event(1, NOW, 1, "U1", Denied("<!channel>\n& more"), None, State.DENIED)
     (line,) = event_text.history([event])
     assert line.endswith("denied by <@U1>: &lt;!channel&gt; &amp; more")

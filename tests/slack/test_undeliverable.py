@@ -11,6 +11,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import APPROVE
 from tests.conftest import StartBot
+from tests.ledger.making import stored
 from tests.slack.acting import (
     ANSWER,
     VAIN,
@@ -231,7 +232,7 @@ class TestGivenUpAtLast:
         assert ANSWER in told
         given_up = [event for event in await bot.ledger.history(1) if event.action == "not_told"]
         assert given_up
-        assert dict(given_up[0].detail) == {
+        assert stored(given_up[0]) == {
             "kind": "note",
             "channel": ids.PAYMENTS,
             "error": "thread_is_on_fire",

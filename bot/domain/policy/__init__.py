@@ -1,4 +1,8 @@
-"""Who may pay what, and who has to agree: a `Policy` of ordered `Rule`s, its checks, and its words."""
+"""Who may pay what, and who has to agree.
+
+rule    one rule, and what it asks for and refuses      checks  what rules may not say together
+policy  an ordered list of them: which one decides      words   a policy, said to whoever answers for it
+"""
 
 from bot.domain.policy.policy import Policy, PolicyError
 from bot.domain.policy.rule import Reason, Refusal, Rule, Tier

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from dataclasses import dataclass
 from typing import Any
 
 from bot.sandbox.local_slack.errors import NotThere
@@ -16,16 +17,14 @@ from bot.sandbox.local_slack.workspace import Workspace
 from bot.sandbox.local_slack.world import Channel, Person
 
 
+@dataclass(frozen=True, eq=False)
 class Actor:
     """One person of the workspace. Acting on what they cannot see raises NotThere."""
 
-    def __init__(
-        self, person: Person, workspace: Workspace, interactions: Interactions, events: Events
-    ) -> None:
-        self._person = person
-        self._workspace = workspace
-        self._interactions = interactions
-        self._events = events
+    _person: Person
+    _workspace: Workspace
+    _interactions: Interactions
+    _events: Events
 
     @property
     def id(self) -> str:

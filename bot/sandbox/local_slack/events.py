@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from bot.sandbox.local_slack.changes import ChangeKind
 from bot.sandbox.local_slack.delivery import Delivery
@@ -17,22 +18,17 @@ from bot.sandbox.local_slack.workspace import Execution, Workspace
 from bot.sandbox.local_slack.world import Person
 
 
+@dataclass(frozen=True, eq=False)
 class Events:
     """Sends events, and repeats those that were not acknowledged.
 
     retry_delays: seconds before each repetition; Slack's are at once, a minute, five minutes.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        delivery: Delivery,
-        retry_delays: Sequence[float],
-    ) -> None:
-        self.retry_delays = retry_delays
-        self._workspace = workspace
-        self._delivery = delivery
-        self._retries: set[asyncio.Task[None]] = set()
+    _workspace: Workspace
+    _delivery: Delivery
+    retry_delays: Sequence[float]
+    _retries: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def send(self, event: Json) -> Result:
         """Send one event and return what became of the first try; repetitions follow by themselves."""

@@ -43,13 +43,13 @@ class Result:
     errors: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
 class Interactions:
     """Everything people do that the app hears of."""
 
-    def __init__(self, workspace: Workspace, response_urls: ResponseUrls, delivery: Delivery) -> None:
-        self._workspace = workspace
-        self._response_urls = response_urls
-        self._delivery = delivery
+    _workspace: Workspace
+    _response_urls: ResponseUrls
+    _delivery: Delivery
 
     async def command(
         self, person: Person, channel: Channel, typed: str, thread_ts: str | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
@@ -32,21 +33,15 @@ PAGE = Path(__file__).parent / "page"
 _UNSEEN = frozenset({ChangeKind.API_CALLED, ChangeKind.CONNECTIONS_CHANGED, ChangeKind.DELIVERY_ENDED})
 
 
+@dataclass(frozen=True, eq=False)
 class PageApi:
     """Serves the page."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        changes: Changes,
-        interactions: Interactions,
-        events: Events,
-    ) -> None:
-        self._workspace = workspace
-        self._changes = changes
-        self._interactions = interactions
-        self._events = events
-        self._sockets: set[web.WebSocketResponse] = set()
+    _workspace: Workspace
+    _changes: Changes
+    _interactions: Interactions
+    _events: Events
+    _sockets: set[web.WebSocketResponse] = field(default_factory=set, init=False)
 
     def routes(self) -> list[web.RouteDef]:
         """What to mount."""
