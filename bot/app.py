@@ -144,7 +144,7 @@ async def running(
             timing,
             read_at=read_at,
             instance=instance,
-            wake=ledger.watch(State.PENDING_APPROVAL),
+            wake=ledger.watch(State.REQUESTED),
         )
         executor = Executor(
             ledger,

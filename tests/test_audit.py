@@ -38,7 +38,7 @@ class TestAudit:
         whole = await invoke("audit", **environment)
         assert whole.code == 0, whole
         assert f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}" in whole.out
-        assert "PENDING_APPROVAL -> APPROVED" in whole.out
+        assert "REQUESTED -> APPROVED" in whole.out
         assert "#1" in whole.out
         tamper(url, "UPDATE events SET actor = 'mallory' WHERE id = 2")
         broken = await invoke("audit", **environment)

@@ -34,6 +34,7 @@ DOCUMENTED_MODULES = (
 class State(StrEnum):
     """The state of a payment request. The value is what the ledger stores."""
 
+    REQUESTED = "REQUESTED"
     PENDING_APPROVAL = "PENDING_APPROVAL"
     APPROVED = "APPROVED"
     SENDING = "SENDING"
@@ -47,6 +48,8 @@ class State(StrEnum):
 
 
 MOVES: dict[State, frozenset[State]] = {
+    # Not looked up yet, so there is no card, and nobody can decide on it.
+    State.REQUESTED: frozenset({State.PENDING_APPROVAL, State.APPROVED, State.CANCELLED, State.EXPIRED}),
     State.PENDING_APPROVAL: frozenset({State.APPROVED, State.DENIED, State.CANCELLED, State.EXPIRED}),
     # Back to the approvers: what they approved without knowing its amount was read before it was sent.
     State.APPROVED: frozenset({State.SENDING, State.CANCELLED, State.PENDING_APPROVAL}),
@@ -62,6 +65,9 @@ MOVES: dict[State, frozenset[State]] = {
 
 FINAL = frozenset(state for state, following in MOVES.items() if not following)
 """States that nothing leaves by itself."""
+
+CANCELLABLE = frozenset(state for state, following in MOVES.items() if State.CANCELLED in following)
+"""States in which a request can be taken back: nothing was sent, or nothing arrived."""
 
 CORRECTIONS: dict[State, State] = {State.PAID: State.DECLINED, State.DECLINED: State.PAID}
 """What a person may still set right where it rests on somebody's word or on the weakest evidence."""
@@ -212,8 +218,8 @@ class Payment:
 
     trigger_id: Slack's id of the command, form or workflow step that asked; one makes one payment.
     invoice: what the API told when it was asked, frozen there; None where it would not tell.
-    listed: the invoice stood in the list of unpaid ones at `looked_up_at`; None where that could not be
-        read. `looked_up_at` is None until the look-up has been tried.
+    looked_up_at: when the invoice was looked up last; None where that has not been tried.
+    listed: it stood in the list of unpaid ones then; None where that could not be read.
     approvals_required: frozen with the look-up, as it depends on the amount.
     reason: why it was denied, cancelled or is waiting, in words for people.
     card_ts, approval_channel, approval_ts: where the cards stand in Slack; None until posted.

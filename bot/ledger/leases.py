@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import Payment, State
 from bot.ledger.outbox import DELIVERIES
-from bot.ledger.queues import ORPHANED, OVERDUE, RAN_OUT, SENDING, STRANDED, WAITING, WAITING_STATES, due
+from bot.ledger.queues import ORPHANED, OVERDUE, RAN_OUT, SENDING, STRANDED, WAITING, due
 from bot.ledger.rows import payment_of, readable
 from bot.ledger.schema import deliveries, payments
 
@@ -110,7 +110,7 @@ class Leases:
         await self._connection.execute(
             update(payments)
             .where(
-                WAITING,
+                payments.c.state.in_([state.value for state in WAITING]),
                 payments.c.due_at > self.now,
                 or_(~not_sent, payments.c.due_at > self.now + LONGEST_RETRY),
             )
@@ -127,7 +127,7 @@ class Leases:
                 .where(table.c.lease_until > self.now + LONGEST_LEASE)
                 .values(lease_until=self.now + LONGEST_LEASE)
             )
-        self.touched |= {*WAITING_STATES, State.PENDING_APPROVAL, DELIVERIES, OVERDUE}
+        self.touched |= {*WAITING, DELIVERIES, OVERDUE}
 
     async def stranded(self) -> list[Payment]:
         """Payments past their time that never got as far as a card."""

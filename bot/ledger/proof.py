@@ -293,18 +293,30 @@ BELONGING_TO_ONE = _belonging(_this)
 
 async def disproof(connection: AsyncConnection, payment: Payment) -> str | None:
     """What the events of one payment say against its row, or against themselves; None if they prove it."""
-    given = {"payment": payment.id}
     replay = Replay(payment.id)
-    for row in await connection.execute(OF_PAYMENT, given):
+    for row in await connection.execute(OF_PAYMENT, {"payment": payment.id}):
         if not linked(row):
             return f"{payment.number}: event {row[0]} does not fit into the audit trail"
-        event_id, at, _, actor, action, from_state, to_state, detail, *_ = row
-        replay.add(event_id, at, actor, action, from_state, to_state, detail)
-    belonging = _Belongings((await connection.execute(BELONGING_TO_ONE, given)).all())
+        _add(replay, row)
+    belonging = _Belongings((await connection.execute(BELONGING_TO_ONE, {"payment": payment.id})).all())
     flaws = replay.flaws(
         facts(payment), belonging.approvals.get(payment.id, ()), belonging.attempts.get(payment.id, ())
     )
     return flaws[0] if flaws else None
+
+
+async def beginning(connection: AsyncConnection, payment_id: int) -> str | None:
+    """The state of a payment that has not moved, by its events; None if none asks for it."""
+    replay = Replay(payment_id)
+    for row in await connection.execute(OF_PAYMENT, {"payment": payment_id}):
+        _add(replay, row)
+    return replay.state
+
+
+def _add(replay: Replay, row: Sequence[Any]) -> None:
+    """row: as in `OF_PAYMENT`."""
+    event_id, at, _, actor, action, from_state, to_state, detail, *_ = row
+    replay.add(event_id, at, actor, action, from_state, to_state, detail)
 
 
 _held, _later = events.alias("held"), events.alias("later")

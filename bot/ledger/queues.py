@@ -17,22 +17,17 @@ from bot.ledger.schema import NOW, payments
 OVERDUE = "overdue"
 """What time brings, beside what the states that payments come to and the outbox bring."""
 
-WAITING_STATES = (State.APPROVED, State.NOT_SENT, State.UNKNOWN)
-
-WAITING = or_(
-    payments.c.state.in_([state.value for state in WAITING_STATES]),
-    and_(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None)),
-)
-"""Payments that wait for the bot to look at them again; those that wait for people are left out."""
+WAITING = (State.REQUESTED, State.APPROVED, State.NOT_SENT, State.UNKNOWN)
+"""States in which a payment waits for the bot to look at it again, and for no people."""
 
 
 @cache
 def due(state: State, **where: bool) -> Select[Any]:
     """The ids of payments in a state that are due and held by nobody; it takes `now` and a `limit`.
 
-    where: `looked_up` and `card` say whether the look-up was tried and the card stands in Slack.
+    where: `card` says whether the card stands in Slack.
     """
-    given = {"looked_up": payments.c.looked_up_at, "card": payments.c.card_ts}
+    given = {"card": payments.c.card_ts}
     conditions: list[ColumnElement[bool]] = [
         given[name].is_not(None) if wanted else given[name].is_(None) for name, wanted in where.items()
     ]
@@ -53,7 +48,7 @@ STRANDED = select(payments).where(
     payments.c.expires_at <= NOW,
     or_(payments.c.lease_until.is_(None), payments.c.lease_until <= NOW),
     or_(
-        and_(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None)),
+        payments.c.state == State.REQUESTED.value,
         and_(payments.c.state == State.APPROVED.value, payments.c.card_ts.is_(None)),
     ),
 )
@@ -65,14 +60,14 @@ ORPHANED = SENDING.where(RAN_OUT)
 """Payments in SENDING whose lease ran out."""
 
 _WORK = (
-    (State.PENDING_APPROVAL, due(State.PENDING_APPROVAL, looked_up=False)),
+    (State.REQUESTED, due(State.REQUESTED)),
     (State.APPROVED, due(State.APPROVED, card=True)),
     (State.UNKNOWN, due(State.UNKNOWN)),
     (DELIVERIES, READY),
     (OVERDUE, ORPHANED),
     (OVERDUE, STRANDED),
     (OVERDUE, due(State.NOT_SENT)),
-    (OVERDUE, due(State.PENDING_APPROVAL, looked_up=True)),
+    (OVERDUE, due(State.PENDING_APPROVAL)),
 )
 TOPICS = union_all(
     *(

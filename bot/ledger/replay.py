@@ -87,11 +87,12 @@ def stamp(time: datetime) -> str:
 class Replay:
     """The events of one payment, added in their order."""
 
-    __slots__ = ("_approved", "_attempts", "_flaws", "_name", "_state", "_told")
+    __slots__ = ("_approved", "_attempts", "_flaws", "_name", "_state", "_told", "_undivided")
 
     def __init__(self, payment_id: object) -> None:
         self._name = f"#{_shown(payment_id)}"
         self._state: str | None = None
+        self._undivided = False
         self._told: dict[str, Any] = {}
         self._approved: dict[str, str] = {}
         self._attempts: list[list[Any]] = []
@@ -108,16 +109,25 @@ class Replay:
         detail: str,
     ) -> None:
         """The next event."""
+        was, called = self.state, self._state
         if action in TOLD_BY:
             self._tell(event_id, at, actor, action, detail)
         if to_state is not None:
             following = _CORRECTED if action == "corrected" else _FOLLOWING
-            if from_state != self._state or to_state not in following.get(str(from_state), ()):
+            if from_state not in (was, called) or to_state not in following.get(str(from_state), ()):
                 self._flaw(
                     f"event {event_id} moves it from {_shown(from_state)} to {_shown(to_state)},"
-                    f" and it was {_shown(self._state)}"
+                    f" and it was {_shown(was)}"
                 )
-            self._state = to_state
+            self._state, self._undivided = to_state, False
+
+    @property
+    def state(self) -> str | None:
+        """The state that it is in by its events; None before the one that asks for it.
+
+        Up to version 0004 of the tables REQUESTED had no name of its own: it was called PENDING_APPROVAL too.
+        """
+        return State.REQUESTED.value if self._undivided else self._state
 
     def _tell(self, event_id: int, at: str, actor: str, action: str, detail: str) -> None:
         if action == "approved":
@@ -136,7 +146,9 @@ class Replay:
             self._told |= {name: told[name] for name in _ASKED if name in told}
             # Where the first versions did not say so, this is where every payment began.
             self._state = self._told.pop("state", State.PENDING_APPROVAL.value)
+            self._undivided = self._state == State.PENDING_APPROVAL
         elif action == "looked_up":
+            self._undivided = False
             # The first versions did not tell the rule, which may have been another one by then.
             self._told.pop("rule", None)
             self._told |= {name: told[name] for name in _FROZEN if name in told}
@@ -185,12 +197,12 @@ class Replay:
         return self._flaws + [f"{self._name}: {flaw}" for flaw in found]
 
     def _of_row(self, row: Mapping[str, Any]) -> Iterator[str]:
-        told = self._told | {"state": self._state, "tries": len(self._attempts)}
+        told = self._told | {"state": self.state, "tries": len(self._attempts)}
         for name, value in told.items():
             if row[name] != value and not (name == "amount" and _equal(row[name], value)):
                 yield f"its {name} is {_shown(row[name])}, its events say {_shown(value)}"
         # A look-up that ends in a refusal leaves what it read, and an event that tells the refusal alone.
-        unread = "amount" not in told and self._state != State.CANCELLED
+        unread = "amount" not in told and self.state != State.CANCELLED
         if unread and row["amount"] is not None:
             yield f"its amount is {_shown(row['amount'])}, and no event tells it"
 

@@ -331,12 +331,7 @@ class Ledger:
             .where(
                 or_(
                     payments.c.state == State.SENDING.value,
-                    and_(payments.c.state == State.APPROVED.value, ~waiting),
-                    and_(
-                        payments.c.state == State.PENDING_APPROVAL.value,
-                        payments.c.looked_up_at.is_(None),
-                        ~waiting,
-                    ),
+                    and_(payments.c.state.in_([State.REQUESTED.value, State.APPROVED.value]), ~waiting),
                 )
             )
             .limit(1)

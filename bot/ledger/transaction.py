@@ -72,6 +72,7 @@ class Transaction(Leases):
             .values(
                 module=ref.module,
                 number=ref.number,
+                state=State.REQUESTED.value,
                 version=1,
                 tries=0,
                 card_lost=False,
@@ -91,7 +92,7 @@ class Transaction(Leases):
                 f"by the audit trail, payment #{holder} holds {ref}; its row says otherwise."
                 " Run `python -m bot audit verify`"
             )
-        self.touched.add(State.PENDING_APPROVAL)
+        self.touched.add(State.REQUESTED)
         return payment_of(row)
 
     async def by_trigger(self, trigger_id: str) -> Payment | None:
@@ -227,7 +228,7 @@ class Transaction(Leases):
     async def _stands(self, payment: Payment) -> None:
         """Let nothing follow on a state that was written past the bot: it would be told as one of its own."""
         last = (await self._connection.execute(audit.LAST_MOVE, {"payment": payment.id})).first()
-        told = State.PENDING_APPROVAL.value if last is None else last.to_state
+        told = await proof.beginning(self._connection, payment.id) if last is None else last.to_state
         if told != payment.state.value or (last is not None and not audit.linked(last)):
             if payment != await self.payment(payment.id):
                 raise Stale(f"{payment.number} moved on")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bot.domain.payment import Payment
 from bot.domain.policy import Refusal
+from bot.payments.approvals import ApprovalStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class AlreadyApproved:
     """This person's approval was counted before."""
 
     payment: Payment
-    given: int
+    approvals: ApprovalStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,9 @@ class TooEarly:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It is done and recorded. given: approvals so far, where that was what was done."""
+    """It is done and recorded."""
 
     payment: Payment
-    given: int = 0
 
 
 Answer = (

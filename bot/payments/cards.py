@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from bot.domain.payment import MOVES, Payment, State
+from bot.domain.payment import CANCELLABLE, Payment, State
 from bot.errors import LedgerContradicted
 from bot.ledger.outbox import NOT_TOLD
 from bot.ledger.rows import Delivery, Kind
@@ -86,7 +86,7 @@ class Undeliverable:
             detail = {"reason": reason, "error": error, "channel": delivery.channel}
             redirected = own and await transaction.outbox.redirect_notes(payment, error)
             undecided = payment.state is State.PENDING_APPROVAL
-            if State.CANCELLED in MOVES[payment.state] and (own or undecided):
+            if payment.state in CANCELLABLE and (own or undecided):
                 try:
                     await transaction.move(
                         payment,

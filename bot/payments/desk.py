@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import structlog
 
 from bot.domain.command import MAX_NOTE
-from bot.domain.payment import CORRECTIONS, InvoiceRef, Payment, State
+from bot.domain.payment import CANCELLABLE, CORRECTIONS, InvoiceRef, Payment, State
 from bot.domain.policy import Reason, Refusal, Rule
-from bot.domain.policy.rule import stricter_requirement
 from bot.errors import LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import asked
 from bot.ledger.store import Ledger
@@ -30,6 +29,7 @@ from bot.payments.answers import (
     Outdated,
     Requested,
 )
+from bot.payments.approvals import checked, expire, recounted
 from bot.payments.authority import Authority, Person
 from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
@@ -50,6 +50,14 @@ class _Wish:
     trigger_id: str
     response_url: str | None
     note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Decidable:
+    """A payment that somebody may decide on, by the rule as it is now."""
+
+    payment: Payment
+    rule: Rule
 
 
 CONTRADICTED = Refusal(
@@ -107,7 +115,6 @@ class Desk:
                     channel=wish.channel,
                     requester=wish.person.id,
                     note=wish.note,
-                    state=State.PENDING_APPROVAL.value,
                     trigger_id=wish.trigger_id,
                     response_url=wish.response_url,
                     rule=rule.name,
@@ -158,7 +165,7 @@ class Desk:
                     detail={"what": "cancel", "reason": "not_the_requester"},
                 )
                 return NotYours(payment)
-            if payment.state not in (State.PENDING_APPROVAL, State.APPROVED, State.NOT_SENT):
+            if payment.state not in CANCELLABLE:
                 return AlreadyDecided(payment)
             cancelled = await transaction.move(
                 payment,
@@ -182,21 +189,16 @@ class Desk:
         return await self._uncontradicted(person, f"approve #{payment_id}", approving)
 
     async def _approve(self, person: Person, payment_id: int, seen: str | None) -> Answer:
-        rule = await self._may_decide(person, payment_id, "approve")
-        if not isinstance(rule, Rule):
-            return rule
-        before = await self._ledger.approvals(payment_id)
-        payment = await self._ledger.payment(payment_id)
-        if payment is None:
-            return NotFound(payment_id)
-        counting = await self._authority.still_approved_by(
-            rule, [approval.approver for approval in before], payment.requester
-        )
+        open_to = await self._may_decide(person, payment_id, "approve")
+        if not isinstance(open_to, _Decidable):
+            return open_to
+        rule = open_to.rule
+        before = await checked(self._ledger, self._authority, open_to.payment, rule)
         async with self._ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             if payment is None:
                 return NotFound(payment_id)
-            if payment.state is not State.PENDING_APPROVAL or payment.looked_up_at is None:
+            if payment.state is not State.PENDING_APPROVAL:
                 return AlreadyDecided(payment)
             if payment.expires_at <= transaction.now:
                 return Done(await expire(transaction, payment))
@@ -205,37 +207,29 @@ class Desk:
             ):
                 return Outdated(payment)
             fresh = await transaction.add_approval(payment, person.id)
-            # People who approved since `before` was read were checked at their own click just now.
-            known = {approval.approver for approval in before}
-            given = {
-                approval.approver
-                for approval in await transaction.approvals(payment_id)
-                if approval.approver in counting or approval.approver not in known
-            }
-            if fresh:
-                given.add(person.id)
-            required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
-            if not fresh and len(given) < required:
-                return AlreadyApproved(payment, len(given))
+            given = [approval.approver for approval in await transaction.approvals(payment_id)]
+            now = recounted(before, payment, rule, [*given, person.id] if fresh else given)
+            if now.missing and not fresh:
+                return AlreadyApproved(payment, now)
             if fresh:
                 event_id = await transaction.record(
                     "approved",
                     actor=person.id,
                     payment=payment,
-                    detail={"given": len(given), "required": required, "price": payment.price},
+                    detail={"given": len(now.counted), "required": now.required, "price": payment.price},
                 )
                 await transaction.tell_thread(payment, event_id)
-            if len(given) >= required:
+            if not now.missing:
                 payment = await transaction.move(
                     payment,
                     State.APPROVED,
                     action="approval_complete",
                     actor="policy",
-                    detail={"rule": rule.name, "approvers": ", ".join(sorted(given))},
+                    detail={"rule": rule.name, "approvers": ", ".join(sorted(now.counted))},
                     tell=None,
                     due_at=transaction.now,
                 )
-            return Done(payment, len(given))
+            return Done(payment)
 
     async def deny(self, person: Person, payment_id: int, reason: str) -> Answer:
         """One approver's no is final. Raises DirectoryError, LedgerUnavailable."""
@@ -243,9 +237,9 @@ class Desk:
         return await self._uncontradicted(person, f"deny #{payment_id}", denying)
 
     async def _deny(self, person: Person, payment_id: int, reason: str) -> Answer:
-        rule = await self._may_decide(person, payment_id, "deny")
-        if not isinstance(rule, Rule):
-            return rule
+        open_to = await self._may_decide(person, payment_id, "deny")
+        if not isinstance(open_to, _Decidable):
+            return open_to
         async with self._ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             if payment is None:
@@ -263,8 +257,8 @@ class Desk:
             )
             return Done(denied)
 
-    async def _may_decide(self, person: Person, payment_id: int, what: str) -> Answer | Rule:
-        """The rule as it is now, if this person may decide under it."""
+    async def _may_decide(self, person: Person, payment_id: int, what: str) -> Answer | _Decidable:
+        """What this person may decide, or why not."""
         payment = await self._ledger.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
@@ -275,7 +269,7 @@ class Desk:
             return await self._cancel_for(rule, payment_id)
         refusal = await self._authority.may_approve(rule, person, payment.requester)
         if refusal is None:
-            return rule
+            return _Decidable(payment, rule)
         async with self._ledger.transaction() as transaction:
             await self._refused(transaction, person, refusal, what, payment)
         return refusal
@@ -301,10 +295,10 @@ class Desk:
     async def may_decide(self, person: Person, payment_id: int) -> Answer | None:
         """Whether this person may decide now: None, or why not (which is recorded)."""
         try:
-            rule = await self._may_decide(person, payment_id, "deny")
+            answer = await self._may_decide(person, payment_id, "deny")
         except LedgerContradicted:
             return await self._contradicted(person, f"deny #{payment_id}")
-        return None if isinstance(rule, Rule) else rule
+        return None if isinstance(answer, _Decidable) else answer
 
     async def resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
         """A person settles a lost answer, or corrects what was settled on the weakest evidence.
@@ -364,24 +358,3 @@ class Desk:
             payment=payment,
             detail={"what": what, "reason": refusal.reason.value, "team": person.team},
         )
-
-
-def required_now(rule: Rule, payment: Payment) -> int:
-    """What the rule, as it is now, asks for the amount that was frozen at the request."""
-    invoice = payment.invoice
-    return (
-        rule.approvals_required(invoice.amount, invoice.currency)
-        if invoice is not None
-        else rule.approvals_required(None, None)
-    )
-
-
-async def expire(transaction: Transaction, payment: Payment) -> Payment:
-    """Nobody decided in time."""
-    return await transaction.move(
-        payment,
-        State.EXPIRED,
-        action="expired",
-        actor="timekeeper",
-        reason="not enough approvals in time",
-    )

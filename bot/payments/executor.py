@@ -18,13 +18,13 @@ import structlog
 from bot.clocks import Ages
 from bot.domain.payment import Outcome, Payment, State, Verdict
 from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
+from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
-from bot.payments.lookup import record_look_up
 from bot.payments.payable import Cancel
 from bot.payments.poller import Crew
 from bot.payments.preflight import DISPROVED, Go, Hold, Known, Preflight
@@ -179,7 +179,7 @@ class Executor:
             due_at=transaction.now,
             **snapshot(invoice),
         )
-        await record_look_up(transaction, payment, actor="executor")
+        await transaction.record("looked_up", actor="executor", payment=payment, detail=frozen(payment))
         if (refusal := await over_limit(transaction, payment, rule)) is not None:
             await _cancel(transaction, payment, Cancel(refusal.text, refusal.remedy))
         elif required:

@@ -17,9 +17,9 @@ from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
+from bot.payments.approvals import frozen_by
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
-from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
 from bot.payments.poller import Crew
@@ -58,11 +58,10 @@ class LookUp:
             return
         async with self._ledger.transaction() as transaction:
             new = await transaction.claim(
-                State.PENDING_APPROVAL,
+                State.REQUESTED,
                 owner=self._instance,
                 lease=self._timing.lease,
                 limit=self.crew.free,
-                looked_up=False,
             )
         for payment in new:
             self.crew.start(payment.id, self._one(payment))
@@ -126,34 +125,33 @@ class LookUp:
 
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
-        required = required_now(rule, payment)
+        required = frozen_by(payment, rule)
         remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
         payment = await transaction.change(
             payment,
             rule=rule.name,
             approvals_required=required,
             approval_channel=rule.approval_channel if required else None,
-            due_at=min(remind_at, payment.expires_at),
         )
-        await record_look_up(transaction, payment, actor="look-up")
+        payment = await transaction.move(
+            payment,
+            State.PENDING_APPROVAL if required else State.APPROVED,
+            action="looked_up",
+            actor="look-up",
+            detail=frozen(payment),
+            tell=None,
+            due_at=min(remind_at, payment.expires_at) if required else transaction.now,
+        )
+        if not required:
+            await transaction.record(
+                "approval_complete",
+                actor="policy",
+                payment=payment,
+                detail={"rule": rule.name, "approvers": ""},
+            )
         await transaction.outbox.add(payment, Kind.CARD)
         if payment.approval_channel not in (None, payment.channel):
             await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.approval_channel)
-        if required == 0:
-            await transaction.move(
-                payment,
-                State.APPROVED,
-                action="approval_complete",
-                actor="policy",
-                detail={"rule": rule.name, "approvers": ""},
-                tell=None,
-                due_at=transaction.now,
-            )
-
-
-async def record_look_up(transaction: Transaction, payment: Payment, *, actor: str) -> None:
-    """Put into the trail what was frozen."""
-    await transaction.record("looked_up", actor=actor, payment=payment, detail=frozen(payment))
 
 
 async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -> None:

@@ -8,6 +8,7 @@ from bot.domain.payment import FINAL, Payment, State
 from bot.domain.policy import Refusal
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
+from bot.payments.approvals import ApprovalStatus, shown
 from bot.payments.authority import Authority, Person
 
 _MOST = 50
@@ -16,13 +17,10 @@ _MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A payment that waits for approval. mine: this person may decide it, and has not yet.
-
-    given: how many approved so far; each is checked again when the next one approves.
-    """
+    """A payment that waits for approval. mine: this person may decide it, and has not yet."""
 
     payment: Payment
-    given: int
+    approvals: ApprovalStatus
     mine: bool
 
 
@@ -52,16 +50,15 @@ class Overview:
         )
 
     async def waiting(self, person: Person) -> list[Waiting]:
-        """What waits for approval, as it was looked up; what is this person's to decide comes first."""
+        """What waits for approval; what is this person's to decide comes first."""
         pending = await self._ledger.recent(states=[State.PENDING_APPROVAL], limit=_MOST)
-        found = [await self._standing(person, one) for one in pending if one.looked_up_at is not None]
+        found = [await self._standing(person, one) for one in pending]
         return sorted(found, key=lambda one: not one.mine)
 
     async def _standing(self, person: Person, payment: Payment) -> Waiting:
-        approvals = await self._ledger.approvals(payment.id)
-        approved = any(approval.approver == person.id for approval in approvals)
-        mine = not approved and await self._may_decide(person, payment)
-        return Waiting(payment, len(approvals), mine)
+        approvals = await shown(self._ledger, self._authority, payment)
+        mine = person.id not in approvals.counted and await self._may_decide(person, payment)
+        return Waiting(payment, approvals, mine)
 
     async def _may_decide(self, person: Person, payment: Payment) -> bool:
         try:

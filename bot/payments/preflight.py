@@ -14,14 +14,13 @@ import structlog
 from bot.clocks import Ages
 from bot.domain.payment import Invoice, Payment
 from bot.domain.policy import Refusal, Rule
-from bot.domain.policy.rule import stricter_requirement
 from bot.domain.wording import money
 from bot.errors import AnswerLost, DirectoryError, NeverSent, NotOffered, Unreadable
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
+from bot.payments.approvals import checked
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
-from bot.payments.desk import required_now
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
 from bot.payments.timing import Timing
@@ -93,16 +92,13 @@ class Preflight:
             rule = await self._authority.rule_of(payment)
             if isinstance(rule, Refusal):
                 return Cancel(f"the requester may not ask for this any more: {rule.text}")
-            approvals = await self._ledger.approvals(payment.id)
-            counting = await self._authority.still_approved_by(
-                rule, [approval.approver for approval in approvals], payment.requester
-            )
+            approvals = await checked(self._ledger, self._authority, payment, rule)
         except DirectoryError:
             return Hold("Slack does not say who may approve this")
-        required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
-        if len(counting) < required:
+        if approvals.missing:
             return Cancel(
-                f"it needs {required} approvals by the rules as they are now, and has {len(counting)}"
+                f"it needs {approvals.required} approvals by the rules as they are now,"
+                f" and has {len(approvals.counted)}"
             )
         precedents = await self._ledger.precedents(payment)
         fresh = self._read_at.younger(payment.id, self._timing.fresh)

@@ -13,7 +13,7 @@ from bot.errors import LedgerContradicted
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.desk import expire
+from bot.payments.approvals import expire
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
@@ -68,13 +68,10 @@ class Timekeeper:
             (State.NOT_SENT, self._retry),
             (State.PENDING_APPROVAL, self._remind_or_expire),
         ):
-            where = {"looked_up": True} if state is State.PENDING_APPROVAL else {}
-            if not await self._ledger.any_due(state, **where):
+            if not await self._ledger.any_due(state):
                 continue
             async with self._ledger.transaction() as transaction:
-                due = await transaction.claim(
-                    state, owner=self._instance, lease=timedelta(0), limit=_AT_ONCE, **where
-                )
+                due = await transaction.claim(state, owner=self._instance, lease=timedelta(0), limit=_AT_ONCE)
                 await self._each(transaction, due, handle)
 
     async def _each(self, transaction: Transaction, found: Iterable[Payment], handle: _Handle) -> None:
@@ -126,7 +123,7 @@ class Timekeeper:
 
 async def _strand(transaction: Transaction, payment: Payment) -> None:
     """Its card never came to stand in Slack, so whoever asked is told directly."""
-    expired = payment.state is State.PENDING_APPROVAL
+    expired = payment.state is State.REQUESTED
     await transaction.move(
         payment,
         State.EXPIRED if expired else State.CANCELLED,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from bot.domain.payment import Payment, State
 from bot.domain.wording import shorten
+from bot.payments.approvals import ApprovalStatus
 from bot.slack.blocks import Block, Message, button, confirm, context, section
 from bot.slack.text import (
     amount,
@@ -32,13 +32,12 @@ APPROVE, DENY, CANCEL = "payment_approve", "payment_deny", "payment_cancel"
 class Scene:
     """A payment with what a message about it needs.
 
-    approvers: who approved and counts so far. may_approve: whom the rule names. today: to tell what is
-    overdue. team_url: of the workspace, for links. bot_name: what to type after /invite @.
+    today: to tell what is overdue. team_url: of the workspace, for links. bot_name: what to type after
+    /invite @.
     """
 
     payment: Payment
-    approvers: Sequence[str]
-    may_approve: frozenset[str]
+    approvals: ApprovalStatus
     today: date
     team_url: str
     bot_name: str
@@ -99,8 +98,8 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
     lines = [state_line(payment.state)]
     if payment.state is State.PENDING_APPROVAL:
         lines.append(waiting(scene, asks=asks))
-    elif payment.approvals_required and scene.approvers:
-        lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvers)}")
+    elif payment.approvals_required and scene.approvals.counted:
+        lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvals.counted)}")
     if payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and payment.reason:
         lines.append(quote(payment.reason, 1000))
     return "\n".join(lines)
@@ -108,16 +107,20 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
 
 def waiting(scene: Scene, *, asks: bool = True) -> str:
     """How many approvals are missing. asks: whoever may give them is mentioned, and so notified."""
-    payment = scene.payment
-    missing = max(payment.approvals_required - len(scene.approvers), 1)
-    so_far = ", ".join(mention(one) for one in scene.approvers)
-    people = "1 more approval" if missing == 1 else f"{missing} more approvals"
-    whom = f"from {mentions(scene.may_approve)}" if scene.may_approve else "from somebody whom the rules name"
-    lines = [f"Needs {people} {whom if asks else 'in ' + place(str(payment.approval_channel))}"]
+    payment, approvals = scene.payment, scene.approvals
+    so_far = ", ".join(mention(one) for one in approvals.counted)
+    named = mentions(approvals.may_approve) if approvals.may_approve else "somebody whom the rules name"
+    whom = f"from {named}" if asks else f"in {place(str(payment.approval_channel))}"
+    lines = [f"Needs {more_approvals(approvals)} {whom}"]
     if so_far:
         lines.append(f"Approved so far by {so_far}")
     lines.append(f"Expires {moment(payment.expires_at)}")
     return "\n".join(line for line in lines if line)
+
+
+def more_approvals(approvals: ApprovalStatus) -> str:
+    """How many approvals a payment waits for."""
+    return "1 more approval" if approvals.awaited == 1 else f"{approvals.awaited} more approvals"
 
 
 def decision_buttons(payment: Payment) -> list[Block]:

@@ -147,7 +147,8 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
         case events.Resolved(note=note):
             return _settled(event, note)
         case events.Unsettled(reading):
-            whom = mentions(scene.may_approve) if scene.may_approve else mention(payment.requester)
+            may_settle = scene.approvals.may_approve
+            whom = mentions(may_settle) if may_settle else mention(payment.requester)
             return [
                 f"Still unknown; do not pay it again. {escape(reading).capitalize()}.",
                 f"{whom}: look in MyAdmin, then type `/pay resolve {payment.id} paid` or `not-paid`,"

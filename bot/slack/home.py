@@ -25,7 +25,7 @@ from bot.payments.overview import Concerns, Waiting
 from bot.payments.poller import Crew
 from bot.slack import replies
 from bot.slack.blocks import Block, View, context, header, section
-from bot.slack.card import decision_buttons
+from bot.slack.card import decision_buttons, more_approvals
 from bot.slack.inbound import Body, Services
 from bot.slack.text import amount, day, escape, link, mention, moment, quote, state_line, subject
 from bot.slack.web_api import Later, Rejected, write
@@ -151,8 +151,7 @@ def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
         lines.append(escape(shorten(" ".join(invoice.description.split()), 200)))
     if invoice is not None and invoice.due is not None:
         lines.append(f"Due {day(invoice.due)}{' (overdue)' if invoice.due < today else ''}")
-    missing = max(payment.approvals_required - one.given, 1)
-    needs = "1 more approval" if missing == 1 else f"{missing} more approvals"
+    needs = more_approvals(one.approvals)
     lines.append(
         f"Asked for by {mention(payment.requester)} · needs {needs} · expires {moment(payment.expires_at)}"
     )

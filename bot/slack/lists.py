@@ -145,10 +145,9 @@ def pending(waiting: Sequence[Waiting], team_url: str) -> Message:
     lines = []
     for one in waiting:
         payment = one.payment
-        missing = max(payment.approvals_required - one.given, 1)
         line = (
             f"{_payment(payment, team_url)} · asked for by {mention(payment.requester)}"
-            f" · {missing} missing · until {moment(payment.expires_at)}"
+            f" · {one.approvals.awaited} missing · until {moment(payment.expires_at)}"
         )
         lines.append(f"*Waits for you* · {line}" if one.mine else line)
     heading = "*Waiting for approval*" if lines else "Nothing waits for approval."

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
 from bot.domain.payment import Payment, State
-from bot.domain.policy import Rule
-from bot.domain.policy.rule import stricter_requirement
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
+from bot.payments.approvals import shown
 from bot.payments.authority import Authority
-from bot.payments.desk import required_now
 from bot.slack import event_text
 from bot.slack.blocks import Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
@@ -83,7 +81,7 @@ class Renderer:
         Members of a group are not: the mention on the card reaches them. Where Slack does not say who is in
         the channel, everybody named by id is asked: being told twice is better than never being told.
         """
-        named = sorted(one for one in scene.may_approve if not is_group(one))
+        named = sorted(one for one in scene.approvals.may_approve if not is_group(one))
         try:
             members = await self.directory.members_of(channel) if named else frozenset()
         except DirectoryError:
@@ -91,25 +89,9 @@ class Renderer:
         return [one for one in named if one not in members]
 
     async def _scene(self, payment: Payment) -> Scene:
-        approvals = await self.ledger.approvals(payment.id)
-        approvers = [approval.approver for approval in approvals if approval.approved]
-        rule = self.authority.policy.rule_named(payment.rule)
-        if payment.state is State.PENDING_APPROVAL:
-            try:
-                # What the card asks for is what the rules ask for now, as they will be asked at the click.
-                now = await self.authority.rule_of(payment)
-                rule = now if isinstance(now, Rule) else rule
-                if rule is not None:
-                    counting = await self.authority.still_approved_by(rule, approvers, payment.requester)
-                    approvers = [one for one in approvers if one in counting]
-                    required = stricter_requirement(payment.approvals_required, required_now(rule, payment))
-                    payment = replace(payment, approvals_required=required)
-            except DirectoryError:
-                log.info("card shows approvals unchecked", payment=payment.id)
         return Scene(
             payment=payment,
-            approvers=approvers,
-            may_approve=(rule.approvers - {payment.requester}) if rule else frozenset(),
+            approvals=await shown(self.ledger, self.authority, payment),
             today=self.ledger.clock().date(),
             team_url=self.workspace.url,
             bot_name=self.workspace.bot_name,

@@ -9,6 +9,7 @@ from bot.domain.payment import Payment, State
 from bot.domain.policy import Reason, Refusal
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
+from bot.payments.approvals import ApprovalStatus
 from bot.slack.text import STATES, amount, escape, link, mention, mentions, moment, state_words, subject
 
 TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
@@ -51,8 +52,8 @@ def said(answer: answers.Answer, team_url: str) -> str | None:
             return not_yours(payment)
         case answers.TooEarly(payment, until):
             return too_early(payment, until)
-        case answers.AlreadyApproved(payment, given):
-            return already_approved(payment, given)
+        case answers.AlreadyApproved(payment, approvals):
+            return already_approved(payment, approvals)
         case answers.Outdated(payment):
             return outdated(payment)
         case answers.AlreadyDecided(payment):
@@ -121,9 +122,9 @@ def stands(payment: Payment, team_url: str) -> str:
     return f"Nothing was done: {subject(payment)} is past that.\n{emoji} {words}. {_where(payment, team_url)}"
 
 
-def already_approved(payment: Payment, given: int) -> str:
+def already_approved(payment: Payment, approvals: ApprovalStatus) -> str:
     """Approving twice counts once."""
-    missing = max(payment.approvals_required - given, 1)
+    missing = approvals.awaited
     return (
         f"You approved {subject(payment)} before; each person counts once.\n"
         f"It waits for {missing} more {'person' if missing == 1 else 'people'}."

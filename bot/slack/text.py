@@ -16,6 +16,7 @@ _NAMED = 50
 """People and groups that are mentioned one by one."""
 
 STATES: dict[State, tuple[str, str]] = {
+    State.REQUESTED: (":hourglass_flowing_sand:", "Waiting for approval"),
     State.PENDING_APPROVAL: (":hourglass_flowing_sand:", "Waiting for approval"),
     State.APPROVED: (":ballot_box_with_check:", "Approved, about to be sent"),
     State.SENDING: (":outbox_tray:", "Sending"),

@@ -25,7 +25,7 @@ class OnePayment(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = State.PENDING_APPROVAL
+        self.state = State.REQUESTED
         self.may_have_been_sent = 0
         self.was_final: State | None = None
 
@@ -93,7 +93,7 @@ def reachable(start: State, without: State | None = None) -> set[State]:
 def test_every_state_is_in_the_table_and_can_be_reached() -> None:
     """No state is forgotten, and none is there that a payment could never be in."""
     assert set(MOVES) == set(State)
-    assert reachable(State.PENDING_APPROVAL) | {State.PENDING_APPROVAL} == set(State)
+    assert reachable(State.REQUESTED) | {State.REQUESTED} == set(State)
 
 
 def test_every_payment_can_come_to_rest() -> None:

@@ -1,4 +1,4 @@
-"""What somebody with the database's password might write into it: each is a lie that the trail gives away."""
+"""What somebody with the database's password might write into it. The audit trail gives each away."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from bot.ledger.schema import approvals, attempts, payments
 from bot.sandbox.local_slack.identifiers import BOB, CAROL
 from tests.faults.installation import Installation
 
-Lie = Callable[[int], list[Any]]
-"""The statements that tell it of the payment with this id."""
+Statements = Callable[[int], list[Any]]
+"""What writes it down for the payment with this id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forgery:
-    """of: the state that a payment must be in for it to be a lie."""
+    """of: the state that a payment must be in for it to be untrue."""
 
     name: str
     of: State
-    lie: Lie
+    statements: Statements
 
-    async def tell(self, connection: AsyncConnection, payment_id: int) -> None:
+    async def write(self, connection: AsyncConnection, payment_id: int) -> None:
         """Write it down."""
-        for statement in self.lie(payment_id):
+        for statement in self.statements(payment_id):
             await connection.execute(statement)
 
 
@@ -43,7 +43,7 @@ def _with(payment_id: int, **changes: Any) -> Update:
     return update(payments).where(payments.c.id == payment_id).values(**changes)
 
 
-def _changed(**changes: Any) -> Lie:
+def _changed(**changes: Any) -> Statements:
     return lambda payment_id: [_with(payment_id, **changes)]
 
 
@@ -100,8 +100,8 @@ async def audited(installation: Installation) -> tuple[int, str]:
     return await installation.command("audit", "verify")
 
 
-async def unnoticed(installation: Installation, forgeries: Iterable[Forgery]) -> list[str]:
-    """Tell each of these lies of a payment that it can be told of, and take it back.
+async def undetected(installation: Installation, forgeries: Iterable[Forgery]) -> list[str]:
+    """Write each of these for a payment of which it is untrue, and take it back.
 
     Those that `audit verify` does not give away; and what it says of the ledger before the first.
     """
@@ -110,8 +110,8 @@ async def unnoticed(installation: Installation, forgeries: Iterable[Forgery]) ->
     for forgery in forgeries:
         async with installation.writing() as connection:
             before = await _snapshot(connection)
-            told = await _told(connection, forgery, before)
-        if not told:
+            written = await _written(connection, forgery, before)
+        if not written:
             continue
         if (audit := await audited(installation))[0] != 1:
             wrong.append(f"audit verify of {forgery.name}: exit code {audit[0]}: {audit[1].strip()}")
@@ -120,14 +120,16 @@ async def unnoticed(installation: Installation, forgeries: Iterable[Forgery]) ->
     return wrong
 
 
-async def _told(connection: AsyncConnection, forgery: Forgery, before: dict[Any, list[RowMapping]]) -> bool:
-    """Tell it of the first payment of which it is a lie; whether there was one."""
+async def _written(
+    connection: AsyncConnection, forgery: Forgery, before: dict[Any, list[RowMapping]]
+) -> bool:
+    """Write it for the first payment of which it is untrue; whether there was one."""
     for row in before[payments]:
         if row["state"] == forgery.of:
             # Not even a forger gets past the tables' own constraints.
             with suppress(IntegrityError):
                 async with connection.begin_nested():
-                    await forgery.tell(connection, row["id"])
+                    await forgery.write(connection, row["id"])
                 if await _snapshot(connection) != before:
                     return True
     return False

@@ -18,7 +18,7 @@ from tests.faults.forgeries import (
     NONE_NEEDED,
     PAID_CANCELLED,
     Forgery,
-    unnoticed,
+    undetected,
 )
 from tests.faults.installation import Installation
 
@@ -55,7 +55,7 @@ async def _forged(installation_on: InstallationOn, database: str) -> list[str]:
                     await _approves(installation, "bob", _channel(place))
             await installation.rest(waiting=[State.PENDING_APPROVAL])
             await installation.stop_all()
-            wrong = await unnoticed(installation, FORGERIES)
+            wrong = await undetected(installation, FORGERIES)
             wrong += await _lived_off(installation)
         except (AssertionError, TimeoutError) as error:
             wrong = [f"{type(error).__name__}: {error}"]
@@ -68,7 +68,7 @@ async def _lived_off(installation: Installation) -> list[str]:
     before = len(_sent(installation))
     async with installation.writing() as connection:
         for place, (forgery, _) in enumerate(LIVED_OFF):
-            await forgery.tell(connection, place + 1)
+            await forgery.write(connection, place + 1)
     await installation.start(settings=EVERYBODY)
     for honest in (HONEST, HONEST + 1):
         if honest != HONEST:

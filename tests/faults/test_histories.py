@@ -9,7 +9,7 @@ import random
 
 from tests.faults.conftest import InstallationOn
 from tests.faults.counts import Counts
-from tests.faults.forgeries import FORGERIES, unnoticed
+from tests.faults.forgeries import FORGERIES, undetected
 from tests.faults.histories import CHANNELS, History, draw
 from tests.faults.invariants import check_invariants
 from tests.faults.scenarios import WITH_APPROVAL
@@ -17,7 +17,7 @@ from tests.faults.scenarios import WITH_APPROVAL
 LENGTH = 170
 HISTORIES_AT_ONCE = 6
 FORGED = 3
-"""Lies that are told of each ledger in the end, which the audit must give away."""
+"""Forgeries written into each ledger in the end, which the audit must give away."""
 
 SEEDS = (
     [int(os.environ["FAULTS_SEED"])]
@@ -56,7 +56,7 @@ async def _history(seed: int, installation_on: InstallationOn, counts: Counts) -
             await History(installation, options).run(steps, instances=instances)
             found = await check_invariants(installation)
             # Last of all: what is forged is no truth any more.
-            found.wrong += await unnoticed(installation, random.Random(seed).sample(FORGERIES, FORGED))
+            found.wrong += await undetected(installation, random.Random(seed).sample(FORGERIES, FORGED))
         except (AssertionError, TimeoutError) as error:
             return [f"FAULTS_SEED={seed}: {type(error).__name__}: {error}"]
     counts.histories += 1

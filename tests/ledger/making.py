@@ -19,15 +19,16 @@ REF = InvoiceRef("vps", 10101)
 _triggers = itertools.count(1)
 
 
-async def request(ledger: Ledger, ref: InvoiceRef = REF, **fields: Any) -> Payment:
-    """A new payment request, in PENDING_APPROVAL."""
+async def request(
+    ledger: Ledger, ref: InvoiceRef = REF, *, moved_to: State | None = None, **fields: Any
+) -> Payment:
+    """A new payment request, not looked up yet; or one that came to another state at once, untold."""
     async with ledger.transaction() as transaction:
         values: dict[str, Any] = {
             "team": "T1",
             "channel": "C1",
             "requester": "U1",
             "note": None,
-            "state": State.PENDING_APPROVAL.value,
             "trigger_id": f"trigger-{next(_triggers)}",
             "response_url": None,
             "rule": "default",
@@ -38,6 +39,8 @@ async def request(ledger: Ledger, ref: InvoiceRef = REF, **fields: Any) -> Payme
         assert payment is not None, "the invoice has a live payment"
         detail = asked(payment)
         await transaction.record("requested", actor=payment.requester, payment=payment, detail=detail)
+        if moved_to is not None:
+            payment = await transaction.move(payment, moved_to, action="moved", actor="test", tell=None)
     return payment
 
 
@@ -65,8 +68,8 @@ async def request_in(ledger: Ledger, state: State, ref: InvoiceRef = REF, **fiel
 
 
 def way_to(state: State) -> list[State]:
-    """The shortest legal way from PENDING_APPROVAL, without that state itself."""
-    ways: deque[list[State]] = deque([[State.PENDING_APPROVAL]])
+    """The shortest legal way from REQUESTED, without that state itself."""
+    ways: deque[list[State]] = deque([[State.REQUESTED]])
     while ways[0][-1] is not state:
         way = ways.popleft()
         ways.extend([*way, following] for following in sorted(MOVES[way[-1]]) if following not in way)

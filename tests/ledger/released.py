@@ -16,6 +16,7 @@ from alembic import command
 from sqlalchemy import Connection, text
 
 from bot.ledger import database, version
+from bot.ledger.migrations.versions.v0005_requested import NAME_REQUESTED
 
 ROWS = Path(__file__).with_name("released_0002.jsonl")
 
@@ -34,6 +35,7 @@ async def fill(url: str) -> None:
     engine = database.engine_for(url)
     async with database.writing(engine).begin() as connection:
         await connection.run_sync(_fill, set())
+        await connection.execute(text(NAME_REQUESTED))
     await engine.dispose()
 
 

@@ -184,7 +184,7 @@ class Desks(RuleBasedStateMachine):
             asked, *history = await ledger.history(payment_id)
             assert asked.action == "requested"
             assert [event.to_state for event in history] == moves
-            assert [event.from_state for event in history] == [State.PENDING_APPROVAL, *moves][: len(moves)]
+            assert [event.from_state for event in history] == [State.REQUESTED, *moves][: len(moves)]
         found = await ledger.verify()
         assert (found.whole, found.flaws) == (True, ())
         assert found.events == sum(1 + len(moves) for moves in self.moves.values())

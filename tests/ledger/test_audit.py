@@ -70,7 +70,7 @@ async def test_an_event_is_read_as_it_was_recorded(ledger: Ledger, clock: Clock)
     trail = [event async for event in ledger.trail()]
     assert [event.id for event in trail] == [1, 2, 3, 4, 5]
     assert (trail[0].action, stored(trail[0])["note"]) == ("requested", "café ☕")
-    assert (trail[1].from_state, trail[1].to_state) == (State.PENDING_APPROVAL, State.APPROVED)
+    assert (trail[1].from_state, trail[1].to_state) == (State.REQUESTED, State.APPROVED)
     assert stored(trail[4]) == {"what": None, "tries": 3, "known": True}
     assert (trail[4].actor, trail[4].action, trail[4].payment_id) == ("U2", "refused", None)
     assert trail[4].at == clock.now

@@ -27,7 +27,7 @@ async def other(ledger_url: str, ledger: Ledger, clock: Clock) -> AsyncIterator[
 
 
 async def claim(
-    ledger: Ledger, owner: str, state: State = State.PENDING_APPROVAL, limit: int = 10, **where: bool
+    ledger: Ledger, owner: str, state: State = State.REQUESTED, limit: int = 10, **where: bool
 ) -> list[Payment]:
     async with ledger.transaction() as transaction:
         return await transaction.claim(state, owner=owner, lease=LEASE, limit=limit, **where)
@@ -45,7 +45,7 @@ async def test_what_one_holds_no_other_gets(ledger: Ledger, other: Ledger) -> No
     assert {each.lease_owner for each in mine} == {"a"}
     assert [each.id for each in await claim(other, "b")] == [payments[2].id]
     assert await claim(ledger, "a") == await claim(other, "b") == []
-    assert not await ledger.any_due(State.PENDING_APPROVAL)
+    assert not await ledger.any_due(State.REQUESTED)
 
 
 async def test_two_who_claim_at_once_share_the_work(ledger: Ledger, other: Ledger) -> None:
@@ -119,17 +119,15 @@ async def test_what_is_due_longest_comes_first(ledger: Ledger, clock: Clock) -> 
 
 
 async def test_only_the_asked_for_is_claimed(ledger: Ledger, clock: Clock) -> None:
-    """By state, by whether it was looked up, and by whether its card stands in Slack."""
+    """By state, and by whether its card stands in Slack."""
     new = await request(ledger, InvoiceRef("vps", 1))
-    looked_up = await request(ledger, InvoiceRef("vps", 2))
-    async with ledger.transaction() as transaction:
-        await transaction.change(looked_up, looked_up_at=transaction.now)
+    looked_up = await request_in(ledger, State.PENDING_APPROVAL, InvoiceRef("vps", 2))
     with_it = await request_in(ledger, State.APPROVED, InvoiceRef("vps", 3))
     without = await request_in(ledger, State.APPROVED, InvoiceRef("vps", 4))
     await with_card(ledger, with_it)
     assert await ledger.any_due(State.APPROVED, card=True)
-    assert [each.id for each in await claim(ledger, "a", looked_up=False)] == [new.id]
-    assert [each.id for each in await claim(ledger, "a", looked_up=True)] == [looked_up.id]
+    assert [each.id for each in await claim(ledger, "a")] == [new.id]
+    assert [each.id for each in await claim(ledger, "a", State.PENDING_APPROVAL)] == [looked_up.id]
     assert [each.id for each in await claim(ledger, "a", State.APPROVED, card=True)] == [with_it.id]
     assert [each.id for each in await claim(ledger, "a", State.APPROVED)] == [without.id]
     assert await claim(ledger, "a", State.UNKNOWN) == []

@@ -350,7 +350,7 @@ async def test_who_reads_beside_a_running_bot_sees_all_that_is_committed(new_dat
             assert await reading.verify() == await ledger.verify()
             with pytest.raises(Exception, match=r"(?i)read-?\s?only"):
                 await request(reading)
-            await request_in(ledger, State.DENIED, InvoiceRef("mail", 2))
+            await request_in(ledger, State.CANCELLED, InvoiceRef("mail", 2))
             assert (await reading.verify()).events == 6
 
 

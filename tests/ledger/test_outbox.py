@@ -332,7 +332,7 @@ async def test_a_move_that_is_rolled_back_is_told_to_nobody(ledger: Ledger) -> N
 
     async def fail() -> None:
         async with ledger.transaction() as transaction:
-            await transaction.move(payment, State.DENIED, action="denied", actor="U2")
+            await transaction.move(payment, State.CANCELLED, action="cancelled", actor="U2")
             raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.domain.payment import MOVES, Invoice, InvoiceRef, Payment, State
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, database, precedents, proof
 from bot.ledger.opening import open_ledger
@@ -19,7 +19,7 @@ from bot.ledger.rows import snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from tests.conftest import Clock, NewDatabase
-from tests.ledger.making import approved, moved, request, request_in
+from tests.ledger.making import approved, moved, request, request_in, stored
 from tests.ledger.released import fill, release
 
 
@@ -107,7 +107,8 @@ async def test_a_ledger_of_the_first_release_is_whole(migrated: Ledger) -> None:
         State.EXPIRED: 4,
         State.NOT_SENT: 2,
         State.PAID: 10,
-        State.PENDING_APPROVAL: 2,
+        State.PENDING_APPROVAL: 1,
+        State.REQUESTED: 1,
         State.SENDING: 2,
         State.UNKNOWN: 1,
     }
@@ -129,6 +130,47 @@ async def test_what_is_written_now_is_proved_as_well(ledger: Ledger, clock: Cloc
     assert (found.whole, found.flaws) == (True, ())
 
 
+@pytest.mark.parametrize("to", sorted(MOVES[State.REQUESTED]))
+async def test_what_was_asked_for_before_an_upgrade_goes_on_after_it(migrated: Ledger, to: State) -> None:
+    """Its state had no name of its own then: the trail keeps the old one, and today's follows on it."""
+    payment = await in_state(migrated, State.REQUESTED)
+    (before,) = await migrated.history(payment.id)
+    async with migrated.transaction() as transaction:
+        detail = frozen(payment)
+        await transaction.move(payment, to, action="looked_up", actor="look-up", detail=detail)
+    assert await disproved(migrated, payment.id) is None
+    assert (await migrated.verify()).flaws == ()
+    first, moved = await migrated.history(payment.id)
+    assert first == before
+    assert "state" not in stored(first)
+    assert (moved.from_state, moved.to_state) == (State.REQUESTED, to)
+
+
+async def test_what_was_looked_up_before_an_upgrade_is_decided_after_it(migrated: Ledger) -> None:
+    """It did wait for approval, whatever else the old name stood for."""
+    payment = await in_state(migrated, State.PENDING_APPROVAL)
+    await moved(migrated, payment, State.APPROVED)
+    assert (await migrated.verify()).flaws == ()
+
+
+async def test_the_old_name_is_taken_from_old_events_alone(ledger: Ledger) -> None:
+    """Whatever is asked for now waits for approval only once it was looked up."""
+    payment = await request(ledger, InvoiceRef("vps", 777))
+    async with ledger.transaction() as transaction:
+        await audit.append(
+            transaction._connection,
+            at=transaction.now,
+            payment_id=payment.id,
+            actor="policy",
+            action="approval_complete",
+            from_state=State.PENDING_APPROVAL,
+            to_state=State.APPROVED,
+            detail={},
+        )
+    (said, *_) = (await ledger.verify()).flaws
+    assert "moves it from PENDING_APPROVAL to APPROVED, and it was REQUESTED" in said
+
+
 async def looked_up(ledger: Ledger, clock: Clock) -> Payment:
     """A new payment, looked up a while after it was asked for."""
     payment = await request(ledger, InvoiceRef("vps", 777), note="café ☕")
@@ -136,8 +178,9 @@ async def looked_up(ledger: Ledger, clock: Clock) -> Payment:
     async with ledger.transaction() as transaction:
         told = snapshot(Invoice(payment.ref, "VPS 'x'", Decimal("12.50"), "USD", None))
         payment = await transaction.change(payment, listed=True, approvals_required=1, **told)
-        await transaction.record("looked_up", actor="look-up", payment=payment, detail=frozen(payment))
-    return payment
+        return await transaction.move(
+            payment, State.PENDING_APPROVAL, action="looked_up", actor="look-up", detail=frozen(payment)
+        )
 
 
 async def test_many_payments_are_proved_window_by_window(
@@ -160,6 +203,10 @@ OF_PAYMENTS = [
         "#1: its state is CANCELLED, its events say PAID",
     ),
     ("UPDATE payments SET state = 'PAID' WHERE id = 3", "#3: its state is PAID, its events say DENIED"),
+    (
+        "UPDATE payments SET state = 'PENDING_APPROVAL' WHERE id = 34",
+        "#34: its state is PENDING_APPROVAL, its events say REQUESTED",
+    ),
     ("UPDATE payments SET state = 'BLAH' WHERE id = 3", "#3: its state is BLAH, its events say DENIED"),
     ("UPDATE payments SET number = 7 WHERE id = 1", "#1: its invoice is vps 7, its events say vps 10101"),
     ("UPDATE payments SET module = 'mail' WHERE id = 1", "#1: its invoice is mail 10101, its events"),

@@ -19,7 +19,7 @@ from bot.ledger.store import Ledger
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import claimed, request, request_in, with_card
 
-TOPICS = (State.PENDING_APPROVAL, State.APPROVED, State.UNKNOWN, DELIVERIES, OVERDUE)
+TOPICS = (State.REQUESTED, State.APPROVED, State.UNKNOWN, DELIVERIES, OVERDUE)
 
 
 @pytest.fixture
@@ -45,12 +45,12 @@ async def test_an_idle_ledger_wakes_nobody(ledger: Ledger, events: dict[str, asy
 async def test_what_is_due_wakes_those_who_do_it(ledger: Ledger, events: dict[str, asyncio.Event]) -> None:
     """The look-up, the announcer, the executor once the card stands, and the reconciler."""
     payment = await request(ledger)
-    assert await told(ledger, events) == {State.PENDING_APPROVAL}
+    assert await told(ledger, events) == {State.REQUESTED}
     async with ledger.transaction() as transaction:
         await transaction.outbox.add(payment, Kind.CARD)
-    assert await told(ledger, events) == {State.PENDING_APPROVAL, DELIVERIES}
+    assert await told(ledger, events) == {State.REQUESTED, DELIVERIES}
     (card,) = await claimed(ledger)
-    assert await told(ledger, events) == {State.PENDING_APPROVAL}
+    assert await told(ledger, events) == {State.REQUESTED}
     async with ledger.transaction() as transaction:
         await transaction.outbox.done(card, ts="1700000000.000001")
         payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test")
@@ -80,10 +80,11 @@ async def test_a_card_that_waits_for_people_is_left_alone_until_its_time(
     ledger: Ledger, clock: Clock, events: dict[str, asyncio.Event]
 ) -> None:
     """Nobody is woken for a payment that waits for approval; then it is the timekeeper's."""
-    payment = await with_card(ledger, await request(ledger))
+    payment = await with_card(ledger, await request_in(ledger, State.PENDING_APPROVAL))
+    (told_so,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
-        due = transaction.now + timedelta(hours=1)
-        await transaction.change(payment, looked_up_at=transaction.now, due_at=due)
+        await transaction.outbox.done(told_so, ts="1700000000.000002")
+        await transaction.change(payment, due_at=transaction.now + timedelta(hours=1))
     assert await told(ledger, events) == set()
     clock.advance(hours=1)
     assert await told(ledger, events) == {OVERDUE}
@@ -101,7 +102,7 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(
         return topics
 
     payment = await request(ledger)
-    assert woken() == {State.PENDING_APPROVAL}
+    assert woken() == {State.REQUESTED}
     async with ledger.transaction() as transaction:
         await transaction.outbox.add(payment, Kind.CARD)
         payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test", tell=None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
 
+from bot.domain.events import Approved
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Tier
 from bot.errors import DirectoryError
@@ -22,9 +23,13 @@ from bot.payments.answers import (
     NotYours,
     Requested,
 )
+from bot.payments.approvals import shown
 from bot.payments.authority import Person
+from bot.payments.overview import Concerns, Overview
 from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
+from bot.slack import home, lists, replies
+from bot.slack.card import Scene, request_card
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import request_in, stored
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
@@ -56,7 +61,7 @@ async def unknown(office: Office) -> Payment:
 async def test_a_request_is_in_the_ledger_with_its_event(office: Office, clock: Clock) -> None:
     """Before anything is asked of the billing API or posted."""
     payment = await office.request(response_url="https://example.com/r", note="for June")
-    assert (payment.state, payment.ref, payment.requester) == (State.PENDING_APPROVAL, VPS, ALICE.id)
+    assert (payment.state, payment.ref, payment.requester) == (State.REQUESTED, VPS, ALICE.id)
     assert (payment.team, payment.channel, payment.note) == ("T1", "C1", "for June")
     assert payment.expires_at == clock.now + timedelta(days=3)
     event = await office.last(payment)
@@ -67,7 +72,7 @@ async def test_a_request_is_in_the_ledger_with_its_event(office: Office, clock: 
         "channel": "C1",
         "rule": "default",
         "note": "for June",
-        "state": "PENDING_APPROVAL",
+        "state": "REQUESTED",
         "approvals_required": 0,
         "expires_at": "2026-03-05 09:00:00.000000",
     }
@@ -198,12 +203,12 @@ async def test_enough_approvals_approve(strict: Office) -> None:
     assert payment.approvals_required == 2
     first = await strict.desk.approve(BOB, payment.id)
     assert isinstance(first, Done)
-    assert (first.payment.state, first.given) == (State.PENDING_APPROVAL, 1)
+    assert first.payment.state is State.PENDING_APPROVAL
     await strict.execute()
     assert strict.billing.payments_received("vps", 10101) == 0
     second = await strict.desk.approve(CAROL, payment.id)
     assert isinstance(second, Done)
-    assert (second.payment.state, second.given) == (State.APPROVED, 2)
+    assert second.payment.state is State.APPROVED
     event = await strict.last(payment)
     assert (event.action, stored(event)["approvers"]) == ("approval_complete", "U2, U3")
     await strict.execute()
@@ -216,7 +221,7 @@ async def test_one_person_counts_once(strict: Office) -> None:
     await strict.desk.approve(BOB, payment.id)
     answer = await strict.desk.approve(BOB, payment.id)
     assert isinstance(answer, AlreadyApproved)
-    assert answer.given == 1
+    assert answer.approvals.counted == (BOB.id,)
     assert (await strict.actions(payment)).count("approved") == 1
 
 
@@ -269,7 +274,7 @@ async def test_an_approval_that_no_longer_counts_is_not_counted(strict: Office) 
     strict.rules(policy(tiers=(Tier(None, 2),), approvers=frozenset({CAROL.id, "U4"})))
     answer = await strict.desk.approve(CAROL, payment.id)
     assert isinstance(answer, Done)
-    assert (answer.payment.state, answer.given) == (State.PENDING_APPROVAL, 1)
+    assert answer.payment.state is State.PENDING_APPROVAL
     answer = await strict.desk.approve(Person("U4", "T1"), payment.id)
     assert isinstance(answer, Done)
     assert answer.payment.state is State.APPROVED
@@ -283,6 +288,32 @@ async def test_a_rule_that_got_stricter_counts(strict: Office) -> None:
     answer = await office.desk.approve(BOB, payment.id)
     assert isinstance(answer, Done)
     assert answer.payment.state is State.PENDING_APPROVAL, "two were asked for when it was requested"
+
+
+async def test_how_many_are_missing_is_the_same_wherever_it_is_told(office: Office) -> None:
+    """A rule that asks for three instead of one, and one approval given: two are missing."""
+    office.rules(policy(tiers=(Tier(None, 1),)))
+    payment = await office.looked_up()
+    office.rules(policy(tiers=(Tier(None, 3),), approvers=frozenset({BOB.id, CAROL.id, "U4"})))
+    await office.desk.approve(BOB, payment.id)
+    assert (await office.last(payment)).what == Approved(1, 3, "10.00 USD")
+    again = await office.desk.approve(BOB, payment.id)
+    assert "waits for 2 more people" in str(replies.said(again, ""))
+    (waiting,) = await Overview(office.ledger, office.authority).waiting(CAROL)
+    assert "2 missing" in str(lists.pending([waiting], "").blocks)
+    tab = home.home(Concerns((waiting,), (), ()), "", date(2026, 3, 2))
+    assert "needs 2 more approvals" in str(tab)
+    card = Scene(payment, await shown(office.ledger, office.authority, payment), date(2026, 3, 2), "", "")
+    assert "Needs 2 more approvals from" in str(request_card(card).blocks)
+
+
+async def test_an_approval_that_does_not_count_any_more_is_missing_everywhere(strict: Office) -> None:
+    """Who was removed from the approvers may have approved before; nobody is told that it helps."""
+    payment = await strict.looked_up()
+    await strict.desk.approve(BOB, payment.id)
+    strict.rules(policy(tiers=(Tier(None, 2),), approvers=frozenset({CAROL.id, "U4"})))
+    (waiting,) = await Overview(strict.ledger, strict.authority).waiting(CAROL)
+    assert (waiting.approvals.counted, waiting.approvals.missing, waiting.mine) == ((), 2, True)
 
 
 async def test_what_expired_cannot_be_approved(strict: Office, clock: Clock) -> None:
@@ -431,7 +462,6 @@ async def test_a_correction_to_paid_and_a_new_request_come_one_after_the_other(
                     channel="C1",
                     requester=ALICE.id,
                     note=None,
-                    state=State.PENDING_APPROVAL.value,
                     trigger_id="new",
                     response_url=None,
                     rule="default",

@@ -215,8 +215,7 @@ async def test_nobody_settles_what_was_forged_to_be_unknown(office: Office, ledg
 
 async def test_what_never_moved_cannot_be_corrected(office: Office, ledger_url: str) -> None:
     """No event says who settled it, so there is no word that another could stand against."""
-    office.rules(policy(tiers=(Tier(None, 1),)))
-    payment = await office.looked_up()
+    payment = await office.request()
     await forge(ledger_url, f"UPDATE payments SET state = 'DECLINED' WHERE id = {payment.id}")
     assert await office.desk.resolve(BOB, payment.id, paid=True, note="I looked") == CONTRADICTED
 

@@ -130,7 +130,7 @@ async def test_who_shares_the_ledger_takes_nothing_over(
 
 
 @pytest.mark.parametrize(
-    ("state", "to"), [(State.PENDING_APPROVAL, State.EXPIRED), (State.APPROVED, State.CANCELLED)]
+    ("state", "to"), [(State.REQUESTED, State.EXPIRED), (State.APPROVED, State.CANCELLED)]
 )
 async def test_what_never_got_a_card_does_not_hold_its_invoice_for_ever(
     office: Office, clock: Clock, state: State, to: State
@@ -148,7 +148,9 @@ async def test_what_never_got_a_card_does_not_hold_its_invoice_for_ever(
     assert await office.ledger.undelivered() == before + 1
 
 
-@pytest.mark.parametrize("state", sorted(set(State) - {State.PENDING_APPROVAL, State.NOT_SENT}))
+@pytest.mark.parametrize(
+    "state", sorted(set(State) - {State.REQUESTED, State.PENDING_APPROVAL, State.NOT_SENT})
+)
 async def test_time_alone_moves_nothing_else(office: Office, clock: Clock, state: State) -> None:
     """Whatever state it is in: only what is listed above happens by itself."""
     payment = await request_in(office.ledger, state, card_ts="1.1")

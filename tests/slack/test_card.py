@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from bot.domain import events
 from bot.domain.events import DomainEvent
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
+from bot.payments.approvals import ApprovalStatus
 from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack import event_text
@@ -82,9 +84,10 @@ def payment_in(state: State, **fields: Any) -> Payment:
 
 
 def scene_of(payment: Payment, **fields: Any) -> Scene:
+    approvers: Sequence[str] = fields.pop("approvers", ["U2"])
+    may_approve = fields.pop("may_approve", frozenset({"U3", "S1"}))
     values: dict[str, Any] = {
-        "approvers": ["U2"],
-        "may_approve": frozenset({"U3", "S1"}),
+        "approvals": ApprovalStatus(payment.approvals_required, tuple(approvers), may_approve=may_approve),
         "today": date(2026, 3, 2),
         "team_url": TEAM_URL,
         "bot_name": "invoice-pay",
@@ -153,9 +156,8 @@ scenes = st.builds(
 @settings(deadline=None, max_examples=60)
 def test_a_card_is_fit_for_slack(scene: Scene, more: int) -> None:
     """Whatever the API, the requester and the policy put into it."""
-    scene = replace(
-        scene, may_approve=scene.may_approve | {f"U{number}" for number in range(100, 100 + more)}
-    )
+    crowd = scene.approvals.may_approve | {f"U{number}" for number in range(100, 100 + more)}
+    scene = replace(scene, approvals=replace(scene.approvals, may_approve=crowd))
     check(request_card(scene))
     check(approval_card(scene))
     check(invitation(scene))
@@ -286,7 +288,7 @@ def test_every_state_has_a_card(state: State) -> None:
     emoji, words = STATES[state]
     assert f"{emoji} *{words}*" in said(message)
     assert message.text.endswith(words)
-    assert [other for other in STATES.values() if other[0] == emoji] == [(emoji, words)]
+    assert {other for other in STATES.values() if other[0] == emoji} == {(emoji, words)}
 
 
 def test_the_card_tells_all_there_is_to_know() -> None:

@@ -12,6 +12,7 @@ import pytest
 from bot.domain import events
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
+from bot.payments.approvals import ApprovalStatus
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.messages import visible_texts
@@ -123,9 +124,9 @@ def test_lists_and_the_home_tab() -> None:
     check(lists.unpaid(Listing((), (EVIL,)), EVIL, today))
     check(lists.mine([], "https://acme.slack.com/"))
     check(lists.mine([payment], "https://acme.slack.com/"))
-    check(lists.pending([Waiting(payment, 0, True)], "https://acme.slack.com/"))
+    check(lists.pending([Waiting(payment, ApprovalStatus(2), True)], "https://acme.slack.com/"))
     check(lists.status(payment, every_event(), "https://acme.slack.com/"))
-    concerns = Concerns((Waiting(payment, 0, True),), (payment,), (payment,))
+    concerns = Concerns((Waiting(payment, ApprovalStatus(2), True),), (payment,), (payment,))
     harmless(*mrkdwn(home.home(concerns, "https://acme.slack.com/", today)["blocks"]))
 
 

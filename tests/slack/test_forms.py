@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot.domain.events import Denied
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
+from bot.payments.approvals import ApprovalStatus
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.blocks import checked_blocks, checked_view
@@ -97,7 +98,10 @@ def test_the_other_views_keep_block_kits_limits(note: str, described: str) -> No
     one = payment(note, invoice(1, described))
     checked_view(deny_form(one), "modal")
     checked_view(notice(described.strip() or "x"), "modal")
-    many = tuple(Waiting(payment(note, invoice(1, described), id=number), 1, True) for number in range(10))
+    many = tuple(
+        Waiting(payment(note, invoice(1, described), id=number), ApprovalStatus(2, ("U2",)), True)
+        for number in range(10)
+    )
     asked = (one,) * home.MOST
     checked_view(home.home(Concerns(many, asked, asked), "https://acme.slack.com/", TODAY), "home")
 
@@ -116,7 +120,7 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
         lists.unpaid(Listing((), ("vps",)), "vps", TODAY),
         lists.status(payment(), events, "https://acme.slack.com/"),
         lists.mine([payment()] * 50, "https://acme.slack.com/"),
-        lists.pending([Waiting(payment(), 0, True)] * 50, "https://acme.slack.com/"),
+        lists.pending([Waiting(payment(), ApprovalStatus(2), True)] * 50, "https://acme.slack.com/"),
     ):
         checked_blocks(message.blocks)
         assert message.text.strip()

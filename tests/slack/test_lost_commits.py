@@ -103,8 +103,8 @@ async def told_after(act: Act, slack: LocalSlack, bot: app.Bot) -> str:
 
 
 ACTS = {
-    "command": Act("requested", (State.PENDING_APPROVAL,), _types),
-    "form": Act("requested", (State.PENDING_APPROVAL,), _submits),
+    "command": Act("requested", (State.REQUESTED, State.PENDING_APPROVAL), _types),
+    "form": Act("requested", (State.REQUESTED, State.PENDING_APPROVAL), _submits),
     "approve": Act("approved", (State.APPROVED, State.SENDING, State.PAID), _approves),
     "deny": Act("denied", (State.DENIED,), _denies),
     "cancel": Act("cancelled", (State.CANCELLED,), _cancels),

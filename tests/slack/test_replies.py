@@ -13,6 +13,7 @@ from bot.domain.payment import DOCUMENTED_MODULES, State
 from bot.domain.policy import Reason, Refusal
 from bot.payments import answers
 from bot.payments.answers import Answer
+from bot.payments.approvals import ApprovalStatus
 from bot.slack import replies
 from bot.slack.text import STATES
 from tests.slack.test_card import HOSTILE, payment_in
@@ -28,7 +29,9 @@ ANSWERS: dict[str, Answer] = {
     "not found": answers.NotFound(42),
     "not yours": answers.NotYours(PAID),
     "decided": answers.AlreadyDecided(PAID),
-    "approved before": answers.AlreadyApproved(payment_in(State.PENDING_APPROVAL), 1),
+    "approved before": answers.AlreadyApproved(
+        payment_in(State.PENDING_APPROVAL), ApprovalStatus(2, ("U2",))
+    ),
     "done": answers.Done(PAID),
     "refused": REFUSAL,
 }

@@ -48,12 +48,6 @@ class Bot:
 
 
 @pytest.fixture
-async def slack() -> AsyncIterator[LocalSlack]:
-    async with LocalSlack() as running:
-        yield running
-
-
-@pytest.fixture
 async def bot(slack: LocalSlack) -> AsyncIterator[Bot]:
     bot = Bot(slack)
     await bot.handler.connect_async()  # type: ignore[no-untyped-call]

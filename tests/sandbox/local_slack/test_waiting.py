@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,12 +10,6 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.changes import Change, ChangeKind
 from bot.sandbox.local_slack.errors import NotSeen
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[LocalSlack]:
-    async with LocalSlack() as running:
-        yield running
 
 
 async def test_waiting_returns_what_the_condition_returns(slack: LocalSlack) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -13,13 +12,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.changes import Clock
 from bot.sandbox.local_slack.methods import METHODS
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[LocalSlack]:
-    async with LocalSlack() as running:
-        yield running
+from bot.sandbox.local_slack.web_api import MESSAGE_BURST, RateLimits
 
 
 def client(slack: LocalSlack, token: str | None = None) -> AsyncWebClient:
@@ -221,3 +216,39 @@ async def test_the_log_of_calls_holds_no_token(slack: LocalSlack) -> None:
     assert (good.method, good.arguments, good.ok) == ("users.info", {"user": ids.ALICE}, True)
     assert (bad.ok, bad.error) == (False, "user_not_found")
     assert slack.bot_token not in repr(slack.calls)
+
+
+class TestRateLimits:
+    """Off by default, and Slack's own when switched on."""
+
+    async def test_without_them_any_number_passes(self) -> None:
+        """Tests of other things are not slowed down."""
+        async with LocalSlack() as slack:
+            web = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url)
+            for _ in range(MESSAGE_BURST * 3):
+                await web.chat_postMessage(channel=ids.PAYMENTS, text="x")
+
+    async def test_a_channel_takes_a_burst_and_then_a_message_a_second(self) -> None:
+        """Beyond the burst 429 with Retry-After; another channel is free; a second later it works."""
+        async with LocalSlack(enforce_rate_limits=True) as slack:
+            web = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url)
+            for _ in range(MESSAGE_BURST):
+                await web.chat_postMessage(channel=ids.PAYMENTS, text="x")
+            with pytest.raises(SlackApiError) as caught:
+                await web.chat_postMessage(channel=ids.PAYMENTS, text="x")
+            assert caught.value.response.status_code == 429
+            assert caught.value.response.headers["Retry-After"] == "1"
+            await web.chat_postMessage(channel=ids.APPROVALS, text="x")
+            slack.clock.advance(1)
+            await web.chat_postMessage(channel=ids.PAYMENTS, text="x")
+            assert len(slack.messages("#payments")) == MESSAGE_BURST + 1
+            assert [call.error for call in slack.calls].count("ratelimited") == 1
+
+    def test_other_methods_have_their_tier(self) -> None:
+        """Tier 3 passes 50 calls at once, and then one every 1.2 seconds."""
+        clock = Clock()
+        limits = RateLimits(clock)
+        assert [limits.take("chat.update", "C1", 50) for _ in range(50)] == [0] * 50
+        assert limits.take("chat.update", "C2", 50) == 2
+        clock.advance(1.2)
+        assert limits.take("chat.update", "C1", 50) == 0

@@ -1,0 +1,110 @@
+"""Who approved, who of them counts, and how many are missing: computed here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from bot.domain.payment import Payment, State
+from bot.domain.policy import Rule
+from bot.domain.policy.rule import stricter_requirement
+from bot.errors import DirectoryError
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+from bot.payments.authority import Authority
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalStatus:
+    """How far a payment is with its approvals.
+
+    required: how many people must approve. counted: who approved and counts, in that order. void: who
+    approved and does not count any more. may_approve: whom the rule names, people and groups.
+    """
+
+    required: int
+    counted: tuple[str, ...] = ()
+    void: frozenset[str] = frozenset()
+    may_approve: frozenset[str] = frozenset()
+
+    @property
+    def missing(self) -> int:
+        """How many approvals are missing."""
+        return max(self.required - len(self.counted), 0)
+
+    @property
+    def awaited(self) -> int:
+        """How many approvals a payment waits for that waits: at least the one click that lets it go."""
+        return max(self.missing, 1)
+
+
+def required_now(payment: Payment, rule: Rule | None) -> int:
+    """How many people must approve: what was frozen, or what the rule as it is now asks for, if that is more.
+
+    rule: None where there is none any more.
+    """
+    if rule is None:
+        return payment.approvals_required
+    return stricter_requirement(payment.approvals_required, frozen_by(payment, rule))
+
+
+def frozen_by(payment: Payment, rule: Rule) -> int:
+    """What a rule asks for the payment's amount as far as that is known, to be frozen with it."""
+    invoice = payment.invoice
+    return rule.approvals_required(*((invoice.amount, invoice.currency) if invoice else (None, None)))
+
+
+async def checked(ledger: Ledger, authority: Authority, payment: Payment, rule: Rule) -> ApprovalStatus:
+    """How far it is by this rule. Raises DirectoryError where Slack does not say who may approve."""
+    given = [approval.approver for approval in await ledger.approvals(payment.id)]
+    counting = await authority.still_approved_by(rule, given, payment.requester)
+    return _status(payment, rule, given, frozenset(given) - counting)
+
+
+def recounted(before: ApprovalStatus, payment: Payment, rule: Rule, given: Iterable[str]) -> ApprovalStatus:
+    """How far it is when these have approved: who came since `before` was checked at their own click."""
+    return _status(payment, rule, given, before.void)
+
+
+def _status(
+    payment: Payment, rule: Rule | None, given: Iterable[str], void: frozenset[str] = frozenset()
+) -> ApprovalStatus:
+    return ApprovalStatus(
+        required_now(payment, rule),
+        tuple(one for one in given if one not in void),
+        void,
+        rule.approvers - {payment.requester} if rule else frozenset(),
+    )
+
+
+async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> ApprovalStatus:
+    """How far it is, for people to look at.
+
+    While it waits for approval that is what the next click will be asked by; where Slack does not say in time
+    who may approve, and once it is decided, everybody counts who did.
+    """
+    rule = authority.policy.rule_named(payment.rule)
+    if payment.state is State.PENDING_APPROVAL:
+        try:
+            now = await authority.rule_of(payment)
+            rule = now if isinstance(now, Rule) else rule
+            if rule is not None:
+                return await checked(ledger, authority, payment, rule)
+        except DirectoryError:
+            log.info("approvals are shown unchecked", payment=payment.id)
+    return _status(payment, rule, [approval.approver for approval in await ledger.approvals(payment.id)])
+
+
+async def expire(transaction: Transaction, payment: Payment) -> Payment:
+    """Nobody decided in time."""
+    return await transaction.move(
+        payment,
+        State.EXPIRED,
+        action="expired",
+        actor="timekeeper",
+        reason="not enough approvals in time",
+    )
