@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from pydantic import SecretStr
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef
 from bot.sandbox.local_billing import LocalBilling
+from tests.billing import weighed
+from tests.billing.scripted import Scripted, scripted
 
 VPS = InvoiceRef("vps", 10101)
 """Unpaid at the start, 10.00 USD."""
@@ -68,6 +72,34 @@ async def new_client(api: LocalBilling) -> AsyncIterator[NewClient]:
 @pytest.fixture
 def client(new_client: NewClient) -> BillingClient:
     return new_client()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Scripted]:
+    """A billing API whose answers a test writes."""
+    async with scripted() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def scales(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a process that weighs calls; what each needs is loaded there once and for all."""
+    path = tmp_path_factory.mktemp("scales") / "socket"
+    arguments = [sys.executable, "-m", "tests.billing.weighed", str(path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "listening\n"
+        yield path
+        process.kill()
+
+
+@pytest.fixture
+def weigh(scales: Path, server: Scripted) -> weighed.Weigh:
+    async def weigh(call: str, timeout: float = weighed.TIMEOUT_S) -> dict[str, Any]:
+        async with asyncio.timeout(timeout * 2 + 40):
+            return await weighed.weigh(scales, server.url, call, timeout)
+
+    return weigh
 
 
 def assert_nothing_leaked(api: LocalBilling, said: str) -> None:

@@ -26,14 +26,7 @@ from tests.billing.scripted import (
     plain,
     row,
     rows,
-    scripted,
 )
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Scripted]:
-    async with scripted() as server:
-        yield server
 
 
 @pytest.fixture

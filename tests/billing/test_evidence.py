@@ -13,13 +13,7 @@ from bot.domain.payment import InvoiceEvidence, Proof
 from bot.errors import AnswerLost, Unreadable
 from bot.sandbox.local_billing import nusoap
 from tests.billing.conftest import VPS
-from tests.billing.scripted import ALL, LOGIN, PASSWORD, UNPAID, Scripted, plain, row, rows, scripted
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Scripted]:
-    async with scripted() as server:
-        yield server
+from tests.billing.scripted import ALL, LOGIN, PASSWORD, UNPAID, Scripted, plain, row, rows
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import Outcome, Verdict
 from bot.sandbox.local_billing import nusoap
 from tests.billing.conftest import VPS
-from tests.billing.scripted import PASSWORD, PAY, Scripted, envelope, outcome, scripted
+from tests.billing.scripted import PASSWORD, PAY, Scripted, envelope, outcome
 
 OK, ERROR = '<status xsi:type="xsd:string">ok</status>', '<status xsi:type="xsd:string">error</status>'
 TEXT = '<status_text xsi:type="xsd:string">As told.</status_text>'
@@ -35,12 +35,6 @@ def part(identity: str, value: str, attributes: str = "") -> str:
 
 FAULT = "<SOAP-ENV:Fault><faultcode>x</faultcode><faultstring>y</faultstring></SOAP-ENV:Fault>"
 RESPONSE = answer(ERROR + TEXT).partition("<SOAP-ENV:Body>")[2].partition(END)[0]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Scripted]:
-    async with scripted() as server:
-        yield server
 
 
 @pytest.fixture

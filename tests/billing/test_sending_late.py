@@ -10,7 +10,6 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,17 +21,11 @@ from bot.billing.client import BillingClient
 from bot.billing.verdicts import failure_of
 from bot.domain.payment import Verdict
 from tests.billing.conftest import VPS, server_tls
-from tests.billing.scripted import PASSWORD, PAY, Scripted, scripted
+from tests.billing.scripted import PASSWORD, PAY, Scripted
 
 TOO_OLD = "the intent to pay is too old; others may act on it"
 LEASE = 0.5
 """Seconds after which others may act on the intent, in the process that is stopped."""
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Scripted]:
-    async with scripted() as server:
-        yield server
 
 
 async def test_what_became_too_old_while_it_connected_is_not_sent(server: Scripted) -> None:
