@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import hypothesis
 import pytest
 import structlog
-import yaml
 
 from bot import app, config
 from bot.config import Settings
@@ -82,11 +81,6 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
 
-
-MANIFEST: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[1] / "manifest.yml").read_text(encoding="utf-8")
-)
-"""The manifest that the real app is created from: its scopes are all that the bot has in tests too."""
 
 QUICK = Timing(
     lease=timedelta(seconds=2),
@@ -238,7 +232,7 @@ async def ledger(ledger_url: str, clock: Clock) -> AsyncIterator[Ledger]:
 @pytest.fixture
 async def slack() -> AsyncIterator[LocalSlack]:
     """A local Slack with the app of manifest.yml installed."""
-    async with LocalSlack(manifest=MANIFEST) as running:
+    async with LocalSlack() as running:
         yield running
 
 

@@ -124,11 +124,12 @@ def _read_rule(table: dict[str, Any], nameless: str) -> tuple[Rule, list[tuple[P
     nameless: what to call the rule in messages if it has no name.
     """
     written = {"name": "", "requesters": []} | table
+    called = str(written["name"]).strip() or nameless
     try:
-        rule, problems = rule_of(written, nameless), []
+        rule, problems = rule_of(written, called), []
     except ValidationError as error:
-        rule = rule_of(_without(written, {one["loc"][:2] for one in error.errors()}), nameless)
-        problems = list(_problems_of(error))
+        rule = rule_of(_without(written, {one["loc"][:2] for one in error.errors()}), called)
+        problems = list(dict.fromkeys(_problems_of(error)))  # an entry may stand there twice
     if "approvals" not in table and any(table.get(key) for key in FOR_APPROVERS):
         unsaid = Problem("approvals", "it is not said how many must approve", "Write approvals = 1.")
         problems.append((unsaid, None))

@@ -265,7 +265,18 @@ def test_a_file_that_holds_no_rules_is_refused_with_its_line(text: str, problem:
 def test_a_name_with_line_breaks_stays_on_one_line() -> None:
     """Each problem is one line, whatever was written."""
     (problem,) = problems_of('[[rule]]\nname = "a\\nb"\nrequesters = ["U1"]')
-    assert "\n" not in problem
+    assert problem.startswith('policy.toml:2: rule "a\ufffdb": name: a rule needs a name of 1 to 60')
+
+
+def test_an_empty_name_is_none() -> None:
+    """A rule would be called by its place then, which changes as soon as another is put above it."""
+    (problem,) = problems_of('[[rule]]\nname = ""\nrequesters = ["U1"]')
+    assert problem.startswith('policy.toml:2: rule "#1": name: a rule needs a name of 1 to 60')
+
+
+def test_an_entry_that_stands_there_twice_is_told_once() -> None:
+    """It is put right wherever it stands."""
+    assert len(problems_of(rule_with('channels = ["#payments", "C1", "#payments"]'))) == 1
 
 
 @given(st.text() | st.text("[]{}=\"'\n rule.name#,1", max_size=60))

@@ -22,7 +22,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
 from tests.browser import Windows, chromium
-from tests.conftest import MANIFEST, StartBot
+from tests.conftest import StartBot
 from tests.e2e.listening import Listening
 
 
@@ -57,7 +57,7 @@ async def open_office(
     async with AsyncExitStack() as stack:
 
         async def start(policy: str) -> Office:
-            slack, billing = LocalSlack(manifest=MANIFEST), LocalBilling()
+            slack, billing = LocalSlack(), LocalBilling()
             await stack.enter_async_context(slack)
             await billing.start()
             stack.push_async_callback(billing.stop)

@@ -24,7 +24,7 @@ from bot.sandbox.local_billing import FAILURES, LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
 from tests.billing.failure_modes import EXPECTED
-from tests.conftest import MANIFEST, QUICK, environment_of
+from tests.conftest import QUICK, environment_of
 from tests.slack.acting import card, shown
 
 PAID, DECLINED, NOT_SENT, UNKNOWN = State.PAID, State.DECLINED, State.NOT_SENT, State.UNKNOWN
@@ -125,7 +125,7 @@ class Installations:
             billing = LocalBilling()
             await billing.start()
             stack.push_async_callback(billing.stop)
-            slack = await stack.enter_async_context(LocalSlack(manifest=MANIFEST))
+            slack = await stack.enter_async_context(LocalSlack())
             if failing:
                 billing.fail(failing)
             environment = environment_of(slack, billing, f"sqlite:///{ledger}")

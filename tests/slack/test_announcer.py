@@ -22,7 +22,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.pace import Pace
 from bot.slack.web_api import FINAL
-from tests.conftest import MANIFEST, QUICK, NewDatabase, NewSettings, StartBot, environment_of
+from tests.conftest import QUICK, NewDatabase, NewSettings, StartBot, environment_of
 from tests.slack.acting import ANSWER, VAIN, approve, at_rest, card, direct, pay, posts, shown, thread
 from tests.slack.gateway import JSON, Gateway, Said, no, open_gateway
 
@@ -188,7 +188,7 @@ def test_whatever_is_answered_everything_is_told_once_slack_is_well(
 
     async def history() -> None:
         async with AsyncExitStack() as stack:
-            slack = await stack.enter_async_context(LocalSlack(manifest=MANIFEST))
+            slack = await stack.enter_async_context(LocalSlack())
             billing = LocalBilling()
             await billing.start()
             stack.push_async_callback(billing.stop)

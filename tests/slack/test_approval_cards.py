@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
 from bot.slack.card import APPROVE, CANCEL, DENY
-from tests.conftest import MANIFEST, StartBot
+from tests.conftest import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread
 
 
@@ -134,7 +133,7 @@ async def test_no_card_is_told_once(slack: LocalSlack, start_bot: StartBot) -> N
 
 def test_the_manifest_asks_for_what_is_used_and_no_more() -> None:
     """Each scope has a method that needs it."""
-    scopes = deepcopy(MANIFEST)["oauth_config"]["scopes"]
+    scopes = DEFAULT_MANIFEST["oauth_config"]["scopes"]
     assert sorted(scopes["bot"]) == [
         "channels:read",  # conversations.members
         "chat:write",  # chat.postMessage, chat.update

@@ -13,7 +13,7 @@ from bot.ledger.store import Ledger
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.pace import Pace
-from tests.conftest import MANIFEST, StartBot
+from tests.conftest import StartBot
 from tests.ledger.making import request
 
 CROWD = 60
@@ -23,7 +23,7 @@ CROWD = 60
 @pytest.fixture
 async def slack() -> AsyncIterator[LocalSlack]:
     """A local Slack that counts, with many channels."""
-    async with LocalSlack(manifest=MANIFEST, enforce_rate_limits=True) as running:
+    async with LocalSlack(enforce_rate_limits=True) as running:
         for number in range(CROWD):
             running.world.add_channel(f"crowd-{number}", ["alice", ids.BOT_USER_ID], id=f"C0CROWD{number:03}")
         yield running

@@ -14,8 +14,9 @@ from bot import app
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
 from bot.sandbox.local_slack.messages import Message
-from tests.conftest import MANIFEST, QUICK, StartBot
+from tests.conftest import QUICK, StartBot
 from tests.slack.acting import ANSWER, VAIN, approve, at_rest, card, direct, pay, posts, thread, when_paying
 from tests.slack.gateway import JSON, Gateway, Said, no
 
@@ -97,8 +98,8 @@ class TestALostAnswer:
 @pytest.fixture
 async def without_history() -> AsyncIterator[LocalSlack]:
     """An installation without the optional scopes."""
-    scopes = frozenset(MANIFEST["oauth_config"]["scopes"]["bot"])
-    async with LocalSlack(manifest=MANIFEST, scopes=scopes) as running:
+    scopes = frozenset(DEFAULT_MANIFEST["oauth_config"]["scopes"]["bot"])
+    async with LocalSlack(scopes=scopes) as running:
         yield running
 
 
