@@ -21,13 +21,14 @@ import structlog
 from bot.clocks import Ages
 from bot.domain.payment import Payment, State
 from bot.ledger.outbox import Lane
+from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.cards import Undeliverable
-from bot.payments.executor import Steps, no_steps
+from bot.payments.executor import Checkpoint, no_checkpoint
 from bot.payments.timing import Timing
-from bot.payments.worker import Crew
+from bot.payments.worker import TaskPool
 from bot.slack import event_text, post_search
 from bot.slack.blocks import Block, Message
 from bot.slack.directory import SlackDirectory
@@ -75,7 +76,7 @@ class Announcer:
         instance: str,
         wake: asyncio.Event,
         size: int = 32,
-        steps: Steps = no_steps,
+        checkpoint: Checkpoint = no_checkpoint,
     ) -> None:
         self._ledger = ledger
         self._client = client
@@ -85,20 +86,20 @@ class Announcer:
         self._pace = pace
         self._instance = instance
         self._undeliverable = Undeliverable(ledger)
-        self._steps = steps
+        self._checkpoint = checkpoint
         self._claimed: Ages[int] = Ages(ledger.boottime)
         # Of histories that Slack let nobody read to the end.
         self._searches: dict[int, post_search.Search] = {}
         self._well: set[int] = set()  # what may be given up at its next try: Slack was well after this one
-        self.crew: Crew[Lane] = Crew("announcer", size, wake, queues=True)
+        self.pool: TaskPool[Lane] = TaskPool("announcer", size, wake, queues=True)
 
-    async def look(self) -> None:
+    async def poll_once(self) -> None:
         """Take what is due and may go now, one a lane, so that a slow channel holds up no other.
 
         What has to wait for its turn is left where it is: it holds no place here, and no lease.
         """
         # Asked first, so that whoever wakes us for nothing keeps nobody from writing.
-        if self.crew.free <= 0 or not await self._ledger.any_delivery():
+        if self.pool.free <= 0 or not await self._ledger.any_due(OUTBOX):
             return
         paused = {(channel, updating) for channel in self._pace.paused for updating in (False, True)}
         full = {(channel, False) for channel in self._pace.full}
@@ -108,8 +109,8 @@ class Announcer:
             due = await transaction.outbox.claim(
                 owner=self._instance,
                 lease=self._timing.lease,
-                busy=paused | full | self.crew.keys,
-                limit=self.crew.free,
+                busy=paused | full | self.pool.keys,
+                limit=self.pool.free,
                 updates=self._pace.updates,
                 lately=self._pace.lately,
             )
@@ -119,7 +120,7 @@ class Announcer:
                 self._pace.updated()
             elif delivery.kind is not Kind.STEP:
                 self._pace.posted(delivery.channel)
-            self.crew.start((delivery.channel, delivery.ts is not None), self._one(delivery))
+            self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery))
 
     async def _one(self, delivery: Delivery) -> None:
         payment = await self._ledger.payment(delivery.payment_id)
@@ -213,7 +214,7 @@ class Announcer:
         ):
             return
         arguments = {"thread_ts": payment.card_ts} if delivery.kind is Kind.NOTE else {}
-        await self._steps(f"posting {delivery.kind}", payment.id)
+        await self._checkpoint(f"posting {delivery.kind}", payment.id)
         answer = await self._say(
             delivery,
             payment,
@@ -225,12 +226,10 @@ class Announcer:
         )
         if answer is None:
             return
-        await self._steps(f"posted {delivery.kind}", payment.id)
         if isinstance(answer, Rejected):
             await self._undeliverable.refused(delivery, payment, answer.error)
         else:
             await self._settle(delivery, payment, answer, rendered)
-            await self._steps(f"stored {delivery.kind}", payment.id)
 
     async def _settle(
         self,

@@ -22,7 +22,7 @@ from bot.domain.wording import shorten
 from bot.errors import DirectoryError
 from bot.payments.authority import Person
 from bot.payments.overview import Concerns, Waiting
-from bot.payments.worker import Crew
+from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Block, View, context, header, section
 from bot.slack.card import decision_buttons, more_approvals
@@ -65,7 +65,7 @@ class Homes:
     def __init__(self, services: Services) -> None:
         self._services = services
         wake = services.ledger.watch()
-        self.crew: Crew[str] = Crew("home", _PUBLISHED_AT_ONCE, wake, queues=True)
+        self.pool: TaskPool[str] = TaskPool("home", _PUBLISHED_AT_ONCE, wake, queues=True)
         self._viewers: dict[str, _Viewer] = {}
 
     def register(self, app: AsyncApp) -> None:
@@ -75,9 +75,9 @@ class Homes:
     async def _opened(self, event: Body) -> None:
         if event.get("tab") == "home":
             self._viewers[event["user"]] = _Viewer(until=time.monotonic() + LOOKING)
-            self.crew.wake.set()
+            self.pool.wake.set()
 
-    async def look(self) -> None:
+    async def poll_once(self) -> None:
         """Publish what changed. Raises LedgerUnavailable; it is tried again then."""
         now = time.monotonic()
         self._viewers = {user: one for user, one in self._viewers.items() if one.until > now}
@@ -86,9 +86,9 @@ class Homes:
         latest = await self._services.ledger.last_event()
         for user, viewer in self._viewers.items():
             due = viewer.seen < latest and viewer.not_before <= now
-            if due and user not in self.crew.keys and self.crew.free > 0:
+            if due and user not in self.pool.keys and self.pool.free > 0:
                 viewer.not_before = now + max(APART, _EACH * len(self._viewers))
-                self.crew.start(user, self._publish(user, viewer, latest))
+                self.pool.start(user, self._publish(user, viewer, latest))
 
     async def _publish(self, user: str, viewer: _Viewer, latest: int) -> None:
         try:
