@@ -43,96 +43,88 @@ EXPECTED = {
 EXPECTED["invoices_amount"] = "10"
 
 
-def test_a_row_is_told_with_the_columns_that_are_wanted() -> None:
-    """As texts, in order, and None for a NULL."""
-    assert read(rows(ALL, row(), row(id=5, due_date=None))) == [
-        EXPECTED,
-        EXPECTED | {"invoices_id": "5", "invoices_due_date": None},
-    ]
-    assert read(rows(ALL)) == []
-    assert read(listed("<return/>")) == []
+class TestRows:
+    def test_a_row_is_told_with_the_columns_that_are_wanted(self) -> None:
+        """As texts, in order, and None for a NULL."""
+        assert read(rows(ALL, row(), row(id=5, due_date=None))) == [
+            EXPECTED,
+            EXPECTED | {"invoices_id": "5", "invoices_due_date": None},
+        ]
+        assert read(rows(ALL)) == []
+        assert read(listed("<return/>")) == []
 
+    @pytest.mark.parametrize("piece", [1, 7, 100])
+    def test_the_pieces_it_comes_in_make_no_difference(self, piece: int) -> None:
+        """Also where one ends inside a tag, or a character."""
+        body = rows(ALL, row(description="caf\u00e9 <b> & \u20ac"), row(id=5))
+        found = read(body, piece=piece)
+        assert found == read(body)
+        assert found is not None
+        assert found[0]["invoices_description"] == "caf\u00e9 <b> & \u20ac"
 
-@pytest.mark.parametrize("piece", [1, 7, 100])
-def test_the_pieces_it_comes_in_make_no_difference(piece: int) -> None:
-    """Also where one ends inside a tag, or a character."""
-    body = rows(ALL, row(description="caf\u00e9 <b> & \u20ac"), row(id=5))
-    found = read(body, piece=piece)
-    assert found == read(body)
-    assert found is not None
-    assert found[0]["invoices_description"] == "caf\u00e9 <b> & \u20ac"
+    def test_a_list_that_breaks_off_anywhere_is_none(self) -> None:
+        """What came before is never read as the whole."""
+        body = rows(ALL, row(), row(id=5))
+        for end in range(0, len(body), 13):
+            with pytest.raises(MarkupRefused):
+                read(body[:end])
 
+    @pytest.mark.parametrize("said", [1, 3, 0, 999999999])
+    def test_a_list_that_has_not_as_many_rows_as_it_says_is_none(self, said: int) -> None:
+        """The rest was lost on the way, in well-formed XML."""
+        body = rows(ALL, row(), row(id=5)).replace(b"sql_row_invoices[2]", b"sql_row_invoices[%d]" % said)
+        with pytest.raises(MarkupRefused, match="as many rows"):
+            read(body)
 
-def test_a_list_that_breaks_off_anywhere_is_none() -> None:
-    """What came before is never read as the whole."""
-    body = rows(ALL, row(), row(id=5))
-    for end in range(0, len(body), 13):
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "",
+            *('<return xsi:type="xsd:string"/>', '<return xsi:type="xsd:string">error</return>'),
+            *('<return xsi:nil="true"/>', '<return xsi:type="xsd:boolean">false</return>'),
+            "<return>nothing found</return>",
+            nusoap.struct("result_status", {"status": "error", "status_text": "Access denied"}),
+            nusoap.array("xsd:string", ["<item>a</item>"]),
+            nusoap.array("tns:sql_row_invoices", [row(), '<item xsi:nil="true"/>']),
+            nusoap.array("tns:sql_row_invoices", [row(), "<item>error</item>"]),
+            *("<a/>", "<return/><return/>", "<return/>" + nusoap.array("tns:sql_row_invoices", [row()])),
+            f"<return><wrapped>{row()}</wrapped></return>",
+            row().replace("<item ", "<return ", 1).removesuffix("</item>") + "</return>",
+        ],
+    )
+    def test_what_is_no_list_is_not_an_empty_one(self, value: str) -> None:
+        """An error in place of the list must not read as "nothing is unpaid"."""
+        assert read(listed(value)) is None
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"<html><body>Error</body></html>",
+            b'<?xml version="1.0"?><Envelope><Body/></Envelope>',
+            nusoap.empty(),
+            rows(ALL, row()).replace(b'"ISO-8859-1"', b'"klingon"'),
+            rows(ALL, row()).replace(b"?>", b"?><!DOCTYPE x>", 1),
+            rows(ALL, row()) + b"<more/>",
+            rows(ALL, row()).replace(b">10101<", b">&#0;<"),
+            rows(ALL, row().replace("</item>", "<invoices_paid>1</invoices_paid></item>")),
+        ],
+    )
+    def test_what_is_no_answer_is_refused(self, body: bytes) -> None:
+        """It is lost, whatever it may have been."""
         with pytest.raises(MarkupRefused):
-            read(body[:end])
+            read(body)
 
-
-@pytest.mark.parametrize("said", [1, 3, 0, 999999999])
-def test_a_list_that_has_not_as_many_rows_as_it_says_is_none(said: int) -> None:
-    """The rest was lost on the way, in well-formed XML."""
-    body = rows(ALL, row(), row(id=5)).replace(b"sql_row_invoices[2]", b"sql_row_invoices[%d]" % said)
-    with pytest.raises(MarkupRefused, match="as many rows"):
-        read(body)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "",
-        *('<return xsi:type="xsd:string"/>', '<return xsi:type="xsd:string">error</return>'),
-        *('<return xsi:nil="true"/>', '<return xsi:type="xsd:boolean">false</return>'),
-        "<return>nothing found</return>",
-        nusoap.struct("result_status", {"status": "error", "status_text": "Access denied"}),
-        nusoap.array("xsd:string", ["<item>a</item>"]),
-        nusoap.array("tns:sql_row_invoices", [row(), '<item xsi:nil="true"/>']),
-        nusoap.array("tns:sql_row_invoices", [row(), "<item>error</item>"]),
-        *("<a/>", "<return/><return/>", "<return/>" + nusoap.array("tns:sql_row_invoices", [row()])),
-        f"<return><wrapped>{row()}</wrapped></return>",
-        row().replace("<item ", "<return ", 1).removesuffix("</item>") + "</return>",
-    ],
-)
-def test_what_is_no_list_is_not_an_empty_one(value: str) -> None:
-    """An error in place of the list must not read as "nothing is unpaid"."""
-    assert read(listed(value)) is None
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"<html><body>Error</body></html>",
-        b'<?xml version="1.0"?><Envelope><Body/></Envelope>',
-        nusoap.empty(),
-        rows(ALL, row()).replace(b'"ISO-8859-1"', b'"klingon"'),
-        rows(ALL, row()).replace(b"?>", b"?><!DOCTYPE x>", 1),
-        rows(ALL, row()) + b"<more/>",
-        rows(ALL, row()).replace(b">10101<", b">&#0;<"),
-        rows(ALL, row().replace("</item>", "<invoices_paid>1</invoices_paid></item>")),
-    ],
-)
-def test_what_is_no_answer_is_refused(body: bytes) -> None:
-    """It is lost, whatever it may have been."""
-    with pytest.raises(MarkupRefused):
-        read(body)
-
-
-def test_a_fault_is_one_only_where_the_api_says_so() -> None:
-    """Any other answer with a status of 500 is lost, also a good list."""
-    with pytest.raises(Fault) as caught:
-        read(nusoap.fault("Session expired", "SOAP-ENV:Server"), status=500)
-    assert caught.value.code == "SOAP-ENV:Server"
-    with pytest.raises(Fault):
-        read(nusoap.fault("Session expired"))
-    with pytest.raises(Fault) as caught:
-        read(rows(ALL, row()), status=500)
-    assert caught.value.code is None
-
-
-# -- references -------------------------------------------------------------------------------------
+    def test_a_fault_is_one_only_where_the_api_says_so(self) -> None:
+        """Any other answer with a status of 500 is lost, also a good list."""
+        with pytest.raises(Fault) as caught:
+            read(nusoap.fault("Session expired", "SOAP-ENV:Server"), status=500)
+        assert caught.value.code == "SOAP-ENV:Server"
+        with pytest.raises(Fault):
+            read(nusoap.fault("Session expired"))
+        with pytest.raises(Fault) as caught:
+            read(rows(ALL, row()), status=500)
+        assert caught.value.code is None
 
 
 def referring(*, columns: bool = False, array: bool = True) -> bytes:
@@ -154,61 +146,63 @@ def referring(*, columns: bool = False, array: bool = True) -> bytes:
     return envelope(answer + "".join(parts))
 
 
-@pytest.mark.parametrize("array", [True, False])
-@pytest.mark.parametrize("columns", [True, False])
-def test_rows_that_are_referred_to_are_read(columns: bool, array: bool) -> None:
-    """In the list's order, as if they stood in it."""
-    assert read(referring(columns=columns, array=array)) == [EXPECTED, EXPECTED | {"invoices_id": "5"}]
+class TestReferences:
+    @pytest.mark.parametrize("array", [True, False])
+    @pytest.mark.parametrize("columns", [True, False])
+    def test_rows_that_are_referred_to_are_read(self, columns: bool, array: bool) -> None:
+        """In the list's order, as if they stood in it."""
+        assert read(referring(columns=columns, array=array)) == [EXPECTED, EXPECTED | {"invoices_id": "5"}]
 
+    def test_rows_may_stand_in_a_list_that_is_referred_to(self) -> None:
+        """Only the list is elsewhere."""
+        value = nusoap.array("tns:sql_row_invoices", [row(), row(id=5)])
+        value = value.replace("<return ", '<multiRef id="a" ').replace("</return>", "</multiRef>")
+        body = envelope(
+            f'<ns1:{NAME}Response xmlns:ns1="urn:myapi"><return href="#a"/></ns1:{NAME}Response>{value}'
+        )
+        assert read(body) == [EXPECTED, EXPECTED | {"invoices_id": "5"}]
 
-def test_rows_may_stand_in_a_list_that_is_referred_to() -> None:
-    """Only the list is elsewhere."""
-    value = nusoap.array("tns:sql_row_invoices", [row(), row(id=5)])
-    value = value.replace("<return ", '<multiRef id="a" ').replace("</return>", "</multiRef>")
-    body = envelope(
-        f'<ns1:{NAME}Response xmlns:ns1="urn:myapi"><return href="#a"/></ns1:{NAME}Response>{value}'
+    def test_a_row_that_nothing_refers_to_is_in_no_list(self) -> None:
+        """It stands in the answer, and not in the list."""
+        body = (
+            referring(array=False).replace(b'<item href="#r5"/>', b"").replace(b"invoices[2]", b"invoices[1]")
+        )
+        assert read(body) == [EXPECTED]
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (b'href="#r5"', b'href="#nowhere"'),
+            (b'href="#r5"', b'href="#n5"'),
+            (b'href="#n5"', b'href="#gone"'),
+            (b'id="r5"', b'id="r10101"'),
+            (b'<multiRef id="n5" xsi:type="xsd:int">', b'<multiRef id="n5" href="#n5">'),
+        ],
     )
-    assert read(body) == [EXPECTED, EXPECTED | {"invoices_id": "5"}]
+    def test_a_reference_that_leads_nowhere_or_in_circles_is_refused(self, old: bytes, new: bytes) -> None:
+        """A list with such a row was not read whole."""
+        body = referring(columns=True, array=False)
+        assert old in body
+        with pytest.raises(MarkupRefused):
+            read(body.replace(old, new))
 
+    def test_references_are_kept_up_to_a_cap(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What cannot be told at once costs memory."""
+        monkeypatch.setattr(list_answer, "MOST_KEPT", 10)
+        with pytest.raises(MarkupRefused, match="more than can be kept"):
+            read(referring())
 
-def test_a_row_that_nothing_refers_to_is_in_no_list() -> None:
-    """It stands in the answer, and not in the list."""
-    body = referring(array=False).replace(b'<item href="#r5"/>', b"").replace(b"invoices[2]", b"invoices[1]")
-    assert read(body) == [EXPECTED]
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (b'href="#r5"', b'href="#nowhere"'),
-        (b'href="#r5"', b'href="#n5"'),
-        (b'href="#n5"', b'href="#gone"'),
-        (b'id="r5"', b'id="r10101"'),
-        (b'<multiRef id="n5" xsi:type="xsd:int">', b'<multiRef id="n5" href="#n5">'),
-    ],
-)
-def test_a_reference_that_leads_nowhere_or_in_circles_is_refused(old: bytes, new: bytes) -> None:
-    """A list with such a row was not read whole."""
-    body = referring(columns=True, array=False)
-    assert old in body
-    with pytest.raises(MarkupRefused):
-        read(body.replace(old, new))
-
-
-def test_references_are_kept_up_to_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be told at once costs memory."""
-    monkeypatch.setattr(list_answer, "MOST_KEPT", 10)
-    with pytest.raises(MarkupRefused, match="more than can be kept"):
-        read(referring())
-
-
-# -- what is said beside a list -----------------------------------------------------------------------
 
 FAULT = "<SOAP-ENV:Fault><faultcode>Server</faultcode><faultstring>Aborted</faultstring></SOAP-ENV:Fault>"
+
 END = "</SOAP-ENV:Body>"
+
 LIST = rows(ALL, row(), row(id=5)).decode()
+
 RESPONSE = LIST.partition("<SOAP-ENV:Body>")[2].partition(END)[0]
+
 SPACES = " " * (list_answer.MOST_TEXT + 1)
+
 BESIDE = {
     "a fault after it": LIST.replace(END, FAULT + END),
     "a fault before it": LIST.replace(RESPONSE, FAULT + RESPONSE),
@@ -231,36 +225,36 @@ BESIDE = {
 }
 
 
-@pytest.mark.parametrize("what", BESIDE)
-def test_a_list_beside_which_something_else_is_said_is_none(what: str) -> None:
-    """It may say that rows are missing, and an invoice that is missing reads as paid."""
-    assert BESIDE[what] not in (LIST, referring(array=False).decode(), referring(columns=True).decode())
-    with pytest.raises(MarkupRefused):
-        read(BESIDE[what].encode())
+class TestBesideTheRows:
+    @pytest.mark.parametrize("what", BESIDE)
+    def test_a_list_beside_which_something_else_is_said_is_none(self, what: str) -> None:
+        """It may say that rows are missing, and an invoice that is missing reads as paid."""
+        assert BESIDE[what] not in (LIST, referring(array=False).decode(), referring(columns=True).decode())
+        with pytest.raises(MarkupRefused):
+            read(BESIDE[what].encode())
 
+    @pytest.mark.parametrize("operation", [UNPAID, PAY, "api_domains_get_client_invoices"])
+    def test_the_list_of_another_operation_is_none(self, operation: str) -> None:
+        """Of an unpaid list in place of the list of all, every invoice would be missing that was paid."""
+        assert read(rows(operation, row())) is None
+        assert read(rows(operation)) is None
 
-@pytest.mark.parametrize("operation", [UNPAID, PAY, "api_domains_get_client_invoices"])
-def test_the_list_of_another_operation_is_none(operation: str) -> None:
-    """Of an unpaid list in place of the list of all, every invoice would be missing that was paid."""
-    assert read(rows(operation, row())) is None
-    assert read(rows(operation)) is None
+    def test_a_text_far_behind_is_no_empty_list(self) -> None:
+        """However many spaces stand before it."""
+        assert read(listed(f"<return>{SPACES}error</return>")) is None
 
-
-def test_a_text_far_behind_is_no_empty_list() -> None:
-    """However many spaces stand before it."""
-    assert read(listed(f"<return>{SPACES}error</return>")) is None
-
-
-def test_a_header_and_spaces_are_nothing_beside_a_list() -> None:
-    """Gateways write both; nor is a fault less of one for the text in its detail."""
-    header = '<SOAP-ENV:Header><h:id xmlns:h="urn:h">text <b/></h:id></SOAP-ENV:Header><SOAP-ENV:Body>'
-    spaced = LIST.replace("<SOAP-ENV:Body>", header).replace("><", ">\n  <")
-    found = read(spaced.encode())
-    assert found is not None
-    assert [one["invoices_id"] for one in found] == ["10101", "5"]
-    with pytest.raises(Fault):
-        read(
-            envelope(
-                FAULT.replace("Aborted", "Aborted</faultstring><detail>at <i/> once</detail><faultstring>")
+    def test_a_header_and_spaces_are_nothing_beside_a_list(self) -> None:
+        """Gateways write both; nor is a fault less of one for the text in its detail."""
+        header = '<SOAP-ENV:Header><h:id xmlns:h="urn:h">text <b/></h:id></SOAP-ENV:Header><SOAP-ENV:Body>'
+        spaced = LIST.replace("<SOAP-ENV:Body>", header).replace("><", ">\n  <")
+        found = read(spaced.encode())
+        assert found is not None
+        assert [one["invoices_id"] for one in found] == ["10101", "5"]
+        with pytest.raises(Fault):
+            read(
+                envelope(
+                    FAULT.replace(
+                        "Aborted", "Aborted</faultstring><detail>at <i/> once</detail><faultstring>"
+                    )
+                )
             )
-        )

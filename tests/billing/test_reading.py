@@ -10,39 +10,11 @@ import pytest
 from bot.billing import reading
 from bot.billing.list_answer import Row
 from bot.billing.transport import AnswerTooLarge
-from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Proof, Verdict
+from bot.domain.payment import Invoice, Verdict
 from bot.redaction import Redaction
-
-DOCUMENTED = {
-    "invoices_id": 7514880,
-    "invoices_description": "(Repeat Invoice: 19156909) MailBaby Mail",
-    "invoices_amount": 1.0,
-    "invoices_custid": 160884,
-    "invoices_type": 1,
-    "invoices_date": "2021-02-24 01:38:45",
-    "invoices_group": 0,
-    "invoices_extra": 19156909,
-    "invoices_paid": 0,
-    "invoices_module": "mail",
-    "invoices_due_date": "2021-03-10 01:38:45",
-    "invoices_service": 8556,
-    "invoices_deleted": 0,
-    "invoices_currency": "USD",
-}
-MAIL = InvoiceRef("mail", 7514880)
-
+from tests.billing.invoice_rows import MAIL, evidence, row
 
 NO_SECRETS = Redaction([])
-
-
-def row(**changes: object) -> Row:
-    """A row as it is read from XML: its columns are texts, or None."""
-    told = DOCUMENTED | {f"invoices_{name}": new for name, new in changes.items()}
-    return {name: None if value is None else str(value) for name, value in told.items()}
-
-
-def payment(**changes: object) -> Row:
-    return row(**{"id": 90001, "type": 10, "extra": 7514880, "paid": 1} | changes)
 
 
 def invoices(module: str, rows: list[Row]) -> list[Invoice]:
@@ -53,373 +25,213 @@ def invoices(module: str, rows: list[Row]) -> list[Invoice]:
     return unpaid.found()
 
 
-def evidence(all_rows: list[Row] | None, unpaid_rows: list[Row]) -> InvoiceEvidence:
-    """What both lists say about `MAIL`; None for a list that was not read."""
-    unpaid = reading.AmongUnpaid(MAIL)
-    for one in unpaid_rows:
-        unpaid.add(one)
-    everything = None if all_rows is None else reading.AmongAll(MAIL)
-    if everything is not None:
-        for one in all_rows or []:
-            everything.add(one)
-    return reading.evidence(unpaid, everything)
+class TestInvoices:
+    def test_the_documented_row_is_read_whole(self) -> None:
+        """Every field that the bot shows comes from the row, exactly."""
+        [invoice] = invoices("mail", [row()])
+        assert invoice.ref == MAIL
+        assert invoice.description == "(Repeat Invoice: 19156909) MailBaby Mail"
+        assert (str(invoice.amount), invoice.currency) == ("1.00", "USD")
+        assert invoice.due == date(2021, 3, 10)
 
-
-def test_the_documented_row_is_read_whole() -> None:
-    """Every field that the bot shows comes from the row, exactly."""
-    [invoice] = invoices("mail", [row()])
-    assert invoice.ref == MAIL
-    assert invoice.description == "(Repeat Invoice: 19156909) MailBaby Mail"
-    assert (str(invoice.amount), invoice.currency) == ("1.00", "USD")
-    assert invoice.due == date(2021, 3, 10)
-
-
-@pytest.mark.parametrize(
-    ("told", "amount"),
-    [
-        (49.99, "49.99"),
-        (640.0, "640.00"),
-        (0.1, "0.10"),
-        (0.0, "0.00"),
-        (7, "7.00"),
-        ("12.5", "12.50"),
-        (1.005, "1.005"),
-        (1e6, "1000000.00"),
-        ("49.990000000000002", "49.99"),
-        ("1.0E+3", "1000.00"),
-        ("  7 ", "7.00"),
-        ("0e5", "0.00"),
-        ("0.000001", "0.000001"),
-    ],
-)
-def test_an_amount_is_exact_and_has_two_places(told: object, amount: str) -> None:
-    """A float becomes the decimal that it was written as; places are added, never rounded away."""
-    [invoice] = invoices("mail", [row(amount=told)])
-    assert str(invoice.amount) == amount
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        *(None, "", "ten", -5.0, float("nan"), float("inf"), 1e300, "1e999", True, [], "-0.01", "-0"),
-        *(1e-45, "1e-45", "1e-400", "1e400", "0.0000001", "INF", "NaN", "sNaN", "+5", "1_000", "1,000.00"),
-        *("\u0661\u0660", "0x10", "9" * 5000, "1" + "0" * 12, "1e1e1", "5;", "5\x00"),
-    ],
-)
-def test_an_amount_that_cannot_be_trusted_is_no_invoice(told: object) -> None:
-    """No amount, a negative one, or nonsense: the invoice is not told, so it needs every approval."""
-    assert invoices("mail", [row(amount=told)]) == []
-
-
-@pytest.mark.parametrize("module", ["mail", "", None])
-def test_a_row_of_the_module_that_was_asked_for_is_its_invoice(module: str | None) -> None:
-    """Also where the row does not say whose it is: the API is asked to pay it by this module's name."""
-    assert [one.ref for one in invoices("mail", [row(module=module)])] == [MAIL]
-
-
-def test_a_row_of_another_module_is_left_out() -> None:
-    """One invoice in the lists of two modules must not be paid under both names."""
-    assert invoices("mail", [row(module="vps")]) == []
-    assert not evidence([], [row(module="vps")]).unpaid
-
-
-@pytest.mark.parametrize("told", [None, "", "dollars", 5, "US\u202e", "USD\x07", "ÜSD", "U\x00S", "U S"])
-def test_a_currency_that_cannot_be_read_is_no_invoice(told: object) -> None:
-    """An amount without its currency is no amount."""
-    assert invoices("mail", [row(currency=told)]) == []
-
-
-@pytest.mark.parametrize(
-    "told", [None, "0000-00-00 00:00:00", "soon", "", "2021-02-30 00:00:00", 20210310, "2021-W10-3"]
-)
-def test_a_broken_due_date_is_none(told: object) -> None:
-    """A due date that is none leaves the invoice as it is."""
-    [invoice] = invoices("mail", [row(due_date=told)])
-    assert invoice.due is None
-
-
-@pytest.mark.parametrize("told", [None, "", "cafÃ© \u0085 \ufffd", "<!channel> & <b>"])
-def test_a_description_is_taken_as_it_is(told: str | None) -> None:
-    """Nothing is dropped, mended or escaped here."""
-    [invoice] = invoices("mail", [row(description=told)])
-    assert invoice.description == (told or "")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"type": 10},
-        {"type": 2},
-        {"type": None},
-        {"paid": 1},
-        {"deleted": 1},
-        {"deleted": "yes"},
-        {"id": None},
-        {"id": 0},
-        {"id": -7},
-        {"id": 2**31},
-        {"id": "7.5"},
-        {"id": 7.5},
-    ],
-)
-def test_only_unpaid_charges_with_a_proper_number_are_invoices(changes: dict[str, object]) -> None:
-    """Payments, paid and deleted charges, and rows without a usable number are passed over."""
-    assert invoices("mail", [row(**changes)]) == []
-    assert not evidence([], [row(**changes)]).unpaid
-
-
-def test_numbers_and_flags_may_come_as_texts() -> None:
-    """MySQL's values reach PHP as texts, and may keep that type on the way."""
-    texts = row(id="7514880", type="1", paid="0", deleted="0", amount="1.00")
-    [invoice] = invoices("mail", [texts])
-    assert (invoice.ref, str(invoice.amount)) == (MAIL, "1.00")
-
-
-def test_an_invoice_listed_twice_is_one() -> None:
-    """The same number twice is the same invoice."""
-    assert len(invoices("mail", [row(), row()])) == 1
-
-
-def test_more_invoices_than_can_be_held_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not a list that lacks some."""
-    monkeypatch.setattr(reading, "MOST_INVOICES", 3)
-    assert len(invoices("mail", [row(id=number) for number in (1, 2, 3)])) == 3
-    with pytest.raises(AnswerTooLarge):
-        invoices("mail", [row(id=number) for number in (1, 2, 3, 4)])
-
-
-# -- what becomes of a text from outside ------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("told", "stored"),
-    [
-        ("café \u20ac", "café \u20ac"),
-        ("nul\x00led", "nulled"),
-        ("half \ud83d pair", "half ? pair"),
-        ("x" * 16_000, "x" * 16_000),
-        ("x" * 16_001, "x" * (16_000 - len(reading.CUT.encode())) + reading.CUT),
-        ("password hunter2, session 0f,A-9876543210abcd", "password [redacted], session [redacted]"),
-        (
-            "a&amp;bc and a&amp;amp;bc in XML, a%26bc in an address",
-            "[redacted] and [redacted] in XML, [redacted] in",
-        ),
-        ("0123456789abcdef0123456789ABCDEF", "[redacted]"),
-        ("xoxb-1-abc", "[redacted]"),
-    ],
-)
-def test_a_text_is_stored_without_secrets_and_no_longer_than_it_may_be(told: str, stored: str) -> None:
-    """It is whole UTF-8 that PostgreSQL takes, and what was cut says so."""
-    redaction = Redaction(["hunter2", "0f,A-9876543210abcd", "a&bc"])
-    found = reading.kept(told, redaction)
-    assert found.startswith(stored)
-    assert len(found.encode()) <= reading.MOST_TEXT
-
-
-def test_a_text_of_many_bytes_is_cut_between_characters() -> None:
-    """Four bytes each, so that the cut falls into one."""
-    found = reading.kept("\U0001f600" * 5_000, NO_SECRETS)
-    assert found.endswith("\U0001f600" + reading.CUT)
-    assert 15_990 < len(found.encode()) <= 16_000
-
-
-def test_a_secret_that_lies_across_the_cut_is_not_kept_in_half() -> None:
-    """What is no secret by its first half is taken out before anything is cut."""
-    secret = "s3cret-" * 10
-    found = reading.kept("x" * 15_970 + secret, Redaction([secret]))
-    assert "s3cret" not in found
-
-
-def test_a_description_is_kept_short() -> None:
-    """Twenty thousand of them may be held at once."""
-    [invoice] = invoices("mail", [row(description="d" * 4_000)])
-    assert len(invoice.description.encode()) == reading.MOST_DESCRIPTION
-    assert invoice.description.endswith(reading.CUT)
-
-
-# -- what a reading proves --------------------------------------------------------------------------
-
-OTHER = row(id=5)
-"""Another unpaid charge: the list that holds it is no empty one."""
-
-
-def test_evidence_of_an_unpaid_invoice() -> None:
-    """Listed as unpaid, its own row not paid, no payment."""
-    found = evidence([row()], [row()])
-    assert found == InvoiceEvidence(True, False, None)
-    assert found.proof is Proof.STILL_UNPAID
-
-
-def test_evidence_of_a_paid_invoice() -> None:
-    """Not listed as unpaid, its own row paid, and the payment that names it."""
-    everything = [row(paid=1), payment(), payment(id=90002, extra=5)]
-    found = evidence(everything, [])
-    assert found == InvoiceEvidence(False, True, 90001)
-    assert found.proof is Proof.PAYMENT_ROW
-    assert evidence([row(paid=1)], []).proof is Proof.PAID_FLAG
-
-
-def test_the_list_of_all_is_not_needed_for_what_the_unpaid_one_tells() -> None:
-    """Unpaid is proven by its row; absence by a list that holds others."""
-    assert evidence(None, [row()]) == InvoiceEvidence(True, None, None, history=False)
-    assert evidence(None, [row()]).proof is Proof.STILL_UNPAID
-    assert evidence(None, [OTHER]) == InvoiceEvidence(False, None, None, gone=True, history=False)
-    assert evidence(None, [OTHER]).proof is Proof.ABSENCE
-
-
-@pytest.mark.parametrize(
-    "unpaid", [[], [row(id=5, module="vps")], [row(id=5, module=None)], [row(id=5, paid=1)]]
-)
-def test_absence_from_a_list_without_another_unpaid_charge_proves_nothing(unpaid: list[Row]) -> None:
-    """Two empty lists are what an API says that has lost its database."""
-    assert evidence([], unpaid).proof is None
-    assert evidence(None, unpaid).proof is None
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        *({"module": "vps"}, {"module": ""}, {"module": None}, {"paid": 1}, {"deleted": 1}, {"paid": "odd"}),
-        *({"id": None}, {"id": "7514880.0"}, {"type": 10}, {"type": "odd"}),
-    ],
-)
-def test_a_row_that_may_be_about_it_is_no_absence(changes: dict[str, object]) -> None:
-    """Neither is it one of an invoice that is still unpaid."""
-    assert evidence([], [OTHER, row(**changes)]).proof is None
-
-
-@pytest.mark.parametrize("module", ["vps", "MAIL", " mail", "", None])
-def test_rows_count_only_for_their_own_module(module: str | None) -> None:
-    """A paid invoice, or a payment, of the same number in another module, or in none, proves nothing."""
-    assert evidence([row(paid=1, module=module)], []).proof is None
-    assert evidence([payment(module=module)], []).proof is None
-    assert evidence([row(paid=1, module=module), payment(module=module)], [OTHER]).proof in (
-        Proof.ABSENCE,
-        None,
+    @pytest.mark.parametrize(
+        ("told", "amount"),
+        [
+            (49.99, "49.99"),
+            (640.0, "640.00"),
+            (0.1, "0.10"),
+            (0.0, "0.00"),
+            (7, "7.00"),
+            ("12.5", "12.50"),
+            (1.005, "1.005"),
+            (1e6, "1000000.00"),
+            ("49.990000000000002", "49.99"),
+            ("1.0E+3", "1000.00"),
+            ("  7 ", "7.00"),
+            ("0e5", "0.00"),
+            ("0.000001", "0.000001"),
+        ],
     )
+    def test_an_amount_is_exact_and_has_two_places(self, told: object, amount: str) -> None:
+        """A float becomes the decimal that it was written as; places are added, never rounded away."""
+        [invoice] = invoices("mail", [row(amount=told)])
+        assert str(invoice.amount) == amount
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            *(None, "", "ten", -5.0, float("nan"), float("inf"), 1e300, "1e999", True, [], "-0.01", "-0"),
+            *(
+                1e-45,
+                "1e-45",
+                "1e-400",
+                "1e400",
+                "0.0000001",
+                "INF",
+                "NaN",
+                "sNaN",
+                "+5",
+                "1_000",
+                "1,000.00",
+            ),
+            *("\u0661\u0660", "0x10", "9" * 5000, "1" + "0" * 12, "1e1e1", "5;", "5\x00"),
+        ],
+    )
+    def test_an_amount_that_cannot_be_trusted_is_no_invoice(self, told: object) -> None:
+        """No amount, a negative one, or nonsense: the invoice is not told, so it needs every approval."""
+        assert invoices("mail", [row(amount=told)]) == []
+
+    @pytest.mark.parametrize("module", ["mail", "", None])
+    def test_a_row_of_the_module_that_was_asked_for_is_its_invoice(self, module: str | None) -> None:
+        """Also where the row does not say whose it is: the API is asked to pay it by this module's name."""
+        assert [one.ref for one in invoices("mail", [row(module=module)])] == [MAIL]
+
+    def test_a_row_of_another_module_is_left_out(self) -> None:
+        """One invoice in the lists of two modules must not be paid under both names."""
+        assert invoices("mail", [row(module="vps")]) == []
+        assert not evidence([], [row(module="vps")]).unpaid
+
+    @pytest.mark.parametrize("told", [None, "", "dollars", 5, "US\u202e", "USD\x07", "ÜSD", "U\x00S", "U S"])
+    def test_a_currency_that_cannot_be_read_is_no_invoice(self, told: object) -> None:
+        """An amount without its currency is no amount."""
+        assert invoices("mail", [row(currency=told)]) == []
+
+    @pytest.mark.parametrize(
+        "told", [None, "0000-00-00 00:00:00", "soon", "", "2021-02-30 00:00:00", 20210310, "2021-W10-3"]
+    )
+    def test_a_broken_due_date_is_none(self, told: object) -> None:
+        """A due date that is none leaves the invoice as it is."""
+        [invoice] = invoices("mail", [row(due_date=told)])
+        assert invoice.due is None
+
+    @pytest.mark.parametrize("told", [None, "", "cafÃ© \u0085 \ufffd", "<!channel> & <b>"])
+    def test_a_description_is_taken_as_it_is(self, told: str | None) -> None:
+        """Nothing is dropped, mended or escaped here."""
+        [invoice] = invoices("mail", [row(description=told)])
+        assert invoice.description == (told or "")
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"type": 10},
+            {"type": 2},
+            {"type": None},
+            {"paid": 1},
+            {"deleted": 1},
+            {"deleted": "yes"},
+            {"id": None},
+            {"id": 0},
+            {"id": -7},
+            {"id": 2**31},
+            {"id": "7.5"},
+            {"id": 7.5},
+        ],
+    )
+    def test_only_unpaid_charges_with_a_proper_number_are_invoices(self, changes: dict[str, object]) -> None:
+        """Payments, paid and deleted charges, and rows without a usable number are passed over."""
+        assert invoices("mail", [row(**changes)]) == []
+        assert not evidence([], [row(**changes)]).unpaid
+
+    def test_numbers_and_flags_may_come_as_texts(self) -> None:
+        """MySQL's values reach PHP as texts, and may keep that type on the way."""
+        texts = row(id="7514880", type="1", paid="0", deleted="0", amount="1.00")
+        [invoice] = invoices("mail", [texts])
+        assert (invoice.ref, str(invoice.amount)) == (MAIL, "1.00")
+
+    def test_an_invoice_listed_twice_is_one(self) -> None:
+        """The same number twice is the same invoice."""
+        assert len(invoices("mail", [row(), row()])) == 1
+
+    def test_more_invoices_than_can_be_held_are_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not a list that lacks some."""
+        monkeypatch.setattr(reading, "MOST_INVOICES", 3)
+        assert len(invoices("mail", [row(id=number) for number in (1, 2, 3)])) == 3
+        with pytest.raises(AnswerTooLarge):
+            invoices("mail", [row(id=number) for number in (1, 2, 3, 4)])
 
 
-def test_a_row_of_another_module_does_not_hide_ours() -> None:
-    """Neither of the two charges of one number speaks for the other."""
-    assert evidence([row(paid=1, module="vps"), row()], [row()]).proof is Proof.STILL_UNPAID
-    assert evidence([row(module="vps"), row(paid=1)], []).proof is Proof.PAID_FLAG
-    assert evidence([row(paid=1)], [row(module="vps")]).proof is Proof.PAID_FLAG
+class TestTexts:
+    @pytest.mark.parametrize(
+        ("told", "stored"),
+        [
+            ("café \u20ac", "café \u20ac"),
+            ("nul\x00led", "nulled"),
+            ("half \ud83d pair", "half ? pair"),
+            ("x" * 16_000, "x" * 16_000),
+            ("x" * 16_001, "x" * (16_000 - len(reading.CUT.encode())) + reading.CUT),
+            ("password hunter2, session 0f,A-9876543210abcd", "password [redacted], session [redacted]"),
+            (
+                "a&amp;bc and a&amp;amp;bc in XML, a%26bc in an address",
+                "[redacted] and [redacted] in XML, [redacted] in",
+            ),
+            ("0123456789abcdef0123456789ABCDEF", "[redacted]"),
+            ("xoxb-1-abc", "[redacted]"),
+        ],
+    )
+    def test_a_text_is_stored_without_secrets_and_no_longer_than_it_may_be(
+        self, told: str, stored: str
+    ) -> None:
+        """It is whole UTF-8 that PostgreSQL takes, and what was cut says so."""
+        redaction = Redaction(["hunter2", "0f,A-9876543210abcd", "a&bc"])
+        found = reading.kept(told, redaction)
+        assert found.startswith(stored)
+        assert len(found.encode()) <= reading.MOST_TEXT
+
+    def test_a_text_of_many_bytes_is_cut_between_characters(self) -> None:
+        """Four bytes each, so that the cut falls into one."""
+        found = reading.kept("\U0001f600" * 5_000, NO_SECRETS)
+        assert found.endswith("\U0001f600" + reading.CUT)
+        assert 15_990 < len(found.encode()) <= 16_000
+
+    def test_a_secret_that_lies_across_the_cut_is_not_kept_in_half(self) -> None:
+        """What is no secret by its first half is taken out before anything is cut."""
+        secret = "s3cret-" * 10
+        found = reading.kept("x" * 15_970 + secret, Redaction([secret]))
+        assert "s3cret" not in found
+
+    def test_a_description_is_kept_short(self) -> None:
+        """Twenty thousand of them may be held at once."""
+        [invoice] = invoices("mail", [row(description="d" * 4_000)])
+        assert len(invoice.description.encode()) == reading.MOST_DESCRIPTION
+        assert invoice.description.endswith(reading.CUT)
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [row(paid=1), row()],
-        [row(paid=1), row(paid="odd")],
-        [row(paid=1), row(paid=1, module=None)],
-        [row(paid=""), payment()],
-        [row(), payment()],
-        [payment(id="odd")],
-    ],
-)
-def test_rows_that_contradict_each_other_prove_nothing(rows: list[Row]) -> None:
-    """Whatever the list of unpaid ones says."""
-    for unpaid in ([], [OTHER]):
-        assert evidence(rows, unpaid).proof is None
-    if rows != [row(), payment()]:
-        assert evidence(rows, [row()]).proof is None
+class TestOutcomes:
+    @pytest.mark.parametrize(
+        ("status", "verdict"),
+        [
+            ("ok", Verdict.PAID),
+            (" OK\n", Verdict.PAID),
+            ("error", Verdict.DECLINED),
+            ("Error ", Verdict.DECLINED),
+            ("", Verdict.UNKNOWN),
+            ("success", Verdict.UNKNOWN),
+            ("okay", Verdict.UNKNOWN),
+            (None, Verdict.UNKNOWN),
+            (True, Verdict.UNKNOWN),
+            (0, Verdict.UNKNOWN),
+        ],
+    )
+    def test_a_status_is_read_without_case_and_blanks(self, status: object, verdict: Verdict) -> None:
+        """ok is paid, error is declined, anything else is unknown; the text is kept as it came."""
+        outcome = reading.outcome(SimpleNamespace(status=status, status_text=" As it is "), NO_SECRETS)
+        assert outcome.verdict is verdict
+        assert outcome.status == (status if isinstance(status, str) else None)
+        assert outcome.status_text == " As it is "
+
+    @pytest.mark.parametrize("answer", [None, "ok", ["ok"], True, {"status": "ok"}])
+    def test_an_answer_of_another_shape_is_unknown(self, answer: object) -> None:
+        """Only a status in its own place counts."""
+        assert reading.outcome(answer, NO_SECRETS).verdict is Verdict.UNKNOWN
 
 
-def test_an_unpaid_invoice_that_is_also_shown_as_paid_proves_nothing() -> None:
-    """By its flag, or by a payment; nor does one that the list of unpaid ones calls paid."""
-    assert evidence([row(paid=1)], [row()]).proof is None
-    assert evidence([row(), payment()], [row()]).proof is None
-    assert evidence([row(paid=1)], [row(paid=1)]).proof is None
-
-
-@pytest.mark.parametrize("changes", [{"deleted": 1}, {"type": 1}, {"type": 9}, {"extra": 5}, {"extra": None}])
-def test_a_payment_counts_only_if_it_stands_and_names_the_invoice(
-    changes: dict[str, object],
-) -> None:
-    """A deleted payment, or one of another charge, proves nothing."""
-    assert evidence([row(), payment(**changes)], []).payment is None
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        *({"paid": 0}, {"paid": "false"}, {"paid": None}, {"paid": "odd"}),
-        *({"amount": "0"}, {"amount": "0.00"}, {"amount": "-1.00"}, {"amount": None}, {"amount": "odd"}),
-    ],
-)
-def test_a_payment_row_that_moved_no_money_proves_nothing(changes: dict[str, object]) -> None:
-    """One that is pending, failed or a refund: neither paid nor unpaid is said for it."""
-    for unpaid in ([], [OTHER], [row()]):
-        for everything in (
-            [payment(**changes)],
-            [row(), payment(**changes)],
-            [row(paid=1), payment(**changes)],
-        ):
-            found = evidence(everything, unpaid)
-            assert (found.payment, found.unclear, found.proof) == (None, True, None)
-    assert evidence([payment(paid="true", amount="0.01")], []).proof is Proof.PAYMENT_ROW
-
-
-def test_a_refund_beside_a_payment_proves_nothing() -> None:
-    """In whatever order they stand."""
-    refund = payment(id=90002, type=20, amount="-1.00")
-    assert evidence([payment(), refund], [OTHER]).proof is None
-    assert evidence([refund, payment()], [OTHER]).proof is None
-
-
-def test_a_deleted_invoice_was_not_paid_for_that() -> None:
-    """It is in no list of unpaid ones, but its row still says whether it was paid."""
-    assert evidence([row(deleted=1)], []) == InvoiceEvidence(False, False, None)
-    assert evidence([row(deleted=1)], [OTHER]).proof is None
-    assert evidence([row(deleted=1, paid=1)], []).proof is Proof.PAID_FLAG
-
-
-def test_evidence_does_not_need_a_readable_amount() -> None:
-    """An invoice whose amount is nonsense is still unpaid."""
-    assert evidence([], [row(amount=None)]).unpaid
-
-
-@pytest.mark.parametrize(("told", "flag"), [("true", True), ("FALSE", False), ("1", True), ("0", False)])
-def test_a_flag_may_be_a_boolean(told: str, flag: bool) -> None:
-    """NuSOAP writes what PHP holds."""
-    assert evidence([row(paid=told)], []).paid_flag is flag
-
-
-@pytest.mark.parametrize(
-    ("status", "verdict"),
-    [
-        ("ok", Verdict.PAID),
-        (" OK\n", Verdict.PAID),
-        ("error", Verdict.DECLINED),
-        ("Error ", Verdict.DECLINED),
-        ("", Verdict.UNKNOWN),
-        ("success", Verdict.UNKNOWN),
-        ("okay", Verdict.UNKNOWN),
-        (None, Verdict.UNKNOWN),
-        (True, Verdict.UNKNOWN),
-        (0, Verdict.UNKNOWN),
-    ],
-)
-def test_a_status_is_read_without_case_and_blanks(status: object, verdict: Verdict) -> None:
-    """ok is paid, error is declined, anything else is unknown; the text is kept as it came."""
-    outcome = reading.outcome(SimpleNamespace(status=status, status_text=" As it is "), NO_SECRETS)
-    assert outcome.verdict is verdict
-    assert outcome.status == (status if isinstance(status, str) else None)
-    assert outcome.status_text == " As it is "
-
-
-@pytest.mark.parametrize("answer", [None, "ok", ["ok"], True, {"status": "ok"}])
-def test_an_answer_of_another_shape_is_unknown(answer: object) -> None:
-    """Only a status in its own place counts."""
-    assert reading.outcome(answer, NO_SECRETS).verdict is Verdict.UNKNOWN
-
-
-def test_module_names_are_checked() -> None:
-    """What cannot be the name of a module is left out, and so are letters of a text, and repeats."""
-    odd = ["vps\n", "vps\x00", "vp\u0455", "v-p", "1vps", "vps ", "<b>", True, ["vps"], "a" + "0" * 31]
-    told = ["vps", "mail", "VPS", "v", "../etc", "", None, 5, "vps", "x" * 65, "floating_ips", *odd]
-    assert reading.module_names(told, NO_SECRETS) == ("vps", "mail", "floating_ips")
-    assert reading.module_names("error", NO_SECRETS) == ()
-    assert reading.module_names(None, NO_SECRETS) == ()
-    assert reading.module_names(["hunter2", "vps"], Redaction(["hunter2"])) == ("vps",)
-    assert len(reading.module_names([f"m{number}" for number in range(500)], NO_SECRETS)) == 100
+class TestModuleNames:
+    def test_module_names_are_checked(self) -> None:
+        """What cannot be the name of a module is left out, and so are letters of a text, and repeats."""
+        odd = ["vps\n", "vps\x00", "vp\u0455", "v-p", "1vps", "vps ", "<b>", True, ["vps"], "a" + "0" * 31]
+        told = ["vps", "mail", "VPS", "v", "../etc", "", None, 5, "vps", "x" * 65, "floating_ips", *odd]
+        assert reading.module_names(told, NO_SECRETS) == ("vps", "mail", "floating_ips")
+        assert reading.module_names("error", NO_SECRETS) == ()
+        assert reading.module_names(None, NO_SECRETS) == ()
+        assert reading.module_names(["hunter2", "vps"], Redaction(["hunter2"])) == ("vps",)
+        assert len(reading.module_names([f"m{number}" for number in range(500)], NO_SECRETS)) == 100

@@ -19,7 +19,7 @@ from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack import event_text, home, lists, replies
 from bot.slack.blocks import Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
-from tests.slack.test_card import UNTOLD, event_of, payment_in, scene_of
+from tests.slack.scenes import UNTOLD, event_of, payment_in, scene_of
 
 EVIL = "<!channel> <@U0EVIL0001> <https://evil.example|Pay here> & <module>"
 ID = "X> <!channel> <https://evil.example"

@@ -16,7 +16,7 @@ from bot.payments.answers import Answer
 from bot.payments.approvals import ApprovalStatus
 from bot.slack import replies
 from bot.slack.text import STATES
-from tests.slack.test_card import HOSTILE, payment_in
+from tests.slack.scenes import HOSTILE, payment_in
 
 TEAM_URL = "https://acme.slack.com/"
 LINK = "<https://acme.slack.com/archives/C1/p1700000000000001|See its card>"

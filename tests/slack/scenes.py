@@ -1,0 +1,170 @@
+"""Payments and events as the cards and replies are made of them, and what a message must keep to."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from bot.domain import events
+from bot.domain.events import DomainEvent
+from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.ledger.rows import Event
+from bot.payments.approvals import ApprovalStatus
+from bot.sandbox.local_slack.blocks import checked_blocks
+from bot.sandbox.local_slack.messages import visible_texts
+from bot.slack.blocks import Message
+from bot.slack.card import Scene
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+TEAM_URL = "https://acme.slack.com/"
+
+
+OURS = re.compile(
+    r"@U[1-9]|!subteam\^S[0-9]+|@U[0-9]{2,3}|#C[12]|!date\^[0-9]+\^[^<>]*"
+    r"|https://acme\.slack\.com/archives/C[12]/p[0-9]+\|(?:[A-Za-z ]+|#[0-9]+)",
+    re.ASCII,
+)
+"""What the bot itself may put between angle brackets here."""
+
+
+HOSTILE = [
+    "<!channel>",
+    "<!here>",
+    "<@U0EVIL0001>",
+    "<#C0EVIL0001>",
+    "<https://evil.example|Pay here>",
+    "&lt;",
+]
+
+
+PIECES = [*HOSTILE, "\n", "&", "<", ">", "`", "*", " > ", "word ", "\u2028", "\N{PILE OF POO}"]
+
+
+outside = st.one_of(
+    st.lists(st.sampled_from(PIECES) | st.text(max_size=10), max_size=12).map("".join),
+    st.builds(str.__mul__, st.sampled_from(PIECES), st.integers(200, 5_000)),
+)
+"""Text from outside: hostile, odd, empty or far too long."""
+
+
+words = outside.map(lambda text: f"because {text}"[:300])
+"""The bot's own words, which may quote a little from outside."""
+
+
+def payment_in(state: State, **fields: Any) -> Payment:
+    values: dict[str, Any] = {name: None for name in Payment.__dataclass_fields__}
+    values |= {
+        "id": 42,
+        "team": "T1",
+        "channel": "C1",
+        "requester": "U1",
+        "ref": InvoiceRef("vps", 10101),
+        "state": state,
+        "version": 3,
+        "trigger_id": "1.2",
+        "looked_up_at": NOW,
+        "listed": True,
+        "invoice": Invoice(
+            InvoiceRef("vps", 10101), "KVM Linux VPS", Decimal("10.00"), "USD", date(2026, 3, 9)
+        ),
+        "rule": "default",
+        "approvals_required": 2,
+        "tries": 1,
+        "card_ts": "1700000000.000001",
+        "card_lost": False,
+        "created_at": NOW,
+        "updated_at": NOW,
+        "expires_at": NOW + timedelta(days=3),
+        "due_at": NOW,
+    }
+    return Payment(**(values | fields))
+
+
+def scene_of(payment: Payment, **fields: Any) -> Scene:
+    approvers: Sequence[str] = fields.pop("approvers", ["U2"])
+    may_approve = fields.pop("may_approve", frozenset({"U3", "S1"}))
+    values: dict[str, Any] = {
+        "approvals": ApprovalStatus(payment.approvals_required, tuple(approvers), may_approve=may_approve),
+        "today": date(2026, 3, 2),
+        "team_url": TEAM_URL,
+        "bot_name": "invoice-pay",
+    }
+    return Scene(payment=payment, **(values | fields))
+
+
+def event_of(what: DomainEvent, to: State | None = None, actor: str = "executor") -> Event:
+    return Event(7, NOW, 42, actor, what, State.SENDING if to else None, to)
+
+
+def answered(to: State, status: str | None, status_text: str | None, evidence: str = "status ok") -> Event:
+    return event_of(events.Answered(to.value, status, status_text, evidence), to, "billing")
+
+
+def texts(message: Message) -> list[str]:
+    """Everything in it that people can read or hear."""
+    return [message.text, *visible_texts(message.blocks)]
+
+
+def said(message: Message) -> str:
+    """What the blocks say, as people read it."""
+    return html.unescape("\n".join(visible_texts(message.blocks)))
+
+
+def check(message: Message) -> None:
+    """It keeps Slack's limits, has a text, and nothing between angle brackets that is not ours."""
+    checked_blocks(message.blocks)
+    assert len(message.text.strip()) > 0
+    assert len(message.text) <= 4_000
+    for text in texts(message):
+        tokens = re.findall(r"<([^<>]*)>", text)
+        assert all(OURS.fullmatch(token) for token in tokens), tokens
+        rest = re.sub(r"<[^<>]*>", "", text)
+        assert "<" not in rest
+        assert not re.search(r">(?! )", re.sub(r"(?m)^> ", "", rest)), "a bare > only marks a quotation"
+        assert re.fullmatch(r"(?:[^&]|&(?:amp|lt|gt);)*", rest), "no half of an entity is left"
+
+
+scenes = st.builds(
+    scene_of,
+    st.builds(
+        payment_in,
+        st.sampled_from(State),
+        note=st.none() | outside,
+        reason=st.none() | outside,
+        status=st.none() | outside,
+        status_text=st.none() | outside,
+        invoice=st.none()
+        | st.builds(
+            Invoice,
+            st.just(InvoiceRef("vps", 10101)),
+            outside,
+            st.decimals(0, 10**12 - 1, places=2),
+            st.sampled_from(["USD", "EUR"]),
+            st.none() | st.dates(),
+        ),
+        approvals_required=st.integers(0, 20),
+        approval_channel=st.sampled_from([None, "C1", "C2"]),
+        approval_ts=st.sampled_from([None, "1700000000.000002"]),
+        listed=st.sampled_from([None, True, False]),
+    ),
+    approvers=st.lists(st.sampled_from([f"U{number}" for number in range(1, 21)]), unique=True, max_size=20),
+    may_approve=st.frozensets(st.integers(1, 999).map("U{}".format) | st.integers(0, 99).map("S{}".format)),
+)
+
+
+UNTOLD = (
+    events.Requested,
+    events.Refused,
+    events.LookedUp,
+    events.ApprovalComplete,
+    events.Retry,
+)
+"""What a thread is not told of: the card shows it, or another reply says it."""
