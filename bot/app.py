@@ -29,14 +29,14 @@ from bot.payments.authority import Authority
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.payments.executor import Executor, Steps, no_steps
-from bot.payments.lookup import LookUp
+from bot.payments.look_up import LookUp
+from bot.payments.maintenance import Timekeeper
 from bot.payments.overview import Overview
-from bot.payments.poller import Crew, Poller
 from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
-from bot.payments.timekeeper import Timekeeper
 from bot.payments.timing import Timing
 from bot.payments.unpaid import UnpaidInvoices
+from bot.payments.worker import Crew, Poller
 from bot.slack.announcer import Announcer
 from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of

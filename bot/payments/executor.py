@@ -26,9 +26,9 @@ from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel
-from bot.payments.poller import Crew
 from bot.payments.preflight import DISPROVED, Go, Hold, Known, Preflight
 from bot.payments.timing import Timing
+from bot.payments.worker import Crew
 
 log = structlog.get_logger()
 

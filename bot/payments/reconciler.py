@@ -17,9 +17,9 @@ from bot.errors import BillingError
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.billing_api import BillingApi
-from bot.payments.poller import Crew
 from bot.payments.settling import Settling
 from bot.payments.timing import Timing
+from bot.payments.worker import Crew
 
 log = structlog.get_logger()
 

@@ -26,8 +26,8 @@ from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.cards import Undeliverable
 from bot.payments.executor import Steps, no_steps
-from bot.payments.poller import Crew
 from bot.payments.timing import Timing
+from bot.payments.worker import Crew
 from bot.slack import event_text, post_search
 from bot.slack.blocks import Block, Message
 from bot.slack.directory import SlackDirectory

@@ -22,7 +22,7 @@ from bot.domain.wording import shorten
 from bot.errors import DirectoryError
 from bot.payments.authority import Person
 from bot.payments.overview import Concerns, Waiting
-from bot.payments.poller import Crew
+from bot.payments.worker import Crew
 from bot.slack import replies
 from bot.slack.blocks import Block, View, context, header, section
 from bot.slack.card import decision_buttons, more_approvals

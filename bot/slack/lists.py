@@ -19,8 +19,8 @@ from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Event
 from bot.payments.authority import Person
 from bot.payments.overview import Waiting
-from bot.payments.poller import Crew
 from bot.payments.unpaid import Listing, Unpaid
+from bot.payments.worker import Crew
 from bot.slack import replies
 from bot.slack.blocks import Message, paragraph, section
 from bot.slack.event_text import history

@@ -22,8 +22,8 @@ from bot.domain.policy import Reason, Refusal
 from bot.domain.wording import shorten
 from bot.payments.answers import Answer, Requested
 from bot.payments.authority import Person
-from bot.payments.poller import Crew
 from bot.payments.unpaid import Listing
+from bot.payments.worker import Crew
 from bot.slack import replies
 from bot.slack.blocks import Block, View, context, error_under, input_block, notice, plain
 from bot.slack.directory import within

@@ -23,10 +23,10 @@ from bot.payments.answers import Requested
 from bot.payments.authority import Authority, Person
 from bot.payments.desk import Desk
 from bot.payments.executor import Executor, Steps, no_steps
-from bot.payments.lookup import LookUp
+from bot.payments.look_up import LookUp
+from bot.payments.maintenance import Timekeeper
 from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
-from bot.payments.timekeeper import Timekeeper
 from bot.payments.timing import Timing
 from bot.sandbox.local_billing import LocalBilling
 from tests.conftest import Clock

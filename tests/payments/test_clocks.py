@@ -12,9 +12,9 @@ from bot.domain.payment import Payment, State
 from bot.domain.policy import Tier
 from bot.ledger.store import utc_now
 from bot.payments.answers import Done, TooEarly
+from bot.payments.maintenance import Timekeeper
 from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
-from bot.payments.timekeeper import Timekeeper
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from tests.conftest import Clock

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bot.errors import LedgerUnavailable
-from bot.payments.poller import Crew, Poller
+from bot.payments.worker import Crew, Poller
 
 
 async def test_what_is_under_way_is_not_started_again() -> None:
@@ -109,7 +109,7 @@ async def test_a_loop_with_an_interval_looks_at_once_and_goes_on() -> None:
 
 async def test_a_ledger_that_was_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a loop was woken for is not forgotten while the ledger is away."""
-    monkeypatch.setattr("bot.payments.poller._AWAY", 0.01)
+    monkeypatch.setattr("bot.payments.worker._AWAY", 0.01)
     looking, wake = Looking(away=2), asyncio.Event()
     poller = Poller("test", looking.look, wake)
     running = asyncio.create_task(poller.run())
