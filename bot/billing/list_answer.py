@@ -1,10 +1,10 @@
 """Reads a list of invoices from the wire, row by row, in the same small memory however long it is.
 
 A customer of ten years has a hundred thousand rows, some hundred MB, which zeep would make objects of all at
-once. Here each row is told when it ends, and forgotten. Only what is referred to (`href` to a `multiRef`,
-which NuSOAP never writes and other servers do) must be kept to the end, and there is a cap on that.
+once. Here each row is handed on when it ends, and forgotten. Only what is referred to (`href` to a
+`multiRef`, which NuSOAP never writes and other servers do) is kept to the end, and there is a cap on that.
 
-A list is told whole or not at all: one that breaks off, or that has not as many rows as it says, raises; so
+A list is read whole or not at all: one that breaks off, or that has not as many rows as it says, raises; so
 does one beside which something else is said, which may be that rows are missing.
 """
 
@@ -52,11 +52,11 @@ class Rows(Protocol):
 
 
 def read_list(operation: str, pieces: Iterable[bytes], status: int, rows: Rows) -> int | None:
-    """Tell `rows` every row of an answer, and return their number; None where it holds no list.
+    """Hand every row of an answer to `rows`, and return their number; None where it holds no list.
 
     operation: the one that was called; no other's answer is read. status: the answer's HTTP status.
-    Raises `MarkupRefused`, and zeep's `Fault` where zeep would. What was told before it raised, or returned
-    None, counts for nothing.
+    Raises `MarkupRefused`, and zeep's `Fault` where zeep would. What was handed over before it raised,
+    or returned None, counts for nothing.
     """
     answer = _ListAnswer(f"{operation}Response", rows)
     reader = Reader(answer, namespaces=True)
@@ -79,8 +79,8 @@ class _Element:
     """An open element, or one that is kept. There are millions in a long list: nothing is made before it is
     needed.
 
-    kids: elements in it. rows: those that are rows, whether told or kept. strange: those that are neither
-    rows nor columns. items: rows that had to be kept, or what refers to them. has_text: whether it holds
+    kids: elements in it. rows: those that are rows, handed on or kept. strange: those that are neither rows
+    nor columns. items: rows that had to be kept, or what refers to them. has_text: whether it holds
     text, as no list and no row does.
     """
 
@@ -130,7 +130,7 @@ class _Element:
 
 
 class _ListAnswer:
-    """The state of the reading. Its methods are those of a `Handler`."""
+    """The state of the parser; a `Handler`."""
 
     def __init__(self, expected: str, rows: Rows) -> None:
         self.fault: _Element | None = None
@@ -155,11 +155,7 @@ class _ListAnswer:
         elif self._open[_BODY_DEPTH].name == "Body":
             if depth == _ANSWER_DEPTH:
                 self._begin_answer(name, element)
-            elif (
-                depth == _LIST_DEPTH
-                and self._open[_ANSWER_DEPTH] is self._response
-                and self._returned is None
-            ):
+            elif depth == _LIST_DEPTH and self._returned is None and self._open[-1] is self._response:
                 self._returned = element
         self._open.append(element)
 
@@ -233,7 +229,7 @@ class _ListAnswer:
             raise MarkupRefused("the answer refers to more than can be kept")
 
     def finish(self) -> int | None:
-        """Tell the rows that were kept, and count all; None where there is no list."""
+        """Hand on the rows that were kept, and count all; None where there is no list."""
         if self._response is None:
             raise MarkupRefused("the answer is empty")
         if self._response.name != self._expected:

@@ -69,7 +69,7 @@ class _Element:
 
 
 class _Tree:
-    """The elements of a document, and whether there is text in each. Its methods are those of a `Handler`."""
+    """The elements of a document, and whether there is text in each; a `Handler`."""
 
     def __init__(self) -> None:
         self.root = _Element("", {})
