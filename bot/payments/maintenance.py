@@ -14,16 +14,13 @@ from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import expire
-from bot.payments.timing import Timing
+from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 
 log = structlog.get_logger()
 
 _AT_ONCE = 50
 
 _Handle = Callable[[Transaction, Payment], Awaitable[None]]
-
-RESPONSE_URLS_LAST = timedelta(minutes=30)
-"""So long Slack takes answers there."""
 
 
 class Timekeeper:
@@ -86,7 +83,7 @@ class Timekeeper:
     async def forget(self) -> None:
         """Forget what is of no use any more, and would be of use to others: see `forget_response_urls`."""
         async with self._ledger.transaction() as transaction:
-            await transaction.outbox.forget_response_urls(asked_before=transaction.now - RESPONSE_URLS_LAST)
+            await transaction.outbox.forget_response_urls(asked_before=transaction.now - RESPONSE_URL_LASTS)
 
     async def _retry(self, transaction: Transaction, payment: Payment) -> None:
         """Nothing was sent, so it may be sent; but not for ever."""
