@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -30,6 +31,19 @@ from tests.command_line import CommandLine
 from tests.postgresql import Databases, running_postgresql
 
 pytest_plugins = ["tests.faults.counts"]
+
+MEMORY = Path("/dev/shm")
+"""Where Linux keeps files in memory."""
+ROOM = 2 * 1024**3
+"""Bytes that must be free there: more than a run needs."""
+
+
+def pytest_configure() -> None:
+    """Keep all temporary files in memory, as nothing here cuts the power: a process that is killed loses
+    nothing that it wrote, and a commit need not wait for a disk."""
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
 
 # A busy machine is slow, and that proves nothing about what hypothesis tries.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -90,6 +104,7 @@ QUICK = Timing(
     reconcile_first=timedelta(seconds=0.05),
     tell_first=timedelta(seconds=0.1),
     tell_most=timedelta(seconds=0.2),
+    settles=timedelta(seconds=0.1),
     poll=0.05,
 )
 """The bot's patience, shortened: seconds for what takes minutes."""

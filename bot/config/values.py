@@ -110,14 +110,12 @@ def token(prefix: str) -> AfterValidator:
 def _web_address(value: str) -> str:
     try:
         parts = urlsplit(value)
-        local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-        readable = bool(parts.hostname) and parts.port != 0
+        readable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        local = readable = False
-        parts = urlsplit("")
-    if not readable or parts.scheme not in ("http", "https"):
+        readable = False
+    if not readable:
         raise wrong("must be a web address", "Write all of it, beginning with https://.")
-    if parts.scheme != "https" and not local:
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise wrong("must begin with https://, for secrets travel there", "Use http:// on this machine only.")
     if parts.username or parts.password:
         raise wrong("must not hold a user name or password", "Use the variables for them.")

@@ -9,7 +9,6 @@ import structlog
 
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Rule
-from bot.domain.policy.rule import stricter_requirement
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -49,7 +48,7 @@ def required_now(payment: Payment, rule: Rule | None) -> int:
     """
     if rule is None:
         return payment.approvals_required
-    return stricter_requirement(payment.approvals_required, frozen_by(payment, rule))
+    return max(payment.approvals_required, frozen_by(payment, rule))
 
 
 def frozen_by(payment: Payment, rule: Rule) -> int:

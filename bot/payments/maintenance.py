@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 import structlog
 
@@ -16,15 +15,12 @@ from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import expire
-from bot.payments.timing import Timing
+from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 
 log = structlog.get_logger()
 
 _BATCH = 50
 """Payments that one transaction handles."""
-
-RESPONSE_URLS_LAST = timedelta(minutes=30)
-"""So long Slack takes answers there."""
 
 Chore = Callable[[Transaction, Payment], Awaitable[object]]
 
@@ -100,7 +96,7 @@ class Maintenance:
     async def forget(self) -> None:
         """Forget what is of no use any more, and would be of use to others: see `forget_response_urls`."""
         async with self.ledger.transaction() as transaction:
-            await transaction.outbox.forget_response_urls(asked_before=transaction.now - RESPONSE_URLS_LAST)
+            await transaction.outbox.forget_response_urls(asked_before=transaction.now - RESPONSE_URL_LASTS)
 
     async def _retry(self, transaction: Transaction, payment: Payment) -> None:
         """Nothing was sent, so it may be sent; but not for ever."""

@@ -27,7 +27,7 @@ from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.cards import Undeliverable
 from bot.payments.executor import Checkpoint, no_checkpoint
-from bot.payments.timing import Timing
+from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 from bot.payments.worker import TaskPool
 from bot.slack import event_text, post_search
 from bot.slack.blocks import Block, Message
@@ -51,9 +51,9 @@ from bot.slack.workflow_step import end_step
 
 log = structlog.get_logger()
 
-_RESPONSE_URL_LASTS = timedelta(minutes=29)
-_SETTLES = timedelta(seconds=2)
-"""How long Slack may take to show a message that it has in its history."""
+_ON_ITS_WAY = timedelta(minutes=1)
+"""So long before a response_url ends nothing is begun there."""
+
 _REFUSED = (
     "not delivered yet: Slack refuses SLACK_BOT_TOKEN; copy it anew from OAuth & Permissions, with every"
     " scope of the manifest, and start the bot again"
@@ -274,7 +274,7 @@ class Announcer:
         say(what, payment=payment.id, kind=delivery.kind, error=answer.error, wait=wait)
         async with self._ledger.transaction() as transaction:
             due = transaction.now + max(
-                timedelta(seconds=wait), _SETTLES if answer.ambiguous else timedelta(0)
+                timedelta(seconds=wait), self._timing.settles if answer.ambiguous else timedelta(0)
             )
             await transaction.outbox.again(
                 delivery,
@@ -313,7 +313,7 @@ class Announcer:
         self, delivery: Delivery, payment: Payment, event: Event | None, message: Message
     ) -> bool:
         """Tell the person where the command was typed, while Slack still takes that; ephemeral."""
-        fresh = self._ledger.clock() - payment.created_at < _RESPONSE_URL_LASTS
+        fresh = self._ledger.clock() - payment.created_at < RESPONSE_URL_LASTS - _ON_ITS_WAY
         if payment.response_url is None or not fresh or event is None or event.action != "no_card":
             return False
         if not await respond(self._client, payment.response_url, message):

@@ -45,8 +45,8 @@ _PUBLISHED_AT_ONCE = 4
 _EACH = 0.7
 """Seconds between two views, whoever they are for."""
 
-_PATIENCE = 5.0
-"""Seconds for Slack to take a view, and until it is tried again."""
+_PUBLISH_TIMEOUT_S = 5.0
+"""For Slack to take a view; and until it is tried again."""
 
 
 @dataclass(slots=True)
@@ -96,19 +96,19 @@ class Homes:
             latest = latest if whole else -1
         except DirectoryError:
             view, latest = closed(replies.SLACK_SILENT), -1
-            viewer.not_before = time.monotonic() + _PATIENCE
+            viewer.not_before = time.monotonic() + _PUBLISH_TIMEOUT_S
         if view != viewer.shown:
             answer = await self._tell(user, view)
             if not isinstance(answer, dict):
                 log.warning("a Home tab was not published", error=answer.error)
-                wait = answer.after if isinstance(answer, Later) and answer.after else _PATIENCE
+                wait = answer.after if isinstance(answer, Later) and answer.after else _PUBLISH_TIMEOUT_S
                 viewer.not_before = time.monotonic() + wait
                 return
         viewer.shown, viewer.seen = view, latest
 
     async def _tell(self, user: str, view: View) -> dict[str, Any] | Rejected | Later:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
                 return await write(self._services.client, "views.publish", user_id=user, view=view)
         except TimeoutError:
             return Later("timeout", None, ambiguous=True)

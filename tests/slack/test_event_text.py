@@ -39,6 +39,7 @@ def anything(known: type[Any]) -> st.SearchStrategy[Any]:
         "note": outside,
         "reason": outside if known is events.Denied else words,
         "channel": st.just("C1"),
+        "other": st.just("#41"),
         "other_channel": st.just("C1"),
         "other_ts": st.just("1700000000.000001"),
         "error": st.sampled_from(["not_in_channel", "is_archived"]) | words,

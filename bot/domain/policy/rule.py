@@ -232,11 +232,3 @@ class Rule:
             remedy or "Pay it in MyAdmin itself, or ask the people who run this bot.",
             self.name,
         )
-
-
-def stricter_requirement(frozen: int, now: int) -> int:
-    """How many approvals a request needs that asked for `frozen`, where its rule asks for `now`.
-
-    A rule that was changed since counts in the strict direction only.
-    """
-    return max(frozen, now)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.policy import Reason, Rule, Tier
-from bot.domain.policy.rule import stricter_requirement
 from tests.domain.policy.policies import (
     GROUPS,
     amounts,
@@ -216,10 +215,3 @@ def test_who_is_named_by_id_needs_no_look_up() -> None:
     assert not rule().names_requester("U2")
     assert rule().names_approver("U2")
     assert not rule().names_approver("U1")
-
-
-@given(st.integers(0, 9), st.integers(0, 9))
-def test_a_changed_requirement_counts_in_the_strict_direction(frozen: int, now: int) -> None:
-    """Neither a rule relaxed since nor one tightened since lowers what is needed."""
-    assert stricter_requirement(frozen, now) >= frozen
-    assert stricter_requirement(frozen, now) >= now
