@@ -19,10 +19,11 @@ from typing import Any
 import structlog
 
 from bot.clocks import Ages
+from bot.domain.events import NoCard
 from bot.domain.payment import Payment, State
 from bot.ledger.outbox import Lane
 from bot.ledger.queues import OUTBOX
-from bot.ledger.rows import Delivery, Event, Kind
+from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.cards import Undeliverable
@@ -160,10 +161,10 @@ class Announcer:
             return
         await self._settle(delivery, payment, answer)
 
-    async def _say(
+    async def _send(
         self, delivery: Delivery, payment: Payment, method: str, message: Message, **arguments: Any
     ) -> Answer | None:
-        """Say it as well as Slack will have it; None where another instance has it by now."""
+        """Send it as well as Slack will have it; None where another instance has it by now."""
         refused = ""
         for text, blocks, marked in _ways(message, payment):
             if not await self._ours(delivery):
@@ -184,17 +185,13 @@ class Announcer:
             log.error("Slack refuses what it says", payment=payment.id, kind=delivery.kind, error=refused)
         return Later(refused, None, ambiguous=False)
 
-    # -- a message that stands already ------------------------------------------------------------
-
     async def _update(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
-        answer = await self._say(delivery, payment, "chat.update", rendered.message, ts=delivery.ts)
+        answer = await self._send(delivery, payment, "chat.update", rendered.message, ts=delivery.ts)
         if isinstance(answer, Rejected):
             card_lost = answer.error == "message_not_found"
             await self._undeliverable.no_update(delivery, payment, answer.error, card_lost=card_lost)
         elif answer is not None:
             await self._settle(delivery, payment, answer)
-
-    # -- a new message ----------------------------------------------------------------------------
 
     async def _post(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
         if delivery.ambiguous:
@@ -209,13 +206,11 @@ class Announcer:
         if delivery.kind is Kind.NOTE and payment.card_lost:
             await self._undeliverable.directly(delivery, payment, "card_lost")
             return
-        if delivery.kind is Kind.DIRECT and await self._answered_in_place(
-            delivery, payment, rendered.event, rendered.message
-        ):
+        if delivery.kind is Kind.DIRECT and await self._responded(delivery, payment, rendered):
             return
         arguments = {"thread_ts": payment.card_ts} if delivery.kind is Kind.NOTE else {}
         await self._checkpoint(f"posting {delivery.kind}", payment.id)
-        answer = await self._say(
+        answer = await self._send(
             delivery,
             payment,
             "chat.postMessage",
@@ -268,10 +263,7 @@ class Announcer:
         if not told_when and await self._in_vain(delivery, answer):
             await self._undeliverable.in_vain(delivery, payment, answer.error)
             return
-        say, what = (
-            (log.error, _REFUSED) if answer.error in WRONG_TOKEN else (log.warning, "not delivered yet")
-        )
-        say(what, payment=payment.id, kind=delivery.kind, error=answer.error, wait=wait)
+        _log_later("not delivered yet", delivery, answer, wait)
         async with self._ledger.transaction() as transaction:
             due = transaction.now + max(
                 timedelta(seconds=wait), self._timing.settles if answer.ambiguous else timedelta(0)
@@ -289,8 +281,7 @@ class Announcer:
         That a history may not be read now says nothing about posting.
         """
         pause = max(self._timing.tell_again(delivery.tries), timedelta(seconds=answer.after or 0.0))
-        say, what = (log.error, _REFUSED) if answer.error in WRONG_TOKEN else (log.warning, "not known yet")
-        say(what, payment=payment.id, kind=delivery.kind, error=answer.error)
+        _log_later("not known yet", delivery, answer, pause.total_seconds())
         async with self._ledger.transaction() as transaction:
             await transaction.outbox.again(delivery, due_at=transaction.now + pause, ambiguous=True)
 
@@ -309,14 +300,13 @@ class Announcer:
             self._well.add(delivery.id)
         return well_before
 
-    async def _answered_in_place(
-        self, delivery: Delivery, payment: Payment, event: Event | None, message: Message
-    ) -> bool:
-        """Tell the person where the command was typed, while Slack still takes that; ephemeral."""
+    async def _responded(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> bool:
+        """Tell the person that there is no card where the command was typed, while Slack still takes that."""
         fresh = self._ledger.clock() - payment.created_at < RESPONSE_URL_LASTS - _ON_ITS_WAY
-        if payment.response_url is None or not fresh or event is None or event.action != "no_card":
+        no_card = rendered.event is not None and isinstance(rendered.event.what, NoCard)
+        if payment.response_url is None or not fresh or not no_card:
             return False
-        if not await respond(self._client, payment.response_url, message):
+        if not await respond(self._client, payment.response_url, rendered.message):
             return False
         async with self._ledger.transaction() as transaction:
             await transaction.outbox.done(delivery, ts="response_url")
@@ -343,6 +333,13 @@ class Announcer:
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:
         return post_search.metadata(self._ledger.identity, delivery)
+
+
+def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> None:
+    """wait: seconds until it is tried again. A refused token is loud, as an operator has to mend it."""
+    wrong_token = answer.error in WRONG_TOKEN
+    level, text = (log.error, _REFUSED) if wrong_token else (log.warning, what)
+    level(text, payment=delivery.payment_id, kind=delivery.kind, error=answer.error, wait=wait)
 
 
 def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[Block], bool]]:
