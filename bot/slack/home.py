@@ -18,7 +18,6 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot.domain.payment import FINAL, Payment
-from bot.domain.wording import shorten
 from bot.errors import DirectoryError
 from bot.payments.authority import Person
 from bot.payments.overview import Concerns, Waiting
@@ -27,7 +26,7 @@ from bot.slack import replies
 from bot.slack.blocks import Block, View, context, header, section
 from bot.slack.card import decision_buttons, more_approvals
 from bot.slack.inbound import Body, Services
-from bot.slack.text import amount, day, escape, link, mention, moment, quote, state_line, subject
+from bot.slack.text import amount, description, due, escape, link, mention, moment, quote, state_line, subject
 from bot.slack.web_api import Later, Rejected, write
 
 log = structlog.get_logger()
@@ -147,10 +146,10 @@ def closed(text: str) -> View:
 def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
     payment, invoice = one.payment, one.payment.invoice
     lines = [f"*{_linked(payment, team_url)} · {amount(invoice)}*"]
-    if invoice is not None and invoice.description.strip():
-        lines.append(escape(shorten(" ".join(invoice.description.split()), 200)))
+    if invoice is not None and (described := description(invoice, 200)):
+        lines.append(escape(described))
     if invoice is not None and invoice.due is not None:
-        lines.append(f"Due {day(invoice.due)}{' (overdue)' if invoice.due < today else ''}")
+        lines.append(f"Due {due(invoice.due, today)}")
     needs = more_approvals(one.approvals)
     lines.append(
         f"Asked for by {mention(payment.requester)} · needs {needs} · expires {moment(payment.expires_at)}"

@@ -14,7 +14,6 @@ from datetime import date
 
 from bot.domain import command
 from bot.domain.payment import InvoiceRef, Payment
-from bot.domain.wording import shorten
 from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Event
 from bot.payments.authority import Person
@@ -26,7 +25,7 @@ from bot.slack.blocks import Message, paragraph, section
 from bot.slack.event_text import history
 from bot.slack.inbound import Services
 from bot.slack.respond import respond
-from bot.slack.text import SECTION, STATES, amount, day, escape, link, mention, moment, subject
+from bot.slack.text import SECTION, STATES, amount, day, description, escape, link, mention, moment, subject
 
 Asked = (
     command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
@@ -124,8 +123,8 @@ def _invoice(one: Unpaid, today: date) -> str:
         parts.append(
             f"*overdue* since {day(invoice.due)}" if invoice.due < today else f"due {day(invoice.due)}"
         )
-    if invoice.description.strip():
-        parts.append(escape(shorten(" ".join(invoice.description.split()), 100)))
+    if described := description(invoice, 100):
+        parts.append(escape(described))
     if one.requested is not None:
         parts.append(f"_requested already, {one.requested.number}_")
     return " · ".join(parts)

@@ -38,7 +38,7 @@ from bot.slack.inbound import (
     submitted,
 )
 from bot.slack.respond import open_view, update_view
-from bot.slack.text import amount, day
+from bot.slack.text import amount, description, due
 
 SHORTCUT = "pay_invoice"
 """The shortcut's callback id in the manifest."""
@@ -276,15 +276,13 @@ class PayForm:
 
 
 def _option(invoice: Invoice, today: date) -> Block:
-    due = ""
-    if invoice.due is not None:
-        due = f" · due {day(invoice.due)}{' (overdue)' if invoice.due < today else ''}"
+    when = f" · due {due(invoice.due, today)}" if invoice.due is not None else ""
     option = {
-        "text": plain(shorten(f"{invoice.ref.number} · {amount(invoice)}{due}", 75)),
+        "text": plain(shorten(f"{invoice.ref.number} · {amount(invoice)}{when}", 75)),
         "value": str(invoice.ref.number),
     }
-    described = " ".join(invoice.description.split())
-    return option | {"description": plain(shorten(described, 75))} if described else option
+    described = description(invoice, 75)
+    return option | {"description": plain(described)} if described else option
 
 
 @dataclass(frozen=True, slots=True)
