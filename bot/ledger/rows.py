@@ -73,7 +73,7 @@ class Kind(StrEnum):
 
     CARD = "card"
     APPROVAL_CARD = "approval_card"
-    NOTE = "note"
+    THREAD_REPLY = "note"
     DIRECT = "direct"
     INVITATION = "invitation"
     STEP = "step"
@@ -84,7 +84,7 @@ class Delivery:
     """One thing Slack still has to be told.
 
     channel: where; a user id for a direct message or an invitation, `step:42` for a step's end.
-    event_id: the event that a note or direct message tells; None for what tells the state.
+    event_id: the event that a reply or direct message tells; None for what tells the state.
     revision: counts what a card has to show; the delivery is done when `revision` was shown.
     ts: Slack's id of the message, once it was posted.
     ambiguous: an earlier post may have arrived although its answer did not.

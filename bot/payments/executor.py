@@ -192,7 +192,7 @@ class Executor:
                 actor="executor",
                 detail={"instance": self._instance, "try": current.tries + 1},
                 # Where nobody was waited for, the outcome follows the request at once.
-                tell=Kind.NOTE if current.approvals_required else None,
+                tell=Kind.THREAD_REPLY if current.approvals_required else None,
                 tries=current.tries + 1,
                 reason=None,
                 lease_until=transaction.now + self._timing.lease,

@@ -58,7 +58,7 @@ async def find(
     search: where to go on; it is kept up to date.
     """
     arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
-    if delivery.kind is Kind.NOTE:
+    if delivery.kind is Kind.THREAD_REPLY:
         method, arguments["ts"] = "conversations.replies", payment.card_ts
     else:
         method = "conversations.history"

@@ -113,9 +113,9 @@ def _message(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
         return approval_card(scene)
     if delivery.kind is Kind.INVITATION:
         return invitation(scene)
-    assert event is not None, "bug: a note tells an event"
+    assert event is not None, "bug: a reply tells an event"
     return (
         event_text.thread_reply(event, scene)
-        if delivery.kind is Kind.NOTE
+        if delivery.kind is Kind.THREAD_REPLY
         else event_text.direct(event, scene)
     )

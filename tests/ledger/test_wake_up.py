@@ -63,7 +63,7 @@ async def test_what_is_due_wakes_those_who_do_it(ledger: Ledger, events: Events)
     (card,) = await claimed(ledger)
     assert await told(ledger, events) == {LOOK_UP}
     async with ledger.transaction() as transaction:
-        await transaction.outbox.done(card, ts="1700000000.000001")
+        await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
         payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test")
     assert await told(ledger, events) == {EXECUTOR, OUTBOX}  # and the card to be shown anew
     async with ledger.transaction() as transaction:
@@ -95,7 +95,7 @@ async def test_a_card_that_waits_for_people_is_left_alone_until_its_time(
     payment = await with_card(ledger, await request_in(ledger, State.PENDING_APPROVAL))
     (told_so,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
-        await transaction.outbox.done(told_so, ts="1700000000.000002")
+        await transaction.outbox.mark_delivered(told_so, ts="1700000000.000002")
         await transaction.change(payment, due_at=transaction.now + timedelta(hours=1))
     assert await told(ledger, events) == set()
     clock.advance(hours=1)
@@ -123,7 +123,7 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
     (card,) = await claimed(ledger)
     assert woken() == set()
     async with ledger.transaction() as transaction:
-        await transaction.outbox.done(card, ts="1700000000.000001")
+        await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
     assert woken() == {EXECUTOR}
     async with ledger.transaction() as transaction:
         payment = await transaction.move(payment, State.SENDING, action="moved", actor="test", tell=None)

@@ -171,7 +171,7 @@ class Office:
         while cards := await claimed(self.ledger):
             for card in cards:
                 async with self.ledger.transaction() as transaction:
-                    await transaction.outbox.done(card, ts=f"1700000000.{card.id:06}")
+                    await transaction.outbox.mark_delivered(card, ts=f"1700000000.{card.id:06}")
 
     async def execute(self) -> None:
         """Pay what is approved."""

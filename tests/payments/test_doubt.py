@@ -142,10 +142,10 @@ async def told_in_the_end(office: Office) -> list[int | None]:
     told: list[int | None] = []
     while found := await claimed(office.ledger):
         for delivery in found:
-            if delivery.kind is Kind.NOTE:
+            if delivery.kind is Kind.THREAD_REPLY:
                 told.append(delivery.event_id)
             async with office.ledger.transaction() as transaction:
-                await transaction.outbox.done(delivery, ts="1700000001.000001")
+                await transaction.outbox.mark_delivered(delivery, ts="1700000001.000001")
     return told
 
 
