@@ -5,6 +5,8 @@ Nothing is decided on an amount that was not told: it counts as above every thre
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 
 from bot.clocks import Ages
@@ -25,42 +27,35 @@ from bot.payments.timing import Timing
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
 class LookUp:
-    """Looks up new payment requests."""
+    """Looks up new payment requests.
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        billing: BillingApi,
-        authority: Authority,
-        timing: Timing,
-        *,
-        read_at: Ages[int],
-        instance: str,
-    ) -> None:
-        """read_at: where it is noted when a payment's invoice was read, for who checks it before sending."""
-        self._read_at = read_at
-        self._ledger = ledger
-        self._billing = billing
-        self._authority = authority
-        self._timing = timing
-        self._instance = instance
+    read_at: where it is noted when a payment's invoice was read, for who checks it before sending.
+    """
+
+    ledger: Ledger
+    billing: BillingApi
+    authority: Authority
+    timing: Timing
+    read_at: Ages[int]
+    instance: str
 
     async def handle(self, payment: Payment) -> None:
         """Look one up that was claimed. Raises LedgerUnavailable."""
-        self._read_at.forget_older(self._timing.fresh)
-        begun = self._read_at.clock()
+        self.read_at.forget_older(self.timing.fresh)
+        begun = self.read_at.clock()
         read = await self._read(payment)
         if read is not None and read.invoice is not None:
-            self._read_at.begin(payment.id, begun)
+            self.read_at.begin(payment.id, begun)
         try:
-            rule = await self._authority.rule_of(payment)
+            rule = await self.authority.rule_of(payment)
         except DirectoryError:
-            async with self._ledger.transaction() as transaction:
-                due = transaction.now + self._timing.hold
-                await transaction.release(payment, owner=self._instance, due_at=due)
+            async with self.ledger.transaction() as transaction:
+                due = transaction.now + self.timing.hold
+                await transaction.release(payment, owner=self.instance, due_at=due)
             return
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
                 return  # cancelled meanwhile, or taken up by another after our lease ran out
@@ -84,7 +79,7 @@ class LookUp:
     async def _read(self, payment: Payment) -> Listed | None:
         """What the list of unpaid invoices says; None: it could not be read."""
         try:
-            return await read_listed(self._billing, payment.ref, timeout=self._timing.look_up)
+            return await read_listed(self.billing, payment.ref, timeout=self.timing.look_up)
         except BillingError as error:
             log.info("invoice not readable", payment=payment.id, error=str(error))
             return None

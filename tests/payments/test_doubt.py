@@ -40,7 +40,7 @@ async def unknown(office: Office) -> Payment:
 @pytest.fixture
 def desk(office: Office) -> Desk:
     """The desk, which lets nobody say "not paid" before the settling time is over."""
-    return Desk(office.ledger, office.authority, settling=office.settling)
+    return Desk(office.ledger, office.authority, office.settling)
 
 
 async def test_not_paid_is_refused_until_the_call_cannot_be_carried_out_any_more(

@@ -41,7 +41,7 @@ async def approved(office: Office, ref: InvoiceRef = VPS) -> Payment:
 
 async def executed_by(office: Office, client: BillingClient, payment: Payment) -> Payment:
     """What is approved is paid by an instance with this client, which knows of the reading just now."""
-    office.executor._billing = client
+    office.executor.billing = client
     await office.execute()
     return await office.now(payment)
 

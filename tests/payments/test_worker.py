@@ -107,11 +107,10 @@ async def test_a_loop_with_an_interval_looks_at_once_and_goes_on() -> None:
     await running
 
 
-async def test_a_ledger_that_was_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_ledger_that_was_away_is_asked_again() -> None:
     """What a loop was woken for is not forgotten while the ledger is away."""
-    monkeypatch.setattr("bot.payments.worker._AWAY", 0.01)
     looking, wake = Polling(away=2), asyncio.Event()
-    poller = Poller("test", looking.poll_once, wake)
+    poller = Poller("test", looking.poll_once, wake, retry=0.01)
     running = asyncio.create_task(poller.run())
     wake.set()
     assert [await looking.again() for _ in range(3)] == [1, 2, 3]
