@@ -96,7 +96,9 @@ async def _until_stopped(settings: config.Settings, options: BotOptions, kill_po
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     pace = Pace(posts=options.posts, updates=500, burst=options.burst)
-    async with app.running(settings, timing=_timing(options), pace=pace, steps=kill_points.step) as bot:
+    async with app.running(
+        settings, timing=_timing(options), pace=pace, checkpoint=kill_points.checkpoint
+    ) as bot:
         await bot.run_until(stop)
     return 1 if bot.broken.is_set() else 0
 
