@@ -18,25 +18,23 @@ import structlog
 from bot.billing.client import BillingClient
 from bot.clocks import Ages, boottime
 from bot.config import Settings, policy_of
-from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger
-from bot.ledger.outbox import DELIVERIES
-from bot.ledger.queues import OVERDUE
+from bot.ledger.queues import EXECUTOR, LOOK_UP, OUTBOX, RECONCILER
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
-from bot.payments.executor import Executor, Steps, no_steps
+from bot.payments.executor import Checkpoint, Executor, no_checkpoint
 from bot.payments.look_up import LookUp
-from bot.payments.maintenance import Timekeeper
+from bot.payments.maintenance import Maintenance
 from bot.payments.overview import Overview
 from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
 from bot.payments.timing import Timing
 from bot.payments.unpaid import UnpaidInvoices
-from bot.payments.worker import Crew, Poller
+from bot.payments.worker import Poller, TaskPool, Worker
 from bot.slack.announcer import Announcer
 from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
@@ -71,7 +69,7 @@ class Bot:
         self.ledger = ledger
         self.broken = asyncio.Event()
         self.gate = Gate()
-        self.answering: Sequence[Crew[Any]] = ()
+        self.answering: Sequence[TaskPool[Any]] = ()
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Wait until told to stop, or until the bot is broken."""
@@ -82,7 +80,7 @@ class Bot:
 
     async def at_rest(self) -> bool:
         """Whether nothing is left to do but wait for people or for time."""
-        answering = self.gate.busy or any(crew.keys for crew in self.answering)
+        answering = self.gate.busy or any(pool.keys for pool in self.answering)
         return not answering and await self.ledger.at_rest()
 
     async def rest(self, timeout: float) -> bool:
@@ -108,11 +106,11 @@ async def running(
     *,
     timing: Timing | None = None,
     pace: Pace | None = None,
-    steps: Steps = no_steps,
+    checkpoint: Checkpoint = no_checkpoint,
 ) -> AsyncIterator[Bot]:
     """Run the bot until the block ends; then stop taking commands and let calls under way finish.
 
-    timing, pace, steps: for tests. Raises ConfigError, LedgerError.
+    timing, pace, checkpoint: for tests. Raises ConfigError, LedgerError.
     """
     timing, pace = timing or Timing(), pace or Pace()
     policy = policy_of(settings)
@@ -144,7 +142,6 @@ async def running(
             timing,
             read_at=read_at,
             instance=instance,
-            wake=ledger.watch(State.REQUESTED),
         )
         executor = Executor(
             ledger,
@@ -153,21 +150,19 @@ async def running(
             timing,
             read_at=read_at,
             instance=instance,
-            wake=ledger.watch(State.APPROVED),
-            size=settings.billing_concurrency,
             call_timeout=settings.billing_timeout,
-            steps=steps,
+            checkpoint=checkpoint,
         )
-        timekeeper = Timekeeper(ledger, policy, timing, instance=instance, sending=lambda: executor.crew.keys)
-        await timekeeper.take_over()
-        reconciler = Reconciler(
-            ledger,
-            billing,
-            timing,
-            instance=instance,
-            wake=ledger.watch(State.UNKNOWN),
-            settling=settling,
+        reconciler = Reconciler(ledger, billing, timing, instance=instance, settling=settling)
+        lease = timing.lease
+        looking_up = Worker(ledger, LOOK_UP, look_up.handle, instance=instance, lease=lease, size=16)
+        reconciling = Worker(
+            ledger, RECONCILER, reconciler.handle, instance=instance, lease=reconciler.lease, size=4
         )
+        size = settings.billing_concurrency
+        paying = Worker(ledger, EXECUTOR, executor.handle, instance=instance, lease=lease, size=size)
+        maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
+        await maintenance.take_over()
         announcer = Announcer(
             ledger,
             client,
@@ -177,30 +172,30 @@ async def running(
             timing,
             pace,
             instance=instance,
-            wake=ledger.watch(DELIVERIES),
-            steps=steps,
+            wake=ledger.watch(OUTBOX),
+            checkpoint=checkpoint,
         )
 
-        reading: list[Crew[Any]] = [look_up.crew, reconciler.crew]
         pollers = [
-            Poller("look-up", look_up.look, look_up.crew.wake),
-            Poller("reconciler", reconciler.look, reconciler.crew.wake),
+            looking_up.poller,
+            reconciling.poller,
             Poller("lost answers", reconciler.see, asyncio.Event(), timing.reconcile_first.total_seconds()),
-            Poller("timekeeper", timekeeper.look, ledger.watch(OVERDUE)),
-            Poller("forgetting", timekeeper.forget, asyncio.Event(), timing.forget),
+            Poller("maintenance", maintenance.poll_once, ledger.watch(*maintenance.chores)),
+            Poller("forgetting", maintenance.forget, asyncio.Event(), timing.forget),
         ]
-        paying = [Poller("executor", executor.look, executor.crew.wake)]
         telling = [
-            Poller("announcer", announcer.look, announcer.crew.wake),
-            Poller("clock", ledger.stir, asyncio.Event(), timing.poll),
+            Poller("announcer", announcer.poll_once, announcer.pool.wake),
+            Poller("clock", ledger.wake_due, asyncio.Event(), timing.poll),
         ]
         bot = Bot(ledger)
         # The announcer is the last to stop: what was paid while stopping is still told.
-        await stack.enter_async_context(_polling(bot, telling, [announcer.crew], ledger, grace=GRACE))
-        await stack.enter_async_context(_polling(bot, pollers, reading, None, grace=GRACE))
+        await stack.enter_async_context(_polling(bot, telling, [announcer.pool], ledger, grace=GRACE))
+        await stack.enter_async_context(
+            _polling(bot, pollers, [looking_up.pool, reconciling.pool], None, grace=GRACE)
+        )
         # A payment is waited for as long as it may take; less would make a lost answer of it.
         longest = CALLS * settings.billing_timeout + GRACE
-        await stack.enter_async_context(_polling(bot, paying, [executor.crew], None, grace=longest))
+        await stack.enter_async_context(_polling(bot, [paying.poller], [paying.pool], None, grace=longest))
         stack.callback(executor.stop)
         asking = asyncio.create_task(catalogue.run(), name="catalogue")
         stack.callback(asking.cancel)
@@ -237,8 +232,8 @@ async def _listening(bot: Bot, settings: Settings, services: Services, *, poll: 
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(services.unpaid.close)
         homes, lists, pay_forms = Homes(services), Lists(services), PayForms(services)
-        looking = Poller("home", homes.look, homes.crew.wake, poll)
-        bot.answering = [homes.crew, lists.crew, pay_forms.crew]
+        looking = Poller("home", homes.poll_once, homes.pool.wake, poll)
+        bot.answering = [homes.pool, lists.pool, pay_forms.pool]
         await stack.enter_async_context(_polling(bot, [looking], bot.answering, None, grace=LAST_WORDS))
         stack.push_async_callback(services.gate.emptied, 3.0)
         for subject in (
@@ -264,7 +259,7 @@ async def _listening(bot: Bot, settings: Settings, services: Services, *, poll: 
 async def _polling(
     bot: Bot,
     pollers: list[Poller],
-    crews: Sequence[Crew[Any]],
+    pools: Sequence[TaskPool[Any]],
     tell: Ledger | None,
     *,
     grace: float,
@@ -290,14 +285,14 @@ async def _polling(
         for poller in pollers:
             poller.stop()
         await asyncio.wait(tasks)
-        await asyncio.gather(*(crew.drain(grace) for crew in crews))
+        await asyncio.gather(*(pool.drain(grace) for pool in pools))
 
 
 async def _told(ledger: Ledger) -> None:
     changed = ledger.watch()
     with contextlib.suppress(TimeoutError, LedgerUnavailable):
         async with asyncio.timeout(LAST_WORDS):
-            while await ledger.any_delivery():
+            while await ledger.any_due(OUTBOX):
                 await changed.wait()
                 changed.clear()
     ledger.unwatch(changed)

@@ -18,7 +18,7 @@ from bot.clocks import BootClock, boottime
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-MOST_KEPT = 10_000
+MAX_KEPT = 10_000
 """Answers that are kept at most; with one more, all are forgotten."""
 
 
@@ -61,7 +61,7 @@ class Singleflight(Generic[Key, Value]):
         # To ask for the exception tells asyncio that somebody knows of it.
         if flight.cancelled() or flight.exception() is not None:
             return
-        if len(self._kept) >= MOST_KEPT:
+        if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept[key] = flight.result(), self._clock()
 

@@ -104,6 +104,7 @@ QUICK = Timing(
     reconcile_first=timedelta(seconds=0.05),
     tell_first=timedelta(seconds=0.1),
     tell_most=timedelta(seconds=0.2),
+    settles=timedelta(seconds=0.1),
     poll=0.05,
 )
 """The bot's patience, shortened: seconds for what takes minutes."""

@@ -153,7 +153,7 @@ class TestOnTheEventLoop:
         self, flights: Singleflight[str, str], lookup: Lookup, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Strangers who ask for one name after another fill no memory; what is forgotten is asked again."""
-        monkeypatch.setattr(singleflight, "MOST_KEPT", 2)
+        monkeypatch.setattr(singleflight, "MAX_KEPT", 2)
         for key in ("a", "b", "c", "a"):
             asking = asyncio.create_task(flights.get(key, lookup))
             await turn()

@@ -27,7 +27,7 @@ from bot.billing import reading, wire
 from bot.billing.list_answer import Rows, read_list
 from bot.billing.markup import vet
 from bot.billing.payment_answer import require_one_meaning
-from bot.billing.transport import MAX_LIST, BillingTransport, open_transport, pieces, whole
+from bot.billing.transport import MAX_LIST_BYTES, BillingTransport, open_transport, pieces, whole
 from bot.billing.verdicts import Failure, failure_of
 from bot.domain.payment import Invoice, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent, NotOffered, Unreadable
@@ -44,7 +44,7 @@ its read needs no login; far shorter than any session lasts.
 PAY = "api_make_payment"
 """The operation that moves money."""
 
-SESSIONS_KNOWN = 16
+SESSIONS_REDACTED = 16
 """Session ids that are still taken out of what the API answers, after others have replaced them."""
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class BillingCalls:
         self._transport: BillingTransport | None = None
         self._service = ThreadSingleflight(self._load)
         self._session = ThreadSingleflight(self._log_in)
-        self._sessions: deque[str] = deque(maxlen=SESSIONS_KNOWN)
+        self._sessions: deque[str] = deque(maxlen=SESSIONS_REDACTED)
 
     def prepare(self, deadline: float) -> None:
         """Load the WSDL and prove a session with some of its time left, as `pay` wants them."""
@@ -123,7 +123,7 @@ class BillingCalls:
     def unpaid_invoices(self, module: str, deadline: float) -> list[Invoice]:
         """The unpaid invoices of a module; see `BillingClient.unpaid_invoices`."""
         unpaid = self._list(
-            _unpaid_list(module), deadline, lambda: reading.UnpaidInvoices(module, self._redaction())
+            _unpaid_list(module), deadline, lambda: reading.UnpaidCharges(module, self._redaction())
         )
         return unpaid.found()
 
@@ -194,7 +194,7 @@ class BillingCalls:
         self, service: _Service, deadline: float, operation: str, session: SecretStr, rows: Rows
     ) -> int | Failure | None:
         def read(response: requests.Response) -> int | None:
-            return read_list(operation, pieces(response, MAX_LIST), response.status_code, rows)
+            return read_list(operation, pieces(response, MAX_LIST_BYTES), response.status_code, rows)
 
         return self._exchange(service, wire.Call(deadline), operation, session, read=read)
 

@@ -140,7 +140,7 @@ class BillingClient:
     async def _read(self, read: Callable[[float], T], timeout: float | None) -> T:
         seconds = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
-        job = self._submit(lambda: _told(read, deadline))
+        job = self._submit(lambda: _error_as_value(read, deadline))
         if not await _finished(job, seconds) and not job.cancel():
             # The thread has the same deadline, and knows better what was sent and what was not.
             await _finished(job, LAST_WORD_S)
@@ -173,7 +173,7 @@ class BillingClient:
         return job
 
 
-def _told(read: Callable[[float], T], deadline: float) -> T | BillingError:
+def _error_as_value(read: Callable[[float], T], deadline: float) -> T | BillingError:
     """Hand an error back as a value: asyncio complains of one that is raised when nobody waits."""
     try:
         return read(deadline)

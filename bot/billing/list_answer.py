@@ -1,10 +1,10 @@
 """Reads a list of invoices from the wire, row by row, in the same small memory however long it is.
 
 A customer of ten years has a hundred thousand rows, some hundred MB, which zeep would make objects of all at
-once. Here each row is told when it ends, and forgotten. Only what is referred to (`href` to a `multiRef`,
-which NuSOAP never writes and other servers do) must be kept to the end, and there is a cap on that.
+once. Here each row is handed on when it ends, and forgotten. Only what is referred to (`href` to a
+`multiRef`, which NuSOAP never writes and other servers do) is kept to the end, and there is a cap on that.
 
-A list is told whole or not at all: one that breaks off, or that has not as many rows as it says, raises; so
+A list is read whole or not at all: one that breaks off, or that has not as many rows as it says, raises; so
 does one beside which something else is said, which may be that rows are missing.
 """
 
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from zeep.exceptions import Fault
 
-from bot.billing.markup import MarkupRefused, Reader
+from bot.billing.markup import BODY, ENVELOPE, FAULT, HEADER, MarkupRefused, Reader
 
 Row = Mapping[str, str | None]
 """The texts of a row's columns, as far as they are wanted; None where the API says that there is none."""
@@ -30,19 +30,18 @@ COLUMNS = frozenset(
     )
 )
 
-MOST_TEXT = 4_000
+MAX_COLUMN_CHARS = 4_000
 """Characters of one column that are read. What is longer is cut; no number is."""
 
-MOST_KEPT = 100_000
+MAX_KEPT = 100_000
 """Columns and references that are kept to the end, of a list that refers to its rows."""
 
-_ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _ARRAY_TYPE = "http://schemas.xmlsoap.org/soap/encoding/ arrayType"
 _COUNTED = re.compile(r"\[([0-9]{1,9})\]$", re.ASCII)
 
-# How deep each stands: the body in the envelope, the answer in the body, the list in it, and its rows.
-_BODY, _ANSWER, _LIST, _ROW = 1, 2, 3, 4
+# The body is in the envelope, the answer in the body, the list in the answer, the rows in the list.
+_BODY_DEPTH, _ANSWER_DEPTH, _LIST_DEPTH, _ROW_DEPTH = 1, 2, 3, 4
 
 
 class Rows(Protocol):
@@ -53,11 +52,11 @@ class Rows(Protocol):
 
 
 def read_list(operation: str, pieces: Iterable[bytes], status: int, rows: Rows) -> int | None:
-    """Tell `rows` every row of an answer, and return their number; None where it holds no list.
+    """Hand every row of an answer to `rows`, and return their number; None where it holds no list.
 
     operation: the one that was called; no other's answer is read. status: the answer's HTTP status.
-    Raises `MarkupRefused`, and zeep's `Fault` where zeep would. What was told before it raised, or returned
-    None, counts for nothing.
+    Raises `MarkupRefused`, and zeep's `Fault` where zeep would. What was handed over before it raised,
+    or returned None, counts for nothing.
     """
     answer = _ListAnswer(f"{operation}Response", rows)
     reader = Reader(answer, namespaces=True)
@@ -80,8 +79,8 @@ class _Element:
     """An open element, or one that is kept. There are millions in a long list: nothing is made before it is
     needed.
 
-    kids: elements in it. rows: those that are rows, whether told or kept. strange: those that are neither
-    rows nor columns. items: rows that had to be kept, or what refers to them. has_text: whether it holds
+    kids: elements in it. rows: those that are rows, handed on or kept. strange: those that are neither rows
+    nor columns. items: rows that had to be kept, or what refers to them. has_text: whether it holds
     text, as no list and no row does.
     """
 
@@ -131,7 +130,7 @@ class _Element:
 
 
 class _ListAnswer:
-    """The state of the reading. Its methods are those of a `Handler`."""
+    """The state of the parser; a `Handler`."""
 
     def __init__(self, expected: str, rows: Rows) -> None:
         self.fault: _Element | None = None
@@ -144,33 +143,28 @@ class _ListAnswer:
         self._by_id: dict[str, _Element] = {}
         self._kept = 0
 
-    # -- what is read -----------------------------------------------------------------------------
-
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         depth = len(self._open)
         element = _Element(name.rpartition(" ")[2], attributes)
-        if depth < _ANSWER:
-            expected = (
-                (f"{_ENVELOPE} Envelope",) if depth < _BODY else (f"{_ENVELOPE} Header", f"{_ENVELOPE} Body")
-            )
-            if name not in expected:
+        if depth < _ANSWER_DEPTH:
+            if name not in ((ENVELOPE,) if depth < _BODY_DEPTH else (HEADER, BODY)):
                 raise MarkupRefused("the answer is no SOAP envelope")
-            self._bodies += depth == _BODY and element.name == "Body"
+            self._bodies += depth == _BODY_DEPTH and element.name == "Body"
             if self._bodies > 1:
                 raise MarkupRefused("the answer has two bodies")
-        elif self._open[_BODY].name == "Body":
-            if depth == _ANSWER:
+        elif self._open[_BODY_DEPTH].name == "Body":
+            if depth == _ANSWER_DEPTH:
                 self._begin_answer(name, element)
-            elif depth == _LIST and self._open[_ANSWER] is self._response and self._returned is None:
+            elif depth == _LIST_DEPTH and self._returned is None and self._open[-1] is self._response:
                 self._returned = element
         self._open.append(element)
 
     def text(self, data: str) -> None:
         element = self._open[-1]
-        if len(element.text) < MOST_TEXT:
+        if len(element.text) < MAX_COLUMN_CHARS:
             element.text += data
         # A column has no more than its text. Of what holds others, any text counts, however far behind.
-        if len(self._open) - 1 <= _ROW and not element.has_text:
+        if len(self._open) - 1 <= _ROW_DEPTH and not element.has_text:
             element.has_text = bool(data.strip())
 
     def end(self) -> None:
@@ -186,13 +180,13 @@ class _ListAnswer:
             _require_bare(element)
         if element.has_text and element.kids and not self._is_aside():
             raise MarkupRefused("the answer says something beside its rows")
-        if depth == _ANSWER and "id" in element.attributes:
+        if depth == _ANSWER_DEPTH and "id" in element.attributes:
             self._keep_by_id(element)
         elif element.name in COLUMNS or (parent is self.fault and element.name == "faultcode"):
             parent.add_column(element)
-        elif depth == _ROW and parent is self._returned:
+        elif depth == _ROW_DEPTH and parent is self._returned:
             self._add_row(parent, element, at_once=not element.refers)
-        elif depth == _LIST and "id" in parent.attributes:
+        elif depth == _LIST_DEPTH and "id" in parent.attributes:
             self._add_row(parent, element, at_once=False)
         else:
             parent.strange += 1
@@ -200,7 +194,7 @@ class _ListAnswer:
     def _begin_answer(self, name: str, element: _Element) -> None:
         """The first in the body is the answer; what follows can only be what it refers to."""
         if self._response is None and self.fault is None:
-            if name == f"{_ENVELOPE} Fault":
+            if name == FAULT:
                 self.fault = element
             else:
                 self._response = element
@@ -209,8 +203,8 @@ class _ListAnswer:
 
     def _is_aside(self) -> bool:
         """Whether what ends now is in a header, or in a fault: what they say is not read."""
-        header = len(self._open) > _BODY and self._open[_BODY].name != "Body"
-        return header or (len(self._open) > _ANSWER and self._open[_ANSWER] is self.fault)
+        header = len(self._open) > _BODY_DEPTH and self._open[_BODY_DEPTH].name != "Body"
+        return header or (len(self._open) > _ANSWER_DEPTH and self._open[_ANSWER_DEPTH] is self.fault)
 
     def _add_row(self, parent: _Element, row: _Element, *, at_once: bool) -> None:
         if row.reference is None and not row.fields:
@@ -231,13 +225,11 @@ class _ListAnswer:
 
     def _keep(self, number: int = 1) -> None:
         self._kept += number
-        if self._kept > MOST_KEPT:
+        if self._kept > MAX_KEPT:
             raise MarkupRefused("the answer refers to more than can be kept")
 
-    # -- what it comes to -------------------------------------------------------------------------
-
     def finish(self) -> int | None:
-        """Tell the rows that were kept, and count all; None where there is no list."""
+        """Hand on the rows that were kept, and count all; None where there is no list."""
         if self._response is None:
             raise MarkupRefused("the answer is empty")
         if self._response.name != self._expected:

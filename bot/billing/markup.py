@@ -13,25 +13,30 @@ from collections.abc import Mapping
 from typing import NoReturn, Protocol
 from xml.parsers import expat
 
-MOST_DEPTH = 64
+ENVELOPE, HEADER, BODY, FAULT = (
+    f"http://schemas.xmlsoap.org/soap/envelope/ {name}" for name in ("Envelope", "Header", "Body", "Fault")
+)
+"""Elements of SOAP 1.1, by the names that a `Reader` with namespaces gives them."""
+
+MAX_DEPTH = 64
 """Elements inside one another; an answer of NuSOAP has seven."""
 
-MOST_TOKEN = 64 * 1024
+MAX_TOKEN_BYTES = 64 * 1024
 """Bytes of one tag or comment, its attributes included."""
 
-MOST_NAMES = 2_000
+MAX_NAMES = 2_000
 """Names of elements, attributes and namespaces, each counted once."""
 
-MOST_NAME = 256
+MAX_NAME_CHARS = 256
 """Characters of a name."""
 
-MOST_NAMESPACES = 60
+MAX_NAMESPACES = 60
 """Namespaces declared around any one place. zeep copies them all for every element it expands."""
 
-MOST_ELEMENTS = 5_000
+MAX_ELEMENTS = 5_000
 """Elements of an answer that zeep reads; a payment's has six."""
 
-MOST_REFERRED = 4 * 1024 * 1024
+MAX_REFERRED = 4 * 1024 * 1024
 """What may stand where references stood, all of them followed: characters, and `_ELEMENT` an element."""
 
 _ELEMENT = 800
@@ -44,7 +49,7 @@ class MarkupRefused(Exception):
 
 
 class Handler(Protocol):
-    """What is told of the elements, in the document's order."""
+    """Receives the events of a SAX parser, in the document's order."""
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         """An element begins."""
@@ -85,9 +90,9 @@ class Reader:
             self._parse(piece, final=False)
             self._fed += len(piece)
             # What expat could not tell us yet, it holds; and it reads it anew with every piece.
-            if self._fed - self._parser.CurrentByteIndex > MOST_TOKEN:
+            if self._fed - self._parser.CurrentByteIndex > MAX_TOKEN_BYTES:
                 raise MarkupRefused("the answer has a tag that is too long")
-            if len(self.names) > MOST_NAMES:
+            if len(self.names) > MAX_NAMES:
                 raise MarkupRefused("the answer has too many names")
 
     def close(self) -> None:
@@ -103,7 +108,7 @@ class Reader:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        if self._depth > MOST_DEPTH:
+        if self._depth > MAX_DEPTH:
             raise MarkupRefused("the answer is nested too deeply")
         self._handler.start(name, attributes)
 
@@ -126,22 +131,22 @@ _PART_LEVEL = 4
 _let_through: set[str] = set()
 
 
-def vet(document: bytes, *, most_elements: int = MOST_ELEMENTS) -> None:
+def vet(document: bytes, *, max_elements: int = MAX_ELEMENTS) -> None:
     """Raise `MarkupRefused` unless the document is one that zeep may read.
 
-    Of new names, no more than `MOST_NAMES` are let through for as long as the process lives: the parser
+    Of new names, no more than `MAX_NAMES` are let through for as long as the process lives: the parser
     behind zeep never forgets one.
     """
-    anatomy = _Anatomy(most_elements)
+    anatomy = _Anatomy(max_elements)
     reader = Reader(anatomy, namespaces=False)
     reader.feed(document)
     reader.close()
-    if anatomy.referred() > MOST_REFERRED:
+    if anatomy.referred() > MAX_REFERRED:
         raise MarkupRefused("the answer's references expand to too much")
     names = anatomy.namespaces.union(reader.names)
-    if any(len(name) > MOST_NAME for name in names):
+    if any(len(name) > MAX_NAME_CHARS for name in names):
         raise MarkupRefused("the answer has a name that is too long")
-    if len(_let_through | names) > MOST_NAMES:
+    if len(_let_through | names) > MAX_NAMES:
         raise MarkupRefused("the answers had too many names")
     _let_through.update(names)
 
@@ -157,9 +162,9 @@ class _Part:
 class _Anatomy:
     """Counts what zeep would make of a document."""
 
-    def __init__(self, most_elements: int) -> None:
+    def __init__(self, max_elements: int) -> None:
         self.namespaces: set[str] = set()
-        self._most = most_elements
+        self._most = max_elements
         self._elements = 0
         self._declared: list[int] = [0]
         self._part = _Part()
@@ -173,7 +178,7 @@ class _Anatomy:
         own = [value for key, value in attributes.items() if key.startswith("xmlns")]
         self.namespaces.update(own)
         self._declared.append(self._declared[-1] + len(own))
-        if self._declared[-1] > MOST_NAMESPACES:
+        if self._declared[-1] > MAX_NAMESPACES:
             raise MarkupRefused("the answer declares too many namespaces")
         if len(self._declared) == _PART_LEVEL:
             self._begin_part(attributes.get("id"))
@@ -203,7 +208,7 @@ class _Anatomy:
     def _size(self, part: _Part, sizes: dict[str, int], above: frozenset[str]) -> int:
         total = part.weight
         for identity in part.references:
-            if identity in above or len(above) >= MOST_DEPTH:
+            if identity in above or len(above) >= MAX_DEPTH:
                 raise MarkupRefused("the answer's references go round in circles")
             if identity not in sizes and identity in self._named:
                 sizes[identity] = self._size(self._named[identity], sizes, above | {identity})

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bot.billing.markup import MarkupRefused, Reader
+from bot.billing.markup import BODY, ENVELOPE, FAULT, HEADER, MarkupRefused, Reader
 
 RESPONSE = "api_make_paymentResponse"
 """In whatever namespace: servers differ in it."""
 
-_ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 _FIELDS = ("status", "status_text")
 
 
@@ -32,7 +31,7 @@ def require_one_meaning(document: bytes) -> None:
         _require_plain(element)
     first, *others = body.kids or [_Element("", {})]
     referred = _referred(tree, others)
-    if first.name == f"{_ENVELOPE} Fault" and not others:
+    if first.name == FAULT and not others:
         return
     if first.local != RESPONSE:
         raise MarkupRefused("the answer is not that of a payment")
@@ -70,7 +69,7 @@ class _Element:
 
 
 class _Tree:
-    """The elements of a document, and whether there is text in each. Its methods are those of a `Handler`."""
+    """The elements of a document, and whether there is text in each; a `Handler`."""
 
     def __init__(self) -> None:
         self.root = _Element("", {})
@@ -97,8 +96,8 @@ class _Tree:
 def _body(document: _Element) -> _Element:
     [envelope] = document.kids
     names = [kid.name for kid in envelope.kids]
-    expected = [f"{_ENVELOPE} Header", f"{_ENVELOPE} Body"]
-    if envelope.name != f"{_ENVELOPE} Envelope" or envelope.has_text or names not in (expected, expected[1:]):
+    expected = [HEADER, BODY]
+    if envelope.name != ENVELOPE or envelope.has_text or names not in (expected, expected[1:]):
         raise MarkupRefused("the answer is no SOAP envelope with one body")
     return envelope.kids[-1]
 

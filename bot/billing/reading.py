@@ -26,19 +26,19 @@ FIRST_PAYMENT_KIND = 10
 MAX_AMOUNT = Decimal(10) ** 12
 """Above this, an amount is a mistake of the row, and a float does not hold its cents."""
 
-MOST_PLACES = 6
+MAX_PLACES = 6
 """Decimal places beyond which a number is no amount of money."""
 
-MOST_TEXT = 16_000
+MAX_TEXT_BYTES = 16_000
 """Bytes of a text that are kept, in UTF-8; of a status_text above all."""
 
-MOST_DESCRIPTION = 1_000
+MAX_DESCRIPTION_BYTES = 1_000
 """The same, of an invoice's description."""
 
-MOST_INVOICES = 20_000
+MAX_INVOICES = 20_000
 """Unpaid invoices of one module that are held at once."""
 
-MOST_MODULES = 100
+MAX_MODULES = 100
 """MyAdmin documents ten."""
 
 CUT = "… (cut)"
@@ -53,15 +53,15 @@ _VERDICTS = {"ok": Verdict.PAID, "error": Verdict.DECLINED}
 _BOOLEANS = {"true": 1, "false": 0}
 
 
-def kept(text: str, redaction: Redaction, most: int = MOST_TEXT) -> str:
+def kept(text: str, redaction: Redaction, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """A text from outside as it may be stored and shown: no secret, no NUL, no half character."""
     storable = text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
     # Before it is cut: half a secret would not be known for one.
     clean = redaction.clean(storable)
     encoded = clean.encode("utf-8")
-    if len(encoded) <= most:
+    if len(encoded) <= max_bytes:
         return clean
-    return encoded[: most - len(CUT.encode("utf-8"))].decode("utf-8", "ignore") + CUT
+    return encoded[: max_bytes - len(CUT.encode("utf-8"))].decode("utf-8", "ignore") + CUT
 
 
 def outcome(answer: object, redaction: Redaction) -> Outcome:
@@ -86,7 +86,7 @@ def outcome(answer: object, redaction: Redaction) -> Outcome:
     )
 
 
-class UnpaidInvoices:
+class UnpaidCharges:
     """The invoices in a list of unpaid ones, each once, as far as amount and currency can be read.
 
     An invoice that is left out here has no known amount, which counts as above every threshold. A
@@ -108,11 +108,11 @@ class UnpaidInvoices:
         currency = (row.get("invoices_currency") or "").strip().upper()
         if amount is None or not _CURRENCY.fullmatch(currency):
             return
-        if len(self._found) >= MOST_INVOICES:
-            raise AnswerTooLarge(f"there are more than {MOST_INVOICES} unpaid invoices of one module")
+        if len(self._found) >= MAX_INVOICES:
+            raise AnswerTooLarge(f"there are more than {MAX_INVOICES} unpaid invoices of one module")
         self._found[ref] = Invoice(
             ref=ref,
-            description=kept(row.get("invoices_description") or "", self._redaction, MOST_DESCRIPTION),
+            description=kept(row.get("invoices_description") or "", self._redaction, MAX_DESCRIPTION_BYTES),
             amount=amount,
             currency=currency,
             due=_day(row.get("invoices_due_date")),
@@ -224,7 +224,7 @@ def module_names(answer: object, redaction: Redaction) -> tuple[str, ...]:
     """
     names = answer if isinstance(answer, list) else []
     modules = (name for name in names if _is_module(name) and len(name) > 1 and redaction.clean(name) == name)
-    return tuple(dict.fromkeys(modules))[:MOST_MODULES]
+    return tuple(dict.fromkeys(modules))[:MAX_MODULES]
 
 
 def _is_module(name: object) -> bool:
@@ -282,10 +282,10 @@ def _amount(text: str | None) -> Decimal | None:
     if not _NUMBER.fullmatch(number):
         return None
     amount = Decimal(number)
-    if _places(amount) > MOST_PLACES:
+    if _places(amount) > MAX_PLACES:
         # PHP may write a float with all its seventeen digits: 49.990000000000002 is 49.99.
         amount = Decimal(repr(float(number)))
-    if amount >= MAX_AMOUNT or _places(amount) > MOST_PLACES:
+    if amount >= MAX_AMOUNT or _places(amount) > MAX_PLACES:
         return None
     return amount if _places(amount) > 2 else amount.quantize(_CENT)
 

@@ -27,19 +27,19 @@ from bot.billing import wire
 from bot.billing.markup import vet
 from bot.billing.wsdl import called_only
 
-MAX_ANSWER = 4 * 1024 * 1024
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Bytes of an answer, or of a WSDL, that is held whole."""
 
-MAX_LIST = 256 * 1024 * 1024
+MAX_LIST_BYTES = 256 * 1024 * 1024
 """Bytes of a list of invoices, which is read row by row, at about 950 bytes a row."""
 
-MAX_DOCUMENTS = 16
+MAX_WSDL_DOCUMENTS = 16
 """The WSDL and the schemas that it imports; NuSOAP's imports none from its own address."""
 
-MAX_ELEMENTS = 50_000
+MAX_WSDL_ELEMENTS = 50_000
 """Elements of a WSDL; MyAdmin's has 2,000."""
 
-CONNECT_TIMEOUT = 10.0
+CONNECT_TIMEOUT_S = 10.0
 """Seconds for one TCP connection and its TLS handshake, each, or what is left of the call if less."""
 
 ENCODING_SCHEMA = "http://schemas.xmlsoap.org/soap/encoding/"
@@ -119,13 +119,13 @@ class BillingTransport(Transport):
             return resources.files(__package__).joinpath("soap-encoding.xsd").read_bytes()
         call = wire.current_call()
         call.documents += 1
-        if call.documents > MAX_DOCUMENTS:
+        if call.documents > MAX_WSDL_DOCUMENTS:
             raise AnswerTooLarge("the WSDL imports too many documents")
         with closing(self._exchange("GET", url, None, {})) as response:
             if response.status_code != 200:
                 raise UnexpectedStatus(f"HTTP status {response.status_code}")
             document = whole(response)
-        vet(document, most_elements=MAX_ELEMENTS)
+        vet(document, max_elements=MAX_WSDL_ELEMENTS)
         return called_only(document)
 
     def post(self, address: str, message: bytes, headers: dict[str, str]) -> requests.Response:
@@ -149,7 +149,7 @@ class BillingTransport(Transport):
             data=body,
             # Uncompressed: NuSOAP's own compression is broken for some clients.
             headers={**headers, "Accept-Encoding": "identity"},
-            timeout=(min(CONNECT_TIMEOUT, left), left),
+            timeout=(min(CONNECT_TIMEOUT_S, left), left),
             allow_redirects=False,
             stream=True,
         )
@@ -166,11 +166,11 @@ def open_transport(wsdl_url: str, connections: int) -> BillingTransport:
 
 def whole(response: requests.Response) -> bytes:
     """The body of an answer that is short."""
-    return b"".join(pieces(response, MAX_ANSWER))
+    return b"".join(pieces(response, MAX_ANSWER_BYTES))
 
 
-def pieces(response: requests.Response, most: int) -> Iterator[bytes]:
-    """The body of an answer, decompressed, while it comes. Raises `AnswerTooLarge` after `most` bytes."""
+def pieces(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
+    """The body of an answer, decompressed, while it comes. Raises `AnswerTooLarge` after `max_bytes`."""
     raw: Any = response.raw
     received: Iterator[bytes] = raw.stream(_PIECE, decode_content=False)
     # Uncompressed is what was asked for; gzip is what gateways do all the same.
@@ -183,8 +183,8 @@ def pieces(response: requests.Response, most: int) -> Iterator[bytes]:
     for piece in received:
         wire.current_call().remaining()
         length += len(piece)
-        if length > most:
-            raise AnswerTooLarge(f"the answer is longer than {most} bytes")
+        if length > max_bytes:
+            raise AnswerTooLarge(f"the answer is longer than {max_bytes} bytes")
         yield piece
 
 

@@ -7,20 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import (
-    Select,
-    or_,
-    update,
-)
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import Payment, State
-from bot.ledger.outbox import DELIVERIES
-from bot.ledger.queues import ORPHANED, OVERDUE, RAN_OUT, SENDING, STRANDED, WAITING, due
+from bot.ledger.queues import Queue
 from bot.ledger.rows import payment_of, readable
 from bot.ledger.schema import deliveries, payments
 
 log = structlog.get_logger()
+
+_WAITING = (State.REQUESTED, State.APPROVED, State.NOT_SENT, State.UNKNOWN)
+"""States in which a payment waits for the bot to look at it again, and for no people."""
 
 LONGEST_LEASE = timedelta(minutes=1)
 """Longer than a lease that is kept by a heartbeat ever lasts."""
@@ -31,31 +29,32 @@ forward that may be waiting by today's clock: a bot that is started again and ag
 
 
 class Leases:
-    """The part of a transaction that is about leases. touched: the topics in which it leaves work."""
+    """The part of a transaction that is about leases.
+
+    changed_topics: the states that payments came to and are due in, and what else may leave work.
+    """
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         self._connection = connection
         self.now = now
-        self.touched: set[str] = set()
+        self.changed_topics: set[str] = set()
 
-    async def claim(
-        self, state: State, *, owner: str, lease: timedelta, limit: int, **where: bool
-    ) -> list[Payment]:
-        """Take up to `limit` payments that are due, so that no other instance works on them.
+    async def claim(self, queue: Queue, *, owner: str, lease: timedelta, limit: int) -> list[Payment]:
+        """Take up to `limit` payments that are due, so that no other instance works on them."""
+        values = {"lease_owner": owner, "lease_until": self.now + lease}
+        return await self._taken(queue, limit, update(payments).values(values).returning(payments))
 
-        where: as for `due`.
-        """
-        found = due(state, **where).with_for_update(skip_locked=True)
+    async def lock_due(self, queue: Queue, *, limit: int) -> list[Payment]:
+        """The same for who is done with them when the transaction ends."""
+        return await self._taken(queue, limit, select(payments))
+
+    async def _taken(self, queue: Queue, limit: int, statement: Any) -> list[Payment]:
+        found = queue.some.with_for_update(skip_locked=True)
         ids = list((await self._connection.execute(found, {"now": self.now, "limit": limit})).scalars())
         if not ids:
             return []
-        statement = (
-            update(payments)
-            .where(payments.c.id.in_(ids))
-            .values(lease_owner=owner, lease_until=self.now + lease)
-            .returning(payments)
-        )
-        taken = readable((await self._connection.execute(statement)).mappings(), payment_of)
+        rows = await self._connection.execute(statement.where(payments.c.id.in_(ids)))
+        taken = readable(rows.mappings(), payment_of)
         if unread := set(ids) - {payment.id for payment in taken}:
             await self._put_aside(unread)
         return sorted(taken, key=lambda payment: payment.id)
@@ -110,7 +109,7 @@ class Leases:
         await self._connection.execute(
             update(payments)
             .where(
-                payments.c.state.in_([state.value for state in WAITING]),
+                payments.c.state.in_([state.value for state in _WAITING]),
                 payments.c.due_at > self.now,
                 or_(~not_sent, payments.c.due_at > self.now + LONGEST_RETRY),
             )
@@ -127,18 +126,3 @@ class Leases:
                 .where(table.c.lease_until > self.now + LONGEST_LEASE)
                 .values(lease_until=self.now + LONGEST_LEASE)
             )
-        self.touched |= {*WAITING, DELIVERIES, OVERDUE}
-
-    async def stranded(self) -> list[Payment]:
-        """Payments past their time that never got as far as a card."""
-        return await self._locked(STRANDED)
-
-    async def orphans(self, *, instead_of: str | None = None) -> list[Payment]:
-        """Payments in SENDING whose lease ran out; with `instead_of`, also those of any other owner."""
-        if instead_of is None:
-            return await self._locked(ORPHANED)
-        return await self._locked(SENDING.where(or_(RAN_OUT, payments.c.lease_owner != instead_of)))
-
-    async def _locked(self, statement: Select[Any]) -> list[Payment]:
-        found = statement.with_for_update(skip_locked=True)
-        return readable((await self._connection.execute(found, {"now": self.now})).mappings(), payment_of)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import Payment, State
+from bot.domain.payment import Payment
 from bot.ledger.rows import Delivery, Kind, delivery_of, readable
 from bot.ledger.schema import NOW, deliveries, payments
 
@@ -42,16 +42,19 @@ NOT_TOLD = "not_told"
 """The action of the event that something was given up: a card, a reply, the end of a step."""
 
 DELIVERIES = "deliveries"
-"""The topic that is touched when there may be something new to deliver."""
+"""The topic of commits that may leave something new to deliver."""
+
+CARD_POSTED = "card posted"
+"""The topic of commits by which a payment's card stands in Slack."""
 
 
 class Outbox:
     """The deliveries, inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection, now: datetime, touched: set[str]) -> None:
+    def __init__(self, connection: AsyncConnection, now: datetime, changed_topics: set[str]) -> None:
         self._connection = connection
         self._now = now
-        self._touched = touched
+        self._changed_topics = changed_topics
 
     async def add(
         self, payment: Payment, kind: Kind, *, event_id: int | None = None, channel: str | None = None
@@ -60,7 +63,7 @@ class Outbox:
 
         channel: the payment's own, or for a direct message its requester, unless told otherwise.
         """
-        self._touched.add(DELIVERIES)
+        self._changed_topics.add(DELIVERIES)
         where = channel or (payment.requester if kind is Kind.DIRECT else payment.channel)
         told = [kind.value, *([str(event_id)] if event_id is not None else [])]
         slot = kind.value if kind in _CARD_COLUMNS else ":".join([*told, where])
@@ -108,7 +111,7 @@ class Outbox:
         after: timedelta = timedelta(0),
     ) -> None:
         if not after:
-            self._touched.add(DELIVERIES)
+            self._changed_topics.add(DELIVERIES)
         await self._connection.execute(
             update(deliveries)
             .where(
@@ -207,15 +210,11 @@ class Outbox:
         ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **_FREE)
         if not (ours and changes):
             return ours
-        state = await self._connection.execute(
-            update(payments)
-            .where(payments.c.id == delivery.payment_id)
-            .values(changes)
-            .returning(payments.c.state)
+        await self._connection.execute(
+            update(payments).where(payments.c.id == delivery.payment_id).values(changes)
         )
-        if new_card and state.scalar_one() == State.APPROVED:
-            # It waited for its card.
-            self._touched.add(State.APPROVED)
+        if delivery.kind is Kind.CARD and new_card:
+            self._changed_topics.add(CARD_POSTED)
         if delivery.kind is Kind.APPROVAL_CARD and new_card:
             # It stands now, so the request's own card can lead to it.
             await self._show(delivery.payment_id, [Kind.CARD.value])
@@ -284,11 +283,14 @@ _IN_TURN = or_(
 """A note waits for the card it stands under and for the notes before it."""
 
 
+PENDING = deliveries.c.done_revision < deliveries.c.revision
+"""Deliveries that are still to be made."""
+
 READY = (
     select(deliveries.c.id)
     .join(payments, payments.c.id == deliveries.c.payment_id)
     .where(
-        deliveries.c.done_revision < deliveries.c.revision,
+        PENDING,
         deliveries.c.due_at <= NOW,
         or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= NOW),
         _IN_TURN,

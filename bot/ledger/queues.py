@@ -1,78 +1,103 @@
-"""Which payments a part of the bot takes up: what is due, what died, what got stuck.
-
-Each is one question, asked by whoever claims it and by whoever looks whether there is any.
-"""
+"""What each part of the bot takes up: one row a queue, read by who claims, by who wakes and by who waits."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, literal, or_, select, union_all
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 
 from bot.domain.payment import State
-from bot.ledger.outbox import DELIVERIES, READY
+from bot.ledger.outbox import CARD_POSTED, DELIVERIES, PENDING, READY
 from bot.ledger.schema import NOW, payments
 
-OVERDUE = "overdue"
-"""What time brings, beside what the states that payments come to and the outbox bring."""
 
-WAITING = (State.REQUESTED, State.APPROVED, State.NOT_SENT, State.UNKNOWN)
-"""States in which a payment waits for the bot to look at it again, and for no people."""
+@dataclass(frozen=True, eq=False)
+class Queue:
+    """Work of one kind.
 
-
-@cache
-def due(state: State, **where: bool) -> Select[Any]:
-    """The ids of payments in a state that are due and held by nobody; it takes `now` and a `limit`.
-
-    where: `card` says whether the card stands in Slack.
+    due: the ids of what can be taken up now, in turn; it takes `now`. woken_by: the topics of commits that
+    may leave work here; what time or another instance brings is found by asking for what is due.
+    unfinished: what keeps the bot from being at rest; it takes `now`.
     """
-    given = {"card": payments.c.card_ts}
-    conditions: list[ColumnElement[bool]] = [
-        given[name].is_not(None) if wanted else given[name].is_(None) for name, wanted in where.items()
-    ]
-    return (
-        select(payments.c.id)
-        .where(
-            payments.c.state == state.value,
-            payments.c.due_at <= NOW,
-            or_(payments.c.lease_until.is_(None), payments.c.lease_until <= NOW),
-            *conditions,
-        )
-        .order_by(payments.c.due_at, payments.c.id)
-        .limit(bindparam("limit", type_=Integer))
-    )
+
+    name: str
+    due: Select[Any]
+    woken_by: AbstractSet[str] = frozenset()
+    unfinished: ColumnElement[bool] | None = None
+
+    @property
+    def some(self) -> Select[Any]:
+        """The ids of the first that are due; it takes `now` and a `limit`."""
+        return self.due.limit(bindparam("limit", type_=Integer))
 
 
-STRANDED = select(payments).where(
-    payments.c.expires_at <= NOW,
-    or_(payments.c.lease_until.is_(None), payments.c.lease_until <= NOW),
-    or_(
-        payments.c.state == State.REQUESTED.value,
-        and_(payments.c.state == State.APPROVED.value, payments.c.card_ts.is_(None)),
-    ),
+def _of_payments(
+    name: str,
+    condition: ColumnElement[bool],
+    since: Column[Any],
+    *,
+    woken_by: AbstractSet[str] = frozenset(),
+    awaited: bool = False,
+) -> Queue:
+    """Payments that fulfil a condition, each due from the time in `since` on while nobody holds it.
+
+    awaited: the bot is not at rest while one is due or held.
+    """
+    free = or_(payments.c.lease_until.is_(None), payments.c.lease_until <= NOW)
+    due = select(payments.c.id).where(condition, since <= NOW, free).order_by(since, payments.c.id)
+    busy = exists().where(condition, or_(since <= NOW, payments.c.lease_until.is_not(None)))
+    return Queue(name, due, woken_by, busy if awaited else None)
+
+
+def _in(state: State) -> ColumnElement[bool]:
+    return payments.c.state == state.value
+
+
+_DUE, _EXPIRY = payments.c.due_at, payments.c.expires_at
+_HAS_CARD = payments.c.card_ts.is_not(None)
+
+LOOK_UP = _of_payments("look-up", _in(State.REQUESTED), _DUE, woken_by={State.REQUESTED}, awaited=True)
+EXECUTOR = _of_payments(
+    "executor",
+    and_(_in(State.APPROVED), _HAS_CARD),
+    _DUE,
+    woken_by={State.APPROVED, CARD_POSTED},
+    awaited=True,
 )
+"""No card, no payment."""
+RECONCILER = _of_payments("reconciler", _in(State.UNKNOWN), _DUE, woken_by={State.UNKNOWN})
+
+RESCUE = _of_payments("rescue", _in(State.SENDING), payments.c.lease_until, awaited=True)
+"""Payments whose executor died, or lost the ledger, while the call was under way."""
+STRANDED = _of_payments("stranded", or_(_in(State.REQUESTED), and_(_in(State.APPROVED), ~_HAS_CARD)), _EXPIRY)
 """Payments past their time that never got as far as a card: nobody can decide or cancel them."""
+RETRY = _of_payments("retry", _in(State.NOT_SENT), _DUE)
+EXPIRE = _of_payments("expire", _in(State.PENDING_APPROVAL), _EXPIRY)
+REMIND = _of_payments("remind", and_(_in(State.PENDING_APPROVAL), _EXPIRY > NOW), _DUE)
 
-RAN_OUT = payments.c.lease_until <= NOW
-SENDING = select(payments).where(payments.c.state == State.SENDING.value)
-ORPHANED = SENDING.where(RAN_OUT)
-"""Payments in SENDING whose lease ran out."""
+OUTBOX = Queue("outbox", READY, {DELIVERIES}, exists().where(PENDING))
+"""Deliveries that are due. Whoever claims them also looks at which lanes are busy: see `Outbox.claim`."""
 
-_WORK = (
-    (State.REQUESTED, due(State.REQUESTED)),
-    (State.APPROVED, due(State.APPROVED, card=True)),
-    (State.UNKNOWN, due(State.UNKNOWN)),
-    (DELIVERIES, READY),
-    (OVERDUE, ORPHANED),
-    (OVERDUE, STRANDED),
-    (OVERDUE, due(State.NOT_SENT)),
-    (OVERDUE, due(State.PENDING_APPROVAL)),
+QUEUES = (LOOK_UP, EXECUTOR, RECONCILER, RESCUE, STRANDED, RETRY, EXPIRE, REMIND, OUTBOX)
+
+WITH_WORK = union_all(
+    *(select(literal(one.name).label("name")).where(one.due.order_by(None).exists()) for one in QUEUES)
 )
-TOPICS = union_all(
-    *(
-        select(literal(str(topic)).label("topic")).where(one.limit(None).order_by(None).exists())
-        for topic, one in _WORK
-    )
-)
-"""The topics in which something is due."""
+"""The names of the queues in which something is due; it takes `now`."""
+
+UNFINISHED = select(literal(1)).where(or_(*(one.unfinished for one in QUEUES if one.unfinished is not None)))
+"""A row where anything is left to do but wait for people or for time; it takes `now`."""

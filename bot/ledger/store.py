@@ -16,7 +16,6 @@ import structlog
 from sqlalchemy import (
     CompoundSelect,
     Select,
-    and_,
     column,
     func,
     or_,
@@ -29,9 +28,9 @@ from bot.clocks import BootClock, boottime
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger import audit, database, proof
-from bot.ledger.outbox import NOT_TOLD, READY
+from bot.ledger.outbox import NOT_TOLD, PENDING
 from bot.ledger.precedents import Precedents, has_listed, precedents
-from bot.ledger.queues import ORPHANED, STRANDED, TOPICS, due
+from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
     Approval,
     Attempt,
@@ -42,7 +41,7 @@ from bot.ledger.rows import (
     payment_of,
     readable,
 )
-from bot.ledger.schema import NOW, attempts, chain, deliveries, events, payments
+from bot.ledger.schema import attempts, chain, deliveries, events, payments
 from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
@@ -74,7 +73,7 @@ class Ledger:
         # Every write waits for the end of the audit trail: more of them at once only wait in the database,
         # each with a connection that a read could have had.
         self._turn = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else WRITERS)
-        self._watchers: dict[asyncio.Event, frozenset[str]] = {}
+        self._watchers: dict[asyncio.Event, tuple[Queue, ...]] = {}
         self.identity = identity
         self._clock = clock
         self._ahead: timedelta | None = None
@@ -109,14 +108,13 @@ class Ledger:
             self._ahead = least if self._ahead is None else min(max(self._ahead, least), most)
         return self.clock()
 
-    def watch(self, *topics: str) -> asyncio.Event:
-        """An event that is set after every commit of this process that touched one of the topics.
+    def watch(self, *queues: Queue) -> asyncio.Event:
+        """An event that is set after every commit of this process that may leave work in one of the queues.
 
-        topics: states that payments came to and are due in, and `DELIVERIES`; none means every commit.
-        See also `stir`.
+        queues: none means every commit. See also `wake_due`.
         """
         event = asyncio.Event()
-        self._watchers[event] = frozenset(topics)
+        self._watchers[event] = queues
         return event
 
     def unwatch(self, event: asyncio.Event) -> None:
@@ -139,8 +137,8 @@ class Ledger:
         except LedgerUnavailable as error:
             if not committing or not await self._counts(transaction.sealed_by, error):
                 raise
-        for event, topics in self._watchers.items():
-            if not topics or topics & transaction.touched:
+        for event, queues in self._watchers.items():
+            if not queues or any(queue.woken_by & transaction.changed_topics for queue in queues):
                 event.set()
 
     async def _counts(self, seal: audit.Link | None, lost: LedgerUnavailable) -> bool:
@@ -151,8 +149,8 @@ class Ledger:
                     return await audit.holds(connection, seal)
         raise CommitLost(f"it is not known whether this counts: {lost}") from None
 
-    async def stir(self) -> None:
-        """Set the events of topics in which something is due: its time has come, or it is another instance's.
+    async def wake_due(self) -> None:
+        """Set the events of queues in which something is due: its time has come, or it is another instance's.
 
         One read for all of them, so that idling costs little. Where the ledger's clock was set back, all
         that waits is looked at now: its time would come late.
@@ -161,9 +159,9 @@ class Ledger:
             log.warning("the ledger's clock was set back: what waits is looked at now")
             async with self.transaction() as transaction:
                 await transaction.bring_forward()
-        found = {str(row["topic"]) for row in await self._due(TOPICS)}
-        for event, topics in self._watchers.items():
-            if topics & found:
+        found = {row["name"] for row in await self._due(WITH_WORK)}
+        for event, queues in self._watchers.items():
+            if any(queue.name in found for queue in queues):
                 event.set()
 
     async def _all(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
@@ -185,21 +183,9 @@ class Ledger:
         found = await self._all(select(payments).where(payments.c.id == payment_id))
         return payment_of(found[0]) if found else None
 
-    async def any_due(self, state: State, **where: bool) -> bool:
-        """Whether `Transaction.claim` would find work."""
-        return bool(await self._due(due(state, **where), limit=1))
-
-    async def any_orphans(self) -> bool:
-        """Whether `Transaction.orphans` would find any."""
-        return bool(await self._due(ORPHANED.with_only_columns(payments.c.id)))
-
-    async def any_stranded(self) -> bool:
-        """Whether `Transaction.stranded` would find any."""
-        return bool(await self._due(STRANDED.with_only_columns(payments.c.id)))
-
-    async def any_delivery(self) -> bool:
-        """Whether `Outbox.claim` would find work."""
-        return bool(await self._due(READY.limit(1)))
+    async def any_due(self, queue: Queue) -> bool:
+        """Whether whoever claims from this queue would find work."""
+        return bool(await self._due(queue.some, limit=1))
 
     async def latest(self, ref: InvoiceRef) -> Payment | None:
         """The newest payment request for an invoice, live or not."""
@@ -306,11 +292,7 @@ class Ledger:
 
     async def undelivered(self) -> int:
         """How many deliveries are still to be made."""
-        rows = await self._all(
-            select(func.count().label("n"))
-            .select_from(deliveries)
-            .where(deliveries.c.done_revision < deliveries.c.revision)
-        )
+        rows = await self._all(select(func.count().label("n")).select_from(deliveries).where(PENDING))
         return int(rows[0]["n"])
 
     async def not_told(self) -> int:
@@ -325,18 +307,7 @@ class Ledger:
 
     async def at_rest(self) -> bool:
         """Whether nothing is left to do but wait for people or for time."""
-        waiting = and_(payments.c.due_at > NOW, payments.c.lease_until.is_(None))
-        busy = await self._due(
-            select(payments.c.id)
-            .where(
-                or_(
-                    payments.c.state == State.SENDING.value,
-                    and_(payments.c.state.in_([State.REQUESTED.value, State.APPROVED.value]), ~waiting),
-                )
-            )
-            .limit(1)
-        )
-        return not busy and await self.undelivered() == 0
+        return not await self._due(UNFINISHED)
 
     async def by_state(self) -> dict[State, int]:
         """How many payments are in each state."""

@@ -48,7 +48,7 @@ class Transaction(Leases):
         self._sqlite = connection.dialect.name == "sqlite"
         self.sealed_by: audit.Link | None = None
         """The last event that it added to the trail: where that stands, all of the transaction counts."""
-        self.outbox = Outbox(connection, now, self.touched)
+        self.outbox = Outbox(connection, now, self.changed_topics)
 
     async def lock(self, name: str) -> None:
         """Be the only one in this named part until the transaction ends. SQLite has one writer anyway."""
@@ -92,7 +92,7 @@ class Transaction(Leases):
                 f"by the audit trail, payment #{holder} holds {ref}; its row says otherwise."
                 " Run `python -m bot audit verify`"
             )
-        self.touched.add(State.REQUESTED)
+        self.changed_topics.add(State.REQUESTED)
         return payment_of(row)
 
     async def by_trigger(self, trigger_id: str) -> Payment | None:
@@ -298,10 +298,8 @@ class Transaction(Leases):
         if row is None:
             raise Stale(f"{payment.number} moved on")
         changed = payment_of(row)
-        # One without its card is touched when that stands: see `Outbox._stands`.
-        without_card = changed.state is State.APPROVED and changed.card_ts is None
-        if changed.state is not payment.state and changed.due_at <= self.now and not without_card:
-            self.touched.add(changed.state)
+        if changed.state is not payment.state and changed.due_at <= self.now:
+            self.changed_topics.add(changed.state)
         return changed
 
     async def add_approval(self, payment: Payment, approver: str) -> bool:

@@ -28,19 +28,18 @@ from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel
 from bot.payments.preflight import DISPROVED, Go, Hold, Known, Preflight
 from bot.payments.timing import Timing
-from bot.payments.worker import Crew
 
 log = structlog.get_logger()
 
 
-class Steps(Protocol):
-    """Told of each step of a payment's way, by name; a test stops the world there."""
+class Checkpoint(Protocol):
+    """Told of each point of a payment's way at which a test may stop the world."""
 
-    async def __call__(self, step: str, payment: int, /) -> None:
-        """The payment has come to this step."""
+    async def __call__(self, point: str, payment: int, /) -> None:
+        """The payment has come to this point: "checked", "intended", "answered" or "posting …"."""
 
 
-async def no_steps(step: str, payment: int) -> None:
+async def no_checkpoint(point: str, payment: int) -> None:
     """Nobody listens."""
 
 
@@ -56,10 +55,8 @@ class Executor:
         *,
         read_at: Ages[int],
         instance: str,
-        wake: asyncio.Event,
-        size: int,
         call_timeout: float,
-        steps: Steps = no_steps,
+        checkpoint: Checkpoint = no_checkpoint,
     ) -> None:
         """read_at: when the look-up read a payment's invoice. call_timeout: of one reading, in seconds."""
         self._preflight = Preflight(
@@ -70,37 +67,21 @@ class Executor:
         self._billing = billing
         self._timing = timing
         self._instance = instance
-        self._steps = steps
+        self._checkpoint = checkpoint
         self._stopping = False
-        self.crew: Crew[int] = Crew("executor", size, wake)
 
     def stop(self) -> None:
         """Begin no call any more; those under way go on."""
         self._stopping = True
 
-    async def look(self) -> None:
-        """Take what is approved and has its card in Slack. No card, no payment."""
-        if self.crew.free <= 0:
-            return
-        async with self._ledger.transaction() as transaction:
-            approved = await transaction.claim(
-                State.APPROVED,
-                owner=self._instance,
-                lease=self._timing.lease,
-                limit=self.crew.free,
-                card=True,
-            )
-        for payment in approved:
-            self.crew.start(payment.id, self._one(payment))
-
-    async def _one(self, payment: Payment) -> None:
-        await self._steps("claimed", payment.id)
+    async def handle(self, payment: Payment) -> None:
+        """Pay one that was claimed. Raises LedgerUnavailable."""
         async with self._heartbeat(payment):
             with contextlib.suppress(BillingError):
                 # Whatever is wrong, the call itself will say; what can be ready, is.
                 await self._billing.prepare()
             check = await self._preflight.check(payment)
-            await self._steps("checked", payment.id)
+            await self._checkpoint("checked", payment.id)
             if not isinstance(check, Go):
                 await self._do_not_send(payment, check)
                 return
@@ -118,11 +99,12 @@ class Executor:
                 await self._do_not_send(payment, intent)
                 return
             sending, attempt = intent
-            await self._steps("intended", payment.id)
-            outcome = await self._billing.make_payment(sending.ref, may_begin=self._young(sending, begun))
-            await self._steps("answered", payment.id)
+            await self._checkpoint("intended", payment.id)
+            outcome = await self._billing.make_payment(
+                sending.ref, may_begin=self._lease_still_ours(sending, begun)
+            )
+            await self._checkpoint("answered", payment.id)
             await self._settle(sending, attempt, outcome)
-            await self._steps("settled", payment.id)
 
     # -- before the call --------------------------------------------------------------------------
 
@@ -217,7 +199,7 @@ class Executor:
             )
             return sending, await transaction.start_attempt(sending, self._instance)
 
-    def _young(self, sending: Payment, begun: float) -> Callable[[], bool]:
+    def _lease_still_ours(self, sending: Payment, begun: float) -> Callable[[], bool]:
         """Whether our intent is younger than a lease; an older one may have been taken over by others.
 
         By two clocks: the ledger's, and the one that goes on while the machine sleeps. begun: what that one
@@ -225,11 +207,11 @@ class Executor:
         """
         lease = self._timing.lease
 
-        def young() -> bool:
+        def still_ours() -> bool:
             slept = timedelta(seconds=self._boottime() - begun)
             return slept < lease and self._ledger.clock() - sending.updated_at < lease
 
-        return young
+        return still_ours
 
     # -- after the call ---------------------------------------------------------------------------
 

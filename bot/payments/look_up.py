@@ -5,8 +5,6 @@ Nothing is decided on an amount that was not told: it counts as above every thre
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from bot.clocks import Ages
@@ -23,7 +21,6 @@ from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
 from bot.payments.timing import Timing
-from bot.payments.worker import Crew
 
 log = structlog.get_logger()
 
@@ -40,8 +37,6 @@ class LookUp:
         *,
         read_at: Ages[int],
         instance: str,
-        wake: asyncio.Event,
-        size: int = 16,
     ) -> None:
         """read_at: where it is noted when a payment's invoice was read, for who checks it before sending."""
         self._read_at = read_at
@@ -50,23 +45,9 @@ class LookUp:
         self._authority = authority
         self._timing = timing
         self._instance = instance
-        self.crew: Crew[int] = Crew("look-up", size, wake)
 
-    async def look(self) -> None:
-        """Take what is new."""
-        if self.crew.free <= 0:
-            return
-        async with self._ledger.transaction() as transaction:
-            new = await transaction.claim(
-                State.REQUESTED,
-                owner=self._instance,
-                lease=self._timing.lease,
-                limit=self.crew.free,
-            )
-        for payment in new:
-            self.crew.start(payment.id, self._one(payment))
-
-    async def _one(self, payment: Payment) -> None:
+    async def handle(self, payment: Payment) -> None:
+        """Look one up that was claimed. Raises LedgerUnavailable."""
         self._read_at.forget_older(self._timing.fresh)
         begun = self._read_at.clock()
         read = await self._read(payment)

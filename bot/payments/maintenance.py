@@ -1,96 +1,106 @@
-"""The timekeeper: what happens because time passed. Expiry, reminders, retries, leases that ran out."""
+"""The chores: what happens because time passed. Each handles what is due of its queue while it claims it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import structlog
 
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Policy
 from bot.errors import LedgerContradicted
+from bot.ledger.queues import EXPIRE, REMIND, RESCUE, RETRY, STRANDED, Queue
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import expire
-from bot.payments.timing import Timing
+from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 
 log = structlog.get_logger()
 
-_AT_ONCE = 50
+_BATCH = 50
+"""Payments that one transaction handles."""
 
-_Handle = Callable[[Transaction, Payment], Awaitable[None]]
-
-RESPONSE_URLS_LAST = timedelta(minutes=30)
-"""So long Slack takes answers there."""
+Chore = Callable[[Transaction, Payment], Awaitable[object]]
 
 
-class Timekeeper:
-    """Moves what is overdue."""
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Does the chores.
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        policy: Policy,
-        timing: Timing,
-        *,
-        instance: str,
-        sending: Callable[[], Collection[int]] = tuple,
-    ) -> None:
-        """sending: the payments whose calls this very process has under way; they are no orphans."""
-        self._sending = sending
-        self._ledger = ledger
-        self._policy = policy
-        self._timing = timing
-        self._instance = instance
+    instance: of this process. sending: the payments whose calls it has under way; they need no rescue.
+    """
+
+    ledger: Ledger
+    policy: Policy
+    timing: Timing
+    instance: str
+    sending: Callable[[], Collection[int]] = tuple
+
+    @property
+    def chores(self) -> Mapping[Queue, Chore]:
+        """What is done with the payments of which queue."""
+        return {
+            RESCUE: self._rescue,
+            STRANDED: _strand,
+            RETRY: self._retry,
+            EXPIRE: expire,
+            REMIND: self._remind,
+        }
 
     async def take_over(self) -> None:
-        """At start: look at all that waits; whatever is being sent on a ledger of our own is orphaned."""
-        async with self._ledger.transaction() as transaction:
+        """At start: look at all that waits; whatever is being sent on a ledger of our own needs rescue."""
+        async with self.ledger.transaction() as transaction:
             await transaction.bring_forward()
-            if not self._ledger.shared:
-                orphans = await transaction.orphans(instead_of=self._instance)
-                await self._each(transaction, orphans, _lose)
-                await transaction.free_leases(instead_of=self._instance)
+            if not self.ledger.shared:
+                await transaction.free_leases(instead_of=self.instance)
+                while await self._do(transaction, RESCUE, self._rescue):
+                    pass
 
-    async def look(self) -> None:
-        """Do everything that is overdue."""
-        if await self._ledger.any_orphans():
-            async with self._ledger.transaction() as transaction:
-                # A clock that jumped must not make an orphan of a call that is our own.
-                orphans = [one for one in await transaction.orphans() if one.id not in self._sending()]
-                await self._each(transaction, orphans, _lose)
-        if await self._ledger.any_stranded():
-            async with self._ledger.transaction() as transaction:
-                await self._each(transaction, await transaction.stranded(), _strand)
-        for state, handle in (
-            (State.NOT_SENT, self._retry),
-            (State.PENDING_APPROVAL, self._remind_or_expire),
-        ):
-            if not await self._ledger.any_due(state):
-                continue
-            async with self._ledger.transaction() as transaction:
-                due = await transaction.claim(state, owner=self._instance, lease=timedelta(0), limit=_AT_ONCE)
-                await self._each(transaction, due, handle)
+    async def poll_once(self) -> None:
+        """Do what is due. Raises LedgerUnavailable."""
+        for queue, chore in self.chores.items():
+            if await self.ledger.any_due(queue):
+                async with self.ledger.transaction() as transaction:
+                    await self._do(transaction, queue, chore)
 
-    async def _each(self, transaction: Transaction, found: Iterable[Payment], handle: _Handle) -> None:
-        """One whose row was written past the bot is left as it is; the others go on."""
-        for payment in found:
+    async def _do(self, transaction: Transaction, queue: Queue, chore: Chore) -> bool:
+        """One whose row was written past the bot is left as it is; the others go on. Whether any was due."""
+        due = await transaction.lock_due(queue, limit=_BATCH)
+        for payment in due:
             try:
-                await handle(transaction, payment)
+                await chore(transaction, payment)
             except LedgerContradicted:
                 log.exception("left as it is: the audit trail says otherwise", payment=payment.id)
-                await transaction.shelve(payment, until=transaction.now + self._timing.hold)
+                await transaction.shelve(payment, until=transaction.now + self.timing.hold)
+        return bool(due)
+
+    async def _rescue(self, transaction: Transaction, payment: Payment) -> None:
+        """Whoever was sending it died, or lost the ledger: nobody knows what became of the call."""
+        # A clock that jumped must not give up a call of our own.
+        if payment.id in self.sending():
+            return
+        await transaction.move(
+            payment,
+            State.UNKNOWN,
+            action="lease_ran_out",
+            actor="timekeeper",
+            detail={"instance": payment.lease_owner},
+            reason="the bot stopped while the call was under way",
+            due_at=transaction.now,
+            lease_owner=None,
+            lease_until=None,
+        )
 
     async def forget(self) -> None:
         """Forget what is of no use any more, and would be of use to others: see `forget_response_urls`."""
-        async with self._ledger.transaction() as transaction:
-            await transaction.outbox.forget_response_urls(asked_before=transaction.now - RESPONSE_URLS_LAST)
+        async with self.ledger.transaction() as transaction:
+            await transaction.outbox.forget_response_urls(asked_before=transaction.now - RESPONSE_URL_LASTS)
 
     async def _retry(self, transaction: Transaction, payment: Payment) -> None:
         """Nothing was sent, so it may be sent; but not for ever."""
-        if payment.tries > len(self._timing.not_sent):
+        if payment.tries > len(self.timing.not_sent):
             await transaction.move(
                 payment,
                 State.CANCELLED,
@@ -109,11 +119,8 @@ class Timekeeper:
             due_at=transaction.now,
         )
 
-    async def _remind_or_expire(self, transaction: Transaction, payment: Payment) -> None:
-        if payment.expires_at <= transaction.now:
-            await expire(transaction, payment)
-            return
-        rule = self._policy.rule_named(payment.rule)
+    async def _remind(self, transaction: Transaction, payment: Payment) -> None:
+        rule = self.policy.rule_named(payment.rule)
         every = rule.remind_every if rule else None
         due = transaction.now + every if every else payment.expires_at
         reminded = await transaction.change(payment, due_at=min(due, payment.expires_at))
@@ -131,21 +138,6 @@ async def _strand(transaction: Transaction, payment: Payment) -> None:
         actor="timekeeper",
         tell=Kind.DIRECT,
         reason="its card could not be posted in time",
-        lease_owner=None,
-        lease_until=None,
-    )
-
-
-async def _lose(transaction: Transaction, payment: Payment) -> None:
-    """The process that was sending it died, or lost the ledger: nobody knows what became of the call."""
-    await transaction.move(
-        payment,
-        State.UNKNOWN,
-        action="lease_ran_out",
-        actor="timekeeper",
-        detail={"instance": payment.lease_owner},
-        reason="the bot stopped while the call was under way",
-        due_at=transaction.now,
         lease_owner=None,
         lease_until=None,
     )

@@ -7,7 +7,6 @@ ones is believed a settling time later. What cannot be read stays unknown, and a
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta
 
 import structlog
@@ -19,7 +18,6 @@ from bot.ledger.transaction import Transaction
 from bot.payments.billing_api import BillingApi
 from bot.payments.settling import Settling
 from bot.payments.timing import Timing
-from bot.payments.worker import Crew
 
 log = structlog.get_logger()
 
@@ -34,36 +32,21 @@ class Reconciler:
         timing: Timing,
         *,
         instance: str,
-        wake: asyncio.Event,
         settling: Settling,
-        size: int = 4,
     ) -> None:
         self._ledger = ledger
         self._billing = billing
         self._timing = timing
         self._instance = instance
         self._settling = settling
-        self.crew: Crew[int] = Crew("reconciler", size, wake)
-
-    async def look(self) -> None:
-        """Take what is due for another reading."""
-        if self.crew.free <= 0:
-            return
-        async with self._ledger.transaction() as transaction:
-            unknown = await transaction.claim(
-                State.UNKNOWN,
-                owner=self._instance,
-                lease=max(self._timing.lease, self._settling.lasts),
-                limit=self.crew.free,
-            )
-        for payment in unknown:
-            self.crew.start(payment.id, self._one(payment))
+        self.lease = max(timing.lease, settling.lasts)
 
     async def see(self) -> None:
         """Note which answers are lost, also those that other instances look after."""
         self._settling.see(await self._ledger.ids(State.UNKNOWN))
 
-    async def _one(self, payment: Payment) -> None:
+    async def handle(self, payment: Payment) -> None:
+        """Read again what became of one that was claimed. Raises LedgerUnavailable."""
         # Counted from when the answer was known to be lost, which is never before the call began.
         lost_at = payment.updated_at
         read_at = self._ledger.clock()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+RESPONSE_URL_LASTS = timedelta(minutes=30)
+"""So long Slack takes answers where a command was typed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -26,6 +29,7 @@ class Timing:
         longer than a long weekend on which nobody mends anything.
     look_for: how long it is asked whether a post arrived, before it is made again all the same; and again
         for as long after each such post.
+    settles: how long Slack may take to show a message that it has in its history.
     forget: how often what is of no use any more is forgotten, in seconds.
     poll: how often it is asked what has become due, by time or by another instance, in seconds.
     """
@@ -48,6 +52,7 @@ class Timing:
     tell_most: timedelta = timedelta(minutes=5)
     tell_for: timedelta = timedelta(days=7)
     look_for: timedelta = timedelta(hours=1)
+    settles: timedelta = timedelta(seconds=2)
     forget: float = 300.0
     poll: float = 0.5
 

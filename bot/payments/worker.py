@@ -1,7 +1,7 @@
-"""Loops that find work in the ledger and do it, several pieces at a time.
+"""Workers that claim work from a queue of the ledger and do it, several pieces at a time.
 
-A loop wakes at once when this process commits something, and soon when time or another instance brought
-work: see `Ledger.stir`. A ledger that is away stops nothing for good: the loop tries again until it is back.
+They wake at once when this process commits something for them, and soon when time or another instance brought
+work: see `Ledger.wake_due`. A ledger that is away stops nothing for good: it is asked until it is back.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 import structlog
 
+from bot.domain.payment import Payment
 from bot.errors import LedgerUnavailable
+from bot.ledger.queues import Queue
+from bot.ledger.store import Ledger
 
 log = structlog.get_logger()
 
@@ -23,11 +27,11 @@ _AWAY = 1.0
 """Seconds, at the most, until a ledger that is away is asked again."""
 
 
-class Crew(Generic[Key]):
+class TaskPool(Generic[Key]):
     """A bounded number of tasks, each known by a key. Holds strong references; logs what goes wrong.
 
     wake: set when there is room for work that had none. queues: whether work may also wait for a key that
-    is busy; otherwise only a full crew leaves any.
+    is busy; otherwise only a full pool leaves any.
     """
 
     def __init__(self, name: str, size: int, wake: asyncio.Event, *, queues: bool = False) -> None:
@@ -83,17 +87,20 @@ class Crew(Generic[Key]):
 
 
 class Poller:
-    """Calls `look` whenever woken, until stopped; with an interval also at once, and that often (seconds)."""
+    """Calls `poll_once` whenever woken, until stopped.
+
+    interval: in seconds; with one it is called at once, too, and that often.
+    """
 
     def __init__(
         self,
         name: str,
-        look: Callable[[], Awaitable[None]],
+        poll_once: Callable[[], Awaitable[None]],
         wake: asyncio.Event,
         interval: float | None = None,
     ) -> None:
         self._name = name
-        self._look = look
+        self._poll_once = poll_once
         self._wake = wake
         self._interval = interval
         self._stopping = False
@@ -101,7 +108,7 @@ class Poller:
             wake.set()
 
     async def run(self) -> None:
-        """Look for work until `stop`."""
+        """Poll until `stop`."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
@@ -110,13 +117,47 @@ class Poller:
                 return
             self._wake.clear()
             try:
-                await self._look()
+                await self._poll_once()
             except LedgerUnavailable as error:
                 log.warning("ledger unavailable", work=self._name, error=str(error))
                 await asyncio.sleep(min(self._interval or _AWAY, _AWAY))
                 self._wake.set()
 
     def stop(self) -> None:
-        """Look no more after this round."""
+        """Poll no more after this round."""
         self._stopping = True
         self._wake.set()
+
+
+class Worker:
+    """Claims payments of a queue under a lease and handles each in a task of its own, `size` at once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        queue: Queue,
+        handle: Callable[[Payment], Coroutine[object, object, None]],
+        *,
+        instance: str,
+        lease: timedelta,
+        size: int,
+    ) -> None:
+        self._ledger = ledger
+        self._queue = queue
+        self._handle = handle
+        self._instance = instance
+        self._lease = lease
+        self.pool: TaskPool[int] = TaskPool(queue.name, size, ledger.watch(queue))
+        self.poller = Poller(queue.name, self.poll_once, self.pool.wake)
+
+    async def poll_once(self) -> None:
+        """Take up what is due, as far as there is room for it. Raises LedgerUnavailable."""
+        # Asked first, so that whoever wakes us for nothing keeps nobody from writing.
+        if self.pool.free <= 0 or not await self._ledger.any_due(self._queue):
+            return
+        async with self._ledger.transaction() as transaction:
+            claimed = await transaction.claim(
+                self._queue, owner=self._instance, lease=self._lease, limit=self.pool.free
+            )
+        for payment in claimed:
+            self.pool.start(payment.id, self._handle(payment))

@@ -19,15 +19,17 @@ from typing import Any
 import structlog
 
 from bot.clocks import Ages
+from bot.domain.events import NoCard
 from bot.domain.payment import Payment, State
 from bot.ledger.outbox import Lane
-from bot.ledger.rows import Delivery, Event, Kind
+from bot.ledger.queues import OUTBOX
+from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
 from bot.payments.cards import Undeliverable
-from bot.payments.executor import Steps, no_steps
-from bot.payments.timing import Timing
-from bot.payments.worker import Crew
+from bot.payments.executor import Checkpoint, no_checkpoint
+from bot.payments.timing import RESPONSE_URL_LASTS, Timing
+from bot.payments.worker import TaskPool
 from bot.slack import event_text, post_search
 from bot.slack.blocks import Block, Message
 from bot.slack.directory import SlackDirectory
@@ -50,9 +52,9 @@ from bot.slack.workflow_step import end_step
 
 log = structlog.get_logger()
 
-_RESPONSE_URL_LASTS = timedelta(minutes=29)
-_SETTLES = timedelta(seconds=2)
-"""How long Slack may take to show a message that it has in its history."""
+_ON_ITS_WAY = timedelta(minutes=1)
+"""So long before a response_url ends nothing is begun there."""
+
 _REFUSED = (
     "not delivered yet: Slack refuses SLACK_BOT_TOKEN; copy it anew from OAuth & Permissions, with every"
     " scope of the manifest, and start the bot again"
@@ -75,7 +77,7 @@ class Announcer:
         instance: str,
         wake: asyncio.Event,
         size: int = 32,
-        steps: Steps = no_steps,
+        checkpoint: Checkpoint = no_checkpoint,
     ) -> None:
         self._ledger = ledger
         self._client = client
@@ -85,20 +87,20 @@ class Announcer:
         self._pace = pace
         self._instance = instance
         self._undeliverable = Undeliverable(ledger)
-        self._steps = steps
+        self._checkpoint = checkpoint
         self._claimed: Ages[int] = Ages(ledger.boottime)
         # Of histories that Slack let nobody read to the end.
         self._searches: dict[int, post_search.Search] = {}
         self._well: set[int] = set()  # what may be given up at its next try: Slack was well after this one
-        self.crew: Crew[Lane] = Crew("announcer", size, wake, queues=True)
+        self.pool: TaskPool[Lane] = TaskPool("announcer", size, wake, queues=True)
 
-    async def look(self) -> None:
+    async def poll_once(self) -> None:
         """Take what is due and may go now, one a lane, so that a slow channel holds up no other.
 
         What has to wait for its turn is left where it is: it holds no place here, and no lease.
         """
         # Asked first, so that whoever wakes us for nothing keeps nobody from writing.
-        if self.crew.free <= 0 or not await self._ledger.any_delivery():
+        if self.pool.free <= 0 or not await self._ledger.any_due(OUTBOX):
             return
         paused = {(channel, updating) for channel in self._pace.paused for updating in (False, True)}
         full = {(channel, False) for channel in self._pace.full}
@@ -108,8 +110,8 @@ class Announcer:
             due = await transaction.outbox.claim(
                 owner=self._instance,
                 lease=self._timing.lease,
-                busy=paused | full | self.crew.keys,
-                limit=self.crew.free,
+                busy=paused | full | self.pool.keys,
+                limit=self.pool.free,
                 updates=self._pace.updates,
                 lately=self._pace.lately,
             )
@@ -119,7 +121,7 @@ class Announcer:
                 self._pace.updated()
             elif delivery.kind is not Kind.STEP:
                 self._pace.posted(delivery.channel)
-            self.crew.start((delivery.channel, delivery.ts is not None), self._one(delivery))
+            self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery))
 
     async def _one(self, delivery: Delivery) -> None:
         payment = await self._ledger.payment(delivery.payment_id)
@@ -159,10 +161,10 @@ class Announcer:
             return
         await self._settle(delivery, payment, answer)
 
-    async def _say(
+    async def _send(
         self, delivery: Delivery, payment: Payment, method: str, message: Message, **arguments: Any
     ) -> Answer | None:
-        """Say it as well as Slack will have it; None where another instance has it by now."""
+        """Send it as well as Slack will have it; None where another instance has it by now."""
         refused = ""
         for text, blocks, marked in _ways(message, payment):
             if not await self._ours(delivery):
@@ -183,17 +185,13 @@ class Announcer:
             log.error("Slack refuses what it says", payment=payment.id, kind=delivery.kind, error=refused)
         return Later(refused, None, ambiguous=False)
 
-    # -- a message that stands already ------------------------------------------------------------
-
     async def _update(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
-        answer = await self._say(delivery, payment, "chat.update", rendered.message, ts=delivery.ts)
+        answer = await self._send(delivery, payment, "chat.update", rendered.message, ts=delivery.ts)
         if isinstance(answer, Rejected):
             card_lost = answer.error == "message_not_found"
             await self._undeliverable.no_update(delivery, payment, answer.error, card_lost=card_lost)
         elif answer is not None:
             await self._settle(delivery, payment, answer)
-
-    # -- a new message ----------------------------------------------------------------------------
 
     async def _post(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
         if delivery.ambiguous:
@@ -208,13 +206,11 @@ class Announcer:
         if delivery.kind is Kind.NOTE and payment.card_lost:
             await self._undeliverable.directly(delivery, payment, "card_lost")
             return
-        if delivery.kind is Kind.DIRECT and await self._answered_in_place(
-            delivery, payment, rendered.event, rendered.message
-        ):
+        if delivery.kind is Kind.DIRECT and await self._responded(delivery, payment, rendered):
             return
         arguments = {"thread_ts": payment.card_ts} if delivery.kind is Kind.NOTE else {}
-        await self._steps(f"posting {delivery.kind}", payment.id)
-        answer = await self._say(
+        await self._checkpoint(f"posting {delivery.kind}", payment.id)
+        answer = await self._send(
             delivery,
             payment,
             "chat.postMessage",
@@ -225,12 +221,10 @@ class Announcer:
         )
         if answer is None:
             return
-        await self._steps(f"posted {delivery.kind}", payment.id)
         if isinstance(answer, Rejected):
             await self._undeliverable.refused(delivery, payment, answer.error)
         else:
             await self._settle(delivery, payment, answer, rendered)
-            await self._steps(f"stored {delivery.kind}", payment.id)
 
     async def _settle(
         self,
@@ -269,13 +263,10 @@ class Announcer:
         if not told_when and await self._in_vain(delivery, answer):
             await self._undeliverable.in_vain(delivery, payment, answer.error)
             return
-        say, what = (
-            (log.error, _REFUSED) if answer.error in WRONG_TOKEN else (log.warning, "not delivered yet")
-        )
-        say(what, payment=payment.id, kind=delivery.kind, error=answer.error, wait=wait)
+        _log_later("not delivered yet", delivery, answer, wait)
         async with self._ledger.transaction() as transaction:
             due = transaction.now + max(
-                timedelta(seconds=wait), _SETTLES if answer.ambiguous else timedelta(0)
+                timedelta(seconds=wait), self._timing.settles if answer.ambiguous else timedelta(0)
             )
             await transaction.outbox.again(
                 delivery,
@@ -290,8 +281,7 @@ class Announcer:
         That a history may not be read now says nothing about posting.
         """
         pause = max(self._timing.tell_again(delivery.tries), timedelta(seconds=answer.after or 0.0))
-        say, what = (log.error, _REFUSED) if answer.error in WRONG_TOKEN else (log.warning, "not known yet")
-        say(what, payment=payment.id, kind=delivery.kind, error=answer.error)
+        _log_later("not known yet", delivery, answer, pause.total_seconds())
         async with self._ledger.transaction() as transaction:
             await transaction.outbox.again(delivery, due_at=transaction.now + pause, ambiguous=True)
 
@@ -310,14 +300,13 @@ class Announcer:
             self._well.add(delivery.id)
         return well_before
 
-    async def _answered_in_place(
-        self, delivery: Delivery, payment: Payment, event: Event | None, message: Message
-    ) -> bool:
-        """Tell the person where the command was typed, while Slack still takes that; ephemeral."""
-        fresh = self._ledger.clock() - payment.created_at < _RESPONSE_URL_LASTS
-        if payment.response_url is None or not fresh or event is None or event.action != "no_card":
+    async def _responded(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> bool:
+        """Tell the person that there is no card where the command was typed, while Slack still takes that."""
+        fresh = self._ledger.clock() - payment.created_at < RESPONSE_URL_LASTS - _ON_ITS_WAY
+        no_card = rendered.event is not None and isinstance(rendered.event.what, NoCard)
+        if payment.response_url is None or not fresh or not no_card:
             return False
-        if not await respond(self._client, payment.response_url, message):
+        if not await respond(self._client, payment.response_url, rendered.message):
             return False
         async with self._ledger.transaction() as transaction:
             await transaction.outbox.done(delivery, ts="response_url")
@@ -344,6 +333,13 @@ class Announcer:
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:
         return post_search.metadata(self._ledger.identity, delivery)
+
+
+def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> None:
+    """wait: seconds until it is tried again. A refused token is loud, as an operator has to mend it."""
+    wrong_token = answer.error in WRONG_TOKEN
+    level, text = (log.error, _REFUSED) if wrong_token else (log.warning, what)
+    level(text, payment=delivery.payment_id, kind=delivery.kind, error=answer.error, wait=wait)
 
 
 def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[Block], bool]]:

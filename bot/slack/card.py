@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from bot.domain.payment import Payment, State
-from bot.domain.wording import shorten
 from bot.payments.approvals import ApprovalStatus
 from bot.slack.blocks import Block, Message, button, confirm, context, section
 from bot.slack.text import (
     amount,
     day,
+    description,
+    due,
     escape,
     link,
     mention,
@@ -80,11 +81,11 @@ def _facts(scene: Scene) -> str:
     payment, invoice = scene.payment, scene.payment.invoice
     lines = [f"*{subject(payment)} · {amount(invoice)}*"]
     if invoice is not None:
-        if invoice.description.strip():
-            lines.append(escape(shorten(" ".join(invoice.description.split()), 300)))
+        if described := description(invoice, 300):
+            lines.append(escape(described))
         if invoice.due is not None:
-            overdue = invoice.due < scene.today and payment.state is not State.PAID
-            lines.append(f"Due {day(invoice.due)}{' (overdue)' if overdue else ''}")
+            paid = payment.state is State.PAID
+            lines.append(f"Due {day(invoice.due) if paid else due(invoice.due, scene.today)}")
     elif payment.listed is False:
         lines.append("Not in the list of unpaid invoices")
     lines.append(f"Asked for by {mention(payment.requester)}")

@@ -31,8 +31,8 @@ from bot.slack.workflow_step import fail
 
 log = structlog.get_logger()
 
-PATIENCE, MOST_PATIENCE = 2.0, 60.0
-"""Seconds between tries to reach a Slack that is away: doubled from the one to the other."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
+"""Between tries to reach a Slack that is away: doubled from the one to the other."""
 
 _OBJECTS = ("event", "view", "user")
 """What Bolt takes for objects without looking, wherever it stands in a body."""
@@ -43,7 +43,7 @@ async def workspace_of(client: Client) -> Workspace:
 
     Raises ConfigError where Slack itself refuses the token; what a gateway says is no refusal.
     """
-    pause = PATIENCE
+    pause = FIRST_PAUSE_S
     while True:
         answer = await query(client, "auth.test")
         if isinstance(answer, dict):
@@ -56,7 +56,7 @@ async def workspace_of(client: Client) -> Workspace:
             raise ConfigError(Problem("SLACK_BOT_TOKEN", f"Slack refuses it ({answer.error})", remedy))
         log.warning("Slack does not answer yet; trying again", error=answer.error)
         await asyncio.sleep(max(answer.after or 0.0, pause))
-        pause = min(2 * pause, MOST_PATIENCE)
+        pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
 def _workspace(answer: dict[str, Any]) -> Workspace | None:

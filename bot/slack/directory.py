@@ -14,14 +14,14 @@ from bot.errors import DirectoryError
 from bot.singleflight import Singleflight
 from bot.slack.web_api import Client, query
 
-PATIENCE = 1.0
-"""Seconds: a command must be acknowledged within three."""
+ANSWER_TIMEOUT_S = 1.0
+"""A command must be acknowledged within three."""
 
-KEEP = 60.0
-"""Seconds that an answer is good for."""
+KEEP_S = 60.0
+"""So long an answer is good for."""
 
-_LATEST = 10.0
-"""Seconds after which a question is given up, although nobody waits for it any more by then."""
+_QUESTION_TIMEOUT_S = 10.0
+"""After this a question is given up, although nobody waits for it any more by then."""
 
 _PAGES = 10
 """Pages that are read, of a channel's members or of a person's channels, of some thousand each."""
@@ -52,14 +52,14 @@ class SlackDirectory:
         client: Client,
         team: str,
         *,
-        patience: float = PATIENCE,
+        patience: float = ANSWER_TIMEOUT_S,
         clock: BootClock = boottime,
     ) -> None:
         self._client = client
         self._team = team
         self._patience = patience
         self._answers: Singleflight[tuple[str, str], dict[str, Any] | None] = Singleflight(
-            keep_s=KEEP, clock=clock
+            keep_s=KEEP_S, clock=clock
         )
 
     async def groups_of(self, user_id: str, groups: frozenset[str]) -> frozenset[str]:
@@ -128,7 +128,9 @@ class SlackDirectory:
         patience = min(self._patience, _deadline.get() - time.monotonic())
         try:
             async with asyncio.timeout(max(patience, 0.0)):
-                return await self._answers.get((kind, key), lambda: asyncio.wait_for(ask(), _LATEST))
+                return await self._answers.get(
+                    (kind, key), lambda: asyncio.wait_for(ask(), _QUESTION_TIMEOUT_S)
+                )
         except TimeoutError:
             raise DirectoryError("Slack did not answer in time") from None
 

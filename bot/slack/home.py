@@ -18,16 +18,15 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot.domain.payment import FINAL, Payment
-from bot.domain.wording import shorten
 from bot.errors import DirectoryError
 from bot.payments.authority import Person
 from bot.payments.overview import Concerns, Waiting
-from bot.payments.worker import Crew
+from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Block, View, context, header, section
 from bot.slack.card import decision_buttons, more_approvals
 from bot.slack.inbound import Body, Services
-from bot.slack.text import amount, day, escape, link, mention, moment, quote, state_line, subject
+from bot.slack.text import amount, description, due, escape, link, mention, moment, quote, state_line, subject
 from bot.slack.web_api import Later, Rejected, write
 
 log = structlog.get_logger()
@@ -45,8 +44,8 @@ _PUBLISHED_AT_ONCE = 4
 _EACH = 0.7
 """Seconds between two views, whoever they are for."""
 
-_PATIENCE = 5.0
-"""Seconds for Slack to take a view, and until it is tried again."""
+_PUBLISH_TIMEOUT_S = 5.0
+"""For Slack to take a view; and until it is tried again."""
 
 
 @dataclass(slots=True)
@@ -65,7 +64,7 @@ class Homes:
     def __init__(self, services: Services) -> None:
         self._services = services
         wake = services.ledger.watch()
-        self.crew: Crew[str] = Crew("home", _PUBLISHED_AT_ONCE, wake, queues=True)
+        self.pool: TaskPool[str] = TaskPool("home", _PUBLISHED_AT_ONCE, wake, queues=True)
         self._viewers: dict[str, _Viewer] = {}
 
     def register(self, app: AsyncApp) -> None:
@@ -75,9 +74,9 @@ class Homes:
     async def _opened(self, event: Body) -> None:
         if event.get("tab") == "home":
             self._viewers[event["user"]] = _Viewer(until=time.monotonic() + LOOKING)
-            self.crew.wake.set()
+            self.pool.wake.set()
 
-    async def look(self) -> None:
+    async def poll_once(self) -> None:
         """Publish what changed. Raises LedgerUnavailable; it is tried again then."""
         now = time.monotonic()
         self._viewers = {user: one for user, one in self._viewers.items() if one.until > now}
@@ -86,9 +85,9 @@ class Homes:
         latest = await self._services.ledger.last_event()
         for user, viewer in self._viewers.items():
             due = viewer.seen < latest and viewer.not_before <= now
-            if due and user not in self.crew.keys and self.crew.free > 0:
+            if due and user not in self.pool.keys and self.pool.free > 0:
                 viewer.not_before = now + max(APART, _EACH * len(self._viewers))
-                self.crew.start(user, self._publish(user, viewer, latest))
+                self.pool.start(user, self._publish(user, viewer, latest))
 
     async def _publish(self, user: str, viewer: _Viewer, latest: int) -> None:
         try:
@@ -96,19 +95,19 @@ class Homes:
             latest = latest if whole else -1
         except DirectoryError:
             view, latest = closed(replies.SLACK_SILENT), -1
-            viewer.not_before = time.monotonic() + _PATIENCE
+            viewer.not_before = time.monotonic() + _PUBLISH_TIMEOUT_S
         if view != viewer.shown:
             answer = await self._tell(user, view)
             if not isinstance(answer, dict):
                 log.warning("a Home tab was not published", error=answer.error)
-                wait = answer.after if isinstance(answer, Later) and answer.after else _PATIENCE
+                wait = answer.after if isinstance(answer, Later) and answer.after else _PUBLISH_TIMEOUT_S
                 viewer.not_before = time.monotonic() + wait
                 return
         viewer.shown, viewer.seen = view, latest
 
     async def _tell(self, user: str, view: View) -> dict[str, Any] | Rejected | Later:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
                 return await write(self._services.client, "views.publish", user_id=user, view=view)
         except TimeoutError:
             return Later("timeout", None, ambiguous=True)
@@ -147,10 +146,10 @@ def closed(text: str) -> View:
 def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
     payment, invoice = one.payment, one.payment.invoice
     lines = [f"*{_linked(payment, team_url)} · {amount(invoice)}*"]
-    if invoice is not None and invoice.description.strip():
-        lines.append(escape(shorten(" ".join(invoice.description.split()), 200)))
+    if invoice is not None and (described := description(invoice, 200)):
+        lines.append(escape(described))
     if invoice is not None and invoice.due is not None:
-        lines.append(f"Due {day(invoice.due)}{' (overdue)' if invoice.due < today else ''}")
+        lines.append(f"Due {due(invoice.due, today)}")
     needs = more_approvals(one.approvals)
     lines.append(
         f"Asked for by {mention(payment.requester)} · needs {needs} · expires {moment(payment.expires_at)}"

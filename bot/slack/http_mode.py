@@ -29,8 +29,8 @@ LARGEST = 1024 * 1024
 WINDOW = 300
 """Seconds that Slack's clock and ours may be apart, and that a request may be on its way."""
 
-PATIENCE = 3.0
-"""Seconds for a body to come in: Slack waits no longer for its answer."""
+BODY_TIMEOUT_S = 3.0
+"""For a body to come in: Slack waits no longer for its answer."""
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
@@ -90,7 +90,7 @@ def _only(request: web.Request, name: str, form: re.Pattern[str]) -> str:
 
 async def _read(request: web.Request) -> bytes:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BODY_TIMEOUT_S):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise NotSlacks("the body is too large") from None

@@ -14,19 +14,18 @@ from datetime import date
 
 from bot.domain import command
 from bot.domain.payment import InvoiceRef, Payment
-from bot.domain.wording import shorten
 from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Event
 from bot.payments.authority import Person
 from bot.payments.overview import Waiting
 from bot.payments.unpaid import Listing, Unpaid
-from bot.payments.worker import Crew
+from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, paragraph, section
 from bot.slack.event_text import history
 from bot.slack.inbound import Services
 from bot.slack.respond import respond
-from bot.slack.text import SECTION, STATES, amount, day, escape, link, mention, moment, subject
+from bot.slack.text import SECTION, STATES, amount, day, description, escape, link, mention, moment, subject
 
 Asked = (
     command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
@@ -47,7 +46,9 @@ class Lists:
     """Answers what is only read."""
 
     services: Services
-    crew: Crew[str] = field(init=False, default_factory=lambda: Crew("lists", _READ_AT_ONCE, asyncio.Event()))
+    pool: TaskPool[str] = field(
+        init=False, default_factory=lambda: TaskPool("lists", _READ_AT_ONCE, asyncio.Event())
+    )
 
     async def answer(
         self, person: Person, asked: Asked, *, trigger_id: str, response_url: str
@@ -80,12 +81,12 @@ class Lists:
         return status(payment, events, self.services.workspace.url)
 
     def _list(self, module: str | None, trigger_id: str, response_url: str) -> str | None:
-        if trigger_id in self.crew.keys:
+        if trigger_id in self.pool.keys:
             return None  # Slack delivered the command twice
-        if self.crew.free <= 0:
+        if self.pool.free <= 0:
             return replies.BUSY
         # A list that is lost in a crash is asked for again: it is the one answer that need not last.
-        self.crew.start(trigger_id, self._send_list(module, response_url))
+        self.pool.start(trigger_id, self._send_list(module, response_url))
         return None
 
     async def _send_list(self, module: str | None, response_url: str) -> None:
@@ -122,8 +123,8 @@ def _invoice(one: Unpaid, today: date) -> str:
         parts.append(
             f"*overdue* since {day(invoice.due)}" if invoice.due < today else f"due {day(invoice.due)}"
         )
-    if invoice.description.strip():
-        parts.append(escape(shorten(" ".join(invoice.description.split()), 100)))
+    if described := description(invoice, 100):
+        parts.append(escape(described))
     if one.requested is not None:
         parts.append(f"_requested already, {one.requested.number}_")
     return " · ".join(parts)

@@ -23,7 +23,7 @@ from bot.domain.wording import shorten
 from bot.payments.answers import Answer, Requested
 from bot.payments.authority import Person
 from bot.payments.unpaid import Listing
-from bot.payments.worker import Crew
+from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Block, View, context, error_under, input_block, notice, plain
 from bot.slack.directory import within
@@ -38,7 +38,7 @@ from bot.slack.inbound import (
     submitted,
 )
 from bot.slack.respond import open_view, update_view
-from bot.slack.text import amount, day
+from bot.slack.text import amount, description, due
 
 SHORTCUT = "pay_invoice"
 """The shortcut's callback id in the manifest."""
@@ -64,8 +64,8 @@ class PayForms:
     """Opens the form, fills it in, and requests by the desk what is submitted."""
 
     services: Services
-    crew: Crew[str] = field(
-        init=False, default_factory=lambda: Crew("forms", _FILLED_AT_ONCE, asyncio.Event())
+    pool: TaskPool[str] = field(
+        init=False, default_factory=lambda: TaskPool("forms", _FILLED_AT_ONCE, asyncio.Event())
     )
 
     def register(self, app: AsyncApp) -> None:
@@ -130,8 +130,8 @@ class PayForms:
 
     def _fill(self, form: PayForm, shown: View) -> None:
         key = f"{shown['id']}:{shown['hash']}"
-        if self.crew.free > 0 and key not in self.crew.keys:
-            self.crew.start(key, self._filled(form, shown))
+        if self.pool.free > 0 and key not in self.pool.keys:
+            self.pool.start(key, self._filled(form, shown))
 
     async def _filled(self, form: PayForm, shown: View) -> None:
         listing = await self.services.unpaid.of([form.module])
@@ -276,15 +276,13 @@ class PayForm:
 
 
 def _option(invoice: Invoice, today: date) -> Block:
-    due = ""
-    if invoice.due is not None:
-        due = f" · due {day(invoice.due)}{' (overdue)' if invoice.due < today else ''}"
+    when = f" · due {due(invoice.due, today)}" if invoice.due is not None else ""
     option = {
-        "text": plain(shorten(f"{invoice.ref.number} · {amount(invoice)}{due}", 75)),
+        "text": plain(shorten(f"{invoice.ref.number} · {amount(invoice)}{when}", 75)),
         "value": str(invoice.ref.number),
     }
-    described = " ".join(invoice.description.split())
-    return option | {"description": plain(shorten(described, 75))} if described else option
+    described = description(invoice, 75)
+    return option | {"description": plain(described)} if described else option
 
 
 @dataclass(frozen=True, slots=True)

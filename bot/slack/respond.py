@@ -17,11 +17,11 @@ from bot.slack.web_api import Client, write
 
 log = structlog.get_logger()
 
-PATIENCE = 10
-"""Seconds for an answer to a response_url."""
+RESPOND_TIMEOUT_S = 10
+"""For an answer to a response_url."""
 
-OPENS = 1.5
-"""Seconds for a form to open: the click that it answers must be acknowledged within three."""
+OPEN_TIMEOUT_S = 1.5
+"""For a form to open: the click that it answers must be acknowledged within three seconds."""
 
 
 def is_slacks(response_url: str, api_url: str) -> bool:
@@ -52,7 +52,7 @@ async def respond(client: Client, response_url: str, message: Message) -> bool:
     }
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=RESPOND_TIMEOUT_S)) as session,
             session.post(
                 response_url,
                 json=told,
@@ -81,7 +81,7 @@ async def respond_to(client: Client, body: dict[str, Any], text: str) -> None:
 async def open_view(client: Client, trigger_id: str, view: View) -> View | None:
     """Open a form; the view that Slack made of it, or None where it did not open."""
     try:
-        async with asyncio.timeout(OPENS):
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
             answer = await write(client, "views.open", trigger_id=trigger_id, view=view)
     except TimeoutError:
         log.warning("a form did not open", error="timeout")

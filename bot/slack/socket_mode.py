@@ -102,8 +102,6 @@ class Receiver:
         await asyncio.gather(*(socket.close() for socket in self._sockets))
         await self._session.close()
 
-    # -- connections ------------------------------------------------------------------------------
-
     def _follow(self, socket: Socket) -> None:
         self._keep(self._read(socket), self._connecting)
 
@@ -224,8 +222,6 @@ class Receiver:
                 connections=counted,
                 explained=explained,
             )
-
-    # -- envelopes --------------------------------------------------------------------------------
 
     async def _answer(self, socket: Socket, request: SocketModeRequest) -> None:
         """Handle one envelope and answer it over the connection that it came by."""

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from bot.domain.payment import Invoice, Payment, State
 from bot.domain.slack_ids import is_group
-from bot.domain.wording import money
+from bot.domain.wording import money, shorten
 
 SECTION = 3000
 """Characters of a section's text that Slack takes."""
@@ -94,6 +94,16 @@ def amount(invoice: Invoice | None) -> str:
     if invoice is None:
         return "amount unknown"
     return money(invoice.amount, escape(invoice.currency)) if invoice.currency else f"{invoice.amount}"
+
+
+def description(invoice: Invoice, most: int) -> str:
+    """What it is for, in one line of at most `most` characters, not escaped; may be empty."""
+    return shorten(" ".join(invoice.description.split()), most)
+
+
+def due(value: date, today: date) -> str:
+    """The day it is due, and whether that is over."""
+    return f"{day(value)}{' (overdue)' if value < today else ''}"
 
 
 def day(value: date) -> str:

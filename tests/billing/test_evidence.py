@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -80,6 +81,7 @@ async def test_a_long_list_that_takes_too_long_does_not_lose_the_short_one(
         assert request.transport is not None
         while not request.transport.is_closing():
             await response.write(b" ")
+            await asyncio.sleep(0.02)
         return response
 
     server.answers[ALL] = slow

@@ -188,7 +188,7 @@ class TestReferences:
 
     def test_references_are_kept_up_to_a_cap(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What cannot be told at once costs memory."""
-        monkeypatch.setattr(list_answer, "MOST_KEPT", 10)
+        monkeypatch.setattr(list_answer, "MAX_KEPT", 10)
         with pytest.raises(MarkupRefused, match="more than can be kept"):
             read(referring())
 
@@ -201,7 +201,7 @@ LIST = rows(ALL, row(), row(id=5)).decode()
 
 RESPONSE = LIST.partition("<SOAP-ENV:Body>")[2].partition(END)[0]
 
-SPACES = " " * (list_answer.MOST_TEXT + 1)
+SPACES = " " * (list_answer.MAX_COLUMN_CHARS + 1)
 
 BESIDE = {
     "a fault after it": LIST.replace(END, FAULT + END),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from pydantic import SecretStr
 
@@ -12,7 +13,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import Outcome, Verdict
 from bot.sandbox.local_billing import nusoap
 from tests.billing.conftest import VPS
-from tests.billing.scripted import PASSWORD, PAY, Scripted, envelope, outcome
+from tests.billing.scripted import PASSWORD, PAY, Scripted, envelope, outcome, scripted
 
 OK, ERROR = '<status xsi:type="xsd:string">ok</status>', '<status xsi:type="xsd:string">error</status>'
 TEXT = '<status_text xsi:type="xsd:string">As told.</status_text>'
@@ -37,11 +38,27 @@ FAULT = "<SOAP-ENV:Fault><faultcode>x</faultcode><faultstring>y</faultstring></S
 RESPONSE = answer(ERROR + TEXT).partition("<SOAP-ENV:Body>")[2].partition(END)[0]
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def account() -> AsyncIterator[tuple[Scripted, BillingClient]]:
+    """A server, and a client that has loaded its WSDL. Each test writes what a payment is answered."""
+    async with scripted() as server:
+        client = BillingClient(wsdl_url=server.url, username="somebody", password=SecretStr(PASSWORD))
+        yield server, client
+        await client.close(grace=5.0)
+
+
 @pytest.fixture
-async def client(server: Scripted) -> AsyncIterator[BillingClient]:
-    client = BillingClient(wsdl_url=server.url, username="somebody", password=SecretStr(PASSWORD))
-    yield client
-    await client.close(grace=5.0)
+def server(account: tuple[Scripted, BillingClient]) -> Scripted:
+    account[0].received.clear()
+    return account[0]
+
+
+@pytest.fixture
+def client(account: tuple[Scripted, BillingClient]) -> BillingClient:
+    return account[1]
 
 
 CONTRADICTING = {

@@ -19,7 +19,7 @@ NO_SECRETS = Redaction([])
 
 def invoices(module: str, rows: list[Row]) -> list[Invoice]:
     """The invoices in a list of unpaid ones."""
-    unpaid = reading.UnpaidInvoices(module, NO_SECRETS)
+    unpaid = reading.UnpaidCharges(module, NO_SECRETS)
     for one in rows:
         unpaid.add(one)
     return unpaid.found()
@@ -144,7 +144,7 @@ class TestInvoices:
 
     def test_more_invoices_than_can_be_held_are_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not a list that lacks some."""
-        monkeypatch.setattr(reading, "MOST_INVOICES", 3)
+        monkeypatch.setattr(reading, "MAX_INVOICES", 3)
         assert len(invoices("mail", [row(id=number) for number in (1, 2, 3)])) == 3
         with pytest.raises(AnswerTooLarge):
             invoices("mail", [row(id=number) for number in (1, 2, 3, 4)])
@@ -175,7 +175,7 @@ class TestTexts:
         redaction = Redaction(["hunter2", "0f,A-9876543210abcd", "a&bc"])
         found = reading.kept(told, redaction)
         assert found.startswith(stored)
-        assert len(found.encode()) <= reading.MOST_TEXT
+        assert len(found.encode()) <= reading.MAX_TEXT_BYTES
 
     def test_a_text_of_many_bytes_is_cut_between_characters(self) -> None:
         """Four bytes each, so that the cut falls into one."""
@@ -192,7 +192,7 @@ class TestTexts:
     def test_a_description_is_kept_short(self) -> None:
         """Twenty thousand of them may be held at once."""
         [invoice] = invoices("mail", [row(description="d" * 4_000)])
-        assert len(invoice.description.encode()) == reading.MOST_DESCRIPTION
+        assert len(invoice.description.encode()) == reading.MAX_DESCRIPTION_BYTES
         assert invoice.description.endswith(reading.CUT)
 
 

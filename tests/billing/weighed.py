@@ -29,7 +29,7 @@ VPS = InvoiceRef("vps", 10101)
 MEMORY = 3 * 1024**3
 """Bytes that a process may have."""
 
-MOST_GROWTH_MB = 30
+MAX_GROWTH_MB = 30
 """More than a call may add to its process; the longest answer that is read costs half of it."""
 
 TIMEOUT_S = 6.0
@@ -44,7 +44,7 @@ class Weigh(Protocol):
 
 def assert_bounded(found: dict[str, Any], timeout: float = TIMEOUT_S) -> None:
     """It cost no more than a good answer may."""
-    assert found["grew"] < MOST_GROWTH_MB, found
+    assert found["grew"] < MAX_GROWTH_MB, found
     assert found["took"] < timeout + 3.0, found
 
 

@@ -339,7 +339,7 @@ async def test_a_body_that_is_too_large_or_too_slow_is_refused(
     large = b"x" * (1024 * 1024 + 1)
     answer = await post(listening, signed(slack.signing_secret, large), large)
     assert (answer.status, answer.body) == (401, b"")
-    monkeypatch.setattr("bot.slack.http_mode.PATIENCE", 0.2)
+    monkeypatch.setattr("bot.slack.http_mode.BODY_TIMEOUT_S", 0.2)
     answer = await post(
         listening, [*signed(slack.signing_secret, b"xy").items(), ("Content-Length", "2")], b"x"
     )

@@ -355,7 +355,7 @@ class TestSeveralInstances:
         async def fail(_: Ledger) -> None:
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr(Ledger, "stir", fail)
+        monkeypatch.setattr(Ledger, "wake_due", fail)
         bot = await start_bot()
         async with asyncio.timeout(10):
             await bot.run_until(asyncio.Event())

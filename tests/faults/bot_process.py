@@ -18,7 +18,7 @@ from bot.__main__ import main
 from bot.ledger import database
 from bot.payments.timing import Timing
 from bot.sandbox.run import sandbox
-from bot.slack import announcer, web_api
+from bot.slack import web_api
 from bot.slack.pace import Pace
 from tests.faults.clocks import use_clocks
 from tests.faults.kill_points import KillPoints
@@ -73,7 +73,6 @@ def run(options: BotOptions) -> int:
     kill_points.install()
     # One call of Slack must end well within a lease, as it does in earnest (15 s and 30 s).
     web_api.TIMEOUT = 1
-    announcer._SETTLES = timedelta(seconds=0.2)
     app.GRACE = options.grace
     settings = config.load(environment=options.settings)
     logs.configure(settings)
@@ -97,7 +96,9 @@ async def _until_stopped(settings: config.Settings, options: BotOptions, kill_po
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     pace = Pace(posts=options.posts, updates=500, burst=options.burst)
-    async with app.running(settings, timing=_timing(options), pace=pace, steps=kill_points.step) as bot:
+    async with app.running(
+        settings, timing=_timing(options), pace=pace, checkpoint=kill_points.checkpoint
+    ) as bot:
         await bot.run_until(stop)
     return 1 if bot.broken.is_set() else 0
 
@@ -105,6 +106,7 @@ async def _until_stopped(settings: config.Settings, options: BotOptions, kill_po
 def _timing(options: BotOptions) -> Timing:
     """A day in a few seconds, in proportion."""
     return Timing(
+        settles=timedelta(seconds=0.2),
         lease=timedelta(seconds=options.lease),
         look_up=1.0,
         fresh=timedelta(seconds=1),

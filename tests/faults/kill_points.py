@@ -54,9 +54,9 @@ class KillPoints:
             # It is the process that is stopped: this very thread may run on for a moment.
             time.sleep(0.2)
 
-    async def step(self, step: str, payment: int) -> None:
-        """The hook that the bot itself takes; see `Steps`."""
-        self.reached(f"at step {step}")
+    async def checkpoint(self, point: str, payment: int) -> None:
+        """The hook that the bot itself takes; see `Checkpoint`."""
+        self.reached(f"at checkpoint {point}")
 
     def install(self) -> None:
         """Wrap everything, for the whole process."""

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 
 from bot.domain.payment import MOVES, RELEASED, IllegalMove, InvoiceRef, Payment, State
 from bot.ledger.opening import open_ledger
+from bot.ledger.queues import LOOK_UP, RECONCILER, REMIND, RETRY, Queue
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale
 from tests.conftest import Clock, NewDatabase
@@ -34,6 +35,13 @@ T = TypeVar("T")
 
 REFS = [InvoiceRef("vps", 1), InvoiceRef("vps", 2), InvoiceRef("mail", 1)]
 OWNERS = ["one", "two"]
+STATES = {
+    LOOK_UP: State.REQUESTED,
+    REMIND: State.PENDING_APPROVAL,
+    RETRY: State.NOT_SENT,
+    RECONCILER: State.UNKNOWN,
+}
+"""The state of what is in a queue."""
 
 
 class Desks(RuleBasedStateMachine):
@@ -142,19 +150,19 @@ class Desks(RuleBasedStateMachine):
         with pytest.raises((RuntimeError, IllegalMove, Stale)):
             self.run(failing())
 
-    @rule(state=st.sampled_from(State), by=st.sampled_from([0, 1]), limit=st.integers(1, 3))
-    def claim(self, state: State, by: int, limit: int) -> None:
-        """Nobody gets what somebody holds, and everybody gets only what is in the state asked for."""
+    @rule(queue=st.sampled_from(list(STATES)), by=st.sampled_from([0, 1]), limit=st.integers(1, 3))
+    def claim(self, queue: Queue, by: int, limit: int) -> None:
+        """Nobody gets what somebody holds, and everybody gets only what is in the queue asked for."""
 
         async def claiming() -> list[Payment]:
             async with self.ledgers[by].transaction() as transaction:
                 return await transaction.claim(
-                    state, owner=OWNERS[by], lease=timedelta(seconds=30), limit=limit
+                    queue, owner=OWNERS[by], lease=timedelta(seconds=30), limit=limit
                 )
 
         now = self.clock.now.timestamp()
         for payment in self.run(claiming()):
-            assert self.states[payment.id] is state
+            assert self.states[payment.id] is STATES[queue]
             assert payment.id not in self.held or self.held[payment.id][1] <= now
             self.held[payment.id] = (OWNERS[by], now + 30)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.ledger.opening import open_ledger
+from bot.ledger.queues import EXECUTOR, LOOK_UP, RECONCILER, REMIND, RESCUE, STRANDED, Queue
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from tests.conftest import Clock
@@ -26,11 +26,9 @@ async def other(ledger_url: str, ledger: Ledger, clock: Clock) -> AsyncIterator[
         yield opened
 
 
-async def claim(
-    ledger: Ledger, owner: str, state: State = State.REQUESTED, limit: int = 10, **where: bool
-) -> list[Payment]:
+async def claim(ledger: Ledger, owner: str, queue: Queue = LOOK_UP, limit: int = 10) -> list[Payment]:
     async with ledger.transaction() as transaction:
-        return await transaction.claim(state, owner=owner, lease=LEASE, limit=limit, **where)
+        return await transaction.claim(queue, owner=owner, lease=LEASE, limit=limit)
 
 
 async def several(ledger: Ledger, count: int) -> list[Payment]:
@@ -45,7 +43,7 @@ async def test_what_one_holds_no_other_gets(ledger: Ledger, other: Ledger) -> No
     assert {each.lease_owner for each in mine} == {"a"}
     assert [each.id for each in await claim(other, "b")] == [payments[2].id]
     assert await claim(ledger, "a") == await claim(other, "b") == []
-    assert not await ledger.any_due(State.REQUESTED)
+    assert not await ledger.any_due(LOOK_UP)
 
 
 async def test_two_who_claim_at_once_share_the_work(ledger: Ledger, other: Ledger) -> None:
@@ -125,17 +123,19 @@ async def test_only_the_asked_for_is_claimed(ledger: Ledger, clock: Clock) -> No
     with_it = await request_in(ledger, State.APPROVED, InvoiceRef("vps", 3))
     without = await request_in(ledger, State.APPROVED, InvoiceRef("vps", 4))
     await with_card(ledger, with_it)
-    assert await ledger.any_due(State.APPROVED, card=True)
+    assert await ledger.any_due(EXECUTOR)
     assert [each.id for each in await claim(ledger, "a")] == [new.id]
-    assert [each.id for each in await claim(ledger, "a", State.PENDING_APPROVAL)] == [looked_up.id]
-    assert [each.id for each in await claim(ledger, "a", State.APPROVED, card=True)] == [with_it.id]
-    assert [each.id for each in await claim(ledger, "a", State.APPROVED)] == [without.id]
-    assert await claim(ledger, "a", State.UNKNOWN) == []
+    assert [each.id for each in await claim(ledger, "a", REMIND)] == [looked_up.id]
+    assert [each.id for each in await claim(ledger, "a", EXECUTOR)] == [with_it.id]
+    assert await claim(ledger, "a", RECONCILER) == []
+    assert not await ledger.any_due(STRANDED)
+    clock.now = without.expires_at
+    assert [each.id for each in await claim(ledger, "a", STRANDED)] == [new.id, without.id]
 
 
-async def orphans(ledger: Ledger, **instead_of: Any) -> list[int]:
+async def orphans(ledger: Ledger) -> list[int]:
     async with ledger.transaction() as transaction:
-        return [payment.id for payment in await transaction.orphans(**instead_of)]
+        return [payment.id for payment in await transaction.lock_due(RESCUE, limit=10)]
 
 
 async def test_an_orphan_is_in_sending_without_a_lease(ledger: Ledger, clock: Clock) -> None:
@@ -146,9 +146,9 @@ async def test_an_orphan_is_in_sending_without_a_lease(ledger: Ledger, clock: Cl
     async with ledger.transaction() as transaction:
         await transaction.change(sending, lease_owner="a", lease_until=until)
     assert await orphans(ledger) == []
-    assert not await ledger.any_orphans()
+    assert not await ledger.any_due(RESCUE)
     clock.advance(seconds=30)
-    assert await ledger.any_orphans()
+    assert await ledger.any_due(RESCUE)
     assert await orphans(ledger) == [sending.id]
 
 
@@ -157,8 +157,10 @@ async def test_who_is_alone_may_take_over_at_once(ledger: Ledger, clock: Clock) 
     sending = await request_in(ledger, State.SENDING)
     async with ledger.transaction() as transaction:
         await transaction.change(sending, lease_owner="a", lease_until=clock.now + LEASE)
-    assert await orphans(ledger, instead_of="a") == []
-    assert await orphans(ledger, instead_of="b") == [sending.id]
+    for instance, found in (("a", []), ("b", [sending.id])):
+        async with ledger.transaction() as transaction:
+            await transaction.free_leases(instead_of=instance)
+        assert await orphans(ledger) == found
 
 
 async def test_the_leases_of_the_dead_run_out_at_once(ledger: Ledger, clock: Clock) -> None:
@@ -191,9 +193,9 @@ async def test_a_clock_that_is_set_back_leaves_the_living_a_minute(ledger: Ledge
     async with ledger.transaction() as transaction:
         await transaction.outbox.add(payment, Kind.CARD)
     (held,) = await claimed(ledger, "one")
-    await ledger.stir()
+    await ledger.wake_due()
     clock.set(days=-1)
-    await ledger.stir()
+    await ledger.wake_due()
     clock.advance(seconds=59)
     assert await claimed(ledger, "two") == []
     clock.advance(seconds=1)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
+from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 from tests.conftest import Clock
@@ -38,7 +39,7 @@ async def test_a_card_is_told_once_its_ts_is_stored(ledger: Ledger) -> None:
     payment = await request(ledger)
     await add(ledger, payment, Kind.CARD)
     assert await ledger.undelivered() == 1
-    assert await ledger.any_delivery()
+    assert await ledger.any_due(OUTBOX)
     (card,) = await claimed(ledger)
     assert (card.kind, card.channel, card.ts, card.revision) == (Kind.CARD, "C1", None, 1)
     assert await ledger.undelivered() == 1
@@ -47,7 +48,7 @@ async def test_a_card_is_told_once_its_ts_is_stored(ledger: Ledger) -> None:
     assert found is not None
     assert found.card_ts == "1700000000.000001"
     assert await ledger.undelivered() == 0
-    assert not await ledger.any_delivery()
+    assert not await ledger.any_due(OUTBOX)
 
 
 async def test_telling_the_same_twice_is_one_delivery(ledger: Ledger) -> None:

@@ -308,9 +308,12 @@ async def test_counts_and_lists(ledger: Ledger) -> None:
         State.PAID,
     ],
 )
-async def test_at_rest_is_what_waits_for_people_or_for_time(ledger: Ledger, state: State) -> None:
+async def test_at_rest_is_what_waits_for_people_or_for_time(
+    ledger: Ledger, clock: Clock, state: State
+) -> None:
     """A payment that the bot has still to move on, or to tell of, is not at rest."""
-    await with_card(ledger, await request_in(ledger, state))
+    until = clock.now + timedelta(seconds=30) if state is State.SENDING else None
+    await with_card(ledger, await request_in(ledger, state, lease_until=until))
     assert await ledger.undelivered() == len(way_to(state))
     busy = state in (State.REQUESTED, State.APPROVED, State.SENDING)
     assert await ledger.at_rest() is False

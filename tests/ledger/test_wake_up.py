@@ -12,74 +12,86 @@ from structlog.testing import capture_logs
 
 from bot.domain.payment import State
 from bot.ledger.opening import open_ledger
-from bot.ledger.outbox import DELIVERIES
-from bot.ledger.queues import OVERDUE
+from bot.ledger.queues import (
+    EXECUTOR,
+    EXPIRE,
+    LOOK_UP,
+    OUTBOX,
+    QUEUES,
+    RECONCILER,
+    REMIND,
+    RESCUE,
+    RETRY,
+    STRANDED,
+    Queue,
+)
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import claimed, request, request_in, with_card
 
-TOPICS = (State.REQUESTED, State.APPROVED, State.UNKNOWN, DELIVERIES, OVERDUE)
+Events = dict[Queue, asyncio.Event]
 
 
 @pytest.fixture
-def events(ledger: Ledger) -> dict[str, asyncio.Event]:
-    return {str(topic): ledger.watch(topic) for topic in TOPICS}
+def events(ledger: Ledger) -> Events:
+    return {queue: ledger.watch(queue) for queue in QUEUES}
 
 
-async def told(ledger: Ledger, events: dict[str, asyncio.Event]) -> set[str]:
-    """The topics in which something is due now."""
+async def told(ledger: Ledger, events: Events) -> set[Queue]:
+    """The queues in which something is due now."""
     for event in events.values():
         event.clear()
-    await ledger.stir()
-    return {topic for topic, event in events.items() if event.is_set()}
+    await ledger.wake_due()
+    return {queue for queue, event in events.items() if event.is_set()}
 
 
-async def test_an_idle_ledger_wakes_nobody(ledger: Ledger, events: dict[str, asyncio.Event]) -> None:
+async def test_an_idle_ledger_wakes_nobody(ledger: Ledger, events: Events) -> None:
     """Neither an empty one, nor what is settled."""
     assert await told(ledger, events) == set()
     await request_in(ledger, State.DENIED)
     assert await told(ledger, events) == set()
 
 
-async def test_what_is_due_wakes_those_who_do_it(ledger: Ledger, events: dict[str, asyncio.Event]) -> None:
+async def test_what_is_due_wakes_those_who_do_it(ledger: Ledger, events: Events) -> None:
     """The look-up, the announcer, the executor once the card stands, and the reconciler."""
     payment = await request(ledger)
-    assert await told(ledger, events) == {State.REQUESTED}
+    assert await told(ledger, events) == {LOOK_UP}
     async with ledger.transaction() as transaction:
         await transaction.outbox.add(payment, Kind.CARD)
-    assert await told(ledger, events) == {State.REQUESTED, DELIVERIES}
+    assert await told(ledger, events) == {LOOK_UP, OUTBOX}
     (card,) = await claimed(ledger)
-    assert await told(ledger, events) == {State.REQUESTED}
+    assert await told(ledger, events) == {LOOK_UP}
     async with ledger.transaction() as transaction:
         await transaction.outbox.done(card, ts="1700000000.000001")
         payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test")
-    assert await told(ledger, events) == {State.APPROVED, DELIVERIES}  # and the card to be shown anew
+    assert await told(ledger, events) == {EXECUTOR, OUTBOX}  # and the card to be shown anew
     async with ledger.transaction() as transaction:
         for state in (State.SENDING, State.UNKNOWN):
             payment = await transaction.move(payment, state, action="moved", actor="test")
-    assert await told(ledger, events) == {State.UNKNOWN, DELIVERIES}
+    assert await told(ledger, events) == {RECONCILER, OUTBOX}
 
 
-@pytest.mark.parametrize("state", [State.SENDING, State.NOT_SENT, State.APPROVED])
-async def test_what_is_overdue_wakes_the_timekeeper(
-    ledger: Ledger, clock: Clock, events: dict[str, asyncio.Event], state: State
+@pytest.mark.parametrize(
+    ("state", "queue"),
+    [(State.SENDING, RESCUE), (State.NOT_SENT, RETRY), (State.APPROVED, STRANDED)],
+)
+async def test_what_is_overdue_wakes_who_looks_after_it(
+    ledger: Ledger, clock: Clock, events: Events, state: State, queue: Queue
 ) -> None:
     """A call whose instance died, a retry whose time has come, and a payment that never got its card."""
-    payment = await request_in(ledger, state)
-    if state is State.SENDING:
-        async with ledger.transaction() as transaction:
-            await transaction.claim(state, owner="a", lease=timedelta(seconds=30), limit=1)
-        assert await told(ledger, events) == set()
+    until = clock.now + timedelta(seconds=30)
+    payment = await request_in(ledger, state, lease_owner="a", lease_until=until)
+    assert queue not in await told(ledger, events)
     clock.advance(days=4)
-    assert OVERDUE in await told(ledger, events)
+    assert queue in await told(ledger, events)
     assert payment.expires_at < clock.now
 
 
 async def test_a_card_that_waits_for_people_is_left_alone_until_its_time(
-    ledger: Ledger, clock: Clock, events: dict[str, asyncio.Event]
+    ledger: Ledger, clock: Clock, events: Events
 ) -> None:
-    """Nobody is woken for a payment that waits for approval; then it is the timekeeper's."""
+    """Nobody is woken for a payment that waits for approval; then it is time to remind, and to expire."""
     payment = await with_card(ledger, await request_in(ledger, State.PENDING_APPROVAL))
     (told_so,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
@@ -87,38 +99,39 @@ async def test_a_card_that_waits_for_people_is_left_alone_until_its_time(
         await transaction.change(payment, due_at=transaction.now + timedelta(hours=1))
     assert await told(ledger, events) == set()
     clock.advance(hours=1)
-    assert await told(ledger, events) == {OVERDUE}
+    assert await told(ledger, events) == {REMIND}
+    clock.now = payment.expires_at
+    assert await told(ledger, events) == {EXPIRE}
 
 
-async def test_a_commit_wakes_those_for_whom_it_left_work(
-    ledger: Ledger, events: dict[str, asyncio.Event]
-) -> None:
+async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events: Events) -> None:
     """At once; and nobody for what is not due yet, or waits for its card."""
 
-    def woken() -> set[str]:
-        topics = {topic for topic, event in events.items() if event.is_set()}
+    def woken() -> set[Queue]:
+        queues = {queue for queue, event in events.items() if event.is_set()}
         for event in events.values():
             event.clear()
-        return topics
+        return queues
 
     payment = await request(ledger)
-    assert woken() == {State.REQUESTED}
+    assert woken() == {LOOK_UP}
     async with ledger.transaction() as transaction:
         await transaction.outbox.add(payment, Kind.CARD)
         payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test", tell=None)
-    assert woken() == {DELIVERIES}  # it is not paid before its card stands
+    assert woken() == {EXECUTOR, OUTBOX}
+    assert not await ledger.any_due(EXECUTOR), "it is not paid before its card stands"
     (card,) = await claimed(ledger)
     assert woken() == set()
     async with ledger.transaction() as transaction:
         await transaction.outbox.done(card, ts="1700000000.000001")
-    assert woken() == {State.APPROVED}
+    assert woken() == {EXECUTOR}
     async with ledger.transaction() as transaction:
         payment = await transaction.move(payment, State.SENDING, action="moved", actor="test", tell=None)
     assert woken() == set()  # the card says so only if it takes longer
     async with ledger.transaction() as transaction:
         due = transaction.now + timedelta(seconds=1)
         await transaction.move(payment, State.UNKNOWN, action="moved", actor="test", tell=None, due_at=due)
-    assert woken() == {DELIVERIES}
+    assert woken() == {OUTBOX}
 
 
 class Late:
@@ -145,7 +158,7 @@ async def test_an_answer_that_comes_late_is_no_clock_that_was_set_back(
                 async with ledger.transaction() as transaction:
                     late_one = cast(AsyncConnection, Late(transaction._connection, seconds))
                     await ledger.now(late_one)
-                await ledger.stir()
+                await ledger.wake_due()
         assert not [entry for entry in logs if "set back" in entry["event"]]
 
 
@@ -156,7 +169,7 @@ async def test_a_server_whose_clock_is_set_back_is_noticed(
     async with open_ledger(new_postgresql(migrated=True)) as ledger:
         async with ledger.transaction():
             pass
-        await ledger.stir()
+        await ledger.wake_due()
         assert ledger._ahead is not None
         ledger._ahead += timedelta(days=1)
         ledger._was_set_back()

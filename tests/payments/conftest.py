@@ -17,17 +17,19 @@ from bot.clocks import Ages
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Policy, Refusal, Rule
 from bot.errors import DirectoryError
+from bot.ledger.queues import EXECUTOR, LOOK_UP, RECONCILER, Queue
 from bot.ledger.rows import Event
 from bot.ledger.store import Ledger
 from bot.payments.answers import Requested
 from bot.payments.authority import Authority, Person
 from bot.payments.desk import Desk
-from bot.payments.executor import Executor, Steps, no_steps
+from bot.payments.executor import Checkpoint, Executor, no_checkpoint
 from bot.payments.look_up import LookUp
-from bot.payments.maintenance import Timekeeper
+from bot.payments.maintenance import Maintenance
 from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
 from bot.payments.timing import Timing
+from bot.payments.worker import Worker
 from bot.sandbox.local_billing import LocalBilling
 from tests.conftest import Clock
 from tests.ledger.making import claimed, stored
@@ -91,7 +93,7 @@ class Office:
     client: BillingClient
     register: Register
     instance: str = "one"
-    steps: Steps = no_steps
+    checkpoint: Checkpoint = no_checkpoint
     timing: Timing = TIMING
     triggers: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
@@ -103,7 +105,7 @@ class Office:
         """Work by these rules from now on, as after a restart."""
         self.authority = Authority(rules, self.register, TEAM)
         self.desk = Desk(self.ledger, self.authority, settling=Settling(timedelta(0), self.clock.boottime))
-        parts: dict[str, Any] = {"instance": self.instance, "wake": asyncio.Event()}
+        parts: dict[str, Any] = {"instance": self.instance}
         reads: dict[str, Any] = {"read_at": Ages(self.clock.boottime)}
         self.look_up = LookUp(self.ledger, self.client, self.authority, self.timing, **reads, **parts)
         self.executor = Executor(
@@ -111,14 +113,20 @@ class Office:
             self.client,
             self.authority,
             self.timing,
-            size=4,
             call_timeout=2.0,
-            steps=self.steps,
+            checkpoint=self.checkpoint,
             **reads,
             **parts,
         )
         self.reconciler = Reconciler(self.ledger, self.client, self.timing, settling=self.settling, **parts)
-        self.timekeeper = Timekeeper(self.ledger, rules, self.timing, instance=self.instance)
+        self.maintenance = Maintenance(self.ledger, rules, self.timing, self.instance)
+        lease = self.timing.lease
+        self.look_up_worker = self._worker(LOOK_UP, self.look_up.handle, lease)
+        self.executor_worker = self._worker(EXECUTOR, self.executor.handle, lease)
+        self.reconciler_worker = self._worker(RECONCILER, self.reconciler.handle, self.reconciler.lease)
+
+    def _worker(self, queue: Queue, handle: Any, lease: timedelta) -> Worker:
+        return Worker(self.ledger, queue, handle, instance=self.instance, lease=lease, size=4)
 
     async def request(self, ref: InvoiceRef = VPS, person: Person = ALICE, **fields: Any) -> Payment:
         """A request that is taken."""
@@ -147,19 +155,19 @@ class Office:
                 self.billing.fail("reset-before", operation="api_make_payment", times=1)
 
         self.billing.fail("unreadable")
-        self.steps = lose
+        self.checkpoint = lose
         self.rules(self.authority.policy)
         payment = await self.pay(ref)
         assert (payment.state, payment.listed) == (State.UNKNOWN, None)
         await self.reconciler.see()
-        self.steps = no_steps
+        self.checkpoint = no_checkpoint
         self.rules(self.authority.policy)
         return payment
 
     async def look(self) -> None:
         """Look up what is new, and post the cards."""
-        await self.look_up.look()
-        await self.look_up.crew.drain(10)
+        await self.look_up_worker.poll_once()
+        await self.look_up_worker.pool.drain(10)
         while cards := await claimed(self.ledger):
             for card in cards:
                 async with self.ledger.transaction() as transaction:
@@ -167,13 +175,13 @@ class Office:
 
     async def execute(self) -> None:
         """Pay what is approved."""
-        await self.executor.look()
-        await self.executor.crew.drain(10)
+        await self.executor_worker.poll_once()
+        await self.executor_worker.pool.drain(10)
 
     async def reconcile(self) -> None:
         """Read again what is unknown."""
-        await self.reconciler.look()
-        await self.reconciler.crew.drain(10)
+        await self.reconciler_worker.poll_once()
+        await self.reconciler_worker.pool.drain(10)
 
     async def pay(self, ref: InvoiceRef = VPS, **fields: Any) -> Payment:
         """From the request to the answer."""

@@ -199,7 +199,7 @@ class Company(RuleBasedStateMachine):
                 self.row["invoices_amount"], self.row["invoices_currency"] = float(price), currency
             case "time passes", minutes:
                 self.office.clock.advance(minutes=minutes)
-                self.run(self.office.timekeeper.look())
+                self.run(self.office.maintenance.poll_once())
 
     def change_rules(self, changed: Callable[[Rule], Rule]) -> None:
         self.replace_rules(*map(changed, self.policy.rules))
@@ -214,8 +214,8 @@ class Company(RuleBasedStateMachine):
         """Look up what is new, and post its card."""
 
         async def look_up() -> None:
-            await self.office.look_up.look()
-            await self.office.look_up.crew.drain(10)
+            await self.office.look_up_worker.poll_once()
+            await self.office.look_up_worker.pool.drain(10)
 
         async def post(payment: Payment) -> None:
             async with self.office.ledger.transaction() as transaction:

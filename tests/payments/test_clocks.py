@@ -10,9 +10,10 @@ import pytest
 from bot import app
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Tier
+from bot.ledger.queues import EXECUTOR, LOOK_UP, RECONCILER, RETRY, Queue
 from bot.ledger.store import utc_now
 from bot.payments.answers import Done, TooEarly
-from bot.payments.maintenance import Timekeeper
+from bot.payments.maintenance import Maintenance
 from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
 from bot.sandbox.local_billing import LocalBilling
@@ -37,7 +38,7 @@ async def test_who_was_frozen_for_a_lease_sends_nothing(office: Office, clock: C
             clock.advance(seconds=30)
 
     payment = await office.looked_up()
-    office.steps = freeze
+    office.checkpoint = freeze
     office.rules(policy())
     await office.execute()
     payment = await office.now(payment)
@@ -54,7 +55,7 @@ async def test_a_machine_that_slept_sends_nothing(office: Office, clock: Clock) 
             clock.advance(seconds=30)
             clock.set(seconds=-30)
 
-    office.steps = sleep
+    office.checkpoint = sleep
     office.rules(policy())
     payment = await office.pay()
     assert payment.state is State.NOT_SENT
@@ -69,7 +70,7 @@ async def test_who_was_only_slow_pays(office: Office, clock: Clock) -> None:
             clock.advance(seconds=29)
 
     payment = await office.looked_up()
-    office.steps = dawdle
+    office.checkpoint = dawdle
     office.rules(policy())
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
@@ -84,14 +85,14 @@ async def test_what_others_settled_and_paid_meanwhile_is_not_sent_by_who_thaws(
     async def freeze(step: str, payment_id: int) -> None:
         if step == "intended":
             clock.advance(seconds=30)
-            await other.timekeeper.look()
+            await other.maintenance.poll_once()
             await other.reconciler.see()
             clock.advance(minutes=17)
             await other.reconcile()
             assert (await other.pay(trigger_id="other")).state is State.PAID
 
     payment = await office.looked_up()
-    office.steps = freeze
+    office.checkpoint = freeze
     office.rules(policy())
     await office.execute()
     assert (await office.now(payment)).state is State.DECLINED
@@ -104,11 +105,11 @@ async def test_not_sent_that_comes_late_leaves_the_unknown_alone(office: Office,
     async def freeze(step: str, payment_id: int) -> None:
         if step == "intended":
             clock.advance(seconds=30)
-            await office.timekeeper.look()
+            await office.maintenance.poll_once()
             assert (await office.now(payment)).state is State.UNKNOWN
 
     payment = await office.looked_up()
-    office.steps = freeze
+    office.checkpoint = freeze
     office.rules(policy())
     await office.execute()
     assert (await office.now(payment)).state is State.UNKNOWN
@@ -127,19 +128,17 @@ async def test_an_own_call_is_no_orphan(office: Office, clock: Clock) -> None:
     payment = await office.looked_up()
     arrived = asyncio.Event()
     office.billing.on_call = lambda call: arrived.set() if call.operation == PAY else None
-    await office.executor.look()
+    await office.executor_worker.poll_once()
     async with asyncio.timeout(10):
         await arrived.wait()
     clock.advance(hours=1)
-    timekeeper = Timekeeper(
-        office.ledger, policy(), TIMING, instance="one", sending=lambda: office.executor.crew.keys
-    )
-    await timekeeper.look()
+    pool = office.executor_worker.pool
+    await Maintenance(office.ledger, policy(), TIMING, "one", lambda: pool.keys).poll_once()
     assert (await office.now(payment)).state is State.SENDING
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.UNKNOWN, "of another process it is one"
     office.billing.heal()
-    await office.executor.crew.drain(10)
+    await office.executor_worker.pool.drain(10)
 
 
 async def test_the_running_bot_knows_its_own_calls(
@@ -179,7 +178,7 @@ async def test_the_settling_time_counts_from_when_the_answer_was_known_to_be_los
     async with office.ledger.transaction() as transaction:
         await transaction.start_attempt(payment, "dead")
     clock.advance(hours=1)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     lost_at = clock.now
     await office.reconcile()
     assert (await office.now(payment)).state is State.UNKNOWN
@@ -212,21 +211,24 @@ async def test_an_old_reading_is_not_fresh_because_the_clock_was_set_back(
 
 
 @pytest.mark.parametrize("back", [{"minutes": 10}, {"days": 1}, {"days": 400}])
-@pytest.mark.parametrize("state", [State.REQUESTED, State.APPROVED, State.UNKNOWN])
+@pytest.mark.parametrize(
+    ("state", "queue"),
+    [(State.REQUESTED, LOOK_UP), (State.APPROVED, EXECUTOR), (State.UNKNOWN, RECONCILER)],
+)
 async def test_work_does_not_wait_for_a_clock_that_was_set_back(
-    office: Office, clock: Clock, state: State, back: dict[str, float]
+    office: Office, clock: Clock, state: State, queue: Queue, back: dict[str, float]
 ) -> None:
     """Work that was put off, and work that a dead process held, is due soon, although it seems far away."""
     lease = {"lease_owner": "dead", "lease_until": clock.now + timedelta(seconds=30)}
-    payment = await request_in(office.ledger, state)
+    payment = await request_in(office.ledger, state, card_ts="1.1")
     async with office.ledger.transaction() as transaction:
         await transaction.change(payment, due_at=clock.now + timedelta(seconds=30), **lease)
-    await office.ledger.stir()
-    assert not await office.ledger.any_due(state)
+    await office.ledger.wake_due()
+    assert not await office.ledger.any_due(queue)
     clock.set(**{name: -value for name, value in back.items()})
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     clock.advance(minutes=1)
-    assert await office.ledger.any_due(state)
+    assert await office.ledger.any_due(queue)
 
 
 @pytest.mark.parametrize("back", [timedelta(minutes=10), timedelta(days=1)])
@@ -237,11 +239,11 @@ async def test_a_retry_comes_within_its_longest_wait_although_the_clock_was_set_
     payment = await request_in(office.ledger, State.NOT_SENT)
     async with office.ledger.transaction() as transaction:
         await transaction.change(payment, due_at=clock.now + timedelta(minutes=1))
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     clock.set(seconds=-back.total_seconds())
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     clock.advance(minutes=15)
-    assert await office.ledger.any_due(State.NOT_SENT)
+    assert await office.ledger.any_due(RETRY)
 
 
 async def test_a_bot_that_is_started_again_and_again_uses_up_no_retry(office: Office, clock: Clock) -> None:
@@ -250,8 +252,8 @@ async def test_a_bot_that_is_started_again_and_again_uses_up_no_retry(office: Of
     async with office.ledger.transaction() as transaction:
         await transaction.change(payment, due_at=clock.now + max(TIMING.not_sent))
     for _ in range(5):
-        await office.timekeeper.take_over()
-        await office.timekeeper.look()
+        await office.maintenance.take_over()
+        await office.maintenance.poll_once()
         clock.advance(seconds=30)
     assert (await office.now(payment)).state is State.NOT_SENT
 
@@ -263,11 +265,11 @@ async def test_a_call_under_way_is_not_lost_because_the_clock_was_set_back(
     payment = await request_in(
         office.ledger, State.SENDING, lease_owner="alive", lease_until=clock.now + timedelta(seconds=30)
     )
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     clock.set(days=-1)
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     for _ in range(12):
-        await office.timekeeper.look()
+        await office.maintenance.poll_once()
         assert (await office.now(payment)).state is State.SENDING
         clock.advance(seconds=10)
         async with office.ledger.transaction() as transaction:
@@ -282,8 +284,8 @@ async def test_nor_does_what_a_bot_left_that_was_stopped_before_the_clock_was_se
     async with office.ledger.transaction() as transaction:
         await transaction.change(payment, due_at=clock.now + timedelta(hours=12))
     clock.set(days=-1)
-    await office.timekeeper.take_over()
-    assert await office.ledger.any_due(State.UNKNOWN)
+    await office.maintenance.take_over()
+    assert await office.ledger.any_due(RECONCILER)
 
 
 async def test_time_that_passes_brings_nothing_forward(office: Office, clock: Clock) -> None:
@@ -291,13 +293,13 @@ async def test_time_that_passes_brings_nothing_forward(office: Office, clock: Cl
     payment = await request_in(office.ledger, State.UNKNOWN)
     async with office.ledger.transaction() as transaction:
         await transaction.change(payment, due_at=clock.now + timedelta(hours=12))
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     clock.advance(hours=1)
     clock.set(seconds=-0.9)
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     clock.set(hours=1)
-    await office.ledger.stir()
-    assert not await office.ledger.any_due(State.UNKNOWN)
+    await office.ledger.wake_due()
+    assert not await office.ledger.any_due(RECONCILER)
 
 
 async def test_a_call_of_a_dead_process_is_lost_although_the_clock_was_set_back(
@@ -307,11 +309,11 @@ async def test_a_call_of_a_dead_process_is_lost_although_the_clock_was_set_back(
     payment = await request_in(
         office.ledger, State.SENDING, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30)
     )
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     clock.set(days=-1)
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     clock.advance(minutes=1)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.UNKNOWN
 
 
@@ -348,7 +350,7 @@ async def test_a_clock_that_is_set_back_a_day_does_not_keep_an_answer_lost_for_a
     payment = await unknown(office)
     clock.set(days=-1)
     clock.advance(minutes=16, seconds=59)
-    await office.ledger.stir()
+    await office.ledger.wake_due()
     await office.reconcile()
     assert (await office.now(payment)).state is State.UNKNOWN
     async with office.ledger.transaction() as transaction:
@@ -390,7 +392,7 @@ async def test_a_machine_that_slept_since_the_check_checks_again(office: Office,
             office.billing.add_invoice("vps", VPS.number, paid=True)
 
     payment = await office.looked_up()
-    office.steps = sleep
+    office.checkpoint = sleep
     office.rules(policy())
     await office.execute()
     payment = await office.now(payment)

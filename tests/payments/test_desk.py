@@ -317,7 +317,7 @@ async def test_an_approval_that_does_not_count_any_more_is_missing_everywhere(st
 
 
 async def test_what_expired_cannot_be_approved(strict: Office, clock: Clock) -> None:
-    """Also if the timekeeper has not come by yet."""
+    """Also if maintenance has not come by yet."""
     payment = await strict.looked_up()
     await strict.desk.approve(BOB, payment.id)
     clock.advance(days=3)

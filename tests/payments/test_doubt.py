@@ -102,13 +102,13 @@ async def late(office: Office, clock: Clock, *, paid: bool) -> tuple[Payment, li
     async def settle(step: str, payment_id: int) -> None:
         if step == "answered":
             clock.advance(minutes=1)
-            await office.timekeeper.look()
+            await office.maintenance.poll_once()
             await office.desk.resolve(BOB, payment_id, paid=paid, note="I looked")
             while await claimed(office.ledger):
                 pass
 
     payment = await office.looked_up()
-    office.steps = settle
+    office.checkpoint = settle
     office.rules(policy())
     with capture_logs() as logged:
         await office.execute()
@@ -298,7 +298,7 @@ async def test_a_doubt_that_came_up_after_the_check_stops_the_intent(office: Off
             await declined_after(office, Verdict.UNKNOWN, InvoiceRef("domains", VPS.number))
 
     payment = await office.looked_up()
-    office.steps = come_up
+    office.checkpoint = come_up
     office.rules(policy())
     await office.execute()
     payment = await office.now(payment)

@@ -14,6 +14,7 @@ from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Tier
 from bot.errors import LedgerUnavailable
 from bot.ledger.opening import open_ledger
+from bot.ledger.queues import EXECUTOR
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.timing import Timing
@@ -80,21 +81,21 @@ async def test_the_attempt_is_written_before_the_call(office: Office) -> None:
     office.billing.on_call = lambda call: arrived.set() if call.operation == PAY else None
     office.billing.fail("stall", operation=PAY)
     payment = await office.looked_up()
-    await office.executor.look()
+    await office.executor_worker.poll_once()
     async with asyncio.timeout(10):
         await arrived.wait()
     assert (await office.now(payment)).state is State.SENDING
     assert [attempt.verdict for attempt in await office.ledger.attempts(payment.id)] == [None]
     office.billing.heal()
-    await office.executor.crew.drain(10)
+    await office.executor_worker.pool.drain(10)
     assert [attempt.verdict for attempt in await office.ledger.attempts(payment.id)] == ["UNKNOWN"]
 
 
 async def test_without_a_card_nothing_is_paid(office: Office) -> None:
     """Nobody would see it."""
     payment = await office.request()
-    await office.look_up.look()
-    await office.look_up.crew.drain(10)
+    await office.look_up_worker.poll_once()
+    await office.look_up_worker.pool.drain(10)
     await office.execute()
     assert (await office.now(payment)).state is State.APPROVED
     assert office.billing.payments_received("vps", 10101) == 0
@@ -142,7 +143,7 @@ async def test_a_lost_answer_is_never_sent_again(office: Office, clock: Clock) -
     office.billing.fail("unreadable")
     for _ in range(5):
         clock.advance(hours=13)
-        await office.timekeeper.look()
+        await office.maintenance.poll_once()
         await office.reconcile()
         await office.execute()
     assert (await office.now(payment)).state is State.UNKNOWN
@@ -161,17 +162,17 @@ async def test_what_was_not_sent_is_tried_again_later_and_later(
     payment = await executed_by(office, other_client, payment)
     assert payment.due_at == clock.now + timedelta(minutes=1)
     clock.advance(seconds=59)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.NOT_SENT
     clock.advance(seconds=1)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     await office.execute()
     payment = await office.now(payment)
     assert (payment.state, payment.tries) == (State.NOT_SENT, 2)
     assert payment.due_at == clock.now + timedelta(minutes=5)
     office.billing.heal()
     clock.advance(minutes=5)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
     assert office.billing.payments_received("vps", 10101) == 1
@@ -186,7 +187,7 @@ async def test_what_can_never_be_sent_is_given_up(
     payment = await executed_by(office, other_client, payment)
     for _ in range(5):
         clock.advance(minutes=5)
-        await office.timekeeper.look()
+        await office.maintenance.poll_once()
         await office.execute()
     payment = await office.now(payment)
     assert (payment.state, payment.tries) == (State.CANCELLED, 3)
@@ -367,7 +368,7 @@ async def test_what_is_cancelled_at_the_last_moment_is_not_sent(office: Office) 
         if step == "checked":
             await office.desk.cancel(ALICE, payment_id)
 
-    office.steps = cancel_in_between
+    office.checkpoint = cancel_in_between
     office.rules(policy())
     payment = await office.pay()
     assert payment.state is State.CANCELLED
@@ -382,9 +383,9 @@ async def test_who_lost_the_lease_does_not_send(office: Office, clock: Clock) ->
         if step == "checked":
             clock.advance(minutes=1)
             async with office.ledger.transaction() as transaction:
-                await transaction.claim(State.APPROVED, owner="two", lease=timedelta(seconds=30), limit=1)
+                await transaction.claim(EXECUTOR, owner="two", lease=timedelta(seconds=30), limit=1)
 
-    office.steps = lose_the_lease
+    office.checkpoint = lose_the_lease
     office.rules(policy())
     await office.execute()
     assert (await office.now(payment)).state is State.APPROVED
@@ -398,11 +399,11 @@ async def test_an_answer_that_comes_late_still_settles_it(office: Office, clock:
     async def run_out(step: str, payment_id: int) -> None:
         if step == "answered":
             clock.advance(minutes=1)
-            await office.timekeeper.look()
+            await office.maintenance.poll_once()
             assert (await office.now(payment)).state is State.UNKNOWN
 
     payment = await office.looked_up()
-    office.steps = run_out
+    office.checkpoint = run_out
     office.rules(policy())
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
@@ -422,11 +423,11 @@ async def test_an_answer_after_it_was_settled_is_kept_and_moves_nothing(office: 
     async def settle(step: str, payment_id: int) -> None:
         if step == "answered":
             clock.advance(minutes=1)
-            await office.timekeeper.look()
+            await office.maintenance.poll_once()
             await office.desk.resolve(BOB, payment_id, paid=False, note="not in MyAdmin")
 
     payment = await office.looked_up()
-    office.steps = settle
+    office.checkpoint = settle
     office.rules(policy())
     await office.execute()
     assert (await office.now(payment)).state is State.DECLINED
@@ -442,15 +443,15 @@ async def test_while_the_call_is_under_way_the_lease_is_kept(office: Office, clo
     office.rules(policy())
     office.billing.fail("stall", operation=PAY)
     payment = await office.looked_up()
-    await office.executor.look()
+    await office.executor_worker.poll_once()
     sending = await office.until(payment, lambda now: now.state is State.SENDING)
     clock.advance(seconds=0.29)
     await office.until(payment, lambda now: now.lease_until != sending.lease_until)
     clock.advance(seconds=0.29)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.SENDING
     office.billing.heal()
-    await office.executor.crew.drain(10)
+    await office.executor_worker.pool.drain(10)
 
 
 async def test_an_answer_that_was_stored_already_is_not_booked_on_another_instances_call(
@@ -478,8 +479,8 @@ async def test_an_answer_that_was_stored_already_is_not_booked_on_another_instan
         open_ledger(url, clock=clock, boot_clock=clock.boottime) as first,
         open_ledger(url, clock=clock, boot_clock=clock.boottime) as second,
     ):
-        one = Office(first, clock, billing, client, Register(), instance="one", steps=one_slept)
-        two = Office(second, clock, billing, client, Register(), instance="two", steps=two_slept)
+        one = Office(first, clock, billing, client, Register(), instance="one", checkpoint=one_slept)
+        two = Office(second, clock, billing, client, Register(), instance="two", checkpoint=two_slept)
         payment = await one.looked_up()
         begin = first.transaction
 
@@ -494,15 +495,15 @@ async def test_an_answer_that_was_stored_already_is_not_booked_on_another_instan
                 raise LedgerUnavailable("the answer of COMMIT was lost")
 
         monkeypatch.setattr(first, "transaction", cut_off)
-        await one.executor.look()
+        await one.executor_worker.poll_once()
         async with asyncio.timeout(10):
             await lost.wait()
         assert (await two.now(payment)).state is State.NOT_SENT
         clock.advance(minutes=1)
-        await two.timekeeper.look()
+        await two.maintenance.poll_once()
         await two.execute()
         back.set()
-        await one.executor.crew.drain(10)
+        await one.executor_worker.pool.drain(10)
         now = await two.now(payment)
         assert (now.state, now.tries) == (State.NOT_SENT, 2)
         actions = await two.actions(payment)

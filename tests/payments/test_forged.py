@@ -119,7 +119,7 @@ async def test_whatever_its_state_is_said_to_be(
         f"UPDATE payments SET amount = 'abc', state = '{state}', due_at = '{past}', lease_until = '{past}'"
         f" WHERE id = {bad.id}",
     )
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     await office.reconcile()
     await office.execute()
     assert (await office.now(good)).state is State.PAID
@@ -155,7 +155,7 @@ async def test_a_state_forged_while_the_call_is_under_way_keeps_the_invoice(
             await forge(ledger_url, f"UPDATE payments SET state = 'APPROVED' WHERE id = {payment_id}")
             answers.append(await office.desk.cancel(ALICE, payment_id))
 
-    office.steps = forged
+    office.checkpoint = forged
     office.rules(policy())
     payment = await office.pay()
     assert answers == [CONTRADICTED]
@@ -179,7 +179,7 @@ async def test_an_answer_is_kept_although_the_trail_says_that_no_call_was_begun(
                 f"UPDATE events SET actor = 'U9' WHERE payment_id = {payment_id} AND action = 'sending'",
             )
 
-    office.steps = forged
+    office.checkpoint = forged
     office.rules(policy())
     payment = await office.pay()
     last = await office.last(payment)
@@ -234,7 +234,7 @@ async def test_a_forged_state_does_not_expire_by_the_executor(
 
 
 @pytest.mark.parametrize("state", ["SENDING", "NOT_SENT", "PENDING_APPROVAL"])
-async def test_one_forged_payment_does_not_stop_the_timekeeper(
+async def test_one_forged_payment_does_not_stop_the_chores(
     office: Office, clock: Clock, ledger_url: str, state: str
 ) -> None:
     """It is left as it is, and not looked at again at once; what is due beside it is done."""
@@ -248,8 +248,8 @@ async def test_one_forged_payment_does_not_stop_the_timekeeper(
     )
     clock.advance(days=4)
     with capture_logs() as logs:
-        await office.timekeeper.look()
-        await office.timekeeper.look()
+        await office.maintenance.poll_once()
+        await office.maintenance.poll_once()
     assert [log["payment"] for log in logs if log["log_level"] == "error"] == [forged.id]
     assert (await office.now(forged)).state.value == state
     assert (await office.now(other)).state is State.EXPIRED
@@ -258,14 +258,14 @@ async def test_one_forged_payment_does_not_stop_the_timekeeper(
 async def test_a_forged_stranded_payment_is_left_and_the_others_are_not(
     office: Office, clock: Clock, ledger_url: str
 ) -> None:
-    """Neither stops the timekeeper, nor is the forged one looked at again at once."""
+    """Neither stops the chores, nor is the forged one looked at again at once."""
     forged, other = await office.request(), await office.request(InvoiceRef("vps", 10102))
     await office.desk.cancel(ALICE, forged.id)
     await forge(ledger_url, f"UPDATE payments SET state = 'APPROVED' WHERE id = {forged.id}")
     clock.advance(days=4)
     with capture_logs() as logs:
-        await office.timekeeper.look()
-        await office.timekeeper.look()
+        await office.maintenance.poll_once()
+        await office.maintenance.poll_once()
     assert [log["payment"] for log in logs if log["log_level"] == "error"] == [forged.id]
     assert (await office.now(other)).state is State.EXPIRED
 

@@ -95,8 +95,8 @@ async def test_over_a_limit_it_is_cancelled_and_its_card_says_why(office: Office
     """Nothing is sent; the reason is in the payment and in the trail."""
     office.rules(policy(limit_per_payment=Decimal(9)))
     payment = await office.request()
-    await office.look_up.look()
-    await office.look_up.crew.drain(10)
+    await office.look_up_worker.poll_once()
+    await office.look_up_worker.pool.drain(10)
     payment = await office.now(payment)
     assert payment.state is State.CANCELLED
     assert payment.reason == "10.00 USD is above the limit of 9.00 USD for one payment."
@@ -176,10 +176,10 @@ async def test_what_was_cancelled_meanwhile_stays_cancelled(office: Office) -> N
     """The answer of the API comes too late for it."""
     office.billing.fail("slow", operation="api_vps_*")
     payment = await office.request()
-    await office.look_up.look()
+    await office.look_up_worker.poll_once()
     await office.desk.cancel(ALICE, payment.id)
     office.billing.heal()
-    await office.look_up.crew.drain(10)
+    await office.look_up_worker.pool.drain(10)
     assert (await office.now(payment)).state is State.CANCELLED
     assert await office.actions(payment) == ["requested", "cancelled"]
 

@@ -1,4 +1,4 @@
-"""The timekeeper: what happens because time passed, and to the work of the dead."""
+"""The chores: what happens because time passed, and to the work of the dead."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.ledger.opening import open_ledger
+from bot.ledger.queues import EXECUTOR
 from tests.conftest import Clock, NewDatabase
 from tests.ledger.making import request_in, stored
 from tests.payments.conftest import BOB, CAROL, Office, policy
@@ -22,10 +23,10 @@ async def test_nobody_decided_in_time(office: Office, clock: Clock) -> None:
     payment = await office.looked_up()
     await office.desk.approve(BOB, payment.id)
     clock.advance(hours=2, seconds=-1)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.PENDING_APPROVAL
     clock.advance(seconds=1)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     payment = await office.now(payment)
     assert (payment.state, payment.reason) == (State.EXPIRED, "not enough approvals in time")
     event = await office.last(payment)
@@ -41,8 +42,8 @@ async def test_people_are_reminded_until_it_expires(office: Office, clock: Clock
     payment = await office.looked_up()
     for _ in range(10):
         clock.advance(minutes=30)
-        await office.timekeeper.look()
-        await office.timekeeper.look()
+        await office.maintenance.poll_once()
+        await office.maintenance.poll_once()
     actions = (await office.actions(payment))[2:]
     assert actions == ["reminded", "reminded", "expired"]
 
@@ -53,7 +54,7 @@ async def test_without_a_reminder_there_is_none(office: Office, clock: Clock) ->
     payment = await office.looked_up()
     for _ in range(7):
         clock.advance(hours=12)
-        await office.timekeeper.look()
+        await office.maintenance.poll_once()
     assert (await office.actions(payment))[2:] == ["expired"]
 
 
@@ -63,10 +64,10 @@ async def test_an_address_that_slack_takes_no_answer_at_any_more_is_forgotten(
     """After half an hour; until then it may be the only way to tell somebody."""
     payment = await office.request(response_url="https://hooks.slack.com/commands/T1/1/live")
     clock.advance(minutes=29)
-    await office.timekeeper.forget()
+    await office.maintenance.forget()
     assert (await office.now(payment)).response_url is not None
     clock.advance(minutes=1)
-    await office.timekeeper.forget()
+    await office.maintenance.forget()
     assert (await office.now(payment)).response_url is None
 
 
@@ -77,7 +78,7 @@ async def test_an_approved_payment_is_reminded_of_no_more(office: Office, clock:
     for person in (BOB, CAROL):
         await office.desk.approve(person, payment.id)
     clock.advance(days=4)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.APPROVED
 
 
@@ -86,10 +87,10 @@ async def test_a_lease_that_ran_out_leaves_it_unknown(office: Office, clock: Clo
     payment = await request_in(
         office.ledger, State.SENDING, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30)
     )
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.SENDING, "it may be alive"
     clock.advance(seconds=30)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     payment = await office.now(payment)
     assert payment.state is State.UNKNOWN
     assert payment.reason == "the bot stopped while the call was under way"
@@ -105,12 +106,17 @@ async def test_who_starts_alone_takes_over_at_once(office: Office, clock: Clock)
     until = clock.now + timedelta(seconds=30)
     sending = await request_in(office.ledger, State.SENDING, lease_owner="dead", lease_until=until)
     approved = await request_in(
-        office.ledger, State.APPROVED, InvoiceRef("vps", 2), lease_owner="dead", lease_until=until
+        office.ledger,
+        State.APPROVED,
+        InvoiceRef("vps", 2),
+        card_ts="1.1",
+        lease_owner="dead",
+        lease_until=until,
     )
-    await office.timekeeper.take_over()
+    await office.maintenance.take_over()
     assert (await office.now(sending)).state is State.UNKNOWN
     assert (await office.now(approved)).state is State.APPROVED
-    assert await office.ledger.any_due(State.APPROVED), "its lease is free"
+    assert await office.ledger.any_due(EXECUTOR), "its lease is free"
 
 
 async def test_who_shares_the_ledger_takes_nothing_over(
@@ -122,10 +128,10 @@ async def test_who_shares_the_ledger_takes_nothing_over(
         office.rules(policy())
         until = clock.now + timedelta(seconds=30)
         sending = await request_in(shared, State.SENDING, lease_owner="alive", lease_until=until)
-        await office.timekeeper.take_over()
+        await office.maintenance.take_over()
         assert (await office.now(sending)).state is State.SENDING
         clock.advance(seconds=30)
-        await office.timekeeper.look()
+        await office.maintenance.poll_once()
         assert (await office.now(sending)).state is State.UNKNOWN
 
 
@@ -139,10 +145,10 @@ async def test_what_never_got_a_card_does_not_hold_its_invoice_for_ever(
     payment = await request_in(office.ledger, state)
     before = await office.ledger.undelivered()
     clock.now = payment.expires_at - timedelta(seconds=1)
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     assert (await office.now(payment)).state is state
     clock.now = payment.expires_at
-    await office.timekeeper.look()
+    await office.maintenance.poll_once()
     assert (await office.now(payment)).state is to
     assert (await office.last(payment)).action == "stranded"
     assert await office.ledger.undelivered() == before + 1
@@ -156,5 +162,5 @@ async def test_time_alone_moves_nothing_else(office: Office, clock: Clock, state
     payment = await request_in(office.ledger, state, card_ts="1.1")
     clock.advance(days=30)
     if state is not State.SENDING:
-        await office.timekeeper.look()
+        await office.maintenance.poll_once()
         assert (await office.now(payment)).state is state

@@ -313,10 +313,10 @@ async def test_who_was_faster_wins(office: Office) -> None:
     """A person settled it while the reading was under way: the reading moves nothing."""
     payment = await lost(office, paid=True)
     office.billing.fail("slow", operation="api_*_invoices")
-    await office.reconciler.look()
+    await office.reconciler_worker.poll_once()
     await office.desk.resolve(BOB, payment.id, paid=False, note="I know")
     office.billing.heal()
-    await office.reconciler.crew.drain(10)
+    await office.reconciler_worker.pool.drain(10)
     assert (await office.now(payment)).state is State.DECLINED
     assert (await office.actions(payment))[-1] == "resolved"
 

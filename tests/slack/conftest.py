@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from bot.sandbox.local_slack import LocalSlack
-from bot.slack import announcer, connection, socket_mode
+from bot.slack import connection, socket_mode
 from tests.slack.gateway import Gateway, open_gateway
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slack's history is up to date at once here, and nobody wants to wait."""
-    monkeypatch.setattr(announcer, "_SETTLES", timedelta(seconds=0.1))
-    monkeypatch.setattr(connection, "PATIENCE", 0.1)
+    """Tenths of a second between tries to reach Slack."""
+    monkeypatch.setattr(connection, "FIRST_PAUSE_S", 0.1)
     monkeypatch.setattr(socket_mode, "FIRST_PAUSE", 0.1)
 
 

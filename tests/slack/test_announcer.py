@@ -275,7 +275,7 @@ async def test_who_froze_before_posting_posts_nothing_that_another_tells_althoug
         pace = Pace(posts=1000, updates=1000, burst=1000)
         return app.running(settings(LEDGER_URL=url), timing=QUICK, pace=pace, **more)
 
-    async with start(steps=hold) as one:
+    async with start(checkpoint=hold) as one:
         await pay(slack)
         async with asyncio.timeout(10):
             await posting.wait()

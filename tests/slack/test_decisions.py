@@ -338,7 +338,7 @@ async def test_a_requester_who_may_not_ask_any_more_is_not_approved(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Taken out of the group since: the next click cancels the request, and the thread says why."""
-    monkeypatch.setattr("bot.slack.directory.KEEP", 0.0)
+    monkeypatch.setattr("bot.slack.directory.KEEP_S", 0.0)
     askers = slack.world.add_group("askers", ["alice", "mallory"])
     bot = await start_bot(PAY_ALLOWED_USERS=askers.id, PAY_APPROVALS_REQUIRED="1")
     asked = await request(slack, bot)
@@ -354,7 +354,7 @@ async def test_an_approver_removed_since_counts_no_more(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bob approved and left the group: Carol's approval is the first of two, not the second."""
-    monkeypatch.setattr("bot.slack.directory.KEEP", 0.0)
+    monkeypatch.setattr("bot.slack.directory.KEEP_S", 0.0)
     bot = await start_bot(PAY_APPROVERS=ids.FINANCE_GROUP, PAY_APPROVALS_REQUIRED="2")
     asked = await request(slack, bot)
     await approve(slack, asked, "bob")

@@ -148,7 +148,7 @@ async def test_it_says_when_slack_does_not_tell_who_is_who(
     slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who may be in the group reads that it is not known, and the tab when it is."""
-    monkeypatch.setattr("bot.slack.home._PATIENCE", 0.1)
+    monkeypatch.setattr("bot.slack.home._PUBLISH_TIMEOUT_S", 0.1)
     bot = await start_bot(PAY_APPROVALS_REQUIRED="1", PAY_APPROVERS=ids.FINANCE_GROUP)
     await request(slack, bot)
     slack.fail("usergroups.users.list", "error:internal_error")

@@ -332,7 +332,7 @@ async def test_an_answer_under_the_input_when_slack_does_not_say_who_is_who(
     slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The form stays with all that was entered, to be sent again; it is answered in time."""
-    monkeypatch.setattr("bot.slack.directory.KEEP", 0.0)
+    monkeypatch.setattr("bot.slack.directory.KEEP_S", 0.0)
     askers = slack.world.add_group("askers", ["alice"])
     bot = await start_bot(PAY_ALLOWED_USERS=askers.id)
     await slack.person("alice").types("#payments", "/pay")

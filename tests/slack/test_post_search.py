@@ -20,8 +20,6 @@ from tests.conftest import QUICK, StartBot
 from tests.slack.acting import ANSWER, VAIN, approve, at_rest, card, direct, pay, posts, thread, when_paying
 from tests.slack.gateway import JSON, Gateway, Said, no
 
-pytestmark = pytest.mark.usefixtures("soon")
-
 
 def root_of(slack: LocalSlack) -> Message:
     """The card that the bot itself posted."""

@@ -19,8 +19,6 @@ from tests.conftest import StartBot
 from tests.slack.acting import ANSWER, approve, at_rest, card, direct, pay, thread, when_paying
 from tests.slack.gateway import Gateway
 
-pytestmark = pytest.mark.usefixtures("soon")
-
 
 class TestWords:
     """An event of a newer version after a roll-back, one without what its words need, a bug."""

@@ -28,8 +28,6 @@ from tests.slack.acting import (
 )
 from tests.slack.gateway import Gateway, no
 
-pytestmark = pytest.mark.usefixtures("soon")
-
 
 def delete(slack: LocalSlack) -> None:
     (message,) = slack.messages("#payments")

@@ -222,7 +222,6 @@ async def test_the_step_waits_through_a_restart(
     assert (await ended(slack, run)).status == "completed"
 
 
-@pytest.mark.usefixtures("soon")
 class TestAnAilingSlack:
     """The step ends whatever is answered first, or somebody is told that it cannot be ended."""
 
