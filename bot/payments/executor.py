@@ -163,7 +163,7 @@ class Executor:
         """Commit that a call will be made, before any byte of it goes out. Raises Stale."""
         async with self.ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
-            if current is None or current.lease_owner != self.instance:
+            if current is None or current.lease is None or current.lease.owner != self.instance:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")

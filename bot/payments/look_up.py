@@ -126,8 +126,8 @@ class LookUp:
                 detail={"rule": rule.name, "approvers": ""},
             )
         await transaction.outbox.add(payment, Kind.CARD)
-        if payment.approval_channel not in (None, payment.channel):
-            await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.approval_channel)
+        if payment.approved_elsewhere:
+            await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.cards.approval_channel)
 
 
 async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -> None:

@@ -86,7 +86,7 @@ class Maintenance:
             State.UNKNOWN,
             action="lease_ran_out",
             actor="timekeeper",
-            detail={"instance": payment.lease_owner},
+            detail={"instance": payment.lease.owner if payment.lease else None},
             reason="the bot stopped while the call was under way",
             due_at=transaction.now,
             lease_owner=None,

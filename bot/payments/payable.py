@@ -39,7 +39,7 @@ class Cancel:
         given = {"reason": self.reason, "remedy": self.remedy}
         if self.other is not None:
             given["other"] = self.other.number
-            given |= {"other_channel": self.other.channel, "other_ts": self.other.card_ts}
+            given |= {"other_channel": self.other.channel, "other_ts": self.other.cards.ts}
         return {name: value for name, value in given.items() if value is not None}
 
 

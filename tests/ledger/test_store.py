@@ -112,6 +112,7 @@ async def test_the_table_itself_refuses_a_second_live_payment(ledger: Ledger, le
     engine = database.engine_for(ledger_url)
     row = {column.name: getattr(payment, column.name, None) for column in payments.columns}
     row |= {"module": "vps", "number": REF.number, "state": "APPROVED", "trigger_id": "other"}
+    row["card_lost"] = False
     del row["id"]
     with pytest.raises(Exception, match=r"(?i)unique|one_live_payment_per_invoice"):
         async with database.writing(engine).begin() as connection:

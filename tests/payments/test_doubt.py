@@ -376,7 +376,7 @@ async def test_a_number_that_another_module_holds_is_refused_with_a_link(
     assert (detail["other"], detail["other_channel"], detail["other_ts"]) == (
         first.number,
         first.channel,
-        first.card_ts,
+        first.cards.ts,
     )
     assert PAY not in office.calls()
 
