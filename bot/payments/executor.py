@@ -22,6 +22,7 @@ from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction
+from bot.payments.approvals import remind_at
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel
@@ -150,13 +151,12 @@ class Executor:
             await _cancel(transaction, payment, Cancel(refusal.text, refusal.remedy))
         elif required:
             await transaction.void_approvals(payment)
-            remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
             await transaction.move(
                 payment,
                 State.PENDING_APPROVAL,
                 action="asked_again",
                 actor="executor",
-                due_at=min(remind_at, payment.expires_at),
+                due_at=remind_at(payment, rule, transaction.now),
             )
 
     async def _intend(self, payment: Payment, check: Go) -> tuple[Payment, int] | Cancel | Hold:

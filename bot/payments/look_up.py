@@ -17,7 +17,7 @@ from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.approvals import frozen_by
+from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
@@ -102,7 +102,6 @@ class LookUp:
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
         required = frozen_by(payment, rule)
-        remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
         payment = await transaction.change(
             payment,
             rule=rule.name,
@@ -116,7 +115,7 @@ class LookUp:
             actor="look-up",
             detail=frozen(payment),
             tell=None,
-            due_at=min(remind_at, payment.expires_at) if required else transaction.now,
+            due_at=remind_at(payment, rule, transaction.now) if required else transaction.now,
         )
         if not required:
             await transaction.record(

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
-from bot.domain.payment import State
+from bot.domain.payment import FINAL, State
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import (
     EXECUTOR,
@@ -132,6 +132,18 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
         due = transaction.now + timedelta(seconds=1)
         await transaction.move(payment, State.UNKNOWN, action="moved", actor="test", tell=None, due_at=due)
     assert woken() == {OUTBOX}
+
+
+@pytest.mark.parametrize("card", [None, "1700000000.000001"])
+@pytest.mark.parametrize("state", sorted(set(State) - FINAL))
+async def test_nothing_is_ever_left_behind(
+    ledger: Ledger, clock: Clock, events: Events, state: State, card: str | None
+) -> None:
+    """Whatever state it is in, and whether its card stands or not: in its time some queue holds it."""
+    until = clock.now + timedelta(seconds=30)
+    await request_in(ledger, state, card_ts=card, lease_owner="dead", lease_until=until)
+    clock.advance(days=4)
+    assert await told(ledger, events) - {OUTBOX}
 
 
 class Late:
