@@ -33,7 +33,7 @@ from bot.payments.overview import Overview
 from bot.payments.preflight import Preflight
 from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
-from bot.payments.timing import Timing
+from bot.payments.timing import CALLS, Timing
 from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import Poller, TaskPool, Worker
 from bot.slack.announcer import Announcer
@@ -57,10 +57,6 @@ LAST_WORDS = 5.0
 
 GRACE = 20.0
 """Seconds that work which sends no payment may take to finish when the bot is told to stop."""
-
-
-CALLS = 2
-"""How many times BILLING_TIMEOUT a payment may take: to get ready, and to be made."""
 
 
 class Bot:

@@ -8,6 +8,9 @@ from datetime import timedelta
 RESPONSE_URL_LASTS = timedelta(minutes=30)
 """So long Slack takes answers where a command was typed."""
 
+CALLS = 2
+"""How many times BILLING_TIMEOUT a payment may take: to get ready, and to be made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -77,6 +80,6 @@ class Timing:
     def settled_after(self, call_timeout: float) -> timedelta:
         """From when on a call whose answer was lost will not be carried out any more.
 
-        call_timeout: BILLING_TIMEOUT, in seconds; a payment may take it twice.
+        call_timeout: BILLING_TIMEOUT, in seconds.
         """
-        return self.settling + timedelta(seconds=2 * call_timeout)
+        return self.settling + timedelta(seconds=CALLS * call_timeout)
