@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 
 from bot.clocks import Ages
+from bot.domain.events import Answered, AnsweredLate, AskedAgain, Held, Sending
 from bot.domain.payment import Outcome, Payment, State, Verdict
 from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import frozen
@@ -139,9 +140,7 @@ class Executor:
         await transaction.release(payment, owner=self._instance, due_at=due)
         if payment.reason != hold.reason:
             held = await transaction.change(payment, reason=hold.reason)
-            event_id = await transaction.record(
-                "held", actor="executor", payment=held, detail={"reason": hold.reason}
-            )
+            event_id = await transaction.record(Held(hold.reason), actor="executor", payment=held)
             await transaction.tell_thread(held, event_id)
 
     async def _decide_anew(self, transaction: Transaction, payment: Payment, known: Known) -> None:
@@ -161,7 +160,7 @@ class Executor:
             due_at=transaction.now,
             **snapshot(invoice),
         )
-        await transaction.record("looked_up", actor="executor", payment=payment, detail=frozen(payment))
+        await transaction.record(frozen(payment), actor="executor", payment=payment)
         if (refusal := await over_limit(transaction, payment, rule)) is not None:
             await _cancel(transaction, payment, Cancel(refusal.text, refusal.remedy))
         elif required:
@@ -170,7 +169,7 @@ class Executor:
             await transaction.move(
                 payment,
                 State.PENDING_APPROVAL,
-                action="asked_again",
+                AskedAgain(),
                 actor="executor",
                 due_at=min(remind_at, payment.expires_at),
             )
@@ -188,9 +187,8 @@ class Executor:
             sending = await transaction.move(
                 current,
                 State.SENDING,
-                action="sending",
+                Sending(self._instance, current.tries + 1),
                 actor="executor",
-                detail={"instance": self._instance, "try": current.tries + 1},
                 # Where nobody was waited for, the outcome follows the request at once.
                 tell=Kind.NOTE if current.approvals_required else None,
                 tries=current.tries + 1,
@@ -234,13 +232,13 @@ class Executor:
         if await transaction.answered(attempt, outcome.verdict):
             return  # an earlier commit counted, and its own answer was lost
         await transaction.finish_attempt(attempt, outcome)
-        detail = {
-            "try": sending.tries,
-            "verdict": outcome.verdict.value,
-            "status": outcome.status,
-            "status_text": outcome.status_text,
-            "evidence": outcome.evidence,
-        }
+        answer = (
+            outcome.verdict.value,
+            outcome.status,
+            outcome.status_text,
+            outcome.evidence,
+            sending.tries,
+        )
         ours = current.state is State.SENDING and current.version == sending.version
         # Our lease may have run out while the ledger was away; an answer still settles what is unknown.
         late = current.state is State.UNKNOWN and outcome.verdict in (Verdict.PAID, Verdict.DECLINED)
@@ -249,9 +247,8 @@ class Executor:
                 await transaction.move(
                     current,
                     outcome.verdict.state,
-                    action="answered",
+                    Answered(*answer),
                     actor="billing",
-                    detail=detail,
                     status=outcome.status,
                     status_text=outcome.status_text,
                     reason=outcome.evidence,
@@ -263,7 +260,7 @@ class Executor:
             except LedgerContradicted:
                 # The answer is written down all the same; it is what the call was made for.
                 log.exception("not settled: the audit trail says otherwise", payment=current.id)
-        event_id = await transaction.record("answered_late", actor="executor", payment=current, detail=detail)
+        event_id = await transaction.record(AnsweredLate(*answer), actor="executor", payment=current)
         if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
             log.error("it was paid after all", payment=current.id, state=current.state)
         if outcome.verdict in (Verdict.PAID, Verdict.DECLINED):
@@ -297,9 +294,8 @@ async def _cancel(transaction: Transaction, payment: Payment, cancel: Cancel) ->
     await transaction.move(
         payment,
         State.CANCELLED,
-        action="cancelled",
+        cancel.event,
         actor="executor",
-        detail=cancel.detail,
         reason=cancel.reason,
         lease_owner=None,
         lease_until=None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import structlog
 
 from bot.clocks import Ages
+from bot.domain.events import ApprovalComplete
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
@@ -117,19 +118,14 @@ class LookUp:
         payment = await transaction.move(
             payment,
             State.PENDING_APPROVAL if required else State.APPROVED,
-            action="looked_up",
+            frozen(payment),
             actor="look-up",
-            detail=frozen(payment),
             tell=None,
             due_at=min(remind_at, payment.expires_at) if required else transaction.now,
         )
         if not required:
-            await transaction.record(
-                "approval_complete",
-                actor="policy",
-                payment=payment,
-                detail={"rule": rule.name, "approvers": ""},
-            )
+            complete = ApprovalComplete(rule.name, approvers="")
+            await transaction.record(complete, actor="policy", payment=payment)
         await transaction.outbox.add(payment, Kind.CARD)
         if payment.approval_channel not in (None, payment.channel):
             await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.approval_channel)
@@ -140,8 +136,7 @@ async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -
     await transaction.move(
         payment,
         State.CANCELLED,
-        action="cancelled",
+        against.event,
         actor="policy",
-        detail=against.detail,
         reason=against.reason,
     )
