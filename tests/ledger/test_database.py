@@ -214,6 +214,7 @@ async def test_a_full_disk_leaves_nothing_half_done(sqlite_url: str) -> None:
 
 READ_ONLY = """
 import asyncio, sys
+from bot.domain.events import Retry
 from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
 from bot.ledger import store
@@ -224,7 +225,7 @@ async def main():
         with one_process(sys.argv[1]):
             async with open_ledger(sys.argv[1]) as ledger:
                 async with ledger.transaction() as transaction:
-                    await transaction.record(happened("started"), actor="test")
+                    await transaction.record(Retry(), actor="test")
                 print("written")
     except LedgerUnavailable as error:
         print("refused:", error)

@@ -557,6 +557,7 @@ async def test_a_pooler_that_drops_what_the_session_asks_for_is_refused(
 
 FROZEN = """
 import asyncio, os, signal, sys
+from bot.domain.events import Retry
 from bot.errors import LedgerUnavailable
 from bot.ledger.opening import open_ledger
 
@@ -564,7 +565,7 @@ async def main():
     async with open_ledger(sys.argv[1]) as ledger:
         try:
             async with ledger.transaction() as transaction:
-                await transaction.record(happened("started"), actor="frozen")
+                await transaction.record(Retry(), actor="frozen")
                 print("holding", flush=True)
                 os.kill(os.getpid(), signal.SIGSTOP)
         except LedgerUnavailable:
