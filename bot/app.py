@@ -30,6 +30,7 @@ from bot.payments.executor import Checkpoint, Executor, no_checkpoint
 from bot.payments.look_up import LookUp
 from bot.payments.maintenance import Maintenance
 from bot.payments.overview import Overview
+from bot.payments.preflight import Preflight
 from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
 from bot.payments.timing import Timing
@@ -135,25 +136,10 @@ async def running(
         catalogue = Catalogue(billing)
         read_at: Ages[int] = Ages(boottime)
         settling = Settling(timing.settled_after(settings.billing_timeout))
-        look_up = LookUp(
-            ledger,
-            billing,
-            authority,
-            timing,
-            read_at=read_at,
-            instance=instance,
-        )
-        executor = Executor(
-            ledger,
-            billing,
-            authority,
-            timing,
-            read_at=read_at,
-            instance=instance,
-            call_timeout=settings.billing_timeout,
-            checkpoint=checkpoint,
-        )
-        reconciler = Reconciler(ledger, billing, timing, instance=instance, settling=settling)
+        look_up = LookUp(ledger, billing, authority, timing, read_at, instance)
+        preflight = Preflight(ledger, billing, authority, timing, read_at, settings.billing_timeout)
+        executor = Executor(ledger, billing, preflight, timing, instance, checkpoint)
+        reconciler = Reconciler(ledger, billing, timing, settling, instance)
         lease = timing.lease
         looking_up = Worker(ledger, LOOK_UP, look_up.handle, instance=instance, lease=lease, size=16)
         reconciling = Worker(
@@ -203,7 +189,7 @@ async def running(
             await stack.enter_async_context(status_server(ledger, settings.http_host, settings.status_port))
 
         services = Services(
-            desk=Desk(ledger, authority, settling=settling),
+            desk=Desk(ledger, authority, settling),
             ledger=ledger,
             authority=authority,
             overview=Overview(ledger, authority),

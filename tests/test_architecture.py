@@ -80,7 +80,7 @@ def foreign_waits(name: str, block: ast.AsyncWith) -> list[str]:
     aliases = {name}
     for statement in block.body:
         for node in ast.walk(statement):
-            # `stands = transaction.outbox.done` is the transaction's own as well.
+            # `stands = transaction.outbox.mark_delivered` is the transaction's own as well.
             if (
                 isinstance(node, ast.Assign)
                 and isinstance(node.targets[0], ast.Name)

@@ -25,8 +25,8 @@ from bot.ledger.schema import AsKept, chain, events
 
 GENESIS = "0" * 64
 
-_AT_ONCE = 5000
-"""Events that are held in memory."""
+_EVENTS_IN_MEMORY = 5000
+"""How many are read at once."""
 
 
 def digest(content: Sequence[Any], previous: str) -> str:
@@ -135,7 +135,7 @@ def check_chain(connection: Connection) -> Chain:
         tuple(end) for end in connection.execute(select(chain.c.id, chain.c.last_event, chain.c.last_hash))
     ]
     previous, count = GENESIS, 0
-    part = _EVENTS.order_by(events.c.id).limit(_AT_ONCE)
+    part = _EVENTS.order_by(events.c.id).limit(_EVENTS_IN_MEMORY)
     rows = as_given(connection, part)
     while rows:
         for row in rows:

@@ -28,7 +28,7 @@ from bot.ledger.schema import NOW, deliveries, payments
 
 _CARD_COLUMNS = {Kind.CARD: payments.c.card_ts, Kind.APPROVAL_CARD: payments.c.approval_ts}
 _CARDS = tuple(kind.value for kind in _CARD_COLUMNS)
-_AT_ONCE = tuple(kind.value for kind in (Kind.CARD, Kind.DIRECT, Kind.INVITATION, Kind.STEP))
+_UNORDERED = tuple(kind.value for kind in (Kind.CARD, Kind.DIRECT, Kind.INVITATION, Kind.STEP))
 """What waits for no other message."""
 
 
@@ -166,11 +166,11 @@ class Outbox:
         """Prolong a lease; False if another instance has it now."""
         return await self._set(delivery, lease_until=self._now + lease)
 
-    async def redirect_notes(self, payment: Payment, why: str) -> bool:
+    async def redirect_replies(self, payment: Payment, why: str) -> bool:
         """Tell the requester directly what still waits to be told in a thread; whether there was any."""
         waiting = and_(
             deliveries.c.payment_id == payment.id,
-            deliveries.c.kind == Kind.NOTE.value,
+            deliveries.c.kind == Kind.THREAD_REPLY.value,
             deliveries.c.done_revision < deliveries.c.revision,
         )
         statement = (
@@ -184,14 +184,14 @@ class Outbox:
             await self.add(payment, Kind.DIRECT, event_id=event_id)
         return bool(told)
 
-    async def done(self, delivery: Delivery, *, ts: str) -> bool:
+    async def mark_delivered(self, delivery: Delivery, *, ts: str) -> bool:
         """Slack's ts is stored, so it was told. A card may have something newer to show already.
 
-        Whether it was still ours to tell, as for `found`; otherwise another instance tells it.
+        Whether it was still ours to tell, as for `mark_found`; otherwise another instance tells it.
         """
         return await self._stands(delivery, ts, done_revision=delivery.revision)
 
-    async def found(self, delivery: Delivery, *, ts: str) -> bool:
+    async def mark_found(self, delivery: Delivery, *, ts: str) -> bool:
         """It stands in Slack since an earlier try. A card shows what was true then, so it is shown anew."""
         shown = {} if delivery.kind in _CARD_COLUMNS else {"done_revision": delivery.revision}
         return await self._stands(delivery, ts, **shown)
@@ -217,7 +217,7 @@ class Outbox:
             await self._show(delivery.payment_id, [Kind.CARD.value])
         return True
 
-    async def again(
+    async def retry_at(
         self, delivery: Delivery, *, due_at: datetime, ambiguous: bool, counted: bool = True
     ) -> None:
         """Not told yet; try again then. ambiguous: it may have arrived all the same. counted: as a try."""
@@ -268,16 +268,16 @@ _FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 _earlier = deliveries.alias("earlier")
 _waits = exists().where(
     _earlier.c.payment_id == deliveries.c.payment_id,
-    _earlier.c.kind == Kind.NOTE.value,
+    _earlier.c.kind == Kind.THREAD_REPLY.value,
     _earlier.c.id < deliveries.c.id,
     _earlier.c.done_revision < _earlier.c.revision,
 )
 _IN_TURN = or_(
-    deliveries.c.kind.in_(_AT_ONCE),
+    deliveries.c.kind.in_(_UNORDERED),
     and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, payments.c.card_ts.is_not(None)),
-    and_(deliveries.c.kind == Kind.NOTE.value, payments.c.card_ts.is_not(None), ~_waits),
+    and_(deliveries.c.kind == Kind.THREAD_REPLY.value, payments.c.card_ts.is_not(None), ~_waits),
 )
-"""A note waits for the card it stands under and for the notes before it."""
+"""A reply waits for the card it stands under and for the replies before it."""
 
 
 PENDING = deliveries.c.done_revision < deliveries.c.revision

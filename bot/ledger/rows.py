@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import MappingResult, RowMapping
 
 from bot.domain.events import DomainEvent, decode
-from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.domain.payment import Cards, Invoice, InvoiceRef, Lease, Payment, State
 
 log = structlog.get_logger()
 
@@ -70,7 +70,7 @@ class Kind(StrEnum):
 
     CARD = "card"
     APPROVAL_CARD = "approval_card"
-    NOTE = "note"
+    THREAD_REPLY = "note"
     DIRECT = "direct"
     INVITATION = "invitation"
     STEP = "step"
@@ -81,7 +81,7 @@ class Delivery:
     """One thing Slack still has to be told.
 
     channel: where; a user id for a direct message or an invitation, `step:42` for a step's end.
-    event_id: the event that a note or direct message tells; None for what tells the state.
+    event_id: the event that a reply or direct message tells; None for what tells the state.
     revision: counts what a card has to show; the delivery is done when `revision` was shown.
     ts: Slack's id of the message, once it was posted.
     ambiguous: an earlier post may have arrived although its answer did not.
@@ -131,11 +131,14 @@ def payment_of(row: RowMapping) -> Payment:
         ref=ref,
         invoice=invoice,
         state=State(row["state"]),
+        cards=Cards(row["card_ts"], row["card_lost"], row["approval_channel"], row["approval_ts"]),
+        lease=Lease(row["lease_owner"], row["lease_until"]) if row["lease_until"] is not None else None,
         **{name: row[name] for name in _PLAIN},
     )
 
 
-_PLAIN = tuple(name for name in Payment.__dataclass_fields__ if name not in ("ref", "invoice", "state"))
+_COMPOSED = ("ref", "invoice", "state", "cards", "lease")
+_PLAIN = tuple(name for name in Payment.__dataclass_fields__ if name not in _COMPOSED)
 
 
 def event_of(row: RowMapping) -> Event:

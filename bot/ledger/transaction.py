@@ -156,7 +156,7 @@ class Transaction(Leases):
         row = (await self._connection.execute(statement)).mappings().one_or_none()
         return None if row is None else payment_of(row)
 
-    async def spent(
+    async def requested_total(
         self,
         *,
         since: datetime,
@@ -240,7 +240,7 @@ class Transaction(Leases):
         what: DomainEvent,
         *,
         actor: str,
-        tell: Kind | None = Kind.NOTE,
+        tell: Kind | None = Kind.THREAD_REPLY,
         **changes: Any,
     ) -> Payment:
         """Move a payment by the table, with its event; the cards follow, and the thread is told.
@@ -273,7 +273,7 @@ class Transaction(Leases):
     async def tell_thread(self, payment: Payment, event_id: int) -> None:
         """A recorded event is worth a reply in the thread, and the cards show it."""
         await self.outbox.refresh_cards(payment.id)
-        await self.outbox.add(payment, Kind.NOTE, event_id=event_id)
+        await self.outbox.add(payment, Kind.THREAD_REPLY, event_id=event_id)
 
     async def change(self, payment: Payment, **changes: Any) -> Payment:
         """Change a payment that nobody else changed since it was read. Raises Stale."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -97,6 +98,11 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
         except DirectoryError:
             log.info("approvals are shown unchecked", payment=payment.id)
     return _status(payment, rule, [approval.approver for approval in await ledger.approvals(payment.id)])
+
+
+def remind_at(payment: Payment, rule: Rule | None, now: datetime) -> datetime:
+    """When those who may approve are reminded next; when it expires, if the rule reminds nobody."""
+    return now + rule.remind_every if rule and rule.remind_every else payment.expires_at
 
 
 async def expire(transaction: Transaction, payment: Payment) -> Payment:

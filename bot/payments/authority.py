@@ -67,13 +67,13 @@ class Choice:
     channel: str | None
 
 
+@dataclass(frozen=True, slots=True)
 class Authority:
     """Answers for one team under one policy."""
 
-    def __init__(self, policy: Policy, directory: Directory, team: str) -> None:
-        self.policy = policy
-        self._directory = directory
-        self._team = team
+    policy: Policy
+    directory: Directory
+    team: str
 
     async def may_request(
         self, person: Person, module: str, channel: str, *, typed_there: bool
@@ -84,20 +84,20 @@ class Authority:
         it the rule: they must be in it, as Slack says.
         """
         rule = await self._rule_for(person, module, channel)
-        if isinstance(rule, Refusal) or typed_there or await self._directory.is_in(person.id, channel):
+        if isinstance(rule, Refusal) or typed_there or await self.directory.is_in(person.id, channel):
             return rule
         return NOT_IN_CHANNEL
 
     async def _rule_for(self, person: Person, module: str, channel: str) -> Rule | Refusal:
-        if person.team != self._team:
+        if person.team != self.team:
             return OTHER_TEAM
         alone = frozenset({person.id})
         groups = self.policy.groups_to_resolve(module, channel, person.id)
-        found = await self._directory.groups_of(person.id, groups) if groups else frozenset()
+        found = await self.directory.groups_of(person.id, groups) if groups else frozenset()
         answer = self.policy.match(module, channel, alone | found)
         if isinstance(answer, Refusal) or answer.names_requester(person.id):
             return answer
-        if await self._directory.full_member(person.id):
+        if await self.directory.full_member(person.id):
             return answer
         # A group lets no guest in; being named by id does, in whichever rule.
         by_id = self.policy.match(module, channel, alone)
@@ -116,23 +116,23 @@ class Authority:
         # The same-person check stands before any other; nobody is exempt.
         if person.id == requester:
             return rule.check_approver(person.id, frozenset({person.id}), requester)
-        if person.team != self._team:
+        if person.team != self.team:
             return OTHER_TEAM
         alone = frozenset({person.id})
         if rule.names_approver(person.id):
             return rule.check_approver(person.id, alone, requester)
         groups = frozenset(filter(is_group, rule.approvers))
-        found = await self._directory.groups_of(person.id, groups) if groups else frozenset()
+        found = await self.directory.groups_of(person.id, groups) if groups else frozenset()
         refusal = rule.check_approver(person.id, alone | found, requester)
         if refusal is not None:
             return refusal
-        return None if await self._directory.full_member(person.id) else NOT_FULL_MEMBER
+        return None if await self.directory.full_member(person.id) else NOT_FULL_MEMBER
 
     async def still_approved_by(self, rule: Rule, approvers: Iterable[str], requester: str) -> frozenset[str]:
         """Those of the people who approved that the rule lets count now. Raises DirectoryError."""
         people = list(dict.fromkeys(approvers))
         refusals = await asyncio.gather(
-            *(self.may_approve(rule, Person(one, self._team), requester) for one in people)
+            *(self.may_approve(rule, Person(one, self.team), requester) for one in people)
         )
         return frozenset(one for one, refusal in zip(people, refusals, strict=True) if refusal is None)
 
@@ -141,14 +141,14 @@ class Authority:
 
         Raises DirectoryError.
         """
-        if person.team != self._team:
+        if person.team != self.team:
             return OTHER_TEAM
         named = frozenset(one for rule in self.policy.rules for one in rule.requesters | rule.approvers)
         if person.id in named:
             return None
-        if not self.policy.groups or not await self._directory.groups_of(person.id, self.policy.groups):
+        if not self.policy.groups or not await self.directory.groups_of(person.id, self.policy.groups):
             return NOT_CONCERNED
-        return None if await self._directory.full_member(person.id) else NOT_FULL_MEMBER
+        return None if await self.directory.full_member(person.id) else NOT_FULL_MEMBER
 
     async def choice_of(
         self, person: Person, channel: str | None, modules: Sequence[str]
@@ -157,11 +157,11 @@ class Authority:
 
         It spares people a refusal; what they then ask for is decided by `may_request`. Raises DirectoryError.
         """
-        if person.team != self._team:
+        if person.team != self.team:
             return OTHER_TEAM
         asked = frozenset(one for rule in self.policy.rules for one in filter(is_group, rule.requesters))
-        groups = await self._directory.groups_of(person.id, asked) if asked else frozenset()
-        if groups and not await self._directory.full_member(person.id):
+        groups = await self.directory.groups_of(person.id, asked) if asked else frozenset()
+        if groups and not await self.directory.full_member(person.id):
             groups = frozenset()
         principals = groups | {person.id}
         here = [

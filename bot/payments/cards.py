@@ -34,7 +34,7 @@ class Undeliverable:
         log.warning("not deliverable", payment=payment.id, kind=delivery.kind, error=error)
         if delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
             await self._no_card(delivery, payment.id, error)
-        elif delivery.kind is Kind.NOTE:
+        elif delivery.kind is Kind.THREAD_REPLY:
             await self.directly(delivery, payment, error)
         else:
             async with self.ledger.transaction() as transaction:
@@ -84,7 +84,7 @@ class Undeliverable:
                 await _not_told(transaction, delivery, payment, error)
             reason = "the card could not be posted"
             no_card = NoCard(reason, error, delivery.channel)
-            redirected = own and await transaction.outbox.redirect_notes(payment, error)
+            redirected = own and await transaction.outbox.redirect_replies(payment, error)
             undecided = payment.state is State.PENDING_APPROVAL
             if payment.state in CANCELLABLE and (own or undecided):
                 try:
@@ -93,7 +93,7 @@ class Undeliverable:
                         State.CANCELLED,
                         no_card,
                         actor="announcer",
-                        tell=Kind.DIRECT if own else Kind.NOTE,
+                        tell=Kind.DIRECT if own else Kind.THREAD_REPLY,
                         reason=reason,
                     )
                     return

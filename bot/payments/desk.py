@@ -68,14 +68,16 @@ CONTRADICTED = Refusal(
 )
 
 
+@dataclass(frozen=True, slots=True)
 class Desk:
-    """The counter where people's wishes become rows of the ledger."""
+    """What people may do; each is one transaction.
 
-    def __init__(self, ledger: Ledger, authority: Authority, *, settling: Settling) -> None:
-        """settling: how long after its answer was lost a call may still be carried out."""
-        self._ledger = ledger
-        self._authority = authority
-        self._settling = settling
+    settling: how long after its answer was lost a call may still be carried out.
+    """
+
+    ledger: Ledger
+    authority: Authority
+    settling: Settling
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -95,7 +97,7 @@ class Desk:
         typed_there: Slack itself says that they acted in that channel; otherwise they must be in it.
         Raises DirectoryError, LedgerUnavailable: then nothing was requested.
         """
-        rule = await self._authority.may_request(person, ref.module, channel, typed_there=typed_there)
+        rule = await self.authority.may_request(person, ref.module, channel, typed_there=typed_there)
         if not isinstance(rule, Refusal):
             wish = _Wish(person, channel, ref, trigger_id, response_url, note)
             try:
@@ -107,7 +109,7 @@ class Desk:
         return rule
 
     async def _request(self, wish: _Wish, rule: Rule) -> Requested | AlreadyRequested:
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             # What holds the invoice may let go of it between the insert and the look at it.
             for _ in range(_TRIES):
                 payment = await transaction.insert(
@@ -135,12 +137,12 @@ class Desk:
 
     async def repair(self, payment_id: int) -> None:
         """Somebody acted on a card that was out of date: show it again."""
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             await transaction.outbox.repair_cards(payment_id)
 
     async def record_refusal(self, person: Person, refusal: Refusal, what: str) -> None:
         """Put a refusal into the audit trail that was not the policy's."""
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             await self._refused(transaction, person, refusal, what)
 
     async def cancel(self, person: Person, payment_id: int) -> Answer:
@@ -148,7 +150,7 @@ class Desk:
         return await self._uncontradicted(person, f"cancel #{payment_id}", self._cancel(person, payment_id))
 
     async def _cancel(self, person: Person, payment_id: int) -> Answer:
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             if payment is None:
                 return NotFound(payment_id)
@@ -183,8 +185,8 @@ class Desk:
         if not isinstance(open_to, _Decidable):
             return open_to
         rule = open_to.rule
-        before = await checked(self._ledger, self._authority, open_to.payment, rule)
-        async with self._ledger.transaction() as transaction:
+        before = await checked(self.ledger, self.authority, open_to.payment, rule)
+        async with self.ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             if payment is None:
                 return NotFound(payment_id)
@@ -225,7 +227,7 @@ class Desk:
         open_to = await self._may_decide(person, payment_id, "deny")
         if not isinstance(open_to, _Decidable):
             return open_to
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             if payment is None:
                 return NotFound(payment_id)
@@ -243,24 +245,24 @@ class Desk:
 
     async def _may_decide(self, person: Person, payment_id: int, what: str) -> Answer | _Decidable:
         """What this person may decide, or why not."""
-        payment = await self._ledger.payment(payment_id)
+        payment = await self.ledger.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
         if payment.state is not State.PENDING_APPROVAL:
             return AlreadyDecided(payment)
-        rule = await self._authority.rule_of(payment)
+        rule = await self.authority.rule_of(payment)
         if isinstance(rule, Refusal):
             return await self._cancel_for(rule, payment_id)
-        refusal = await self._authority.may_approve(rule, person, payment.requester)
+        refusal = await self.authority.may_approve(rule, person, payment.requester)
         if refusal is None:
             return _Decidable(payment, rule)
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             await self._refused(transaction, person, refusal, what, payment)
         return refusal
 
     async def _cancel_for(self, refusal: Refusal, payment_id: int) -> Answer:
         """The requester may not ask for it any more, so there is nothing to decide."""
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             assert payment is not None, "bug: payments are never deleted"
             if payment.state is not State.PENDING_APPROVAL:
@@ -292,27 +294,27 @@ class Desk:
         return await self._uncontradicted(person, f"resolve #{payment_id}", resolving)
 
     async def _resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
-        payment = await self._ledger.payment(payment_id)
+        payment = await self.ledger.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
         if payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS:
             return AlreadyDecided(payment)
         # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
-        rule = self._authority.policy.rule_named(payment.rule) or await self._authority.rule_of(payment)
+        rule = self.authority.policy.rule_named(payment.rule) or await self.authority.rule_of(payment)
         if isinstance(rule, Refusal):
             refusal: Refusal | None = rule
         elif rule.approvers:
-            refusal = await self._authority.may_approve(rule, person, payment.requester)
+            refusal = await self.authority.may_approve(rule, person, payment.requester)
         elif person.id != payment.requester or person.team != payment.team:
             return NotYours(payment)
         else:
             refusal = None
         if refusal is not None:
-            async with self._ledger.transaction() as transaction:
+            async with self.ledger.transaction() as transaction:
                 await self._refused(transaction, person, refusal, "resolve", payment)
             return refusal
         return await settle_by_hand(
-            self._ledger, person.id, payment_id, paid=paid, note=note, settling=self._settling
+            self.ledger, person.id, payment_id, paid=paid, note=note, settling=self.settling
         )
 
     async def _uncontradicted(self, person: Person, what: str, doing: Awaitable[Answer]) -> Answer:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
 import structlog
 
-from bot.clocks import Ages
 from bot.domain.events import Answered, AnsweredLate, AskedAgain, Held, Sending
 from bot.domain.payment import Outcome, Payment, State, Verdict
 from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
@@ -23,7 +23,7 @@ from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction
-from bot.payments.authority import Authority
+from bot.payments.approvals import remind_at
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel
@@ -44,32 +44,17 @@ async def no_checkpoint(point: str, payment: int) -> None:
     """Nobody listens."""
 
 
+@dataclass(slots=True)
 class Executor:
     """Sends approved payments."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        billing: BillingApi,
-        authority: Authority,
-        timing: Timing,
-        *,
-        read_at: Ages[int],
-        instance: str,
-        call_timeout: float,
-        checkpoint: Checkpoint = no_checkpoint,
-    ) -> None:
-        """read_at: when the look-up read a payment's invoice. call_timeout: of one reading, in seconds."""
-        self._preflight = Preflight(
-            ledger, billing, authority, timing, read_at=read_at, call_timeout=call_timeout
-        )
-        self._boottime = read_at.clock
-        self._ledger = ledger
-        self._billing = billing
-        self._timing = timing
-        self._instance = instance
-        self._checkpoint = checkpoint
-        self._stopping = False
+    ledger: Ledger
+    billing: BillingApi
+    preflight: Preflight
+    timing: Timing
+    instance: str
+    checkpoint: Checkpoint = no_checkpoint
+    _stopping: bool = field(default=False, init=False)
 
     def stop(self) -> None:
         """Begin no call any more; those under way go on."""
@@ -80,17 +65,17 @@ class Executor:
         async with self._heartbeat(payment):
             with contextlib.suppress(BillingError):
                 # Whatever is wrong, the call itself will say; what can be ready, is.
-                await self._billing.prepare()
-            check = await self._preflight.check(payment)
-            await self._checkpoint("checked", payment.id)
+                await self.billing.prepare()
+            check = await self.preflight.check(payment)
+            await self.checkpoint("checked", payment.id)
             if not isinstance(check, Go):
                 await self._do_not_send(payment, check)
                 return
             if self._stopping:
-                async with self._ledger.transaction() as transaction:
-                    await transaction.release(payment, owner=self._instance, due_at=transaction.now)
+                async with self.ledger.transaction() as transaction:
+                    await transaction.release(payment, owner=self.instance, due_at=transaction.now)
                 return
-            begun = self._boottime()
+            begun = self.preflight.boottime()
             try:
                 intent = await self._intend(payment, check)
             except Stale:
@@ -100,11 +85,11 @@ class Executor:
                 await self._do_not_send(payment, intent)
                 return
             sending, attempt = intent
-            await self._checkpoint("intended", payment.id)
-            outcome = await self._billing.make_payment(
+            await self.checkpoint("intended", payment.id)
+            outcome = await self.billing.make_payment(
                 sending.ref, may_begin=self._lease_still_ours(sending, begun)
             )
-            await self._checkpoint("answered", payment.id)
+            await self.checkpoint("answered", payment.id)
             await self._settle(sending, attempt, outcome)
 
     # -- before the call --------------------------------------------------------------------------
@@ -114,13 +99,13 @@ class Executor:
             await self._instead(payment, check)
         except LedgerContradicted:
             log.exception("left as it is: the audit trail says otherwise", payment=payment.id)
-            async with self._ledger.transaction() as transaction:
+            async with self.ledger.transaction() as transaction:
                 current = await transaction.payment(payment.id)
                 if current is not None and current.version == payment.version:
                     await self._hold(transaction, current, DISPROVED)
 
     async def _instead(self, payment: Payment, check: Hold | Cancel | Known) -> None:
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
                 return
@@ -136,8 +121,8 @@ class Executor:
                 await self._hold(transaction, current, check)
 
     async def _hold(self, transaction: Transaction, payment: Payment, hold: Hold) -> None:
-        due = transaction.now + self._timing.hold
-        await transaction.release(payment, owner=self._instance, due_at=due)
+        due = transaction.now + self.timing.hold
+        await transaction.release(payment, owner=self.instance, due_at=due)
         if payment.reason != hold.reason:
             held = await transaction.change(payment, reason=hold.reason)
             event_id = await transaction.record(Held(hold.reason), actor="executor", payment=held)
@@ -165,37 +150,36 @@ class Executor:
             await _cancel(transaction, payment, Cancel(refusal.text, refusal.remedy))
         elif required:
             await transaction.void_approvals(payment)
-            remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
             await transaction.move(
                 payment,
                 State.PENDING_APPROVAL,
                 AskedAgain(),
                 actor="executor",
-                due_at=min(remind_at, payment.expires_at),
+                due_at=remind_at(payment, rule, transaction.now),
             )
 
     async def _intend(self, payment: Payment, check: Go) -> tuple[Payment, int] | Cancel | Hold:
         """Commit that a call will be made, before any byte of it goes out. Raises Stale."""
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
-            if current is None or current.lease_owner != self._instance:
+            if current is None or current.lease is None or current.lease.owner != self.instance:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
-            if (flaw := await self._preflight.again(transaction, current, check)) is not None:
+            if (flaw := await self.preflight.again(transaction, current, check)) is not None:
                 return flaw
             sending = await transaction.move(
                 current,
                 State.SENDING,
-                Sending(self._instance, current.tries + 1),
+                Sending(self.instance, current.tries + 1),
                 actor="executor",
                 # Where nobody was waited for, the outcome follows the request at once.
-                tell=Kind.NOTE if current.approvals_required else None,
+                tell=Kind.THREAD_REPLY if current.approvals_required else None,
                 tries=current.tries + 1,
                 reason=None,
-                lease_until=transaction.now + self._timing.lease,
+                lease_until=transaction.now + self.timing.lease,
             )
-            return sending, await transaction.start_attempt(sending, self._instance)
+            return sending, await transaction.start_attempt(sending, self.instance)
 
     def _lease_still_ours(self, sending: Payment, begun: float) -> Callable[[], bool]:
         """Whether our intent is younger than a lease; an older one may have been taken over by others.
@@ -203,11 +187,11 @@ class Executor:
         By two clocks: the ledger's, and the one that goes on while the machine sleeps. begun: what that one
         showed before the intent was committed.
         """
-        lease = self._timing.lease
+        lease = self.timing.lease
 
         def still_ours() -> bool:
-            slept = timedelta(seconds=self._boottime() - begun)
-            return slept < lease and self._ledger.clock() - sending.updated_at < lease
+            slept = timedelta(seconds=self.preflight.boottime() - begun)
+            return slept < lease and self.ledger.clock() - sending.updated_at < lease
 
         return still_ours
 
@@ -217,12 +201,12 @@ class Executor:
         """Commit what became of the call, however long the ledger takes to come back."""
         while True:
             try:
-                async with self._ledger.transaction() as transaction:
+                async with self.ledger.transaction() as transaction:
                     await self._commit(transaction, sending, attempt, outcome)
                 return
             except LedgerUnavailable as error:
                 log.warning("outcome not stored yet", payment=sending.id, error=str(error))
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(self.timing.poll)
 
     async def _commit(
         self, transaction: Transaction, sending: Payment, attempt: int, outcome: Outcome
@@ -268,8 +252,8 @@ class Executor:
 
     def _next_look(self, verdict: Verdict, tries: int) -> timedelta:
         if verdict is Verdict.NOT_SENT:
-            return self._timing.not_sent[min(tries, len(self._timing.not_sent)) - 1]
-        return self._timing.reconcile_first
+            return self.timing.not_sent[min(tries, len(self.timing.not_sent)) - 1]
+        return self.timing.reconcile_first
 
     @contextlib.asynccontextmanager
     async def _heartbeat(self, payment: Payment) -> AsyncIterator[None]:
@@ -277,10 +261,10 @@ class Executor:
 
         async def beat() -> None:
             while True:
-                await asyncio.sleep(self._timing.lease.total_seconds() / 3)
+                await asyncio.sleep(self.timing.lease.total_seconds() / 3)
                 with contextlib.suppress(LedgerUnavailable):
-                    async with self._ledger.transaction() as transaction:
-                        await transaction.renew(payment.id, owner=self._instance, lease=self._timing.lease)
+                    async with self.ledger.transaction() as transaction:
+                        await transaction.renew(payment.id, owner=self.instance, lease=self.timing.lease)
 
         beating = asyncio.create_task(beat(), name=f"heartbeat:{payment.id}")
         try:

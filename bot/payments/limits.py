@@ -21,7 +21,7 @@ async def over_limit(transaction: Transaction, payment: Payment, rule: Rule) -> 
     await transaction.lock("limits")
     midnight = payment.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
     by_all, by_person = [
-        await transaction.spent(
+        await transaction.requested_total(
             since=midnight,
             until=midnight + timedelta(days=1),
             currency=invoice.currency,

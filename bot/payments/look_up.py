@@ -5,6 +5,8 @@ Nothing is decided on an amount that was not told: it counts as above every thre
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 
 from bot.clocks import Ages
@@ -16,7 +18,7 @@ from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.approvals import frozen_by
+from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
@@ -26,42 +28,35 @@ from bot.payments.timing import Timing
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
 class LookUp:
-    """Looks up new payment requests."""
+    """Looks up new payment requests.
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        billing: BillingApi,
-        authority: Authority,
-        timing: Timing,
-        *,
-        read_at: Ages[int],
-        instance: str,
-    ) -> None:
-        """read_at: where it is noted when a payment's invoice was read, for who checks it before sending."""
-        self._read_at = read_at
-        self._ledger = ledger
-        self._billing = billing
-        self._authority = authority
-        self._timing = timing
-        self._instance = instance
+    read_at: where it is noted when a payment's invoice was read, for who checks it before sending.
+    """
+
+    ledger: Ledger
+    billing: BillingApi
+    authority: Authority
+    timing: Timing
+    read_at: Ages[int]
+    instance: str
 
     async def handle(self, payment: Payment) -> None:
         """Look one up that was claimed. Raises LedgerUnavailable."""
-        self._read_at.forget_older(self._timing.fresh)
-        begun = self._read_at.clock()
+        self.read_at.forget_older(self.timing.fresh)
+        begun = self.read_at.clock()
         read = await self._read(payment)
         if read is not None and read.invoice is not None:
-            self._read_at.begin(payment.id, begun)
+            self.read_at.begin(payment.id, begun)
         try:
-            rule = await self._authority.rule_of(payment)
+            rule = await self.authority.rule_of(payment)
         except DirectoryError:
-            async with self._ledger.transaction() as transaction:
-                due = transaction.now + self._timing.hold
-                await transaction.release(payment, owner=self._instance, due_at=due)
+            async with self.ledger.transaction() as transaction:
+                due = transaction.now + self.timing.hold
+                await transaction.release(payment, owner=self.instance, due_at=due)
             return
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
                 return  # cancelled meanwhile, or taken up by another after our lease ran out
@@ -85,7 +80,7 @@ class LookUp:
     async def _read(self, payment: Payment) -> Listed | None:
         """What the list of unpaid invoices says; None: it could not be read."""
         try:
-            return await read_listed(self._billing, payment.ref, timeout=self._timing.look_up)
+            return await read_listed(self.billing, payment.ref, timeout=self.timing.look_up)
         except BillingError as error:
             log.info("invoice not readable", payment=payment.id, error=str(error))
             return None
@@ -108,7 +103,6 @@ class LookUp:
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
         required = frozen_by(payment, rule)
-        remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
         payment = await transaction.change(
             payment,
             rule=rule.name,
@@ -121,14 +115,14 @@ class LookUp:
             frozen(payment),
             actor="look-up",
             tell=None,
-            due_at=min(remind_at, payment.expires_at) if required else transaction.now,
+            due_at=remind_at(payment, rule, transaction.now) if required else transaction.now,
         )
         if not required:
             complete = ApprovalComplete(rule.name, approvers="")
             await transaction.record(complete, actor="policy", payment=payment)
         await transaction.outbox.add(payment, Kind.CARD)
-        if payment.approval_channel not in (None, payment.channel):
-            await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.approval_channel)
+        if payment.approved_elsewhere:
+            await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.cards.approval_channel)
 
 
 async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -> None:

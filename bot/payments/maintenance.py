@@ -15,7 +15,7 @@ from bot.ledger.queues import EXPIRE, REMIND, RESCUE, RETRY, STRANDED, Queue
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.approvals import expire
+from bot.payments.approvals import expire, remind_at
 from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 
 log = structlog.get_logger()
@@ -85,7 +85,7 @@ class Maintenance:
         await transaction.move(
             payment,
             State.UNKNOWN,
-            LeaseRanOut(payment.lease_owner),
+            LeaseRanOut(payment.lease.owner if payment.lease else None),
             actor="timekeeper",
             reason="the bot stopped while the call was under way",
             due_at=transaction.now,
@@ -120,9 +120,7 @@ class Maintenance:
 
     async def _remind(self, transaction: Transaction, payment: Payment) -> None:
         rule = self.policy.rule_named(payment.rule)
-        every = rule.remind_every if rule else None
-        due = transaction.now + every if every else payment.expires_at
-        reminded = await transaction.change(payment, due_at=min(due, payment.expires_at))
+        reminded = await transaction.change(payment, due_at=remind_at(payment, rule, transaction.now))
         event_id = await transaction.record(Reminded(), actor="timekeeper", payment=reminded)
         await transaction.tell_thread(reminded, event_id)
 

@@ -33,39 +33,39 @@ class Concerns:
     outcomes: tuple[Payment, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class Overview:
     """Answers from the ledger, for people whom `Authority.may_see` lets see it."""
 
-    def __init__(self, ledger: Ledger, authority: Authority) -> None:
-        self._ledger = ledger
-        self._authority = authority
+    ledger: Ledger
+    authority: Authority
 
     async def of(self, person: Person, *, most: int) -> Concerns:
         """At most `most` of each kind; of what waits, only what this person may decide."""
         waiting = [one for one in await self.waiting(person) if one.mine]
         return Concerns(
             waiting=tuple(waiting[:most]),
-            requested=tuple(await self._ledger.recent(requester=person.id, limit=most)),
-            outcomes=tuple(await self._ledger.concerning(person.id, FINAL, limit=most)),
+            requested=tuple(await self.ledger.recent(requester=person.id, limit=most)),
+            outcomes=tuple(await self.ledger.concerning(person.id, FINAL, limit=most)),
         )
 
     async def waiting(self, person: Person) -> list[Waiting]:
         """What waits for approval; what is this person's to decide comes first."""
-        pending = await self._ledger.recent(states=[State.PENDING_APPROVAL], limit=_MOST)
+        pending = await self.ledger.recent(states=[State.PENDING_APPROVAL], limit=_MOST)
         found = [await self._standing(person, one) for one in pending]
         return sorted(found, key=lambda one: not one.mine)
 
     async def _standing(self, person: Person, payment: Payment) -> Waiting:
-        approvals = await shown(self._ledger, self._authority, payment)
+        approvals = await shown(self.ledger, self.authority, payment)
         mine = person.id not in approvals.counted and await self._may_decide(person, payment)
         return Waiting(payment, approvals, mine)
 
     async def _may_decide(self, person: Person, payment: Payment) -> bool:
         try:
-            rule = await self._authority.rule_of(payment)
+            rule = await self.authority.rule_of(payment)
             if isinstance(rule, Refusal):
                 return False
-            return await self._authority.may_approve(rule, person, payment.requester) is None
+            return await self.authority.may_approve(rule, person, payment.requester) is None
         except DirectoryError:
             # Not known is not his to decide; the card still takes the click, and asks again.
             return False

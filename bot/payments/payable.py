@@ -42,7 +42,7 @@ class Cancel:
             remedy=self.remedy,
             other=other.number if other else None,
             other_channel=other.channel if other else None,
-            other_ts=other.card_ts if other else None,
+            other_ts=other.cards.ts if other else None,
         )
 
 

@@ -63,36 +63,32 @@ class Known:
     invoice: Invoice
 
 
+@dataclass(frozen=True, slots=True)
 class Preflight:
-    """Checks approved payments."""
+    """Checks approved payments.
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        billing: BillingApi,
-        authority: Authority,
-        timing: Timing,
-        *,
-        read_at: Ages[int],
-        call_timeout: float,
-    ) -> None:
-        """read_at: when the look-up read a payment's invoice. call_timeout: of one reading, in seconds."""
-        self._ledger = ledger
-        self._billing = billing
-        self._authority = authority
-        self._timing = timing
-        self._read_at = read_at
-        self._boottime = read_at.clock
-        self._lasts = timing.lease + timedelta(seconds=call_timeout)
+    read_at: when the look-up read a payment's invoice. call_timeout: of one reading, in seconds.
+    """
+
+    ledger: Ledger
+    billing: BillingApi
+    authority: Authority
+    timing: Timing
+    read_at: Ages[int]
+    call_timeout: float
+
+    def boottime(self) -> float:
+        """Seconds by the clock that nobody sets and that counts sleep."""
+        return self.read_at.clock()
 
     async def check(self, payment: Payment) -> Go | Hold | Cancel | Known:
         """Ask Slack who may, and the billing API what the invoice says now. Raises LedgerUnavailable."""
-        begun = self._boottime()
+        begun = self.boottime()
         try:
-            rule = await self._authority.rule_of(payment)
+            rule = await self.authority.rule_of(payment)
             if isinstance(rule, Refusal):
                 return Cancel(f"the requester may not ask for this any more: {rule.text}")
-            approvals = await checked(self._ledger, self._authority, payment, rule)
+            approvals = await checked(self.ledger, self.authority, payment, rule)
         except DirectoryError:
             return Hold("Slack does not say who may approve this")
         if approvals.missing:
@@ -100,8 +96,8 @@ class Preflight:
                 f"it needs {approvals.required} approvals by the rules as they are now,"
                 f" and has {len(approvals.counted)}"
             )
-        precedents = await self._ledger.precedents(payment)
-        fresh = self._read_at.younger(payment.id, self._timing.fresh)
+        precedents = await self.ledger.precedents(payment)
+        fresh = self.read_at.younger(payment.id, self.timing.fresh)
         if payment.invoice is not None and fresh and not precedents.any:
             return Go(rule, begun, unpaid=True)
         read = await self._read(payment)
@@ -120,11 +116,11 @@ class Preflight:
 
     async def _read(self, payment: Payment) -> Listed | Hold | None:
         """What the list of unpaid invoices says now; None where the account can never read it."""
-        begun = self._boottime()
+        begun = self.boottime()
         # An account that was shown the invoices of one module may read those of all that there are lists of.
         evidence: str | None = None
         try:
-            read = await read_listed(self._billing, payment.ref)
+            read = await read_listed(self.billing, payment.ref)
         except NotOffered:
             read, evidence = None, payment.ref.module
         except Unreadable:
@@ -133,11 +129,11 @@ class Preflight:
             log.info("invoice not readable", payment=payment.id, error=str(error))
             return Hold(_UNREACHABLE if isinstance(error, NeverSent) else "the billing API does not answer")
         if read is not None and read.invoice is not None:
-            self._read_at.begin(payment.id, begun)
+            self.read_at.begin(payment.id, begun)
         if read is not None and not read.empty:
             return read
         # A fault or an empty list means that it cannot be read only where it never could.
-        if payment.invoice is None and not await self._ledger.has_listed(evidence):
+        if payment.invoice is None and not await self.ledger.has_listed(evidence):
             return None
         return read or Hold("the invoice cannot be read any more")
 
@@ -149,7 +145,8 @@ class Preflight:
         if transaction.now >= payment.expires_at:
             return _TOO_OLD
         # What came about since the check began, the machine's sleep included, was not checked.
-        if timedelta(seconds=self._boottime() - check.begun) >= self._lasts:
+        longest = self.timing.lease + timedelta(seconds=self.call_timeout)
+        if timedelta(seconds=self.boottime() - check.begun) >= longest:
             return Hold("checking it took too long")
         precedents = await transaction.precedents(payment)
         if (cancel := forbidden(payment.ref, precedents, check.unpaid or None)) is not None:

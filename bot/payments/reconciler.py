@@ -7,6 +7,7 @@ ones is believed a settling time later. What cannot be read stays unknown, and a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -23,49 +24,45 @@ from bot.payments.timing import Timing
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
 class Reconciler:
     """Reads again what became of payments in UNKNOWN."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        billing: BillingApi,
-        timing: Timing,
-        *,
-        instance: str,
-        settling: Settling,
-    ) -> None:
-        self._ledger = ledger
-        self._billing = billing
-        self._timing = timing
-        self._instance = instance
-        self._settling = settling
-        self.lease = max(timing.lease, settling.lasts)
+    ledger: Ledger
+    billing: BillingApi
+    timing: Timing
+    settling: Settling
+    instance: str
+
+    @property
+    def lease(self) -> timedelta:
+        """How long one reading may take."""
+        return max(self.timing.lease, self.settling.lasts)
 
     async def see(self) -> None:
         """Note which answers are lost, also those that other instances look after."""
-        self._settling.see(await self._ledger.ids(State.UNKNOWN))
+        self.settling.see(await self.ledger.ids(State.UNKNOWN))
 
     async def handle(self, payment: Payment) -> None:
         """Read again what became of one that was claimed. Raises LedgerUnavailable."""
         # Counted from when the answer was known to be lost, which is never before the call began.
         lost_at = payment.updated_at
-        read_at = self._ledger.clock()
-        age = self._settling.lasted(payment, read_at)
-        decisive = age >= self._settling.lasts
+        read_at = self.ledger.clock()
+        age = self.settling.lasted(payment, read_at)
+        decisive = age >= self.settling.lasts
         try:
-            found: InvoiceEvidence | None = await self._billing.evidence_of(payment.ref, decisive=decisive)
+            found: InvoiceEvidence | None = await self.billing.evidence_of(payment.ref, decisive=decisive)
             why = ""
         except BillingError as error:
             found, why = None, str(error)
         state, evidence = self._judge(payment, found, age)
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
             if current is None or current.version != payment.version:
                 return  # a late answer or a person was faster
             if state is None:
-                due = transaction.now + self._wait(self._settling.lasted(payment, transaction.now))
-                await transaction.release(current, owner=self._instance, due_at=due)
+                due = transaction.now + self._wait(self.settling.lasted(payment, transaction.now))
+                await transaction.release(current, owner=self.instance, due_at=due)
                 await self._remind(transaction, current, lost_at, evidence)
                 log.info("still unknown", payment=payment.id, reading=evidence, error=why)
                 return
@@ -88,8 +85,8 @@ class Reconciler:
     ) -> None:
         """Ask people, not too often and not for ever, to settle what cannot be read."""
         told = await transaction.count_events(payment.id, Unsettled)
-        most = self._timing.reminders_unknown
-        if told < most and transaction.now - since >= self._timing.remind_unknown * (told + 1):
+        most = self.timing.reminders_unknown
+        if told < most and transaction.now - since >= self.timing.remind_unknown * (told + 1):
             event_id = await transaction.record(Unsettled(evidence), actor="reconciler", payment=payment)
             await transaction.tell_thread(payment, event_id)
 
@@ -99,7 +96,7 @@ class Reconciler:
         """What the reading proves, if anything, and in which words."""
         if found is None:
             return None, "the invoice cannot be read"
-        waited = age if found.history else age - self._settling.lasts
+        waited = age if found.history else age - self.settling.lasts
         match found.proof:
             case Proof.PAYMENT_ROW:
                 return State.PAID, f"the billing API lists payment {found.payment} for this invoice"
@@ -108,18 +105,18 @@ class Reconciler:
             # It proves something only of an invoice that was in the list before it was sent.
             case Proof.ABSENCE if payment.listed and waited >= timedelta(0):
                 return State.PAID, "the invoice is gone from the list of unpaid ones"
-            case Proof.STILL_UNPAID if waited >= self._settling.lasts:
+            case Proof.STILL_UNPAID if waited >= self.settling.lasts:
                 minutes = int(age.total_seconds() // 60)
                 return (
                     State.DECLINED,
                     f"the invoice is still unpaid {minutes} minutes after the answer was lost",
                 )
-        return None, _why_not(found, listed=bool(payment.listed), settled=age >= self._settling.lasts)
+        return None, _why_not(found, listed=bool(payment.listed), settled=age >= self.settling.lasts)
 
     def _wait(self, age: timedelta) -> timedelta:
         """Back off with age, from seconds to hours; look once right when the settling time is over."""
-        wait = min(max(self._timing.reconcile_first, age / 2), self._timing.reconcile_most)
-        to_settled = self._settling.lasts - age
+        wait = min(max(self.timing.reconcile_first, age / 2), self.timing.reconcile_most)
+        to_settled = self.settling.lasts - age
         return min(wait, to_settled) if to_settled > timedelta(0) else wait
 
 

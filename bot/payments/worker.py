@@ -23,9 +23,6 @@ log = structlog.get_logger()
 
 Key = TypeVar("Key", bound=Hashable)
 
-_AWAY = 1.0
-"""Seconds, at the most, until a ledger that is away is asked again."""
-
 
 class TaskPool(Generic[Key]):
     """A bounded number of tasks, each known by a key. Holds strong references; logs what goes wrong.
@@ -89,7 +86,8 @@ class TaskPool(Generic[Key]):
 class Poller:
     """Calls `poll_once` whenever woken, until stopped.
 
-    interval: in seconds; with one it is called at once, too, and that often.
+    interval: in seconds; with one it is called at once, too, and that often. retry: seconds, at the most,
+    until a ledger that is away is asked again.
     """
 
     def __init__(
@@ -98,11 +96,13 @@ class Poller:
         poll_once: Callable[[], Awaitable[None]],
         wake: asyncio.Event,
         interval: float | None = None,
+        retry: float = 1.0,
     ) -> None:
         self._name = name
         self._poll_once = poll_once
         self._wake = wake
         self._interval = interval
+        self._retry = retry if interval is None else min(interval, retry)
         self._stopping = False
         if interval is not None:
             wake.set()
@@ -120,7 +120,7 @@ class Poller:
                 await self._poll_once()
             except LedgerUnavailable as error:
                 log.warning("ledger unavailable", work=self._name, error=str(error))
-                await asyncio.sleep(min(self._interval or _AWAY, _AWAY))
+                await asyncio.sleep(self._retry)
                 self._wake.set()
 
     def stop(self) -> None:

@@ -203,12 +203,12 @@ class Announcer:
                 await self._look_again(delivery, payment, found)
                 return
             self._searches.pop(delivery.id, None)  # what is posted now is newer than what was read
-        if delivery.kind is Kind.NOTE and payment.card_lost:
+        if delivery.kind is Kind.THREAD_REPLY and payment.cards.lost:
             await self._undeliverable.directly(delivery, payment, "card_lost")
             return
         if delivery.kind is Kind.DIRECT and await self._responded(delivery, payment, rendered):
             return
-        arguments = {"thread_ts": payment.card_ts} if delivery.kind is Kind.NOTE else {}
+        arguments = {"thread_ts": payment.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
         await self._checkpoint(f"posting {delivery.kind}", payment.id)
         answer = await self._send(
             delivery,
@@ -244,7 +244,7 @@ class Announcer:
             return
         self._well.discard(delivery.id)
         async with self._ledger.transaction() as transaction:
-            stands = transaction.outbox.found if earlier else transaction.outbox.done
+            stands = transaction.outbox.mark_found if earlier else transaction.outbox.mark_delivered
             ours = await stands(delivery, ts=answer.ts)
             for person in rendered.invited if rendered and ours else ():
                 await transaction.outbox.add(payment, Kind.INVITATION, channel=person)
@@ -268,7 +268,7 @@ class Announcer:
             due = transaction.now + max(
                 timedelta(seconds=wait), self._timing.settles if answer.ambiguous else timedelta(0)
             )
-            await transaction.outbox.again(
+            await transaction.outbox.retry_at(
                 delivery,
                 due_at=due,
                 ambiguous=answer.ambiguous or delivery.ambiguous,
@@ -283,7 +283,7 @@ class Announcer:
         pause = max(self._timing.tell_again(delivery.tries), timedelta(seconds=answer.after or 0.0))
         _log_later("not known yet", delivery, answer, pause.total_seconds())
         async with self._ledger.transaction() as transaction:
-            await transaction.outbox.again(delivery, due_at=transaction.now + pause, ambiguous=True)
+            await transaction.outbox.retry_at(delivery, due_at=transaction.now + pause, ambiguous=True)
 
     async def _in_vain(self, delivery: Delivery, answer: Later) -> bool:
         """Whether it was tried for days, and Slack was well before this try and after it.
@@ -309,7 +309,7 @@ class Announcer:
         if not await respond(self._client, payment.response_url, rendered.message):
             return False
         async with self._ledger.transaction() as transaction:
-            await transaction.outbox.done(delivery, ts="response_url")
+            await transaction.outbox.mark_delivered(delivery, ts="response_url")
         return True
 
     async def _arrived(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:

@@ -58,8 +58,8 @@ async def find(
     search: where to go on; it is kept up to date.
     """
     arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
-    if delivery.kind is Kind.NOTE:
-        method, arguments["ts"] = "conversations.replies", payment.card_ts
+    if delivery.kind is Kind.THREAD_REPLY:
+        method, arguments["ts"] = "conversations.replies", payment.cards.ts
     else:
         method = "conversations.history"
     if search.cursor is not None:

@@ -100,9 +100,8 @@ class Renderer:
 
 def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
     """Whether this is the card with the buttons to approve and deny."""
-    here = payment.approval_channel in (None, payment.channel)
     return payment.state is State.PENDING_APPROVAL and delivery.kind is (
-        Kind.CARD if here else Kind.APPROVAL_CARD
+        Kind.APPROVAL_CARD if payment.approved_elsewhere else Kind.CARD
     )
 
 
@@ -113,9 +112,9 @@ def _message(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
         return approval_card(scene)
     if delivery.kind is Kind.INVITATION:
         return invitation(scene)
-    assert event is not None, "bug: a note tells an event"
+    assert event is not None, "bug: a reply tells an event"
     return (
         event_text.thread_reply(event, scene)
-        if delivery.kind is Kind.NOTE
+        if delivery.kind is Kind.THREAD_REPLY
         else event_text.direct(event, scene)
     )

@@ -81,7 +81,7 @@ async def with_card(ledger: Ledger, payment: Payment, ts: str = "1700000000.0000
         await transaction.outbox.add(payment, Kind.CARD)
     (card,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
-        await transaction.outbox.done(card, ts=ts)
+        await transaction.outbox.mark_delivered(card, ts=ts)
     found = await ledger.payment(payment.id)
     assert found is not None
     return found

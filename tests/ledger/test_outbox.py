@@ -21,7 +21,7 @@ async def add(ledger: Ledger, payment: Payment, kind: Kind, channel: str | None 
 
 async def done(ledger: Ledger, delivery: Delivery, ts: str = "1700000000.000009") -> None:
     async with ledger.transaction() as transaction:
-        await transaction.outbox.done(delivery, ts=ts)
+        await transaction.outbox.mark_delivered(delivery, ts=ts)
 
 
 async def posted(ledger: Ledger) -> list[tuple[Kind, int | None]]:
@@ -46,7 +46,7 @@ async def test_a_card_is_told_once_its_ts_is_stored(ledger: Ledger) -> None:
     await done(ledger, card, ts="1700000000.000001")
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert found.card_ts == "1700000000.000001"
+    assert found.cards.ts == "1700000000.000001"
     assert await ledger.undelivered() == 0
     assert not await ledger.any_due(OUTBOX)
 
@@ -70,7 +70,7 @@ async def test_the_thread_is_told_in_the_order_it_happened(ledger: Ledger) -> No
     assert await claimed(ledger) == [], "the second waits while the first is under way"
     async with ledger.transaction() as transaction:
         due_at = transaction.now + timedelta(seconds=5)
-        await transaction.outbox.again(first, due_at=due_at, ambiguous=False)
+        await transaction.outbox.retry_at(first, due_at=due_at, ambiguous=False)
     assert await claimed(ledger) == [], "the second waits while the first waits"
 
 
@@ -79,7 +79,7 @@ async def test_replies_come_in_order(ledger: Ledger, clock: Clock) -> None:
     payment = await request_in(ledger, State.PAID)
     await with_card(ledger, payment)
     moves = [event.id for event in await ledger.history(payment.id) if event.to_state]
-    assert await posted(ledger) == [(Kind.NOTE, event) for event in moves]
+    assert await posted(ledger) == [(Kind.THREAD_REPLY, event) for event in moves]
 
 
 async def test_a_reply_that_was_given_up_holds_up_no_other(ledger: Ledger) -> None:
@@ -125,7 +125,7 @@ async def test_a_changed_card_is_shown_again(ledger: Ledger) -> None:
     payment = await with_card(ledger, await request(ledger))
     await moved(ledger, payment, State.APPROVED, tell=None)
     (card,) = await claimed(ledger)
-    assert (card.revision, card.ts) == (2, payment.card_ts)
+    assert (card.revision, card.ts) == (2, payment.cards.ts)
     await done(ledger, card, ts=str(card.ts))
     assert await ledger.undelivered() == 0
 
@@ -163,7 +163,7 @@ async def test_a_lost_card_is_updated_no_more(ledger: Ledger) -> None:
     assert await claimed(ledger) == []
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert found.card_lost
+    assert found.cards.lost
 
 
 async def test_what_failed_comes_again_when_it_is_due(ledger: Ledger, clock: Clock) -> None:
@@ -174,7 +174,7 @@ async def test_what_failed_comes_again_when_it_is_due(ledger: Ledger, clock: Clo
     assert card.tries == 1
     async with ledger.transaction() as transaction:
         due_at = transaction.now + timedelta(seconds=5)
-        await transaction.outbox.again(card, due_at=due_at, ambiguous=True)
+        await transaction.outbox.retry_at(card, due_at=due_at, ambiguous=True)
     assert await claimed(ledger) == []
     clock.advance(seconds=5)
     (again,) = await claimed(ledger)
@@ -202,7 +202,7 @@ async def test_an_approval_card_comes_after_the_card(ledger: Ledger) -> None:
     await done(ledger, approval_card, ts="1700000000.000002")
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert (found.card_ts, found.approval_ts) == ("1700000000.000001", "1700000000.000002")
+    assert (found.cards.ts, found.cards.approval_ts) == ("1700000000.000001", "1700000000.000002")
 
 
 URL = "https://hooks.slack.com/commands/T1/1/live"
@@ -279,11 +279,11 @@ async def test_who_lost_a_card_to_another_instance_is_told_so(ledger: Ledger, cl
     clock.advance(minutes=1)
     (theirs,) = await claimed(ledger, owner="two")
     async with ledger.transaction() as transaction:
-        assert not await transaction.outbox.done(mine, ts="1700000000.000001")
-        assert await transaction.outbox.done(theirs, ts="1700000000.000002")
+        assert not await transaction.outbox.mark_delivered(mine, ts="1700000000.000001")
+        assert await transaction.outbox.mark_delivered(theirs, ts="1700000000.000002")
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert found.card_ts == "1700000000.000002"
+    assert found.cards.ts == "1700000000.000002"
 
 
 async def test_a_failure_that_slack_names_the_end_of_is_not_counted(ledger: Ledger, clock: Clock) -> None:
@@ -294,7 +294,7 @@ async def test_a_failure_that_slack_names_the_end_of_is_not_counted(ledger: Ledg
         (card,) = await claimed(ledger)
         assert card.tries == 1
         async with ledger.transaction() as transaction:
-            await transaction.outbox.again(card, due_at=transaction.now, ambiguous=False, counted=False)
+            await transaction.outbox.retry_at(card, due_at=transaction.now, ambiguous=False, counted=False)
 
 
 async def test_long_queues_hide_no_other_channel(ledger: Ledger) -> None:

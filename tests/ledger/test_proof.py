@@ -185,7 +185,7 @@ async def test_many_payments_are_proved_window_by_window(
 ) -> None:
     """What is wrong is found in whichever window it lies, and nothing is wrong at their borders."""
     monkeypatch.setattr(proof, "_WINDOW", 3)
-    monkeypatch.setattr(audit, "_AT_ONCE", 2)
+    monkeypatch.setattr(audit, "_EVENTS_IN_MEMORY", 2)
     assert (await ledger.verify()).flaws == ()
     await forge(engine, "UPDATE payments SET tries = tries + 1")
     found = await ledger.verify()

@@ -53,7 +53,7 @@ async def tell_one(ledger: Ledger) -> None:
     """Post the next reply."""
     (note,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
-        await transaction.outbox.done(note, ts="1700000000.000002")
+        await transaction.outbox.mark_delivered(note, ts="1700000000.000002")
 
 
 async def test_a_payment_is_read_as_it_was_written(ledger: Ledger, clock: Clock) -> None:
@@ -122,6 +122,7 @@ async def test_the_table_itself_refuses_a_second_live_payment(ledger: Ledger, le
     engine = database.engine_for(ledger_url)
     row = {column.name: getattr(payment, column.name, None) for column in payments.columns}
     row |= {"module": "vps", "number": REF.number, "state": "APPROVED", "trigger_id": "other"}
+    row["card_lost"] = False
     del row["id"]
     with pytest.raises(Exception, match=r"(?i)unique|one_live_payment_per_invoice"):
         async with database.writing(engine).begin() as connection:
@@ -282,7 +283,7 @@ async def test_what_was_spent_counts_only_what_may_be_paid(ledger: Ledger, clock
     expected = sum(number for number, state in enumerate(sorted(State), start=10) if state not in RELEASED)
     async with ledger.transaction() as transaction:
         for requester, total in (("U1", expected), (None, expected + 300)):
-            spent = await transaction.spent(
+            spent = await transaction.requested_total(
                 since=midnight,
                 until=midnight + timedelta(days=1),
                 currency="USD",

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
-from bot.domain.payment import State
+from bot.domain.payment import FINAL, State
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import (
     EXECUTOR,
@@ -63,7 +63,7 @@ async def test_what_is_due_wakes_those_who_do_it(ledger: Ledger, events: Events)
     (card,) = await claimed(ledger)
     assert await told(ledger, events) == {LOOK_UP}
     async with ledger.transaction() as transaction:
-        await transaction.outbox.done(card, ts="1700000000.000001")
+        await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
         payment = await transaction.move(payment, State.APPROVED, happened("moved"), actor="test")
     assert await told(ledger, events) == {EXECUTOR, OUTBOX}  # and the card to be shown anew
     async with ledger.transaction() as transaction:
@@ -95,7 +95,7 @@ async def test_a_card_that_waits_for_people_is_left_alone_until_its_time(
     payment = await with_card(ledger, await request_in(ledger, State.PENDING_APPROVAL))
     (told_so,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
-        await transaction.outbox.done(told_so, ts="1700000000.000002")
+        await transaction.outbox.mark_delivered(told_so, ts="1700000000.000002")
         await transaction.change(payment, due_at=transaction.now + timedelta(hours=1))
     assert await told(ledger, events) == set()
     clock.advance(hours=1)
@@ -123,7 +123,7 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
     (card,) = await claimed(ledger)
     assert woken() == set()
     async with ledger.transaction() as transaction:
-        await transaction.outbox.done(card, ts="1700000000.000001")
+        await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
     assert woken() == {EXECUTOR}
     async with ledger.transaction() as transaction:
         payment = await transaction.move(payment, State.SENDING, happened("moved"), actor="test", tell=None)
@@ -132,6 +132,18 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
         due = transaction.now + timedelta(seconds=1)
         await transaction.move(payment, State.UNKNOWN, happened("moved"), actor="test", tell=None, due_at=due)
     assert woken() == {OUTBOX}
+
+
+@pytest.mark.parametrize("card", [None, "1700000000.000001"])
+@pytest.mark.parametrize("state", sorted(set(State) - FINAL))
+async def test_nothing_is_ever_left_behind(
+    ledger: Ledger, clock: Clock, events: Events, state: State, card: str | None
+) -> None:
+    """Whatever state it is in, and whether its card stands or not: in its time some queue holds it."""
+    until = clock.now + timedelta(seconds=30)
+    await request_in(ledger, state, card_ts=card, lease_owner="dead", lease_until=until)
+    clock.advance(days=4)
+    assert await told(ledger, events) - {OUTBOX}
 
 
 class Late:

@@ -26,6 +26,7 @@ from bot.payments.desk import Desk
 from bot.payments.executor import Checkpoint, Executor, no_checkpoint
 from bot.payments.look_up import LookUp
 from bot.payments.maintenance import Maintenance
+from bot.payments.preflight import Preflight
 from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
 from bot.payments.timing import Timing
@@ -104,21 +105,13 @@ class Office:
     def rules(self, rules: Policy) -> None:
         """Work by these rules from now on, as after a restart."""
         self.authority = Authority(rules, self.register, TEAM)
-        self.desk = Desk(self.ledger, self.authority, settling=Settling(timedelta(0), self.clock.boottime))
-        parts: dict[str, Any] = {"instance": self.instance}
-        reads: dict[str, Any] = {"read_at": Ages(self.clock.boottime)}
-        self.look_up = LookUp(self.ledger, self.client, self.authority, self.timing, **reads, **parts)
-        self.executor = Executor(
-            self.ledger,
-            self.client,
-            self.authority,
-            self.timing,
-            call_timeout=2.0,
-            checkpoint=self.checkpoint,
-            **reads,
-            **parts,
-        )
-        self.reconciler = Reconciler(self.ledger, self.client, self.timing, settling=self.settling, **parts)
+        self.desk = Desk(self.ledger, self.authority, Settling(timedelta(0), self.clock.boottime))
+        read_at: Ages[int] = Ages(self.clock.boottime)
+        ledger, client, timing, instance = self.ledger, self.client, self.timing, self.instance
+        self.look_up = LookUp(ledger, client, self.authority, timing, read_at, instance)
+        preflight = Preflight(ledger, client, self.authority, timing, read_at, call_timeout=2.0)
+        self.executor = Executor(ledger, client, preflight, timing, instance, self.checkpoint)
+        self.reconciler = Reconciler(ledger, client, timing, self.settling, instance)
         self.maintenance = Maintenance(self.ledger, rules, self.timing, self.instance)
         lease = self.timing.lease
         self.look_up_worker = self._worker(LOOK_UP, self.look_up.handle, lease)
@@ -171,7 +164,7 @@ class Office:
         while cards := await claimed(self.ledger):
             for card in cards:
                 async with self.ledger.transaction() as transaction:
-                    await transaction.outbox.done(card, ts=f"1700000000.{card.id:06}")
+                    await transaction.outbox.mark_delivered(card, ts=f"1700000000.{card.id:06}")
 
     async def execute(self) -> None:
         """Pay what is approved."""

@@ -84,7 +84,7 @@ async def test_the_approvals_card_alone_cancels_only_what_is_undecided(
     office.rules(policy(tiers=(Tier(None, 1),), approval_channel="C2"))
     own = await card_of(office)
     async with office.ledger.transaction() as transaction:
-        await transaction.outbox.done(own, ts="1700000000.000001")
+        await transaction.outbox.mark_delivered(own, ts="1700000000.000001")
     (card,) = [one for one in await claimed(office.ledger) if one.kind is Kind.APPROVAL_CARD]
     payment = await office.ledger.payment(card.payment_id)
     assert payment is not None

@@ -41,7 +41,7 @@ async def unknown(office: Office) -> Payment:
 @pytest.fixture
 def desk(office: Office) -> Desk:
     """The desk, which lets nobody say "not paid" before the settling time is over."""
-    return Desk(office.ledger, office.authority, settling=office.settling)
+    return Desk(office.ledger, office.authority, office.settling)
 
 
 async def test_not_paid_is_refused_until_the_call_cannot_be_carried_out_any_more(
@@ -143,10 +143,10 @@ async def told_in_the_end(office: Office) -> list[int | None]:
     told: list[int | None] = []
     while found := await claimed(office.ledger):
         for delivery in found:
-            if delivery.kind is Kind.NOTE:
+            if delivery.kind is Kind.THREAD_REPLY:
                 told.append(delivery.event_id)
             async with office.ledger.transaction() as transaction:
-                await transaction.outbox.done(delivery, ts="1700000001.000001")
+                await transaction.outbox.mark_delivered(delivery, ts="1700000001.000001")
     return told
 
 
@@ -377,7 +377,7 @@ async def test_a_number_that_another_module_holds_is_refused_with_a_link(
     assert (detail["other"], detail["other_channel"], detail["other_ts"]) == (
         first.number,
         first.channel,
-        first.card_ts,
+        first.cards.ts,
     )
     assert PAY not in office.calls()
 

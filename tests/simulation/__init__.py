@@ -1,0 +1,21 @@
+"""The whole bot under virtual time: everything that happens is drawn from a seed, which replays it exactly.
+
+The bot that runs here is the one of `bot.app.running`, unchanged, with the local Slack and the local billing
+API of the sandbox beside it, in one event loop. What is simulated lies below all of them, where a program
+meets its operating system, so no code of the bot knows of it:
+
+- `loop`: time, which jumps when nothing is ready, and the order in which what is ready runs
+- `machine`: what a process is: its clocks, its life; it can crash at any await, be stopped, and sleep
+- `entropy`: chance
+- `network`: connections, for the event loop and for threads; bytes are delayed, connections break
+- `threads`: threads that run in the loop, each until it waits for something
+- `disk`: SQLite, executed in the loop, with its failures; and the locks of files
+- `system`: puts all of these in the place of the real ones
+- `installation`: Slack, billing, the ledger, and the bot on its machine
+- `histories`: what happens, drawn from a seed
+- `invariants`: what must hold at every moment; what must hold in the end is that of `tests.faults`
+
+`python -m tests.simulation` plays many histories; `--seed` plays one again, and `--words` tells it.
+
+Python's simulators of this kind (simloop, simloom) want 3.12 and simulate no threads and no database.
+"""
