@@ -213,6 +213,28 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Cards:
+    """Where the cards of a payment stand in Slack.
+
+    ts: of the one in its own channel; None until posted. lost: that one was deleted. approval_channel: where
+    approvals are given, if that is named. approval_ts: of the card there.
+    """
+
+    ts: str | None = None
+    lost: bool = False
+    approval_channel: str | None = None
+    approval_ts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Which instance works on a payment, and until when without a heartbeat. owner: None: it is put aside."""
+
+    owner: str | None
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Payment:
     """A payment request as the ledger holds it. Times are aware, in UTC.
 
@@ -222,8 +244,7 @@ class Payment:
     listed: it stood in the list of unpaid ones then; None where that could not be read.
     approvals_required: frozen with the look-up, as it depends on the amount.
     reason: why it was denied, cancelled or is waiting, in words for people.
-    card_ts, approval_channel, approval_ts: where the cards stand in Slack; None until posted.
-    tries: wire calls so far. due_at: when the bot looks at it next.
+    tries: wire calls so far. due_at: when the bot looks at it next. lease: None where nobody works on it.
     """
 
     id: int
@@ -245,21 +266,22 @@ class Payment:
     status_text: str | None
     reason: str | None
     tries: int
-    card_ts: str | None
-    card_lost: bool
-    approval_channel: str | None
-    approval_ts: str | None
+    cards: Cards
     created_at: datetime
     updated_at: datetime
     expires_at: datetime
     due_at: datetime
-    lease_owner: str | None
-    lease_until: datetime | None
+    lease: Lease | None
 
     @property
     def number(self) -> str:
         """How people are told of it: #42."""
         return f"#{self.id}"
+
+    @property
+    def approved_elsewhere(self) -> bool:
+        """Whether approvals are given in another channel than the one where it was asked for."""
+        return self.cards.approval_channel not in (None, self.channel)
 
     @property
     def price(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,14 +12,11 @@ import structlog
 from sqlalchemy import MappingResult, RowMapping
 
 from bot.domain.events import DomainEvent, decode
-from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.domain.payment import Cards, Invoice, InvoiceRef, Lease, Payment, State
 
 log = structlog.get_logger()
 
 Record = TypeVar("Record")
-
-Detail = Mapping[str, str | int | bool | None]
-"""What an event adds to who, what and when. Never a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +131,14 @@ def payment_of(row: RowMapping) -> Payment:
         ref=ref,
         invoice=invoice,
         state=State(row["state"]),
+        cards=Cards(row["card_ts"], row["card_lost"], row["approval_channel"], row["approval_ts"]),
+        lease=Lease(row["lease_owner"], row["lease_until"]) if row["lease_until"] is not None else None,
         **{name: row[name] for name in _PLAIN},
     )
 
 
-_PLAIN = tuple(name for name in Payment.__dataclass_fields__ if name not in ("ref", "invoice", "state"))
+_COMPOSED = ("ref", "invoice", "state", "cards", "lease")
+_PLAIN = tuple(name for name in Payment.__dataclass_fields__ if name not in _COMPOSED)
 
 
 def event_of(row: RowMapping) -> Event:

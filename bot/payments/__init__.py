@@ -1,0 +1,15 @@
+"""What the bot does, in the words of the domain.
+
+desk, answers, authority     what people may do, what came of it, and who may do what
+approvals                    who approved, who of them counts, how many are missing
+worker                       workers, their task pools, and who polls for them
+look_up                      what the invoice says, frozen, and what the rule asks for it
+executor, preflight          pays what is approved, at most once; what is asked right before
+payable, limits              whether an invoice may be paid at all, and within what limits
+reconciler, settling         reads a lost answer again; how long a call may still be carried out
+settlement                   the same by the word of a person
+maintenance                  the chores: expire, remind, retry, rescue
+cards                        no card, no payment
+overview, unpaid, catalogue  what people look at
+billing_api, timing          the billing API as payments know it, and how long the bot waits for what
+"""

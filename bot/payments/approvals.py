@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
+from bot.domain.events import Expired
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Rule
 from bot.errors import DirectoryError
@@ -98,12 +100,17 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
     return _status(payment, rule, [approval.approver for approval in await ledger.approvals(payment.id)])
 
 
+def remind_at(payment: Payment, rule: Rule | None, now: datetime) -> datetime:
+    """When those who may approve are reminded next; when it expires, if the rule reminds nobody."""
+    return now + rule.remind_every if rule and rule.remind_every else payment.expires_at
+
+
 async def expire(transaction: Transaction, payment: Payment) -> Payment:
     """Nobody decided in time."""
     return await transaction.move(
         payment,
         State.EXPIRED,
-        action="expired",
+        Expired(),
         actor="timekeeper",
         reason="not enough approvals in time",
     )

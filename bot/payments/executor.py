@@ -16,12 +16,14 @@ from typing import Protocol
 
 import structlog
 
+from bot.domain.events import Answered, AnsweredLate, AskedAgain, Held, Sending
 from bot.domain.payment import Outcome, Payment, State, Verdict
 from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction
+from bot.payments.approvals import remind_at
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel
@@ -123,9 +125,7 @@ class Executor:
         await transaction.release(payment, owner=self.instance, due_at=due)
         if payment.reason != hold.reason:
             held = await transaction.change(payment, reason=hold.reason)
-            event_id = await transaction.record(
-                "held", actor="executor", payment=held, detail={"reason": hold.reason}
-            )
+            event_id = await transaction.record(Held(hold.reason), actor="executor", payment=held)
             await transaction.tell_thread(held, event_id)
 
     async def _decide_anew(self, transaction: Transaction, payment: Payment, known: Known) -> None:
@@ -145,25 +145,24 @@ class Executor:
             due_at=transaction.now,
             **snapshot(invoice),
         )
-        await transaction.record("looked_up", actor="executor", payment=payment, detail=frozen(payment))
+        await transaction.record(frozen(payment), actor="executor", payment=payment)
         if (refusal := await over_limit(transaction, payment, rule)) is not None:
             await _cancel(transaction, payment, Cancel(refusal.text, refusal.remedy))
         elif required:
             await transaction.void_approvals(payment)
-            remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
             await transaction.move(
                 payment,
                 State.PENDING_APPROVAL,
-                action="asked_again",
+                AskedAgain(),
                 actor="executor",
-                due_at=min(remind_at, payment.expires_at),
+                due_at=remind_at(payment, rule, transaction.now),
             )
 
     async def _intend(self, payment: Payment, check: Go) -> tuple[Payment, int] | Cancel | Hold:
         """Commit that a call will be made, before any byte of it goes out. Raises Stale."""
         async with self.ledger.transaction() as transaction:
             current = await transaction.payment(payment.id)
-            if current is None or current.lease_owner != self.instance:
+            if current is None or current.lease is None or current.lease.owner != self.instance:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
@@ -172,9 +171,8 @@ class Executor:
             sending = await transaction.move(
                 current,
                 State.SENDING,
-                action="sending",
+                Sending(self.instance, current.tries + 1),
                 actor="executor",
-                detail={"instance": self.instance, "try": current.tries + 1},
                 # Where nobody was waited for, the outcome follows the request at once.
                 tell=Kind.THREAD_REPLY if current.approvals_required else None,
                 tries=current.tries + 1,
@@ -218,13 +216,13 @@ class Executor:
         if await transaction.answered(attempt, outcome.verdict):
             return  # an earlier commit counted, and its own answer was lost
         await transaction.finish_attempt(attempt, outcome)
-        detail = {
-            "try": sending.tries,
-            "verdict": outcome.verdict.value,
-            "status": outcome.status,
-            "status_text": outcome.status_text,
-            "evidence": outcome.evidence,
-        }
+        answer = (
+            outcome.verdict.value,
+            outcome.status,
+            outcome.status_text,
+            outcome.evidence,
+            sending.tries,
+        )
         ours = current.state is State.SENDING and current.version == sending.version
         # Our lease may have run out while the ledger was away; an answer still settles what is unknown.
         late = current.state is State.UNKNOWN and outcome.verdict in (Verdict.PAID, Verdict.DECLINED)
@@ -233,9 +231,8 @@ class Executor:
                 await transaction.move(
                     current,
                     outcome.verdict.state,
-                    action="answered",
+                    Answered(*answer),
                     actor="billing",
-                    detail=detail,
                     status=outcome.status,
                     status_text=outcome.status_text,
                     reason=outcome.evidence,
@@ -247,7 +244,7 @@ class Executor:
             except LedgerContradicted:
                 # The answer is written down all the same; it is what the call was made for.
                 log.exception("not settled: the audit trail says otherwise", payment=current.id)
-        event_id = await transaction.record("answered_late", actor="executor", payment=current, detail=detail)
+        event_id = await transaction.record(AnsweredLate(*answer), actor="executor", payment=current)
         if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
             log.error("it was paid after all", payment=current.id, state=current.state)
         if outcome.verdict in (Verdict.PAID, Verdict.DECLINED):
@@ -281,9 +278,8 @@ async def _cancel(transaction: Transaction, payment: Payment, cancel: Cancel) ->
     await transaction.move(
         payment,
         State.CANCELLED,
-        action="cancelled",
+        cancel.event,
         actor="executor",
-        detail=cancel.detail,
         reason=cancel.reason,
         lease_owner=None,
         lease_until=None,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.clocks import Ages
+from bot.domain.events import ApprovalComplete
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
@@ -17,7 +18,7 @@ from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.approvals import frozen_by
+from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
@@ -102,7 +103,6 @@ class LookUp:
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
         required = frozen_by(payment, rule)
-        remind_at = transaction.now + rule.remind_every if rule.remind_every else payment.expires_at
         payment = await transaction.change(
             payment,
             rule=rule.name,
@@ -112,22 +112,17 @@ class LookUp:
         payment = await transaction.move(
             payment,
             State.PENDING_APPROVAL if required else State.APPROVED,
-            action="looked_up",
+            frozen(payment),
             actor="look-up",
-            detail=frozen(payment),
             tell=None,
-            due_at=min(remind_at, payment.expires_at) if required else transaction.now,
+            due_at=remind_at(payment, rule, transaction.now) if required else transaction.now,
         )
         if not required:
-            await transaction.record(
-                "approval_complete",
-                actor="policy",
-                payment=payment,
-                detail={"rule": rule.name, "approvers": ""},
-            )
+            complete = ApprovalComplete(rule.name, approvers="")
+            await transaction.record(complete, actor="policy", payment=payment)
         await transaction.outbox.add(payment, Kind.CARD)
-        if payment.approval_channel not in (None, payment.channel):
-            await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.approval_channel)
+        if payment.approved_elsewhere:
+            await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.cards.approval_channel)
 
 
 async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -> None:
@@ -135,8 +130,7 @@ async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -
     await transaction.move(
         payment,
         State.CANCELLED,
-        action="cancelled",
+        against.event,
         actor="policy",
-        detail=against.detail,
         reason=against.reason,
     )

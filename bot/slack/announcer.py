@@ -203,12 +203,12 @@ class Announcer:
                 await self._look_again(delivery, payment, found)
                 return
             self._searches.pop(delivery.id, None)  # what is posted now is newer than what was read
-        if delivery.kind is Kind.THREAD_REPLY and payment.card_lost:
+        if delivery.kind is Kind.THREAD_REPLY and payment.cards.lost:
             await self._undeliverable.directly(delivery, payment, "card_lost")
             return
         if delivery.kind is Kind.DIRECT and await self._responded(delivery, payment, rendered):
             return
-        arguments = {"thread_ts": payment.card_ts} if delivery.kind is Kind.THREAD_REPLY else {}
+        arguments = {"thread_ts": payment.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
         await self._checkpoint(f"posting {delivery.kind}", payment.id)
         answer = await self._send(
             delivery,

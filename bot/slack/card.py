@@ -47,14 +47,14 @@ class Scene:
 def request_card(scene: Scene) -> Message:
     """The root message in the channel of the request."""
     payment = scene.payment
-    elsewhere = payment.approval_channel not in (None, payment.channel)
+    elsewhere = payment.approved_elsewhere
     blocks = [section(_facts(scene)), section(_standing(scene, asks=not elsewhere))]
     if payment.state is State.PENDING_APPROVAL:
         buttons = [] if elsewhere else decision_buttons(payment)
         blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
-    if elsewhere and payment.approval_channel and payment.approval_ts:
-        where = link(scene.team_url, payment.approval_channel, payment.approval_ts)
-        blocks.append(context(f"Approvals: <{where}|the card> in {place(payment.approval_channel)}"))
+    if elsewhere and payment.cards.approval_channel and payment.cards.approval_ts:
+        where = link(scene.team_url, payment.cards.approval_channel, payment.cards.approval_ts)
+        blocks.append(context(f"Approvals: <{where}|the card> in {place(payment.cards.approval_channel)}"))
     return Message(_fallback(payment), blocks)
 
 
@@ -64,8 +64,8 @@ def approval_card(scene: Scene) -> Message:
     blocks = [section(_facts(scene)), section(_standing(scene))]
     if payment.state is State.PENDING_APPROVAL:
         blocks.append({"type": "actions", "block_id": "decide", "elements": decision_buttons(payment)})
-    if payment.card_ts:
-        where = link(scene.team_url, payment.channel, payment.card_ts)
+    if payment.cards.ts:
+        where = link(scene.team_url, payment.channel, payment.cards.ts)
         blocks.append(context(f"Requested in {place(payment.channel)}: <{where}|the thread>"))
     return Message(_fallback(payment), blocks)
 
@@ -111,7 +111,7 @@ def waiting(scene: Scene, *, asks: bool = True) -> str:
     payment, approvals = scene.payment, scene.approvals
     so_far = ", ".join(mention(one) for one in approvals.counted)
     named = mentions(approvals.may_approve) if approvals.may_approve else "somebody whom the rules name"
-    whom = f"from {named}" if asks else f"in {place(str(payment.approval_channel))}"
+    whom = f"from {named}" if asks else f"in {place(str(payment.cards.approval_channel))}"
     lines = [f"Needs {more_approvals(approvals)} {whom}"]
     if so_far:
         lines.append(f"Approved so far by {so_far}")
@@ -142,8 +142,8 @@ def _cancel(payment: Payment) -> Block:
 
 def invitation(scene: Scene) -> Message:
     """What an approver is told directly, with a link to the card."""
-    payment = scene.payment
-    channel, ts = payment.approval_channel or payment.channel, payment.approval_ts or payment.card_ts
+    payment, cards = scene.payment, scene.payment.cards
+    channel, ts = cards.approval_channel or payment.channel, cards.approval_ts or cards.ts
     assert ts is not None, "bug: people are invited to a card that stands"
     text = (
         f"{mention(payment.requester)} asks for your approval of {subject(payment)},"

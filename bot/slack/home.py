@@ -119,7 +119,7 @@ class Homes:
             return closed(replies.refused(refusal)), True
         concerns = await self._services.overview.of(person, most=MOST)
         under_way = [*(one.payment for one in concerns.waiting), *concerns.requested]
-        whole = all(one.card_ts for one in under_way if one.state not in FINAL)
+        whole = all(one.cards.ts for one in under_way if one.state not in FINAL)
         return home(concerns, self._services.workspace.url, self._services.ledger.clock().date()), whole
 
 
@@ -169,8 +169,8 @@ def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> 
 
 def _linked(payment: Payment, team_url: str) -> str:
     """Its name, which leads to the card that the person can act on."""
-    places = ((payment.approval_channel, payment.approval_ts), (payment.channel, payment.card_ts))
-    for channel, ts in places:
+    cards = payment.cards
+    for channel, ts in ((cards.approval_channel, cards.approval_ts), (payment.channel, cards.ts)):
         if channel and ts:
             return f"<{link(team_url, channel, ts)}|{subject(payment)}>"
     return subject(payment)

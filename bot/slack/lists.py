@@ -171,7 +171,7 @@ def never_requested(ref: InvoiceRef) -> Message:
 def _payment(payment: Payment, team_url: str) -> str:
     emoji, words = STATES[payment.state]
     what = subject(payment)
-    ts = payment.card_ts
+    ts = payment.cards.ts
     linked = f"<{link(team_url, payment.channel, ts)}|{what}>" if ts else what
     return f"{linked} · {amount(payment.invoice)} · {emoji} {words}"
 

@@ -100,9 +100,8 @@ class Renderer:
 
 def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
     """Whether this is the card with the buttons to approve and deny."""
-    here = payment.approval_channel in (None, payment.channel)
     return payment.state is State.PENDING_APPROVAL and delivery.kind is (
-        Kind.CARD if here else Kind.APPROVAL_CARD
+        Kind.APPROVAL_CARD if payment.approved_elsewhere else Kind.CARD
     )
 
 

@@ -140,9 +140,9 @@ def outdated(payment: Payment) -> str:
 
 
 def _where(payment: Payment, team_url: str) -> str:
-    if payment.card_ts is None:
+    if payment.cards.ts is None:
         return "Its card follows."
-    return f"<{link(team_url, payment.channel, payment.card_ts)}|See its card>."
+    return f"<{link(team_url, payment.channel, payment.cards.ts)}|See its card>."
 
 
 def unexpected(reference: str) -> str:

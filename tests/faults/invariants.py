@@ -199,9 +199,9 @@ class _Slack:
         repeatable = not self._installation.exact or row["kind"] in (Kind.DIRECT, Kind.INVITATION)
         if len(messages) > 1 and not repeatable:
             flaws.append(f"{what} is in Slack {len(messages)} times")
-        if row["kind"] == Kind.THREAD_REPLY and any(one.thread_ts != payment.card_ts for one in messages):
+        if row["kind"] == Kind.THREAD_REPLY and any(one.thread_ts != payment.cards.ts for one in messages):
             flaws.append(f"{what} is not in the thread")
-        cards = {Kind.CARD: payment.card_ts, Kind.APPROVAL_CARD: payment.approval_ts}
+        cards = {Kind.CARD: payment.cards.ts, Kind.APPROVAL_CARD: payment.cards.approval_ts}
         if row["kind"] in cards:
             card = next((one for one in messages if one.ts == cards[row["kind"]]), None)
             if card is None:

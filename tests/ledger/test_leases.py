@@ -40,7 +40,7 @@ async def test_what_one_holds_no_other_gets(ledger: Ledger, other: Ledger) -> No
     payments = await several(ledger, 3)
     mine = await claim(ledger, "a", limit=2)
     assert [each.id for each in mine] == [each.id for each in payments[:2]]
-    assert {each.lease_owner for each in mine} == {"a"}
+    assert {each.lease and each.lease.owner for each in mine} == {"a"}
     assert [each.id for each in await claim(other, "b")] == [payments[2].id]
     assert await claim(ledger, "a") == await claim(other, "b") == []
     assert not await ledger.any_due(LOOK_UP)
@@ -179,7 +179,7 @@ async def test_a_delivery_of_the_dead_may_have_arrived(ledger: Ledger, clock: Cl
     """Who takes it over looks in Slack before posting it again."""
     payment = await request_in(ledger, State.PAID)
     card = await with_card(ledger, payment)
-    assert card.card_ts is not None
+    assert card.cards.ts is not None
     (note,) = await claimed(ledger, "dead")
     assert not note.ambiguous
     clock.advance(seconds=30)

@@ -11,7 +11,7 @@ from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 from tests.conftest import Clock
-from tests.ledger.making import claimed, moved, request, request_in, with_card
+from tests.ledger.making import claimed, happened, moved, request, request_in, with_card
 
 
 async def add(ledger: Ledger, payment: Payment, kind: Kind, channel: str | None = None) -> None:
@@ -46,7 +46,7 @@ async def test_a_card_is_told_once_its_ts_is_stored(ledger: Ledger) -> None:
     await done(ledger, card, ts="1700000000.000001")
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert found.card_ts == "1700000000.000001"
+    assert found.cards.ts == "1700000000.000001"
     assert await ledger.undelivered() == 0
     assert not await ledger.any_due(OUTBOX)
 
@@ -125,7 +125,7 @@ async def test_a_changed_card_is_shown_again(ledger: Ledger) -> None:
     payment = await with_card(ledger, await request(ledger))
     await moved(ledger, payment, State.APPROVED, tell=None)
     (card,) = await claimed(ledger)
-    assert (card.revision, card.ts) == (2, payment.card_ts)
+    assert (card.revision, card.ts) == (2, payment.cards.ts)
     await done(ledger, card, ts=str(card.ts))
     assert await ledger.undelivered() == 0
 
@@ -163,7 +163,7 @@ async def test_a_lost_card_is_updated_no_more(ledger: Ledger) -> None:
     assert await claimed(ledger) == []
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert found.card_lost
+    assert found.cards.lost
 
 
 async def test_what_failed_comes_again_when_it_is_due(ledger: Ledger, clock: Clock) -> None:
@@ -202,7 +202,7 @@ async def test_an_approval_card_comes_after_the_card(ledger: Ledger) -> None:
     await done(ledger, approval_card, ts="1700000000.000002")
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert (found.card_ts, found.approval_ts) == ("1700000000.000001", "1700000000.000002")
+    assert (found.cards.ts, found.cards.approval_ts) == ("1700000000.000001", "1700000000.000002")
 
 
 URL = "https://hooks.slack.com/commands/T1/1/live"
@@ -283,7 +283,7 @@ async def test_who_lost_a_card_to_another_instance_is_told_so(ledger: Ledger, cl
         assert await transaction.outbox.mark_delivered(theirs, ts="1700000000.000002")
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert found.card_ts == "1700000000.000002"
+    assert found.cards.ts == "1700000000.000002"
 
 
 async def test_a_failure_that_slack_names_the_end_of_is_not_counted(ledger: Ledger, clock: Clock) -> None:
@@ -333,7 +333,7 @@ async def test_a_move_that_is_rolled_back_is_told_to_nobody(ledger: Ledger) -> N
 
     async def fail() -> None:
         async with ledger.transaction() as transaction:
-            await transaction.move(payment, State.CANCELLED, action="cancelled", actor="U2")
+            await transaction.move(payment, State.CANCELLED, happened("moved"), actor="U2")
             raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):

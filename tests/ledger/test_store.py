@@ -30,7 +30,17 @@ from bot.ledger.schema import payments
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale
 from tests.conftest import Clock
-from tests.ledger.making import REF, approved, claimed, moved, request, request_in, way_to, with_card
+from tests.ledger.making import (
+    REF,
+    approved,
+    claimed,
+    happened,
+    moved,
+    request,
+    request_in,
+    way_to,
+    with_card,
+)
 
 
 async def written(ledger: Ledger, payment: Payment) -> tuple[object, ...]:
@@ -112,6 +122,7 @@ async def test_the_table_itself_refuses_a_second_live_payment(ledger: Ledger, le
     engine = database.engine_for(ledger_url)
     row = {column.name: getattr(payment, column.name, None) for column in payments.columns}
     row |= {"module": "vps", "number": REF.number, "state": "APPROVED", "trigger_id": "other"}
+    row["card_lost"] = False
     del row["id"]
     with pytest.raises(Exception, match=r"(?i)unique|one_live_payment_per_invoice"):
         async with database.writing(engine).begin() as connection:
@@ -179,8 +190,8 @@ async def test_a_lost_race_is_stale_and_writes_nothing(ledger: Ledger) -> None:
 
     async def click() -> None:
         async with ledger.transaction() as transaction:
-            await transaction.record("clicked", actor="U2", payment=read)
-            await transaction.move(read, State.CANCELLED, action="cancelled", actor="U2")
+            await transaction.record(happened("clicked"), actor="U2", payment=read)
+            await transaction.move(read, State.CANCELLED, happened("moved"), actor="U2")
 
     with pytest.raises(Stale, match=read.number):
         await click()
@@ -214,7 +225,7 @@ async def test_an_error_in_a_transaction_undoes_all_of_it(ledger: Ledger) -> Non
 
     async def fail() -> None:
         async with ledger.transaction() as transaction:
-            await transaction.record("started", actor="test")
+            await transaction.record(happened("started"), actor="test")
             raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
-from bot.domain.payment import State
+from bot.domain.payment import FINAL, State
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import (
     EXECUTOR,
@@ -28,7 +28,7 @@ from bot.ledger.queues import (
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from tests.conftest import Clock, NewDatabase
-from tests.ledger.making import claimed, request, request_in, with_card
+from tests.ledger.making import claimed, happened, request, request_in, with_card
 
 Events = dict[Queue, asyncio.Event]
 
@@ -64,11 +64,11 @@ async def test_what_is_due_wakes_those_who_do_it(ledger: Ledger, events: Events)
     assert await told(ledger, events) == {LOOK_UP}
     async with ledger.transaction() as transaction:
         await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
-        payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test")
+        payment = await transaction.move(payment, State.APPROVED, happened("moved"), actor="test")
     assert await told(ledger, events) == {EXECUTOR, OUTBOX}  # and the card to be shown anew
     async with ledger.transaction() as transaction:
         for state in (State.SENDING, State.UNKNOWN):
-            payment = await transaction.move(payment, state, action="moved", actor="test")
+            payment = await transaction.move(payment, state, happened("moved"), actor="test")
     assert await told(ledger, events) == {RECONCILER, OUTBOX}
 
 
@@ -117,7 +117,7 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
     assert woken() == {LOOK_UP}
     async with ledger.transaction() as transaction:
         await transaction.outbox.add(payment, Kind.CARD)
-        payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test", tell=None)
+        payment = await transaction.move(payment, State.APPROVED, happened("moved"), actor="test", tell=None)
     assert woken() == {EXECUTOR, OUTBOX}
     assert not await ledger.any_due(EXECUTOR), "it is not paid before its card stands"
     (card,) = await claimed(ledger)
@@ -126,12 +126,24 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
         await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
     assert woken() == {EXECUTOR}
     async with ledger.transaction() as transaction:
-        payment = await transaction.move(payment, State.SENDING, action="moved", actor="test", tell=None)
+        payment = await transaction.move(payment, State.SENDING, happened("moved"), actor="test", tell=None)
     assert woken() == set()  # the card says so only if it takes longer
     async with ledger.transaction() as transaction:
         due = transaction.now + timedelta(seconds=1)
-        await transaction.move(payment, State.UNKNOWN, action="moved", actor="test", tell=None, due_at=due)
+        await transaction.move(payment, State.UNKNOWN, happened("moved"), actor="test", tell=None, due_at=due)
     assert woken() == {OUTBOX}
+
+
+@pytest.mark.parametrize("card", [None, "1700000000.000001"])
+@pytest.mark.parametrize("state", sorted(set(State) - FINAL))
+async def test_nothing_is_ever_left_behind(
+    ledger: Ledger, clock: Clock, events: Events, state: State, card: str | None
+) -> None:
+    """Whatever state it is in, and whether its card stands or not: in its time some queue holds it."""
+    until = clock.now + timedelta(seconds=30)
+    await request_in(ledger, state, card_ts=card, lease_owner="dead", lease_until=until)
+    clock.advance(days=4)
+    assert await told(ledger, events) - {OUTBOX}
 
 
 class Late:

@@ -159,7 +159,7 @@ async def test_the_running_bot_knows_its_own_calls(
             changed.clear()
             payment = await bot.ledger.payment(1)
             assert payment is not None
-            if payment.lease_until is None or payment.lease_until > jumped:
+            if payment.lease is None or payment.lease.until > jumped:
                 break
     assert payment.state is State.SENDING
     billing.heal()

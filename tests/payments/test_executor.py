@@ -56,7 +56,7 @@ async def test_a_payment_costs_one_reading_and_one_call(office: Office) -> None:
     assert office.calls() == [UNPAID, PAY]
     assert (payment.status, payment.tries) == ("ok", 1)
     assert payment.status_text == "Payment of 10.00 USD for Invoice 10101 Successful."
-    assert (payment.lease_owner, payment.lease_until) == (None, None)
+    assert payment.lease is None
 
 
 async def test_the_way_is_in_the_trail(office: Office) -> None:
@@ -294,7 +294,7 @@ async def test_what_cannot_be_checked_waits(office: Office, clock: Clock) -> Non
     payment = await office.now(payment)
     assert (payment.state, payment.reason) == (State.APPROVED, UNREACHABLE)
     assert (await office.actions(payment)).count("held") == 1
-    assert payment.lease_owner is None
+    assert payment.lease is None
     office.billing.heal()
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
@@ -389,7 +389,9 @@ async def test_who_lost_the_lease_does_not_send(office: Office, clock: Clock) ->
     office.rules(policy())
     await office.execute()
     assert (await office.now(payment)).state is State.APPROVED
-    assert (await office.now(payment)).lease_owner == "two"
+    lease = (await office.now(payment)).lease
+    assert lease is not None
+    assert lease.owner == "two"
     assert office.billing.payments_received("vps", 10101) == 0
 
 
@@ -446,7 +448,7 @@ async def test_while_the_call_is_under_way_the_lease_is_kept(office: Office, clo
     await office.executor_worker.poll_once()
     sending = await office.until(payment, lambda now: now.state is State.SENDING)
     clock.advance(seconds=0.29)
-    await office.until(payment, lambda now: now.lease_until != sending.lease_until)
+    await office.until(payment, lambda now: now.lease != sending.lease)
     clock.advance(seconds=0.29)
     await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.SENDING

@@ -188,10 +188,10 @@ async def test_an_approval_channel_gets_a_card_of_its_own(office: Office) -> Non
     """Where the rule names one, and approvals are needed at all."""
     office.rules(policy(tiers=TIERS, approval_channel="C2"))
     payment = await office.looked_up()
-    assert payment.approval_channel == "C2"
-    assert payment.approval_ts is not None
+    assert payment.cards.approval_channel == "C2"
+    assert payment.cards.approval_ts is not None
     free = await office.looked_up(InvoiceRef("mail", 10301))
-    assert (free.approval_channel, free.approval_ts) == (None, None)
+    assert (free.cards.approval_channel, free.cards.approval_ts) == (None, None)
 
 
 async def test_a_reminder_comes_before_the_end(office: Office, clock: Clock) -> None:

@@ -94,7 +94,7 @@ async def test_a_lease_that_ran_out_leaves_it_unknown(office: Office, clock: Clo
     payment = await office.now(payment)
     assert payment.state is State.UNKNOWN
     assert payment.reason == "the bot stopped while the call was under way"
-    assert (payment.lease_owner, payment.lease_until) == (None, None)
+    assert payment.lease is None
     event = await office.last(payment)
     assert (event.action, stored(event)) == ("lease_ran_out", {"instance": "dead"})
     await office.execute()

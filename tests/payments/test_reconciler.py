@@ -275,7 +275,7 @@ async def test_what_cannot_be_read_stays_unknown(office: Office, clock: Clock, m
         await office.reconcile()
         clock.advance(hours=12)
     payment = await office.now(payment)
-    assert (payment.state, payment.lease_owner) == (State.UNKNOWN, None)
+    assert (payment.state, payment.lease) == (State.UNKNOWN, None)
 
 
 async def test_looking_gets_rarer_with_time(office: Office, clock: Clock) -> None:

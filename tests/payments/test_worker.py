@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from bot.domain.payment import InvoiceRef, Payment
 from bot.errors import LedgerUnavailable
-from bot.payments.worker import Poller, TaskPool
+from bot.ledger.queues import LOOK_UP, RECONCILER
+from bot.ledger.store import Ledger
+from bot.payments.worker import Poller, TaskPool, Worker
+from tests.ledger.making import request
 
 
 async def test_what_is_under_way_is_not_started_again() -> None:
@@ -116,3 +122,54 @@ async def test_a_ledger_that_was_away_is_asked_again() -> None:
     assert [await looking.again() for _ in range(3)] == [1, 2, 3]
     poller.stop()
     await running
+
+
+class Claims:
+    """Counts the transactions of a ledger, and holds what its worker does."""
+
+    def __init__(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.transactions = 0
+        self.going_on = asyncio.Event()
+        self.handled: list[int] = []
+        original = ledger.transaction
+
+        def counted() -> Any:
+            self.transactions += 1
+            return original()
+
+        monkeypatch.setattr(ledger, "transaction", counted)
+
+    async def handle(self, payment: Payment) -> None:
+        self.handled.append(payment.id)
+        await self.going_on.wait()
+
+
+async def test_a_worker_claims_no_more_than_it_has_room_for(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others stay for whoever has room; once there is room again, it is woken."""
+    ids = [(await request(ledger, InvoiceRef("vps", number))).id for number in (1, 2, 3)]
+    claims = Claims(ledger, monkeypatch)
+    worker = Worker(ledger, LOOK_UP, claims.handle, instance="a", lease=timedelta(seconds=30), size=2)
+    await worker.poll_once()
+    await worker.poll_once()
+    await asyncio.sleep(0)
+    assert (claims.handled, claims.transactions) == (ids[:2], 1)
+    assert await ledger.any_due(LOOK_UP)
+    claims.going_on.set()
+    await worker.pool.drain(5)
+    assert worker.pool.wake.is_set()
+    await worker.poll_once()
+    await worker.pool.drain(5)
+    assert claims.handled == ids
+
+
+async def test_a_worker_that_is_woken_for_nothing_keeps_nobody_from_writing(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks before it begins a transaction."""
+    await request(ledger)
+    claims = Claims(ledger, monkeypatch)
+    worker = Worker(ledger, RECONCILER, claims.handle, instance="a", lease=timedelta(seconds=30), size=2)
+    await worker.poll_once()
+    assert (claims.handled, claims.transactions) == ([], 0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.domain import events
 from bot.domain.events import DomainEvent
-from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.domain.payment import Cards, Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.approvals import ApprovalStatus
 from bot.sandbox.local_slack.blocks import checked_blocks
@@ -59,7 +59,13 @@ words = outside.map(lambda text: f"because {text}"[:300])
 """The bot's own words, which may quote a little from outside."""
 
 
-def payment_in(state: State, **fields: Any) -> Payment:
+def payment_in(
+    state: State,
+    card_ts: str | None = "1700000000.000001",
+    approval_channel: str | None = None,
+    approval_ts: str | None = None,
+    **fields: Any,
+) -> Payment:
     values: dict[str, Any] = {name: None for name in Payment.__dataclass_fields__}
     values |= {
         "id": 42,
@@ -78,8 +84,7 @@ def payment_in(state: State, **fields: Any) -> Payment:
         "rule": "default",
         "approvals_required": 2,
         "tries": 1,
-        "card_ts": "1700000000.000001",
-        "card_lost": False,
+        "cards": Cards(card_ts, False, approval_channel, approval_ts),
         "created_at": NOW,
         "updated_at": NOW,
         "expires_at": NOW + timedelta(days=3),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.events import Denied
-from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.domain.payment import Cards, Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.approvals import ApprovalStatus
 from bot.payments.overview import Concerns, Waiting
@@ -48,8 +48,7 @@ def payment(note: str | None = None, described: Invoice | None = None, **fields:
         "rule": "default",
         "approvals_required": 2,
         "tries": 0,
-        "card_ts": "1.0",
-        "card_lost": False,
+        "cards": Cards("1.0"),
         "created_at": NOW,
         "updated_at": NOW,
         "expires_at": NOW + timedelta(days=3),
