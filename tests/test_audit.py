@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bot.domain.events import Denied
 from bot.domain.payment import InvoiceRef, State
 from bot.ledger.opening import open_ledger
 from tests.command_line import CommandLine, Ended, invoke
@@ -123,9 +124,7 @@ class TestAudit:
     async def test_audit_writes_nothing_that_a_terminal_obeys(self, environment: dict[str, str]) -> None:
         """What people and the billing API wrote stands in the trail; it moves nobody's cursor."""
         async with open_ledger(environment["LEDGER_URL"]) as ledger, ledger.transaction() as transaction:
-            await transaction.record(
-                "denied", actor="U1\x9b2J", detail={"reason": "\x1b[2J\x9b1m\x7f\u202ecod"}
-            )
+            await transaction.record(Denied("\x1b[2J\x9b1m\x7f\u202ecod"), actor="U1\x9b2J")
         shown = await invoke("audit", **environment)
         assert shown.code == 0
         assert r"U1\u009b2J denied" in shown.out

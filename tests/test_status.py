@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot.domain.events import NoCard, NotTold
 from bot.domain.payment import InvoiceRef, State
 from bot.errors import ConfigError
 from bot.ledger.opening import open_ledger
-from bot.ledger.outbox import NOT_TOLD
 from bot.ledger.store import Ledger
 from bot.sandbox.local_slack import LocalSlack
 from bot.status import status_server
@@ -79,8 +79,8 @@ async def test_what_was_given_up_is_counted(page: Page, ledger: Ledger) -> None:
     assert figures((await page("/metrics"))[1])["given_up_messages"] == 0
     payment = await request_in(ledger, State.PAID)
     async with ledger.transaction() as transaction:
-        await transaction.record(NOT_TOLD, actor="announcer", payment=payment)
-        await transaction.record("no_card", actor="announcer", payment=payment)
+        await transaction.record(NotTold("card", "C1", "fatal_error"), actor="announcer", payment=payment)
+        await transaction.record(NoCard("no card", "is_archived", "C1"), actor="announcer", payment=payment)
     assert figures((await page("/metrics"))[1])["given_up_messages"] == 1
 
 

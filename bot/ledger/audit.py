@@ -8,7 +8,6 @@ in `proof`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +18,9 @@ from typing import Any
 from sqlalchemy import Connection, Executable, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain.events import DomainEvent, encode
 from bot.domain.payment import State
 from bot.ledger.replay import stamp
-from bot.ledger.rows import Detail
 from bot.ledger.schema import AsKept, chain, events
 
 GENESIS = "0" * 64
@@ -63,20 +62,19 @@ async def append(
     at: datetime,
     payment_id: int | None,
     actor: str,
-    action: str,
-    from_state: State | None,
-    to_state: State | None,
-    detail: Detail,
+    what: DomainEvent,
+    from_state: State | None = None,
+    to_state: State | None = None,
 ) -> Link:
     """Add one event to the trail, in the caller's transaction.
 
     Locks the end of the chain until that transaction ends, so take other locks before.
     """
     end = (await connection.execute(select(chain).with_for_update())).mappings().one()
-    text = json.dumps(dict(detail), ensure_ascii=False, sort_keys=True)
+    text = encode(what)
     event_id: int = end["last_event"] + 1
     previous = end["last_hash"]
-    content = (event_id, stamp(at), payment_id, actor, action, from_state, to_state, text)
+    content = (event_id, stamp(at), payment_id, actor, what.action, from_state, to_state, text)
     hashed = digest(content, previous)
     await connection.execute(
         events.insert().values(
@@ -84,7 +82,7 @@ async def append(
             at=at,
             payment_id=payment_id,
             actor=actor,
-            action=action,
+            action=what.action,
             from_state=from_state,
             to_state=to_state,
             detail=text,

@@ -38,9 +38,6 @@ Lane = tuple[str, bool]
 Busy = Collection[Lane]
 """The lanes that take nothing more just now."""
 
-NOT_TOLD = "not_told"
-"""The action of the event that something was given up: a card, a reply, the end of a step."""
-
 DELIVERIES = "deliveries"
 """The topic of commits that may leave something new to deliver."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, bindparam, exists, func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain.events import Corrected, Resolved
 from bot.domain.payment import RELEASED, Payment, State
 from bot.ledger.rows import payment_of
 from bot.ledger.schema import IS_REQUEST, Id, InvoiceAsked, attempts, events, payments
@@ -37,7 +38,7 @@ class Precedents:
 
 _SAID_NOT_PAID = exists().where(
     events.c.payment_id == payments.c.id,
-    events.c.action.in_(("resolved", "corrected")),
+    events.c.action.in_((Resolved.action, Corrected.action)),
     events.c.to_state == State.DECLINED.value,
 )
 """A person looked, and said that the call paid nothing. Believed only where `BESIDE` is proved as well."""

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain.events import Approved, Requested
 from bot.domain.payment import RELEASED, Payment
 from bot.ledger.audit import OF_PAYMENT, as_given, check_chain, linked
 from bot.ledger.replay import TOLD_BY, Replay, facts
@@ -273,7 +274,7 @@ APPROVALS = (
         exists().where(
             events.c.actor == approvals.c.approver,
             events.c.payment_id == approvals.c.payment_id,
-            events.c.action == "approved",
+            events.c.action == Approved.action,
         ),
     )
     .order_by(approvals.c.id)
@@ -329,7 +330,7 @@ HELD = (
         _held.c.payment_id.in_(
             select(events.c.payment_id).where(IS_REQUEST, InvoiceAsked() == bindparam("invoice"))
         ),
-        or_(_held.c.action == "requested", _held.c.to_state.not_in(sorted(RELEASED))),
+        or_(_held.c.action == Requested.action, _held.c.to_state.not_in(sorted(RELEASED))),
         ~_LATER_MOVE,
     )
     .limit(1)

@@ -12,26 +12,30 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from bot.domain.payment import CORRECTIONS, MOVES, Payment, State
-from bot.ledger.rows import Detail
-
-_ASKED = ("invoice", "team", "channel", "rule", "note", "state", "approvals_required", "expires_at")
-_FROZEN = (
-    "listed",
-    "amount",
-    "currency",
-    "description",
-    "due_date",
-    "rule",
-    "approvals_required",
+from bot.domain.events import (
+    Answered,
+    AnsweredLate,
+    Approved,
+    AskedAgain,
+    Corrected,
+    LookedUp,
+    Requested,
+    Sending,
 )
-_ANSWERS = ("answered", "answered_late")
+from bot.domain.payment import CORRECTIONS, MOVES, Payment, State
 
-TOLD_BY = ("requested", "looked_up", "approved", "asked_again", "sending", *_ANSWERS)
+_ASKED = tuple(field.name for field in fields(Requested))
+_FROZEN = tuple(field.name for field in fields(LookedUp))
+_ANSWERS = (Answered.action, AnsweredLate.action)
+
+TOLD_BY = tuple(
+    what.action for what in (Requested, LookedUp, Approved, AskedAgain, Sending, Answered, AnsweredLate)
+)
 """The actions that tell something beside the move of a state."""
 
 _read_json = json.JSONDecoder().raw_decode
@@ -42,19 +46,19 @@ _FOLLOWING = {state.value: frozenset(to.value for to in following) for state, fo
 _CORRECTED = {state.value: frozenset({to.value}) for state, to in CORRECTIONS.items()}
 
 
-def asked(payment: Payment) -> Detail:
-    """What the event "requested" tells of a payment."""
+def asked(payment: Payment) -> Requested:
+    """Somebody asks for this payment."""
     told = facts(payment)
-    return {name: told[name] for name in _ASKED}
+    return Requested(**{name: told[name] for name in _ASKED})
 
 
-def frozen(payment: Payment) -> Detail:
-    """What the event "looked_up" tells of a payment: what people approve, and how many must."""
+def frozen(payment: Payment) -> LookedUp:
+    """This was frozen of a payment: what people approve, and how many must."""
     told = facts(payment)
-    return {name: told[name] for name in _FROZEN}
+    return LookedUp(**{name: told[name] for name in _FROZEN})
 
 
-def facts(payment: Payment) -> dict[str, str | int | bool | None]:
+def facts(payment: Payment) -> dict[str, Any]:
     """What is compared of a payment, in the form in which its row is read for that."""
     invoice = payment.invoice
     return {
@@ -113,7 +117,7 @@ class Replay:
         if action in TOLD_BY:
             self._tell(event_id, at, actor, action, detail)
         if to_state is not None:
-            following = _CORRECTED if action == "corrected" else _FOLLOWING
+            following = _CORRECTED if action == Corrected.action else _FOLLOWING
             if from_state not in (was, called) or to_state not in following.get(str(from_state), ()):
                 self._flaw(
                     f"event {event_id} moves it from {_shown(from_state)} to {_shown(to_state)},"
@@ -130,16 +134,16 @@ class Replay:
         return State.REQUESTED.value if self._undivided else self._state
 
     def _tell(self, event_id: int, at: str, actor: str, action: str, detail: str) -> None:
-        if action == "approved":
+        if action == Approved.action:
             if actor in self._approved:
                 self._flaw(f"event {event_id} counts the approval of {_shown(actor)} again")
             self._approved[actor] = at
             return
-        if action == "asked_again":
+        if action == AskedAgain.action:
             self._approved.clear()
             return
         told = self._read(event_id, detail)
-        if action == "requested":
+        if action == Requested.action:
             if self._state is not None:
                 self._flaw(f"event {event_id} asks for it again")
             self._told = {"requester": actor, "created_at": at, "status": None, "status_text": None}

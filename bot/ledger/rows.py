@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,9 +17,6 @@ from bot.domain.payment import Cards, Invoice, InvoiceRef, Lease, Payment, State
 log = structlog.get_logger()
 
 Record = TypeVar("Record")
-
-Detail = Mapping[str, str | int | bool | None]
-"""What an event adds to who, what and when. Never a secret."""
 
 
 @dataclass(frozen=True, slots=True)

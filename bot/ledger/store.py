@@ -25,10 +25,11 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.clocks import BootClock, boottime
+from bot.domain.events import Approved, Corrected, Denied, NotTold, Resolved
 from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger import audit, database, proof
-from bot.ledger.outbox import NOT_TOLD, PENDING
+from bot.ledger.outbox import PENDING
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
@@ -225,7 +226,8 @@ class Ledger:
     async def concerning(self, user_id: str, states: Iterable[State], *, limit: int = 10) -> list[Payment]:
         """The payments in some states that a person asked for or decided on, the latest change first."""
         acted = select(events.c.payment_id).where(
-            events.c.actor == user_id, events.c.action.in_(("approved", "denied", "resolved", "corrected"))
+            events.c.actor == user_id,
+            events.c.action.in_([what.action for what in (Approved, Denied, Resolved, Corrected)]),
         )
         return await self._payments(
             select(payments)
@@ -301,7 +303,7 @@ class Ledger:
         rows = await self._all(
             select(func.count().label("n"))
             .select_from(events)
-            .where(events.c.actor == "announcer", events.c.action == NOT_TOLD)
+            .where(events.c.actor == "announcer", events.c.action == NotTold.action)
         )
         return int(rows[0]["n"])
 

@@ -22,13 +22,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain.events import Corrected, DomainEvent, KnownEvent
 from bot.domain.payment import FINAL, RELEASED, InvoiceRef, Outcome, Payment, State, Verdict, move
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
 from bot.ledger.leases import Leases
 from bot.ledger.outbox import Outbox
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
-from bot.ledger.rows import Approval, Detail, Event, Kind, approval_of, event_of, payment_of
+from bot.ledger.rows import Approval, Event, Kind, approval_of, event_of, payment_of
 from bot.ledger.schema import approvals, attempts, events, payments
 
 log = structlog.get_logger()
@@ -181,28 +182,23 @@ class Transaction(Leases):
 
     # -- changes ----------------------------------------------------------------------------------
 
-    async def record(
-        self, action: str, *, actor: str, payment: Payment | None = None, detail: Detail | None = None
-    ) -> int:
+    async def record(self, what: DomainEvent, *, actor: str, payment: Payment | None = None) -> int:
         """Add an event that moves no state; returns its id."""
         self.sealed_by = await audit.append(
             self._connection,
             at=self.now,
             payment_id=payment.id if payment else None,
             actor=actor,
-            action=action,
-            from_state=None,
-            to_state=None,
-            detail=detail or {},
+            what=what,
         )
         return self.sealed_by.event_id
 
-    async def count_events(self, payment_id: int, action: str) -> int:
+    async def count_events(self, payment_id: int, what: type[KnownEvent]) -> int:
         """How often something happened to a payment."""
         statement = (
             select(func.count())
             .select_from(events)
-            .where(events.c.payment_id == payment_id, events.c.action == action)
+            .where(events.c.payment_id == payment_id, events.c.action == what.action)
         )
         return int((await self._connection.execute(statement)).scalar_one())
 
@@ -241,21 +237,19 @@ class Transaction(Leases):
         self,
         payment: Payment,
         to: State,
+        what: DomainEvent,
         *,
-        action: str,
         actor: str,
-        detail: Detail | None = None,
         tell: Kind | None = Kind.THREAD_REPLY,
-        correction: bool = False,
         **changes: Any,
     ) -> Payment:
         """Move a payment by the table, with its event; the cards follow, and the thread is told.
 
         tell: whether this step is worth a reply in the thread, or a word to the requester alone.
-        correction: a person sets right what was settled. Raises IllegalMove, Stale; LedgerContradicted where
-        the trail says that it is in another state, before anything is written.
+        Raises IllegalMove, Stale; LedgerContradicted where the trail says that it is in another state, before
+        anything is written.
         """
-        to = move(payment.state, to, correction=correction)
+        to = move(payment.state, to, correction=isinstance(what, Corrected))
         await self._stands(payment)
         moved = await self.change(payment, state=to.value, **changes)
         self.sealed_by = await audit.append(
@@ -263,10 +257,9 @@ class Transaction(Leases):
             at=self.now,
             payment_id=payment.id,
             actor=actor,
-            action=action,
+            what=what,
             from_state=payment.state,
             to_state=to,
-            detail=detail or {},
         )
         # Most calls are over in a moment: a card that says "sending" is worth posting only if not.
         moment = timedelta(seconds=1) if to is State.SENDING else timedelta(0)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import structlog
 
+from bot.domain.events import Expired
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Rule
 from bot.errors import DirectoryError
@@ -109,7 +110,7 @@ async def expire(transaction: Transaction, payment: Payment) -> Payment:
     return await transaction.move(
         payment,
         State.EXPIRED,
-        action="expired",
+        Expired(),
         actor="timekeeper",
         reason="not enough approvals in time",
     )

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from bot.domain.events import NoCard, NotTold
 from bot.domain.payment import CANCELLABLE, Payment, State
 from bot.errors import LedgerContradicted
-from bot.ledger.outbox import NOT_TOLD
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -83,7 +83,7 @@ class Undeliverable:
             if at_last:
                 await _not_told(transaction, delivery, payment, error)
             reason = "the card could not be posted"
-            detail = {"reason": reason, "error": error, "channel": delivery.channel}
+            no_card = NoCard(reason, error, delivery.channel)
             redirected = own and await transaction.outbox.redirect_replies(payment, error)
             undecided = payment.state is State.PENDING_APPROVAL
             if payment.state in CANCELLABLE and (own or undecided):
@@ -91,9 +91,8 @@ class Undeliverable:
                     await transaction.move(
                         payment,
                         State.CANCELLED,
-                        action="no_card",
+                        no_card,
                         actor="announcer",
-                        detail=detail,
                         tell=Kind.DIRECT if own else Kind.THREAD_REPLY,
                         reason=reason,
                     )
@@ -101,9 +100,7 @@ class Undeliverable:
                 except LedgerContradicted:
                     log.exception("not cancelled: the audit trail says otherwise", payment=payment.id)
             if own and not redirected:
-                event_id = await transaction.record(
-                    "no_card", actor="announcer", payment=payment, detail=detail
-                )
+                event_id = await transaction.record(no_card, actor="announcer", payment=payment)
                 await transaction.outbox.add(payment, Kind.DIRECT, event_id=event_id)
 
 
@@ -116,5 +113,5 @@ async def _give_up(transaction: Transaction, delivery: Delivery, payment: Paymen
 
 
 async def _not_told(transaction: Transaction, delivery: Delivery, payment: Payment, error: str) -> int:
-    detail = {"kind": delivery.kind.value, "channel": delivery.channel, "error": error}
-    return await transaction.record(NOT_TOLD, actor="announcer", payment=payment, detail=detail)
+    not_told = NotTold(delivery.kind.value, delivery.channel, error)
+    return await transaction.record(not_told, actor="announcer", payment=payment)

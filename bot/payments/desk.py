@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from bot.domain import events
 from bot.domain.command import MAX_NOTE
 from bot.domain.payment import CANCELLABLE, CORRECTIONS, InvoiceRef, Payment, State
 from bot.domain.policy import Reason, Refusal, Rule
@@ -124,19 +125,13 @@ class Desk:
                     expires_at=transaction.now + rule.expires_after,
                 )
                 if payment is not None:
-                    await transaction.record(
-                        "requested", actor=wish.person.id, payment=payment, detail=asked(payment)
-                    )
+                    await transaction.record(asked(payment), actor=wish.person.id, payment=payment)
                     return Requested(payment)
                 if (same := await transaction.by_trigger(wish.trigger_id)) is not None:
                     return Requested(same)
                 if (live := await transaction.live(wish.ref)) is not None:
-                    await transaction.record(
-                        "refused",
-                        actor=wish.person.id,
-                        payment=live,
-                        detail={"what": f"request {wish.ref}", "reason": "already_requested"},
-                    )
+                    refused = events.Refused(f"request {wish.ref}", "already_requested")
+                    await transaction.record(refused, actor=wish.person.id, payment=live)
                     return AlreadyRequested(live)
         raise LedgerUnavailable(f"{wish.ref} is being let go of just now")
 
@@ -160,21 +155,16 @@ class Desk:
             if payment is None:
                 return NotFound(payment_id)
             if person.id != payment.requester or person.team != payment.team:
-                await transaction.record(
-                    "refused",
-                    actor=person.id,
-                    payment=payment,
-                    detail={"what": "cancel", "reason": "not_the_requester"},
-                )
+                refused = events.Refused("cancel", "not_the_requester")
+                await transaction.record(refused, actor=person.id, payment=payment)
                 return NotYours(payment)
             if payment.state not in CANCELLABLE:
                 return AlreadyDecided(payment)
             cancelled = await transaction.move(
                 payment,
                 State.CANCELLED,
-                action="cancelled",
+                events.Cancelled("by its requester"),
                 actor=person.id,
-                detail={"reason": "by its requester"},
                 reason="cancelled by its requester",
             )
             return Done(cancelled)
@@ -205,7 +195,7 @@ class Desk:
             if payment.expires_at <= transaction.now:
                 return Done(await expire(transaction, payment))
             if seen != payment.price and (
-                seen is not None or await transaction.count_events(payment_id, "asked_again")
+                seen is not None or await transaction.count_events(payment_id, events.AskedAgain)
             ):
                 return Outdated(payment)
             fresh = await transaction.add_approval(payment, person.id)
@@ -214,20 +204,15 @@ class Desk:
             if now.missing and not fresh:
                 return AlreadyApproved(payment, now)
             if fresh:
-                event_id = await transaction.record(
-                    "approved",
-                    actor=person.id,
-                    payment=payment,
-                    detail={"given": len(now.counted), "required": now.required, "price": payment.price},
-                )
+                approved = events.Approved(len(now.counted), now.required, payment.price)
+                event_id = await transaction.record(approved, actor=person.id, payment=payment)
                 await transaction.tell_thread(payment, event_id)
             if not now.missing:
                 payment = await transaction.move(
                     payment,
                     State.APPROVED,
-                    action="approval_complete",
+                    events.ApprovalComplete(rule.name, ", ".join(sorted(now.counted))),
                     actor="policy",
-                    detail={"rule": rule.name, "approvers": ", ".join(sorted(now.counted))},
                     tell=None,
                     due_at=transaction.now,
                 )
@@ -252,9 +237,8 @@ class Desk:
             denied = await transaction.move(
                 payment,
                 State.DENIED,
-                action="denied",
+                events.Denied(said),
                 actor=person.id,
-                detail={"reason": said},
                 reason=said,
             )
             return Done(denied)
@@ -287,9 +271,8 @@ class Desk:
             cancelled = await transaction.move(
                 payment,
                 State.CANCELLED,
-                action="cancelled",
+                events.Cancelled(reason, refusal=refusal.reason.value),
                 actor="policy",
-                detail={"reason": reason, "refusal": refusal.reason.value},
                 reason=reason,
             )
             return AlreadyDecided(cancelled)
@@ -354,9 +337,5 @@ class Desk:
         what: str,
         payment: Payment | None = None,
     ) -> None:
-        await transaction.record(
-            "refused",
-            actor=person.id,
-            payment=payment,
-            detail={"what": what, "reason": refusal.reason.value, "team": person.team},
-        )
+        refused = events.Refused(what, refusal.reason.value, person.team)
+        await transaction.record(refused, actor=person.id, payment=payment)

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import structlog
 
+from bot.domain.events import Answered, AnsweredLate, AskedAgain, Held, Sending
 from bot.domain.payment import Outcome, Payment, State, Verdict
 from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import frozen
@@ -124,9 +125,7 @@ class Executor:
         await transaction.release(payment, owner=self.instance, due_at=due)
         if payment.reason != hold.reason:
             held = await transaction.change(payment, reason=hold.reason)
-            event_id = await transaction.record(
-                "held", actor="executor", payment=held, detail={"reason": hold.reason}
-            )
+            event_id = await transaction.record(Held(hold.reason), actor="executor", payment=held)
             await transaction.tell_thread(held, event_id)
 
     async def _decide_anew(self, transaction: Transaction, payment: Payment, known: Known) -> None:
@@ -146,7 +145,7 @@ class Executor:
             due_at=transaction.now,
             **snapshot(invoice),
         )
-        await transaction.record("looked_up", actor="executor", payment=payment, detail=frozen(payment))
+        await transaction.record(frozen(payment), actor="executor", payment=payment)
         if (refusal := await over_limit(transaction, payment, rule)) is not None:
             await _cancel(transaction, payment, Cancel(refusal.text, refusal.remedy))
         elif required:
@@ -154,7 +153,7 @@ class Executor:
             await transaction.move(
                 payment,
                 State.PENDING_APPROVAL,
-                action="asked_again",
+                AskedAgain(),
                 actor="executor",
                 due_at=remind_at(payment, rule, transaction.now),
             )
@@ -172,9 +171,8 @@ class Executor:
             sending = await transaction.move(
                 current,
                 State.SENDING,
-                action="sending",
+                Sending(self.instance, current.tries + 1),
                 actor="executor",
-                detail={"instance": self.instance, "try": current.tries + 1},
                 # Where nobody was waited for, the outcome follows the request at once.
                 tell=Kind.THREAD_REPLY if current.approvals_required else None,
                 tries=current.tries + 1,
@@ -218,13 +216,13 @@ class Executor:
         if await transaction.answered(attempt, outcome.verdict):
             return  # an earlier commit counted, and its own answer was lost
         await transaction.finish_attempt(attempt, outcome)
-        detail = {
-            "try": sending.tries,
-            "verdict": outcome.verdict.value,
-            "status": outcome.status,
-            "status_text": outcome.status_text,
-            "evidence": outcome.evidence,
-        }
+        answer = (
+            outcome.verdict.value,
+            outcome.status,
+            outcome.status_text,
+            outcome.evidence,
+            sending.tries,
+        )
         ours = current.state is State.SENDING and current.version == sending.version
         # Our lease may have run out while the ledger was away; an answer still settles what is unknown.
         late = current.state is State.UNKNOWN and outcome.verdict in (Verdict.PAID, Verdict.DECLINED)
@@ -233,9 +231,8 @@ class Executor:
                 await transaction.move(
                     current,
                     outcome.verdict.state,
-                    action="answered",
+                    Answered(*answer),
                     actor="billing",
-                    detail=detail,
                     status=outcome.status,
                     status_text=outcome.status_text,
                     reason=outcome.evidence,
@@ -247,7 +244,7 @@ class Executor:
             except LedgerContradicted:
                 # The answer is written down all the same; it is what the call was made for.
                 log.exception("not settled: the audit trail says otherwise", payment=current.id)
-        event_id = await transaction.record("answered_late", actor="executor", payment=current, detail=detail)
+        event_id = await transaction.record(AnsweredLate(*answer), actor="executor", payment=current)
         if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
             log.error("it was paid after all", payment=current.id, state=current.state)
         if outcome.verdict in (Verdict.PAID, Verdict.DECLINED):
@@ -281,9 +278,8 @@ async def _cancel(transaction: Transaction, payment: Payment, cancel: Cancel) ->
     await transaction.move(
         payment,
         State.CANCELLED,
-        action="cancelled",
+        cancel.event,
         actor="executor",
-        detail=cancel.detail,
         reason=cancel.reason,
         lease_owner=None,
         lease_until=None,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.clocks import Ages
+from bot.domain.events import ApprovalComplete
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
@@ -111,19 +112,14 @@ class LookUp:
         payment = await transaction.move(
             payment,
             State.PENDING_APPROVAL if required else State.APPROVED,
-            action="looked_up",
+            frozen(payment),
             actor="look-up",
-            detail=frozen(payment),
             tell=None,
             due_at=remind_at(payment, rule, transaction.now) if required else transaction.now,
         )
         if not required:
-            await transaction.record(
-                "approval_complete",
-                actor="policy",
-                payment=payment,
-                detail={"rule": rule.name, "approvers": ""},
-            )
+            complete = ApprovalComplete(rule.name, approvers="")
+            await transaction.record(complete, actor="policy", payment=payment)
         await transaction.outbox.add(payment, Kind.CARD)
         if payment.approved_elsewhere:
             await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.cards.approval_channel)
@@ -134,8 +130,7 @@ async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -
     await transaction.move(
         payment,
         State.CANCELLED,
-        action="cancelled",
+        against.event,
         actor="policy",
-        detail=against.detail,
         reason=against.reason,
     )

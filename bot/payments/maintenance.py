@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from bot.domain.events import Cancelled, LeaseRanOut, Reminded, Retry, Stranded
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Policy
 from bot.errors import LedgerContradicted
@@ -84,9 +85,8 @@ class Maintenance:
         await transaction.move(
             payment,
             State.UNKNOWN,
-            action="lease_ran_out",
+            LeaseRanOut(payment.lease.owner if payment.lease else None),
             actor="timekeeper",
-            detail={"instance": payment.lease.owner if payment.lease else None},
             reason="the bot stopped while the call was under way",
             due_at=transaction.now,
             lease_owner=None,
@@ -104,16 +104,15 @@ class Maintenance:
             await transaction.move(
                 payment,
                 State.CANCELLED,
-                action="cancelled",
+                Cancelled(f"nothing could be sent in {payment.tries} tries"),
                 actor="timekeeper",
-                detail={"reason": f"nothing could be sent in {payment.tries} tries"},
                 reason=f"nothing could be sent in {payment.tries} tries; nothing was paid",
             )
             return
         await transaction.move(
             payment,
             State.APPROVED,
-            action="retry",
+            Retry(),
             actor="timekeeper",
             tell=None,
             due_at=transaction.now,
@@ -122,7 +121,7 @@ class Maintenance:
     async def _remind(self, transaction: Transaction, payment: Payment) -> None:
         rule = self.policy.rule_named(payment.rule)
         reminded = await transaction.change(payment, due_at=remind_at(payment, rule, transaction.now))
-        event_id = await transaction.record("reminded", actor="timekeeper", payment=reminded)
+        event_id = await transaction.record(Reminded(), actor="timekeeper", payment=reminded)
         await transaction.tell_thread(reminded, event_id)
 
 
@@ -132,7 +131,7 @@ async def _strand(transaction: Transaction, payment: Payment) -> None:
     await transaction.move(
         payment,
         State.EXPIRED if expired else State.CANCELLED,
-        action="stranded",
+        Stranded(),
         actor="timekeeper",
         tell=Kind.DIRECT,
         reason="its card could not be posted in time",

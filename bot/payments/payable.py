@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.domain.events import Cancelled
 from bot.domain.payment import Invoice, InvoiceRef, Payment
 from bot.ledger.precedents import Precedents
-from bot.ledger.rows import Detail
 from bot.payments.billing_api import BillingApi
 
 _LOOK = "Look in MyAdmin before you pay it there."
@@ -34,13 +34,16 @@ class Cancel:
     other: Payment | None = None
 
     @property
-    def detail(self) -> Detail:
+    def event(self) -> Cancelled:
         """For the trail, and for who tells it."""
-        given = {"reason": self.reason, "remedy": self.remedy}
-        if self.other is not None:
-            given["other"] = self.other.number
-            given |= {"other_channel": self.other.channel, "other_ts": self.other.cards.ts}
-        return {name: value for name, value in given.items() if value is not None}
+        other = self.other
+        return Cancelled(
+            self.reason,
+            remedy=self.remedy,
+            other=other.number if other else None,
+            other_channel=other.channel if other else None,
+            other_ts=other.cards.ts if other else None,
+        )
 
 
 async def read_listed(billing: BillingApi, ref: InvoiceRef, *, timeout: float | None = None) -> Listed:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from bot.domain.events import Reconciled, Unsettled
 from bot.domain.payment import InvoiceEvidence, Payment, Proof, State
 from bot.errors import BillingError
 from bot.ledger.store import Ledger
@@ -68,13 +69,12 @@ class Reconciler:
             await transaction.move(
                 current,
                 state,
-                action="reconciled",
+                Reconciled(
+                    evidence,
+                    read_at.isoformat(timespec="seconds"),
+                    rests_on=found.proof if found is not None else None,
+                ),
                 actor="reconciler",
-                detail={
-                    "evidence": evidence,
-                    "rests_on": found.proof if found is not None else None,
-                    "read_at": read_at.isoformat(timespec="seconds"),
-                },
                 reason=evidence,
                 lease_owner=None,
                 lease_until=None,
@@ -84,12 +84,10 @@ class Reconciler:
         self, transaction: Transaction, payment: Payment, since: datetime, evidence: str
     ) -> None:
         """Ask people, not too often and not for ever, to settle what cannot be read."""
-        told = await transaction.count_events(payment.id, "unsettled")
+        told = await transaction.count_events(payment.id, Unsettled)
         most = self.timing.reminders_unknown
         if told < most and transaction.now - since >= self.timing.remind_unknown * (told + 1):
-            event_id = await transaction.record(
-                "unsettled", actor="reconciler", payment=payment, detail={"reading": evidence}
-            )
+            event_id = await transaction.record(Unsettled(evidence), actor="reconciler", payment=payment)
             await transaction.tell_thread(payment, event_id)
 
     def _judge(

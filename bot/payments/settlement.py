@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.domain.command import MAX_NOTE
-from bot.domain.events import Reconciled, Resolved
+from bot.domain.events import Corrected, Reconciled, Resolved
 from bot.domain.payment import CORRECTIONS, WEAK, Payment, State
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -43,10 +43,8 @@ async def settle_by_hand(
         settled = await transaction.move(
             payment,
             to,
-            action="corrected" if correction else "resolved",
+            (Corrected if correction else Resolved)(paid, said),
             actor=actor,
-            detail={"paid": paid, "note": said},
-            correction=correction,
             reason=said,
         )
         return Done(settled)

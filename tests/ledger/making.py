@@ -8,7 +8,7 @@ from collections import deque
 from datetime import timedelta
 from typing import Any
 
-from bot.domain.events import encode
+from bot.domain.events import Approved, Unrecognized, encode
 from bot.domain.payment import MOVES, InvoiceRef, Payment, State
 from bot.ledger.replay import asked
 from bot.ledger.rows import Delivery, Event, Kind
@@ -37,17 +37,16 @@ async def request(
         }
         payment = await transaction.insert(ref, **(values | fields))
         assert payment is not None, "the invoice has a live payment"
-        detail = asked(payment)
-        await transaction.record("requested", actor=payment.requester, payment=payment, detail=detail)
+        await transaction.record(asked(payment), actor=payment.requester, payment=payment)
         if moved_to is not None:
-            payment = await transaction.move(payment, moved_to, action="moved", actor="test", tell=None)
+            payment = await transaction.move(payment, moved_to, happened("moved"), actor="test", tell=None)
     return payment
 
 
 async def moved(ledger: Ledger, payment: Payment, to: State, **changes: Any) -> Payment:
     """The payment after one legal move."""
     async with ledger.transaction() as transaction:
-        return await transaction.move(payment, to, action="moved", actor="test", **changes)
+        return await transaction.move(payment, to, happened("moved"), actor="test", **changes)
 
 
 async def approved(ledger: Ledger, payment: Payment, approver: str) -> bool:
@@ -55,7 +54,7 @@ async def approved(ledger: Ledger, payment: Payment, approver: str) -> bool:
     async with ledger.transaction() as transaction:
         fresh = await transaction.add_approval(payment, approver)
         if fresh:
-            await transaction.record("approved", actor=approver, payment=payment)
+            await transaction.record(Approved(1, 1), actor=approver, payment=payment)
         return fresh
 
 
@@ -86,6 +85,11 @@ async def with_card(ledger: Ledger, payment: Payment, ts: str = "1700000000.0000
     found = await ledger.payment(payment.id)
     assert found is not None
     return found
+
+
+def happened(action: str, **detail: Any) -> Unrecognized:
+    """An event of whatever kind, with whatever detail."""
+    return Unrecognized(action, json.dumps(detail, sort_keys=True))
 
 
 def stored(event: Event) -> dict[str, Any]:

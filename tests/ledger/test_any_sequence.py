@@ -29,7 +29,7 @@ from bot.ledger.queues import LOOK_UP, RECONCILER, REMIND, RETRY, Queue
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale
 from tests.conftest import Clock, NewDatabase
-from tests.ledger.making import request
+from tests.ledger.making import happened, request
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ class Desks(RuleBasedStateMachine):
     def try_to_move(self, reading: Payment, to: State, by: int) -> Any:
         async def moving() -> Payment:
             async with self.ledgers[by].transaction() as transaction:
-                return await transaction.move(reading, to, action="moved", actor="model")
+                return await transaction.move(reading, to, happened("moved"), actor="model")
 
         current = self.run(self.ledgers[by].payment(reading.id))
         assert current is not None
@@ -143,8 +143,8 @@ class Desks(RuleBasedStateMachine):
 
         async def failing() -> None:
             async with self.ledgers[by].transaction() as transaction:
-                await transaction.record("started", actor="model")
-                await transaction.move(reading, to, action="moved", actor="model")
+                await transaction.record(happened("started"), actor="model")
+                await transaction.move(reading, to, happened("moved"), actor="model")
                 raise RuntimeError("half way")
 
         with pytest.raises((RuntimeError, IllegalMove, Stale)):

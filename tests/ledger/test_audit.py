@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot.domain.events import Held, Refused
 from bot.domain.payment import State
 from bot.ledger import database
 from bot.ledger.audit import GENESIS
 from bot.ledger.store import Ledger
 from tests.conftest import Clock
-from tests.ledger.making import moved, request, request_in, stored
+from tests.ledger.making import happened, moved, request, request_in, stored
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ async def five_events(ledger: Ledger, clock: Clock) -> None:
         clock.advance(seconds=1.25)
         payment = await moved(ledger, payment, state)
     async with ledger.transaction() as transaction:
-        await transaction.record("refused", actor="U2", detail={"what": None, "tries": 3, "known": True})
+        await transaction.record(happened("refused", what=None, tries=3, known=True), actor="U2")
 
 
 async def test_an_empty_trail_is_whole(ledger: Ledger) -> None:
@@ -160,7 +161,7 @@ async def test_the_trail_can_be_verified_while_it_grows(ledger: Ledger) -> None:
     async def grow() -> None:
         while not done.is_set():
             async with ledger.transaction() as transaction:
-                await transaction.record("held", actor="executor", payment=payment)
+                await transaction.record(Held("later"), actor="executor", payment=payment)
 
     growing = asyncio.create_task(grow())
     try:
@@ -176,7 +177,7 @@ async def test_events_written_at_once_form_one_chain(ledger: Ledger) -> None:
 
     async def record(number: int) -> None:
         async with ledger.transaction() as transaction:
-            await transaction.record("refused", actor=f"U{number}")
+            await transaction.record(Refused("pay", "none"), actor=f"U{number}")
 
     await asyncio.gather(*(record(number) for number in range(20)))
     found = await ledger.verify()

@@ -22,7 +22,7 @@ from bot.ledger import store
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger
 from tests.conftest import NewDatabase
-from tests.ledger.making import request
+from tests.ledger.making import happened, request
 
 # -- one process a SQLite file ----------------------------------------------------------------------
 
@@ -214,6 +214,7 @@ async def test_a_full_disk_leaves_nothing_half_done(sqlite_url: str) -> None:
 
 READ_ONLY = """
 import asyncio, sys
+from bot.domain.events import Retry
 from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
 from bot.ledger import store
@@ -224,7 +225,7 @@ async def main():
         with one_process(sys.argv[1]):
             async with open_ledger(sys.argv[1]) as ledger:
                 async with ledger.transaction() as transaction:
-                    await transaction.record("started", actor="test")
+                    await transaction.record(Retry(), actor="test")
                 print("written")
     except LedgerUnavailable as error:
         print("refused:", error)
@@ -330,9 +331,9 @@ async def test_a_connection_cut_in_a_transaction_undoes_it(new_postgresql: NewDa
 
         async def write() -> None:
             async with ledger.transaction() as transaction:
-                await transaction.record("started", actor="test")
+                await transaction.record(happened("started"), actor="test")
                 cut(url)
-                await transaction.record("ended", actor="test")
+                await transaction.record(happened("ended"), actor="test")
 
         with pytest.raises(LedgerUnavailable):
             await write()

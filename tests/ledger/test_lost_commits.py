@@ -11,6 +11,7 @@ from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
 from tests.conftest import NewDatabase
+from tests.ledger.making import happened
 from tests.lost_commits import CommitWire, commit_wire
 from tests.postgresql import Databases
 
@@ -29,7 +30,7 @@ async def ledger(new_postgresql: NewDatabase, wire: CommitWire) -> AsyncIterator
 
 async def record(ledger: Ledger, action: str) -> None:
     async with ledger.transaction() as transaction:
-        await transaction.record(action, actor="test")
+        await transaction.record(happened(action), actor="test")
 
 
 async def actions(ledger: Ledger) -> list[str]:
@@ -112,7 +113,7 @@ async def test_a_transaction_that_fails_before_its_commit_does_not_count(
 
     async def fail() -> None:
         async with ledger.transaction() as transaction:
-            await transaction.record("sealed", actor="test")
+            await transaction.record(happened("sealed"), actor="test")
             raise LedgerUnavailable("on purpose")
 
     with pytest.raises(LedgerUnavailable, match="on purpose") as caught:

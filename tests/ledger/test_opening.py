@@ -30,7 +30,7 @@ from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger, read_ledger
 from bot.ledger.store import Ledger
 from tests.conftest import NewDatabase
-from tests.ledger.making import request, request_in
+from tests.ledger.making import happened, request, request_in
 from tests.ledger.released import release
 from tests.ledger.test_database import bound_by_permissions, file_of, run_python
 
@@ -477,7 +477,7 @@ async def test_a_long_check_is_not_cut_off(new_postgresql: NewDatabase) -> None:
 
 async def record(ledger: Ledger) -> None:
     async with ledger.transaction() as transaction:
-        await transaction.record("started", actor="test")
+        await transaction.record(happened("started"), actor="test")
 
 
 async def test_a_server_that_takes_no_writes_is_refused_to_a_bot_and_read_by_an_auditor(
@@ -557,6 +557,7 @@ async def test_a_pooler_that_drops_what_the_session_asks_for_is_refused(
 
 FROZEN = """
 import asyncio, os, signal, sys
+from bot.domain.events import Retry
 from bot.errors import LedgerUnavailable
 from bot.ledger.opening import open_ledger
 
@@ -564,7 +565,7 @@ async def main():
     async with open_ledger(sys.argv[1]) as ledger:
         try:
             async with ledger.transaction() as transaction:
-                await transaction.record("started", actor="frozen")
+                await transaction.record(Retry(), actor="frozen")
                 print("holding", flush=True)
                 os.kill(os.getpid(), signal.SIGSTOP)
         except LedgerUnavailable:

@@ -11,7 +11,7 @@ from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 from tests.conftest import Clock
-from tests.ledger.making import claimed, moved, request, request_in, with_card
+from tests.ledger.making import claimed, happened, moved, request, request_in, with_card
 
 
 async def add(ledger: Ledger, payment: Payment, kind: Kind, channel: str | None = None) -> None:
@@ -333,7 +333,7 @@ async def test_a_move_that_is_rolled_back_is_told_to_nobody(ledger: Ledger) -> N
 
     async def fail() -> None:
         async with ledger.transaction() as transaction:
-            await transaction.move(payment, State.CANCELLED, action="cancelled", actor="U2")
+            await transaction.move(payment, State.CANCELLED, happened("moved"), actor="U2")
             raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot.domain.events import ApprovalComplete, Sending
 from bot.domain.payment import MOVES, Invoice, InvoiceRef, Payment, State
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, database, precedents, proof
@@ -19,7 +20,7 @@ from bot.ledger.rows import snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from tests.conftest import Clock, NewDatabase
-from tests.ledger.making import approved, moved, request, request_in, stored
+from tests.ledger.making import approved, happened, moved, request, request_in, stored
 from tests.ledger.released import fill, release
 
 
@@ -136,8 +137,7 @@ async def test_what_was_asked_for_before_an_upgrade_goes_on_after_it(migrated: L
     payment = await in_state(migrated, State.REQUESTED)
     (before,) = await migrated.history(payment.id)
     async with migrated.transaction() as transaction:
-        detail = frozen(payment)
-        await transaction.move(payment, to, action="looked_up", actor="look-up", detail=detail)
+        await transaction.move(payment, to, frozen(payment), actor="look-up")
     assert await disproved(migrated, payment.id) is None
     assert (await migrated.verify()).flaws == ()
     first, moved = await migrated.history(payment.id)
@@ -162,10 +162,9 @@ async def test_the_old_name_is_taken_from_old_events_alone(ledger: Ledger) -> No
             at=transaction.now,
             payment_id=payment.id,
             actor="policy",
-            action="approval_complete",
+            what=ApprovalComplete("default", ""),
             from_state=State.PENDING_APPROVAL,
             to_state=State.APPROVED,
-            detail={},
         )
     (said, *_) = (await ledger.verify()).flaws
     assert "moves it from PENDING_APPROVAL to APPROVED, and it was REQUESTED" in said
@@ -178,9 +177,7 @@ async def looked_up(ledger: Ledger, clock: Clock) -> Payment:
     async with ledger.transaction() as transaction:
         told = snapshot(Invoice(payment.ref, "VPS 'x'", Decimal("12.50"), "USD", None))
         payment = await transaction.change(payment, listed=True, approvals_required=1, **told)
-        return await transaction.move(
-            payment, State.PENDING_APPROVAL, action="looked_up", actor="look-up", detail=frozen(payment)
-        )
+        return await transaction.move(payment, State.PENDING_APPROVAL, frozen(payment), actor="look-up")
 
 
 async def test_many_payments_are_proved_window_by_window(
@@ -437,7 +434,7 @@ async def test_an_event_put_in_at_the_end_approves_nothing(ledger: Ledger, engin
 
 
 async def moved_in(transaction: Transaction, payment: Payment) -> None:
-    await transaction.move(payment, State.APPROVED, action="approval_complete", actor="policy")
+    await transaction.move(payment, State.APPROVED, ApprovalComplete("default", ""), actor="policy")
 
 
 async def test_an_approval_without_its_event_is_nobodys_word(ledger: Ledger, engine: AsyncEngine) -> None:
@@ -481,15 +478,13 @@ async def test_an_answer_to_a_call_that_was_not_made_is_a_flaw(ledger: Ledger, n
         sending = await transaction.move(
             payment,
             State.SENDING,
-            action="sending",
+            Sending("one", 1),
             actor="executor",
-            detail={"try": 1, "instance": "one"},
             tries=1,
         )
         await transaction.start_attempt(sending, "one")
-        event_id = await transaction.record(
-            "answered_late", actor="executor", payment=sending, detail={"try": number}
-        )
+        late = happened("answered_late", **{"try": number})
+        event_id = await transaction.record(late, actor="executor", payment=sending)
     assert f"event {event_id} is the answer to no call" in str(await disproved(ledger, payment.id))
 
 

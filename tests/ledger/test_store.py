@@ -30,7 +30,17 @@ from bot.ledger.schema import payments
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale
 from tests.conftest import Clock
-from tests.ledger.making import REF, approved, claimed, moved, request, request_in, way_to, with_card
+from tests.ledger.making import (
+    REF,
+    approved,
+    claimed,
+    happened,
+    moved,
+    request,
+    request_in,
+    way_to,
+    with_card,
+)
 
 
 async def written(ledger: Ledger, payment: Payment) -> tuple[object, ...]:
@@ -180,8 +190,8 @@ async def test_a_lost_race_is_stale_and_writes_nothing(ledger: Ledger) -> None:
 
     async def click() -> None:
         async with ledger.transaction() as transaction:
-            await transaction.record("clicked", actor="U2", payment=read)
-            await transaction.move(read, State.CANCELLED, action="cancelled", actor="U2")
+            await transaction.record(happened("clicked"), actor="U2", payment=read)
+            await transaction.move(read, State.CANCELLED, happened("moved"), actor="U2")
 
     with pytest.raises(Stale, match=read.number):
         await click()
@@ -215,7 +225,7 @@ async def test_an_error_in_a_transaction_undoes_all_of_it(ledger: Ledger) -> Non
 
     async def fail() -> None:
         async with ledger.transaction() as transaction:
-            await transaction.record("started", actor="test")
+            await transaction.record(happened("started"), actor="test")
             raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):

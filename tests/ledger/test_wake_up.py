@@ -28,7 +28,7 @@ from bot.ledger.queues import (
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from tests.conftest import Clock, NewDatabase
-from tests.ledger.making import claimed, request, request_in, with_card
+from tests.ledger.making import claimed, happened, request, request_in, with_card
 
 Events = dict[Queue, asyncio.Event]
 
@@ -64,11 +64,11 @@ async def test_what_is_due_wakes_those_who_do_it(ledger: Ledger, events: Events)
     assert await told(ledger, events) == {LOOK_UP}
     async with ledger.transaction() as transaction:
         await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
-        payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test")
+        payment = await transaction.move(payment, State.APPROVED, happened("moved"), actor="test")
     assert await told(ledger, events) == {EXECUTOR, OUTBOX}  # and the card to be shown anew
     async with ledger.transaction() as transaction:
         for state in (State.SENDING, State.UNKNOWN):
-            payment = await transaction.move(payment, state, action="moved", actor="test")
+            payment = await transaction.move(payment, state, happened("moved"), actor="test")
     assert await told(ledger, events) == {RECONCILER, OUTBOX}
 
 
@@ -117,7 +117,7 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
     assert woken() == {LOOK_UP}
     async with ledger.transaction() as transaction:
         await transaction.outbox.add(payment, Kind.CARD)
-        payment = await transaction.move(payment, State.APPROVED, action="moved", actor="test", tell=None)
+        payment = await transaction.move(payment, State.APPROVED, happened("moved"), actor="test", tell=None)
     assert woken() == {EXECUTOR, OUTBOX}
     assert not await ledger.any_due(EXECUTOR), "it is not paid before its card stands"
     (card,) = await claimed(ledger)
@@ -126,11 +126,11 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
         await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
     assert woken() == {EXECUTOR}
     async with ledger.transaction() as transaction:
-        payment = await transaction.move(payment, State.SENDING, action="moved", actor="test", tell=None)
+        payment = await transaction.move(payment, State.SENDING, happened("moved"), actor="test", tell=None)
     assert woken() == set()  # the card says so only if it takes longer
     async with ledger.transaction() as transaction:
         due = transaction.now + timedelta(seconds=1)
-        await transaction.move(payment, State.UNKNOWN, action="moved", actor="test", tell=None, due_at=due)
+        await transaction.move(payment, State.UNKNOWN, happened("moved"), actor="test", tell=None, due_at=due)
     assert woken() == {OUTBOX}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from bot.domain import events
+from bot.domain.events import DomainEvent
 from bot.domain.payment import InvoiceRef, Outcome, Payment, State, Verdict
 from bot.ledger.rows import Kind
 from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, TooEarly
@@ -155,35 +156,35 @@ async def told_in_the_end(office: Office) -> list[int | None]:
 async def declined_after(office: Office, verdict: Verdict | None, ref: InvoiceRef = VPS) -> Payment:
     """A request that was released, and whose one attempt ended like this; None: nobody heard."""
     payment = await request_in(office.ledger, State.APPROVED, ref)
-    detail = {"try": 1, "status": None, "status_text": None, "evidence": "as it was"}
 
-    async def move(payment: Payment, to: State, action: str, **detail: Any) -> Payment:
-        return await transaction.move(payment, to, action=action, actor="test", detail=detail)
+    async def move(payment: Payment, to: State, what: DomainEvent) -> Payment:
+        return await transaction.move(payment, to, what, actor="test")
 
     async with office.ledger.transaction() as transaction:
         payment = await transaction.move(
             payment,
             State.SENDING,
-            action="sending",
+            events.Sending("one", 1),
             actor="test",
-            detail={"instance": "one", "try": 1},
             tries=1,
         )
         attempt = await transaction.start_attempt(payment, "one")
         if verdict in (None, Verdict.PAID):
-            payment = await move(payment, State.UNKNOWN, "lease_ran_out")
+            payment = await move(payment, State.UNKNOWN, events.LeaseRanOut("one"))
         else:
             assert verdict is not None
             await transaction.finish_attempt(attempt, Outcome(verdict, None, None, "as it was"))
-            payment = await move(payment, verdict.state, "answered", **detail, verdict=verdict.value)
+            payment = await move(
+                payment, verdict.state, events.Answered(verdict.value, None, None, "as it was", 1)
+            )
         if payment.state is State.UNKNOWN:
-            payment = await move(payment, State.DECLINED, "reconciled")
+            payment = await move(payment, State.DECLINED, events.Reconciled("still unpaid", "now"))
         elif payment.state is State.NOT_SENT:
-            payment = await move(payment, State.CANCELLED, "cancelled", reason="by its requester")
+            payment = await move(payment, State.CANCELLED, events.Cancelled("by its requester"))
         if verdict is Verdict.PAID:
             await transaction.finish_attempt(attempt, Outcome(verdict, None, None, "as it was"))
-            late = detail | {"verdict": verdict.value}
-            await transaction.record("answered_late", actor="executor", payment=payment, detail=late)
+            late = events.AnsweredLate(verdict.value, None, None, "as it was", 1)
+            await transaction.record(late, actor="executor", payment=payment)
     return payment
 
 

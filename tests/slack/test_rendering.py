@@ -16,6 +16,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.messages import Message
 from bot.slack import event_text, rendering
 from tests.conftest import StartBot
+from tests.ledger.making import happened
 from tests.slack.acting import ANSWER, approve, at_rest, card, direct, pay, thread, when_paying
 from tests.slack.gateway import Gateway
 
@@ -49,7 +50,7 @@ class TestWords:
         async with bot.ledger.transaction() as transaction:
             payment = await transaction.payment(1)
             assert payment is not None
-            event_id = await transaction.record(action, actor="U2", payment=payment, detail=detail)
+            event_id = await transaction.record(happened(action, **detail), actor="U2", payment=payment)
             await transaction.tell_thread(payment, event_id)
         await approve(slack, card(slack), "bob")
         await at_rest(bot)
