@@ -10,20 +10,26 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import structlog
+from slack_bolt.async_app import AsyncApp
 
 from bot.billing.client import BillingClient
-from bot.clocks import Ages, boottime
+from bot.clocks import Ages
 from bot.config import Settings, policy_of
+from bot.domain.policy import Policy
 from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger
-from bot.ledger.queues import EXECUTOR, LOOK_UP, OUTBOX, RECONCILER
+from bot.ledger.queues import EXECUTOR, LOOK_UP, OUTBOX, RECONCILER, Queue
 from bot.ledger.store import Ledger
 from bot.payments.authority import Authority
+from bot.payments.billing_api import BillingApi
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.payments.executor import Checkpoint, Executor, no_checkpoint
@@ -35,7 +41,7 @@ from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
 from bot.payments.timing import CALLS, Timing
 from bot.payments.unpaid import UnpaidInvoices
-from bot.payments.worker import Poller, TaskPool, Worker
+from bot.payments.worker import Handle, Poller, TaskPool, Worker
 from bot.slack.announcer import Announcer
 from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
@@ -46,7 +52,7 @@ from bot.slack.inbound import Gate, Services
 from bot.slack.lists import Lists
 from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
-from bot.slack.web_api import web_client
+from bot.slack.web_api import Client, Workspace, web_client
 from bot.slack.workflow_step import WorkflowStep
 from bot.status import status_server
 
@@ -59,14 +65,43 @@ GRACE = 20.0
 """Seconds that work which sends no payment may take to finish when the bot is told to stop."""
 
 
-class Bot:
-    """A running bot. broken: set when a part of it ended that must not; the process should end too."""
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What the bot touches the world with, each open."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-        self.broken = asyncio.Event()
-        self.gate = Gate()
-        self.answering: Sequence[TaskPool[Any]] = ()
+    ledger: Ledger
+    client: Client
+    workspace: Workspace
+    billing: BillingApi
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Pollers that start and stop together. grace: seconds that the work they began may then take."""
+
+    pollers: Sequence[Poller]
+    pools: Sequence[TaskPool[Any]]
+    grace: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bot:
+    """All of the bot, put together by `build`; nothing of it runs before `working`.
+
+    listener: takes what people do in Slack, over whatever connection. broken: set when a part of it ended
+    that must not; the process should end too.
+    """
+
+    ledger: Ledger
+    services: Services
+    listener: AsyncApp
+    maintenance: Maintenance
+    executor: Executor
+    telling: Part
+    reading: Part
+    paying: Part
+    answering: Part
+    broken: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Wait until told to stop, or until the bot is broken."""
@@ -77,7 +112,7 @@ class Bot:
 
     async def at_rest(self) -> bool:
         """Whether nothing is left to do but wait for people or for time."""
-        answering = self.gate.busy or any(pool.keys for pool in self.answering)
+        answering = self.services.gate.busy or any(pool.keys for pool in self.answering.pools)
         return not answering and await self.ledger.at_rest()
 
     async def rest(self, timeout: float) -> bool:
@@ -96,6 +131,166 @@ class Bot:
             self.ledger.unwatch(changed)
         return True
 
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Work until the block ends; then let what is under way finish. Raises LedgerUnavailable."""
+        await self.maintenance.take_over()
+        async with contextlib.AsyncExitStack() as stack:
+            # The announcer is the last to stop: what was paid while stopping is still told.
+            await stack.enter_async_context(self._polling(self.telling, last=self._told))
+            await stack.enter_async_context(self._polling(self.reading))
+            await stack.enter_async_context(self._polling(self.paying))
+            stack.callback(self.executor.stop)
+            asking = asyncio.create_task(self.services.catalogue.run(), name="catalogue")
+            stack.callback(asking.cancel)
+            stack.push_async_callback(self.services.unpaid.close)
+            await stack.enter_async_context(self._polling(self.answering))
+            stack.push_async_callback(self.services.gate.emptied, 3.0)
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _polling(
+        self, part: Part, last: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[None]:
+        """Run the pollers until the block ends; then let the work under way finish.
+
+        What does not finish in time is left to its lease. last: what is done before they stop.
+        """
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("a loop ended that must not", loop=task.get_name(), exc_info=error)
+                self.broken.set()
+
+        tasks = [asyncio.create_task(poller.run(), name="poller") for poller in part.pollers]
+        for task in tasks:
+            task.add_done_callback(ended)
+        try:
+            yield
+        finally:
+            if last is not None and not self.broken.is_set():
+                await last()
+            for poller in part.pollers:
+                poller.stop()
+            await asyncio.wait(tasks)
+            await asyncio.gather(*(pool.drain(part.grace) for pool in part.pools))
+
+    async def _told(self) -> None:
+        """Wait a little until Slack was told everything."""
+        changed = self.ledger.watch()
+        with contextlib.suppress(TimeoutError, LedgerUnavailable):
+            async with asyncio.timeout(LAST_WORDS):
+                while await self.ledger.any_due(OUTBOX):
+                    await changed.wait()
+                    changed.clear()
+        self.ledger.unwatch(changed)
+
+
+def build(
+    settings: Settings,
+    policy: Policy,
+    edges: Edges,
+    *,
+    instance: str,
+    timing: Timing | None = None,
+    pace: Pace | None = None,
+    checkpoint: Checkpoint = no_checkpoint,
+) -> Bot:
+    """Put the bot together. instance: what others on the same ledger know it by.
+
+    timing, pace, checkpoint: for tests.
+    """
+    timing, pace = timing or Timing(), pace or Pace()
+    ledger, billing = edges.ledger, edges.billing
+    directory = SlackDirectory(edges.client, edges.workspace.team)
+    authority = Authority(policy, directory, edges.workspace.team)
+    read_at: Ages[int] = Ages(ledger.boottime)
+    settling = Settling(timing.settled_after(settings.billing_timeout))
+
+    look_up = LookUp(ledger, billing, authority, timing, read_at, instance)
+    preflight = Preflight(ledger, billing, authority, timing, read_at, settings.billing_timeout)
+    executor = Executor(ledger, billing, preflight, timing, instance, checkpoint)
+    reconciler = Reconciler(ledger, billing, timing, settling, instance)
+
+    def worker(queue: Queue, handle: Handle, size: int, lease: timedelta = timing.lease) -> Worker:
+        return Worker(ledger, queue, handle, instance=instance, lease=lease, size=size)
+
+    looking_up = worker(LOOK_UP, look_up.handle, 16)
+    reconciling = worker(RECONCILER, reconciler.handle, 4, reconciler.lease)
+    paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
+    maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
+    announcer = Announcer(
+        ledger,
+        edges.client,
+        authority,
+        directory,
+        edges.workspace,
+        timing,
+        pace,
+        instance=instance,
+        wake=ledger.watch(OUTBOX),
+        checkpoint=checkpoint,
+    )
+    services = Services(
+        desk=Desk(ledger, authority, settling),
+        ledger=ledger,
+        authority=authority,
+        overview=Overview(ledger, authority),
+        catalogue=Catalogue(billing),
+        unpaid=UnpaidInvoices(billing, ledger),
+        directory=directory,
+        client=edges.client,
+        workspace=edges.workspace,
+        gate=Gate(),
+    )
+    homes, lists, pay_forms = Homes(services), Lists(services), PayForms(services)
+    listener = bolt_app(edges.client, edges.workspace)
+    for subject in (
+        Commands(services, lists, pay_forms),
+        Decisions(services),
+        pay_forms,
+        homes,
+        WorkflowStep(services),
+    ):
+        subject.register(listener)
+    if not any(rule.requesters for rule in policy.rules):
+        log.warning("nobody is allowed to request payments: PAY_ALLOWED_USERS is empty")
+    return Bot(
+        ledger,
+        services,
+        listener,
+        maintenance,
+        executor,
+        telling=Part(
+            [
+                Poller("announcer", announcer.poll_once, announcer.pool.wake),
+                Poller("clock", ledger.wake_due, asyncio.Event(), timing.poll),
+            ],
+            [announcer.pool],
+            GRACE,
+        ),
+        reading=Part(
+            [
+                looking_up.poller,
+                reconciling.poller,
+                Poller(
+                    "lost answers", reconciler.see, asyncio.Event(), timing.reconcile_first.total_seconds()
+                ),
+                Poller("maintenance", maintenance.poll_once, ledger.watch(*maintenance.chores)),
+                Poller("forgetting", maintenance.forget, asyncio.Event(), timing.forget),
+            ],
+            [looking_up.pool, reconciling.pool],
+            GRACE,
+        ),
+        # A payment is waited for as long as it may take; less would make a lost answer of it.
+        paying=Part([paying.poller], [paying.pool], CALLS * settings.billing_timeout + GRACE),
+        answering=Part(
+            [Poller("home", homes.poll_once, homes.pool.wake, timing.poll)],
+            [homes.pool, lists.pool, pay_forms.pool],
+            LAST_WORDS,
+        ),
+    )
+
 
 @contextlib.asynccontextmanager
 async def running(
@@ -107,10 +302,9 @@ async def running(
 ) -> AsyncIterator[Bot]:
     """Run the bot until the block ends; then stop taking commands and let calls under way finish.
 
-    timing, pace, checkpoint: for tests. Raises ConfigError, LedgerError.
+    timing, pace, checkpoint: as for `build`. Raises ConfigError, LedgerError.
     """
-    timing, pace = timing or Timing(), pace or Pace()
-    policy = policy_of(settings)
+    policy = policy_of(settings)  # what is wrong with it is told before anything is opened
     instance = f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(3)}"
     url = settings.ledger_url.get_secret_value()
     async with contextlib.AsyncExitStack() as stack:
@@ -126,155 +320,23 @@ async def running(
             concurrency=settings.billing_concurrency,
         )
         stack.push_async_callback(billing.close, 0.0)
-
-        directory = SlackDirectory(client, workspace.team)
-        authority = Authority(policy, directory, workspace.team)
-        catalogue = Catalogue(billing)
-        read_at: Ages[int] = Ages(boottime)
-        settling = Settling(timing.settled_after(settings.billing_timeout))
-        look_up = LookUp(ledger, billing, authority, timing, read_at, instance)
-        preflight = Preflight(ledger, billing, authority, timing, read_at, settings.billing_timeout)
-        executor = Executor(ledger, billing, preflight, timing, instance, checkpoint)
-        reconciler = Reconciler(ledger, billing, timing, settling, instance)
-        lease = timing.lease
-        looking_up = Worker(ledger, LOOK_UP, look_up.handle, instance=instance, lease=lease, size=16)
-        reconciling = Worker(
-            ledger, RECONCILER, reconciler.handle, instance=instance, lease=reconciler.lease, size=4
+        edges = Edges(ledger, client, workspace, billing)
+        bot = build(
+            settings, policy, edges, instance=instance, timing=timing, pace=pace, checkpoint=checkpoint
         )
-        size = settings.billing_concurrency
-        paying = Worker(ledger, EXECUTOR, executor.handle, instance=instance, lease=lease, size=size)
-        maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
-        await maintenance.take_over()
-        announcer = Announcer(
-            ledger,
-            client,
-            authority,
-            directory,
-            workspace,
-            timing,
-            pace,
-            instance=instance,
-            wake=ledger.watch(OUTBOX),
-            checkpoint=checkpoint,
-        )
-
-        pollers = [
-            looking_up.poller,
-            reconciling.poller,
-            Poller("lost answers", reconciler.see, asyncio.Event(), timing.reconcile_first.total_seconds()),
-            Poller("maintenance", maintenance.poll_once, ledger.watch(*maintenance.chores)),
-            Poller("forgetting", maintenance.forget, asyncio.Event(), timing.forget),
-        ]
-        telling = [
-            Poller("announcer", announcer.poll_once, announcer.pool.wake),
-            Poller("clock", ledger.wake_due, asyncio.Event(), timing.poll),
-        ]
-        bot = Bot(ledger)
-        # The announcer is the last to stop: what was paid while stopping is still told.
-        await stack.enter_async_context(_polling(bot, telling, [announcer.pool], ledger, grace=GRACE))
-        await stack.enter_async_context(
-            _polling(bot, pollers, [looking_up.pool, reconciling.pool], None, grace=GRACE)
-        )
-        # A payment is waited for as long as it may take; less would make a lost answer of it.
-        longest = CALLS * settings.billing_timeout + GRACE
-        await stack.enter_async_context(_polling(bot, [paying.poller], [paying.pool], None, grace=longest))
-        stack.callback(executor.stop)
-        asking = asyncio.create_task(catalogue.run(), name="catalogue")
-        stack.callback(asking.cancel)
+        await stack.enter_async_context(bot.working())
         if settings.status_port is not None:
             await stack.enter_async_context(status_server(ledger, settings.http_host, settings.status_port))
-
-        services = Services(
-            desk=Desk(ledger, authority, settling),
-            ledger=ledger,
-            authority=authority,
-            overview=Overview(ledger, authority),
-            catalogue=catalogue,
-            unpaid=UnpaidInvoices(billing, ledger),
-            directory=directory,
-            client=client,
-            workspace=workspace,
-            gate=bot.gate,
-        )
-        await stack.enter_async_context(_listening(bot, settings, services, poll=timing.poll))
+        await stack.enter_async_context(_connected(settings, bot.listener, edges))
         log.info("running", mode=settings.mode, team=workspace.team, instance=instance)
-        if not any(rule.requesters for rule in policy.rules):
-            log.warning("nobody is allowed to request payments: PAY_ALLOWED_USERS is empty")
         yield bot
         log.info("stopping")
 
 
-@contextlib.asynccontextmanager
-async def _listening(bot: Bot, settings: Settings, services: Services, *, poll: float) -> AsyncIterator[None]:
-    """Take what people do in Slack until the block ends, and answer what is under way.
-
-    poll: seconds between two looks at who has their Home tab open.
-    """
-    app = bolt_app(services.client, services.workspace)
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(services.unpaid.close)
-        homes, lists, pay_forms = Homes(services), Lists(services), PayForms(services)
-        looking = Poller("home", homes.poll_once, homes.pool.wake, poll)
-        bot.answering = [homes.pool, lists.pool, pay_forms.pool]
-        await stack.enter_async_context(_polling(bot, [looking], bot.answering, None, grace=LAST_WORDS))
-        stack.push_async_callback(services.gate.emptied, 3.0)
-        for subject in (
-            Commands(services, lists, pay_forms),
-            Decisions(services),
-            pay_forms,
-            homes,
-            WorkflowStep(services),
-        ):
-            subject.register(app)
-        if settings.slack_app_token is not None:
-            token = settings.slack_app_token.get_secret_value()
-            await stack.enter_async_context(
-                socket_mode(app, services.client, token, services.ledger.instances)
-            )
-        elif settings.slack_signing_secret is not None:
-            secret, host, port = settings.slack_signing_secret, settings.http_host, settings.http_port
-            await stack.enter_async_context(http_mode(app, secret, host, port))
-        yield
-
-
-@contextlib.asynccontextmanager
-async def _polling(
-    bot: Bot,
-    pollers: list[Poller],
-    pools: Sequence[TaskPool[Any]],
-    tell: Ledger | None,
-    *,
-    grace: float,
-) -> AsyncIterator[None]:
-    """Run the pollers until the block ends; then let the work under way finish.
-
-    What does not finish in time is left to its lease. tell: first deliver what is still to be told.
-    """
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a loop ended that must not", loop=task.get_name(), exc_info=error)
-            bot.broken.set()
-
-    tasks = [asyncio.create_task(poller.run(), name="poller") for poller in pollers]
-    for task in tasks:
-        task.add_done_callback(ended)
-    try:
-        yield
-    finally:
-        if tell is not None and not bot.broken.is_set():
-            await _told(tell)
-        for poller in pollers:
-            poller.stop()
-        await asyncio.wait(tasks)
-        await asyncio.gather(*(pool.drain(grace) for pool in pools))
-
-
-async def _told(ledger: Ledger) -> None:
-    changed = ledger.watch()
-    with contextlib.suppress(TimeoutError, LedgerUnavailable):
-        async with asyncio.timeout(LAST_WORDS):
-            while await ledger.any_due(OUTBOX):
-                await changed.wait()
-                changed.clear()
-    ledger.unwatch(changed)
+def _connected(settings: Settings, listener: AsyncApp, edges: Edges) -> AbstractAsyncContextManager[None]:
+    """The connection over which Slack tells what people do."""
+    if settings.slack_app_token is not None:
+        token = settings.slack_app_token.get_secret_value()
+        return socket_mode(listener, edges.client, token, edges.ledger.instances)
+    assert settings.slack_signing_secret is not None, "bug: settings hold either"
+    return http_mode(listener, settings.slack_signing_secret, settings.http_host, settings.http_port)

@@ -23,6 +23,9 @@ log = structlog.get_logger()
 
 Key = TypeVar("Key", bound=Hashable)
 
+Handle = Callable[[Payment], Coroutine[object, object, None]]
+"""Does the work on a payment that was claimed. May raise LedgerUnavailable."""
+
 
 class TaskPool(Generic[Key]):
     """A bounded number of tasks, each known by a key. Holds strong references; logs what goes wrong.
@@ -136,7 +139,7 @@ class Worker:
         self,
         ledger: Ledger,
         queue: Queue,
-        handle: Callable[[Payment], Coroutine[object, object, None]],
+        handle: Handle,
         *,
         instance: str,
         lease: timedelta,

@@ -97,7 +97,7 @@ async def _resolves(slack: LocalSlack) -> str:
 async def told_after(act: Act, slack: LocalSlack, bot: app.Bot) -> str:
     """Do it, and return all that anybody alone is told then: under an input, or by an ephemeral message."""
     under = await act.does(slack)
-    assert await bot.gate.emptied(10)
+    assert await bot.services.gate.emptied(10)
     alone = [one for person in ("alice", "bob") for one in slack.ephemerals(person)]
     return "\n".join([under, *map(shown, alone)])
 
