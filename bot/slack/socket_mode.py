@@ -135,6 +135,8 @@ class Receiver:
                     continue
                 elif request := _envelope(message):
                     self._keep(self._answer(socket, request), self._answering)
+        except ConnectionError:
+            pass  # it was gone when aiohttp answered a ping over it
         finally:
             self._sockets.discard(socket)
             if not replaced and not self._stopping:

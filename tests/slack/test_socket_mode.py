@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -99,6 +100,25 @@ class TestReplacedBySlack:
 
 class TestGone:
     """A connection, or all of Slack: it is back within seconds."""
+
+    async def test_a_connection_that_is_gone_when_slack_asks_whether_it_lives_is_replaced(
+        self, logs: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """aiohttp answers a ping while it reads; that there is nobody to hear it is no bug of ours."""
+        answer = aiohttp.ClientWebSocketResponse.pong
+        gone: list[str] = []
+
+        async def unheard(socket: aiohttp.ClientWebSocketResponse, message: bytes = b"") -> None:
+            if gone:
+                return await answer(socket, message)
+            gone.append("gone")
+            raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+        monkeypatch.setattr(aiohttp.ClientWebSocketResponse, "pong", unheard)
+        async with LocalSlack(ping_interval=0.2) as slack, receiving(slack):
+            await until(lambda: gone and slack.sockets.connections == 1 and len(slack.calls) == 2)
+            assert (await slack.person("alice").types("#payments", "/pay help")).ok
+        assert logged(logs, "unexpected") == []
 
     async def test_a_frozen_connection_is_replaced(
         self, slack: LocalSlack, logs: list[Any], monkeypatch: pytest.MonkeyPatch
