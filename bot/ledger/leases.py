@@ -89,15 +89,20 @@ class Leases:
             update(payments).where(payments.c.id == payment.id).values(due_at=until, lease_until=until)
         )
 
-    async def free_leases(self, *, instead_of: str) -> None:
+    async def free_leases(self, *, instead_of: str, told_after: timedelta) -> None:
         """Let every lease but this owner's run out now: the others are known to be dead.
 
         Whose they were stays written: a delivery that somebody held when they died may have arrived.
+        told_after: how long it may be under way yet.
         """
-        for table in (payments, deliveries):
-            await self._connection.execute(
-                update(table).where(table.c.lease_owner != instead_of).values(lease_until=self.now)
-            )
+        await self._connection.execute(
+            update(payments).where(payments.c.lease_owner != instead_of).values(lease_until=self.now)
+        )
+        await self._connection.execute(
+            update(deliveries)
+            .where(or_(deliveries.c.lease_owner != instead_of, deliveries.c.ambiguous))
+            .values(lease_until=self.now + told_after)
+        )
 
     async def bring_forward(self) -> None:
         """Let everything that waits for its time be looked at now, and no lease last beyond the longest.

@@ -55,7 +55,7 @@ class Maintenance:
         async with self.ledger.transaction() as transaction:
             await transaction.bring_forward()
             if not self.ledger.shared:
-                await transaction.free_leases(instead_of=self.instance)
+                await transaction.free_leases(instead_of=self.instance, told_after=self.timing.settles)
                 while await self._do(transaction, RESCUE, self._rescue):
                     pass
 

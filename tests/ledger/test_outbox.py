@@ -339,3 +339,23 @@ async def test_a_move_that_is_rolled_back_is_told_to_nobody(ledger: Ledger) -> N
     with pytest.raises(RuntimeError, match="half way"):
         await fail()
     assert await ledger.undelivered() == 0
+
+
+@pytest.mark.parametrize("heard", ["no answer", "a doubtful answer"])
+async def test_what_a_dead_instance_may_have_told_is_left_alone_until_slack_would_show_it(
+    ledger: Ledger, clock: Clock, heard: str
+) -> None:
+    """Its post may be under way yet: who looks at once does not find it, and posts again."""
+    await add(ledger, await request(ledger), Kind.CARD)
+    (card,) = await claimed(ledger)
+    if heard == "a doubtful answer":
+        async with ledger.transaction() as transaction:
+            due_at = transaction.now + timedelta(seconds=2)
+            await transaction.outbox.retry_at(card, due_at=due_at, ambiguous=True)
+    async with ledger.transaction() as transaction:
+        await transaction.bring_forward()
+        await transaction.free_leases(instead_of="another", told_after=timedelta(seconds=2))
+    assert await claimed(ledger) == []
+    clock.advance(seconds=2)
+    (again,) = await claimed(ledger)
+    assert again.ambiguous
