@@ -143,6 +143,12 @@ class Installation:
         return await ran.end(30), ran.log()
 
     @property
+    def settled_after(self) -> float:
+        """Seconds from when on a lost call will not be carried out any more; see `Timing.settled_after`."""
+        options = self.bots[0].options
+        return options.settling + 2 * float(options.settings["BILLING_TIMEOUT"])
+
+    @property
     def running(self) -> list[BotProcess]:
         """The bots that have not ended."""
         return [bot for bot in self.bots if bot.running]

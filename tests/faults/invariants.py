@@ -5,19 +5,24 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import RowMapping, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import FINAL, Payment, State
 from bot.ledger.rows import Event, Kind, payment_of
 from bot.ledger.schema import deliveries, payments
+from bot.ledger.store import Ledger
+from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT
+from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.messages import Message
+from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.post_search import METADATA
 from bot.slack.text import state_words
-from tests.faults.installation import Installation
 from tests.ledger.making import stored
 
 _TOLD = frozenset(
@@ -34,6 +39,29 @@ _TOLD = frozenset(
     }
 )
 """What happens to a payment and is told in its thread, or directly."""
+
+
+class Installation(Protocol):
+    """What is compared: of real processes, or of simulated ones. For what they are, see `installation`."""
+
+    slack: LocalSlack
+    billing: LocalBilling
+    exact: bool
+    acknowledged: list[tuple[str, int]]
+
+    @property
+    def runs(self) -> Sequence[Execution]:
+        """The workflows whose step has come to its end."""
+
+    @property
+    def settled_after(self) -> float:
+        """Seconds from when on a lost call will not be carried out any more."""
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection to the ledger's tables."""
+
+    async def ledger(self) -> Ledger:
+        """The ledger."""
 
 
 @dataclass(slots=True)
@@ -125,14 +153,12 @@ def _hasty(installation: Installation, invoice: tuple[str | None, int | None]) -
 
     By the clock of those who receive them. Only an answer that says no lets another follow at once.
     """
-    options = installation.bots[0].options
-    settled = options.settling + 2 * float(options.settings["BILLING_TIMEOUT"])
     at = [
         call.at
         for call in installation.billing.log
         if call.operation == PAYMENT and (call.module, call.invoice) == invoice
     ]
-    return sum(later - earlier < settled for earlier, later in itertools.pairwise(at))
+    return sum(later - earlier < installation.settled_after for earlier, later in itertools.pairwise(at))
 
 
 def _outcome_told(

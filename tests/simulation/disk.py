@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,8 +21,8 @@ from aiosqlite import Connection
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.machine import CURRENT, Machine
 
-BUSY_S = 5.0
-"""How long the lock of another connection is waited for."""
+BUSY_S, BUSY_AGAIN_S = 5.0, 0.01
+"""For how long the lock of another connection is waited for, and how often it is tried, in seconds."""
 
 
 class Trouble(StrEnum):
@@ -47,11 +48,12 @@ _SAID = {
 class Disk:
     """How the disk is now. trouble: what is wrong. times: how many commits it will befall yet.
 
-    least, most: seconds that an operation takes.
+    failed: how many operations failed so far. least, most: seconds that an operation takes.
     """
 
     trouble: Trouble | None = None
     times: int = 0
+    failed: int = 0
     least: float = 0.00002
     most: float = 0.0004
 
@@ -62,6 +64,11 @@ class Disk:
     def heal(self) -> None:
         """Nothing is wrong."""
         self.trouble = None
+
+    def error(self, trouble: Trouble) -> sqlite3.OperationalError:
+        """What SQLite says of it."""
+        self.failed += 1
+        return sqlite3.OperationalError(_SAID[trouble])
 
     def befalls_commit(self) -> Trouble | None:
         """What becomes of a commit."""
@@ -81,6 +88,8 @@ class LoopConnection(Connection):
         self._tx: Any = SimpleNamespace(put_nowait=self._put)
         self._thread: Any = SimpleNamespace(start=lambda: None)
         self._disk = disk
+        self._queue: deque[tuple[asyncio.Future[Any] | None, Callable[[], Any]]] = deque()
+        self._locked_since: float | None = None
         self._machine = CURRENT.get()
         if self._machine is not None:
             self._machine.at_crash[self._crashed] = None
@@ -89,20 +98,24 @@ class LoopConnection(Connection):
         """Nothing runs beside the loop that could be left behind."""
 
     def _put(self, task: tuple[asyncio.Future[Any] | None, Callable[[], Any]]) -> None:
-        future, function = task
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, SimulatedLoop)
-        takes = loop.random.uniform(self._disk.least, self._disk.most)
-        loop.call_at(loop.time() + takes, self._do, future, function, loop.now)
+        self._queue.append(task)
+        if len(self._queue) == 1:
+            self._next()
 
-    def _do(self, future: asyncio.Future[Any] | None, function: Callable[[], Any], since: float) -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, SimulatedLoop)
+    def _next(self) -> None:
+        loop = _the_loop()
+        loop.call_later(loop.random.uniform(self._disk.least, self._disk.most), self._do)
+
+    def _do(self) -> None:
+        """Do what has waited longest, as the thread of a connection does: one after the other."""
+        future, function = self._queue[0]
+        loop = _the_loop()
         try:
             result = self._done(function, loop)
         except sqlite3.OperationalError as error:
+            since = self._locked_since = loop.now if self._locked_since is None else self._locked_since
             if "locked" in str(error) and loop.now - since < BUSY_S:
-                loop.call_later(0.01, self._do, future, function, since)
+                loop.call_later(BUSY_AGAIN_S, self._do)
                 return
             _tell(future, error)
         except Exception as error:  # noqa: BLE001 -- told to whoever waits, as the thread does
@@ -110,6 +123,10 @@ class LoopConnection(Connection):
         else:
             if future is not None and not future.done():
                 future.set_result(result)
+        self._locked_since = None
+        self._queue.popleft()
+        if self._queue:
+            self._next()
 
     def _done(self, function: Callable[[], Any], loop: SimulatedLoop) -> Any:
         name = getattr(getattr(function, "func", function), "__name__", "")
@@ -120,20 +137,22 @@ class LoopConnection(Connection):
             return statement_free("PRAGMA busy_timeout=0")  # type: ignore[call-arg]
         trouble = self._disk.trouble
         if trouble is Trouble.AWAY and (function is self._connector or statement):
-            raise sqlite3.OperationalError(_SAID[trouble])
+            raise self._disk.error(trouble)
         if trouble in (Trouble.FULL, Trouble.READ_ONLY) and _writes(statement):
-            raise sqlite3.OperationalError(_SAID[trouble])
+            raise self._disk.error(trouble)
         if name != "commit" or self._connection is None or not self._connection.in_transaction:
             return function()
         befalls = self._disk.befalls_commit()
         result = None if befalls is Trouble.LOST_BEFORE else function()
         if befalls is not None:
-            raise sqlite3.OperationalError(_SAID[befalls])
+            raise self._disk.error(befalls)
         return result
 
     def _crashed(self) -> None:
         """What the kernel does with the files of a process that is gone: nothing of a transaction stays."""
         if self._connection is not None:
+            # A statement that has not given all its rows would keep it open, and its lock.
+            self._connection.rollback()
             self._connection.close()
             self._connection = None
 
@@ -142,6 +161,12 @@ class LoopConnection(Connection):
         if self._machine is not None:
             self._machine.at_crash.pop(self._crashed, None)
         await super().close()
+
+
+def _the_loop() -> SimulatedLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimulatedLoop), "bug: this database is one of a history"
+    return loop
 
 
 def _tell(future: asyncio.Future[Any] | None, error: Exception) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot import app, config
+from bot.domain.payment import FINAL, STEP_TRIGGER, State
 from bot.errors import BotError
 from bot.ledger import database
 from bot.ledger.schema import chain
@@ -22,14 +26,18 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.workspace import Execution
 from tests.faults.installation import SCOPES, WITHOUT_HISTORY
 from tests.optional_step import with_the_step
+from tests.simulation.invariants import at_call
 from tests.simulation.machine import Machine
 from tests.simulation.system import Loop, context_of
 
-TIMING = replace(Timing(), poll=5.0)
+TIMING = replace(Timing(), poll=20.0)
 """The bot's own patience; only that it is asked less often what has become due."""
 
 CALL_TIMEOUT = 60
 """BILLING_TIMEOUT, in seconds."""
+
+STARTED_AGAIN_S = 5.0
+"""Seconds after which a supervisor starts a process again that ended by itself."""
 
 CHANNELS = ("payments", "payments-2", "payments-3")
 
@@ -39,7 +47,8 @@ class Installation:
 
     machine: the one that the bot runs on. exact: whether the app may read the history, so that nothing may
     be told twice. acknowledged: the invoices of the requests that the bot took. runs: of workflows.
-    ended: what the bot's processes ended with, where none was crashed or told to stop.
+    ended: why the bot's processes ended by themselves. wrong: what must not have been, in words.
+    errors: what a bot logged with a traceback.
     """
 
     def __init__(
@@ -52,15 +61,21 @@ class Installation:
         self.exact = exact
         self.settings: dict[str, str] = {}
         self.acknowledged: list[tuple[str, int]] = []
-        self.runs: list[Execution] = []
-        self.ended: list[BaseException] = []
+        self.all_runs: list[Execution] = []
+        self.ended: list[BotError] = []
+        self.tell: Callable[[str], None] = lambda _: None
+        self.wrong: list[str] = []
+        self.errors: list[str] = []
+        self.amount_changed_at: dict[tuple[str, int], float] = {}
         self.settled_after = TIMING.settled_after(CALL_TIMEOUT).total_seconds()
         self.machine = Machine("bot", seed)
+        self.machine.crash()
         self._seed = seed
         self._stop = asyncio.Event()
-        self._process: asyncio.Task[None] | None = None
         self._engine: AsyncEngine | None = None
-        self._graveyard: list[Machine] = []
+        self._started = 0
+        self._rows = sqlite3.connect(file)
+        billing.on_call = lambda call: self.wrong.extend(at_call(self, call))
 
     # The bot
 
@@ -68,15 +83,12 @@ class Installation:
         """Start a process of the bot on its machine."""
         old = self.machine
         old.crash()
-        self._graveyard.append(old)
-        number = len(self._graveyard)
+        self._started += 1
         self.machine = Machine(
-            f"bot {number}", self._seed, booted=old.booted, slept=old.slept, ahead=old.ahead
+            f"bot {self._started}", self._seed, booted=old.booted, slept=old.slept, ahead=old.ahead
         )
         self._stop = asyncio.Event()
-        self._process = self.loop.create_task(
-            self._run(self.machine, self._stop), context=context_of(self.machine)
-        )
+        self.loop.create_task(self._run(self.machine, self._stop), context=context_of(self.machine))
 
     async def _run(self, machine: Machine, stop: asyncio.Event) -> None:
         """What `python -m bot run` does."""
@@ -85,10 +97,20 @@ class Installation:
             async with app.running(settings, timing=TIMING) as running:
                 await running.run_until(stop)
             if running.broken.is_set():
-                self.ended.append(AssertionError("a part of it broke"))
+                self.wrong.append("a part of the bot ended that must not")
         except BotError as error:
             self.ended.append(error)
+            self.tell(f"    {self.loop.now:.3f} {machine.name} ended: {error!r}")
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is a finding
+            self.wrong.append(f"the bot ended with {error!r}")
         machine.crash()
+        if not stop.is_set():
+            self.loop.at(self.loop.now + STARTED_AGAIN_S, self._again, machine, context=context_of(None))
+
+    def _again(self, ended: Machine) -> None:
+        """What a supervisor does with a process that ended by itself."""
+        if self.machine is ended:
+            self.start()
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -107,7 +129,40 @@ class Installation:
         """SIGTERM."""
         self._stop.set()
 
+    @property
+    def running(self) -> bool:
+        """Whether there is a process of the bot."""
+        return self.machine.alive
+
+    def port_of(self, service: str) -> int:
+        """Slack's or the billing API's."""
+        port = urlsplit(self.slack.address if service == "Slack" else self.billing.wsdl_url).port
+        assert port is not None
+        return port
+
     # The ledger
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """What the tables hold now, asked past the bot and in no time."""
+        return self._rows.execute(query, values).fetchall()
+
+    @property
+    def runs(self) -> list[Execution]:
+        """The workflows whose step must have ended: all but those that wait for people."""
+        found = self.rows("SELECT trigger_id FROM payments WHERE state = 'PENDING_APPROVAL'")
+        waiting = {row[0] for row in found}
+        return [run for run in self.all_runs if STEP_TRIGGER + run.id not in waiting]
+
+    def runs_under_way(self) -> list[Execution]:
+        """Those that must end yet."""
+        return [run for run in self.runs if run.status == "running"]
+
+    def left(self, waiting: Collection[State] = ()) -> list[str]:
+        """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold."""
+        settled = FINAL | frozenset(waiting)
+        states = [row[0] for row in self.rows("SELECT state FROM payments ORDER BY id")]
+        untold = self.rows("SELECT kind FROM deliveries WHERE done_revision < revision ORDER BY id")
+        return [state for state in states if state not in settled] + [row[0] for row in untold]
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -135,7 +190,12 @@ class Installation:
 @asynccontextmanager
 async def open_installation(loop: Loop, file: Path, seed: int, *, exact: bool) -> AsyncIterator[Installation]:
     """Set it up, without a bot yet. file: a ledger without a row."""
-    slack = LocalSlack(manifest=with_the_step(), scopes=SCOPES if exact else WITHOUT_HISTORY)
+    slack = LocalSlack(
+        manifest=with_the_step(),
+        scopes=SCOPES if exact else WITHOUT_HISTORY,
+        # Slack itself gives up after three, and a workflow would stand still for good.
+        event_retry_delays=(0.0, 60.0, 300.0, *(600.0,) * 1000),
+    )
     billing = LocalBilling()
     await slack.start()
     await billing.start()

@@ -1,0 +1,141 @@
+"""What the command line of the simulation does: plays many histories or one, and says what it found."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import click
+
+import bot
+from bot.domain.payment import MOVES
+from tests.simulation.entropy import Entropy
+from tests.simulation.histories import Step, draw
+from tests.simulation.playing import Played, Player, total
+
+LENGTH = 250
+"""Steps in one history."""
+
+YEAR = 365 * 86400.0
+
+
+@click.command()
+@click.option("--steps", default=5000, show_default=True, help="So many steps, in all histories together.")
+@click.option("--jobs", default=1, show_default=True, help="So many histories at once.")
+@click.option("--first", default=1, show_default=True, help="The seed of the first history.")
+@click.option("--seed", type=int, help="Play this history alone, and tell it.")
+@click.option("--shrink", is_flag=True, help="Find the shortest history that goes wrong as --seed does.")
+@click.option("--length", default=LENGTH, show_default=True, help="Steps of one history.")
+@click.pass_obj
+def main(
+    entropy: Entropy, steps: int, jobs: int, first: int, seed: int | None, shrink: bool, length: int
+) -> None:
+    """Play histories of the whole bot under virtual time; each is told again by its seed."""
+    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
+    try:
+        player = Player(folder, entropy)
+        if seed is None:
+            wrong = _many(player, steps, jobs, first, length)
+        elif shrink:
+            wrong = _shrunk(player, seed, draw(seed, length))
+        else:
+            wrong = _one(player, seed, draw(seed, length))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(1 if wrong else 0)
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def _many(player: Player, steps: int, jobs: int, first: int, length: int) -> bool:
+    seeds = itertools.islice(itertools.count(first), max(1, steps // length))
+    done: list[Played] = []
+    wrong = False
+    for played in player.play_all(((seed, draw(seed, length)) for seed in seeds), jobs=jobs):
+        done.append(played)
+        for flaw in played.wrong:
+            wrong = True
+            click.echo(f"--seed {played.seed} --length {length}: {flaw}")
+    for line in figures(done):
+        click.echo(line)
+    return wrong
+
+
+def _one(player: Player, seed: int, steps: Sequence[Step]) -> bool:
+    played = player.play(seed, steps, click.echo)
+    for flaw in played.wrong:
+        click.echo(f"wrong: {flaw}")
+    click.echo(f"{played.turns} turns, trace {played.trace}")
+    return bool(played.wrong)
+
+
+def _shrunk(player: Player, seed: int, steps: Sequence[Step]) -> bool:
+    if not player.play(seed, steps).wrong:
+        click.echo("nothing goes wrong")
+        return False
+    shortest = shrink_to_wrong(steps, lambda fewer: bool(player.play(seed, fewer).wrong))
+    return _one(player, seed, shortest)
+
+
+def shrink_to_wrong(steps: Sequence[Step], goes_wrong: Callable[[Sequence[Step]], bool]) -> list[Step]:
+    """Leave out what is not needed for it to go wrong: first much at a time, at last each step alone."""
+    kept = list(steps)
+    size = len(kept) // 2
+    while size:
+        place = 0
+        while place < len(kept):
+            fewer = kept[:place] + kept[place + size :]
+            if goes_wrong(fewer):
+                kept = fewer
+            else:
+                place += size
+        size //= 2
+    return kept
+
+
+def figures(done: Iterable[Played]) -> list[str]:
+    """What was played, in figures."""
+    histories = list(done)
+    all_of_them = total(histories)
+    moves = {f"{one} -> {other}" for one, following in MOVES.items() for other in following}
+    awaits = _awaits()
+    at_await = {place for place in all_of_them.crashed_at if _is_await(place, awaits)}
+    faults = ", ".join(f"{name} {count}" for name, count in sorted(all_of_them.faults.items()))
+    missing = sorted(moves - set(all_of_them.moves))
+    return [
+        f"{all_of_them.steps} steps in {len(histories)} histories, {all_of_them.seconds / YEAR:.2f} virtual"
+        f" years, {all_of_them.turns} turns, {all_of_them.payments} payments,"
+        f" {sum(bool(one.wrong) for one in histories)} histories wrong",
+        f"faults: {faults}",
+        f"moves of the state table: {len(moves) - len(missing)} of {len(moves)}"
+        + (f", without {', '.join(missing)}" if missing else ""),
+        f"awaits of the bot that a crash met: {len(at_await)} of {sum(map(len, awaits.values()))}",
+    ]
+
+
+def _awaits() -> dict[str, list[range]]:
+    """Where the bot waits, by file: the lines of every await."""
+    root = Path(bot.__file__).parent
+    found: dict[str, list[range]] = {}
+    for file in sorted(root.rglob("*.py")):
+        if "sandbox" in file.parts or "migrations" in file.parts:
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        found[str(file.relative_to(root))] = [
+            range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Await)
+        ]
+    return found
+
+
+def _is_await(place: str, awaits: dict[str, list[range]]) -> bool:
+    file, _, line = place.rpartition(":")
+    return any(int(line) in lines for lines in awaits.get(file, ()))
