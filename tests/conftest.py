@@ -8,11 +8,9 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 import hypothesis
 import pytest
@@ -25,9 +23,9 @@ from bot.ledger.store import Ledger
 from bot.payments.timing import Timing
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
-from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.pace import Pace
 from tests.command_line import CommandLine
+from tests.fixture_types import QUICK, Clock, NewDatabase, NewSettings, StartBot, environment_of
 from tests.postgresql import Databases, running_postgresql
 
 pytest_plugins = ["tests.faults.counts"]
@@ -96,64 +94,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-QUICK = Timing(
-    lease=timedelta(seconds=2),
-    look_up=1.0,
-    hold=timedelta(seconds=0.2),
-    not_sent=(timedelta(seconds=0.05),) * 3,
-    reconcile_first=timedelta(seconds=0.05),
-    tell_first=timedelta(seconds=0.1),
-    tell_most=timedelta(seconds=0.2),
-    settles=timedelta(seconds=0.1),
-    poll=0.05,
-)
-"""The bot's patience, shortened: seconds for what takes minutes."""
-
-
-class Clock:
-    """A ledger's clock and the one that nobody sets, moved by hand. boottime: what the latter shows."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-        self.elapsed = 0.0
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def boottime(self) -> float:
-        """Seconds on the clock that nobody sets."""
-        return self.elapsed
-
-    def advance(self, **span: float) -> None:
-        """Let time pass: the arguments are those of `timedelta`."""
-        self.set(**span)
-        self.elapsed += timedelta(**span).total_seconds()
-
-    def until(self, moment: datetime) -> None:
-        """Let time pass until then."""
-        self.advance(seconds=(moment - self.now).total_seconds())
-
-    def set(self, **span: float) -> None:
-        """Somebody sets the ledger's clock by so much; no time passes."""
-        self.now += timedelta(**span)
-
-
-class NewSettings(Protocol):
-    """Makes settings for the local Slack and the local billing API."""
-
-    def __call__(self, **variables: str) -> Settings:
-        """variables: what is set otherwise; an empty one is not set."""
-
-
-class StartBot(Protocol):
-    """Starts a bot that is stopped at the end of the test."""
-
-    def __call__(
-        self, *, timing: Timing = QUICK, pace: Pace | None = None, **variables: str
-    ) -> Awaitable[app.Bot]:
-        """variables: as for `NewSettings`."""
-
-
 @pytest.fixture(scope="session", autouse=True)
 def plain_network() -> Iterator[None]:
     """No proxy and no certificates of the machine that the tests run on."""
@@ -162,13 +102,6 @@ def plain_network() -> Iterator[None]:
             environment.delenv(name, raising=False)
             environment.delenv(name.lower(), raising=False)
         yield
-
-
-class NewDatabase(Protocol):
-    """Makes databases of its kind, and drops them at the end of the test."""
-
-    def __call__(self, *, migrated: bool) -> str:
-        """The LEDGER_URL of a new database: an empty one, or one whose tables are there already."""
 
 
 @pytest.fixture(scope="session")
@@ -258,23 +191,6 @@ async def billing() -> AsyncIterator[LocalBilling]:
     await api.start()
     yield api
     await api.stop()
-
-
-def environment_of(slack: LocalSlack, billing: LocalBilling, ledger_url: str) -> dict[str, str]:
-    """What .env holds. Alice may request; Bob and Carol would approve, but nothing needs approval."""
-    return {
-        "SLACK_BOT_TOKEN": slack.bot_token,
-        "SLACK_APP_TOKEN": slack.app_token,
-        "SLACK_API_URL": slack.api_url,
-        "BILLING_WSDL_URL": billing.wsdl_url,
-        "BILLING_USERNAME": billing.username,
-        "BILLING_PASSWORD": billing.password,
-        "BILLING_TIMEOUT": "2",
-        "LEDGER_URL": ledger_url,
-        "PAY_ALLOWED_USERS": ids.ALICE,
-        "PAY_APPROVERS": f"{ids.BOB},{ids.CAROL}",
-        "PAY_APPROVALS_REQUIRED": "0",
-    }
 
 
 @pytest.fixture

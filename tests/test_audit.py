@@ -15,7 +15,7 @@ from bot.domain.events import Denied
 from bot.domain.payment import InvoiceRef, State
 from bot.ledger.opening import open_ledger
 from tests.command_line import CommandLine, Ended, invoke
-from tests.conftest import NewDatabase
+from tests.fixture_types import NewDatabase
 from tests.ledger.making import request_in
 
 

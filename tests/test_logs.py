@@ -24,7 +24,7 @@ from bot.config import Settings
 from bot.redaction import Redaction
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
-from tests.conftest import NewSettings, StartBot
+from tests.fixture_types import NewSettings, StartBot
 
 log = structlog.get_logger()
 

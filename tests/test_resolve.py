@@ -11,7 +11,7 @@ from bot.ledger.opening import open_ledger
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from tests.command_line import LONGEST, CommandLine
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.ledger.making import request_in
 from tests.slack.acting import at_rest, shown, told
 

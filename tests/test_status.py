@@ -17,7 +17,7 @@ from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
 from bot.sandbox.local_slack import LocalSlack
 from bot.status import status_server
-from tests.conftest import NewDatabase, StartBot
+from tests.fixture_types import NewDatabase, StartBot
 from tests.ledger.making import request_in
 
 Page = Callable[[str], Awaitable[tuple[int, str]]]

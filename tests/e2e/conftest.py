@@ -22,8 +22,8 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
 from tests.browser import Windows, chromium
-from tests.conftest import StartBot
 from tests.e2e.listening import Listening
+from tests.fixture_types import StartBot
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from bot.sandbox.local_billing import FAILURES, LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
 from tests.billing.failure_modes import EXPECTED
-from tests.conftest import QUICK, environment_of
+from tests.fixture_types import QUICK, environment_of
 from tests.slack.acting import card, shown
 
 PAID, DECLINED, NOT_SENT, UNKNOWN = State.PAID, State.DECLINED, State.NOT_SENT, State.UNKNOWN

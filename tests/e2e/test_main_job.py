@@ -16,7 +16,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.interactions import Result
-from tests.conftest import NewDatabase, StartBot
+from tests.fixture_types import NewDatabase, StartBot
 
 ANSWER = "Payment of 10.00 USD for Invoice 10101 Successful."
 SOON = 2.0

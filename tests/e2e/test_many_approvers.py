@@ -12,7 +12,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import APPROVE
-from tests.conftest import NewDatabase, StartBot
+from tests.fixture_types import NewDatabase, StartBot
 
 APPROVERS = 30
 

@@ -11,7 +11,7 @@ import pytest
 from bot.sandbox import run
 from bot.sandbox.conversation import Conversation
 from bot.sandbox.local_slack import LocalSlack
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.slack.acting import approve, request
 from tests.test_readme import POLICIES
 

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from tests.conftest import NewDatabase
+from tests.fixture_types import NewDatabase
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

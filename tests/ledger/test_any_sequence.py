@@ -28,7 +28,7 @@ from bot.ledger.opening import open_ledger
 from bot.ledger.queues import LOOK_UP, RECONCILER, REMIND, RETRY, Queue
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale
-from tests.conftest import Clock, NewDatabase
+from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import happened, request
 
 T = TypeVar("T")

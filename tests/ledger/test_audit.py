@@ -14,7 +14,7 @@ from bot.domain.payment import State
 from bot.ledger import database
 from bot.ledger.audit import GENESIS
 from bot.ledger.store import Ledger
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import happened, moved, request, request_in, stored
 
 

@@ -21,7 +21,7 @@ from bot.errors import LedgerError, LedgerInUse, LedgerUnavailable, LedgerUnfit
 from bot.ledger import store
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger
-from tests.conftest import NewDatabase
+from tests.fixture_types import NewDatabase
 from tests.ledger.making import happened, request
 
 # -- one process a SQLite file ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR, LOOK_UP, RECONCILER, REMIND, RESCUE, STRANDED, Queue
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import claimed, request, request_in, with_card
 
 LEASE = timedelta(seconds=30)

@@ -10,7 +10,7 @@ import pytest
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
-from tests.conftest import NewDatabase
+from tests.fixture_types import NewDatabase
 from tests.ledger.making import happened
 from tests.lost_commits import CommitWire, commit_wire
 from tests.postgresql import Databases

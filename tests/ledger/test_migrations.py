@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from bot.ledger import database, schema, version
 from bot.ledger.opening import open_ledger
-from tests.conftest import NewDatabase
+from tests.fixture_types import NewDatabase
 
 # SQLite's index on what an event's detail names cannot be read back from it; what it is of use for is tested.
 pytestmark = [

@@ -29,7 +29,7 @@ from bot.ledger import database
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger, read_ledger
 from bot.ledger.store import Ledger
-from tests.conftest import NewDatabase
+from tests.fixture_types import NewDatabase
 from tests.ledger.making import happened, request, request_in
 from tests.ledger.released import release
 from tests.ledger.test_database import bound_by_permissions, file_of, run_python

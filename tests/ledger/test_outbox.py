@@ -10,7 +10,7 @@ from bot.domain.payment import InvoiceRef, Payment, State
 from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import claimed, happened, moved, request, request_in, with_card
 
 

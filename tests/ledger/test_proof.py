@@ -19,7 +19,7 @@ from bot.ledger.replay import frozen
 from bot.ledger.rows import snapshot
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from tests.conftest import Clock, NewDatabase
+from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import approved, happened, moved, request, request_in, stored
 from tests.ledger.released import fill, release
 

@@ -29,7 +29,7 @@ from bot.ledger.rows import snapshot
 from bot.ledger.schema import payments
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import (
     REF,
     approved,

@@ -27,7 +27,7 @@ from bot.ledger.queues import (
 )
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
-from tests.conftest import Clock, NewDatabase
+from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import claimed, happened, request, request_in, with_card
 
 Events = dict[Queue, asyncio.Event]

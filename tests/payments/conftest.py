@@ -32,7 +32,7 @@ from bot.payments.settling import Settling
 from bot.payments.timing import Timing
 from bot.payments.worker import Worker
 from bot.sandbox.local_billing import LocalBilling
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import claimed, stored
 
 TEAM = "T1"

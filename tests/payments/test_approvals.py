@@ -32,7 +32,7 @@ from bot.ledger.opening import open_ledger
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person
 from bot.sandbox.local_billing import LocalBilling
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.payments.conftest import TEAM, Office, Register
 
 T = TypeVar("T")

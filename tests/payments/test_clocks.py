@@ -18,7 +18,7 @@ from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import request_in, stored
 from tests.payments.conftest import BOB, TIMING, VPS, Office, policy
 from tests.payments.test_reconciler import SETTLED

@@ -30,7 +30,7 @@ from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
 from bot.slack import home, lists, replies
 from bot.slack.card import Scene, request_card
-from tests.conftest import Clock, NewDatabase
+from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import request_in, stored
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
 

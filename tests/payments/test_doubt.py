@@ -14,7 +14,7 @@ from bot.ledger.rows import Kind
 from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, TooEarly
 from bot.payments.desk import Desk
 from bot.payments.settlement import settle_by_hand
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import claimed, request_in, stored
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 from tests.payments.test_reconciler import SETTLED

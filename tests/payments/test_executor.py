@@ -19,7 +19,7 @@ from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.timing import Timing
 from bot.sandbox.local_billing import LocalBilling
-from tests.conftest import Clock, NewDatabase
+from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import stored
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, Register, policy
 

@@ -12,7 +12,7 @@ from bot.ledger import database
 from bot.payments.answers import AlreadyRequested, Done
 from bot.payments.desk import CONTRADICTED
 from bot.payments.preflight import DISPROVED
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import stored
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 

@@ -10,7 +10,7 @@ import pytest
 from bot.domain.payment import Invoice, InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.ledger.rows import Kind
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import claimed
 from tests.payments.conftest import ALICE, BOB, VPS, Office, policy
 

@@ -10,7 +10,7 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR
-from tests.conftest import Clock, NewDatabase
+from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import request_in, stored
 from tests.payments.conftest import BOB, CAROL, Office, policy
 

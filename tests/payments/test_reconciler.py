@@ -10,7 +10,7 @@ import pytest
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.sandbox.local_billing import Call
 from bot.sandbox.local_billing.books import InvoiceRow
-from tests.conftest import Clock
+from tests.fixture_types import Clock
 from tests.ledger.making import stored
 from tests.payments.conftest import BOB, VPS, Office
 

@@ -16,7 +16,7 @@ from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import Values, View
 from bot.slack.card import APPROVE, CANCEL, DENY
-from tests.conftest import QUICK
+from tests.fixture_types import QUICK
 from tests.ledger.making import stored
 
 ANSWER = "Payment of 10.00 USD for Invoice 10101 Successful."

@@ -22,7 +22,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.pace import Pace
 from bot.slack.web_api import FINAL
-from tests.conftest import QUICK, NewDatabase, NewSettings, StartBot, environment_of
+from tests.fixture_types import QUICK, NewDatabase, NewSettings, StartBot, environment_of
 from tests.slack.acting import ANSWER, VAIN, approve, at_rest, card, direct, pay, posts, shown, thread
 from tests.slack.gateway import JSON, Gateway, Said, no, open_gateway
 

@@ -6,7 +6,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
 from bot.slack.card import APPROVE, CANCEL, DENY
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.changes import Change, ChangeKind
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.slack.gateway import JSON, Gateway, Said, no
 
 pytestmark = pytest.mark.usefixtures("soon")

@@ -13,7 +13,7 @@ from bot.ledger.store import Ledger
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.pace import Pace
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.ledger.making import request
 
 CROWD = 60

@@ -13,7 +13,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import APPROVE, CANCEL, DENY
-from tests.conftest import QUICK, StartBot
+from tests.fixture_types import QUICK, StartBot
 from tests.slack.acting import (
     approve,
     at_rest,

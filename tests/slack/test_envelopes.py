@@ -11,7 +11,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.sandbox.local_slack import LocalSlack
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.slack.receiving import MORE, logged, receiving, until
 
 

@@ -9,7 +9,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.views import View
 from bot.slack.card import APPROVE, DENY
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread
 
 

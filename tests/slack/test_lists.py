@@ -7,7 +7,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import event_text
 from bot.slack.card import DENY
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, told
 from tests.slack.test_escaping import every_event
 

@@ -16,7 +16,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import pay_form
 from bot.slack.pay_form import SHORTCUT
 from bot.slack.workflow_step import STEP
-from tests.conftest import NewDatabase, StartBot
+from tests.fixture_types import NewDatabase, StartBot
 from tests.lost_commits import CommitWire, commit_wire
 from tests.optional_step import with_the_step
 from tests.postgresql import Databases

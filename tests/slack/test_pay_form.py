@@ -15,7 +15,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.views import Values, View
 from bot.slack import pay_form
 from bot.slack.pay_form import SHORTCUT
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.ledger.making import stored
 from tests.slack.acting import at_rest, card, request, shown, text, thread, told
 

@@ -16,7 +16,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
 from bot.sandbox.local_slack.messages import Message
-from tests.conftest import QUICK, StartBot
+from tests.fixture_types import QUICK, StartBot
 from tests.slack.acting import ANSWER, VAIN, approve, at_rest, card, direct, pay, posts, thread, when_paying
 from tests.slack.gateway import JSON, Gateway, Said, no
 

@@ -15,7 +15,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.messages import Message
 from bot.slack import event_text, rendering
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.ledger.making import happened
 from tests.slack.acting import ANSWER, approve, at_rest, card, direct, pay, thread, when_paying
 from tests.slack.gateway import Gateway

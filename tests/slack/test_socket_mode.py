@@ -14,7 +14,7 @@ from bot.errors import ConfigError, LedgerUnavailable
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.changes import Change, ChangeKind
 from bot.slack import socket_mode
-from tests.conftest import NewDatabase, StartBot
+from tests.fixture_types import NewDatabase, StartBot
 from tests.slack.receiving import MORE, NO_CONNECTION, logged, receiving, until, wired
 
 

@@ -10,7 +10,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import APPROVE
-from tests.conftest import StartBot
+from tests.fixture_types import StartBot
 from tests.ledger.making import stored
 from tests.slack.acting import (
     ANSWER,

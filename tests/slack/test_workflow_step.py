@@ -18,7 +18,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.workflow_step import STEP
-from tests.conftest import QUICK, NewSettings, StartBot
+from tests.fixture_types import QUICK, NewSettings, StartBot
 from tests.optional_step import with_the_step
 from tests.slack.acting import VAIN, approve, at_rest, card, deny, direct, shown
 from tests.slack.gateway import Gateway, Said, no
