@@ -282,9 +282,6 @@ APPROVALS = (
 """The approvals of one payment that an event tells of; a row alone is nobody's word."""
 
 
-# -- one payment --------------------------------------------------------------------------------------
-
-
 def _this(payment_id: Column[Any]) -> ColumnElement[bool]:
     return payment_id == bindparam("payment", type_=Id)
 
