@@ -10,11 +10,9 @@ import pytest
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Tier
 from bot.payments.answers import Outdated
-from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
+from tests.payments.conftest import ALICE, BOB, CAROL, PAY, UNPAID, VPS, Office, policy
 
-PAY = "api_make_payment"
 CURRENCY_UNKNOWN = "The currency of this invoice is not known, and not every one may be paid here."
-UNPAID = "api_vps_get_client_unpaid_invoices"
 
 
 async def unread(office: Office, approvers: tuple[Any, ...] = (BOB,), **rule: Any) -> Payment:

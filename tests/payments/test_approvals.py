@@ -116,8 +116,6 @@ class Company(RuleBasedStateMachine):
         latest = self.run(self.office.ledger.recent(limit=50))
         return [one for one in latest if one.id in self.approved]
 
-    # -- what may happen ----------------------------------------------------------------------------
-
     @rule(
         asks=people,
         clicks=st.lists(people, min_size=1, max_size=3),
@@ -239,8 +237,6 @@ class Company(RuleBasedStateMachine):
         for payment in sent:
             self.checked.add(payment.id)
             self.check(payment)
-
-    # -- what must be true --------------------------------------------------------------------------
 
     def check(self, payment: Payment) -> None:
         now = self.rule_of(payment.requester)
