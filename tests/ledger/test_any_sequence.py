@@ -208,7 +208,6 @@ def test_any_sequence(new_database: NewDatabase, request: pytest.FixtureRequest)
         settings=settings(
             max_examples=20 if on_sqlite else 8,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -323,7 +323,6 @@ def test_no_order_of_events_executes_what_was_not_approved(runner: asyncio.Runne
             settings=settings(
                 max_examples=40,
                 stateful_step_count=12,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )
