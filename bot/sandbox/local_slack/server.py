@@ -12,11 +12,11 @@ from aiohttp.typedefs import Handler
 
 from bot.sandbox.local_slack.actor import Actor
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
-from bot.sandbox.local_slack.changes import Change, Changes, Clock
+from bot.sandbox.local_slack.changes import Changes, Clock
 from bot.sandbox.local_slack.delivery import Delivery, HttpMode
 from bot.sandbox.local_slack.errors import NotSeen
 from bot.sandbox.local_slack.events import Events
-from bot.sandbox.local_slack.faults import Fault, Faults, drop
+from bot.sandbox.local_slack.faults import Faults, drop
 from bot.sandbox.local_slack.interactions import Interactions, Result
 from bot.sandbox.local_slack.messages import Json, Message
 from bot.sandbox.local_slack.page_api import PageApi
@@ -43,7 +43,8 @@ class LocalSlack:
     message may be edited, None for ever.
 
     `world`, `clock`, `sockets` and `faults` are the parts that tests turn: people and channels,
-    time, connections (ghosts, duplicates, disconnects), and trouble.
+    time, connections (ghosts, duplicates, disconnects), and trouble; `fail` and `heal` are those of
+    `faults`. `on_change` and `changes` tell what happens.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class LocalSlack:
         self._port = port
         self._runner: web.AppRunner | None = None
         self._changes = Changes()
+        self.on_change, self.changes = self._changes.on_change, self._changes.stream
         self.clock = Clock()
         self.world = World(self.clock, self._changes)
         app_manifest = AppManifest(DEFAULT_MANIFEST if manifest is None else manifest)
@@ -83,6 +85,7 @@ class LocalSlack:
             edit_window=edit_window,
         )
         self.faults = Faults()
+        self.fail, self.heal = self.faults.order, self.faults.heal
         self.sockets = SocketMode(self._workspace, ack_deadline, ping_interval)
         self._web_api = WebApi(self._workspace, self.faults, enforce_rate_limits=enforce_rate_limits)
         self._response_urls = ResponseUrls(self._workspace, self.faults, response_url_lifetime)
@@ -215,34 +218,7 @@ class LocalSlack:
             so_far = _transcript(self.world, self.calls)
             raise NotSeen(f"not seen within {timeout} s; so far:\n{so_far}") from None
 
-    def on_change(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Call back on everything that happens. Returns what stops it."""
-        return self._changes.on_change(callback)
-
-    def changes(self) -> AsyncIterator[Change]:
-        """Everything that happens from now on."""
-        return self._changes.stream()
-
     # Trouble
-
-    def fail(
-        self,
-        method: str,
-        mode: str,
-        times: int | None = None,
-        *,
-        channel: str | None = None,
-        retry_after: int | str = 1,
-        seconds: float = 1.0,
-    ) -> Fault:
-        """Let calls fail; see `Faults.order` for what there is."""
-        return self.faults.order(
-            method, mode, times, channel=channel, retry_after=retry_after, seconds=seconds
-        )
-
-    def heal(self) -> None:
-        """Take every fault back."""
-        self.faults.heal()
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
