@@ -440,17 +440,17 @@ async def moved_in(transaction: Transaction, payment: Payment) -> None:
 async def test_an_approval_without_its_event_is_nobodys_word(ledger: Ledger, engine: AsyncEngine) -> None:
     """A row written by hand is read by nobody: not by who counts, nor by who shows."""
     payment = await in_state(ledger, State.PENDING_APPROVAL)
-    before = [one.approver for one in await ledger.approvals(payment.id)]
+    before = await ledger.approvers(payment.id)
     await forge(
         engine,
         "INSERT INTO approvals (payment_id, approver, decision, at) "
         f"VALUES ({payment.id}, 'U7', 'approve', '2026-03-02')",
     )
-    assert [one.approver for one in await ledger.approvals(payment.id)] == before
+    assert await ledger.approvers(payment.id) == before
     async with ledger.transaction() as transaction:
-        assert [one.approver for one in await transaction.approvals(payment.id)] == before
+        assert await transaction.approvers(payment.id) == before
     assert await approved(ledger, payment, "U8")
-    assert [one.approver for one in await ledger.approvals(payment.id)] == [*before, "U8"]
+    assert await ledger.approvers(payment.id) == [*before, "U8"]
 
 
 @pytest.mark.parametrize(
@@ -512,7 +512,7 @@ async def test_the_checks_before_money_moves_read_by_an_index(ledger: Ledger, en
         event.listen(engine.sync_engine, "before_cursor_execute", listen)
         for statement in (
             *(proof.HELD, audit.OF_PAYMENT, audit.LAST_MOVE, precedents.BESIDE),
-            *(proof.BELONGING_TO_ONE, proof.APPROVALS),
+            *(proof.BELONGING_TO_ONE, proof.APPROVERS),
         ):
             await connection.execute(statement, {"invoice": "vps 1", "payment": 1, "number": 1})
         event.remove(engine.sync_engine, "before_cursor_execute", listen)

@@ -31,7 +31,7 @@ from bot.payments.settling import Settling
 from bot.slack import home, lists, replies
 from bot.slack.card import Scene, request_card
 from tests.fixture_types import Clock, NewDatabase
-from tests.ledger.making import request_in, stored
+from tests.ledger.making import request_in, stored, trail
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
 
 TWO = policy(
@@ -112,7 +112,7 @@ async def test_a_refusal_is_recorded_and_requests_nothing(office: Office) -> Non
     assert refused(answer) == "person_not_allowed"
     answer = await office.desk.request(Person(ALICE.id, "T9"), "C1", VPS, trigger_id="1.3")
     assert refused(answer) == "other_team"
-    events = [event async for event in office.ledger.trail()]
+    events = await trail(office.ledger)
     assert [stored(event) for event in events] == [
         {"what": "request vps 10101", "reason": "person_not_allowed", "team": "T1"},
         {"what": "request vps 10101", "reason": "other_team", "team": "T9"},
@@ -264,7 +264,7 @@ async def test_nothing_is_approved_before_its_amount_is_known(strict: Office) ->
     payment = await strict.request()
     answer = await strict.desk.approve(BOB, payment.id)
     assert isinstance(answer, AlreadyDecided)
-    assert await strict.ledger.approvals(payment.id) == []
+    assert await strict.ledger.approvers(payment.id) == []
 
 
 async def test_an_approval_that_no_longer_counts_is_not_counted(strict: Office) -> None:
