@@ -44,7 +44,7 @@ class LocalSlack:
 
     `world`, `clock`, `sockets` and `faults` are the parts that tests turn: people and channels,
     time, connections (ghosts, duplicates, disconnects), and trouble; `fail` and `heal` are those of
-    `faults`. `on_change` and `changes` tell what happens.
+    `faults`. `on_change` and `changes` tell what happens, and `calls` are the Web API's so far.
     """
 
     def __init__(
@@ -72,6 +72,9 @@ class LocalSlack:
         app_manifest = AppManifest(DEFAULT_MANIFEST if manifest is None else manifest)
         populate(self.world, app_manifest.bot_name, app_manifest.app_name)
         number = secrets.randbelow(10**12)
+        self.bot_token = f"xoxb-{number}-{secrets.token_hex(12)}"
+        self.app_token = f"xapp-1-A0PAYBOT01-{number}-{secrets.token_hex(32)}"
+        self.signing_secret = secrets.token_hex(16)
         self._workspace = Workspace(
             self.clock,
             self.world,
@@ -79,22 +82,23 @@ class LocalSlack:
             Triggers(self.clock, trigger_lifetime),
             app_manifest,
             app_manifest.scopes if scopes is None else scopes,
-            bot_token=f"xoxb-{number}-{secrets.token_hex(12)}",
-            app_token=f"xapp-1-A0PAYBOT01-{number}-{secrets.token_hex(32)}",
-            signing_secret=secrets.token_hex(16),
+            bot_token=self.bot_token,
+            app_token=self.app_token,
+            signing_secret=self.signing_secret,
             edit_window=edit_window,
         )
         self.faults = Faults()
         self.fail, self.heal = self.faults.order, self.faults.heal
         self.sockets = SocketMode(self._workspace, ack_deadline, ping_interval)
         self._web_api = WebApi(self._workspace, self.faults, enforce_rate_limits=enforce_rate_limits)
+        self.calls = self._web_api.calls
         self._response_urls = ResponseUrls(self._workspace, self.faults, response_url_lifetime)
         self._delivery = Delivery(self.world, self.faults, self.sockets)
         self._interactions = Interactions(self._workspace, self._response_urls, self._delivery)
         self._events = Events(self._workspace, self._delivery, event_retry_delays)
         self._page_api = PageApi(self._workspace, self._changes, self._interactions, self._events)
 
-    # Where it is, and its secrets
+    # Where it is
 
     @property
     def address(self) -> str:
@@ -110,21 +114,6 @@ class LocalSlack:
     def page_url(self) -> str:
         """The page for the browser."""
         return f"{self.address}/"
-
-    @property
-    def bot_token(self) -> str:
-        """xoxb-…"""
-        return self._workspace.bot_token
-
-    @property
-    def app_token(self) -> str:
-        """xapp-…, for Socket Mode."""
-        return self._workspace.app_token
-
-    @property
-    def signing_secret(self) -> str:
-        """What deliveries over HTTP are signed with."""
-        return self._workspace.signing_secret
 
     async def start(self) -> None:
         """Listen."""
@@ -199,11 +188,6 @@ class LocalSlack:
     def home(self, person: str) -> View | None:
         """The Home tab that the bot published for a person."""
         return self._workspace.views.home(self.world.person(person).id)
-
-    @property
-    def calls(self) -> list[ApiCall]:
-        """Every Web API call so far."""
-        return self._web_api.calls
 
     # Waiting and listening
 
