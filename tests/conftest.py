@@ -44,7 +44,9 @@ def pytest_configure() -> None:
 
 
 # A busy machine is slow, and that proves nothing about what hypothesis tries.
-hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.register_profile(
+    "no deadline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("no deadline")
 
 

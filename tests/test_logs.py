@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 import aiohttp
 import pytest
 import structlog
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import logs
@@ -75,7 +75,6 @@ SEEN = (
 
 class TestATerminalObeysNothingOfIt:
     @given(st.text(max_size=50))
-    @settings(deadline=None)
     def test_nothing_that_a_terminal_obeys_is_left(self, text: str) -> None:
         """Control characters of both kinds, DEL, what turns the writing round, and breaks of a line."""
         shown = logs.printable(text)
@@ -294,7 +293,6 @@ class TestSecrets:
         before=st.text(max_size=20),
         after=st.text(max_size=20),
     )
-    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     def test_a_known_secret_is_redacted_wherever_it_stands(
         self, secret: str, before: str, after: str
     ) -> None:

@@ -273,9 +273,6 @@ APPROVERS = (
 """Who approved one payment, as far as an event tells of it; a row alone is nobody's word."""
 
 
-# -- one payment --------------------------------------------------------------------------------------
-
-
 def _this(payment_id: Column[Any]) -> ColumnElement[bool]:
     return payment_id == bindparam("payment", type_=Id)
 

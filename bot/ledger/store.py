@@ -174,8 +174,6 @@ class Ledger:
     async def _due(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
         return await self._all(statement, now=self.clock(), **given)
 
-    # -- reads ------------------------------------------------------------------------------------
-
     async def payment(self, payment_id: int) -> Payment | None:
         """One payment."""
         found = await self._all(select(payments).where(payments.c.id == payment_id))

@@ -58,8 +58,6 @@ class Transaction(Leases):
                 text("SELECT pg_advisory_xact_lock(1886745961, :key)"), {"key": _LOCKS[name]}
             )
 
-    # -- requests ---------------------------------------------------------------------------------
-
     async def insert(self, ref: InvoiceRef, **fields: Any) -> Payment | None:
         """Add a payment request; None if this command was taken already or the invoice has a live one.
 
@@ -181,8 +179,6 @@ class Transaction(Leases):
             statement = statement.where(payments.c.requester == requester)
         amounts = (await self._connection.execute(statement)).scalars()
         return sum((amount for amount in amounts if amount is not None), Decimal(0))
-
-    # -- changes ----------------------------------------------------------------------------------
 
     async def record(self, what: DomainEvent, *, actor: str, payment: Payment | None = None) -> int:
         """Add an event that moves no state; returns its id."""
@@ -319,8 +315,6 @@ class Transaction(Leases):
         """Who approved so far, in order, as far as an event tells of it."""
         found = await self._connection.execute(proof.APPROVERS, {"payment": payment_id})
         return list(found.scalars())
-
-    # -- attempts ---------------------------------------------------------------------------------
 
     async def start_attempt(self, payment: Payment, instance: str) -> int:
         """Write down a wire call before it is made; returns the attempt's id."""

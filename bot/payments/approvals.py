@@ -67,7 +67,10 @@ async def checked(ledger: Ledger, authority: Authority, payment: Payment, rule: 
 
 
 def recounted(before: ApprovalStatus, payment: Payment, rule: Rule, given: Iterable[str]) -> ApprovalStatus:
-    """How far it is when these have approved: who came since `before` was checked at their own click."""
+    """How far it is when these have approved: who came since `before` was checked at their own click.
+
+    given: somebody may stand in it twice, and counts once.
+    """
     return _status(payment, rule, given, before.void)
 
 
@@ -76,7 +79,7 @@ def _status(
 ) -> ApprovalStatus:
     return ApprovalStatus(
         required_now(payment, rule),
-        tuple(one for one in given if one not in void),
+        tuple(dict.fromkeys(one for one in given if one not in void)),
         void,
         rule.approvers - {payment.requester} if rule else frozenset(),
     )

@@ -82,8 +82,6 @@ class Desk:
     authority: Authority
     settling: Settling
 
-    # -- requests ---------------------------------------------------------------------------------
-
     async def request(
         self,
         person: Person,
@@ -167,8 +165,6 @@ class Desk:
                 reason="cancelled by its requester",
             )
             return Done(cancelled)
-
-    # -- decisions --------------------------------------------------------------------------------
 
     async def approve(self, person: Person, payment_id: int, *, seen: str | None = None) -> Answer:
         """Count one person's approval, and approve the payment when there are enough.

@@ -93,8 +93,6 @@ class Executor:
             await self.checkpoint("answered", payment.id)
             await self._settle(sending, attempt, outcome)
 
-    # -- before the call --------------------------------------------------------------------------
-
     async def _do_not_send(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         try:
             await self._instead(payment, check)
@@ -194,8 +192,6 @@ class Executor:
             return slept < lease and self.ledger.clock() - sending.updated_at < lease
 
         return still_ours
-
-    # -- after the call ---------------------------------------------------------------------------
 
     async def _settle(self, sending: Payment, attempt: int, outcome: Outcome) -> None:
         """Commit what became of the call, however long the ledger takes to come back."""

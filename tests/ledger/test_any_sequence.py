@@ -82,8 +82,6 @@ class Desks(RuleBasedStateMachine):
         self.run(self.stack.aclose())
         self.runner.close()
 
-    # -- what may happen ----------------------------------------------------------------------------
-
     @rule(target=readings, ref=st.sampled_from(REFS), by=st.sampled_from([0, 1]), again=st.booleans())
     def ask(self, ref: InvoiceRef, by: int, again: bool) -> Any:
         """A request succeeds exactly where the invoice is free and the command is new."""
@@ -170,8 +168,6 @@ class Desks(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.clock.advance(seconds=seconds)
 
-    # -- what must be true --------------------------------------------------------------------------
-
     @invariant()
     @precondition(lambda self: self.states)
     def the_ledger_shows_the_states(self) -> None:
@@ -212,7 +208,6 @@ def test_any_sequence(new_database: NewDatabase, request: pytest.FixtureRequest)
         settings=settings(
             max_examples=20 if on_sqlite else 8,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

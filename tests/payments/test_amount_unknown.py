@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
+from bot.domain.events import Approved
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Tier
 from bot.payments.answers import Outdated
-from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
+from tests.payments.conftest import ALICE, BOB, CAROL, PAY, UNPAID, VPS, Office, policy
 
-PAY = "api_make_payment"
 CURRENCY_UNKNOWN = "The currency of this invoice is not known, and not every one may be paid here."
-UNPAID = "api_vps_get_client_unpaid_invoices"
 
 
 async def unread(office: Office, approvers: tuple[Any, ...] = (BOB,), **rule: Any) -> Payment:
@@ -96,6 +95,21 @@ async def test_the_amount_decides_anew_how_many_must_approve(office: Office) -> 
     await office.execute()
     payment = await office.now(payment)
     assert (payment.state, payment.approvals_required) == (State.PENDING_APPROVAL, 1)
+    await office.desk.approve(CAROL, payment.id, seen=payment.price)
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+
+
+async def test_whoever_is_asked_again_counts_once(office: Office) -> None:
+    """What they approved before stands in the trail still, and is no second person's word."""
+    payment = await unread(office, approvers=(BOB, CAROL))
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.approvals_required) == (State.PENDING_APPROVAL, 2)
+    await office.desk.approve(BOB, payment.id, seen=payment.price)
+    assert (await office.now(payment)).state is State.PENDING_APPROVAL
+    approved = (await office.last(payment)).what
+    assert approved == Approved(1, 2, payment.price)
     await office.desk.approve(CAROL, payment.id, seen=payment.price)
     await office.execute()
     assert (await office.now(payment)).state is State.PAID

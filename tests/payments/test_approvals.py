@@ -116,8 +116,6 @@ class Company(RuleBasedStateMachine):
         latest = self.run(self.office.ledger.recent(limit=50))
         return [one for one in latest if one.id in self.approved]
 
-    # -- what may happen ----------------------------------------------------------------------------
-
     @rule(
         asks=people,
         clicks=st.lists(people, min_size=1, max_size=3),
@@ -240,8 +238,6 @@ class Company(RuleBasedStateMachine):
             self.checked.add(payment.id)
             self.check(payment)
 
-    # -- what must be true --------------------------------------------------------------------------
-
     def check(self, payment: Payment) -> None:
         now = self.rule_of(payment.requester)
         assert now is not None, "the requester may not ask for this any more"
@@ -326,7 +322,6 @@ def test_no_order_of_events_executes_what_was_not_approved(runner: asyncio.Runne
             settings=settings(
                 max_examples=40,
                 stateful_step_count=12,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -177,7 +177,6 @@ badly = st.fixed_dictionaries({method: st.lists(said(method), max_size=4) for me
 @given(badly, st.booleans())
 @settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=False,
 )

@@ -23,7 +23,7 @@ from tests.slack.scenes import (
 
 
 @given(scenes, st.integers(0, 300))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_card_is_fit_for_slack(scene: Scene, more: int) -> None:
     """Whatever the API, the requester and the policy put into it."""
     crowd = scene.approvals.may_approve | {f"U{number}" for number in range(100, 100 + more)}

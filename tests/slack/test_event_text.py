@@ -83,7 +83,7 @@ replies = st.one_of(
 @given(replies, scenes)
 @example(answered(State.PAID, None, "&" * 4000), scene_of(payment_in(State.PAID)))
 @example(answered(State.UNKNOWN, "<" * 100, "&\n" * 4000), scene_of(payment_in(State.UNKNOWN)))
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 def test_a_reply_is_fit_for_slack(event: Event, scene: Scene) -> None:
     """In the thread and as a direct message, and what has no words there says so."""
     try:

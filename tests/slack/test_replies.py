@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain import command
@@ -96,7 +96,6 @@ def test_help_shows_every_way_to_use_the_command() -> None:
         st.sampled_from([*HOSTILE, "vps", "pay", "10101", "#", "status"]) | st.text(max_size=20), max_size=6
     )
 )
-@settings(deadline=None)
 def test_what_was_typed_is_never_more_than_text(words: list[str]) -> None:
     """Whatever is misunderstood is quoted without its powers, shortly."""
     asked = command.parse(" ".join(words), DOCUMENTED_MODULES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.slack.text import escape, quote
@@ -14,7 +14,6 @@ from tests.slack.scenes import (
 
 
 @given(outside, st.integers(10, 3_000))
-@settings(deadline=None)
 def test_a_quotation_keeps_to_its_length(text: str, most: int) -> None:
     """It may be a mark and an ellipsis longer than asked for, and every line of it is marked."""
     quoted = quote(text, most)
@@ -23,7 +22,6 @@ def test_a_quotation_keeps_to_its_length(text: str, most: int) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Zl", "Zp", "Cs"]), max_size=1_000))
-@settings(deadline=None)
 def test_what_fits_is_quoted_verbatim(text: str) -> None:
     """Not a character of it is lost or changed."""
     assert html.unescape(quote(text, 10_000).removeprefix("> ")) == text
