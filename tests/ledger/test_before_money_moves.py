@@ -81,17 +81,17 @@ class TestDisproved:
     ) -> None:
         """A row written by hand is read by nobody: not by who counts, nor by who shows."""
         payment = await in_state(released, State.PENDING_APPROVAL)
-        before = [one.approver for one in await released.approvals(payment.id)]
+        before = await released.approvers(payment.id)
         await forge(
             engine,
             "INSERT INTO approvals (payment_id, approver, decision, at) "
             f"VALUES ({payment.id}, 'U7', 'approve', '2026-03-02')",
         )
-        assert [one.approver for one in await released.approvals(payment.id)] == before
+        assert await released.approvers(payment.id) == before
         async with released.transaction() as transaction:
-            assert [one.approver for one in await transaction.approvals(payment.id)] == before
+            assert await transaction.approvers(payment.id) == before
         assert await approved(released, payment, "U8")
-        assert [one.approver for one in await released.approvals(payment.id)] == [*before, "U8"]
+        assert await released.approvers(payment.id) == [*before, "U8"]
 
     @pytest.mark.parametrize("number", [0, 2, -1, "1", None])
     async def test_an_answer_to_a_call_that_was_not_made_is_a_flaw(
@@ -155,7 +155,7 @@ async def test_the_checks_before_money_moves_read_by_an_index(released: Ledger, 
         event.listen(engine.sync_engine, "before_cursor_execute", listen)
         for statement in (
             *(proof.HELD, audit.OF_PAYMENT, audit.LAST_MOVE, precedents.BESIDE),
-            *(proof.BELONGING_TO_ONE, proof.APPROVALS),
+            *(proof.BELONGING_TO_ONE, proof.APPROVERS),
         ):
             await connection.execute(statement, {"invoice": "vps 1", "payment": 1, "number": 1})
         event.remove(engine.sync_engine, "before_cursor_execute", listen)
