@@ -10,15 +10,15 @@ import structlog
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import Payment, State
+from bot.domain.payment import FINAL, Payment, State
 from bot.ledger.queues import Queue
 from bot.ledger.rows import payment_of, readable
 from bot.ledger.schema import FREE, PENDING, deliveries, payments
 
 log = structlog.get_logger()
 
-_WAITING = (State.REQUESTED, State.APPROVED, State.NOT_SENT, State.UNKNOWN)
-"""States in which a payment waits for the bot to look at it again, and for no people."""
+_WAITING = tuple(state for state in State if state not in FINAL | {State.PENDING_APPROVAL, State.SENDING})
+"""States in which a payment waits for the bot to look at it again: not for people, nor for a call's end."""
 
 LONGEST_LEASE = timedelta(minutes=1)
 """Longer than a lease that is kept by a heartbeat ever lasts."""
