@@ -133,13 +133,13 @@ class Ledger:
                 yield transaction
                 committing = True
         except LedgerUnavailable as error:
-            if not committing or not await self._counts(transaction.sealed_by, error):
+            if not committing or not await self._committed(transaction.sealed_by, error):
                 raise
         for event, queues in self._watchers.items():
             if not queues or any(queue.woken_by & transaction.changed_topics for queue in queues):
                 event.set()
 
-    async def _counts(self, seal: audit.Link | None, lost: LedgerUnavailable) -> bool:
+    async def _committed(self, seal: audit.Link | None, lost: LedgerUnavailable) -> bool:
         """Whether a transaction counts whose COMMIT got no answer, by its event. Raises CommitLost."""
         if seal is not None:
             with contextlib.suppress(LedgerUnavailable):

@@ -39,7 +39,9 @@ async def request(
         assert payment is not None, "the invoice has a live payment"
         await transaction.record(asked(payment), actor=payment.requester, payment=payment)
         if moved_to is not None:
-            payment = await transaction.move(payment, moved_to, happened("moved"), actor="test", tell=None)
+            payment = await transaction.move(
+                payment, moved_to, happened("moved"), actor="test", announce=None
+            )
     return payment
 
 

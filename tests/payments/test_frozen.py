@@ -64,7 +64,7 @@ async def test_what_others_settled_and_paid_meanwhile_is_not_sent_by_who_thaws(
         if step == "intended":
             clock.advance(seconds=30)
             await other.maintenance.poll_once()
-            await other.reconciler.see()
+            await other.reconciler.observe()
             clock.advance(minutes=17)
             await other.reconcile()
             assert (await other.pay(trigger_id="other")).state is State.PAID
