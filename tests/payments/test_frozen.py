@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.domain.payment import State
 from tests.fixture_types import Clock
-from tests.ledger.making import stored
+from tests.ledger.making import attempts, stored
 from tests.payments.conftest import Office, policy
 
 
@@ -94,5 +94,5 @@ async def test_not_sent_that_comes_late_leaves_the_unknown_alone(office: Office,
     assert (await office.now(payment)).state is State.UNKNOWN
     event = await office.last(payment)
     assert (event.action, stored(event)["verdict"]) == ("answered_late", "NOT_SENT")
-    (attempt,) = await office.ledger.attempts(payment.id)
+    (attempt,) = await attempts(office.ledger, payment.id)
     assert attempt.verdict == "NOT_SENT"
