@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+
+
 SOURCES = sorted((ROOT / "bot").rglob("*.py"))
+
+
 MOST_LINES = 400
 
 
@@ -25,37 +29,36 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-# -- imports ----------------------------------------------------------------------------------------
+class TestImports:
+    def test_imports_keep_their_contracts(self) -> None:
+        """Layers, a pure domain, one place each for zeep and for Slack: the contracts of pyproject.toml."""
+        program = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "0 broken" in done.stdout
 
+    def test_every_module_of_the_bot_stands_in_a_layer(self) -> None:
+        """A new part of the bot is put somewhere on purpose."""
+        contracts = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        parts = {path.relative_to(ROOT / "bot").parts[0].removesuffix(".py") for path in SOURCES} - {
+            "__init__"
+        }
+        for part in sorted(parts):
+            assert re.search(rf'"(.* \| )?bot\.{part}( \| .*)?"', contracts), f"bot.{part} is in no layer"
 
-def test_imports_keep_their_contracts() -> None:
-    """Layers, a pure domain, one place each for zeep and for Slack: the contracts of pyproject.toml."""
-    program = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 broken" in done.stdout
-
-
-def test_every_module_of_the_bot_stands_in_a_layer() -> None:
-    """A new part of the bot is put somewhere on purpose."""
-    contracts = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    parts = {path.relative_to(ROOT / "bot").parts[0].removesuffix(".py") for path in SOURCES} - {"__init__"}
-    for part in sorted(parts):
-        assert re.search(rf'"(.* \| )?bot\.{part}( \| .*)?"', contracts), f"bot.{part} is in no layer"
-
-
-def test_what_the_sandbox_imitates_may_import_no_part_of_the_bot() -> None:
-    """Its contract names every part, so a new one is out of reach as well."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    imitations = ["bot.sandbox.local_slack", "bot.sandbox.local_billing"]
-    (contract,) = [one for one in contracts["contracts"] if one.get("source_modules") == imitations]
-    parts = {path.relative_to(ROOT / "bot").parts[0].removesuffix(".py") for path in SOURCES}
-    assert {f"bot.{part}" for part in parts - {"__init__", "sandbox"}} == set(contract["forbidden_modules"])
-
-
-# -- transactions -----------------------------------------------------------------------------------
+    def test_what_the_sandbox_imitates_may_import_no_part_of_the_bot(self) -> None:
+        """Its contract names every part, so a new one is out of reach as well."""
+        contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+            "importlinter"
+        ]
+        imitations = ["bot.sandbox.local_slack", "bot.sandbox.local_billing"]
+        (contract,) = [one for one in contracts["contracts"] if one.get("source_modules") == imitations]
+        parts = {path.relative_to(ROOT / "bot").parts[0].removesuffix(".py") for path in SOURCES}
+        assert {f"bot.{part}" for part in parts - {"__init__", "sandbox"}} == set(
+            contract["forbidden_modules"]
+        )
 
 
 def transactions(tree: ast.Module) -> Iterator[tuple[str, ast.AsyncWith]]:
@@ -111,14 +114,6 @@ def _names(node: ast.AST) -> set[str]:
     return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
 
 
-def test_nothing_foreign_is_waited_for_in_a_transaction() -> None:
-    """No call of Slack, of the billing API or of a clock happens while the database is held."""
-    blocks = [(path, *found) for path in SOURCES for found in transactions(tree_of(path))]
-    assert len(blocks) > 20, "the search finds nothing"
-    for path, name, block in blocks:
-        assert foreign_waits(name, block) == [], f"{relative(path)}:{block.lineno}"
-
-
 def handed_transactions() -> Iterator[tuple[str, str, ast.AsyncFunctionDef]]:
     """Functions that are handed a transaction: (where, its name, the function)."""
     for path in SOURCES:
@@ -127,15 +122,6 @@ def handed_transactions() -> Iterator[tuple[str, str, ast.AsyncFunctionDef]]:
                 for argument in node.args.args + node.args.kwonlyargs:
                     if argument.annotation and ast.unparse(argument.annotation) == "Transaction":
                         yield f"{relative(path)}:{node.lineno} {node.name}", argument.arg, node
-
-
-def test_who_is_handed_a_transaction_waits_for_nothing_foreign_either() -> None:
-    """So the rule holds to the end of the way."""
-    functions = list(handed_transactions())
-    assert len(functions) >= 5, "the search finds nothing"
-    for where, name, function in functions:
-        block = ast.AsyncWith(items=[], body=function.body)
-        assert foreign_waits(name, block) == [], where
 
 
 def beyond_the_outbox(tree: ast.Module) -> list[str]:
@@ -151,59 +137,73 @@ def beyond_the_outbox(tree: ast.Module) -> list[str]:
     return found
 
 
-def test_slack_decides_nothing_about_money() -> None:
-    """The adapter writes only what it told: it moves and changes no payment, and records no event."""
-    trees = {path: tree_of(path) for path in SOURCES if relative(path).startswith("bot/slack/")}
-    assert sum(1 for tree in trees.values() for _ in transactions(tree)) >= 5, "the search finds nothing"
-    found = {relative(path): beyond_the_outbox(tree) for path, tree in trees.items()}
-    assert {path: uses for path, uses in found.items() if uses} == {}
-    for path, tree in trees.items():
-        named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        taken = ast.unparse(tree).count(".transaction()")
-        assert taken == len(list(transactions(tree))), f"{relative(path)}: a transaction without a name"
-        assert not named & {"move", "change", "add_approval", "void_approvals"}, relative(path)
+class TestTransactions:
+    def test_nothing_foreign_is_waited_for_in_a_transaction(self) -> None:
+        """No call of Slack, of the billing API or of a clock happens while the database is held."""
+        blocks = [(path, *found) for path in SOURCES for found in transactions(tree_of(path))]
+        assert len(blocks) > 20, "the search finds nothing"
+        for path, name, block in blocks:
+            assert foreign_waits(name, block) == [], f"{relative(path)}:{block.lineno}"
 
+    def test_who_is_handed_a_transaction_waits_for_nothing_foreign_either(self) -> None:
+        """So the rule holds to the end of the way."""
+        functions = list(handed_transactions())
+        assert len(functions) >= 5, "the search finds nothing"
+        for where, name, function in functions:
+            block = ast.AsyncWith(items=[], body=function.body)
+            assert foreign_waits(name, block) == [], where
 
-def test_the_search_would_find_a_move() -> None:
-    """Also one that is called by another name, or left to somebody else."""
-    bad = ast.parse(
-        "async def f(self):\n"
-        "    async with self._ledger.transaction() as transaction:\n"
-        "        await transaction.outbox.add(payment, transaction.now)\n"
-        "        await transaction.move(payment, State.CANCELLED)\n"
-        "        change = transaction.change\n"
-        "        await cancel(transaction, payment)\n"
-    )
-    assert sorted(beyond_the_outbox(bad)) == [
-        "cancel(transaction, payment)",
-        "transaction.change",
-        "transaction.move",
-    ]
+    def test_slack_decides_nothing_about_money(self) -> None:
+        """The adapter writes only what it told: it moves and changes no payment, and records no event."""
+        trees = {path: tree_of(path) for path in SOURCES if relative(path).startswith("bot/slack/")}
+        assert sum(1 for tree in trees.values() for _ in transactions(tree)) >= 5, "the search finds nothing"
+        found = {relative(path): beyond_the_outbox(tree) for path, tree in trees.items()}
+        assert {path: uses for path, uses in found.items() if uses} == {}
+        for path, tree in trees.items():
+            named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            taken = ast.unparse(tree).count(".transaction()")
+            assert taken == len(list(transactions(tree))), f"{relative(path)}: a transaction without a name"
+            assert not named & {"move", "change", "add_approval", "void_approvals"}, relative(path)
 
+    def test_the_search_would_find_a_move(self) -> None:
+        """Also one that is called by another name, or left to somebody else."""
+        bad = ast.parse(
+            "async def f(self):\n"
+            "    async with self._ledger.transaction() as transaction:\n"
+            "        await transaction.outbox.add(payment, transaction.now)\n"
+            "        await transaction.move(payment, State.CANCELLED)\n"
+            "        change = transaction.change\n"
+            "        await cancel(transaction, payment)\n"
+        )
+        assert sorted(beyond_the_outbox(bad)) == [
+            "cancel(transaction, payment)",
+            "transaction.change",
+            "transaction.move",
+        ]
 
-def test_the_search_would_find_a_foreign_wait() -> None:
-    """A check that finds nothing anywhere would prove nothing."""
-    bad = ast.parse(
-        "async def f(self):\n"
-        "    async with self._ledger.transaction() as transaction:\n"
-        "        await transaction.record('x')\n"
-        "        await helper(transaction, 1)\n"
-        "        await self._billing.make_payment(ref)\n"
-        "        await asyncio.sleep(1)\n"
-        "        async with session.post(url) as answer:\n"
-        "            pass\n"
-    )
-    ((name, block),) = transactions(bad)
-    assert foreign_waits(name, block) == [
-        "await self._billing.make_payment(ref)",
-        "await asyncio.sleep(1)",
-        "async with session.post(url) as answer:",
-    ]
+    def test_the_search_would_find_a_foreign_wait(self) -> None:
+        """A check that finds nothing anywhere would prove nothing."""
+        bad = ast.parse(
+            "async def f(self):\n"
+            "    async with self._ledger.transaction() as transaction:\n"
+            "        await transaction.record('x')\n"
+            "        await helper(transaction, 1)\n"
+            "        await self._billing.make_payment(ref)\n"
+            "        await asyncio.sleep(1)\n"
+            "        async with session.post(url) as answer:\n"
+            "            pass\n"
+        )
+        ((name, block),) = transactions(bad)
+        assert foreign_waits(name, block) == [
+            "await self._billing.make_payment(ref)",
+            "await asyncio.sleep(1)",
+            "async with session.post(url) as answer:",
+        ]
 
-
-# -- errors -----------------------------------------------------------------------------------------
 
 CATCH_ALL = {"Exception", "BaseException"}
+
+
 ALLOWED = {
     "bot/billing/calls.py": "failure_of(error",
     "bot/singleflight.py": "set_exception(error)",
@@ -226,50 +226,46 @@ def catch_alls(tree: ast.Module) -> Iterator[ast.AST]:
             yield node
 
 
-def test_nothing_swallows_every_error() -> None:
-    """An error that nobody thought of ends where it is seen."""
-    found = [(relative(path), node) for path in SOURCES for node in catch_alls(tree_of(path))]
-    assert {path for path, _ in found} == set(ALLOWED)
-    assert all(ALLOWED[path] in ast.unparse(node) for path, node in found)
-
-
-# -- files ------------------------------------------------------------------------------------------
-
-
-def test_a_file_fits_in_the_head() -> None:
-    """One subject, and never more than 400 lines."""
-    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
-    assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
-
-
-def test_no_two_rooms_have_a_file_of_one_name() -> None:
-    """Whoever looks for `answers` or `lists` finds one."""
-    rooms = ("slack", "payments", "billing", "ledger")
-    names = [path.stem for room in rooms for path in (ROOT / "bot" / room).glob("*.py")]
-    twins = {name for name in names if names.count(name) > 1} - {"__init__"}
-    assert twins == set()
-
-
-def test_a_file_says_why_it_exists() -> None:
-    """Every module that holds anything begins with a docstring."""
-    assert [
-        relative(path) for path in SOURCES if tree_of(path).body and not ast.get_docstring(tree_of(path))
-    ] == []
-
-
-def test_nothing_happens_at_import() -> None:
-    """Importing opens nothing and starts nothing: the composition root does, when it is told to."""
-    found = [
-        f"{relative(path)}:{node.lineno}: {ast.unparse(node).splitlines()[0]}"
-        for path in SOURCES
-        for node in tree_of(path).body
-        if relative(path) != "bot/ledger/migrations/env.py"  # Alembic runs it as a script
-        and (isinstance(node, ast.For | ast.While | ast.With) or _is_call(node))
-    ]
-    assert found == []
+class TestErrors:
+    def test_nothing_swallows_every_error(self) -> None:
+        """An error that nobody thought of ends where it is seen."""
+        found = [(relative(path), node) for path in SOURCES for node in catch_alls(tree_of(path))]
+        assert {path for path, _ in found} == set(ALLOWED)
+        assert all(ALLOWED[path] in ast.unparse(node) for path, node in found)
 
 
 def _is_call(node: ast.stmt) -> bool:
     """A call for its effect. Making an object, such as an index of a table, is a declaration."""
     called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
     return called is not None and not ast.unparse(called)[0].isupper()
+
+
+class TestFiles:
+    def test_a_file_fits_in_the_head(self) -> None:
+        """One subject, and never more than 400 lines."""
+        lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+        assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
+
+    def test_no_two_rooms_have_a_file_of_one_name(self) -> None:
+        """Whoever looks for `answers` or `lists` finds one."""
+        rooms = ("slack", "payments", "billing", "ledger")
+        names = [path.stem for room in rooms for path in (ROOT / "bot" / room).glob("*.py")]
+        twins = {name for name in names if names.count(name) > 1} - {"__init__"}
+        assert twins == set()
+
+    def test_a_file_says_why_it_exists(self) -> None:
+        """Every module that holds anything begins with a docstring."""
+        assert [
+            relative(path) for path in SOURCES if tree_of(path).body and not ast.get_docstring(tree_of(path))
+        ] == []
+
+    def test_nothing_happens_at_import(self) -> None:
+        """Importing opens nothing and starts nothing: the composition root does, when it is told to."""
+        found = [
+            f"{relative(path)}:{node.lineno}: {ast.unparse(node).splitlines()[0]}"
+            for path in SOURCES
+            for node in tree_of(path).body
+            if relative(path) != "bot/ledger/migrations/env.py"  # Alembic runs it as a script
+            and (isinstance(node, ast.For | ast.While | ast.With) or _is_call(node))
+        ]
+        assert found == []

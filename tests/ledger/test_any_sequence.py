@@ -82,8 +82,6 @@ class Desks(RuleBasedStateMachine):
         self.run(self.stack.aclose())
         self.runner.close()
 
-    # -- what may happen ----------------------------------------------------------------------------
-
     @rule(target=readings, ref=st.sampled_from(REFS), by=st.sampled_from([0, 1]), again=st.booleans())
     def ask(self, ref: InvoiceRef, by: int, again: bool) -> Any:
         """A request succeeds exactly where the invoice is free and the command is new."""
@@ -169,8 +167,6 @@ class Desks(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 29, 31]))
     def wait(self, seconds: int) -> None:
         self.clock.advance(seconds=seconds)
-
-    # -- what must be true --------------------------------------------------------------------------
 
     @invariant()
     @precondition(lambda self: self.states)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.domain.policy import Policy, Refusal, Rule
+from bot.domain.policy import Policy, Refusal, Rule, Tier
 from bot.errors import DirectoryError
 from bot.ledger.queues import EXECUTOR, LOOK_UP, RECONCILER, Queue
 from bot.ledger.rows import Event
@@ -33,12 +33,17 @@ from bot.payments.timing import Timing
 from bot.payments.worker import Worker
 from bot.sandbox.local_billing import LocalBilling
 from tests.fixture_types import Clock
-from tests.ledger.making import claimed, stored
+from tests.ledger.making import claimed, stored, trail
 
 TEAM = "T1"
 ALICE, BOB, CAROL, MALLORY = (Person(name, TEAM) for name in ("U1", "U2", "U3", "U9"))
 VPS = InvoiceRef("vps", 10101)
 """Unpaid at the start, 10.00 USD."""
+
+PAY = "api_make_payment"
+UNPAID = "api_vps_get_client_unpaid_invoices"
+SETTLED = timedelta(minutes=17)
+"""The settling time, the billing time-out, and a second more."""
 
 TIMING = Timing(look_up=1.0, not_sent=(timedelta(minutes=1), timedelta(minutes=5)))
 
@@ -82,6 +87,12 @@ def policy(**fields: Any) -> Policy:
         "approvers": frozenset({BOB.id, CAROL.id}),
     }
     return Policy((Rule(**(values | fields)),))
+
+
+ONE = policy(tiers=(Tier(None, 1),))
+TWO = policy(
+    tiers=(Tier(None, 2),), approvers=frozenset({BOB.id, CAROL.id, "U4", ALICE.id}), approval_channel="C2"
+)
 
 
 @dataclass
@@ -139,6 +150,23 @@ class Office:
         payment = await self.request(ref, **fields)
         await self.look()
         return await self.now(payment)
+
+    async def approved(self, ref: InvoiceRef = VPS) -> Payment:
+        """A payment that Bob approved; its snapshot is older than serves as a check."""
+        self.rules(ONE)
+        payment = await self.looked_up(ref)
+        await self.desk.approve(BOB, payment.id)
+        self.clock.advance(seconds=11)
+        self.billing.log.clear()
+        return await self.now(payment)
+
+    async def lost(self, ref: InvoiceRef = VPS, *, paid: bool) -> Payment:
+        """A payment whose answer was lost just now, after or before it was carried out."""
+        self.billing.fail("reset-after" if paid else "reset-before", times=1)
+        payment = await self.pay(ref)
+        assert payment.state is State.UNKNOWN
+        await self.reconciler.see()
+        return payment
 
     async def lost_unread(self, ref: InvoiceRef = VPS) -> Payment:
         """A lost answer of an account that cannot read its invoices; nothing was paid."""
@@ -208,8 +236,8 @@ class Office:
 
     async def refusals(self) -> list[tuple[str, object]]:
         """Who was refused what, by the trail."""
-        trail = [event async for event in self.ledger.trail() if event.action == "refused"]
-        return [(event.actor, stored(event)["reason"]) for event in trail]
+        refused = [event for event in await trail(self.ledger) if event.action == "refused"]
+        return [(event.actor, stored(event)["reason"]) for event in refused]
 
     def calls(self) -> list[str]:
         """The operations that the billing API was asked for, log-ins left out."""
@@ -246,6 +274,13 @@ async def other_client(billing: LocalBilling) -> AsyncIterator[BillingClient]:
 @pytest.fixture
 def office(ledger: Ledger, clock: Clock, billing: LocalBilling, client: BillingClient) -> Office:
     return Office(ledger, clock, billing, client, Register())
+
+
+@pytest.fixture
+def strict(office: Office) -> Office:
+    """An office in which two people must approve."""
+    office.rules(TWO)
+    return office
 
 
 def refused(answer: object) -> str:

@@ -11,11 +11,9 @@ from bot.domain.events import Approved
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Tier
 from bot.payments.answers import Outdated
-from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
+from tests.payments.conftest import ALICE, BOB, CAROL, PAY, UNPAID, VPS, Office, policy
 
-PAY = "api_make_payment"
 CURRENCY_UNKNOWN = "The currency of this invoice is not known, and not every one may be paid here."
-UNPAID = "api_vps_get_client_unpaid_invoices"
 
 
 async def unread(office: Office, approvers: tuple[Any, ...] = (BOB,), **rule: Any) -> Payment:
@@ -67,7 +65,7 @@ async def test_who_approved_an_unknown_amount_is_asked_again_with_the_amount(off
     assert payment.state is State.PENDING_APPROVAL
     assert payment.invoice is not None
     assert payment.invoice.amount == Decimal(90_000)
-    assert await office.ledger.approvals(payment.id) == []
+    assert await office.ledger.approvers(payment.id) == []
     assert (await office.actions(payment))[-2:] == ["looked_up", "asked_again"]
     assert PAY not in office.calls()
     await office.desk.approve(BOB, payment.id, seen=payment.price)
@@ -85,7 +83,7 @@ async def test_a_click_on_what_did_not_show_the_amount_approves_nothing(
     await office.execute()
     answer = await office.desk.approve(BOB, payment.id, seen=seen)
     assert answer == Outdated(await office.now(payment))
-    assert await office.ledger.approvals(payment.id) == []
+    assert await office.ledger.approvers(payment.id) == []
     await office.execute()
     assert PAY not in office.calls()
 

@@ -116,8 +116,6 @@ class Company(RuleBasedStateMachine):
         latest = self.run(self.office.ledger.recent(limit=50))
         return [one for one in latest if one.id in self.approved]
 
-    # -- what may happen ----------------------------------------------------------------------------
-
     @rule(
         asks=people,
         clicks=st.lists(people, min_size=1, max_size=3),
@@ -240,8 +238,6 @@ class Company(RuleBasedStateMachine):
             self.checked.add(payment.id)
             self.check(payment)
 
-    # -- what must be true --------------------------------------------------------------------------
-
     def check(self, payment: Payment) -> None:
         now = self.rule_of(payment.requester)
         assert now is not None, "the requester may not ask for this any more"
@@ -259,8 +255,7 @@ class Company(RuleBasedStateMachine):
     def check_who_approved(self) -> None:
         """Everybody once, nobody their own, and nothing was sent twice."""
         for payment in self.each():
-            approvals = self.run(self.office.ledger.approvals(payment.id))
-            approvers = [approval.approver for approval in approvals]
+            approvers = self.run(self.office.ledger.approvers(payment.id))
             assert payment.requester not in approvers
             assert len(set(approvers)) == len(approvers)
             assert set(approvers) <= self.approved[payment.id]

@@ -39,152 +39,139 @@ async def may_approve(
 by_group = policy(requesters=frozenset({GROUP}), approvers=frozenset({GROUP}))
 
 
-# -- requests ---------------------------------------------------------------------------------------
+class TestRequests:
+    async def test_who_is_named_by_id_needs_no_look_up(self, register: Register) -> None:
+        """Slack may be silent: whoever the rule names may ask, and whoever it does not name may not."""
+        register.silent = True
+        assert await may_request(ALICE, register) is None
+        assert await may_request(MALLORY, register) == "person_not_allowed"
+        assert register.asked == []
 
+    async def test_another_team_is_refused_before_anything_else(self, register: Register) -> None:
+        """Even with an id that is allowed here, and although Slack would not say who it is."""
+        register.silent = True
+        register.groups[GROUP] = {STRANGER.id}
+        for rules in (policy(), by_group):
+            assert await may_request(STRANGER, register, rules) == "other_team"
+            assert await may_approve(STRANGER, register, rules, requester="U7") == "other_team"
+        assert register.asked == []
 
-async def test_who_is_named_by_id_needs_no_look_up(register: Register) -> None:
-    """Slack may be silent: whoever the rule names may ask, and whoever it does not name may not."""
-    register.silent = True
-    assert await may_request(ALICE, register) is None
-    assert await may_request(MALLORY, register) == "person_not_allowed"
-    assert register.asked == []
+    async def test_an_empty_allowlist_allows_nobody(self, register: Register) -> None:
+        """Nobody means nobody, the approvers included."""
+        nobody = Policy((Rule("default", frozenset(), frozenset({BOB.id})),))
+        for person in (ALICE, BOB, MALLORY):
+            assert await may_request(person, register, nobody) == "nobody_allowed"
 
+    async def test_a_member_of_the_group_may_ask(self, register: Register) -> None:
+        """And nobody else."""
+        register.groups[GROUP] = {ALICE.id}
+        assert await may_request(ALICE, register, by_group) is None
+        assert await may_request(MALLORY, register, by_group) == "person_not_allowed"
 
-async def test_another_team_is_refused_before_anything_else(register: Register) -> None:
-    """Even with an id that is allowed here, and although Slack would not say who it is."""
-    register.silent = True
-    register.groups[GROUP] = {STRANGER.id}
-    for rules in (policy(), by_group):
-        assert await may_request(STRANGER, register, rules) == "other_team"
-        assert await may_approve(STRANGER, register, rules, requester="U7") == "other_team"
-    assert register.asked == []
+    async def test_a_failing_look_up_denies(self, register: Register) -> None:
+        """Slack does not say in time: DirectoryError, which no caller takes for a yes."""
+        register.groups[GROUP] = {ALICE.id, BOB.id}
+        register.silent = True
+        with pytest.raises(DirectoryError):
+            await may_request(ALICE, register, by_group)
+        with pytest.raises(DirectoryError):
+            await may_approve(BOB, register, by_group)
+        with pytest.raises(DirectoryError):
+            await authority(register, by_group).still_approved_by(by_group.rules[0], [BOB.id], ALICE.id)
 
+    async def test_a_group_lets_no_guest_in(self, register: Register) -> None:
+        """Guests, strangers, bots and deactivated people are in through their own id or not at all."""
+        register.groups[GROUP] = {ALICE.id}
+        register.guests = {ALICE.id}
+        assert await may_request(ALICE, register, by_group) == "not_a_full_member"
+        named = policy(requesters=frozenset({GROUP, ALICE.id}))
+        assert await may_request(ALICE, register, named) is None
 
-async def test_an_empty_allowlist_allows_nobody(register: Register) -> None:
-    """Nobody means nobody, the approvers included."""
-    nobody = Policy((Rule("default", frozenset(), frozenset({BOB.id})),))
-    for person in (ALICE, BOB, MALLORY):
-        assert await may_request(person, register, nobody) == "nobody_allowed"
-
-
-async def test_a_member_of_the_group_may_ask(register: Register) -> None:
-    """And nobody else."""
-    register.groups[GROUP] = {ALICE.id}
-    assert await may_request(ALICE, register, by_group) is None
-    assert await may_request(MALLORY, register, by_group) == "person_not_allowed"
-
-
-async def test_a_failing_look_up_denies(register: Register) -> None:
-    """Slack does not say in time: DirectoryError, which no caller takes for a yes."""
-    register.groups[GROUP] = {ALICE.id, BOB.id}
-    register.silent = True
-    with pytest.raises(DirectoryError):
-        await may_request(ALICE, register, by_group)
-    with pytest.raises(DirectoryError):
-        await may_approve(BOB, register, by_group)
-    with pytest.raises(DirectoryError):
-        await authority(register, by_group).still_approved_by(by_group.rules[0], [BOB.id], ALICE.id)
-
-
-async def test_a_group_lets_no_guest_in(register: Register) -> None:
-    """Guests, strangers, bots and deactivated people are in through their own id or not at all."""
-    register.groups[GROUP] = {ALICE.id}
-    register.guests = {ALICE.id}
-    assert await may_request(ALICE, register, by_group) == "not_a_full_member"
-    named = policy(requesters=frozenset({GROUP, ALICE.id}))
-    assert await may_request(ALICE, register, named) is None
-
-
-async def test_a_guest_of_a_group_falls_through_to_the_rule_that_names_them(register: Register) -> None:
-    """The first rule's group does not count for them; a later rule that has their id does."""
-    register.groups[GROUP] = {ALICE.id}
-    register.guests = {ALICE.id}
-    rules = Policy(
-        (
-            Rule(name="group", requesters=frozenset({GROUP})),
-            Rule(name="named", requesters=frozenset({ALICE.id}), approvers=frozenset({BOB.id})),
+    async def test_a_guest_of_a_group_falls_through_to_the_rule_that_names_them(
+        self, register: Register
+    ) -> None:
+        """The first rule's group does not count for them; a later rule that has their id does."""
+        register.groups[GROUP] = {ALICE.id}
+        register.guests = {ALICE.id}
+        rules = Policy(
+            (
+                Rule(name="group", requesters=frozenset({GROUP})),
+                Rule(name="named", requesters=frozenset({ALICE.id}), approvers=frozenset({BOB.id})),
+            )
         )
-    )
-    answer = await authority(register, rules).may_request(ALICE, "vps", "C1", typed_there=True)
-    assert isinstance(answer, Rule)
-    assert answer.name == "named"
+        answer = await authority(register, rules).may_request(ALICE, "vps", "C1", typed_there=True)
+        assert isinstance(answer, Rule)
+        assert answer.name == "named"
+
+    async def test_module_and_channel_must_fit(self, register: Register) -> None:
+        """Each refusal names its own reason."""
+        rules = policy(modules=frozenset({"mail"}))
+        assert await may_request(ALICE, register, rules) == "module_not_allowed"
+        rules = policy(channels=frozenset({"C2"}))
+        answer = await authority(register, rules).may_request(ALICE, "vps", "C1", typed_there=True)
+        assert refused(answer) == "channel_not_allowed"
+        assert isinstance(answer, Refusal)
+        assert answer.channels == {"C2"}
 
 
-async def test_module_and_channel_must_fit(register: Register) -> None:
-    """Each refusal names its own reason."""
-    rules = policy(modules=frozenset({"mail"}))
-    assert await may_request(ALICE, register, rules) == "module_not_allowed"
-    rules = policy(channels=frozenset({"C2"}))
-    answer = await authority(register, rules).may_request(ALICE, "vps", "C1", typed_there=True)
-    assert refused(answer) == "channel_not_allowed"
-    assert isinstance(answer, Refusal)
-    assert answer.channels == {"C2"}
+class TestAChannelThatSomebodyNamed:
+    async def test_a_channel_is_named_only_by_who_is_in_it(self, register: Register) -> None:
+        """Whoever could name any channel could pick the rule; where it was typed, Slack says that they
+        are in."""
+        office = authority(register)
+        assert isinstance(await office.may_request(ALICE, "vps", "C1", typed_there=False), Rule)
+        register.outside = {ALICE.id}
+        answer = await office.may_request(ALICE, "vps", "C1", typed_there=False)
+        assert refused(answer) == "not_in_the_channel"
+        assert isinstance(await office.may_request(ALICE, "vps", "C1", typed_there=True), Rule)
+
+    async def test_who_may_not_ask_there_hears_that_and_not_who_is_in_it(self, register: Register) -> None:
+        """The rules come first: nobody is looked up for whom there is none."""
+        register.silent = True
+        answer = await authority(register).may_request(MALLORY, "vps", "C1", typed_there=False)
+        assert refused(answer) == "person_not_allowed"
+        assert register.asked == []
+
+    async def test_where_slack_does_not_say_who_is_in_a_channel_nobody_may_name_it(
+        self, register: Register
+    ) -> None:
+        """Unknown is never yes."""
+        register.silent = True
+        with pytest.raises(DirectoryError):
+            await authority(register).may_request(ALICE, "vps", "C1", typed_there=False)
 
 
-# -- a channel that somebody named ------------------------------------------------------------------
+class TestApprovals:
+    async def test_nobody_approves_their_own_request(self, register: Register) -> None:
+        """The same person is refused before any look-up and any role, an approver by id or by group too."""
+        register.silent = True
+        rules = policy(approvers=frozenset({ALICE.id, BOB.id, GROUP}))
+        assert await may_approve(ALICE, register, rules) == "own_request"
+        assert await may_approve(Person(ALICE.id, "T9"), register, rules) == "own_request"
+        assert register.asked == []
 
+    async def test_an_approver_by_id_needs_no_look_up(self, register: Register) -> None:
+        """Slack may be silent."""
+        register.silent = True
+        assert await may_approve(BOB, register, policy()) is None
+        assert await may_approve(MALLORY, register, policy()) == "not_an_approver"
+        assert register.asked == []
 
-async def test_a_channel_is_named_only_by_who_is_in_it(register: Register) -> None:
-    """Whoever could name any channel could pick the rule; where it was typed, Slack says that they are in."""
-    office = authority(register)
-    assert isinstance(await office.may_request(ALICE, "vps", "C1", typed_there=False), Rule)
-    register.outside = {ALICE.id}
-    answer = await office.may_request(ALICE, "vps", "C1", typed_there=False)
-    assert refused(answer) == "not_in_the_channel"
-    assert isinstance(await office.may_request(ALICE, "vps", "C1", typed_there=True), Rule)
+    async def test_an_approver_by_group_is_a_full_member(self, register: Register) -> None:
+        """A guest in the approvers' group approves nothing."""
+        register.groups[GROUP] = {BOB.id, CAROL.id}
+        register.guests = {CAROL.id}
+        assert await may_approve(BOB, register, by_group) is None
+        assert await may_approve(CAROL, register, by_group) == "not_a_full_member"
+        assert await may_approve(MALLORY, register, by_group) == "not_an_approver"
 
-
-async def test_who_may_not_ask_there_hears_that_and_not_who_is_in_it(register: Register) -> None:
-    """The rules come first: nobody is looked up for whom there is none."""
-    register.silent = True
-    answer = await authority(register).may_request(MALLORY, "vps", "C1", typed_there=False)
-    assert refused(answer) == "person_not_allowed"
-    assert register.asked == []
-
-
-async def test_where_slack_does_not_say_who_is_in_a_channel_nobody_may_name_it(register: Register) -> None:
-    """Unknown is never yes."""
-    register.silent = True
-    with pytest.raises(DirectoryError):
-        await authority(register).may_request(ALICE, "vps", "C1", typed_there=False)
-
-
-# -- approvals --------------------------------------------------------------------------------------
-
-
-async def test_nobody_approves_their_own_request(register: Register) -> None:
-    """The same person is refused before any look-up and any role, an approver by id or by group too."""
-    register.silent = True
-    rules = policy(approvers=frozenset({ALICE.id, BOB.id, GROUP}))
-    assert await may_approve(ALICE, register, rules) == "own_request"
-    assert await may_approve(Person(ALICE.id, "T9"), register, rules) == "own_request"
-    assert register.asked == []
-
-
-async def test_an_approver_by_id_needs_no_look_up(register: Register) -> None:
-    """Slack may be silent."""
-    register.silent = True
-    assert await may_approve(BOB, register, policy()) is None
-    assert await may_approve(MALLORY, register, policy()) == "not_an_approver"
-    assert register.asked == []
-
-
-async def test_an_approver_by_group_is_a_full_member(register: Register) -> None:
-    """A guest in the approvers' group approves nothing."""
-    register.groups[GROUP] = {BOB.id, CAROL.id}
-    register.guests = {CAROL.id}
-    assert await may_approve(BOB, register, by_group) is None
-    assert await may_approve(CAROL, register, by_group) == "not_a_full_member"
-    assert await may_approve(MALLORY, register, by_group) == "not_an_approver"
-
-
-async def test_only_approvals_that_still_count_are_counted(register: Register) -> None:
-    """Whoever left, is the requester, or was counted twice makes no second approval."""
-    register.groups[GROUP] = {BOB.id}
-    rules = policy(approvers=frozenset({GROUP, CAROL.id}), tiers=(Tier(None, 1),))
-    people = [BOB.id, BOB.id, CAROL.id, ALICE.id, MALLORY.id]
-    found = await authority(register, rules).still_approved_by(rules.rules[0], people, ALICE.id)
-    assert found == {BOB.id, CAROL.id}
-    register.groups[GROUP] = set()
-    found = await authority(register, rules).still_approved_by(rules.rules[0], people, ALICE.id)
-    assert found == {CAROL.id}
+    async def test_only_approvals_that_still_count_are_counted(self, register: Register) -> None:
+        """Whoever left, is the requester, or was counted twice makes no second approval."""
+        register.groups[GROUP] = {BOB.id}
+        rules = policy(approvers=frozenset({GROUP, CAROL.id}), tiers=(Tier(None, 1),))
+        people = [BOB.id, BOB.id, CAROL.id, ALICE.id, MALLORY.id]
+        found = await authority(register, rules).still_approved_by(rules.rules[0], people, ALICE.id)
+        assert found == {BOB.id, CAROL.id}
+        register.groups[GROUP] = set()
+        found = await authority(register, rules).still_approved_by(rules.rules[0], people, ALICE.id)
+        assert found == {CAROL.id}

@@ -1,4 +1,4 @@
-"""Frozen processes and clocks that jump: neither makes a second payment, nor a false word about the first."""
+"""Clocks that jump: they make no second payment, nor a false word about the first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bot import app
-from bot.domain.payment import Payment, State
+from bot.domain.payment import State
 from bot.domain.policy import Tier
 from bot.ledger.queues import EXECUTOR, LOOK_UP, RECONCILER, RETRY, Queue
 from bot.ledger.store import utc_now
@@ -19,397 +19,287 @@ from bot.payments.settling import Settling
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from tests.fixture_types import Clock
-from tests.ledger.making import request_in, stored
-from tests.payments.conftest import BOB, TIMING, VPS, Office, policy
-from tests.payments.test_reconciler import SETTLED
-
-PAY = "api_make_payment"
-UNPAID = "api_vps_get_client_unpaid_invoices"
+from tests.ledger.making import request_in
+from tests.payments.conftest import BOB, PAY, SETTLED, TIMING, UNPAID, VPS, Office, policy
 
 
-# -- frozen between the intent and the call ---------------------------------------------------------
-
-
-async def test_who_was_frozen_for_a_lease_sends_nothing(office: Office, clock: Clock) -> None:
-    """Others may have taken it over by then, so the call is not begun, and the retry starts afresh."""
-
-    async def freeze(step: str, payment_id: int) -> None:
-        if step == "intended":
-            clock.advance(seconds=30)
-
-    payment = await office.looked_up()
-    office.checkpoint = freeze
-    office.rules(policy())
-    await office.execute()
-    payment = await office.now(payment)
-    assert payment.state is State.NOT_SENT
-    assert payment.reason == "the intent to pay is too old; others may act on it"
-    assert office.billing.payments_received("vps", 10101) == 0
-
-
-async def test_a_machine_that_slept_sends_nothing(office: Office, clock: Clock) -> None:
-    """Although the ledger's clock was set back meanwhile, and shows a moment only."""
-
-    async def sleep(step: str, payment_id: int) -> None:
-        if step == "intended":
-            clock.advance(seconds=30)
-            clock.set(seconds=-30)
-
-    office.checkpoint = sleep
-    office.rules(policy())
-    payment = await office.pay()
-    assert payment.state is State.NOT_SENT
-    assert office.billing.payments_received("vps", 10101) == 0
-
-
-async def test_who_was_only_slow_pays(office: Office, clock: Clock) -> None:
-    """Within the lease nobody else can have touched it."""
-
-    async def dawdle(step: str, payment_id: int) -> None:
-        if step == "intended":
-            clock.advance(seconds=29)
-
-    payment = await office.looked_up()
-    office.checkpoint = dawdle
-    office.rules(policy())
-    await office.execute()
-    assert (await office.now(payment)).state is State.PAID
-
-
-async def test_what_others_settled_and_paid_meanwhile_is_not_sent_by_who_thaws(
-    office: Office, clock: Clock
-) -> None:
-    """Called unknown, found unpaid, asked for and paid again: the first call must never go out."""
-    other = Office(office.ledger, clock, office.billing, office.client, office.register, instance="two")
-
-    async def freeze(step: str, payment_id: int) -> None:
-        if step == "intended":
-            clock.advance(seconds=30)
-            await other.maintenance.poll_once()
-            await other.reconciler.see()
-            clock.advance(minutes=17)
-            await other.reconcile()
-            assert (await other.pay(trigger_id="other")).state is State.PAID
-
-    payment = await office.looked_up()
-    office.checkpoint = freeze
-    office.rules(policy())
-    await office.execute()
-    assert (await office.now(payment)).state is State.DECLINED
-    assert office.billing.payments_received("vps", 10101) == 1
-
-
-async def test_not_sent_that_comes_late_leaves_the_unknown_alone(office: Office, clock: Clock) -> None:
-    """Only what is known of the invoice settles it; that this process sent nothing stands in the trail."""
-
-    async def freeze(step: str, payment_id: int) -> None:
-        if step == "intended":
-            clock.advance(seconds=30)
-            await office.maintenance.poll_once()
-            assert (await office.now(payment)).state is State.UNKNOWN
-
-    payment = await office.looked_up()
-    office.checkpoint = freeze
-    office.rules(policy())
-    await office.execute()
-    assert (await office.now(payment)).state is State.UNKNOWN
-    event = await office.last(payment)
-    assert (event.action, stored(event)["verdict"]) == ("answered_late", "NOT_SENT")
-    (attempt,) = await office.ledger.attempts(payment.id)
-    assert attempt.verdict == "NOT_SENT"
-
-
-# -- a clock that jumps forward ---------------------------------------------------------------------
-
-
-async def test_an_own_call_is_no_orphan(office: Office, clock: Clock) -> None:
-    """However far the clock jumps: whoever waits for the answer will hear it."""
-    office.billing.fail("stall", operation=PAY)
-    payment = await office.looked_up()
-    arrived = asyncio.Event()
-    office.billing.on_call = lambda call: arrived.set() if call.operation == PAY else None
-    await office.executor_worker.poll_once()
-    async with asyncio.timeout(10):
-        await arrived.wait()
-    clock.advance(hours=1)
-    pool = office.executor_worker.pool
-    await Maintenance(office.ledger, policy(), TIMING, "one", lambda: pool.keys).poll_once()
-    assert (await office.now(payment)).state is State.SENDING
-    await office.maintenance.poll_once()
-    assert (await office.now(payment)).state is State.UNKNOWN, "of another process it is one"
-    office.billing.heal()
-    await office.executor_worker.pool.drain(10)
-
-
-async def test_the_running_bot_knows_its_own_calls(
-    bot: app.Bot, slack: LocalSlack, billing: LocalBilling, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The clock jumps in mid-call; the heartbeat catches up with it, and the answer is taken as it is."""
-    arrived = asyncio.Event()
-    billing.on_call = lambda call: arrived.set() if call.operation == PAY else None
-    billing.fail("slow", operation=PAY)
-    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
-    async with asyncio.timeout(10):
-        await arrived.wait()
-        jumped = utc_now() + timedelta(hours=1)
-        monkeypatch.setattr(bot.ledger, "_clock", lambda: utc_now() + timedelta(hours=1))
-        changed = bot.ledger.watch()
-        while True:
-            await changed.wait()
-            changed.clear()
-            payment = await bot.ledger.payment(1)
-            assert payment is not None
-            if payment.lease is None or payment.lease.until > jumped:
-                break
-    assert payment.state is State.SENDING
-    billing.heal()
-    assert await bot.rest(10)
-    assert "lease_ran_out" not in [event.action for event in await bot.ledger.history(1)]
-    assert (await bot.ledger.by_state()) == {State.PAID: 1}
-
-
-async def test_the_settling_time_counts_from_when_the_answer_was_known_to_be_lost(
-    office: Office, clock: Clock
-) -> None:
-    """A call that was begun long ago by the clock may have been sent a moment ago."""
-    payment = await request_in(
-        office.ledger, State.SENDING, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30)
-    )
-    async with office.ledger.transaction() as transaction:
-        await transaction.start_attempt(payment, "dead")
-    clock.advance(hours=1)
-    await office.maintenance.poll_once()
-    lost_at = clock.now
-    await office.reconcile()
-    assert (await office.now(payment)).state is State.UNKNOWN
-    clock.until(lost_at + SETTLED - timedelta(seconds=1))
-    await office.reconcile()
-    assert (await office.now(payment)).state is State.UNKNOWN
-    clock.until(lost_at + SETTLED)
-    await office.reconcile()
-    assert (await office.now(payment)).state is State.DECLINED
-
-
-# -- a clock that is set back -----------------------------------------------------------------------
-
-
-async def test_an_old_reading_is_not_fresh_because_the_clock_was_set_back(
-    office: Office, clock: Clock
-) -> None:
-    """By the ledger's clock it is of this moment; by the one that nobody sets it is not."""
-    office.rules(policy(tiers=(Tier(None, 1),)))
-    payment = await office.looked_up()
-    clock.advance(minutes=5)
-    clock.set(minutes=-5)
-    await office.desk.approve(BOB, payment.id)
-    office.billing.add_invoice("vps", VPS.number, paid=True)
-    office.billing.log.clear()
-    await office.execute()
-    payment = await office.now(payment)
-    assert (payment.state, payment.reason) == (State.CANCELLED, "the invoice is not unpaid any more")
-    assert office.calls() == [UNPAID]
-
-
-@pytest.mark.parametrize("back", [{"minutes": 10}, {"days": 1}, {"days": 400}])
-@pytest.mark.parametrize(
-    ("state", "queue"),
-    [(State.REQUESTED, LOOK_UP), (State.APPROVED, EXECUTOR), (State.UNKNOWN, RECONCILER)],
-)
-async def test_work_does_not_wait_for_a_clock_that_was_set_back(
-    office: Office, clock: Clock, state: State, queue: Queue, back: dict[str, float]
-) -> None:
-    """Work that was put off, and work that a dead process held, is due soon, although it seems far away."""
-    lease = {"lease_owner": "dead", "lease_until": clock.now + timedelta(seconds=30)}
-    payment = await request_in(office.ledger, state, card_ts="1.1")
-    async with office.ledger.transaction() as transaction:
-        await transaction.change(payment, due_at=clock.now + timedelta(seconds=30), **lease)
-    await office.ledger.wake_due()
-    assert not await office.ledger.any_due(queue)
-    clock.set(**{name: -value for name, value in back.items()})
-    await office.ledger.wake_due()
-    clock.advance(minutes=1)
-    assert await office.ledger.any_due(queue)
-
-
-@pytest.mark.parametrize("back", [timedelta(minutes=10), timedelta(days=1)])
-async def test_a_retry_comes_within_its_longest_wait_although_the_clock_was_set_back(
-    office: Office, clock: Clock, back: timedelta
-) -> None:
-    """What nothing was sent of waits no day for it."""
-    payment = await request_in(office.ledger, State.NOT_SENT)
-    async with office.ledger.transaction() as transaction:
-        await transaction.change(payment, due_at=clock.now + timedelta(minutes=1))
-    await office.ledger.wake_due()
-    clock.set(seconds=-back.total_seconds())
-    await office.ledger.wake_due()
-    clock.advance(minutes=15)
-    assert await office.ledger.any_due(RETRY)
-
-
-async def test_a_bot_that_is_started_again_and_again_uses_up_no_retry(office: Office, clock: Clock) -> None:
-    """Each has its wait in full, however often the bot is started meanwhile."""
-    payment = await request_in(office.ledger, State.NOT_SENT)
-    async with office.ledger.transaction() as transaction:
-        await transaction.change(payment, due_at=clock.now + max(TIMING.not_sent))
-    for _ in range(5):
-        await office.maintenance.take_over()
-        await office.maintenance.poll_once()
-        clock.advance(seconds=30)
-    assert (await office.now(payment)).state is State.NOT_SENT
-
-
-async def test_a_call_under_way_is_not_lost_because_the_clock_was_set_back(
-    office: Office, clock: Clock
-) -> None:
-    """Its process is alive and prolongs its lease; another instance says of it that it has stopped."""
-    payment = await request_in(
-        office.ledger, State.SENDING, lease_owner="alive", lease_until=clock.now + timedelta(seconds=30)
-    )
-    await office.ledger.wake_due()
-    clock.set(days=-1)
-    await office.ledger.wake_due()
-    for _ in range(12):
-        await office.maintenance.poll_once()
+class TestAClockThatJumpsForward:
+    async def test_an_own_call_is_no_orphan(self, office: Office, clock: Clock) -> None:
+        """However far the clock jumps: whoever waits for the answer will hear it."""
+        office.billing.fail("stall", operation=PAY)
+        payment = await office.looked_up()
+        arrived = asyncio.Event()
+        office.billing.on_call = lambda call: arrived.set() if call.operation == PAY else None
+        await office.executor_worker.poll_once()
+        async with asyncio.timeout(10):
+            await arrived.wait()
+        clock.advance(hours=1)
+        pool = office.executor_worker.pool
+        await Maintenance(office.ledger, policy(), TIMING, "one", lambda: pool.keys).poll_once()
         assert (await office.now(payment)).state is State.SENDING
-        clock.advance(seconds=10)
+        await office.maintenance.poll_once()
+        assert (await office.now(payment)).state is State.UNKNOWN, "of another process it is one"
+        office.billing.heal()
+        await office.executor_worker.pool.drain(10)
+
+    async def test_the_running_bot_knows_its_own_calls(
+        self, bot: app.Bot, slack: LocalSlack, billing: LocalBilling, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The clock jumps in mid-call; the heartbeat catches up with it, and the answer is taken as it is."""
+        arrived = asyncio.Event()
+        billing.on_call = lambda call: arrived.set() if call.operation == PAY else None
+        billing.fail("slow", operation=PAY)
+        assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+        async with asyncio.timeout(10):
+            await arrived.wait()
+            jumped = utc_now() + timedelta(hours=1)
+            monkeypatch.setattr(bot.ledger, "_clock", lambda: utc_now() + timedelta(hours=1))
+            changed = bot.ledger.watch()
+            while True:
+                await changed.wait()
+                changed.clear()
+                payment = await bot.ledger.payment(1)
+                assert payment is not None
+                if payment.lease is None or payment.lease.until > jumped:
+                    break
+        assert payment.state is State.SENDING
+        billing.heal()
+        assert await bot.rest(10)
+        assert "lease_ran_out" not in [event.action for event in await bot.ledger.history(1)]
+        assert (await bot.ledger.by_state()) == {State.PAID: 1}
+
+    async def test_the_settling_time_counts_from_when_the_answer_was_known_to_be_lost(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """A call that was begun long ago by the clock may have been sent a moment ago."""
+        payment = await request_in(
+            office.ledger, State.SENDING, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30)
+        )
         async with office.ledger.transaction() as transaction:
-            assert await transaction.renew(payment.id, owner="alive", lease=timedelta(seconds=30))
+            await transaction.start_attempt(payment, "dead")
+        clock.advance(hours=1)
+        await office.maintenance.poll_once()
+        lost_at = clock.now
+        await office.reconcile()
+        assert (await office.now(payment)).state is State.UNKNOWN
+        clock.until(lost_at + SETTLED - timedelta(seconds=1))
+        await office.reconcile()
+        assert (await office.now(payment)).state is State.UNKNOWN
+        clock.until(lost_at + SETTLED)
+        await office.reconcile()
+        assert (await office.now(payment)).state is State.DECLINED
 
 
-async def test_nor_does_what_a_bot_left_that_was_stopped_before_the_clock_was_set_back(
-    office: Office, clock: Clock
-) -> None:
-    """At its start it looks at all that waits, whatever the time that was written to it."""
-    payment = await request_in(office.ledger, State.UNKNOWN)
-    async with office.ledger.transaction() as transaction:
-        await transaction.change(payment, due_at=clock.now + timedelta(hours=12))
-    clock.set(days=-1)
-    await office.maintenance.take_over()
-    assert await office.ledger.any_due(RECONCILER)
+class TestAClockThatIsSetBack:
+    async def test_an_old_reading_is_not_fresh_because_the_clock_was_set_back(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """By the ledger's clock it is of this moment; by the one that nobody sets it is not."""
+        office.rules(policy(tiers=(Tier(None, 1),)))
+        payment = await office.looked_up()
+        clock.advance(minutes=5)
+        clock.set(minutes=-5)
+        await office.desk.approve(BOB, payment.id)
+        office.billing.add_invoice("vps", VPS.number, paid=True)
+        office.billing.log.clear()
+        await office.execute()
+        payment = await office.now(payment)
+        assert (payment.state, payment.reason) == (State.CANCELLED, "the invoice is not unpaid any more")
+        assert office.calls() == [UNPAID]
 
-
-async def test_time_that_passes_brings_nothing_forward(office: Office, clock: Clock) -> None:
-    """Nor does a clock that is set ahead, or set right by less than a second."""
-    payment = await request_in(office.ledger, State.UNKNOWN)
-    async with office.ledger.transaction() as transaction:
-        await transaction.change(payment, due_at=clock.now + timedelta(hours=12))
-    await office.ledger.wake_due()
-    clock.advance(hours=1)
-    clock.set(seconds=-0.9)
-    await office.ledger.wake_due()
-    clock.set(hours=1)
-    await office.ledger.wake_due()
-    assert not await office.ledger.any_due(RECONCILER)
-
-
-async def test_a_call_of_a_dead_process_is_lost_although_the_clock_was_set_back(
-    office: Office, clock: Clock
-) -> None:
-    """Its lease seems to last for a day, and no lease does."""
-    payment = await request_in(
-        office.ledger, State.SENDING, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30)
+    @pytest.mark.parametrize("back", [{"minutes": 10}, {"days": 1}, {"days": 400}])
+    @pytest.mark.parametrize(
+        ("state", "queue"),
+        [(State.REQUESTED, LOOK_UP), (State.APPROVED, EXECUTOR), (State.UNKNOWN, RECONCILER)],
     )
-    await office.ledger.wake_due()
-    clock.set(days=-1)
-    await office.ledger.wake_due()
-    clock.advance(minutes=1)
-    await office.maintenance.poll_once()
-    assert (await office.now(payment)).state is State.UNKNOWN
+    async def test_work_does_not_wait_for_a_clock_that_was_set_back(
+        self, office: Office, clock: Clock, state: State, queue: Queue, back: dict[str, float]
+    ) -> None:
+        """Work that was put off, and work that a dead process held, is due soon, although it seems far
+        away."""
+        lease = {"lease_owner": "dead", "lease_until": clock.now + timedelta(seconds=30)}
+        payment = await request_in(office.ledger, state, card_ts="1.1")
+        async with office.ledger.transaction() as transaction:
+            await transaction.change(payment, due_at=clock.now + timedelta(seconds=30), **lease)
+        await office.ledger.wake_due()
+        assert not await office.ledger.any_due(queue)
+        clock.set(**{name: -value for name, value in back.items()})
+        await office.ledger.wake_due()
+        clock.advance(minutes=1)
+        assert await office.ledger.any_due(queue)
+
+    @pytest.mark.parametrize("back", [timedelta(minutes=10), timedelta(days=1)])
+    async def test_a_retry_comes_within_its_longest_wait_although_the_clock_was_set_back(
+        self, office: Office, clock: Clock, back: timedelta
+    ) -> None:
+        """What nothing was sent of waits no day for it."""
+        payment = await request_in(office.ledger, State.NOT_SENT)
+        async with office.ledger.transaction() as transaction:
+            await transaction.change(payment, due_at=clock.now + timedelta(minutes=1))
+        await office.ledger.wake_due()
+        clock.set(seconds=-back.total_seconds())
+        await office.ledger.wake_due()
+        clock.advance(minutes=15)
+        assert await office.ledger.any_due(RETRY)
+
+    async def test_a_bot_that_is_started_again_and_again_uses_up_no_retry(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """Each has its wait in full, however often the bot is started meanwhile."""
+        payment = await request_in(office.ledger, State.NOT_SENT)
+        async with office.ledger.transaction() as transaction:
+            await transaction.change(payment, due_at=clock.now + max(TIMING.not_sent))
+        for _ in range(5):
+            await office.maintenance.take_over()
+            await office.maintenance.poll_once()
+            clock.advance(seconds=30)
+        assert (await office.now(payment)).state is State.NOT_SENT
+
+    async def test_a_call_under_way_is_not_lost_because_the_clock_was_set_back(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """Its process is alive and prolongs its lease; another instance says of it that it has stopped."""
+        payment = await request_in(
+            office.ledger, State.SENDING, lease_owner="alive", lease_until=clock.now + timedelta(seconds=30)
+        )
+        await office.ledger.wake_due()
+        clock.set(days=-1)
+        await office.ledger.wake_due()
+        for _ in range(12):
+            await office.maintenance.poll_once()
+            assert (await office.now(payment)).state is State.SENDING
+            clock.advance(seconds=10)
+            async with office.ledger.transaction() as transaction:
+                assert await transaction.renew(payment.id, owner="alive", lease=timedelta(seconds=30))
+
+    async def test_nor_does_what_a_bot_left_that_was_stopped_before_the_clock_was_set_back(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """At its start it looks at all that waits, whatever the time that was written to it."""
+        payment = await request_in(office.ledger, State.UNKNOWN)
+        async with office.ledger.transaction() as transaction:
+            await transaction.change(payment, due_at=clock.now + timedelta(hours=12))
+        clock.set(days=-1)
+        await office.maintenance.take_over()
+        assert await office.ledger.any_due(RECONCILER)
+
+    async def test_time_that_passes_brings_nothing_forward(self, office: Office, clock: Clock) -> None:
+        """Nor does a clock that is set ahead, or set right by less than a second."""
+        payment = await request_in(office.ledger, State.UNKNOWN)
+        async with office.ledger.transaction() as transaction:
+            await transaction.change(payment, due_at=clock.now + timedelta(hours=12))
+        await office.ledger.wake_due()
+        clock.advance(hours=1)
+        clock.set(seconds=-0.9)
+        await office.ledger.wake_due()
+        clock.set(hours=1)
+        await office.ledger.wake_due()
+        assert not await office.ledger.any_due(RECONCILER)
+
+    async def test_a_call_of_a_dead_process_is_lost_although_the_clock_was_set_back(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """Its lease seems to last for a day, and no lease does."""
+        payment = await request_in(
+            office.ledger, State.SENDING, lease_owner="dead", lease_until=clock.now + timedelta(seconds=30)
+        )
+        await office.ledger.wake_due()
+        clock.set(days=-1)
+        await office.ledger.wake_due()
+        clock.advance(minutes=1)
+        await office.maintenance.poll_once()
+        assert (await office.now(payment)).state is State.UNKNOWN
 
 
-# -- a clock that is set forward ----------------------------------------------------------------------
+class TestAClockThatIsSetForward:
+    async def test_a_clock_that_steps_forward_settles_no_lost_answer(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """NTP, a resumed machine, a database that failed over: no time has passed."""
+        payment = await office.lost(paid=False)
+        clock.set(minutes=20)
+        await office.reconcile()
+        assert (await office.now(payment)).state is State.UNKNOWN
+        clock.advance(minutes=16, seconds=59)
+        await office.reconcile()
+        assert (await office.now(payment)).state is State.UNKNOWN
+        clock.advance(seconds=1)
+        await office.reconcile()
+        assert (await office.now(payment)).state is State.DECLINED
 
+    async def test_a_clock_that_is_set_back_a_day_does_not_keep_an_answer_lost_for_a_day(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """The clock that nobody sets says when the call cannot be carried out any more."""
+        payment = await office.lost(paid=False)
+        clock.set(days=-1)
+        clock.advance(minutes=16, seconds=59)
+        await office.ledger.wake_due()
+        await office.reconcile()
+        assert (await office.now(payment)).state is State.UNKNOWN
+        async with office.ledger.transaction() as transaction:
+            await transaction.bring_forward()
+        clock.advance(seconds=1)
+        await office.reconcile()
+        assert (await office.now(payment)).state is State.DECLINED
 
-async def unknown(office: Office) -> Payment:
-    """A payment whose answer was lost a moment ago; the call may yet be carried out."""
-    office.billing.fail("reset-before", times=1)
-    payment = await office.pay()
-    assert payment.state is State.UNKNOWN
-    await office.reconciler.see()
-    return payment
+    async def test_a_clock_that_steps_forward_lets_nobody_say_not_paid(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """Nor does anybody's word count earlier for it, here or on the command line."""
+        payment = await office.lost(paid=False)
+        clock.set(days=1)
+        answer = await settle_by_hand(
+            office.ledger, BOB.id, payment.id, paid=False, note="no", settling=office.settling
+        )
+        assert answer == TooEarly(payment, clock.now + office.settling.lasts)
+        begins_now = Settling(office.settling.lasts, clock.boottime)
+        clock.advance(minutes=17)
+        answer = await settle_by_hand(
+            office.ledger, "operator:root", payment.id, paid=False, note="no", settling=begins_now
+        )
+        assert isinstance(answer, TooEarly), (
+            "a process that has only just begun to see it has waited for nothing"
+        )
+        assert begins_now.only_here(payment, clock.now)
+        clock.advance(minutes=17)
+        answer = await settle_by_hand(
+            office.ledger, "operator:root", payment.id, paid=False, note="no", settling=begins_now
+        )
+        assert isinstance(answer, Done)
 
+    async def test_a_machine_that_slept_since_the_check_checks_again(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """What somebody paid by hand meanwhile is not paid again."""
 
-async def test_a_clock_that_steps_forward_settles_no_lost_answer(office: Office, clock: Clock) -> None:
-    """NTP, a resumed machine, a database that failed over: no time has passed."""
-    payment = await unknown(office)
-    clock.set(minutes=20)
-    await office.reconcile()
-    assert (await office.now(payment)).state is State.UNKNOWN
-    clock.advance(minutes=16, seconds=59)
-    await office.reconcile()
-    assert (await office.now(payment)).state is State.UNKNOWN
-    clock.advance(seconds=1)
-    await office.reconcile()
-    assert (await office.now(payment)).state is State.DECLINED
+        async def sleep(step: str, payment_id: int) -> None:
+            if step == "checked":
+                clock.advance(hours=8)
+                clock.set(hours=-8)
+                office.billing.add_invoice("vps", VPS.number, paid=True)
 
+        payment = await office.looked_up()
+        office.checkpoint = sleep
+        office.rules(policy())
+        await office.execute()
+        payment = await office.now(payment)
+        assert (payment.state, payment.reason) == (State.APPROVED, "checking it took too long")
+        clock.advance(seconds=30)
+        await office.execute()
+        payment = await office.now(payment)
+        assert (payment.state, payment.reason) == (State.CANCELLED, "the invoice is not unpaid any more")
 
-async def test_a_clock_that_is_set_back_a_day_does_not_keep_an_answer_lost_for_a_day(
-    office: Office, clock: Clock
-) -> None:
-    """The clock that nobody sets says when the call cannot be carried out any more."""
-    payment = await unknown(office)
-    clock.set(days=-1)
-    clock.advance(minutes=16, seconds=59)
-    await office.ledger.wake_due()
-    await office.reconcile()
-    assert (await office.now(payment)).state is State.UNKNOWN
-    async with office.ledger.transaction() as transaction:
-        await transaction.bring_forward()
-    clock.advance(seconds=1)
-    await office.reconcile()
-    assert (await office.now(payment)).state is State.DECLINED
-
-
-async def test_a_clock_that_steps_forward_lets_nobody_say_not_paid(office: Office, clock: Clock) -> None:
-    """Nor does anybody's word count earlier for it, here or on the command line."""
-    payment = await unknown(office)
-    clock.set(days=1)
-    answer = await settle_by_hand(
-        office.ledger, BOB.id, payment.id, paid=False, note="no", settling=office.settling
-    )
-    assert answer == TooEarly(payment, clock.now + office.settling.lasts)
-    begins_now = Settling(office.settling.lasts, clock.boottime)
-    clock.advance(minutes=17)
-    answer = await settle_by_hand(
-        office.ledger, "operator:root", payment.id, paid=False, note="no", settling=begins_now
-    )
-    assert isinstance(answer, TooEarly), "a process that has only just begun to see it has waited for nothing"
-    assert begins_now.only_here(payment, clock.now)
-    clock.advance(minutes=17)
-    answer = await settle_by_hand(
-        office.ledger, "operator:root", payment.id, paid=False, note="no", settling=begins_now
-    )
-    assert isinstance(answer, Done)
-
-
-async def test_a_machine_that_slept_since_the_check_checks_again(office: Office, clock: Clock) -> None:
-    """What somebody paid by hand meanwhile is not paid again."""
-
-    async def sleep(step: str, payment_id: int) -> None:
-        if step == "checked":
-            clock.advance(hours=8)
-            clock.set(hours=-8)
-            office.billing.add_invoice("vps", VPS.number, paid=True)
-
-    payment = await office.looked_up()
-    office.checkpoint = sleep
-    office.rules(policy())
-    await office.execute()
-    payment = await office.now(payment)
-    assert (payment.state, payment.reason) == (State.APPROVED, "checking it took too long")
-    clock.advance(seconds=30)
-    await office.execute()
-    payment = await office.now(payment)
-    assert (payment.state, payment.reason) == (State.CANCELLED, "the invoice is not unpaid any more")
-
-
-async def test_what_was_approved_long_ago_is_not_sent(office: Office, clock: Clock) -> None:
-    """An approval has an age: that of the request's expiry, also where a bot was away for 300 days."""
-    office.rules(policy(tiers=(Tier(None, 1),)))
-    payment = await office.looked_up()
-    await office.desk.approve(BOB, payment.id)
-    clock.advance(days=300)
-    await office.execute()
-    payment = await office.now(payment)
-    assert (payment.state, payment.reason) == (State.CANCELLED, "it was not sent before the request expired")
-    assert office.billing.payments_received("vps", VPS.number) == 0
+    async def test_what_was_approved_long_ago_is_not_sent(self, office: Office, clock: Clock) -> None:
+        """An approval has an age: that of the request's expiry, also where a bot was away for 300 days."""
+        office.rules(policy(tiers=(Tier(None, 1),)))
+        payment = await office.looked_up()
+        await office.desk.approve(BOB, payment.id)
+        clock.advance(days=300)
+        await office.execute()
+        payment = await office.now(payment)
+        assert (payment.state, payment.reason) == (
+            State.CANCELLED,
+            "it was not sent before the request expired",
+        )
+        assert office.billing.payments_received("vps", VPS.number) == 0

@@ -1,21 +1,18 @@
-"""What people may ask: each wish is done and recorded, or refused and recorded."""
+"""What people may ask for, take back and settle: each wish is done and recorded, or refused and recorded."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
-from bot.domain.events import Approved
 from bot.domain.payment import Payment, State
-from bot.domain.policy import Tier
 from bot.errors import DirectoryError
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
 from bot.payments.answers import (
-    AlreadyApproved,
     AlreadyDecided,
     AlreadyRequested,
     Done,
@@ -23,471 +20,142 @@ from bot.payments.answers import (
     NotYours,
     Requested,
 )
-from bot.payments.approvals import shown
 from bot.payments.authority import Person
-from bot.payments.overview import Concerns, Overview
 from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
-from bot.slack import home, lists, replies
-from bot.slack.card import Scene, request_card
 from tests.fixture_types import Clock, NewDatabase
-from tests.ledger.making import request_in, stored
+from tests.ledger.making import request_in, stored, trail
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
 
-TWO = policy(
-    tiers=(Tier(None, 2),), approvers=frozenset({BOB.id, CAROL.id, "U4", ALICE.id}), approval_channel="C2"
-)
 GROUP = "S1"
 
 
-@pytest.fixture
-def strict(office: Office) -> Office:
-    """An office in which two people must approve."""
-    office.rules(TWO)
-    return office
-
-
-async def unknown(office: Office) -> Payment:
-    """A payment whose answer was lost, by rules without approvals."""
-    office.billing.fail("reset-after", times=1)
-    payment = await office.pay()
-    assert payment.state is State.UNKNOWN
-    return payment
-
-
-# -- request ----------------------------------------------------------------------------------------
-
-
-async def test_a_request_is_in_the_ledger_with_its_event(office: Office, clock: Clock) -> None:
-    """Before anything is asked of the billing API or posted."""
-    payment = await office.request(response_url="https://example.com/r", note="for June")
-    assert (payment.state, payment.ref, payment.requester) == (State.REQUESTED, VPS, ALICE.id)
-    assert (payment.team, payment.channel, payment.note) == ("T1", "C1", "for June")
-    assert payment.expires_at == clock.now + timedelta(days=3)
-    event = await office.last(payment)
-    assert (event.action, event.actor) == ("requested", ALICE.id)
-    assert stored(event) == {
-        "invoice": "vps 10101",
-        "team": "T1",
-        "channel": "C1",
-        "rule": "default",
-        "note": "for June",
-        "state": "REQUESTED",
-        "approvals_required": 0,
-        "expires_at": "2026-03-05 09:00:00.000000",
-    }
-    assert office.calls() == []
-
-
-async def test_the_same_command_twice_is_one_request(office: Office) -> None:
-    """Slack repeats deliveries; the second is answered as the first was, and nothing more is recorded."""
-    first = await office.request(trigger_id="1.2")
-    again = await office.request(trigger_id="1.2")
-    assert again == first
-    assert await office.actions(first) == ["requested"]
-
-
-async def test_the_same_invoice_twice_is_refused_with_the_first(office: Office) -> None:
-    """Whoever asks, and whatever became of the first, unless it came to nothing."""
-    first = await office.pay()
-    assert first.state is State.PAID
-    answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="other")
-    assert answer == AlreadyRequested(first)
-    assert await office.refusals() == [(ALICE.id, "already_requested")]
-    assert office.billing.payments_received("vps", 10101) == 1
-
-
-async def test_a_double_click_makes_one_payment(office: Office) -> None:
-    """Two commands at the same moment: one request, one refusal, no error."""
-    answers = await asyncio.gather(
-        *(office.desk.request(ALICE, "C1", VPS, trigger_id=f"click {number}") for number in range(6))
-    )
-    assert sum(isinstance(answer, Requested) for answer in answers) == 1
-    assert sum(isinstance(answer, AlreadyRequested) for answer in answers) == 5
-
-
-async def test_a_refusal_is_recorded_and_requests_nothing(office: Office) -> None:
-    """Who asked for what and why not; the billing API hears nothing of it."""
-    answer = await office.desk.request(MALLORY, "C1", VPS, trigger_id="1.2")
-    assert refused(answer) == "person_not_allowed"
-    answer = await office.desk.request(Person(ALICE.id, "T9"), "C1", VPS, trigger_id="1.3")
-    assert refused(answer) == "other_team"
-    events = [event async for event in office.ledger.trail()]
-    assert [stored(event) for event in events] == [
-        {"what": "request vps 10101", "reason": "person_not_allowed", "team": "T1"},
-        {"what": "request vps 10101", "reason": "other_team", "team": "T9"},
-    ]
-    assert await office.ledger.recent() == []
-    await office.look()
-    await office.execute()
-    assert office.billing.log == []
-
-
-async def test_a_silent_directory_leaves_nothing_done(office: Office) -> None:
-    """Neither a request nor a refusal: it can be asked again."""
-    office.rules(policy(requesters=frozenset({GROUP})))
-    office.register.silent = True
-    with pytest.raises(DirectoryError):
-        await office.desk.request(ALICE, "C1", VPS, trigger_id="1.2")
-    assert (await office.ledger.verify()).events == 0
-    office.register.silent = False
-    office.register.groups[GROUP] = {ALICE.id}
-    await office.request(trigger_id="1.2")
-
-
-async def test_a_refusal_that_was_not_the_policys_is_recorded(office: Office) -> None:
-    """Such as that of a page or a form."""
-    answer = await office.desk.request(MALLORY, "C1", VPS, trigger_id="1.2")
-    assert refused(answer)
-    await office.desk.record_refusal(MALLORY, answer, "list")  # type: ignore[arg-type]
-    assert len(await office.refusals()) == 2
-
-
-# -- cancel -----------------------------------------------------------------------------------------
-
-
-async def test_a_way_in_that_does_not_say_where_the_channel_came_from_must_show_membership(
-    office: Office,
-) -> None:
-    """Forgetting it is the strict way: as if somebody had named the channel. The refusal is in the trail."""
-    office.register.outside = {ALICE.id}
-    answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="1.2")
-    assert refused(answer) == "not_in_the_channel"
-    assert await office.refusals() == [(ALICE.id, "not_in_the_channel")]
-    assert await office.ledger.recent() == []
-
-
-async def test_who_leaves_the_channel_later_is_paid_for_all_the_same(office: Office) -> None:
-    """They were in it when they asked, and that is what counts: it is not asked again at the execution."""
-    payment = await office.looked_up()
-    office.register.outside = {ALICE.id}
-    await office.execute()
-    assert (await office.now(payment)).state is State.PAID
-
-
-async def test_who_asked_may_take_it_back(strict: Office) -> None:
-    """Nothing is sent, and the invoice can be requested again."""
-    payment = await strict.looked_up()
-    answer = await strict.desk.cancel(ALICE, payment.id)
-    assert isinstance(answer, Done)
-    assert answer.payment.state is State.CANCELLED
-    assert answer.payment.reason == "cancelled by its requester"
-    assert (await strict.last(payment)).actor == ALICE.id
-    await strict.execute()
-    assert strict.billing.payments_received("vps", 10101) == 0
-    await strict.request()
-
-
-@pytest.mark.parametrize("person", [BOB, MALLORY, Person(ALICE.id, "T9")])
-async def test_nobody_else_may(strict: Office, person: Person) -> None:
-    """Not an approver either, nor somebody of another team with the same id; the try is recorded."""
-    payment = await strict.looked_up()
-    assert await strict.desk.cancel(person, payment.id) == NotYours(payment)
-    assert await strict.now(payment) == payment
-    assert await strict.refusals() == [(person.id, "not_the_requester")]
-
-
-async def test_what_was_sent_cannot_be_taken_back(office: Office) -> None:
-    """Whatever became of it."""
-    payment = await unknown(office)
-    assert await office.desk.cancel(ALICE, payment.id) == AlreadyDecided(payment)
-    assert await office.desk.cancel(ALICE, 999) == NotFound(999)
-
-
-# -- approve ----------------------------------------------------------------------------------------
-
-
-async def test_enough_approvals_approve(strict: Office) -> None:
-    """Each is recorded with its number; the last one lets the payment go."""
-    payment = await strict.looked_up()
-    assert payment.approvals_required == 2
-    first = await strict.desk.approve(BOB, payment.id)
-    assert isinstance(first, Done)
-    assert first.payment.state is State.PENDING_APPROVAL
-    await strict.execute()
-    assert strict.billing.payments_received("vps", 10101) == 0
-    second = await strict.desk.approve(CAROL, payment.id)
-    assert isinstance(second, Done)
-    assert second.payment.state is State.APPROVED
-    event = await strict.last(payment)
-    assert (event.action, stored(event)["approvers"]) == ("approval_complete", "U2, U3")
-    await strict.execute()
-    assert (await strict.now(payment)).state is State.PAID
-
-
-async def test_one_person_counts_once(strict: Office) -> None:
-    """However often they click."""
-    payment = await strict.looked_up()
-    await strict.desk.approve(BOB, payment.id)
-    answer = await strict.desk.approve(BOB, payment.id)
-    assert isinstance(answer, AlreadyApproved)
-    assert answer.approvals.counted == (BOB.id,)
-    assert (await strict.actions(payment)).count("approved") == 1
-
-
-async def test_clicks_at_the_same_moment_each_count_once(strict: Office) -> None:
-    """Two people and many clicks: two approvals, one payment."""
-    payment = await strict.looked_up()
-    people = [BOB, CAROL, BOB, CAROL, Person("U4", "T1")]
-    await asyncio.gather(*(strict.desk.approve(person, payment.id) for person in people))
-    assert (await strict.now(payment)).state is State.APPROVED
-    assert (await strict.actions(payment)).count("approval_complete") == 1
-    await strict.execute()
-    assert strict.billing.payments_received("vps", 10101) == 1
-
-
-@pytest.mark.parametrize(
-    ("person", "reason"),
-    [
-        (ALICE, "own_request"),
-        (MALLORY, "not_an_approver"),
-        (Person(BOB.id, "T9"), "other_team"),
-    ],
-)
-async def test_who_may_not_approve_is_refused_and_recorded(
-    strict: Office, person: Person, reason: str
-) -> None:
-    """The requester too, although the rule names them."""
-    payment = await strict.looked_up()
-    for answer in (
-        await strict.desk.approve(person, payment.id),
-        await strict.desk.deny(person, payment.id, "no"),
-        await strict.desk.may_decide(person, payment.id),
-    ):
-        assert refused(answer) == reason
-    assert (await strict.now(payment)).state is State.PENDING_APPROVAL
-    assert await strict.refusals() == [(person.id, reason)] * 3
-
-
-async def test_nothing_is_approved_before_its_amount_is_known(strict: Office) -> None:
-    """Until the look-up is done, nobody can know what they approve."""
-    payment = await strict.request()
-    answer = await strict.desk.approve(BOB, payment.id)
-    assert isinstance(answer, AlreadyDecided)
-    assert await strict.ledger.approvals(payment.id) == []
-
-
-async def test_an_approval_that_no_longer_counts_is_not_counted(strict: Office) -> None:
-    """Bob approved and was removed from the approvers: Carol's approval is the first."""
-    payment = await strict.looked_up()
-    await strict.desk.approve(BOB, payment.id)
-    strict.rules(policy(tiers=(Tier(None, 2),), approvers=frozenset({CAROL.id, "U4"})))
-    answer = await strict.desk.approve(CAROL, payment.id)
-    assert isinstance(answer, Done)
-    assert answer.payment.state is State.PENDING_APPROVAL
-    answer = await strict.desk.approve(Person("U4", "T1"), payment.id)
-    assert isinstance(answer, Done)
-    assert answer.payment.state is State.APPROVED
-
-
-async def test_a_rule_that_got_stricter_counts(strict: Office) -> None:
-    """And one that got laxer does not: what was asked for stays asked for."""
-    office = strict
-    payment = await office.looked_up()
-    office.rules(policy(tiers=(Tier(None, 1),), approvers=frozenset({BOB.id, CAROL.id})))
-    answer = await office.desk.approve(BOB, payment.id)
-    assert isinstance(answer, Done)
-    assert answer.payment.state is State.PENDING_APPROVAL, "two were asked for when it was requested"
-
-
-async def test_how_many_are_missing_is_the_same_wherever_it_is_told(office: Office) -> None:
-    """A rule that asks for three instead of one, and one approval given: two are missing."""
-    office.rules(policy(tiers=(Tier(None, 1),)))
-    payment = await office.looked_up()
-    office.rules(policy(tiers=(Tier(None, 3),), approvers=frozenset({BOB.id, CAROL.id, "U4"})))
-    await office.desk.approve(BOB, payment.id)
-    assert (await office.last(payment)).what == Approved(1, 3, "10.00 USD")
-    again = await office.desk.approve(BOB, payment.id)
-    assert "waits for 2 more people" in str(replies.said(again, ""))
-    (waiting,) = await Overview(office.ledger, office.authority).waiting(CAROL)
-    assert "2 missing" in str(lists.pending([waiting], "").blocks)
-    tab = home.home(Concerns((waiting,), (), ()), "", date(2026, 3, 2))
-    assert "needs 2 more approvals" in str(tab)
-    card = Scene(payment, await shown(office.ledger, office.authority, payment), date(2026, 3, 2), "", "")
-    assert "Needs 2 more approvals from" in str(request_card(card).blocks)
-
-
-async def test_an_approval_that_does_not_count_any_more_is_missing_everywhere(strict: Office) -> None:
-    """Who was removed from the approvers may have approved before; nobody is told that it helps."""
-    payment = await strict.looked_up()
-    await strict.desk.approve(BOB, payment.id)
-    strict.rules(policy(tiers=(Tier(None, 2),), approvers=frozenset({CAROL.id, "U4"})))
-    (waiting,) = await Overview(strict.ledger, strict.authority).waiting(CAROL)
-    assert (waiting.approvals.counted, waiting.approvals.missing, waiting.mine) == ((), 2, True)
-
-
-async def test_what_expired_cannot_be_approved(strict: Office, clock: Clock) -> None:
-    """Also if maintenance has not come by yet."""
-    payment = await strict.looked_up()
-    await strict.desk.approve(BOB, payment.id)
-    clock.advance(days=3)
-    answer = await strict.desk.approve(CAROL, payment.id)
-    assert isinstance(answer, Done)
-    assert answer.payment.state is State.EXPIRED
-
-
-async def test_what_is_decided_stays_decided(strict: Office) -> None:
-    """A stale button does nothing, and its answer says how the payment stands."""
-    payment = await strict.looked_up()
-    denied = await strict.desk.deny(BOB, payment.id, "too much")
-    assert isinstance(denied, Done)
-    for answer in (
-        await strict.desk.approve(CAROL, payment.id),
-        await strict.desk.deny(CAROL, payment.id, "no"),
-        await strict.desk.cancel(ALICE, payment.id),
-        await strict.desk.may_decide(CAROL, payment.id),
-    ):
-        assert answer == AlreadyDecided(denied.payment)
-    assert await strict.desk.approve(BOB, 999) == NotFound(999)
-    assert await strict.desk.deny(BOB, 999, "no") == NotFound(999)
-
-
-async def test_a_requester_who_was_removed_has_nothing_left_to_approve(strict: Office) -> None:
-    """The click finds it out, and the payment is cancelled."""
-    payment = await strict.looked_up()
-    strict.rules(policy(requesters=frozenset({"U7"}), tiers=(Tier(None, 2),)))
-    answer = await strict.desk.approve(BOB, payment.id)
-    assert isinstance(answer, AlreadyDecided)
-    assert answer.payment.state is State.CANCELLED
-
-
-# -- deny -------------------------------------------------------------------------------------------
-
-
-async def test_one_no_is_final(strict: Office) -> None:
-    """With its reason, cut to what fits; an approval before it does not help."""
-    payment = await strict.looked_up()
-    await strict.desk.approve(CAROL, payment.id)
-    answer = await strict.desk.deny(BOB, payment.id, "  wrong invoice " + "x" * 600)
-    assert isinstance(answer, Done)
-    assert answer.payment.state is State.DENIED
-    assert answer.payment.reason is not None
-    assert answer.payment.reason.startswith("wrong invoice")
-    assert len(answer.payment.reason) == 500
-    assert (await strict.last(payment)).actor == BOB.id
-
-
-async def test_who_may_decide_is_told_so(strict: Office) -> None:
-    """Nothing speaks against it: None, and nothing is recorded."""
-    payment = await strict.looked_up()
-    assert await strict.desk.may_decide(BOB, payment.id) is None
-    assert await strict.refusals() == []
-
-
-# -- resolve ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("paid", "state"), [(True, State.PAID), (False, State.DECLINED)])
-async def test_an_approver_settles_a_lost_answer(office: Office, paid: bool, state: State) -> None:
-    """On their word, with a note that the trail keeps."""
-    payment = await unknown(office)
-    answer = await office.desk.resolve(BOB, payment.id, paid=paid, note=" seen in MyAdmin ")
-    assert isinstance(answer, Done)
-    assert answer.payment.state is state
-    event = await office.last(payment)
-    assert (event.action, event.actor) == ("resolved", BOB.id)
-    assert stored(event) == {"paid": paid, "note": "seen in MyAdmin"}
-
-
-@pytest.mark.parametrize(
-    ("person", "reason"),
-    [(ALICE, "own_request"), (MALLORY, "not_an_approver"), (Person(BOB.id, "T9"), "other_team")],
-)
-async def test_nobody_else_settles_it(office: Office, person: Person, reason: str) -> None:
-    """Not the requester either, where there are approvers; the try is recorded."""
-    payment = await unknown(office)
-    answer = await office.desk.resolve(person, payment.id, paid=False, note="trust me")
-    assert refused(answer) == reason
-    assert (await office.now(payment)).state is State.UNKNOWN
-    assert await office.refusals() == [(person.id, reason)]
-
-
-async def test_where_there_are_no_approvers_the_requester_settles_it(office: Office) -> None:
-    """Somebody has to; nobody else may."""
-    office.rules(policy(approvers=frozenset()))
-    payment = await unknown(office)
-    assert await office.desk.resolve(MALLORY, payment.id, paid=True, note="x") == NotYours(payment)
-    answer = await office.desk.resolve(Person(ALICE.id, "T9"), payment.id, paid=True, note="x")
-    assert answer == NotYours(payment)
-    assert isinstance(await office.desk.resolve(ALICE, payment.id, paid=True, note="x"), Done)
-
-
-async def test_a_requester_who_left_does_not_leave_it_unsettled(office: Office) -> None:
-    """The approvers of its rule may settle what somebody asked for who is not allowed any more."""
-    payment = await unknown(office)
-    office.rules(policy(requesters=frozenset({"U7"})))
-    answer = await office.desk.resolve(BOB, payment.id, paid=True, note="seen")
-    assert isinstance(answer, Done)
-
-
-async def test_only_the_unknown_can_be_settled(office: Office) -> None:
-    """What is known needs nobody's word."""
-    payment = await office.pay()
-    assert await office.desk.resolve(BOB, payment.id, paid=False, note="x") == AlreadyDecided(payment)
-    assert await office.desk.resolve(BOB, 999, paid=False, note="x") == NotFound(999)
-
-
-async def test_settling_at_the_same_moment_is_done_once(office: Office) -> None:
-    """Two approvers who contradict each other: the first word stands."""
-    payment = await unknown(office)
-    answers = await asyncio.gather(
-        office.desk.resolve(BOB, payment.id, paid=True, note="yes"),
-        office.desk.resolve(CAROL, payment.id, paid=False, note="no"),
-    )
-    assert sum(isinstance(answer, Done) for answer in answers) == 1
-    assert sum(isinstance(answer, AlreadyDecided) for answer in answers) == 1
-
-
-@pytest.mark.parametrize("first", ["request", "correction"])
-async def test_a_correction_to_paid_and_a_new_request_come_one_after_the_other(
-    new_postgresql: NewDatabase, clock: Clock, first: str
-) -> None:
-    """Whichever instance was first, the other answers that the invoice is taken."""
-    url = new_postgresql(migrated=True)
-    async with (
-        open_ledger(url, clock=clock, boot_clock=clock.boottime) as one,
-        open_ledger(url, clock=clock, boot_clock=clock.boottime) as two,
-    ):
-        declined = await request_in(one, State.UNKNOWN)
-        settling = Settling(timedelta(0), clock.boottime)
-        said = await settle_by_hand(one, BOB.id, declined.id, paid=False, note="no", settling=settling)
-        assert isinstance(said, Done)
-        inserted, go = asyncio.Event(), asyncio.Event()
-
-        async def ask() -> Payment | None:
-            async with two.transaction() as transaction:
-                payment = await transaction.insert(
-                    declined.ref,
-                    team="T1",
-                    channel="C1",
-                    requester=ALICE.id,
-                    note=None,
-                    trigger_id="new",
-                    response_url=None,
-                    rule="default",
-                    approvals_required=0,
-                    expires_at=transaction.now + timedelta(days=3),
-                )
-                inserted.set()
-                await go.wait()
-                return payment
-
-        async def correct() -> object:
-            return await settle_by_hand(one, BOB.id, declined.id, paid=True, note="yes", settling=settling)
-
-        if first == "correction":
-            assert isinstance(await correct(), Done)
-            go.set()
-            assert await ask() is None
-            return
-        asking = asyncio.create_task(ask())
-        await inserted.wait()
-        correcting = asyncio.create_task(correct())
-        await _waits_for_another(one)
-        go.set()
-        new = await asking
-        assert new is not None
-        assert await correcting == AlreadyRequested(new)
+class TestRequest:
+    async def test_a_request_is_in_the_ledger_with_its_event(self, office: Office, clock: Clock) -> None:
+        """Before anything is asked of the billing API or posted."""
+        payment = await office.request(response_url="https://example.com/r", note="for June")
+        assert (payment.state, payment.ref, payment.requester) == (State.REQUESTED, VPS, ALICE.id)
+        assert (payment.team, payment.channel, payment.note) == ("T1", "C1", "for June")
+        assert payment.expires_at == clock.now + timedelta(days=3)
+        event = await office.last(payment)
+        assert (event.action, event.actor) == ("requested", ALICE.id)
+        assert stored(event) == {
+            "invoice": "vps 10101",
+            "team": "T1",
+            "channel": "C1",
+            "rule": "default",
+            "note": "for June",
+            "state": "REQUESTED",
+            "approvals_required": 0,
+            "expires_at": "2026-03-05 09:00:00.000000",
+        }
+        assert office.calls() == []
+
+    async def test_the_same_command_twice_is_one_request(self, office: Office) -> None:
+        """Slack repeats deliveries; the second is answered as the first was, and nothing more is recorded."""
+        first = await office.request(trigger_id="1.2")
+        again = await office.request(trigger_id="1.2")
+        assert again == first
+        assert await office.actions(first) == ["requested"]
+
+    async def test_the_same_invoice_twice_is_refused_with_the_first(self, office: Office) -> None:
+        """Whoever asks, and whatever became of the first, unless it came to nothing."""
+        first = await office.pay()
+        assert first.state is State.PAID
+        answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="other")
+        assert answer == AlreadyRequested(first)
+        assert await office.refusals() == [(ALICE.id, "already_requested")]
+        assert office.billing.payments_received("vps", 10101) == 1
+
+    async def test_a_double_click_makes_one_payment(self, office: Office) -> None:
+        """Two commands at the same moment: one request, one refusal, no error."""
+        answers = await asyncio.gather(
+            *(office.desk.request(ALICE, "C1", VPS, trigger_id=f"click {number}") for number in range(6))
+        )
+        assert sum(isinstance(answer, Requested) for answer in answers) == 1
+        assert sum(isinstance(answer, AlreadyRequested) for answer in answers) == 5
+
+    async def test_a_refusal_is_recorded_and_requests_nothing(self, office: Office) -> None:
+        """Who asked for what and why not; the billing API hears nothing of it."""
+        answer = await office.desk.request(MALLORY, "C1", VPS, trigger_id="1.2")
+        assert refused(answer) == "person_not_allowed"
+        answer = await office.desk.request(Person(ALICE.id, "T9"), "C1", VPS, trigger_id="1.3")
+        assert refused(answer) == "other_team"
+        events = await trail(office.ledger)
+        assert [stored(event) for event in events] == [
+            {"what": "request vps 10101", "reason": "person_not_allowed", "team": "T1"},
+            {"what": "request vps 10101", "reason": "other_team", "team": "T9"},
+        ]
+        assert await office.ledger.recent() == []
+        await office.look()
+        await office.execute()
+        assert office.billing.log == []
+
+    async def test_a_silent_directory_leaves_nothing_done(self, office: Office) -> None:
+        """Neither a request nor a refusal: it can be asked again."""
+        office.rules(policy(requesters=frozenset({GROUP})))
+        office.register.silent = True
+        with pytest.raises(DirectoryError):
+            await office.desk.request(ALICE, "C1", VPS, trigger_id="1.2")
+        assert (await office.ledger.verify()).events == 0
+        office.register.silent = False
+        office.register.groups[GROUP] = {ALICE.id}
+        await office.request(trigger_id="1.2")
+
+    async def test_a_refusal_that_was_not_the_policys_is_recorded(self, office: Office) -> None:
+        """Such as that of a page or a form."""
+        answer = await office.desk.request(MALLORY, "C1", VPS, trigger_id="1.2")
+        assert refused(answer)
+        await office.desk.record_refusal(MALLORY, answer, "list")  # type: ignore[arg-type]
+        assert len(await office.refusals()) == 2
+
+
+class TestCancel:
+    async def test_a_way_in_that_does_not_say_where_the_channel_came_from_must_show_membership(
+        self,
+        office: Office,
+    ) -> None:
+        """Forgetting it is the strict way: as if somebody had named the channel. The refusal is in the
+        trail."""
+        office.register.outside = {ALICE.id}
+        answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="1.2")
+        assert refused(answer) == "not_in_the_channel"
+        assert await office.refusals() == [(ALICE.id, "not_in_the_channel")]
+        assert await office.ledger.recent() == []
+
+    async def test_who_leaves_the_channel_later_is_paid_for_all_the_same(self, office: Office) -> None:
+        """They were in it when they asked, and that is what counts: it is not asked again at the
+        execution."""
+        payment = await office.looked_up()
+        office.register.outside = {ALICE.id}
+        await office.execute()
+        assert (await office.now(payment)).state is State.PAID
+
+    async def test_who_asked_may_take_it_back(self, strict: Office) -> None:
+        """Nothing is sent, and the invoice can be requested again."""
+        payment = await strict.looked_up()
+        answer = await strict.desk.cancel(ALICE, payment.id)
+        assert isinstance(answer, Done)
+        assert answer.payment.state is State.CANCELLED
+        assert answer.payment.reason == "cancelled by its requester"
+        assert (await strict.last(payment)).actor == ALICE.id
+        await strict.execute()
+        assert strict.billing.payments_received("vps", 10101) == 0
+        await strict.request()
+
+    @pytest.mark.parametrize("person", [BOB, MALLORY, Person(ALICE.id, "T9")])
+    async def test_nobody_else_may(self, strict: Office, person: Person) -> None:
+        """Not an approver either, nor somebody of another team with the same id; the try is recorded."""
+        payment = await strict.looked_up()
+        assert await strict.desk.cancel(person, payment.id) == NotYours(payment)
+        assert await strict.now(payment) == payment
+        assert await strict.refusals() == [(person.id, "not_the_requester")]
+
+    async def test_what_was_sent_cannot_be_taken_back(self, office: Office) -> None:
+        """Whatever became of it."""
+        payment = await office.lost(paid=True)
+        assert await office.desk.cancel(ALICE, payment.id) == AlreadyDecided(payment)
+        assert await office.desk.cancel(ALICE, 999) == NotFound(999)
 
 
 async def _waits_for_another(ledger: Ledger) -> None:
@@ -499,3 +167,113 @@ async def _waits_for_another(ledger: Ledger) -> None:
     async with asyncio.timeout(10), ledger._reads.connect() as connection:
         while not (await connection.execute(blocked)).scalar_one():  # noqa: ASYNC110 -- another connection waits
             await asyncio.sleep(0.01)
+
+
+class TestResolve:
+    @pytest.mark.parametrize(("paid", "state"), [(True, State.PAID), (False, State.DECLINED)])
+    async def test_an_approver_settles_a_lost_answer(self, office: Office, paid: bool, state: State) -> None:
+        """On their word, with a note that the trail keeps."""
+        payment = await office.lost(paid=True)
+        answer = await office.desk.resolve(BOB, payment.id, paid=paid, note=" seen in MyAdmin ")
+        assert isinstance(answer, Done)
+        assert answer.payment.state is state
+        event = await office.last(payment)
+        assert (event.action, event.actor) == ("resolved", BOB.id)
+        assert stored(event) == {"paid": paid, "note": "seen in MyAdmin"}
+
+    @pytest.mark.parametrize(
+        ("person", "reason"),
+        [(ALICE, "own_request"), (MALLORY, "not_an_approver"), (Person(BOB.id, "T9"), "other_team")],
+    )
+    async def test_nobody_else_settles_it(self, office: Office, person: Person, reason: str) -> None:
+        """Not the requester either, where there are approvers; the try is recorded."""
+        payment = await office.lost(paid=True)
+        answer = await office.desk.resolve(person, payment.id, paid=False, note="trust me")
+        assert refused(answer) == reason
+        assert (await office.now(payment)).state is State.UNKNOWN
+        assert await office.refusals() == [(person.id, reason)]
+
+    async def test_where_there_are_no_approvers_the_requester_settles_it(self, office: Office) -> None:
+        """Somebody has to; nobody else may."""
+        office.rules(policy(approvers=frozenset()))
+        payment = await office.lost(paid=True)
+        assert await office.desk.resolve(MALLORY, payment.id, paid=True, note="x") == NotYours(payment)
+        answer = await office.desk.resolve(Person(ALICE.id, "T9"), payment.id, paid=True, note="x")
+        assert answer == NotYours(payment)
+        assert isinstance(await office.desk.resolve(ALICE, payment.id, paid=True, note="x"), Done)
+
+    async def test_a_requester_who_left_does_not_leave_it_unsettled(self, office: Office) -> None:
+        """The approvers of its rule may settle what somebody asked for who is not allowed any more."""
+        payment = await office.lost(paid=True)
+        office.rules(policy(requesters=frozenset({"U7"})))
+        answer = await office.desk.resolve(BOB, payment.id, paid=True, note="seen")
+        assert isinstance(answer, Done)
+
+    async def test_only_the_unknown_can_be_settled(self, office: Office) -> None:
+        """What is known needs nobody's word."""
+        payment = await office.pay()
+        assert await office.desk.resolve(BOB, payment.id, paid=False, note="x") == AlreadyDecided(payment)
+        assert await office.desk.resolve(BOB, 999, paid=False, note="x") == NotFound(999)
+
+    async def test_settling_at_the_same_moment_is_done_once(self, office: Office) -> None:
+        """Two approvers who contradict each other: the first word stands."""
+        payment = await office.lost(paid=True)
+        answers = await asyncio.gather(
+            office.desk.resolve(BOB, payment.id, paid=True, note="yes"),
+            office.desk.resolve(CAROL, payment.id, paid=False, note="no"),
+        )
+        assert sum(isinstance(answer, Done) for answer in answers) == 1
+        assert sum(isinstance(answer, AlreadyDecided) for answer in answers) == 1
+
+    @pytest.mark.parametrize("first", ["request", "correction"])
+    async def test_a_correction_to_paid_and_a_new_request_come_one_after_the_other(
+        self, new_postgresql: NewDatabase, clock: Clock, first: str
+    ) -> None:
+        """Whichever instance was first, the other answers that the invoice is taken."""
+        url = new_postgresql(migrated=True)
+        async with (
+            open_ledger(url, clock=clock, boot_clock=clock.boottime) as one,
+            open_ledger(url, clock=clock, boot_clock=clock.boottime) as two,
+        ):
+            declined = await request_in(one, State.UNKNOWN)
+            settling = Settling(timedelta(0), clock.boottime)
+            said = await settle_by_hand(one, BOB.id, declined.id, paid=False, note="no", settling=settling)
+            assert isinstance(said, Done)
+            inserted, go = asyncio.Event(), asyncio.Event()
+
+            async def ask() -> Payment | None:
+                async with two.transaction() as transaction:
+                    payment = await transaction.insert(
+                        declined.ref,
+                        team="T1",
+                        channel="C1",
+                        requester=ALICE.id,
+                        note=None,
+                        trigger_id="new",
+                        response_url=None,
+                        rule="default",
+                        approvals_required=0,
+                        expires_at=transaction.now + timedelta(days=3),
+                    )
+                    inserted.set()
+                    await go.wait()
+                    return payment
+
+            async def correct() -> object:
+                return await settle_by_hand(
+                    one, BOB.id, declined.id, paid=True, note="yes", settling=settling
+                )
+
+            if first == "correction":
+                assert isinstance(await correct(), Done)
+                go.set()
+                assert await ask() is None
+                return
+            asking = asyncio.create_task(ask())
+            await inserted.wait()
+            correcting = asyncio.create_task(correct())
+            await _waits_for_another(one)
+            go.set()
+            new = await asking
+            assert new is not None
+            assert await correcting == AlreadyRequested(new)

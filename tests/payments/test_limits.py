@@ -12,9 +12,8 @@ from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Tier
 from tests.fixture_types import Clock
 from tests.ledger.making import stored
-from tests.payments.conftest import ALICE, BOB, VPS, Office, policy
+from tests.payments.conftest import ALICE, BOB, PAY, VPS, Office, policy
 
-PAY = "api_make_payment"
 MIDNIGHT = datetime(2026, 3, 3, tzinfo=UTC)
 NUMBERS = (90001, 90002, 90003)
 FIFTY_A_DAY = ("limit_per_person_per_day", "limit_per_rule_per_day")
@@ -31,41 +30,38 @@ async def states(office: Office, payments: list[Payment]) -> list[State]:
     return [(await office.now(payment)).state for payment in payments]
 
 
-# -- whose day it is --------------------------------------------------------------------------------
+class TestWhoseDayItIs:
+    @pytest.mark.parametrize("limit", FIFTY_A_DAY)
+    async def test_what_is_looked_up_after_midnight_counts_on_the_day_before(
+        self, office: Office, clock: Clock, limit: str
+    ) -> None:
+        """Requests of one day cannot escape its limit by being slow."""
+        office.rules(policy(**{limit: Decimal(50)}))
+        clock.now = MIDNIGHT - timedelta(seconds=2)
+        payments = await requested(office)
+        clock.now = MIDNIGHT + timedelta(seconds=2)
+        await office.look()
+        assert sorted(await states(office, payments)) == [State.APPROVED, State.CANCELLED, State.CANCELLED]
 
-
-@pytest.mark.parametrize("limit", FIFTY_A_DAY)
-async def test_what_is_looked_up_after_midnight_counts_on_the_day_before(
-    office: Office, clock: Clock, limit: str
-) -> None:
-    """Requests of one day cannot escape its limit by being slow."""
-    office.rules(policy(**{limit: Decimal(50)}))
-    clock.now = MIDNIGHT - timedelta(seconds=2)
-    payments = await requested(office)
-    clock.now = MIDNIGHT + timedelta(seconds=2)
-    await office.look()
-    assert sorted(await states(office, payments)) == [State.APPROVED, State.CANCELLED, State.CANCELLED]
-
-
-@pytest.mark.parametrize("limit", FIFTY_A_DAY)
-async def test_the_new_day_is_not_charged_with_the_old_one(office: Office, clock: Clock, limit: str) -> None:
-    """Nor the old one with the new: each side of midnight has its own limit, whoever is looked up first."""
-    office.rules(policy(**{limit: Decimal(50)}))
-    office.billing.add_invoice("vps", 90000, amount=49.0)
-    clock.now = MIDNIGHT - timedelta(seconds=1)
-    before = await office.request(InvoiceRef("vps", 90000))
-    async with office.ledger.transaction() as transaction:
-        await transaction.change(before, due_at=MIDNIGHT + timedelta(seconds=1))
-    clock.now = MIDNIGHT
-    after = await requested(office)
-    await office.look()
-    assert sorted(await states(office, after)) == [State.APPROVED, State.CANCELLED, State.CANCELLED]
-    clock.now = MIDNIGHT + timedelta(seconds=1)
-    await office.look()
-    assert await states(office, [before]) == [State.APPROVED]
-
-
-# -- right before sending ---------------------------------------------------------------------------
+    @pytest.mark.parametrize("limit", FIFTY_A_DAY)
+    async def test_the_new_day_is_not_charged_with_the_old_one(
+        self, office: Office, clock: Clock, limit: str
+    ) -> None:
+        """Nor the old one with the new: each side of midnight has its own limit, whoever is looked up
+        first."""
+        office.rules(policy(**{limit: Decimal(50)}))
+        office.billing.add_invoice("vps", 90000, amount=49.0)
+        clock.now = MIDNIGHT - timedelta(seconds=1)
+        before = await office.request(InvoiceRef("vps", 90000))
+        async with office.ledger.transaction() as transaction:
+            await transaction.change(before, due_at=MIDNIGHT + timedelta(seconds=1))
+        clock.now = MIDNIGHT
+        after = await requested(office)
+        await office.look()
+        assert sorted(await states(office, after)) == [State.APPROVED, State.CANCELLED, State.CANCELLED]
+        clock.now = MIDNIGHT + timedelta(seconds=1)
+        await office.look()
+        assert await states(office, [before]) == [State.APPROVED]
 
 
 async def approved(office: Office, ref: InvoiceRef = VPS) -> Payment:
@@ -78,47 +74,50 @@ async def approved(office: Office, ref: InvoiceRef = VPS) -> Payment:
     return payment
 
 
-@pytest.mark.parametrize(
-    ("stricter", "why"),
-    [
-        ({"limit_per_payment": Decimal(1)}, "10.00 USD is above the limit of 1.00 USD for one payment."),
-        ({"currencies": frozenset({"EUR"})}, "This invoice is in USD; only EUR may be paid here."),
-        ({"limit_per_person_per_day": Decimal(9)}, "your limit of 9.00 USD a day"),
-        ({"limit_per_rule_per_day": Decimal(9)}, "everybody's limit of 9.00 USD a day"),
-    ],
-    ids=["payment", "currency", "person", "rule"],
-)
-async def test_what_the_rule_as_it_is_now_forbids_is_not_sent(
-    office: Office, stricter: dict[str, Any], why: str
-) -> None:
-    """It was approved by another; it is cancelled, and its card says why."""
-    payment = await approved(office)
-    office.rules(policy(tiers=(Tier(None, 1),), **stricter))
-    await office.execute()
-    payment = await office.now(payment)
-    assert payment.state is State.CANCELLED
-    assert why in str(payment.reason)
-    assert PAY not in office.calls()
-    event = await office.last(payment)
-    assert (event.actor, event.action, stored(event)["reason"]) == ("executor", "cancelled", payment.reason)
-    assert stored(event)["remedy"]
+class TestRightBeforeSending:
+    @pytest.mark.parametrize(
+        ("stricter", "why"),
+        [
+            ({"limit_per_payment": Decimal(1)}, "10.00 USD is above the limit of 1.00 USD for one payment."),
+            ({"currencies": frozenset({"EUR"})}, "This invoice is in USD; only EUR may be paid here."),
+            ({"limit_per_person_per_day": Decimal(9)}, "your limit of 9.00 USD a day"),
+            ({"limit_per_rule_per_day": Decimal(9)}, "everybody's limit of 9.00 USD a day"),
+        ],
+        ids=["payment", "currency", "person", "rule"],
+    )
+    async def test_what_the_rule_as_it_is_now_forbids_is_not_sent(
+        self, office: Office, stricter: dict[str, Any], why: str
+    ) -> None:
+        """It was approved by another; it is cancelled, and its card says why."""
+        payment = await approved(office)
+        office.rules(policy(tiers=(Tier(None, 1),), **stricter))
+        await office.execute()
+        payment = await office.now(payment)
+        assert payment.state is State.CANCELLED
+        assert why in str(payment.reason)
+        assert PAY not in office.calls()
+        event = await office.last(payment)
+        assert (event.actor, event.action, stored(event)["reason"]) == (
+            "executor",
+            "cancelled",
+            payment.reason,
+        )
+        assert stored(event)["remedy"]
 
+    async def test_an_unknown_amount_is_not_sent_where_a_limit_came_up(self, office: Office) -> None:
+        """What cannot be compared with the limit is not paid under it."""
+        office.billing.fail("unreadable")
+        payment = await approved(office)
+        office.rules(policy(tiers=(Tier(None, 1),), limit_per_payment=Decimal(1000)))
+        await office.execute()
+        payment = await office.now(payment)
+        assert payment.state is State.CANCELLED
+        assert payment.reason == "The amount of this invoice is not known, and a limit applies to it."
 
-async def test_an_unknown_amount_is_not_sent_where_a_limit_came_up(office: Office) -> None:
-    """What cannot be compared with the limit is not paid under it."""
-    office.billing.fail("unreadable")
-    payment = await approved(office)
-    office.rules(policy(tiers=(Tier(None, 1),), limit_per_payment=Decimal(1000)))
-    await office.execute()
-    payment = await office.now(payment)
-    assert payment.state is State.CANCELLED
-    assert payment.reason == "The amount of this invoice is not known, and a limit applies to it."
-
-
-async def test_what_stays_within_the_limits_is_sent(office: Office) -> None:
-    """To the cent, and its own amount is counted once."""
-    payment = await approved(office)
-    exactly = {name: Decimal(10) for name in ("limit_per_payment", *FIFTY_A_DAY)}
-    office.rules(policy(tiers=(Tier(None, 1),), requesters=frozenset({ALICE.id}), **exactly))
-    await office.execute()
-    assert (await office.now(payment)).state is State.PAID
+    async def test_what_stays_within_the_limits_is_sent(self, office: Office) -> None:
+        """To the cent, and its own amount is counted once."""
+        payment = await approved(office)
+        exactly = {name: Decimal(10) for name in ("limit_per_payment", *FIFTY_A_DAY)}
+        office.rules(policy(tiers=(Tier(None, 1),), requesters=frozenset({ALICE.id}), **exactly))
+        await office.execute()
+        assert (await office.now(payment)).state is State.PAID

@@ -1,0 +1,166 @@
+"""What is proved of one payment before money moves: its rows and events alone, by an index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.domain.events import ApprovalComplete, Sending
+from bot.domain.payment import InvoiceRef, Payment, State
+from bot.errors import LedgerContradicted
+from bot.ledger import audit, precedents, proof
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+from tests.ledger.forging import (
+    OF_OTHERS,
+    OF_PAYMENTS,
+    all_of,
+    disproved,
+    disproved_in,
+    forge,
+    forge_in,
+    in_state,
+)
+from tests.ledger.making import approved, happened, request, request_in
+
+
+async def moved_in(transaction: Transaction, payment: Payment) -> None:
+    await transaction.move(payment, State.APPROVED, ApprovalComplete("default", ""), actor="policy")
+
+
+class TestDisproved:
+    @pytest.mark.parametrize(("statement", "flaw"), OF_PAYMENTS[:-3] + OF_OTHERS[:-1])
+    async def test_one_payment_is_disproved_by_itself(
+        self, tables: AsyncConnection, statement: str, flaw: str
+    ) -> None:
+        """What the whole check finds of its rows, the check before it is sent finds as well."""
+        if "BLAH" in statement or "much" in statement:
+            pytest.skip("the row cannot even be read")
+        await forge_in(tables, statement)
+        number = int(flaw[1:].split(":", maxsplit=1)[0])
+        assert str(await disproved_in(tables, number)).startswith(flaw)
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE events SET detail = '{}' WHERE id = 1",
+            "UPDATE events SET to_state = 'CANCELLED' WHERE id = 5",
+            "UPDATE events SET hash = previous WHERE id = 5",
+            "UPDATE events SET previous = hash WHERE id = 5",
+            "UPDATE events SET previous = hash WHERE id = 6",
+            "DELETE FROM events WHERE id = 6",
+            "DELETE FROM events WHERE id = 4",
+        ],
+    )
+    async def test_an_event_that_does_not_fit_between_its_neighbours_proves_nothing(
+        self, tables: AsyncConnection, statement: str
+    ) -> None:
+        """Payment 1 has the events 1 to 5: each is hashed again, and compared with those beside it."""
+        await forge_in(tables, statement)
+        assert "#1" in str(await disproved_in(tables, 1))
+
+    async def test_an_event_put_in_at_the_end_approves_nothing(
+        self, released: Ledger, engine: AsyncEngine
+    ) -> None:
+        """Its own hash may be right: the end of the chain does not know it."""
+        async with released.transaction() as transaction:
+            payment = await transaction.payment(34)
+            assert payment is not None
+            await moved_in(transaction, payment)
+        await forge(
+            engine,
+            "UPDATE chain SET last_event = 170, last_hash = (SELECT previous FROM events WHERE id = 171)",
+        )
+        assert await disproved(released, 34) == "#34: event 171 does not fit into the audit trail"
+
+    async def test_an_approval_without_its_event_is_nobodys_word(
+        self, released: Ledger, engine: AsyncEngine
+    ) -> None:
+        """A row written by hand is read by nobody: not by who counts, nor by who shows."""
+        payment = await in_state(released, State.PENDING_APPROVAL)
+        before = await released.approvers(payment.id)
+        await forge(
+            engine,
+            "INSERT INTO approvals (payment_id, approver, decision, at) "
+            f"VALUES ({payment.id}, 'U7', 'approve', '2026-03-02')",
+        )
+        assert await released.approvers(payment.id) == before
+        async with released.transaction() as transaction:
+            assert await transaction.approvers(payment.id) == before
+        assert await approved(released, payment, "U8")
+        assert await released.approvers(payment.id) == [*before, "U8"]
+
+    @pytest.mark.parametrize("number", [0, 2, -1, "1", None])
+    async def test_an_answer_to_a_call_that_was_not_made_is_a_flaw(
+        self, released: Ledger, number: Any
+    ) -> None:
+        """An answer is booked on the call that it names, and on no other."""
+        payment = await request_in(released, State.APPROVED, InvoiceRef("vps", 777))
+        async with released.transaction() as transaction:
+            sending = await transaction.move(
+                payment,
+                State.SENDING,
+                Sending("one", 1),
+                actor="executor",
+                tries=1,
+            )
+            await transaction.start_attempt(sending, "one")
+            late = happened("answered_late", **{"try": number})
+            event_id = await transaction.record(late, actor="executor", payment=sending)
+        assert f"event {event_id} is the answer to no call" in str(await disproved(released, payment.id))
+
+
+class TestHeldByTheTrail:
+    @pytest.mark.parametrize(
+        "change", ["state = 'CANCELLED'", "state = 'DECLINED'", "number = 4711", "module = 'mail'"]
+    )
+    @pytest.mark.parametrize("state", [State.PAID, State.UNKNOWN, State.SENDING, State.PENDING_APPROVAL])
+    async def test_an_invoice_that_is_held_by_the_trail_cannot_be_asked_for_again(
+        self, released: Ledger, engine: AsyncEngine, change: str, state: State
+    ) -> None:
+        """Whatever was done to the row that held it: nothing is written, and it is said which payment
+        it is."""
+        held = await in_state(released, state)
+        await forge(engine, f"UPDATE payments SET {change} WHERE id = {held.id}")
+        with pytest.raises(LedgerContradicted, match=rf"payment #{held.id} holds {held.ref}; its row says"):
+            await request(released, held.ref)
+        assert len(await all_of(released)) == 33
+        async with released.transaction() as transaction:
+            assert await transaction.held_by_trail(held.ref) == held.id
+
+    async def test_an_invoice_that_was_let_go_can_be_asked_for_again(self, released: Ledger) -> None:
+        """Also one whose number begins like that of a paid one."""
+        for state in (State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED):
+            payment = await in_state(released, state)
+            async with released.transaction() as transaction:
+                held = await transaction.held_by_trail(payment.ref)
+            assert (held is None) or await released.live("vps", [payment.ref.number])
+        await request(released, InvoiceRef("vps", 1010))
+        await request(released, InvoiceRef("vps", 1))
+
+
+async def test_the_checks_before_money_moves_read_by_an_index(released: Ledger, engine: AsyncEngine) -> None:
+    """They cost the same in a ledger of millions of events."""
+    if engine.dialect.name != "sqlite":
+        pytest.skip("how PostgreSQL reads depends on how much there is")
+    asked: list[tuple[str, Any]] = []
+
+    def listen(*told: Any) -> None:
+        asked.append((told[2], told[3]))
+
+    async with engine.connect() as connection:
+        event.listen(engine.sync_engine, "before_cursor_execute", listen)
+        for statement in (
+            *(proof.HELD, audit.OF_PAYMENT, audit.LAST_MOVE, precedents.BESIDE),
+            *(proof.BELONGING_TO_ONE, proof.APPROVERS),
+        ):
+            await connection.execute(statement, {"invoice": "vps 1", "payment": 1, "number": 1})
+        event.remove(engine.sync_engine, "before_cursor_execute", listen)
+        for sql, values in asked:
+            plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)).all()
+            steps = [str(step) for *_, step in plan]
+            scans = [step for step in steps if step.startswith("SCAN ") and step != "SCAN chain"]
+            assert not scans, steps
