@@ -8,11 +8,11 @@ from decimal import Decimal
 from sqlalchemy import text
 
 from bot.domain.payment import Invoice, InvoiceRef, Payment
-from bot.domain.policy import Reason, Refusal
 from bot.ledger.opening import open_ledger
 from bot.ledger.rows import snapshot
 from bot.ledger.store import Ledger
 from bot.payments.limits import over_limit
+from bot.payments.payable import Cancel
 from tests.fixture_types import NewDatabase
 from tests.ledger.making import request
 from tests.payments.conftest import policy
@@ -26,7 +26,7 @@ async def test_two_requests_at_once_do_not_share_what_is_left_of_a_limit(new_pos
         payments = [await request(one, InvoiceRef("vps", number)) for number in (90001, 90002)]
         asked, go = (asyncio.Event(), asyncio.Event()), asyncio.Event()
 
-        async def ask(ledger: Ledger, payment: Payment, done: asyncio.Event) -> Refusal | None:
+        async def ask(ledger: Ledger, payment: Payment, done: asyncio.Event) -> Cancel | None:
             invoice = Invoice(payment.ref, "", Decimal(30), "USD", None)
             async with ledger.transaction() as transaction:
                 payment = await transaction.change(payment, **snapshot(invoice))
@@ -43,7 +43,7 @@ async def test_two_requests_at_once_do_not_share_what_is_left_of_a_limit(new_pos
         assert await first is None
         refusal = await second
     assert refusal is not None
-    assert refusal.reason is Reason.RULE_LIMIT
+    assert "everybody's limit of 50.00 USD a day" in refusal.reason
 
 
 async def _waits_for_another(ledger: Ledger, asked: asyncio.Event) -> None:
