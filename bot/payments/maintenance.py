@@ -89,8 +89,6 @@ class Maintenance:
             actor="timekeeper",
             reason="the bot stopped while the call was under way",
             due_at=transaction.now,
-            lease_owner=None,
-            lease_until=None,
         )
 
     async def forget(self) -> None:
@@ -135,6 +133,4 @@ async def _strand(transaction: Transaction, payment: Payment) -> None:
         actor="timekeeper",
         tell=Kind.DIRECT,
         reason="its card could not be posted in time",
-        lease_owner=None,
-        lease_until=None,
     )
