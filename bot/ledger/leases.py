@@ -104,6 +104,17 @@ class Leases:
             .values(lease_until=self.now + visible_within)
         )
 
+    async def name_requested(self) -> None:
+        """Take up what an instance of an earlier version took down after the tables were migrated.
+
+        It may have stopped before its look-up. To it REQUESTED had no name of its own: see `Replay.state`.
+        """
+        await self._connection.execute(
+            update(payments)
+            .where(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None))
+            .values(state=State.REQUESTED.value)
+        )
+
     async def bring_forward(self) -> None:
         """Let everything that waits for its time be looked at now, and no lease last beyond the longest.
 

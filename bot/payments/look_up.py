@@ -1,6 +1,6 @@
 """The look-up: reads the invoice once, freezes what it says, and asks the rule what it takes.
 
-Nothing is decided on an amount that was not told: it counts as above every threshold.
+An unknown amount counts as above every threshold.
 """
 
 from __future__ import annotations

@@ -53,6 +53,7 @@ class Maintenance:
     async def take_over(self) -> None:
         """At start: look at all that waits; whatever is being sent on a ledger of our own needs rescue."""
         async with self.ledger.transaction() as transaction:
+            await transaction.name_requested()
             await transaction.bring_forward()
             if not self.ledger.shared:
                 await transaction.free_leases(
