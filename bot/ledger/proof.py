@@ -34,7 +34,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain.events import Approved, Requested
 from bot.domain.payment import RELEASED, Payment
 from bot.ledger.audit import LINES, OF_PAYMENT, as_given, check_chain, linked
-from bot.ledger.replay import TOLD_BY, Replay, facts
+from bot.ledger.replay import FACTS, TOLD_BY, Replay, facts
 from bot.ledger.rows import Kind
 from bot.ledger.schema import (
     IS_REQUEST,
@@ -116,19 +116,10 @@ def _verify(connection: Connection) -> Verification:
     return Verification(found.events, found.last_hash, found.broken_at, tuple(flaws.words), flaws.count)
 
 
-_KEPT = {
-    name: AsKept(payments.c[name])
-    for name in (
-        *("team", "channel", "requester", "rule", "note", "state", "approvals_required"),
-        *("created_at", "expires_at", "listed", "amount", "currency", "description", "due_date"),
-        *("tries", "status", "status_text"),
-    )
-}
-_NAMES = ("invoice", *_KEPT)
+_INVOICE = func.coalesce(payments.c.module, "?") + literal(" ") + cast(payments.c.number, String)
 _PAYMENTS = select(
     payments.c.id,
-    func.coalesce(payments.c.module, "?") + literal(" ") + cast(payments.c.number, String),
-    *_KEPT.values(),
+    *(_INVOICE if name == "invoice" else AsKept(payments.c[name]) for name in FACTS),
 ).order_by(payments.c.id)
 
 _TOLD = (
@@ -223,7 +214,7 @@ def _check_window(
         kept = rows.get(payment_id)
         flaws.add(
             replay.flaws(
-                None if kept is None else dict(zip(_NAMES, kept, strict=True)),
+                None if kept is None else dict(zip(FACTS, kept, strict=True)),
                 belonging.approvals.get(payment_id, ()),
                 belonging.attempts.get(payment_id, ()),
             )

@@ -1,6 +1,6 @@
 """The look-up: reads the invoice once, freezes what it says, and asks the rule what it takes.
 
-Nothing is decided on an amount that was not told: it counts as above every threshold.
+An unknown amount counts as above every threshold.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class LookUp:
             State.PENDING_APPROVAL if required else State.APPROVED,
             frozen(payment),
             actor="look-up",
-            tell=None,
+            announce=None,
             due_at=remind_at(payment, rule, transaction.now) if required else transaction.now,
         )
         if not required:
