@@ -13,7 +13,7 @@ from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, TooEarl
 from bot.payments.desk import Desk
 from bot.payments.settlement import settle_by_hand
 from tests.fixture_types import Clock
-from tests.ledger.making import claimed, stored
+from tests.ledger.making import attempts, claimed, stored
 from tests.payments.conftest import ALICE, BOB, CAROL, SETTLED, VPS, Office, policy
 
 
@@ -196,7 +196,7 @@ class TestAPersonCorrects:
         """It was called paid as it had left the list; then the API itself said so."""
         payment = await settled_by_absence(office, clock)
         async with office.ledger.transaction() as transaction:
-            (attempt,) = await office.ledger.attempts(payment.id)
+            (attempt,) = await attempts(office.ledger, payment.id)
             await transaction.finish_attempt(attempt.id, Outcome(Verdict.PAID, "ok", "Paid.", "late"))
         answer = await office.desk.resolve(BOB, payment.id, paid=False, note="it was moved")
         assert answer == AlreadyDecided(payment)

@@ -13,7 +13,7 @@ from bot.payments.answers import AlreadyRequested, Done
 from bot.payments.desk import CONTRADICTED
 from bot.payments.preflight import DISPROVED
 from tests.fixture_types import Clock
-from tests.ledger.making import stored
+from tests.ledger.making import attempts, stored
 from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 
 TWO = (Tier(None, 2),)
@@ -198,7 +198,7 @@ async def test_an_answer_is_kept_although_the_trail_says_that_no_call_was_begun(
     payment = await office.pay()
     last = await office.last(payment)
     assert (payment.state, last.action, stored(last)["verdict"]) == (State.SENDING, "answered_late", "PAID")
-    (attempt,) = await office.ledger.attempts(payment.id)
+    (attempt,) = await attempts(office.ledger, payment.id)
     assert attempt.verdict is not None
 
 
