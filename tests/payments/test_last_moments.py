@@ -56,10 +56,7 @@ class TestBeforeTheCall:
         self, office: Office, clock: Clock
     ) -> None:
         """It was carried out between the look-up and the call, so what the look-up read serves no more."""
-        office.billing.fail("reset-before", operation=PAY, times=1)
-        lost = await office.pay()
-        assert lost.state is State.UNKNOWN
-        await office.reconciler.see()
+        lost = await office.lost(paid=False)
         clock.advance(minutes=18)
         await office.reconcile()
         assert (await office.now(lost)).state is State.DECLINED
