@@ -8,22 +8,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.simulation.command_line import shrink_to_wrong
 from tests.simulation.histories import Step, draw
+from tests.simulation.planted import PLANTED, VARIABLE, Planted
 
 ROOT = Path(__file__).parents[2]
 
 
-def simulate(*options: str, hash_seed: str = "0") -> str:
-    """What `python -m tests.simulation` prints; it must find nothing wrong."""
-    ran = subprocess.run(
+def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m tests.simulation`."""
+    return subprocess.run(
         [sys.executable, "-m", "tests.simulation", *options],
         cwd=ROOT,
-        env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def simulate(*options: str, hash_seed: str = "0") -> str:
+    """What it prints; it must find nothing wrong."""
+    ran = run(*options, PYTHONHASHSEED=hash_seed)
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-5000:]
     return ran.stdout
 
@@ -54,3 +62,17 @@ def test_a_history_is_shrunk_to_what_it_takes() -> None:
     steps = [Step("asks", 0.0, (number,)) for number in range(100)]
     needed = {steps[7], steps[50], steps[51]}
     assert set(shrink_to_wrong(steps, lambda kept: needed <= set(kept))) == needed
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda one: one.name)
+def test_a_planted_fault_breaks_a_line_that_stands_there(planted: Planted) -> None:
+    """Otherwise nobody would notice that it is not planted any more."""
+    assert planted.instead in planted.source()
+
+
+def test_a_planted_fault_is_seen() -> None:
+    """A bot that calls what it was sending at its death not sent pays twice, and the simulation says so."""
+    name = "what was under way at a crash was not sent"
+    ran = run("--until-wrong", "--steps", "3000", "--length", "100", **{VARIABLE: name})
+    assert ran.returncode == 1
+    assert "--seed" in ran.stdout
