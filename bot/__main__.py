@@ -137,10 +137,12 @@ def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> Non
         raise click.UsageError("the note must say how you know what became of it")
     if any("\ud800" <= char <= "\udfff" for char in note):
         raise click.UsageError("the note is not text in this terminal's encoding; write it anew")
+    from bot.ledger.opening import open_ledger  # noqa: PLC0415
+
     settings = settings_or_exit(env_file)
-    sys.exit(
-        _in_ledger(settings, lambda ledger: _resolve(ledger, settings, payment, outcome == "paid", note))
-    )
+    opening = open_ledger(settings.ledger_url.get_secret_value(), begin=False)
+    paid = outcome == "paid"
+    sys.exit(_with_ledger(opening, lambda ledger: _resolve(ledger, settings, payment, paid, note)))
 
 
 def _user() -> str:
@@ -252,16 +254,10 @@ def _read_ledger(env_file: Path | None, work: Callable[[Ledger], Awaitable[int]]
     return _with_ledger(read_ledger(url), work)
 
 
-def _in_ledger(settings: Settings, work: Callable[[Ledger], Awaitable[int]]) -> int:
-    """Do something with a ledger that is there, beside a bot that may be running on it."""
-    from bot.ledger.opening import open_ledger  # noqa: PLC0415
-
-    return _with_ledger(open_ledger(settings.ledger_url.get_secret_value(), begin=False), work)
-
-
 def _with_ledger(
     opening: AbstractAsyncContextManager[Ledger], work: Callable[[Ledger], Awaitable[int]]
 ) -> int:
+    """Do something with a ledger that is there, beside a bot that may be running on it."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     from bot.ledger.database import reason  # noqa: PLC0415

@@ -52,6 +52,7 @@ from bot.slack.inbound import Gate, Services
 from bot.slack.lists import Lists
 from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
+from bot.slack.rendering import Renderer
 from bot.slack.web_api import Client, Workspace, web_client
 from bot.slack.workflow_step import WorkflowStep
 from bot.status import status_server
@@ -219,17 +220,9 @@ def build(
     reconciling = worker(RECONCILER, reconciler.handle, 4, reconciler.lease)
     paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
     maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
+    renderer = Renderer(ledger, authority, directory, edges.workspace)
     announcer = Announcer(
-        ledger,
-        edges.client,
-        authority,
-        directory,
-        edges.workspace,
-        timing,
-        pace,
-        instance=instance,
-        wake=ledger.watch(OUTBOX),
-        checkpoint=checkpoint,
+        ledger, edges.client, renderer, timing, pace, instance, ledger.watch(OUTBOX), checkpoint
     )
     services = Services(
         desk=Desk(ledger, authority, settling),

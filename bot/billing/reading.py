@@ -100,7 +100,7 @@ class UnpaidCharges:
 
     def add(self, row: Row) -> None:
         """Read one row."""
-        ref = _ref(self._module, row)
+        ref = _ref(self._module, _whole(row, "invoices_id"))
         # A row of another module is that module's to pay, under its own name and no other.
         if ref is None or not _is_unpaid_charge(row) or _module(row) not in (self._module, None):
             return
@@ -223,22 +223,15 @@ def module_names(answer: object, redaction: Redaction) -> tuple[str, ...]:
     zeep takes a text or a struct in place of an array as a list of its letters: none has one letter.
     """
     names = answer if isinstance(answer, list) else []
-    modules = (name for name in names if _is_module(name) and len(name) > 1 and redaction.clean(name) == name)
+    modules = (
+        name
+        for name in names
+        if isinstance(name, str) and len(name) > 1 and _ref(name, 1) and redaction.clean(name) == name
+    )
     return tuple(dict.fromkeys(modules))[:MAX_MODULES]
 
 
-def _is_module(name: object) -> bool:
-    if not isinstance(name, str):
-        return False
-    try:
-        InvoiceRef(name, 1)
-    except ValueError:
-        return False
-    return True
-
-
-def _ref(module: str, row: Row) -> InvoiceRef | None:
-    number = _whole(row, "invoices_id")
+def _ref(module: str, number: int | None) -> InvoiceRef | None:
     try:
         return None if number is None else InvoiceRef(module, number)
     except ValueError:

@@ -1,19 +1,4 @@
-"""A policy written down as TOML: `[[rule]]` tables, asked from the top.
-
-    [[rule]]
-    name = "servers"
-    modules = ["servers", "quickservers"]      # left out: all
-    channels = ["C012AB3CD"]                   # left out: all
-    requesters = ["U012AB3CD", "S012AB3CD"]
-    approvers = ["U012AB3CE", "S012AB3CE"]
-    approvals = [{ up_to = 50, required = 0 }, { up_to = 500, required = 1 }, { required = 2 }]
-    limit_per_payment = 1000
-    limit_per_person_per_day = 2000
-    limit_per_rule_per_day = 5000.50
-    currencies = ["USD"]                       # left out: USD if the rule holds amounts, otherwise any
-    approval_channel = "C012AB3CE"
-    expires_after = "3d"
-    remind_every = "4h"
+"""A policy written down as TOML: `[[rule]]` tables, asked from the top; `rule_table` shows one.
 
 Amounts are TOML numbers and are read as the exact decimals that are written, never through a float.
 """

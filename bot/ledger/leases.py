@@ -10,15 +10,15 @@ import structlog
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import Payment, State
+from bot.domain.payment import FINAL, Payment, State
 from bot.ledger.queues import Queue
 from bot.ledger.rows import payment_of, readable
-from bot.ledger.schema import deliveries, payments
+from bot.ledger.schema import FREE, PENDING, deliveries, payments
 
 log = structlog.get_logger()
 
-_WAITING = (State.REQUESTED, State.APPROVED, State.NOT_SENT, State.UNKNOWN)
-"""States in which a payment waits for the bot to look at it again, and for no people."""
+_WAITING = tuple(state for state in State if state not in FINAL | {State.PENDING_APPROVAL, State.SENDING})
+"""States in which a payment waits for the bot to look at it again: not for people, nor for a call's end."""
 
 LONGEST_LEASE = timedelta(minutes=1)
 """Longer than a lease that is kept by a heartbeat ever lasts."""
@@ -80,7 +80,7 @@ class Leases:
         await self._connection.execute(
             update(payments)
             .where(payments.c.id == payment.id, payments.c.lease_owner == owner)
-            .values(lease_owner=None, lease_until=None, due_at=due_at)
+            .values(due_at=due_at, **FREE)
         )
 
     async def shelve(self, payment: Payment, *, until: datetime) -> None:
@@ -104,6 +104,17 @@ class Leases:
             .values(lease_until=self.now + told_after)
         )
 
+    async def name_requested(self) -> None:
+        """Take up what an instance of an earlier version took down after the tables were migrated.
+
+        It may have stopped before its look-up. To it REQUESTED had no name of its own: see `Replay.state`.
+        """
+        await self._connection.execute(
+            update(payments)
+            .where(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None))
+            .values(state=State.REQUESTED.value)
+        )
+
     async def bring_forward(self) -> None:
         """Let everything that waits for its time be looked at now, and no lease last beyond the longest.
 
@@ -121,9 +132,7 @@ class Leases:
             .values(due_at=self.now)
         )
         await self._connection.execute(
-            update(deliveries)
-            .where(deliveries.c.done_revision < deliveries.c.revision, deliveries.c.due_at > self.now)
-            .values(due_at=self.now)
+            update(deliveries).where(PENDING, deliveries.c.due_at > self.now).values(due_at=self.now)
         )
         for table in (payments, deliveries):
             await self._connection.execute(

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import Payment
 from bot.ledger.rows import Delivery, Kind, delivery_of, readable
-from bot.ledger.schema import NOW, deliveries, payments
+from bot.ledger.schema import FREE, NOW, PENDING, deliveries, payments
 
 _CARD_COLUMNS = {Kind.CARD: payments.c.card_ts, Kind.APPROVAL_CARD: payments.c.approval_ts}
 _CARDS = tuple(kind.value for kind in _CARD_COLUMNS)
@@ -171,12 +171,12 @@ class Outbox:
         waiting = and_(
             deliveries.c.payment_id == payment.id,
             deliveries.c.kind == Kind.THREAD_REPLY.value,
-            deliveries.c.done_revision < deliveries.c.revision,
+            PENDING,
         )
         statement = (
             update(deliveries)
             .where(waiting)
-            .values(done_revision=deliveries.c.revision, given_up=why, **_FREE)
+            .values(done_revision=deliveries.c.revision, given_up=why, **FREE)
             .returning(deliveries.c.event_id)
         )
         told = sorted((await self._connection.execute(statement)).scalars())
@@ -204,7 +204,7 @@ class Outbox:
             changes[payments.c.response_url] = None
         if changes:
             await self._lock_payment(delivery)
-        ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **_FREE)
+        ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **FREE)
         if not (ours and changes):
             return ours
         await self._connection.execute(
@@ -222,7 +222,7 @@ class Outbox:
     ) -> None:
         """Not told yet; try again then. ambiguous: it may have arrived all the same. counted: as a try."""
         tries = delivery.tries if counted else delivery.tries - 1
-        await self._set(delivery, due_at=due_at, ambiguous=ambiguous, tries=tries, **_FREE)
+        await self._set(delivery, due_at=due_at, ambiguous=ambiguous, tries=tries, **FREE)
 
     async def card_lost(self, delivery: Delivery) -> None:
         """The card was deleted in Slack; who asked is told directly from now on."""
@@ -235,7 +235,7 @@ class Outbox:
         # Not only what was tried: what came up since will not be told there either.
         latest = deliveries.c.revision
         return await self._set(
-            delivery, done_revision=latest, given_up=reason, ambiguous=False, tries=0, **_FREE
+            delivery, done_revision=latest, given_up=reason, ambiguous=False, tries=0, **FREE
         )
 
     async def forget_response_urls(self, *, asked_before: datetime) -> None:
@@ -262,9 +262,6 @@ class Outbox:
         return bool(changed.rowcount)
 
 
-_FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
-
-
 _earlier = deliveries.alias("earlier")
 _waits = exists().where(
     _earlier.c.payment_id == deliveries.c.payment_id,
@@ -279,9 +276,6 @@ _IN_TURN = or_(
 )
 """A reply waits for the card it stands under and for the replies before it."""
 
-
-PENDING = deliveries.c.done_revision < deliveries.c.revision
-"""Deliveries that are still to be made."""
 
 READY = (
     select(deliveries.c.id)

@@ -12,9 +12,9 @@ from sqlalchemy import and_, bindparam, exists, func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Corrected, Resolved
-from bot.domain.payment import RELEASED, Payment, State
+from bot.domain.payment import Payment, State
 from bot.ledger.rows import payment_of
-from bot.ledger.schema import IS_REQUEST, Id, InvoiceAsked, attempts, events, payments
+from bot.ledger.schema import IS_REQUEST, LIVE, Id, InvoiceAsked, attempts, events, payments
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,7 @@ async def precedents(connection: AsyncConnection, payment: Payment) -> Precedent
             .where(number)
         )
     ).one()
-    other = select(payments).where(
-        number,
-        payments.c.module != payment.ref.module,
-        payments.c.state.not_in(sorted(RELEASED)),
-    )
+    other = select(payments).where(number, ~module, LIVE)
     row = (await connection.execute(other.order_by(payments.c.id).limit(1))).mappings().one_or_none()
     return Precedents(bool(paid), bool(doubtful), None if row is None else payment_of(row))
 

@@ -33,8 +33,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Approved, Requested
 from bot.domain.payment import RELEASED, Payment
-from bot.ledger.audit import OF_PAYMENT, as_given, check_chain, linked
-from bot.ledger.replay import TOLD_BY, Replay, facts
+from bot.ledger.audit import LINES, OF_PAYMENT, as_given, check_chain, linked
+from bot.ledger.replay import FACTS, TOLD_BY, Replay, facts
 from bot.ledger.rows import Kind
 from bot.ledger.schema import (
     IS_REQUEST,
@@ -116,33 +116,15 @@ def _verify(connection: Connection) -> Verification:
     return Verification(found.events, found.last_hash, found.broken_at, tuple(flaws.words), flaws.count)
 
 
-_KEPT = {
-    name: AsKept(payments.c[name])
-    for name in (
-        *("team", "channel", "requester", "rule", "note", "state", "approvals_required"),
-        *("created_at", "expires_at", "listed", "amount", "currency", "description", "due_date"),
-        *("tries", "status", "status_text"),
-    )
-}
-_NAMES = ("invoice", *_KEPT)
+_INVOICE = func.coalesce(payments.c.module, "?") + literal(" ") + cast(payments.c.number, String)
 _PAYMENTS = select(
     payments.c.id,
-    func.coalesce(payments.c.module, "?") + literal(" ") + cast(payments.c.number, String),
-    *_KEPT.values(),
+    *(_INVOICE if name == "invoice" else AsKept(payments.c[name]) for name in FACTS),
 ).order_by(payments.c.id)
 
 _TOLD = (
-    select(
-        events.c.payment_id,
-        events.c.id,
-        AsKept(events.c.at),
-        events.c.actor,
-        events.c.action,
-        events.c.from_state,
-        events.c.to_state,
-        events.c.detail,
-    )
-    .where(or_(events.c.to_state.is_not(None), events.c.action.in_(TOLD_BY)))
+    LINES.where(or_(events.c.to_state.is_not(None), events.c.action.in_(TOLD_BY)))
+    .order_by(None)
     .order_by(events.c.payment_id, events.c.id)
 )
 
@@ -220,19 +202,19 @@ def _check_window(
     connection: Connection, rows: Mapping[int, Sequence[Any]], within: Within, flaws: _Flaws
 ) -> None:
     replays = {payment_id: Replay(payment_id) for payment_id in rows}
-    for payment_id, *event in as_given(connection, _TOLD.where(within(events.c.payment_id))):
-        replay = replays.get(payment_id)
+    for row in as_given(connection, _TOLD.where(within(events.c.payment_id))):
+        replay = replays.get(row[2])
         if replay is None:
-            replay = replays[payment_id] = Replay(payment_id)
-        replay.add(*event)
+            replay = replays[row[2]] = Replay(row[2])
+        _add(replay, row)
     belonging = _Belongings(as_given(connection, _belonging(within)))
     for payment_id in belonging.approvals.keys() | belonging.attempts.keys():
         replays.setdefault(payment_id, Replay(payment_id))
     for payment_id, replay in replays.items():
-        row = rows.get(payment_id)
+        kept = rows.get(payment_id)
         flaws.add(
             replay.flaws(
-                None if row is None else dict(zip(_NAMES, row, strict=True)),
+                None if kept is None else dict(zip(FACTS, kept, strict=True)),
                 belonging.approvals.get(payment_id, ()),
                 belonging.attempts.get(payment_id, ()),
             )
@@ -267,8 +249,8 @@ def _check_deliveries(connection: Connection, flaws: _Flaws) -> None:
     flaws.add(f"#{payment_id}: delivery {one} tells what is no event of it" for one, payment_id in told)
 
 
-APPROVALS = (
-    select(approvals)
+APPROVERS = (
+    select(approvals.c.approver)
     .where(
         approvals.c.payment_id == bindparam("payment", type_=Id),
         exists().where(
@@ -279,7 +261,7 @@ APPROVALS = (
     )
     .order_by(approvals.c.id)
 )
-"""The approvals of one payment that an event tells of; a row alone is nobody's word."""
+"""Who approved one payment, as far as an event tells of it; a row alone is nobody's word."""
 
 
 def _this(payment_id: Column[Any]) -> ColumnElement[bool]:
@@ -312,7 +294,7 @@ async def beginning(connection: AsyncConnection, payment_id: int) -> str | None:
 
 
 def _add(replay: Replay, row: Sequence[Any]) -> None:
-    """row: as in `OF_PAYMENT`."""
+    """row: as in `LINES`, or `OF_PAYMENT`."""
     event_id, at, _, actor, action, from_state, to_state, detail, *_ = row
     replay.add(event_id, at, actor, action, from_state, to_state, detail)
 

@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 
 from bot.domain.payment import State
-from bot.ledger.outbox import CARD_POSTED, DELIVERIES, PENDING, READY
-from bot.ledger.schema import NOW, payments
+from bot.ledger.outbox import CARD_POSTED, DELIVERIES, READY
+from bot.ledger.schema import NOW, PENDING, payments
 
 
 @dataclass(frozen=True, eq=False)

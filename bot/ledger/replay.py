@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -27,7 +27,7 @@ from bot.domain.events import (
     Requested,
     Sending,
 )
-from bot.domain.payment import CORRECTIONS, MOVES, Payment, State
+from bot.domain.payment import CORRECTIONS, MOVES, Invoice, Payment, State
 
 _ASKED = tuple(field.name for field in fields(Requested))
 _FROZEN = tuple(field.name for field in fields(LookedUp))
@@ -60,27 +60,30 @@ def frozen(payment: Payment) -> LookedUp:
 
 def facts(payment: Payment) -> dict[str, Any]:
     """What is compared of a payment, in the form in which its row is read for that."""
-    invoice = payment.invoice
-    return {
-        "invoice": str(payment.ref),
-        "team": payment.team,
-        "channel": payment.channel,
-        "requester": payment.requester,
-        "rule": payment.rule,
-        "note": payment.note,
-        "state": payment.state.value,
-        "approvals_required": payment.approvals_required,
-        "created_at": stamp(payment.created_at),
-        "expires_at": stamp(payment.expires_at),
-        "listed": payment.listed,
-        "amount": format(invoice.amount, "f") if invoice else None,
-        "currency": invoice.currency if invoice else None,
-        "description": invoice.description if invoice else None,
-        "due_date": invoice.due.isoformat() if invoice and invoice.due else None,
-        "tries": payment.tries,
-        "status": payment.status,
-        "status_text": payment.status_text,
-    }
+    return {name: read(payment, payment.invoice) for name, read in FACTS.items()}
+
+
+FACTS: Mapping[str, Callable[[Payment, Invoice | None], Any]] = {
+    "invoice": lambda payment, _: str(payment.ref),
+    "team": lambda payment, _: payment.team,
+    "channel": lambda payment, _: payment.channel,
+    "requester": lambda payment, _: payment.requester,
+    "rule": lambda payment, _: payment.rule,
+    "note": lambda payment, _: payment.note,
+    "state": lambda payment, _: payment.state.value,
+    "approvals_required": lambda payment, _: payment.approvals_required,
+    "created_at": lambda payment, _: stamp(payment.created_at),
+    "expires_at": lambda payment, _: stamp(payment.expires_at),
+    "listed": lambda payment, _: payment.listed,
+    "amount": lambda _, invoice: format(invoice.amount, "f") if invoice else None,
+    "currency": lambda _, invoice: invoice.currency if invoice else None,
+    "description": lambda _, invoice: invoice.description if invoice else None,
+    "due_date": lambda _, invoice: invoice.due.isoformat() if invoice and invoice.due else None,
+    "tries": lambda payment, _: payment.tries,
+    "status": lambda payment, _: payment.status,
+    "status_text": lambda payment, _: payment.status_text,
+}
+"""What is compared, by the name of its column; the invoice has two."""
 
 
 def stamp(time: datetime) -> str:

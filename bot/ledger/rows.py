@@ -38,16 +38,6 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
-    """One person's decision about one payment."""
-
-    approver: str
-    approved: bool
-    reason: str | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """One wire call of api_make_payment. `verdict` is None while it is under way, or if its process died."""
 
@@ -156,11 +146,6 @@ def event_of(row: RowMapping) -> Event:
 
 def _state(value: str | None) -> State | None:
     return None if value is None else State(value)
-
-
-def approval_of(row: RowMapping) -> Approval:
-    """Read a row of `approvals`."""
-    return Approval(row["approver"], row["decision"] == "approve", row["reason"], row["at"])
 
 
 def attempt_of(row: RowMapping) -> Attempt:

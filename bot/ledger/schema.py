@@ -144,15 +144,16 @@ payments = Table(
     sqlite_autoincrement=True,
 )
 
-_live = payments.c.state.not_in(sorted(RELEASED))
+LIVE = payments.c.state.not_in(sorted(RELEASED))
+"""Payments that hold their invoice: under way, unknown, or paid."""
 
 Index(
     "one_live_payment_per_invoice",
     payments.c.module,
     payments.c.number,
     unique=True,
-    sqlite_where=_live,
-    postgresql_where=_live,
+    sqlite_where=LIVE,
+    postgresql_where=LIVE,
 )
 
 Index(
@@ -270,9 +271,13 @@ deliveries = Table(
     UniqueConstraint("payment_id", "slot", name="one_delivery_per_slot"),
 )
 
-_pending = deliveries.c.done_revision < deliveries.c.revision
+PENDING = deliveries.c.done_revision < deliveries.c.revision
+"""Deliveries that are still to be made."""
 
-Index("deliveries_pending", deliveries.c.due_at, sqlite_where=_pending, postgresql_where=_pending)
+Index("deliveries_pending", deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING)
+
+FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+"""What a payment or delivery is set to that nobody works on any more."""
 
 NOW = bindparam("now", type_=UtcDateTime)
 """The time, for statements that are made once and asked over and over."""

@@ -26,23 +26,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.clocks import BootClock, boottime
 from bot.domain.events import Approved, Corrected, Denied, NotTold, Resolved
-from bot.domain.payment import RELEASED, InvoiceRef, Payment, State
+from bot.domain.payment import InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger import audit, database, proof
-from bot.ledger.outbox import PENDING
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
-    Approval,
     Attempt,
     Event,
-    approval_of,
     attempt_of,
     event_of,
     payment_of,
     readable,
 )
-from bot.ledger.schema import attempts, chain, deliveries, events, payments
+from bot.ledger.schema import LIVE, PENDING, attempts, chain, deliveries, events, payments
 from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
@@ -198,9 +195,7 @@ class Ledger:
 
     async def live(self, module: str, numbers: Collection[int] | None = None) -> dict[int, Payment]:
         """The live and paid payments of a module, or of these invoices of it, by invoice number."""
-        statement = select(payments).where(
-            payments.c.module == module, payments.c.state.not_in(sorted(RELEASED))
-        )
+        statement = select(payments).where(payments.c.module == module, LIVE)
         if numbers is not None:
             statement = statement.where(payments.c.number.in_(numbers))
         return {payment.ref.number: payment for payment in await self._payments(statement)}
@@ -241,10 +236,9 @@ class Ledger:
         """The id of the latest event: while it stays, nothing that people are shown has changed."""
         return int((await self._all(select(chain.c.last_event)))[0]["last_event"])
 
-    async def approvals(self, payment_id: int) -> list[Approval]:
+    async def approvers(self, payment_id: int) -> list[str]:
         """Who approved, in order, as far as an event tells of it."""
-        rows = await self._all(proof.APPROVALS, payment=payment_id)
-        return [approval_of(row) for row in rows]
+        return [row["approver"] for row in await self._all(proof.APPROVERS, payment=payment_id)]
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""
@@ -272,17 +266,11 @@ class Ledger:
         rows = await self._all(select(events).where(events.c.payment_id == payment_id).order_by(events.c.id))
         return [event_of(row) for row in rows]
 
-    async def trail(self, payment_id: int | None = None) -> AsyncIterator[Event]:
-        """The whole audit trail, or one payment's part of it, without holding it in memory."""
-        statement = select(events).order_by(events.c.id)
-        if payment_id is not None:
-            statement = statement.where(events.c.payment_id == payment_id)
-        async with self._snapshot() as connection:
-            async for row in (await connection.stream(statement)).mappings():
-                yield event_of(row)
-
     async def lines(self, payment_id: int | None = None) -> AsyncIterator[str]:
-        """The trail as `trail` gives it, in lines for people: also of events that nobody can have written."""
+        """The audit trail, or one payment's part of it, in lines for people; not held in memory.
+
+        Also of events that nobody can have written.
+        """
         statement = audit.LINES
         if payment_id is not None:
             statement = statement.where(events.c.payment_id == payment_id)

@@ -23,14 +23,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Corrected, DomainEvent, KnownEvent
-from bot.domain.payment import FINAL, RELEASED, InvoiceRef, Outcome, Payment, State, Verdict, move
+from bot.domain.payment import FINAL, InvoiceRef, Outcome, Payment, State, Verdict, move
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
 from bot.ledger.leases import Leases
 from bot.ledger.outbox import Outbox
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
-from bot.ledger.rows import Approval, Event, Kind, approval_of, event_of, payment_of
-from bot.ledger.schema import approvals, attempts, events, payments
+from bot.ledger.rows import Event, Kind, event_of, payment_of
+from bot.ledger.schema import FREE, LIVE, approvals, attempts, events, payments
 
 log = structlog.get_logger()
 
@@ -100,11 +100,7 @@ class Transaction(Leases):
 
     async def live(self, ref: InvoiceRef) -> Payment | None:
         """The payment request that holds this invoice: under way, unknown, or paid."""
-        return await self._one(
-            payments.c.module == ref.module,
-            payments.c.number == ref.number,
-            payments.c.state.not_in(sorted(RELEASED)),
-        )
+        return await self._one(payments.c.module == ref.module, payments.c.number == ref.number, LIVE)
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""
@@ -149,6 +145,12 @@ class Transaction(Leases):
         """Read one payment and keep others from changing it until the transaction ends."""
         return await self._one(payments.c.id == payment_id)
 
+    async def again(self, payment: Payment) -> Payment:
+        """The same of one that was read before: as it is now."""
+        current = await self.payment(payment.id)
+        assert current is not None, "bug: payments are never deleted"
+        return current
+
     async def _one(self, *where: ColumnElement[bool]) -> Payment | None:
         statement = select(payments).where(*where).with_for_update()
         row = (await self._connection.execute(statement)).mappings().one_or_none()
@@ -171,7 +173,7 @@ class Transaction(Leases):
             payments.c.currency == currency,
             payments.c.id != except_id,
             payments.c.rule == rule,
-            payments.c.state.not_in(sorted(RELEASED)),
+            LIVE,
         )
         if requester is not None:
             statement = statement.where(payments.c.requester == requester)
@@ -241,13 +243,15 @@ class Transaction(Leases):
     ) -> Payment:
         """Move a payment by the table, with its event; the cards follow, and the thread is told.
 
-        tell: whether this step is worth a reply in the thread, or a word to the requester alone.
+        It ends the lease; SENDING keeps it for the call. tell: whether this step is worth a reply in the
+        thread, or a word to the requester alone.
         Raises IllegalMove, Stale; LedgerContradicted where the trail says that it is in another state, before
         anything is written.
         """
         to = move(payment.state, to, correction=isinstance(what, Corrected))
         await self._stands(payment)
-        moved = await self.change(payment, state=to.value, **changes)
+        lease = {} if to is State.SENDING else FREE
+        moved = await self.change(payment, state=to.value, **(lease | changes))
         self.sealed_by = await audit.append(
             self._connection,
             at=self.now,
@@ -307,10 +311,10 @@ class Transaction(Leases):
         """Those given so far do not count any more; the trail keeps them."""
         await self._connection.execute(delete(approvals).where(approvals.c.payment_id == payment.id))
 
-    async def approvals(self, payment_id: int) -> list[Approval]:
+    async def approvers(self, payment_id: int) -> list[str]:
         """Who approved so far, in order, as far as an event tells of it."""
-        found = await self._connection.execute(proof.APPROVALS, {"payment": payment_id})
-        return [approval_of(row) for row in found.mappings()]
+        found = await self._connection.execute(proof.APPROVERS, {"payment": payment_id})
+        return list(found.scalars())
 
     async def start_attempt(self, payment: Payment, instance: str) -> int:
         """Write down a wire call before it is made; returns the attempt's id."""

@@ -61,7 +61,7 @@ def frozen_by(payment: Payment, rule: Rule) -> int:
 
 async def checked(ledger: Ledger, authority: Authority, payment: Payment, rule: Rule) -> ApprovalStatus:
     """How far it is by this rule. Raises DirectoryError where Slack does not say who may approve."""
-    given = [approval.approver for approval in await ledger.approvals(payment.id)]
+    given = await ledger.approvers(payment.id)
     counting = await authority.still_approved_by(rule, given, payment.requester)
     return _status(payment, rule, given, frozenset(given) - counting)
 
@@ -100,7 +100,7 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
                 return await checked(ledger, authority, payment, rule)
         except DirectoryError:
             log.info("approvals are shown unchecked", payment=payment.id)
-    return _status(payment, rule, [approval.approver for approval in await ledger.approvals(payment.id)])
+    return _status(payment, rule, await ledger.approvers(payment.id))
 
 
 def remind_at(payment: Payment, rule: Rule | None, now: datetime) -> datetime:

@@ -95,7 +95,7 @@ class Authority:
         groups = self.policy.groups_to_resolve(module, channel, person.id)
         found = await self.directory.groups_of(person.id, groups) if groups else frozenset()
         answer = self.policy.match(module, channel, alone | found)
-        if isinstance(answer, Refusal) or answer.names_requester(person.id):
+        if isinstance(answer, Refusal) or person.id in answer.requesters:
             return answer
         if await self.directory.full_member(person.id):
             return answer
@@ -119,7 +119,7 @@ class Authority:
         if person.team != self.team:
             return OTHER_TEAM
         alone = frozenset({person.id})
-        if rule.names_approver(person.id):
+        if person.id in rule.approvers:
             return rule.check_approver(person.id, alone, requester)
         groups = frozenset(filter(is_group, rule.approvers))
         found = await self.directory.groups_of(person.id, groups) if groups else frozenset()

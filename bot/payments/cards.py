@@ -33,7 +33,7 @@ class Undeliverable:
         """It cannot be posted there. No card, no payment; a reply goes to the requester instead."""
         log.warning("not deliverable", payment=payment.id, kind=delivery.kind, error=error)
         if delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
-            await self._no_card(delivery, payment.id, error)
+            await self._no_card(delivery, payment, error)
         elif delivery.kind is Kind.THREAD_REPLY:
             await self.directly(delivery, payment, error)
         else:
@@ -53,7 +53,7 @@ class Undeliverable:
         """Slack did not take it for days: told to the requester, where there is a way left."""
         log.error("given up", payment=payment.id, kind=delivery.kind, error=error)
         if delivery.ts is None and delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
-            await self._no_card(delivery, payment.id, error, at_last=True)
+            await self._no_card(delivery, payment, error, at_last=True)
             return
         async with self.ledger.transaction() as transaction:
             given_up = await _give_up(transaction, delivery, payment, error)
@@ -68,7 +68,7 @@ class Undeliverable:
                 await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id)
 
     async def _no_card(
-        self, delivery: Delivery, payment_id: int, error: str, *, at_last: bool = False
+        self, delivery: Delivery, payment: Payment, error: str, *, at_last: bool = False
     ) -> None:
         """Cancel what nobody can see, or what nobody can decide.
 
@@ -76,8 +76,7 @@ class Undeliverable:
         """
         own = delivery.kind is Kind.CARD
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.payment(payment_id)
-            assert payment is not None, "bug: payments are never deleted"
+            payment = await transaction.again(payment)
             if not await transaction.outbox.give_up(delivery, error):
                 return
             if at_last:

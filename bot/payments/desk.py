@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 
 MAX_REASON = MAX_NOTE
 _TRIES = 3
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +99,11 @@ class Desk:
         Raises DirectoryError, LedgerUnavailable: then nothing was requested.
         """
         rule = await self.authority.may_request(person, ref.module, channel, typed_there=typed_there)
-        if not isinstance(rule, Refusal):
-            wish = _Wish(person, channel, ref, trigger_id, response_url, note)
-            try:
-                return await self._request(wish, rule)
-            except LedgerContradicted:
-                log.exception("refused: the ledger contradicts its audit trail")
-                rule = CONTRADICTED
-        await self.record_refusal(person, rule, f"request {ref}")
-        return rule
+        if isinstance(rule, Refusal):
+            await self.record_refusal(person, rule, f"request {ref}")
+            return rule
+        wish = _Wish(person, channel, ref, trigger_id, response_url, note)
+        return await self._uncontradicted(person, f"request {ref}", self._request(wish, rule))
 
     async def _request(self, wish: _Wish, rule: Rule) -> Requested | AlreadyRequested:
         async with self.ledger.transaction() as transaction:
@@ -183,9 +182,7 @@ class Desk:
         rule = open_to.rule
         before = await checked(self.ledger, self.authority, open_to.payment, rule)
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.payment(payment_id)
-            if payment is None:
-                return NotFound(payment_id)
+            payment = await transaction.again(open_to.payment)
             if payment.state is not State.PENDING_APPROVAL:
                 return AlreadyDecided(payment)
             if payment.expires_at <= transaction.now:
@@ -195,7 +192,7 @@ class Desk:
             ):
                 return Outdated(payment)
             fresh = await transaction.add_approval(payment, person.id)
-            given = [approval.approver for approval in await transaction.approvals(payment_id)]
+            given = await transaction.approvers(payment_id)
             now = recounted(before, payment, rule, [*given, person.id] if fresh else given)
             if now.missing and not fresh:
                 return AlreadyApproved(payment, now)
@@ -224,9 +221,7 @@ class Desk:
         if not isinstance(open_to, _Decidable):
             return open_to
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.payment(payment_id)
-            if payment is None:
-                return NotFound(payment_id)
+            payment = await transaction.again(open_to.payment)
             if payment.state is not State.PENDING_APPROVAL:
                 return AlreadyDecided(payment)
             said = reason.strip()[:MAX_REASON]
@@ -248,7 +243,7 @@ class Desk:
             return AlreadyDecided(payment)
         rule = await self.authority.rule_of(payment)
         if isinstance(rule, Refusal):
-            return await self._cancel_for(rule, payment_id)
+            return await self._cancel_for(rule, payment)
         refusal = await self.authority.may_approve(rule, person, payment.requester)
         if refusal is None:
             return _Decidable(payment, rule)
@@ -256,11 +251,10 @@ class Desk:
             await self._refused(transaction, person, refusal, what, payment)
         return refusal
 
-    async def _cancel_for(self, refusal: Refusal, payment_id: int) -> Answer:
+    async def _cancel_for(self, refusal: Refusal, payment: Payment) -> Answer:
         """The requester may not ask for it any more, so there is nothing to decide."""
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.payment(payment_id)
-            assert payment is not None, "bug: payments are never deleted"
+            payment = await transaction.again(payment)
             if payment.state is not State.PENDING_APPROVAL:
                 return AlreadyDecided(payment)
             reason = "the requester may not ask for this any more"
@@ -275,10 +269,8 @@ class Desk:
 
     async def may_decide(self, person: Person, payment_id: int) -> Answer | None:
         """Whether this person may decide now: None, or why not (which is recorded)."""
-        try:
-            answer = await self._may_decide(person, payment_id, "deny")
-        except LedgerContradicted:
-            return await self._contradicted(person, f"deny #{payment_id}")
+        deciding = self._may_decide(person, payment_id, "deny")
+        answer = await self._uncontradicted(person, f"deny #{payment_id}", deciding)
         return None if isinstance(answer, _Decidable) else answer
 
     async def resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
@@ -313,17 +305,14 @@ class Desk:
             self.ledger, person.id, payment_id, paid=paid, note=note, settling=self.settling
         )
 
-    async def _uncontradicted(self, person: Person, what: str, doing: Awaitable[Answer]) -> Answer:
+    async def _uncontradicted(self, person: Person, what: str, doing: Awaitable[T]) -> T | Refusal:
         """The answer, or the refusal to follow on what was written past the bot."""
         try:
             return await doing
         except LedgerContradicted:
-            return await self._contradicted(person, what)
-
-    async def _contradicted(self, person: Person, what: str) -> Refusal:
-        log.exception("refused: the ledger contradicts its audit trail", what=what)
-        await self.record_refusal(person, CONTRADICTED, what)
-        return CONTRADICTED
+            log.exception("refused: the ledger contradicts its audit trail", what=what)
+            await self.record_refusal(person, CONTRADICTED, what)
+            return CONTRADICTED
 
     async def _refused(
         self,

@@ -21,12 +21,13 @@ from bot.domain.payment import Outcome, Payment, State, Verdict
 from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
+from bot.ledger.schema import FREE
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Stale, Transaction
 from bot.payments.approvals import remind_at
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
-from bot.payments.payable import Cancel
+from bot.payments.payable import Cancel, cancel
 from bot.payments.preflight import DISPROVED, Go, Hold, Known, Preflight
 from bot.payments.timing import Timing
 
@@ -98,23 +99,23 @@ class Executor:
         except LedgerContradicted:
             log.exception("left as it is: the audit trail says otherwise", payment=payment.id)
             async with self.ledger.transaction() as transaction:
-                current = await transaction.payment(payment.id)
-                if current is not None and current.version == payment.version:
+                current = await transaction.again(payment)
+                if current.version == payment.version:
                     await self._hold(transaction, current, DISPROVED)
 
     async def _instead(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         async with self.ledger.transaction() as transaction:
-            current = await transaction.payment(payment.id)
-            if current is None or current.version != payment.version:
+            current = await transaction.again(payment)
+            if current.version != payment.version:
                 return
             if isinstance(check, Known):
                 if (flaw := await transaction.disproved(current)) is not None:
                     raise LedgerContradicted(flaw)
                 await self._decide_anew(transaction, current, check)
             elif isinstance(check, Cancel):
-                await _cancel(transaction, current, check)
+                await cancel(transaction, current, check, actor="executor")
             elif transaction.now >= current.expires_at:
-                await _cancel(transaction, current, Cancel(check.reason))
+                await cancel(transaction, current, Cancel(check.reason), actor="executor")
             else:
                 await self._hold(transaction, current, check)
 
@@ -138,14 +139,13 @@ class Executor:
             looked_up_at=transaction.now,
             listed=True,
             approvals_required=required,
-            lease_owner=None,
-            lease_until=None,
             due_at=transaction.now,
+            **FREE,
             **snapshot(invoice),
         )
         await transaction.record(frozen(payment), actor="executor", payment=payment)
-        if (refusal := await over_limit(transaction, payment, rule)) is not None:
-            await _cancel(transaction, payment, Cancel(refusal.text, refusal.remedy))
+        if (over := await over_limit(transaction, payment, rule)) is not None:
+            await cancel(transaction, payment, over, actor="executor")
         elif required:
             await transaction.void_approvals(payment)
             await transaction.move(
@@ -159,8 +159,8 @@ class Executor:
     async def _intend(self, payment: Payment, check: Go) -> tuple[Payment, int] | Cancel | Hold:
         """Commit that a call will be made, before any byte of it goes out. Raises Stale."""
         async with self.ledger.transaction() as transaction:
-            current = await transaction.payment(payment.id)
-            if current is None or current.lease is None or current.lease.owner != self.instance:
+            current = await transaction.again(payment)
+            if current.lease is None or current.lease.owner != self.instance:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
@@ -207,8 +207,7 @@ class Executor:
     async def _commit(
         self, transaction: Transaction, sending: Payment, attempt: int, outcome: Outcome
     ) -> None:
-        current = await transaction.payment(sending.id)
-        assert current is not None, "bug: payments are never deleted"
+        current = await transaction.again(sending)
         if await transaction.answered(attempt, outcome.verdict):
             return  # an earlier commit counted, and its own answer was lost
         await transaction.finish_attempt(attempt, outcome)
@@ -233,8 +232,6 @@ class Executor:
                     status_text=outcome.status_text,
                     reason=outcome.evidence,
                     due_at=transaction.now + self._next_look(outcome.verdict, current.tries),
-                    lease_owner=None,
-                    lease_until=None,
                 )
                 return
             except LedgerContradicted:
@@ -268,15 +265,3 @@ class Executor:
         finally:
             beating.cancel()
             await asyncio.wait([beating])
-
-
-async def _cancel(transaction: Transaction, payment: Payment, cancel: Cancel) -> None:
-    await transaction.move(
-        payment,
-        State.CANCELLED,
-        cancel.event,
-        actor="executor",
-        reason=cancel.reason,
-        lease_owner=None,
-        lease_until=None,
-    )

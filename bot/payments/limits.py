@@ -8,12 +8,18 @@ from decimal import Decimal
 from bot.domain.payment import Payment
 from bot.domain.policy import Refusal, Rule
 from bot.ledger.transaction import Transaction
+from bot.payments.payable import Cancel
 
 _NOTHING = Decimal(0)
 
 
-async def over_limit(transaction: Transaction, payment: Payment, rule: Rule) -> Refusal | None:
+async def over_limit(transaction: Transaction, payment: Payment, rule: Rule) -> Cancel | None:
     """Whether the rule's limits forbid this payment. Its day is the day on which it was asked for."""
+    refusal = await _refusal(transaction, payment, rule)
+    return None if refusal is None else Cancel(refusal.text, refusal.remedy)
+
+
+async def _refusal(transaction: Transaction, payment: Payment, rule: Rule) -> Refusal | None:
     invoice = payment.invoice
     if invoice is None or not rule.limits:
         amount, currency = (invoice.amount, invoice.currency) if invoice else (None, None)

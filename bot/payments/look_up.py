@@ -1,6 +1,6 @@
 """The look-up: reads the invoice once, freezes what it says, and asks the rule what it takes.
 
-Nothing is decided on an amount that was not told: it counts as above every threshold.
+An unknown amount counts as above every threshold.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from bot.domain.policy import Refusal, Rule
 from bot.errors import BillingError, DirectoryError
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
+from bot.ledger.schema import FREE
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
-from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
+from bot.payments.payable import Cancel, Listed, cancel, forbidden, not_listed, read_listed
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
@@ -57,22 +58,22 @@ class LookUp:
                 await transaction.release(payment, owner=self.instance, due_at=due)
             return
         async with self.ledger.transaction() as transaction:
-            current = await transaction.payment(payment.id)
-            if current is None or current.version != payment.version:
+            current = await transaction.again(payment)
+            if current.version != payment.version:
                 return  # cancelled meanwhile, or taken up by another after our lease ran out
             invoice = read.invoice if read else None
             current = await transaction.change(
                 current,
                 looked_up_at=transaction.now,
                 listed=None if read is None else invoice is not None,
-                lease_owner=None,
-                lease_until=None,
                 due_at=current.expires_at,
+                **FREE,
                 **(snapshot(invoice) if invoice else {}),
             )
             against = await self._against(transaction, current, rule, read)
             if against is not None:
-                await _cancel(transaction, current, against)
+                await transaction.outbox.add(current, Kind.CARD)
+                await cancel(transaction, current, against, actor="policy")
             else:
                 assert isinstance(rule, Rule), "bug: a refusal speaks against it"
                 await self._accept(transaction, current, rule)
@@ -92,13 +93,12 @@ class LookUp:
         if isinstance(rule, Refusal):
             return Cancel(rule.text, rule.remedy)
         precedents = await transaction.precedents(payment)
-        if (cancel := forbidden(payment.ref, precedents, payment.listed)) is not None:
-            return cancel
+        if (against := forbidden(payment.ref, precedents, payment.listed)) is not None:
+            return against
         # An empty list may be all that this account ever gets to see.
         if read is not None and read.invoice is None and (not read.empty or await transaction.has_listed()):
             return not_listed(payment.ref)
-        refusal = await over_limit(transaction, payment, rule)
-        return None if refusal is None else Cancel(refusal.text, refusal.remedy)
+        return await over_limit(transaction, payment, rule)
 
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
@@ -123,14 +123,3 @@ class LookUp:
         await transaction.outbox.add(payment, Kind.CARD)
         if payment.approved_elsewhere:
             await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.cards.approval_channel)
-
-
-async def _cancel(transaction: Transaction, payment: Payment, against: Cancel) -> None:
-    await transaction.outbox.add(payment, Kind.CARD)
-    await transaction.move(
-        payment,
-        State.CANCELLED,
-        against.event,
-        actor="policy",
-        reason=against.reason,
-    )

@@ -53,6 +53,7 @@ class Maintenance:
     async def take_over(self) -> None:
         """At start: look at all that waits; whatever is being sent on a ledger of our own needs rescue."""
         async with self.ledger.transaction() as transaction:
+            await transaction.name_requested()
             await transaction.bring_forward()
             if not self.ledger.shared:
                 await transaction.free_leases(instead_of=self.instance, told_after=self.timing.settles)
@@ -89,8 +90,6 @@ class Maintenance:
             actor="timekeeper",
             reason="the bot stopped while the call was under way",
             due_at=transaction.now,
-            lease_owner=None,
-            lease_until=None,
         )
 
     async def forget(self) -> None:
@@ -135,6 +134,4 @@ async def _strand(transaction: Transaction, payment: Payment) -> None:
         actor="timekeeper",
         tell=Kind.DIRECT,
         reason="its card could not be posted in time",
-        lease_owner=None,
-        lease_until=None,
     )

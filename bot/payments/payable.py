@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.domain.events import Cancelled
-from bot.domain.payment import Invoice, InvoiceRef, Payment
+from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.precedents import Precedents
+from bot.ledger.transaction import Transaction
 from bot.payments.billing_api import BillingApi
 
 _LOOK = "Look in MyAdmin before you pay it there."
@@ -44,6 +45,11 @@ class Cancel:
             other_channel=other.channel if other else None,
             other_ts=other.cards.ts if other else None,
         )
+
+
+async def cancel(transaction: Transaction, payment: Payment, against: Cancel, *, actor: str) -> None:
+    """Cancel it for that reason. Raises as `Transaction.move` does."""
+    await transaction.move(payment, State.CANCELLED, against.event, actor=actor, reason=against.reason)
 
 
 async def read_listed(billing: BillingApi, ref: InvoiceRef, *, timeout: float | None = None) -> Listed:

@@ -153,8 +153,8 @@ class Preflight:
             return cancel
         if precedents.any and not check.unpaid:
             return Hold(_MAY_BE_PAID)
-        if (refusal := await over_limit(transaction, payment, check.rule)) is not None:
-            return Cancel(refusal.text, refusal.remedy)
+        if (cancel := await over_limit(transaction, payment, check.rule)) is not None:
+            return cancel
         # What speaks for it is believed only where it is proved; last, because it takes the trail's end.
         if (flaw := await transaction.disproved_beside(payment)) is not None:
             log.error("not sent: the audit trail contradicts a precedent", payment=payment.id, flaw=flaw)

@@ -57,8 +57,8 @@ class Reconciler:
             found, why = None, str(error)
         state, evidence = self._judge(payment, found, age)
         async with self.ledger.transaction() as transaction:
-            current = await transaction.payment(payment.id)
-            if current is None or current.version != payment.version:
+            current = await transaction.again(payment)
+            if current.version != payment.version:
                 return  # a late answer or a person was faster
             if state is None:
                 due = transaction.now + self._wait(self.settling.lasted(payment, transaction.now))
@@ -76,8 +76,6 @@ class Reconciler:
                 ),
                 actor="reconciler",
                 reason=evidence,
-                lease_owner=None,
-                lease_until=None,
             )
 
     async def _remind(

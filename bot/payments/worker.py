@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -27,6 +28,7 @@ Handle = Callable[[Payment], Coroutine[object, object, None]]
 """Does the work on a payment that was claimed. May raise LedgerUnavailable."""
 
 
+@dataclass(slots=True)
 class TaskPool(Generic[Key]):
     """A bounded number of tasks, each known by a key. Holds strong references; logs what goes wrong.
 
@@ -34,17 +36,17 @@ class TaskPool(Generic[Key]):
     is busy; otherwise only a full pool leaves any.
     """
 
-    def __init__(self, name: str, size: int, wake: asyncio.Event, *, queues: bool = False) -> None:
-        self._name = name
-        self._size = size
-        self.wake = wake
-        self._queues = queues
-        self._tasks: dict[Key, asyncio.Task[None]] = {}
+    name: str
+    size: int
+    wake: asyncio.Event
+    _: KW_ONLY
+    queues: bool = False
+    _tasks: dict[Key, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     @property
     def free(self) -> int:
         """How many more may start."""
-        return self._size - len(self._tasks)
+        return self.size - len(self._tasks)
 
     @property
     def keys(self) -> frozenset[Key]:
@@ -56,29 +58,29 @@ class TaskPool(Generic[Key]):
         if key in self._tasks:
             work.close()
             return
-        task = asyncio.create_task(work, name=f"{self._name}:{key}")
+        task = asyncio.create_task(work, name=f"{self.name}:{key}")
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._ended(key, done))
 
     def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
-        if self._queues or self.free <= 0:
+        if self.queues or self.free <= 0:
             self.wake.set()
         del self._tasks[key]
         if task.cancelled():
             return
         error = task.exception()
         if isinstance(error, LedgerUnavailable):
-            log.warning("ledger unavailable", work=self._name, key=key, error=str(error))
+            log.warning("ledger unavailable", work=self.name, key=key, error=str(error))
         elif error is not None:
             # Its lease runs out, and it is taken up again or, where it was sent, becomes unknown.
-            log.error("work failed", work=self._name, key=key, exc_info=error)
+            log.error("work failed", work=self.name, key=key, exc_info=error)
 
     async def drain(self, grace: float) -> None:
         """Wait for what is under way, at most `grace` seconds; what is left is cancelled."""
         tasks = set(self._tasks.values())
         if not tasks:
             return
-        log.info("waiting for work under way", work=self._name, keys=list(self._tasks), at_most=grace)
+        log.info("waiting for work under way", work=self.name, keys=list(self._tasks), at_most=grace)
         _, late = await asyncio.wait(tasks, timeout=grace)
         for task in late:
             task.cancel()
@@ -86,6 +88,7 @@ class TaskPool(Generic[Key]):
             await asyncio.wait(late)
 
 
+@dataclass(slots=True)
 class Poller:
     """Calls `poll_once` whenever woken, until stopped.
 
@@ -93,74 +96,65 @@ class Poller:
     until a ledger that is away is asked again.
     """
 
-    def __init__(
-        self,
-        name: str,
-        poll_once: Callable[[], Awaitable[None]],
-        wake: asyncio.Event,
-        interval: float | None = None,
-        retry: float = 1.0,
-    ) -> None:
-        self._name = name
-        self._poll_once = poll_once
-        self._wake = wake
-        self._interval = interval
-        self._retry = retry if interval is None else min(interval, retry)
-        self._stopping = False
-        if interval is not None:
-            wake.set()
+    name: str
+    poll_once: Callable[[], Awaitable[None]]
+    wake: asyncio.Event
+    interval: float | None = None
+    retry: float = 1.0
+    _stopping: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if self.interval is not None:
+            self.retry = min(self.interval, self.retry)
+            self.wake.set()
 
     async def run(self) -> None:
         """Poll until `stop`."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._interval):
-                    await self._wake.wait()
+                async with asyncio.timeout(self.interval):
+                    await self.wake.wait()
             if self._stopping:
                 return
-            self._wake.clear()
+            self.wake.clear()
             try:
-                await self._poll_once()
+                await self.poll_once()
             except LedgerUnavailable as error:
-                log.warning("ledger unavailable", work=self._name, error=str(error))
-                await asyncio.sleep(self._retry)
-                self._wake.set()
+                log.warning("ledger unavailable", work=self.name, error=str(error))
+                await asyncio.sleep(self.retry)
+                self.wake.set()
 
     def stop(self) -> None:
         """Poll no more after this round."""
         self._stopping = True
-        self._wake.set()
+        self.wake.set()
 
 
+@dataclass(slots=True)
 class Worker:
     """Claims payments of a queue under a lease and handles each in a task of its own, `size` at once."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        queue: Queue,
-        handle: Handle,
-        *,
-        instance: str,
-        lease: timedelta,
-        size: int,
-    ) -> None:
-        self._ledger = ledger
-        self._queue = queue
-        self._handle = handle
-        self._instance = instance
-        self._lease = lease
-        self.pool: TaskPool[int] = TaskPool(queue.name, size, ledger.watch(queue))
-        self.poller = Poller(queue.name, self.poll_once, self.pool.wake)
+    ledger: Ledger
+    queue: Queue
+    handle: Handle
+    instance: str
+    lease: timedelta
+    size: InitVar[int]
+    pool: TaskPool[int] = field(init=False)
+    poller: Poller = field(init=False)
+
+    def __post_init__(self, size: int) -> None:
+        self.pool = TaskPool(self.queue.name, size, self.ledger.watch(self.queue))
+        self.poller = Poller(self.queue.name, self.poll_once, self.pool.wake)
 
     async def poll_once(self) -> None:
         """Take up what is due, as far as there is room for it. Raises LedgerUnavailable."""
         # Asked first, so that whoever wakes us for nothing keeps nobody from writing.
-        if self.pool.free <= 0 or not await self._ledger.any_due(self._queue):
+        if self.pool.free <= 0 or not await self.ledger.any_due(self.queue):
             return
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             claimed = await transaction.claim(
-                self._queue, owner=self._instance, lease=self._lease, limit=self.pool.free
+                self.queue, owner=self.instance, lease=self.lease, limit=self.pool.free
             )
         for payment in claimed:
-            self.pool.start(payment.id, self._handle(payment))
+            self.pool.start(payment.id, self.handle(payment))

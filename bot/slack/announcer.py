@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterator
+from dataclasses import InitVar, dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -25,14 +26,12 @@ from bot.ledger.outbox import Lane
 from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
-from bot.payments.authority import Authority
 from bot.payments.cards import Undeliverable
 from bot.payments.executor import Checkpoint, no_checkpoint
 from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 from bot.payments.worker import TaskPool
 from bot.slack import event_text, post_search
 from bot.slack.blocks import Block, Message
-from bot.slack.directory import SlackDirectory
 from bot.slack.pace import Pace
 from bot.slack.rendering import Rendered, Renderer
 from bot.slack.respond import respond
@@ -44,7 +43,6 @@ from bot.slack.web_api import (
     Later,
     Posted,
     Rejected,
-    Workspace,
     post_message,
     query,
 )
@@ -61,38 +59,34 @@ _REFUSED = (
 )
 
 
+@dataclass(slots=True)
 class Announcer:
-    """Delivers what the outbox holds."""
+    """Delivers what the outbox holds.
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        client: Client,
-        authority: Authority,
-        directory: SlackDirectory,
-        workspace: Workspace,
-        timing: Timing,
-        pace: Pace,
-        *,
-        instance: str,
-        wake: asyncio.Event,
-        size: int = 32,
-        checkpoint: Checkpoint = no_checkpoint,
-    ) -> None:
-        self._ledger = ledger
-        self._client = client
-        self._renderer = Renderer(ledger, authority, directory, workspace)
-        self._workspace = workspace
-        self._timing = timing
-        self._pace = pace
-        self._instance = instance
-        self._undeliverable = Undeliverable(ledger)
-        self._checkpoint = checkpoint
-        self._claimed: Ages[int] = Ages(ledger.boottime)
-        # Of histories that Slack let nobody read to the end.
-        self._searches: dict[int, post_search.Search] = {}
-        self._well: set[int] = set()  # what may be given up at its next try: Slack was well after this one
-        self.pool: TaskPool[Lane] = TaskPool("announcer", size, wake, queues=True)
+    wake: set when it holds something new. size: deliveries at once.
+    """
+
+    ledger: Ledger
+    client: Client
+    renderer: Renderer
+    timing: Timing
+    pace: Pace
+    instance: str
+    wake: InitVar[asyncio.Event]
+    checkpoint: Checkpoint = no_checkpoint
+    size: InitVar[int] = 32
+    pool: TaskPool[Lane] = field(init=False)
+    _undeliverable: Undeliverable = field(init=False)
+    _claimed: Ages[int] = field(init=False)
+    # Of histories that Slack let nobody read to the end.
+    _searches: dict[int, post_search.Search] = field(default_factory=dict, init=False)
+    # What may be given up at its next try: Slack was well after this one.
+    _well: set[int] = field(default_factory=set, init=False)
+
+    def __post_init__(self, wake: asyncio.Event, size: int) -> None:
+        self.pool = TaskPool("announcer", size, wake, queues=True)
+        self._undeliverable = Undeliverable(self.ledger)
+        self._claimed = Ages(self.ledger.boottime)
 
     async def poll_once(self) -> None:
         """Take what is due and may go now, one a lane, so that a slow channel holds up no other.
@@ -100,41 +94,41 @@ class Announcer:
         What has to wait for its turn is left where it is: it holds no place here, and no lease.
         """
         # Asked first, so that whoever wakes us for nothing keeps nobody from writing.
-        if self.pool.free <= 0 or not await self._ledger.any_due(OUTBOX):
+        if self.pool.free <= 0 or not await self.ledger.any_due(OUTBOX):
             return
-        paused = {(channel, updating) for channel in self._pace.paused for updating in (False, True)}
-        full = {(channel, False) for channel in self._pace.full}
-        self._claimed.forget_older(self._timing.lease)
+        paused = {(channel, updating) for channel in self.pace.paused for updating in (False, True)}
+        full = {(channel, False) for channel in self.pace.full}
+        self._claimed.forget_older(self.timing.lease)
         began = self._claimed.clock()
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             due = await transaction.outbox.claim(
-                owner=self._instance,
-                lease=self._timing.lease,
+                owner=self.instance,
+                lease=self.timing.lease,
                 busy=paused | full | self.pool.keys,
                 limit=self.pool.free,
-                updates=self._pace.updates,
-                lately=self._pace.lately,
+                updates=self.pace.updates,
+                lately=self.pace.lately,
             )
         for delivery in due:
             self._claimed.begin(delivery.id, began)
             if delivery.ts is not None:
-                self._pace.updated()
+                self.pace.updated()
             elif delivery.kind is not Kind.STEP:
-                self._pace.posted(delivery.channel)
+                self.pace.posted(delivery.channel)
             self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery))
 
     async def _one(self, delivery: Delivery) -> None:
-        payment = await self._ledger.payment(delivery.payment_id)
+        payment = await self.ledger.payment(delivery.payment_id)
         assert payment is not None, "bug: payments are never deleted"
         if delivery.kind is Kind.STEP:
             await self._end_step(delivery, payment)
         elif delivery.kind is Kind.INVITATION and payment.state is not State.PENDING_APPROVAL:
-            async with self._ledger.transaction() as transaction:
+            async with self.ledger.transaction() as transaction:
                 await transaction.outbox.give_up(delivery, "decided before it was told")
         elif delivery.ts is not None:
-            await self._update(delivery, payment, await self._renderer.render(delivery, payment))
+            await self._update(delivery, payment, await self.renderer.render(delivery, payment))
         else:
-            await self._post(delivery, payment, await self._renderer.render(delivery, payment))
+            await self._post(delivery, payment, await self.renderer.render(delivery, payment))
 
     async def _ours(self, delivery: Delivery) -> bool:
         """Whether we may make a call for it, which takes up to half a lease: no other instance begins one.
@@ -142,21 +136,21 @@ class Announcer:
         Asks the ledger only if time went by since it was claimed, by its clock or the one that nobody sets.
         """
         assert delivery.lease_until is not None, "bug: only what was claimed is delivered"
-        left = delivery.lease_until - self._ledger.clock()
-        if left > self._timing.lease * 0.75 and self._claimed.younger(delivery.id, self._timing.lease * 0.25):
+        left = delivery.lease_until - self.ledger.clock()
+        if left > self.timing.lease * 0.75 and self._claimed.younger(delivery.id, self.timing.lease * 0.25):
             return True
-        async with self._ledger.transaction() as transaction:
-            ours = await transaction.outbox.renew(delivery, lease=self._timing.lease)
+        async with self.ledger.transaction() as transaction:
+            ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)
         if not ours:
             log.info("another instance tells it", payment=delivery.payment_id, kind=delivery.kind)
         return ours
 
     async def _end_step(self, delivery: Delivery, payment: Payment) -> None:
-        answer = await end_step(self._client, payment)
+        answer = await end_step(self.client, payment)
         if isinstance(answer, Rejected):
             # Somebody cancelled the workflow's run, or it was told before and the answer was lost.
             log.info("a workflow step had ended", payment=payment.id, error=answer.error)
-            async with self._ledger.transaction() as transaction:
+            async with self.ledger.transaction() as transaction:
                 await transaction.outbox.give_up(delivery, answer.error)
             return
         await self._settle(delivery, payment, answer)
@@ -170,7 +164,7 @@ class Announcer:
             if not await self._ours(delivery):
                 return None
             answer = await post_message(
-                self._client,
+                self.client,
                 method,
                 text=text,
                 **({"blocks": blocks} if blocks or method == "chat.update" else {}),
@@ -199,7 +193,7 @@ class Announcer:
             if isinstance(found, Posted):
                 await self._settle(delivery, payment, found, rendered, earlier=True)
                 return
-            if found is not None and not self._timing.looked_enough(delivery.tries):
+            if found is not None and not self.timing.looked_enough(delivery.tries):
                 await self._look_again(delivery, payment, found)
                 return
             self._searches.pop(delivery.id, None)  # what is posted now is newer than what was read
@@ -209,7 +203,7 @@ class Announcer:
         if delivery.kind is Kind.DIRECT and await self._responded(delivery, payment, rendered):
             return
         arguments = {"thread_ts": payment.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
-        await self._checkpoint(f"posting {delivery.kind}", payment.id)
+        await self.checkpoint(f"posting {delivery.kind}", payment.id)
         answer = await self._send(
             delivery,
             payment,
@@ -243,7 +237,7 @@ class Announcer:
             await self._later(delivery, payment, answer)
             return
         self._well.discard(delivery.id)
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             stands = transaction.outbox.mark_found if earlier else transaction.outbox.mark_delivered
             ours = await stands(delivery, ts=answer.ts)
             for person in rendered.invited if rendered and ours else ():
@@ -253,20 +247,20 @@ class Announcer:
         """Try again, after growing pauses; or tell it in another way, where that has been tried for days."""
         # Who is told when to come back is not kept waiting by a failure.
         told_when = answer.error == "ratelimited" and answer.after is not None
-        pause = self._timing.tell_again(delivery.tries).total_seconds()
+        pause = self.timing.tell_again(delivery.tries).total_seconds()
         wait = answer.after or 0.0 if told_when else max(pause, answer.after or 0.0)
         if answer.error == "ratelimited":
             if delivery.ts is None:
-                self._pace.pause(delivery.channel, wait)
+                self.pace.pause(delivery.channel, wait)
             else:
-                self._pace.pause_updates(wait)
+                self.pace.pause_updates(wait)
         if not told_when and await self._in_vain(delivery, answer):
             await self._undeliverable.in_vain(delivery, payment, answer.error)
             return
         _log_later("not delivered yet", delivery, answer, wait)
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             due = transaction.now + max(
-                timedelta(seconds=wait), self._timing.settles if answer.ambiguous else timedelta(0)
+                timedelta(seconds=wait), self.timing.settles if answer.ambiguous else timedelta(0)
             )
             await transaction.outbox.retry_at(
                 delivery,
@@ -280,9 +274,9 @@ class Announcer:
 
         That a history may not be read now says nothing about posting.
         """
-        pause = max(self._timing.tell_again(delivery.tries), timedelta(seconds=answer.after or 0.0))
+        pause = max(self.timing.tell_again(delivery.tries), timedelta(seconds=answer.after or 0.0))
         _log_later("not known yet", delivery, answer, pause.total_seconds())
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             await transaction.outbox.retry_at(delivery, due_at=transaction.now + pause, ambiguous=True)
 
     async def _in_vain(self, delivery: Delivery, answer: Later) -> bool:
@@ -290,11 +284,11 @@ class Announcer:
 
         While Slack is not, no other way is better: then it is tried until it is, however long that takes.
         """
-        if self._timing.told_for(delivery.tries) < self._timing.tell_for or answer.error in WRONG_TOKEN:
+        if self.timing.told_for(delivery.tries) < self.timing.tell_for or answer.error in WRONG_TOKEN:
             return False
         well_before = delivery.id in self._well
         self._well.discard(delivery.id)
-        if not isinstance(await query(self._client, "auth.test"), dict):
+        if not isinstance(await query(self.client, "auth.test"), dict):
             return False
         if not well_before:
             self._well.add(delivery.id)
@@ -302,13 +296,13 @@ class Announcer:
 
     async def _responded(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> bool:
         """Tell the person that there is no card where the command was typed, while Slack still takes that."""
-        fresh = self._ledger.clock() - payment.created_at < RESPONSE_URL_LASTS - _ON_ITS_WAY
+        fresh = self.ledger.clock() - payment.created_at < RESPONSE_URL_LASTS - _ON_ITS_WAY
         no_card = rendered.event is not None and isinstance(rendered.event.what, NoCard)
         if payment.response_url is None or not fresh or not no_card:
             return False
-        if not await respond(self._client, payment.response_url, rendered.message):
+        if not await respond(self.client, payment.response_url, rendered.message):
             return False
-        async with self._ledger.transaction() as transaction:
+        async with self.ledger.transaction() as transaction:
             await transaction.outbox.mark_delivered(delivery, ts="response_url")
         return True
 
@@ -318,13 +312,13 @@ class Announcer:
             # Begun anew where another instance had it meanwhile: that one may have posted.
             search = post_search.Search(delivery.tries)
         found = await post_search.find(
-            self._client,
-            self._workspace.bot_id,
+            self.client,
+            self.renderer.workspace.bot_id,
             delivery,
             payment,
             self._metadata(delivery),
             search,
-            age=self._ledger.clock() - delivery.created_at,
+            age=self.ledger.clock() - delivery.created_at,
         )
         if isinstance(found, Later) and found.error == "ratelimited":
             search.tries = delivery.tries
@@ -332,7 +326,7 @@ class Announcer:
         return found
 
     def _metadata(self, delivery: Delivery) -> dict[str, Any]:
-        return post_search.metadata(self._ledger.identity, delivery)
+        return post_search.metadata(self.ledger.identity, delivery)
 
 
 def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> None:

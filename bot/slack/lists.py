@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from bot.domain import command
-from bot.domain.payment import InvoiceRef, Payment
+from bot.domain.payment import Payment
 from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Event
 from bot.payments.authority import Person
@@ -67,7 +67,10 @@ class Lists:
                 return self._list(module, trigger_id, response_url)
             case command.StatusOfInvoice(ref):
                 payment = await ledger.latest(ref)
-                return never_requested(ref) if payment is None else await self._status(payment)
+                if payment is None:
+                    nobody = f"Nobody has asked for {ref.module} invoice {ref.number} here."
+                    return paragraph(f"{nobody}\nType `/pay {ref}` to ask for it.")
+                return await self._status(payment)
             case command.StatusOfPayment(payment_id):
                 payment = await ledger.payment(payment_id)
                 return replies.not_found(payment_id) if payment is None else await self._status(payment)
@@ -159,13 +162,6 @@ def status(payment: Payment, events: Sequence[Event], team_url: str) -> Message:
     """How a payment stands, and how that came about."""
     heading = f"{_payment(payment, team_url)} · asked for by {mention(payment.requester)}"
     return _message(heading, history(events))
-
-
-def never_requested(ref: InvoiceRef) -> Message:
-    """Nobody asked for this invoice here."""
-    return paragraph(
-        f"Nobody has asked for {ref.module} invoice {ref.number} here.\nType `/pay {ref}` to ask for it."
-    )
 
 
 def _payment(payment: Payment, team_url: str) -> str:

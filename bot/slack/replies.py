@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from bot.domain.command import HELP, Misunderstood
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Reason, Refusal
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
-from bot.payments.approvals import ApprovalStatus
 from bot.slack.text import STATES, amount, escape, link, mention, mentions, moment, state_words, subject
 
 TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
@@ -43,21 +40,38 @@ def said(answer: answers.Answer, team_url: str) -> str | None:
         case answers.Requested():
             return None
         case answers.Done(payment):
-            return done(payment, team_url)
+            return f"{subject(payment)}: {_state(payment)}.\n{_where(payment, team_url)}"
         case answers.AlreadyRequested(payment):
-            return already_requested(payment, team_url)
+            past = "paid" if payment.state is State.PAID else "requested"
+            return (
+                f"{payment.ref.module} invoice {payment.ref.number} was already {past}; it is"
+                f" {payment.number}.\n{_state(payment)}. {_where(payment, team_url)}"
+            )
         case answers.NotFound(payment_id):
             return not_found(payment_id)
         case answers.NotYours(payment):
-            return not_yours(payment)
+            return (
+                f"Nothing was done: {subject(payment)} was asked for by somebody else.\n"
+                f"Only {mention(payment.requester)} can do that."
+            )
         case answers.TooEarly(payment, until):
-            return too_early(payment, until)
+            return (
+                f"The call for {subject(payment)} may still be carried out, so it cannot be called not paid"
+                f" yet.\nLook again after {moment(until)}; if it was paid, you can say so now."
+            )
         case answers.AlreadyApproved(payment, approvals):
-            return already_approved(payment, approvals)
+            people = "1 more person" if approvals.awaited == 1 else f"{approvals.awaited} more people"
+            return f"You approved {subject(payment)} before; each person counts once.\nIt waits for {people}."
         case answers.Outdated(payment):
-            return outdated(payment)
+            return (
+                f"{subject(payment)} is {amount(payment.invoice)}, which what you clicked did not show;"
+                " your approval was not counted.\nLook at the card again, and approve it there."
+            )
         case answers.AlreadyDecided(payment):
-            return stands(payment, team_url)
+            return (
+                f"Nothing was done: {subject(payment)} is past that.\n"
+                f"{_state(payment)}. {_where(payment, team_url)}"
+            )
         case Refusal():
             return refused(answer)
 
@@ -74,14 +88,6 @@ def in_plain_words(answer: answers.Answer) -> str:
             return f"There is no payment #{payment_id}."
         case _:
             return f"{subject(answer.payment)}: {state_words(answer.payment.state)}."
-
-
-def too_early(payment: Payment, until: datetime) -> str:
-    """Nobody can know yet that it was not paid."""
-    return (
-        f"The call for {subject(payment)} may still be carried out, so it cannot be called not paid yet.\n"
-        f"Look again after {moment(until)}; if it was paid, you can say so now."
-    )
 
 
 def help_text() -> str:
@@ -106,37 +112,9 @@ def refused(refusal: Refusal) -> str:
     return "\n".join(lines)
 
 
-def already_requested(payment: Payment, team_url: str) -> str:
-    """The invoice has a live request, or was paid by one: a link to its card."""
+def _state(payment: Payment) -> str:
     emoji, words = STATES[payment.state]
-    first = (
-        f"{payment.ref.module} invoice {payment.ref.number} was already"
-        f" {'paid' if payment.state is State.PAID else 'requested'}; it is {payment.number}."
-    )
-    return f"{first}\n{emoji} {words}. {_where(payment, team_url)}"
-
-
-def stands(payment: Payment, team_url: str) -> str:
-    """How a payment stands, for somebody who came too late."""
-    emoji, words = STATES[payment.state]
-    return f"Nothing was done: {subject(payment)} is past that.\n{emoji} {words}. {_where(payment, team_url)}"
-
-
-def already_approved(payment: Payment, approvals: ApprovalStatus) -> str:
-    """Approving twice counts once."""
-    missing = approvals.awaited
-    return (
-        f"You approved {subject(payment)} before; each person counts once.\n"
-        f"It waits for {missing} more {'person' if missing == 1 else 'people'}."
-    )
-
-
-def outdated(payment: Payment) -> str:
-    """What they clicked did not show the amount that would be approved."""
-    return (
-        f"{subject(payment)} is {amount(payment.invoice)}, which what you clicked did not show;"
-        " your approval was not counted.\nLook at the card again, and approve it there."
-    )
+    return f"{emoji} {words}"
 
 
 def _where(payment: Payment, team_url: str) -> str:
@@ -153,20 +131,6 @@ def unexpected(reference: str) -> str:
     )
 
 
-def done(payment: Payment, team_url: str) -> str:
-    """It is done; the card and its thread show it to all."""
-    emoji, words = STATES[payment.state]
-    return f"{subject(payment)}: {emoji} {words}.\n{_where(payment, team_url)}"
-
-
 def not_found(payment_id: int) -> str:
     """There is no such payment."""
     return f"There is no payment #{payment_id}.\nType `/pay mine` to see your own."
-
-
-def not_yours(payment: Payment) -> str:
-    """Only the requester may do that."""
-    return (
-        f"Nothing was done: {subject(payment)} was asked for by somebody else.\n"
-        f"Only {mention(payment.requester)} can do that."
-    )

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -61,6 +62,7 @@ class _NoConnection(Exception):
         self.after = after
 
 
+@dataclass(slots=True)
 class Receiver:
     """Keeps a connection to Slack and hands on what comes.
 
@@ -68,23 +70,16 @@ class Receiver:
     it may raise LedgerUnavailable.
     """
 
-    def __init__(
-        self,
-        handle: Callable[[SocketModeRequest], Awaitable[BoltResponse]],
-        client: Client,
-        app_token: str,
-        explained: Callable[[], Awaitable[int]],
-    ) -> None:
-        self._handle = handle
-        self._client = client
-        self._app_token = app_token
-        self._explained = explained
-        self._session = aiohttp.ClientSession()
-        self._sockets: set[Socket] = set()
-        self._connecting: set[asyncio.Task[None]] = set()
-        self._answering: set[asyncio.Task[None]] = set()
-        self._opened = -FIRST_PAUSE
-        self._stopping = False
+    handle: Callable[[SocketModeRequest], Awaitable[BoltResponse]]
+    client: Client
+    app_token: str
+    explained: Callable[[], Awaitable[int]]
+    _session: aiohttp.ClientSession = field(default_factory=aiohttp.ClientSession, init=False)
+    _sockets: set[Socket] = field(default_factory=set, init=False)
+    _connecting: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _answering: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _opened: float = field(default=-FIRST_PAUSE, init=False)
+    _stopping: bool = field(default=False, init=False)
 
     async def start(self) -> None:
         """Connect, however long Slack is away. Raises ConfigError where it refuses the token."""
@@ -185,7 +180,7 @@ class Receiver:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _try(self) -> Socket:
-        address = await open_connection(self._client, self._app_token)
+        address = await open_connection(self.client, self.app_token)
         if not isinstance(address, str):
             raise _NoConnection(address.error, address.after or 0.0)
         async with AsyncExitStack() as unless_it_works:
@@ -193,8 +188,8 @@ class Receiver:
                 address,
                 heartbeat=PING,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                proxy=self._client.proxy,
-                ssl=True if self._client.ssl is None else self._client.ssl,
+                proxy=self.client.proxy,
+                ssl=True if self.client.ssl is None else self.client.ssl,
             )
             unless_it_works.push_async_callback(socket.close)
             hello = _read_json(await socket.receive())
@@ -213,7 +208,7 @@ class Receiver:
         """Tell of connections that Slack counts and nobody has. own: those of this process."""
         try:
             # While this process replaces its connection, the other instances may be at it as well.
-            explained = await self._explained() * own
+            explained = await self.explained() * own
         except LedgerUnavailable:
             return  # how many instances there are is not known now; the next hello is compared again
         if counted > explained:
@@ -227,7 +222,7 @@ class Receiver:
 
     async def _answer(self, socket: Socket, request: SocketModeRequest) -> None:
         """Handle one envelope and answer it over the connection that it came by."""
-        answer = await self._handle(request)
+        answer = await self.handle(request)
         if answer.status != 200:
             log.warning("an envelope was not understood", kind=request.type, status=answer.status)
             return

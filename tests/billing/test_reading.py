@@ -196,6 +196,22 @@ class TestTexts:
         assert invoice.description.endswith(reading.CUT)
 
 
+PLAUSIBLE = (
+    "paid",
+    "failed",
+    "fail",
+    "failure",
+    "declined",
+    "refused",
+    "pending",
+    "warning",
+    "1",
+    "0",
+    "err",
+)
+"""What other servers say, and this one is not known to: none of them says whether it was paid."""
+
+
 class TestOutcomes:
     @pytest.mark.parametrize(
         ("status", "verdict"),
@@ -207,6 +223,7 @@ class TestOutcomes:
             ("", Verdict.UNKNOWN),
             ("success", Verdict.UNKNOWN),
             ("okay", Verdict.UNKNOWN),
+            *((word, Verdict.UNKNOWN) for word in PLAUSIBLE),
             (None, Verdict.UNKNOWN),
             (True, Verdict.UNKNOWN),
             (0, Verdict.UNKNOWN),

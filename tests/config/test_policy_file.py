@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config import policy_file
+from bot.config import rule_table
 from bot.config.policy_file import load
 from bot.config.rule_table import KEYS
 from bot.domain.policy import Policy, Rule, Tier
@@ -59,7 +59,7 @@ def test_every_field_of_a_rule_has_its_key() -> None:
     """In the table of what may be written, in the docstring's example, and in this test's."""
     fields = {field.name for field in dataclasses.fields(Rule)}
     assert set(KEYS) == fields - {"tiers"} | {"approvals"}
-    example = tomllib.loads(textwrap.dedent((policy_file.__doc__ or "").split("\n\n")[1]))
+    example = tomllib.loads(textwrap.dedent((rule_table.__doc__ or "").split("\n\n")[1]))
     for text in (example, tomllib.loads(FULL)):
         assert set(text["rule"][0]) == set(KEYS)
 

@@ -118,6 +118,17 @@ def test_a_paid_invoice_is_never_released() -> None:
     assert FINAL - {State.PAID} == RELEASED
 
 
+@pytest.mark.parametrize("current", State)
+@pytest.mark.parametrize("to", State)
+def test_a_correction_goes_by_its_own_table(current: State, to: State) -> None:
+    """What was called paid becomes declined, or the other way round; it is no way round the moves."""
+    if (current, to) in {(State.PAID, State.DECLINED), (State.DECLINED, State.PAID)}:
+        assert move(current, to, correction=True) is to
+        return
+    with pytest.raises(IllegalMove):
+        move(current, to, correction=True)
+
+
 def test_every_verdict_is_a_move_that_sending_allows() -> None:
     """What a call can end in is what the table lists for SENDING, no more and no less."""
     assert {verdict.state for verdict in Verdict} == MOVES[State.SENDING]

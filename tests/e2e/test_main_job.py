@@ -17,6 +17,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.interactions import Result
 from tests.fixture_types import NewDatabase, StartBot
+from tests.ledger.making import trail
 
 ANSWER = "Payment of 10.00 USD for Invoice 10101 Successful."
 SOON = 2.0
@@ -269,7 +270,7 @@ class TestRefusals:
         assert slack.messages("#payments") == []
         assert called(billing) == set()
         assert await bot.ledger.by_state() == {}
-        refused = [event async for event in bot.ledger.trail() if event.action == "refused"]
+        refused = [event for event in await trail(bot.ledger) if event.action == "refused"]
         assert [event.actor for event in refused] == [ids.MALLORY, ids.GIL]
 
     async def test_a_near_miss_is_helped(self, slack: LocalSlack, bot: app.Bot) -> None:

@@ -98,7 +98,7 @@ async def check_invariants(installation: Installation) -> Findings:
         found.wrong += [f"{payment.number}: {flaw}" for flaw in _outcome_told(payment, events, mine, found)]
         found.wrong += [f"{payment.number}: {flaw}" for flaw in _each_step_told(payment, events, mine)]
         found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.thread_flaws(payment, events, mine)]
-        approvers = {one.approver for one in await ledger.approvals(payment.id)} - {payment.requester}
+        approvers = set(await ledger.approvers(payment.id)) - {payment.requester}
         if len(approvers) < payment.approvals_required and await ledger.attempts(payment.id):
             found.wrong.append(f"{payment.number} was sent with {len(approvers)} approvals")
         for row in mine:

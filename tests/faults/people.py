@@ -145,7 +145,7 @@ def _in_state(state: State) -> Callable[[Ledger], Awaitable[bool]]:
 def _approved_by(installation: Installation, person: str) -> Callable[[Ledger], Awaitable[bool]]:
     async def done(ledger: Ledger) -> bool:
         payment = await the_payment(ledger)
-        approvals = await ledger.approvals(payment.id) if payment is not None else ()
-        return installation.slack.person(person).id in {one.approver for one in approvals}
+        approvers = await ledger.approvers(payment.id) if payment is not None else ()
+        return installation.slack.person(person).id in approvers
 
     return done

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import cast
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.ledger import database
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
 from tests.fixture_types import Clock, NewDatabase
+from tests.ledger.forging import past_the_ledger
 from tests.ledger.released import fill
+from tests.postgresql import Databases
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,15 +36,28 @@ async def released(ledger_url: str, clock: Clock) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 async def engine(ledger_url: str, released: Ledger) -> AsyncIterator[AsyncEngine]:
-    """A way to the tables past that ledger, on which what hangs together may be torn apart."""
-    engine = database.engine_for(ledger_url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _without_foreign_keys)
-    yield engine
-    await engine.dispose()
+    """A way to its tables past the ledger."""
+    async with past_the_ledger(ledger_url) as engine:
+        yield engine
 
 
-def _without_foreign_keys(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys=OFF")
-    cursor.close()
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def shared_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same ledger, made once for all who take back what they do to it."""
+    if request.param == "sqlite":
+        file = tmp_path_factory.mktemp("released") / "ledger.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), file)
+        url = f"sqlite:///{file}"
+    else:
+        databases: Databases = request.getfixturevalue("databases")
+        url = databases.address(databases.take_ledger())
+    asyncio.run(fill(url))
+    return url
+
+
+@pytest.fixture
+async def tables(shared_url: str) -> AsyncIterator[AsyncConnection]:
+    """Its tables past the ledger, in a transaction that is undone at the end."""
+    async with past_the_ledger(shared_url) as engine, database.writing(engine).connect() as connection:
+        yield connection
+        await connection.rollback()

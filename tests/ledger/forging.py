@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.domain.payment import Payment, State
 from bot.ledger import database
-from bot.ledger.store import Ledger
+from bot.ledger.store import Ledger, utc_now
+from bot.ledger.transaction import Transaction
+
+
+@asynccontextmanager
+async def past_the_ledger(url: str) -> AsyncIterator[AsyncEngine]:
+    """A way to its tables on which what hangs together may be torn apart."""
+    engine = database.engine_for(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _without_foreign_keys)
+    yield engine
+    await engine.dispose()
+
+
+def _without_foreign_keys(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    cursor.close()
 
 
 async def forge(engine: AsyncEngine, *statements: str) -> None:
     """Write past the ledger, as somebody could who may do everything with the tables."""
     async with database.writing(engine).begin() as connection:
-        if engine.dialect.name == "sqlite":
-            await connection.execute(text("DROP TRIGGER IF EXISTS events_no_update"))
-            await connection.execute(text("DROP TRIGGER IF EXISTS events_no_delete"))
-        else:
-            await connection.execute(text("SET session_replication_role = replica"))
-        for statement in statements:
-            await connection.execute(text(statement))
+        await forge_in(connection, *statements)
+
+
+async def forge_in(connection: AsyncConnection, *statements: str) -> None:
+    """The same in a transaction, which may be undone."""
+    if connection.dialect.name == "sqlite":
+        await connection.execute(text("DROP TRIGGER IF EXISTS events_no_update"))
+        await connection.execute(text("DROP TRIGGER IF EXISTS events_no_delete"))
+    else:
+        await connection.execute(text("SET LOCAL session_replication_role = replica"))
+    for statement in statements:
+        await connection.execute(text(statement))
 
 
 async def all_of(ledger: Ledger) -> list[Payment]:
@@ -33,9 +59,17 @@ async def in_state(ledger: Ledger, state: State) -> Payment:
 
 async def disproved(ledger: Ledger, payment_id: int) -> str | None:
     async with ledger.transaction() as transaction:
-        payment = await transaction.payment(payment_id)
-        assert payment is not None
-        return await transaction.disproved(payment)
+        return await disproved_by(transaction, payment_id)
+
+
+async def disproved_in(connection: AsyncConnection, payment_id: int) -> str | None:
+    return await disproved_by(Transaction(connection, utc_now()), payment_id)
+
+
+async def disproved_by(transaction: Transaction, payment_id: int) -> str | None:
+    payment = await transaction.payment(payment_id)
+    assert payment is not None
+    return await transaction.disproved(payment)
 
 
 OF_PAYMENTS = [

@@ -59,10 +59,11 @@ async def approved(ledger: Ledger, payment: Payment, approver: str) -> bool:
 
 
 async def request_in(ledger: Ledger, state: State, ref: InvoiceRef = REF, **fields: Any) -> Payment:
-    """A payment that came to this state by the shortest legal way."""
+    """A payment that came to this state by the shortest legal way, and is held there if `fields` say so."""
     payment = await request(ledger, ref, **fields)
+    lease = {name: value for name, value in fields.items() if name.startswith("lease_")}
     for step in way_to(state):
-        payment = await moved(ledger, payment, step)
+        payment = await moved(ledger, payment, step, **lease)
     return payment
 
 
@@ -90,6 +91,11 @@ async def with_card(ledger: Ledger, payment: Payment, ts: str = "1700000000.0000
 def happened(action: str, **detail: Any) -> Unrecognized:
     """An event of whatever kind, with whatever detail."""
     return Unrecognized(action, json.dumps(detail, sort_keys=True))
+
+
+async def trail(ledger: Ledger) -> list[Event]:
+    """All of the audit trail."""
+    return [await ledger.event(each) for each in range(1, await ledger.last_event() + 1)]
 
 
 def stored(event: Event) -> dict[str, Any]:

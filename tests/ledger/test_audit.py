@@ -15,7 +15,7 @@ from bot.ledger import database
 from bot.ledger.audit import GENESIS
 from bot.ledger.store import Ledger
 from tests.fixture_types import Clock
-from tests.ledger.making import happened, moved, request, request_in, stored
+from tests.ledger.making import happened, moved, request, request_in, stored, trail
 
 
 @pytest.fixture
@@ -68,14 +68,14 @@ async def test_an_untouched_trail_is_whole(ledger: Ledger, clock: Clock) -> None
 async def test_an_event_is_read_as_it_was_recorded(ledger: Ledger, clock: Clock) -> None:
     """Who, what, when and every kind of detail come back."""
     await five_events(ledger, clock)
-    trail = [event async for event in ledger.trail()]
-    assert [event.id for event in trail] == [1, 2, 3, 4, 5]
-    assert (trail[0].action, stored(trail[0])["note"]) == ("requested", "café ☕")
-    assert (trail[1].from_state, trail[1].to_state) == (State.REQUESTED, State.APPROVED)
-    assert stored(trail[4]) == {"what": None, "tries": 3, "known": True}
-    assert (trail[4].actor, trail[4].action, trail[4].payment_id) == ("U2", "refused", None)
-    assert trail[4].at == clock.now
-    assert await ledger.event(2) == trail[1]
+    events = await trail(ledger)
+    assert [event.id for event in events] == [1, 2, 3, 4, 5]
+    assert (events[0].action, stored(events[0])["note"]) == ("requested", "café ☕")
+    assert (events[1].from_state, events[1].to_state) == (State.REQUESTED, State.APPROVED)
+    assert stored(events[4]) == {"what": None, "tries": 3, "known": True}
+    assert (events[4].actor, events[4].action, events[4].payment_id) == ("U2", "refused", None)
+    assert events[4].at == clock.now
+    assert await ledger.event(2) == events[1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.domain.events import ApprovalComplete, Sending
 from bot.domain.payment import InvoiceRef, Payment, State
@@ -14,7 +14,16 @@ from bot.errors import LedgerContradicted
 from bot.ledger import audit, precedents, proof
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from tests.ledger.forging import OF_OTHERS, OF_PAYMENTS, all_of, disproved, forge, in_state
+from tests.ledger.forging import (
+    OF_OTHERS,
+    OF_PAYMENTS,
+    all_of,
+    disproved,
+    disproved_in,
+    forge,
+    forge_in,
+    in_state,
+)
 from tests.ledger.making import approved, happened, request, request_in
 
 
@@ -25,14 +34,14 @@ async def moved_in(transaction: Transaction, payment: Payment) -> None:
 class TestDisproved:
     @pytest.mark.parametrize(("statement", "flaw"), OF_PAYMENTS[:-3] + OF_OTHERS[:-1])
     async def test_one_payment_is_disproved_by_itself(
-        self, released: Ledger, engine: AsyncEngine, statement: str, flaw: str
+        self, tables: AsyncConnection, statement: str, flaw: str
     ) -> None:
         """What the whole check finds of its rows, the check before it is sent finds as well."""
         if "BLAH" in statement or "much" in statement:
             pytest.skip("the row cannot even be read")
-        await forge(engine, statement)
+        await forge_in(tables, statement)
         number = int(flaw[1:].split(":", maxsplit=1)[0])
-        assert str(await disproved(released, number)).startswith(flaw)
+        assert str(await disproved_in(tables, number)).startswith(flaw)
 
     @pytest.mark.parametrize(
         "statement",
@@ -47,11 +56,11 @@ class TestDisproved:
         ],
     )
     async def test_an_event_that_does_not_fit_between_its_neighbours_proves_nothing(
-        self, released: Ledger, engine: AsyncEngine, statement: str
+        self, tables: AsyncConnection, statement: str
     ) -> None:
         """Payment 1 has the events 1 to 5: each is hashed again, and compared with those beside it."""
-        await forge(engine, statement)
-        assert "#1" in str(await disproved(released, 1))
+        await forge_in(tables, statement)
+        assert "#1" in str(await disproved_in(tables, 1))
 
     async def test_an_event_put_in_at_the_end_approves_nothing(
         self, released: Ledger, engine: AsyncEngine
@@ -72,17 +81,17 @@ class TestDisproved:
     ) -> None:
         """A row written by hand is read by nobody: not by who counts, nor by who shows."""
         payment = await in_state(released, State.PENDING_APPROVAL)
-        before = [one.approver for one in await released.approvals(payment.id)]
+        before = await released.approvers(payment.id)
         await forge(
             engine,
             "INSERT INTO approvals (payment_id, approver, decision, at) "
             f"VALUES ({payment.id}, 'U7', 'approve', '2026-03-02')",
         )
-        assert [one.approver for one in await released.approvals(payment.id)] == before
+        assert await released.approvers(payment.id) == before
         async with released.transaction() as transaction:
-            assert [one.approver for one in await transaction.approvals(payment.id)] == before
+            assert await transaction.approvers(payment.id) == before
         assert await approved(released, payment, "U8")
-        assert [one.approver for one in await released.approvals(payment.id)] == [*before, "U8"]
+        assert await released.approvers(payment.id) == [*before, "U8"]
 
     @pytest.mark.parametrize("number", [0, 2, -1, "1", None])
     async def test_an_answer_to_a_call_that_was_not_made_is_a_flaw(
@@ -146,7 +155,7 @@ async def test_the_checks_before_money_moves_read_by_an_index(released: Ledger, 
         event.listen(engine.sync_engine, "before_cursor_execute", listen)
         for statement in (
             *(proof.HELD, audit.OF_PAYMENT, audit.LAST_MOVE, precedents.BESIDE),
-            *(proof.BELONGING_TO_ONE, proof.APPROVALS),
+            *(proof.BELONGING_TO_ONE, proof.APPROVERS),
         ):
             await connection.execute(statement, {"invoice": "vps 1", "payment": 1, "number": 1})
         event.remove(engine.sync_engine, "before_cursor_execute", listen)

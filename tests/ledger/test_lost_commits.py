@@ -11,7 +11,7 @@ from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
 from tests.fixture_types import NewDatabase
-from tests.ledger.making import happened
+from tests.ledger.making import happened, trail
 from tests.lost_commits import CommitWire, commit_wire
 from tests.postgresql import Databases
 
@@ -34,7 +34,7 @@ async def record(ledger: Ledger, action: str) -> None:
 
 
 async def actions(ledger: Ledger) -> list[str]:
-    return [event.action async for event in ledger.trail()]
+    return [event.action for event in await trail(ledger)]
 
 
 async def test_a_commit_that_arrived_counts_as_one(ledger: Ledger, wire: CommitWire) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.domain.events import ApprovalComplete
 from bot.domain.payment import MOVES, Invoice, InvoiceRef, Payment, State
@@ -16,7 +16,15 @@ from bot.ledger.replay import frozen
 from bot.ledger.rows import snapshot
 from bot.ledger.store import Ledger
 from tests.fixture_types import Clock, NewDatabase
-from tests.ledger.forging import OF_OTHERS, OF_PAYMENTS, all_of, disproved, forge, in_state
+from tests.ledger.forging import (
+    OF_OTHERS,
+    OF_PAYMENTS,
+    all_of,
+    disproved,
+    forge,
+    forge_in,
+    in_state,
+)
 from tests.ledger.making import approved, moved, request, stored
 from tests.ledger.released import release
 
@@ -130,11 +138,11 @@ class TestWhatIsTrue:
 class TestWhatWasForged:
     @pytest.mark.parametrize(("statement", "flaw"), OF_PAYMENTS + OF_OTHERS)
     async def test_a_forged_row_is_found_although_the_chain_is_whole(
-        self, released: Ledger, engine: AsyncEngine, statement: str, flaw: str
+        self, tables: AsyncConnection, statement: str, flaw: str
     ) -> None:
         """Whatever decides whether money moves, or shows what became of it, must be in an event."""
-        await forge(engine, statement)
-        found = await released.verify()
+        await forge_in(tables, statement)
+        found = await tables.run_sync(proof.verify)
         assert (found.whole, found.broken_at) == (False, None)
         assert [one for one in found.flaws if one.startswith(flaw)], found.flaws
 
@@ -158,13 +166,13 @@ class TestWhatWasForged:
         assert [one for one in found.flaws if one.startswith(flaw)], found.flaws
         assert str(await disproved(released, payment.id)).startswith(flaw)
 
-    async def test_rows_without_a_payment_are_found(self, released: Ledger, engine: AsyncEngine) -> None:
+    async def test_rows_without_a_payment_are_found(self, tables: AsyncConnection) -> None:
         """A payment that was removed leaves its events; one that was made up has none."""
         columns = "team, channel, requester, module, state, version, rule, approvals_required, tries, "
         columns += "card_lost, created_at, updated_at, expires_at, due_at"
         copied = f"INSERT INTO payments (id, trigger_id, number, {columns}) SELECT -5, 'x', 4, {columns} "
-        await forge(engine, "DELETE FROM payments WHERE id = 1", f"{copied} FROM payments WHERE id = 3")
-        found = await released.verify()
+        await forge_in(tables, "DELETE FROM payments WHERE id = 1", f"{copied} FROM payments WHERE id = 3")
+        found = await tables.run_sync(proof.verify)
         assert {"#-5: no event asks for it", "#1: its row is missing"} <= set(found.flaws)
 
     @pytest.mark.parametrize(
@@ -184,13 +192,14 @@ class TestWhatWasForged:
         ],
     )
     async def test_forged_events_are_broken_and_no_traceback(
-        self, released: Ledger, engine: AsyncEngine, statement: str, broken_at: int
+        self, tables: AsyncConnection, statement: str, broken_at: int
     ) -> None:
         """Whatever stands in them."""
-        await forge(engine, statement)
-        found = await released.verify()
+        await forge_in(tables, statement)
+        found = await tables.run_sync(proof.verify)
         assert (found.whole, found.broken_at) == (False, broken_at)
 
+    @pytest.mark.parametrize("shared_url", ["sqlite"], indirect=True)
     @pytest.mark.parametrize(
         "change",
         [
@@ -208,18 +217,13 @@ class TestWhatWasForged:
         ],
     )
     async def test_values_of_another_kind_are_broken_and_no_traceback(
-        self, new_sqlite: NewDatabase, clock: Clock, change: str
+        self, tables: AsyncConnection, change: str
     ) -> None:
         """SQLite keeps in a column whatever it is given."""
-        url = new_sqlite(migrated=False)
-        await release(url)
-        async with open_ledger(url, clock=clock) as ledger:
-            engine = database.engine_for(url)
-            await forge(engine, f"UPDATE events SET {change} WHERE id = 4")
-            await engine.dispose()
-            found = await ledger.verify()
-            assert not found.whole
-            assert found.broken_at in (4, None)
+        await forge_in(tables, f"UPDATE events SET {change} WHERE id = 4")
+        found = await tables.run_sync(proof.verify)
+        assert not found.whole
+        assert found.broken_at in (4, None)
 
     @pytest.mark.parametrize(
         "change",
@@ -248,10 +252,10 @@ class TestWhatWasForged:
             assert not (await ledger.verify()).whole
 
     async def test_flaws_that_are_everywhere_do_not_fill_the_memory(
-        self, released: Ledger, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+        self, tables: AsyncConnection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """All are counted, the first ones are told."""
         monkeypatch.setattr(proof, "MOST_FLAWS", 5)
-        await forge(engine, "UPDATE payments SET requester = 'U9'")
-        found = await released.verify()
+        await forge_in(tables, "UPDATE payments SET requester = 'U9'")
+        found = await tables.run_sync(proof.verify)
         assert (len(found.flaws), found.flaw_count) == (5, 33)

@@ -33,7 +33,7 @@ from bot.payments.timing import Timing
 from bot.payments.worker import Worker
 from bot.sandbox.local_billing import LocalBilling
 from tests.fixture_types import Clock
-from tests.ledger.making import claimed, stored
+from tests.ledger.making import claimed, stored, trail
 
 TEAM = "T1"
 ALICE, BOB, CAROL, MALLORY = (Person(name, TEAM) for name in ("U1", "U2", "U3", "U9"))
@@ -236,8 +236,8 @@ class Office:
 
     async def refusals(self) -> list[tuple[str, object]]:
         """Who was refused what, by the trail."""
-        trail = [event async for event in self.ledger.trail() if event.action == "refused"]
-        return [(event.actor, stored(event)["reason"]) for event in trail]
+        refused = [event for event in await trail(self.ledger) if event.action == "refused"]
+        return [(event.actor, stored(event)["reason"]) for event in refused]
 
     def calls(self) -> list[str]:
         """The operations that the billing API was asked for, log-ins left out."""

@@ -65,7 +65,7 @@ async def test_who_approved_an_unknown_amount_is_asked_again_with_the_amount(off
     assert payment.state is State.PENDING_APPROVAL
     assert payment.invoice is not None
     assert payment.invoice.amount == Decimal(90_000)
-    assert await office.ledger.approvals(payment.id) == []
+    assert await office.ledger.approvers(payment.id) == []
     assert (await office.actions(payment))[-2:] == ["looked_up", "asked_again"]
     assert PAY not in office.calls()
     await office.desk.approve(BOB, payment.id, seen=payment.price)
@@ -83,7 +83,7 @@ async def test_a_click_on_what_did_not_show_the_amount_approves_nothing(
     await office.execute()
     answer = await office.desk.approve(BOB, payment.id, seen=seen)
     assert answer == Outdated(await office.now(payment))
-    assert await office.ledger.approvals(payment.id) == []
+    assert await office.ledger.approvers(payment.id) == []
     await office.execute()
     assert PAY not in office.calls()
 

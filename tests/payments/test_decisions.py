@@ -90,7 +90,7 @@ class TestApprove:
         payment = await strict.request()
         answer = await strict.desk.approve(BOB, payment.id)
         assert isinstance(answer, AlreadyDecided)
-        assert await strict.ledger.approvals(payment.id) == []
+        assert await strict.ledger.approvers(payment.id) == []
 
     async def test_an_approval_that_no_longer_counts_is_not_counted(self, strict: Office) -> None:
         """Bob approved and was removed from the approvers: Carol's approval is the first."""

@@ -24,7 +24,7 @@ from bot.payments.authority import Person
 from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
 from tests.fixture_types import Clock, NewDatabase
-from tests.ledger.making import request_in, stored
+from tests.ledger.making import request_in, stored, trail
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
 
 GROUP = "S1"
@@ -81,7 +81,7 @@ class TestRequest:
         assert refused(answer) == "person_not_allowed"
         answer = await office.desk.request(Person(ALICE.id, "T9"), "C1", VPS, trigger_id="1.3")
         assert refused(answer) == "other_team"
-        events = [event async for event in office.ledger.trail()]
+        events = await trail(office.ledger)
         assert [stored(event) for event in events] == [
             {"what": "request vps 10101", "reason": "person_not_allowed", "team": "T1"},
             {"what": "request vps 10101", "reason": "other_team", "team": "T9"},

@@ -73,7 +73,7 @@ async def test_what_cannot_be_read_is_not_told(office: Office, mode: str) -> Non
 async def test_the_amount_decides_how_many_must_approve(
     office: Office, ref: InvoiceRef, required: int
 ) -> None:
-    """An amount that was not told counts as above every threshold."""
+    """An unknown amount counts as above every threshold."""
     office.rules(policy(tiers=TIERS))
     row = office.billing.row("floating_ips", 10601)
     assert row is not None

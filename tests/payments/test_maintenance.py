@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
+from bot.ledger import database
 from bot.ledger.opening import open_ledger
-from bot.ledger.queues import EXECUTOR
+from bot.ledger.queues import EXECUTOR, LOOK_UP
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import request_in, stored
+from tests.ledger.released import fill
 from tests.payments.conftest import BOB, CAROL, Office, policy
 
 TWO = (Tier(None, 2),)
@@ -133,6 +136,26 @@ async def test_who_shares_the_ledger_takes_nothing_over(
         clock.advance(seconds=30)
         await office.maintenance.poll_once()
         assert (await office.now(sending)).state is State.UNKNOWN
+
+
+async def test_what_an_instance_of_an_earlier_version_left_is_looked_up(
+    office: Office, ledger_url: str, clock: Clock
+) -> None:
+    """One that still runs when the tables are migrated writes as it did before, and may stop at any time."""
+    await fill(ledger_url)
+    left = await office.ledger.ids(State.REQUESTED)
+    assert left
+    engine = database.engine_for(ledger_url)
+    async with database.writing(engine).begin() as connection:
+        await connection.execute(
+            text("UPDATE payments SET state = 'PENDING_APPROVAL' WHERE state = 'REQUESTED'")
+        )
+    await engine.dispose()
+    await office.maintenance.take_over()
+    assert await office.ledger.ids(State.REQUESTED) == left
+    assert (await office.ledger.verify()).whole
+    clock.now = datetime(2026, 3, 17, tzinfo=UTC)
+    assert await office.ledger.any_due(LOOK_UP)
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ async def test_a_double_click_counts_once(slack: LocalSlack, start_bot: StartBot
     assert (await approve(slack, asked, "bob")).ok
     assert "each person counts once" in await told(slack, "bob")
     await at_rest(bot)
-    assert len(await bot.ledger.approvals(1)) == 1
+    assert len(await bot.ledger.approvers(1)) == 1
     assert len(thread(slack)) == 1
 
 
@@ -311,7 +311,7 @@ async def test_a_click_is_answered_in_time_while_slack_does_not_say_who_is_who(
     assert "Slack did not say in time" in await told(slack, "carol")
     assert (await press_deny(slack, asked, "carol")).ok
     assert slack.views("carol") == []
-    assert await bot.ledger.approvals(1) == []
+    assert await bot.ledger.approvers(1) == []
 
 
 async def test_a_click_is_answered_while_the_ledger_is_away(

@@ -16,7 +16,7 @@ from bot.sandbox.local_slack.views import Values, View
 from bot.slack import pay_form
 from bot.slack.pay_form import SHORTCUT
 from tests.fixture_types import StartBot
-from tests.ledger.making import stored
+from tests.ledger.making import stored, trail
 from tests.slack.acting import at_rest, card, request, shown, text, thread, told
 
 READING = "Reading the unpaid invoices"
@@ -254,8 +254,8 @@ async def test_nobody_gets_the_rule_of_a_channel_that_they_are_not_in(
     result = await slack.person("alice").submits(view, picked("vps", 10101) | in_channel(channel))
     assert "You are not in that channel" in result.errors[pay_form.CHANNEL]
     assert await two_rules.ledger.recent() == []
-    trail = [event async for event in two_rules.ledger.trail()]
-    assert [stored(event)["reason"] for event in trail] == ["not_in_the_channel"]
+    events = await trail(two_rules.ledger)
+    assert [stored(event)["reason"] for event in events] == ["not_in_the_channel"]
     again = slack.views("alice")[0]
     assert (await slack.person("alice").submits(again, in_channel(ids.PAYMENTS))).ok
     await at_rest(two_rules)

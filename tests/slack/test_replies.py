@@ -78,9 +78,7 @@ def test_how_a_payment_stands_is_said_for_every_state(state: State) -> None:
 
 def test_a_refusal_says_whom_to_ask_and_where_it_is_allowed() -> None:
     """By mentions; its own words are escaped."""
-    refusal = Refusal(
-        Reason.CHANNEL, "Not <here>.", "Go there:", None, frozenset({"U2"}), frozenset({"C2", "C1"})
-    )
+    refusal = Refusal(Reason.CHANNEL, "Not <here>.", "Go there:", frozenset({"U2"}), frozenset({"C2", "C1"}))
     assert replies.refused(refusal) == "Not &lt;here&gt;.\nGo there: <#C1>, <#C2> <@U2> may know."
     assert replies.refused(REFUSAL).endswith("<!subteam^S1> or <@U2> may know.")
 

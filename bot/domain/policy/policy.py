@@ -63,7 +63,7 @@ class Policy:
         for rule in self.rules:
             if not _fits(rule, module, channel):
                 continue
-            if rule.names_requester(user_id):
+            if user_id in rule.requesters:
                 return frozenset(groups)
             groups.update(filter(is_group, rule.requesters))
         # Refused, unless by a group: the other rules' groups decide which refusal is the true one.

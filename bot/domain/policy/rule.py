@@ -53,7 +53,6 @@ class Refusal:
     """A no, and how to go on.
 
     text, remedy: one plain sentence each, without ids, to be shown to the person (escaped).
-    rule: the name of the rule that refused; None where none applied.
     ask: people and groups who can help, ready to be mentioned; may be empty.
     channels: the channels where it would be allowed; only for `Reason.CHANNEL`.
     """
@@ -61,7 +60,6 @@ class Refusal:
     reason: Reason
     text: str
     remedy: str
-    rule: str | None = None
     ask: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
 
@@ -100,14 +98,6 @@ class Rule:
     approval_channel: str | None = None
     expires_after: timedelta = DEFAULT_EXPIRY
     remind_every: timedelta | None = None
-
-    def names_requester(self, user_id: str) -> bool:
-        """Whether this person may ask by their own id, so that no group need be looked up."""
-        return user_id in self.requesters
-
-    def names_approver(self, user_id: str) -> bool:
-        """Whether this person may approve by their own id, so that no group need be looked up."""
-        return user_id in self.approvers
 
     @property
     def limits(self) -> tuple[Decimal, ...]:
@@ -203,7 +193,6 @@ class Rule:
                 Reason.OWN_REQUEST,
                 "You asked for this payment, so you cannot approve it.",
                 "Somebody else has to decide.",
-                self.name,
                 self.approvers - {requester_id},
             )
         # Somebody else's user id among the principals must never count, so only groups are taken from it.
@@ -213,7 +202,6 @@ class Rule:
                 Reason.NOT_APPROVER,
                 "You are not among those who may approve this payment.",
                 "Leave it to those who may, or ask the people who run this bot to add you.",
-                self.name,
                 self.approvers - {requester_id},
             )
         return None
@@ -226,9 +214,5 @@ class Rule:
         return amount if accepted is None or currency in accepted else None
 
     def _refuse(self, reason: Reason, text: str, remedy: str | None = None) -> Refusal:
-        return Refusal(
-            reason,
-            text,
-            remedy or "Pay it in MyAdmin itself, or ask the people who run this bot.",
-            self.name,
-        )
+        remedy = remedy or "Pay it in MyAdmin itself, or ask the people who run this bot."
+        return Refusal(reason, text, remedy)

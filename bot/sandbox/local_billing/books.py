@@ -60,14 +60,17 @@ class Books:
         self,
         module: str,
         number: int,
-        description: str,
-        amount: float,
         *,
+        description: str = "Sample",
+        amount: float = 10.0,
         currency: str = "USD",
         due_in_days: int = 14,
         paid: bool = False,
     ) -> InvoiceRow:
-        """Add a charge, or replace the one of that number; with a payment row if it is `paid`."""
+        """Add a charge, or replace the one of that number; with a payment row if it is `paid`.
+
+        Returns the row itself.
+        """
         self._rows[module] = [row for row in self._rows[module] if row["invoices_id"] != number]
         charge = self._charge(module, number, description, amount, currency, due_in_days)
         self._rows[module].append(charge)
@@ -104,7 +107,7 @@ class Books:
         )
 
     def row(self, module: str, number: int) -> InvoiceRow | None:
-        """The charge of that number: the row itself, not a copy."""
+        """The charge of that number: the row itself, to look at or to change under whoever reads it."""
         charges = (row for row in self._rows.get(module, []) if row["invoices_type"] == CHARGE)
         return next((row for row in charges if row["invoices_id"] == number), None)
 
@@ -151,12 +154,11 @@ def sample_books() -> Books:
     """Books to try the bot with. The `ssl` module has nothing unpaid; vps 10101 is always there."""
     books = Books()
     for module, number, description, amount, currency, due_in_days, paid in _SAMPLES:
-        repeat = f"(Repeat Invoice: {19150000 + number}) {description}"
         books.add(
             module,
             number,
-            repeat,
-            amount,
+            description=f"(Repeat Invoice: {19150000 + number}) {description}",
+            amount=amount,
             currency=currency,
             due_in_days=due_in_days,
             paid=paid,

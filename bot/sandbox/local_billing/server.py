@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -16,7 +16,7 @@ from importlib import resources
 from aiohttp import web
 
 from bot.sandbox.local_billing import nusoap
-from bot.sandbox.local_billing.books import InvoiceRow, sample_books
+from bot.sandbox.local_billing.books import sample_books
 from bot.sandbox.local_billing.failures import FAILURES, WSDL, Exchange, Failure, plain
 from bot.sandbox.local_billing.service import PAYMENT, Call, Service
 
@@ -35,6 +35,8 @@ class LocalBilling:
 
     port: 0 takes a free one, and keeps it when stopped and started again.
     on_call: is called with every `Call` when it has arrived and taken effect, before it is answered.
+
+    `add_invoice`, `add_history` and `row` are those of its `Books`, `expire_sessions` that of its `Service`.
     """
 
     def __init__(
@@ -50,7 +52,10 @@ class LocalBilling:
         self._host = host
         self._port = port
         self.on_call = on_call
-        self._service = Service(self.username, self.password, sample_books())
+        books = sample_books()
+        self.add_invoice, self.add_history, self.row = books.add, books.add_history, books.row
+        self._service = Service(self.username, self.password, books)
+        self.expire_sessions = self._service.expire_sessions
         self._armed: _Armed | None = None
         self._released = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -115,43 +120,9 @@ class LocalBilling:
             self._down = False
             self._reopening = asyncio.create_task(self._listen(self._bound()))
 
-    def expire_sessions(self) -> None:
-        """End every session; the next call with one of them is answered with a fault."""
-        self._service.expire_sessions()
-
-    def add_invoice(
-        self,
-        module: str,
-        number: int,
-        *,
-        amount: float = 10.0,
-        currency: str = "USD",
-        description: str = "Sample",
-        due_in_days: int = 14,
-        paid: bool = False,
-    ) -> InvoiceRow:
-        """Add a charge, or replace the one of that number. Returns the row itself."""
-        return self._service.books.add(
-            module,
-            number,
-            description,
-            amount,
-            currency=currency,
-            due_in_days=due_in_days,
-            paid=paid,
-        )
-
-    def add_history(self, module: str, numbers: Iterable[int]) -> None:
-        """Add paid invoices of these numbers, none of which is there yet."""
-        self._service.books.add_history(module, numbers)
-
     def mix_modules(self) -> None:
         """From now on list the rows of every module under each of them, as one table for all would."""
         self._service.books.mixed = True
-
-    def row(self, module: str, number: int) -> InvoiceRow | None:
-        """The charge of that number: the row itself, to look at or to change under the bot."""
-        return self._service.books.row(module, number)
 
     def payments_received(self, module: str, invoice: int) -> int:
         """How many calls of api_make_payment for this invoice arrived, answered or not."""

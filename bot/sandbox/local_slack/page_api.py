@@ -48,10 +48,14 @@ class PageApi:
         verbs: list[tuple[str, Verb, dict[str, type]]] = [
             ("say", self._say, {"channel": str, "text": str}),
             ("action", self._action, {"block_id": str, "action_id": str, "element": dict}),
-            ("submit", self._submit, {"view_id": str, "values": dict}),
-            ("close", self._close, {"view_id": str}),
-            ("shortcut", self._shortcut, {"callback_id": str}),
-            ("home", self._home, {}),
+            (
+                "submit",
+                lambda actor, body: actor.submits(body["view_id"], body["values"]),
+                {"view_id": str, "values": dict},
+            ),
+            ("close", lambda actor, body: actor.closes(body["view_id"]), {"view_id": str}),
+            ("shortcut", lambda actor, body: actor.uses_shortcut(body["callback_id"]), {"callback_id": str}),
+            ("home", lambda actor, _: actor.opens_home(), {}),
         ]
         posts = [
             web.post(f"/sandbox/{name}", self._post(verb, {"person": str} | fields))
@@ -141,18 +145,6 @@ class PageApi:
                 action = body["element"] | {"type": element["type"]} | pressed_button | place
                 return await actor.acts(target, action, body.get("values") or {})
         raise NotThere("this is not there any more")
-
-    async def _submit(self, actor: Actor, body: Json) -> Result:
-        return await actor.submits(body["view_id"], body["values"])
-
-    async def _close(self, actor: Actor, body: Json) -> Result:
-        return await actor.closes(body["view_id"])
-
-    async def _shortcut(self, actor: Actor, body: Json) -> Result:
-        return await actor.uses_shortcut(body["callback_id"])
-
-    async def _home(self, actor: Actor, body: Json) -> Result:
-        return await actor.opens_home()
 
     def _actor(self, identifier: str | None) -> Actor:
         people = self._workspace.world.people

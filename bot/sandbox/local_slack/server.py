@@ -12,11 +12,11 @@ from aiohttp.typedefs import Handler
 
 from bot.sandbox.local_slack.actor import Actor
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
-from bot.sandbox.local_slack.changes import Change, Changes, Clock
+from bot.sandbox.local_slack.changes import Changes, Clock
 from bot.sandbox.local_slack.delivery import Delivery, HttpMode
 from bot.sandbox.local_slack.errors import NotSeen
 from bot.sandbox.local_slack.events import Events
-from bot.sandbox.local_slack.faults import Fault, Faults, drop
+from bot.sandbox.local_slack.faults import Faults, drop
 from bot.sandbox.local_slack.interactions import Interactions, Result
 from bot.sandbox.local_slack.messages import Json, Message
 from bot.sandbox.local_slack.page_api import PageApi
@@ -43,7 +43,8 @@ class LocalSlack:
     message may be edited, None for ever.
 
     `world`, `clock`, `sockets` and `faults` are the parts that tests turn: people and channels,
-    time, connections (ghosts, duplicates, disconnects), and trouble.
+    time, connections (ghosts, duplicates, disconnects), and trouble; `fail` and `heal` are those of
+    `faults`. `on_change` and `changes` tell what happens, and `calls` are the Web API's so far.
     """
 
     def __init__(
@@ -65,11 +66,15 @@ class LocalSlack:
         self._port = port
         self._runner: web.AppRunner | None = None
         self._changes = Changes()
+        self.on_change, self.changes = self._changes.on_change, self._changes.stream
         self.clock = Clock()
         self.world = World(self.clock, self._changes)
         app_manifest = AppManifest(DEFAULT_MANIFEST if manifest is None else manifest)
         populate(self.world, app_manifest.bot_name, app_manifest.app_name)
         number = secrets.randbelow(10**12)
+        self.bot_token = f"xoxb-{number}-{secrets.token_hex(12)}"
+        self.app_token = f"xapp-1-A0PAYBOT01-{number}-{secrets.token_hex(32)}"
+        self.signing_secret = secrets.token_hex(16)
         self._workspace = Workspace(
             self.clock,
             self.world,
@@ -77,21 +82,23 @@ class LocalSlack:
             Triggers(self.clock, trigger_lifetime),
             app_manifest,
             app_manifest.scopes if scopes is None else scopes,
-            bot_token=f"xoxb-{number}-{secrets.token_hex(12)}",
-            app_token=f"xapp-1-A0PAYBOT01-{number}-{secrets.token_hex(32)}",
-            signing_secret=secrets.token_hex(16),
+            bot_token=self.bot_token,
+            app_token=self.app_token,
+            signing_secret=self.signing_secret,
             edit_window=edit_window,
         )
         self.faults = Faults()
+        self.fail, self.heal = self.faults.order, self.faults.heal
         self.sockets = SocketMode(self._workspace, ack_deadline, ping_interval)
         self._web_api = WebApi(self._workspace, self.faults, enforce_rate_limits=enforce_rate_limits)
+        self.calls = self._web_api.calls
         self._response_urls = ResponseUrls(self._workspace, self.faults, response_url_lifetime)
         self._delivery = Delivery(self.world, self.faults, self.sockets)
         self._interactions = Interactions(self._workspace, self._response_urls, self._delivery)
         self._events = Events(self._workspace, self._delivery, event_retry_delays)
         self._page_api = PageApi(self._workspace, self._changes, self._interactions, self._events)
 
-    # Where it is, and its secrets
+    # Where it is
 
     @property
     def address(self) -> str:
@@ -107,21 +114,6 @@ class LocalSlack:
     def page_url(self) -> str:
         """The page for the browser."""
         return f"{self.address}/"
-
-    @property
-    def bot_token(self) -> str:
-        """xoxb-…"""
-        return self._workspace.bot_token
-
-    @property
-    def app_token(self) -> str:
-        """xapp-…, for Socket Mode."""
-        return self._workspace.app_token
-
-    @property
-    def signing_secret(self) -> str:
-        """What deliveries over HTTP are signed with."""
-        return self._workspace.signing_secret
 
     async def start(self) -> None:
         """Listen."""
@@ -197,11 +189,6 @@ class LocalSlack:
         """The Home tab that the bot published for a person."""
         return self._workspace.views.home(self.world.person(person).id)
 
-    @property
-    def calls(self) -> list[ApiCall]:
-        """Every Web API call so far."""
-        return self._web_api.calls
-
     # Waiting and listening
 
     async def wait_for(self, condition: Callable[[], Seen], timeout: float = 10) -> Seen:
@@ -215,34 +202,7 @@ class LocalSlack:
             so_far = _transcript(self.world, self.calls)
             raise NotSeen(f"not seen within {timeout} s; so far:\n{so_far}") from None
 
-    def on_change(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Call back on everything that happens. Returns what stops it."""
-        return self._changes.on_change(callback)
-
-    def changes(self) -> AsyncIterator[Change]:
-        """Everything that happens from now on."""
-        return self._changes.stream()
-
     # Trouble
-
-    def fail(
-        self,
-        method: str,
-        mode: str,
-        times: int | None = None,
-        *,
-        channel: str | None = None,
-        retry_after: int | str = 1,
-        seconds: float = 1.0,
-    ) -> Fault:
-        """Let calls fail; see `Faults.order` for what there is."""
-        return self.faults.order(
-            method, mode, times, channel=channel, retry_after=retry_after, seconds=seconds
-        )
-
-    def heal(self) -> None:
-        """Take every fault back."""
-        self.faults.heal()
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:

@@ -155,7 +155,7 @@ def test_a_refusal_says_the_amounts_and_what_to_do(
     """Each limit has its own sentence, with a remedy."""
     refusal = limited.check_limits(amount, currency, Decimal(80), Decimal(90))
     assert refusal is not None
-    assert (refusal.reason, refusal.text, refusal.rule) == (reason, text, "servers")
+    assert (refusal.reason, refusal.text) == (reason, text)
     assert "MyAdmin" in refusal.remedy
 
 
@@ -207,11 +207,3 @@ def test_the_id_of_an_approver_among_somebody_elses_principals_does_not_count() 
     assert refusal is not None
     assert refusal.reason is Reason.NOT_APPROVER
     assert refusal.ask == {"U2", "S1"}
-
-
-def test_who_is_named_by_id_needs_no_look_up() -> None:
-    """Each role for itself: who may ask is not therefore one who may approve."""
-    assert rule().names_requester("U1")
-    assert not rule().names_requester("U2")
-    assert rule().names_approver("U2")
-    assert not rule().names_approver("U1")

@@ -1,0 +1,109 @@
+"""Right before the call and right after it: what came about in between stops it, and no outcome is lost."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.domain.payment import State
+from bot.errors import LedgerUnavailable
+from bot.ledger.transaction import Transaction
+from bot.payments.executor import no_checkpoint
+from tests.fixture_types import Clock
+from tests.payments.conftest import Office, policy
+
+PAY = "api_make_payment"
+
+
+class TestBeforeTheCall:
+    async def test_what_changed_since_it_was_checked_is_not_sent(self, office: Office) -> None:
+        """Whatever it is that changed: the check was of another payment, so it is checked anew."""
+        payment = await office.looked_up()
+
+        async def change(step: str, payment_id: int) -> None:
+            if step == "checked":
+                current = await office.now(payment)
+                async with office.ledger.transaction() as transaction:
+                    await transaction.change(current, reason="something else")
+
+        office.checkpoint = change
+        office.rules(policy())
+        await office.execute()
+        assert (await office.now(payment)).state is State.APPROVED
+        assert PAY not in office.calls()
+
+    async def test_who_is_late_by_the_ledgers_clock_alone_sends_nothing(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """Others go by that clock: by it the lease has run out, and they may have taken it over."""
+
+        async def step_forward(step: str, payment_id: int) -> None:
+            if step == "intended":
+                clock.set(seconds=30)
+
+        office.checkpoint = step_forward
+        office.rules(policy())
+        payment = await office.pay()
+        assert payment.state is State.NOT_SENT
+        assert office.billing.payments_received("vps", 10101) == 0
+
+    async def test_who_is_told_to_stop_begins_no_call(self, office: Office) -> None:
+        """It was being checked then; it is given back, and whoever takes it up next pays it."""
+
+        async def stop(step: str, payment_id: int) -> None:
+            if step == "checked":
+                office.executor.stop()
+
+        office.checkpoint = stop
+        office.rules(policy())
+        payment = await office.pay()
+        assert (payment.state, payment.lease) == (State.APPROVED, None)
+        assert PAY not in office.calls()
+        office.checkpoint = no_checkpoint
+        office.rules(policy())
+        await office.execute()
+        assert (await office.now(payment)).state is State.PAID
+
+    async def test_what_was_read_before_a_restart_is_read_again(self, office: Office) -> None:
+        """A process knows of no reading but its own, however short a time ago another one made it."""
+        payment = await office.looked_up()
+        row = office.billing.row("vps", 10101)
+        assert row is not None
+        row["invoices_amount"] = 10.01
+        office.rules(policy())
+        await office.execute()
+        assert (await office.now(payment)).state is State.CANCELLED
+        assert PAY not in office.calls()
+
+
+class TestAfterTheCall:
+    async def test_an_outcome_is_stored_when_the_ledger_is_back(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is tried until it is: an answer that is forgotten would have to be found out by readings."""
+        away = 3
+        begin = office.ledger.transaction
+        answered = False
+
+        async def note(step: str, payment_id: int) -> None:
+            nonlocal answered
+            answered = answered or step == "answered"
+
+        @contextlib.asynccontextmanager
+        async def away_after_the_call() -> AsyncIterator[Transaction]:
+            nonlocal away
+            if answered and away:
+                away -= 1
+                raise LedgerUnavailable("away")
+            async with begin() as transaction:
+                yield transaction
+
+        office.checkpoint = note
+        office.rules(policy())
+        payment = await office.looked_up()
+        monkeypatch.setattr(office.ledger, "transaction", away_after_the_call)
+        await office.execute()
+        assert away == 0
+        assert (await office.now(payment)).state is State.PAID
