@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,8 +34,11 @@ from tests.simulation.invariants import at_call
 from tests.simulation.machine import Machine
 from tests.simulation.system import BEGINNING, Loop, context_of
 
-TIMING = replace(Timing(), poll=20.0)
-"""The bot's own patience; only that it is asked less often what has become due."""
+TIMING = replace(Timing(), poll=60.0, reconcile_first=timedelta(seconds=30))
+"""The bot's own patience; only that it is asked less often what has become due, so that idling costs less."""
+
+PING_S = 60.0
+"""Seconds between two pings over a connection: of Slack, and of the bot in a silence."""
 
 CALL_TIMEOUT = 60
 """BILLING_TIMEOUT, in seconds."""
@@ -239,6 +242,7 @@ async def open_installation(
         manifest=with_the_step(),
         scopes=SCOPES if exact else WITHOUT_HISTORY,
         # Slack itself gives up after three, and a workflow would stand still for good.
+        ping_interval=PING_S,
         event_retry_delays=(0.0, 60.0, 300.0, *(600.0,) * 1000),
     )
     billing = LocalBilling()

