@@ -267,7 +267,10 @@ def build(
                 looking_up.poller,
                 reconciling.poller,
                 Poller(
-                    "lost answers", reconciler.see, asyncio.Event(), timing.reconcile_first.total_seconds()
+                    "lost answers",
+                    reconciler.observe,
+                    asyncio.Event(),
+                    timing.reconcile_first.total_seconds(),
                 ),
                 Poller("maintenance", maintenance.poll_once, ledger.watch(*maintenance.chores)),
                 Poller("forgetting", maintenance.forget, asyncio.Event(), timing.forget),

@@ -50,39 +50,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("no deadline")
 
 
-ORDER = (
-    "faults/test_kills",
-    "slack/test_a",
-    "slack/test_c",
-    "slack/test_d",
-    "slack/test_f",
-    "faults/test_histories",
-    "slack",
-    "faults/test_outages",
-    "payments",
-    "faults/test_clocks",
-    "sandbox",
-    "faults/test_slack_errors",
-    "billing",
-    "test_",
-    "e2e/test_browser",
-    "ledger",
-    "e2e",
-)
-"""What computes all the time and what mostly waits, in turns, so that a run keeps all cores busy."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files in that order and all others last; they are dealt out to several processes one by one."""
-    tests = Path(__file__).parent
-
-    def place(item: pytest.Item) -> int:
-        path = item.path.relative_to(tests).as_posix()
-        return next((place for place, part in enumerate(ORDER) if path.startswith(part)), len(ORDER))
-
-    items.sort(key=place)
-
-
 @pytest.fixture(autouse=True)
 def _own_logging() -> Iterator[None]:
     """A command line that runs in the test's own process sets the logging of all that follow."""

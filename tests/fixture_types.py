@@ -20,9 +20,9 @@ QUICK = Timing(
     hold=timedelta(seconds=0.2),
     not_sent=(timedelta(seconds=0.05),) * 3,
     reconcile_first=timedelta(seconds=0.05),
-    tell_first=timedelta(seconds=0.1),
-    tell_most=timedelta(seconds=0.2),
-    settles=timedelta(seconds=0.1),
+    deliver_first=timedelta(seconds=0.1),
+    deliver_most=timedelta(seconds=0.2),
+    visible_within=timedelta(seconds=0.1),
     poll=0.05,
 )
 """The bot's patience, shortened: seconds for what takes minutes."""

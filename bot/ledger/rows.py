@@ -37,21 +37,6 @@ class Event:
         return self.what.action
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One wire call of api_make_payment. `verdict` is None while it is under way, or if its process died."""
-
-    id: int
-    payment_id: int
-    instance: str
-    started_at: datetime
-    finished_at: datetime | None
-    verdict: str | None
-    status: str | None
-    status_text: str | None
-    evidence: str | None
-
-
 class Kind(StrEnum):
     """What a delivery is: a card that follows the state, a reply under it, or a word to one person.
 
@@ -146,11 +131,6 @@ def event_of(row: RowMapping) -> Event:
 
 def _state(value: str | None) -> State | None:
     return None if value is None else State(value)
-
-
-def attempt_of(row: RowMapping) -> Attempt:
-    """Read a row of `attempts`."""
-    return Attempt(**{name: row[name] for name in Attempt.__dataclass_fields__})
 
 
 def delivery_of(row: RowMapping) -> Delivery:

@@ -32,14 +32,12 @@ from bot.ledger import audit, database, proof
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
-    Attempt,
     Event,
-    attempt_of,
     event_of,
     payment_of,
     readable,
 )
-from bot.ledger.schema import LIVE, PENDING, attempts, chain, deliveries, events, payments
+from bot.ledger.schema import LIVE, PENDING, chain, deliveries, events, payments
 from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
@@ -133,13 +131,13 @@ class Ledger:
                 yield transaction
                 committing = True
         except LedgerUnavailable as error:
-            if not committing or not await self._counts(transaction.sealed_by, error):
+            if not committing or not await self._committed(transaction.sealed_by, error):
                 raise
         for event, queues in self._watchers.items():
             if not queues or any(queue.woken_by & transaction.changed_topics for queue in queues):
                 event.set()
 
-    async def _counts(self, seal: audit.Link | None, lost: LedgerUnavailable) -> bool:
+    async def _committed(self, seal: audit.Link | None, lost: LedgerUnavailable) -> bool:
         """Whether a transaction counts whose COMMIT got no answer, by its event. Raises CommitLost."""
         if seal is not None:
             with contextlib.suppress(LedgerUnavailable):
@@ -249,13 +247,6 @@ class Ledger:
         """Whether a list of unpaid invoices was ever seen to hold an invoice; that of one module, or any."""
         async with database.honest_errors(), self._reads.connect() as connection:
             return await has_listed(connection, module)
-
-    async def attempts(self, payment_id: int) -> list[Attempt]:
-        """The wire calls made for a payment, in order."""
-        rows = await self._all(
-            select(attempts).where(attempts.c.payment_id == payment_id).order_by(attempts.c.id)
-        )
-        return [attempt_of(row) for row in rows]
 
     async def event(self, event_id: int) -> Event:
         """One event."""

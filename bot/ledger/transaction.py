@@ -52,7 +52,7 @@ class Transaction(Leases):
         self.outbox = Outbox(connection, now, self.changed_topics)
 
     async def lock(self, name: str) -> None:
-        """Be the only one in this named part until the transaction ends. SQLite has one writer anyway."""
+        """Take an advisory lock until the transaction ends. SQLite has one writer anyway."""
         if not self._sqlite:
             await self._connection.execute(
                 text("SELECT pg_advisory_xact_lock(1886745961, :key)"), {"key": _LOCKS[name]}
@@ -219,8 +219,8 @@ class Transaction(Leases):
             raise LedgerContradicted(f"by the audit trail, payment #{payment_id} never moved")
         return event_of(row)
 
-    async def _stands(self, payment: Payment) -> None:
-        """Let nothing follow on a state that was written past the bot: it would be told as one of its own."""
+    async def _require_proved(self, payment: Payment) -> None:
+        """Raise LedgerContradicted for a state that was written past the bot: a move would make it ours."""
         last = (await self._connection.execute(audit.LAST_MOVE, {"payment": payment.id})).first()
         told = await proof.beginning(self._connection, payment.id) if last is None else last.to_state
         if told != payment.state.value or (last is not None and not audit.linked(last)):
@@ -238,18 +238,18 @@ class Transaction(Leases):
         what: DomainEvent,
         *,
         actor: str,
-        tell: Kind | None = Kind.THREAD_REPLY,
+        announce: Kind | None = Kind.THREAD_REPLY,
         **changes: Any,
     ) -> Payment:
         """Move a payment by the table, with its event; the cards follow, and the thread is told.
 
-        It ends the lease; SENDING keeps it for the call. tell: whether this step is worth a reply in the
+        It ends the lease; SENDING keeps it for the call. announce: whether this step is worth a reply in the
         thread, or a word to the requester alone.
         Raises IllegalMove, Stale; LedgerContradicted where the trail says that it is in another state, before
         anything is written.
         """
         to = move(payment.state, to, correction=isinstance(what, Corrected))
-        await self._stands(payment)
+        await self._require_proved(payment)
         lease = {} if to is State.SENDING else FREE
         moved = await self.change(payment, state=to.value, **(lease | changes))
         self.sealed_by = await audit.append(
@@ -264,14 +264,14 @@ class Transaction(Leases):
         # Most calls are over in a moment: a card that says "sending" is worth posting only if not.
         moment = timedelta(seconds=1) if to is State.SENDING else timedelta(0)
         await self.outbox.refresh_cards(payment.id, after=moment)
-        if tell is not None:
-            await self.outbox.add(moved, tell, event_id=self.sealed_by.event_id)
+        if announce is not None:
+            await self.outbox.add(moved, announce, event_id=self.sealed_by.event_id)
         if moved.step_run is not None and to in FINAL:
             await self.outbox.add(moved, Kind.STEP, channel=f"step:{moved.id}")
         return moved
 
-    async def tell_thread(self, payment: Payment, event_id: int) -> None:
-        """A recorded event is worth a reply in the thread, and the cards show it."""
+    async def announce_in_thread(self, payment: Payment, event_id: int) -> None:
+        """Announce a recorded event by a reply in the thread; the cards show it too."""
         await self.outbox.refresh_cards(payment.id)
         await self.outbox.add(payment, Kind.THREAD_REPLY, event_id=event_id)
 

@@ -1,6 +1,6 @@
-"""No card, no payment; and what becomes of the rest that Slack does not take.
+"""No card, no payment; and the other dead letters, the deliveries that Slack does not take.
 
-What cannot be told where it belongs is told in another way, is an event in the trail, and is counted.
+Each is told in another way, is an event in the trail, and is counted.
 Where Slack will not have it, that happens at once; where it merely did not take it, after days.
 """
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
-    """What Slack does not take. Each gives the delivery up first, unless another instance has it now.
+    """The dead letters. Each method gives the delivery up first, unless another instance has it now.
 
     error: Slack's word for why.
     """
@@ -92,7 +92,7 @@ class Undeliverable:
                         State.CANCELLED,
                         no_card,
                         actor="announcer",
-                        tell=Kind.DIRECT if own else Kind.THREAD_REPLY,
+                        announce=Kind.DIRECT if own else Kind.THREAD_REPLY,
                         reason=reason,
                     )
                     return

@@ -45,8 +45,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """What somebody who may asks for."""
+class _NewRequest:
+    """A request by somebody who may ask."""
 
     person: Person
     channel: str
@@ -102,35 +102,35 @@ class Desk:
         if isinstance(rule, Refusal):
             await self.record_refusal(person, rule, f"request {ref}")
             return rule
-        wish = _Wish(person, channel, ref, trigger_id, response_url, note)
-        return await self._uncontradicted(person, f"request {ref}", self._request(wish, rule))
+        new = _NewRequest(person, channel, ref, trigger_id, response_url, note)
+        return await self._uncontradicted(person, f"request {ref}", self._request(new, rule))
 
-    async def _request(self, wish: _Wish, rule: Rule) -> Requested | AlreadyRequested:
+    async def _request(self, new: _NewRequest, rule: Rule) -> Requested | AlreadyRequested:
         async with self.ledger.transaction() as transaction:
             # What holds the invoice may let go of it between the insert and the look at it.
             for _ in range(_TRIES):
                 payment = await transaction.insert(
-                    wish.ref,
-                    team=wish.person.team,
-                    channel=wish.channel,
-                    requester=wish.person.id,
-                    note=wish.note,
-                    trigger_id=wish.trigger_id,
-                    response_url=wish.response_url,
+                    new.ref,
+                    team=new.person.team,
+                    channel=new.channel,
+                    requester=new.person.id,
+                    note=new.note,
+                    trigger_id=new.trigger_id,
+                    response_url=new.response_url,
                     rule=rule.name,
                     approvals_required=rule.most_approvals,
                     expires_at=transaction.now + rule.expires_after,
                 )
                 if payment is not None:
-                    await transaction.record(asked(payment), actor=wish.person.id, payment=payment)
+                    await transaction.record(asked(payment), actor=new.person.id, payment=payment)
                     return Requested(payment)
-                if (same := await transaction.by_trigger(wish.trigger_id)) is not None:
+                if (same := await transaction.by_trigger(new.trigger_id)) is not None:
                     return Requested(same)
-                if (live := await transaction.live(wish.ref)) is not None:
-                    refused = events.Refused(f"request {wish.ref}", "already_requested")
-                    await transaction.record(refused, actor=wish.person.id, payment=live)
+                if (live := await transaction.live(new.ref)) is not None:
+                    refused = events.Refused(f"request {new.ref}", "already_requested")
+                    await transaction.record(refused, actor=new.person.id, payment=live)
                     return AlreadyRequested(live)
-        raise LedgerUnavailable(f"{wish.ref} is being let go of just now")
+        raise LedgerUnavailable(f"{new.ref} is being let go of just now")
 
     async def repair(self, payment_id: int) -> None:
         """Somebody acted on a card that was out of date: show it again."""
@@ -199,14 +199,14 @@ class Desk:
             if fresh:
                 approved = events.Approved(len(now.counted), now.required, payment.price)
                 event_id = await transaction.record(approved, actor=person.id, payment=payment)
-                await transaction.tell_thread(payment, event_id)
+                await transaction.announce_in_thread(payment, event_id)
             if not now.missing:
                 payment = await transaction.move(
                     payment,
                     State.APPROVED,
                     events.ApprovalComplete(rule.name, ", ".join(sorted(now.counted))),
                     actor="policy",
-                    tell=None,
+                    announce=None,
                     due_at=transaction.now,
                 )
             return Done(payment)

@@ -91,11 +91,11 @@ class Executor:
                 sending.ref, may_begin=self._lease_still_ours(sending, begun)
             )
             await self.checkpoint("answered", payment.id)
-            await self._settle(sending, attempt, outcome)
+            await self._store(sending, attempt, outcome)
 
     async def _do_not_send(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         try:
-            await self._instead(payment, check)
+            await self._hold_or_cancel(payment, check)
         except LedgerContradicted:
             log.exception("left as it is: the audit trail says otherwise", payment=payment.id)
             async with self.ledger.transaction() as transaction:
@@ -103,7 +103,7 @@ class Executor:
                 if current.version == payment.version:
                     await self._hold(transaction, current, DISPROVED)
 
-    async def _instead(self, payment: Payment, check: Hold | Cancel | Known) -> None:
+    async def _hold_or_cancel(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         async with self.ledger.transaction() as transaction:
             current = await transaction.again(payment)
             if current.version != payment.version:
@@ -125,7 +125,7 @@ class Executor:
         if payment.reason != hold.reason:
             held = await transaction.change(payment, reason=hold.reason)
             event_id = await transaction.record(Held(hold.reason), actor="executor", payment=held)
-            await transaction.tell_thread(held, event_id)
+            await transaction.announce_in_thread(held, event_id)
 
     async def _decide_anew(self, transaction: Transaction, payment: Payment, known: Known) -> None:
         """Freeze what the invoice says, and ask the rule what that takes.
@@ -172,7 +172,7 @@ class Executor:
                 Sending(self.instance, current.tries + 1),
                 actor="executor",
                 # Where nobody was waited for, the outcome follows the request at once.
-                tell=Kind.THREAD_REPLY if current.approvals_required else None,
+                announce=Kind.THREAD_REPLY if current.approvals_required else None,
                 tries=current.tries + 1,
                 reason=None,
                 lease_until=transaction.now + self.timing.lease,
@@ -193,7 +193,7 @@ class Executor:
 
         return still_ours
 
-    async def _settle(self, sending: Payment, attempt: int, outcome: Outcome) -> None:
+    async def _store(self, sending: Payment, attempt: int, outcome: Outcome) -> None:
         """Commit what became of the call, however long the ledger takes to come back."""
         while True:
             try:
@@ -241,7 +241,7 @@ class Executor:
         if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
             log.error("it was paid after all", payment=current.id, state=current.state)
         if outcome.verdict in (Verdict.PAID, Verdict.DECLINED):
-            await transaction.tell_thread(current, event_id)
+            await transaction.announce_in_thread(current, event_id)
 
     def _next_look(self, verdict: Verdict, tries: int) -> timedelta:
         if verdict is Verdict.NOT_SENT:
@@ -250,7 +250,7 @@ class Executor:
 
     @contextlib.asynccontextmanager
     async def _heartbeat(self, payment: Payment) -> AsyncIterator[None]:
-        """Keep the lease while we work; without it another instance would call the answer lost."""
+        """Renew the lease while we work; without it another instance would call the answer lost."""
 
         async def beat() -> None:
             while True:

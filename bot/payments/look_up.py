@@ -114,7 +114,7 @@ class LookUp:
             State.PENDING_APPROVAL if required else State.APPROVED,
             frozen(payment),
             actor="look-up",
-            tell=None,
+            announce=None,
             due_at=remind_at(payment, rule, transaction.now) if required else transaction.now,
         )
         if not required:

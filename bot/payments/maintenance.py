@@ -1,4 +1,4 @@
-"""The chores: what happens because time passed. Each handles what is due of its queue while it claims it."""
+"""Maintenance: what happens because time passed. Each chore handles what it claims in one transaction."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class Maintenance:
             await transaction.name_requested()
             await transaction.bring_forward()
             if not self.ledger.shared:
-                await transaction.free_leases(instead_of=self.instance, told_after=self.timing.settles)
+                await transaction.free_leases(
+                    instead_of=self.instance, visible_within=self.timing.visible_within
+                )
                 while await self._do(transaction, RESCUE, self._rescue):
                     pass
 
@@ -75,7 +77,7 @@ class Maintenance:
                 await chore(transaction, payment)
             except LedgerContradicted:
                 log.exception("left as it is: the audit trail says otherwise", payment=payment.id)
-                await transaction.shelve(payment, until=transaction.now + self.timing.hold)
+                await transaction.postpone(payment, until=transaction.now + self.timing.hold)
         return bool(due)
 
     async def _rescue(self, transaction: Transaction, payment: Payment) -> None:
@@ -113,7 +115,7 @@ class Maintenance:
             State.APPROVED,
             Retry(),
             actor="timekeeper",
-            tell=None,
+            announce=None,
             due_at=transaction.now,
         )
 
@@ -121,7 +123,7 @@ class Maintenance:
         rule = self.policy.rule_named(payment.rule)
         reminded = await transaction.change(payment, due_at=remind_at(payment, rule, transaction.now))
         event_id = await transaction.record(Reminded(), actor="timekeeper", payment=reminded)
-        await transaction.tell_thread(reminded, event_id)
+        await transaction.announce_in_thread(reminded, event_id)
 
 
 async def _strand(transaction: Transaction, payment: Payment) -> None:
@@ -132,6 +134,6 @@ async def _strand(transaction: Transaction, payment: Payment) -> None:
         State.EXPIRED if expired else State.CANCELLED,
         Stranded(),
         actor="timekeeper",
-        tell=Kind.DIRECT,
+        announce=Kind.DIRECT,
         reason="its card could not be posted in time",
     )

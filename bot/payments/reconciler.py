@@ -39,9 +39,9 @@ class Reconciler:
         """How long one reading may take."""
         return max(self.timing.lease, self.settling.lasts)
 
-    async def see(self) -> None:
+    async def observe(self) -> None:
         """Note which answers are lost, also those that other instances look after."""
-        self.settling.see(await self.ledger.ids(State.UNKNOWN))
+        self.settling.observe(await self.ledger.ids(State.UNKNOWN))
 
     async def handle(self, payment: Payment) -> None:
         """Read again what became of one that was claimed. Raises LedgerUnavailable."""
@@ -86,7 +86,7 @@ class Reconciler:
         most = self.timing.reminders_unknown
         if told < most and transaction.now - since >= self.timing.remind_unknown * (told + 1):
             event_id = await transaction.record(Unsettled(evidence), actor="reconciler", payment=payment)
-            await transaction.tell_thread(payment, event_id)
+            await transaction.announce_in_thread(payment, event_id)
 
     def _judge(
         self, payment: Payment, found: InvoiceEvidence | None, age: timedelta

@@ -20,8 +20,8 @@ class Settling:
         self.lasts = lasts
         self._lost: Ages[int] = Ages(clock)
 
-    def see(self, lost: Iterable[int]) -> None:
-        """The answers of these payments are lost. Whoever sees them early can judge them early."""
+    def observe(self, lost: Iterable[int]) -> None:
+        """The answers of these payments are lost; from now on this process measures for how long."""
         for payment_id in lost:
             self._lost.of(payment_id)
 

@@ -26,13 +26,13 @@ class Timing:
         "not charged"; covers a slow server. What a call itself may take is added to it.
     reconcile_first, reconcile_most: the first and the longest wait between readings of a lost answer.
     remind_unknown, reminders_unknown: how often, and how many times, a person is asked to settle one.
-    tell_first, tell_most: the first and the longest wait between tries to tell Slack one thing, doubled
+    deliver_first, deliver_most: the first and the longest backoff between tries to deliver one thing, doubled
         from the one to the other.
-    tell_for: how long one thing is tried, while Slack takes others, before it is told in another way:
+    deliver_for: how long one thing is tried, while Slack takes others, before it is told in another way:
         longer than a long weekend on which nobody mends anything.
-    look_for: how long it is asked whether a post arrived, before it is made again all the same; and again
+    search_for: how long it is asked whether a post arrived, before it is made again all the same; and again
         for as long after each such post.
-    settles: how long Slack may take to show a message that it has in its history.
+    visible_within: how long Slack may take to show a message that it has in its history.
     forget: how often what is of no use any more is forgotten, in seconds.
     poll: how often it is asked what has become due, by time or by another instance, in seconds.
     """
@@ -51,31 +51,31 @@ class Timing:
     reconcile_most: timedelta = timedelta(hours=12)
     remind_unknown: timedelta = timedelta(hours=24)
     reminders_unknown: int = 7
-    tell_first: timedelta = timedelta(seconds=1)
-    tell_most: timedelta = timedelta(minutes=5)
-    tell_for: timedelta = timedelta(days=7)
-    look_for: timedelta = timedelta(hours=1)
-    settles: timedelta = timedelta(seconds=2)
+    deliver_first: timedelta = timedelta(seconds=1)
+    deliver_most: timedelta = timedelta(minutes=5)
+    deliver_for: timedelta = timedelta(days=7)
+    search_for: timedelta = timedelta(hours=1)
+    visible_within: timedelta = timedelta(seconds=2)
     forget: float = 300.0
     poll: float = 0.5
 
-    def tell_again(self, tries: int) -> timedelta:
-        """The wait after so many tries in a row that Slack did not take."""
+    def backoff(self, tries: int) -> timedelta:
+        """The backoff after so many tries in a row that Slack did not take."""
         doubled: int = 2 ** min(tries - 1, 30)
-        return min(self.tell_first * doubled, self.tell_most)
+        return min(self.deliver_first * doubled, self.deliver_most)
 
-    def told_for(self, tries: int) -> timedelta:
+    def tried_for(self, tries: int) -> timedelta:
         """How long these tries took, at the least."""
         growing = min(tries, 64)  # from then on every wait is the longest
-        first = sum((self.tell_again(before) for before in range(1, growing)), timedelta())
-        return first + (tries - growing) * self.tell_most
+        first = sum((self.backoff(before) for before in range(1, growing)), timedelta())
+        return first + (tries - growing) * self.deliver_most
 
-    def looked_enough(self, tries: int) -> bool:
-        """Whether this try may post although nobody could say if an earlier one arrived: one in `look_for`.
+    def may_repost(self, tries: int) -> bool:
+        """Whether this try may post although nobody could say if an earlier one arrived: one in `search_for`.
 
         By the number of the try alone, so that every instance gives the same answer.
         """
-        return self.told_for(tries) // self.look_for > self.told_for(tries - 1) // self.look_for
+        return self.tried_for(tries) // self.search_for > self.tried_for(tries - 1) // self.search_for
 
     def settled_after(self, call_timeout: float) -> timedelta:
         """From when on a call whose answer was lost will not be carried out any more.

@@ -1,4 +1,4 @@
-"""The announcer: brings Slack in line with the ledger.
+"""The announcer: the outbox relay, which brings Slack in line with the ledger.
 
 A delivery is done when Slack's ts is stored. A post whose answer was lost may have arrived: it is looked
 for by its metadata before it is repeated, where the app may read the history; where it may not, it is
@@ -81,7 +81,7 @@ class Announcer:
     # Of histories that Slack let nobody read to the end.
     _searches: dict[int, post_search.Search] = field(default_factory=dict, init=False)
     # What may be given up at its next try: Slack was well after this one.
-    _well: set[int] = field(default_factory=set, init=False)
+    _reachable: set[int] = field(default_factory=set, init=False)
 
     def __post_init__(self, wake: asyncio.Event, size: int) -> None:
         self.pool = TaskPool("announcer", size, wake, queues=True)
@@ -153,7 +153,7 @@ class Announcer:
             async with self.ledger.transaction() as transaction:
                 await transaction.outbox.give_up(delivery, answer.error)
             return
-        await self._settle(delivery, payment, answer)
+        await self._store(delivery, payment, answer)
 
     async def _send(
         self, delivery: Delivery, payment: Payment, method: str, message: Message, **arguments: Any
@@ -185,15 +185,15 @@ class Announcer:
             card_lost = answer.error == "message_not_found"
             await self._undeliverable.no_update(delivery, payment, answer.error, card_lost=card_lost)
         elif answer is not None:
-            await self._settle(delivery, payment, answer)
+            await self._store(delivery, payment, answer)
 
     async def _post(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
         if delivery.ambiguous:
             found = await self._arrived(delivery, payment)
             if isinstance(found, Posted):
-                await self._settle(delivery, payment, found, rendered, earlier=True)
+                await self._store(delivery, payment, found, rendered, earlier=True)
                 return
-            if found is not None and not self.timing.looked_enough(delivery.tries):
+            if found is not None and not self.timing.may_repost(delivery.tries):
                 await self._look_again(delivery, payment, found)
                 return
             self._searches.pop(delivery.id, None)  # what is posted now is newer than what was read
@@ -218,9 +218,9 @@ class Announcer:
         if isinstance(answer, Rejected):
             await self._undeliverable.refused(delivery, payment, answer.error)
         else:
-            await self._settle(delivery, payment, answer, rendered)
+            await self._store(delivery, payment, answer, rendered)
 
-    async def _settle(
+    async def _store(
         self,
         delivery: Delivery,
         payment: Payment,
@@ -236,7 +236,7 @@ class Announcer:
         if isinstance(answer, Later):
             await self._later(delivery, payment, answer)
             return
-        self._well.discard(delivery.id)
+        self._reachable.discard(delivery.id)
         async with self.ledger.transaction() as transaction:
             stands = transaction.outbox.mark_found if earlier else transaction.outbox.mark_delivered
             ours = await stands(delivery, ts=answer.ts)
@@ -247,7 +247,7 @@ class Announcer:
         """Try again, after growing pauses; or tell it in another way, where that has been tried for days."""
         # Who is told when to come back is not kept waiting by a failure.
         told_when = answer.error == "ratelimited" and answer.after is not None
-        pause = self.timing.tell_again(delivery.tries).total_seconds()
+        pause = self.timing.backoff(delivery.tries).total_seconds()
         wait = answer.after or 0.0 if told_when else max(pause, answer.after or 0.0)
         if answer.error == "ratelimited":
             if delivery.ts is None:
@@ -260,7 +260,7 @@ class Announcer:
         _log_later("not delivered yet", delivery, answer, wait)
         async with self.ledger.transaction() as transaction:
             due = transaction.now + max(
-                timedelta(seconds=wait), self.timing.settles if answer.ambiguous else timedelta(0)
+                timedelta(seconds=wait), self.timing.visible_within if answer.ambiguous else timedelta(0)
             )
             await transaction.outbox.retry_at(
                 delivery,
@@ -274,7 +274,7 @@ class Announcer:
 
         That a history may not be read now says nothing about posting.
         """
-        pause = max(self.timing.tell_again(delivery.tries), timedelta(seconds=answer.after or 0.0))
+        pause = max(self.timing.backoff(delivery.tries), timedelta(seconds=answer.after or 0.0))
         _log_later("not known yet", delivery, answer, pause.total_seconds())
         async with self.ledger.transaction() as transaction:
             await transaction.outbox.retry_at(delivery, due_at=transaction.now + pause, ambiguous=True)
@@ -284,15 +284,15 @@ class Announcer:
 
         While Slack is not, no other way is better: then it is tried until it is, however long that takes.
         """
-        if self.timing.told_for(delivery.tries) < self.timing.tell_for or answer.error in WRONG_TOKEN:
+        if self.timing.tried_for(delivery.tries) < self.timing.deliver_for or answer.error in WRONG_TOKEN:
             return False
-        well_before = delivery.id in self._well
-        self._well.discard(delivery.id)
+        reachable_before = delivery.id in self._reachable
+        self._reachable.discard(delivery.id)
         if not isinstance(await query(self.client, "auth.test"), dict):
             return False
-        if not well_before:
-            self._well.add(delivery.id)
-        return well_before
+        if not reachable_before:
+            self._reachable.add(delivery.id)
+        return reachable_before
 
     async def _responded(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> bool:
         """Tell the person that there is no card where the command was typed, while Slack still takes that."""

@@ -1,4 +1,4 @@
-"""What all who listen share: their services, who acts, the three seconds, and a count of those at work."""
+"""What all listeners share: their services, who acts, the three seconds, and a count of those in flight."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class Gate:
-    """Holds the listeners at work: Bolt does not, and stopping waits for them."""
+    """Holds the listeners in flight, which Bolt does not, so that stopping can drain them."""
 
     def __init__(self) -> None:
         self._inside: set[asyncio.Task[Any]] = set()
@@ -50,7 +50,7 @@ class Gate:
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
-        """One listener is at work, and a person waits for it."""
+        """One listener is in flight, and a person waits for it."""
         task = asyncio.current_task()
         assert task is not None, "bug: a listener is a task"
         self._inside.add(task)
@@ -80,7 +80,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What those who listen work with."""
+    """What the listeners work with."""
 
     desk: Desk
     ledger: Ledger

@@ -1,4 +1,4 @@
-"""Slack's rate limits, kept to before Slack has to say so: a bucket for each channel's posts, one for
+"""Slack's rate limits, kept to before Slack has to say so: a token bucket for each channel's posts, one for
 updates. Nobody waits in here: the announcer asks what may go now, and takes up nothing else meanwhile.
 A channel that Slack has told to wait does so alone."""
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Bucket:
-    """Fills at `rate` tokens a second up to `burst`; starts full."""
+    """A token bucket: fills at `rate` tokens a second up to `burst`; starts full."""
 
     rate: float
     burst: float

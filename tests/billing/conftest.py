@@ -86,7 +86,8 @@ def scales(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of a process that weighs calls; what each needs is loaded there once and for all."""
     path = tmp_path_factory.mktemp("scales") / "socket"
     arguments = [sys.executable, "-m", "tests.billing.weighed", str(path)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "listening\n"
         yield path

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import resource
+import select
 import socketserver
 import sys
 import time
@@ -104,11 +105,15 @@ class _Child(socketserver.StreamRequestHandler):
 
 
 class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
-    pass
+    def service_actions(self) -> None:
+        super().service_actions()
+        ended, _, _ = select.select([sys.stdin], [], [], 0)
+        if ended:
+            sys.exit()
 
 
 def main() -> None:
-    """Serve until killed; say so once it listens."""
+    """Serve until the input ends, as it does when whoever started it is killed; say so once it listens."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with _Server(sys.argv[1], _Child) as server:
         print("listening", flush=True)

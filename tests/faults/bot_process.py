@@ -106,7 +106,7 @@ async def _until_stopped(settings: config.Settings, options: BotOptions, kill_po
 def _timing(options: BotOptions) -> Timing:
     """A day in a few seconds, in proportion."""
     return Timing(
-        settles=timedelta(seconds=0.2),
+        visible_within=timedelta(seconds=0.2),
         lease=timedelta(seconds=options.lease),
         look_up=1.0,
         fresh=timedelta(seconds=1),
@@ -116,5 +116,5 @@ def _timing(options: BotOptions) -> Timing:
         reconcile_first=timedelta(seconds=0.2),
         reconcile_most=timedelta(seconds=1),
         remind_unknown=timedelta(seconds=options.remind_unknown),
-        tell_most=timedelta(seconds=0.5),
+        deliver_most=timedelta(seconds=0.5),
     )

@@ -23,7 +23,7 @@ from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.post_search import METADATA
 from bot.slack.text import state_words
-from tests.ledger.making import stored
+from tests.ledger.making import attempts, stored
 
 _TOLD = frozenset(
     {
@@ -99,7 +99,7 @@ async def check_invariants(installation: Installation) -> Findings:
         found.wrong += [f"{payment.number}: {flaw}" for flaw in _each_step_told(payment, events, mine)]
         found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.thread_flaws(payment, events, mine)]
         approvers = set(await ledger.approvers(payment.id)) - {payment.requester}
-        if len(approvers) < payment.approvals_required and await ledger.attempts(payment.id):
+        if len(approvers) < payment.approvals_required and await attempts(ledger, payment.id):
             found.wrong.append(f"{payment.number} was sent with {len(approvers)} approvals")
         for row in mine:
             found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.flaws(payment, row)]
@@ -127,7 +127,7 @@ async def _compare_with_billing(
     for invoice, count in received.items():
         sent = declined = 0
         for payment in by_invoice[invoice]:
-            calls = [one for one in await ledger.attempts(payment.id) if one.verdict != "NOT_SENT"]
+            calls = [one for one in await attempts(ledger, payment.id) if one.verdict != "NOT_SENT"]
             if len(calls) > 1:
                 found.wrong.append(f"{payment.number} was sent {len(calls)} times")
             sent += len(calls)

@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import func, select
 
 from bot.domain.payment import State
-from bot.ledger.rows import Attempt
 from tests.faults.billing_answers import LATE
 from tests.faults.clocks import MachineClocks
 from tests.faults.conftest import DATABASES, InstallationOn
@@ -23,6 +22,7 @@ from tests.faults.installation import Installation
 from tests.faults.invariants import check_invariants
 from tests.faults.people import the_payment
 from tests.faults.process_pool import ROOT
+from tests.ledger.making import Attempt, attempts
 
 MINUTES_20, DAY = 20 * 60.0, 24 * 3600.0
 
@@ -172,7 +172,7 @@ async def _answered(installation: Installation) -> Attempt:
     ledger = await installation.ledger()
     async with asyncio.timeout(15):
         while True:
-            first, *_ = await ledger.attempts(1)
+            first, *_ = await attempts(ledger, 1)
             if first.finished_at is not None:
                 return first
             await asyncio.sleep(0.05)

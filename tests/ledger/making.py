@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 from collections import deque
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy import select
 
 from bot.domain.events import Approved, Unrecognized, encode
 from bot.domain.payment import MOVES, InvoiceRef, Payment, State
+from bot.ledger import schema
 from bot.ledger.replay import asked
 from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
@@ -39,7 +43,9 @@ async def request(
         assert payment is not None, "the invoice has a live payment"
         await transaction.record(asked(payment), actor=payment.requester, payment=payment)
         if moved_to is not None:
-            payment = await transaction.move(payment, moved_to, happened("moved"), actor="test", tell=None)
+            payment = await transaction.move(
+                payment, moved_to, happened("moved"), actor="test", announce=None
+            )
     return payment
 
 
@@ -91,6 +97,28 @@ async def with_card(ledger: Ledger, payment: Payment, ts: str = "1700000000.0000
 def happened(action: str, **detail: Any) -> Unrecognized:
     """An event of whatever kind, with whatever detail."""
     return Unrecognized(action, json.dumps(detail, sort_keys=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One wire call of api_make_payment. `verdict` is None while it is under way, or if its process died."""
+
+    id: int
+    payment_id: int
+    instance: str
+    started_at: datetime
+    finished_at: datetime | None
+    verdict: str | None
+    status: str | None
+    status_text: str | None
+    evidence: str | None
+
+
+async def attempts(ledger: Ledger, payment_id: int) -> list[Attempt]:
+    """The wire calls made for a payment, in order."""
+    written = schema.attempts
+    of_payment = select(written).where(written.c.payment_id == payment_id).order_by(written.c.id)
+    return [Attempt(**row) for row in await ledger._all(of_payment)]
 
 
 async def trail(ledger: Ledger) -> list[Event]:

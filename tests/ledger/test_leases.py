@@ -159,7 +159,7 @@ async def test_who_is_alone_may_take_over_at_once(ledger: Ledger, clock: Clock) 
         await transaction.change(sending, lease_owner="a", lease_until=clock.now + LEASE)
     for instance, found in (("a", []), ("b", [sending.id])):
         async with ledger.transaction() as transaction:
-            await transaction.free_leases(instead_of=instance, told_after=timedelta(0))
+            await transaction.free_leases(instead_of=instance, visible_within=timedelta(0))
         assert await orphans(ledger) == found
 
 
@@ -169,7 +169,7 @@ async def test_the_leases_of_the_dead_run_out_at_once(ledger: Ledger, clock: Clo
     await claim(ledger, "dead", limit=1)
     await claim(ledger, "alive", limit=1)
     async with ledger.transaction() as transaction:
-        await transaction.free_leases(instead_of="alive", told_after=timedelta(0))
+        await transaction.free_leases(instead_of="alive", visible_within=timedelta(0))
     assert [each.id for each in await claim(ledger, "c")] == [one.id]
     clock.advance(seconds=31)
     assert {each.id for each in await claim(ledger, "d")} == {one.id, two.id}

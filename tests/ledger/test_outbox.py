@@ -111,7 +111,7 @@ async def test_one_message_at_a_time_goes_to_a_channel(ledger: Ledger) -> None:
 async def test_posting_and_changing_do_not_wait_for_each_other(ledger: Ledger) -> None:
     """Slack counts posts and updates apart, so a channel that is posted to can still be updated."""
     shown = await with_card(ledger, await request(ledger, InvoiceRef("vps", 1)))
-    await moved(ledger, shown, State.CANCELLED, tell=None)
+    await moved(ledger, shown, State.CANCELLED, announce=None)
     new = await request(ledger, InvoiceRef("vps", 2))
     await add(ledger, new, Kind.CARD)
     update, post = sorted(await claimed(ledger), key=lambda each: each.payment_id)
@@ -123,7 +123,7 @@ async def test_posting_and_changing_do_not_wait_for_each_other(ledger: Ledger) -
 async def test_a_changed_card_is_shown_again(ledger: Ledger) -> None:
     """Every move gives the card something new to show, under the same ts."""
     payment = await with_card(ledger, await request(ledger))
-    await moved(ledger, payment, State.APPROVED, tell=None)
+    await moved(ledger, payment, State.APPROVED, announce=None)
     (card,) = await claimed(ledger)
     assert (card.revision, card.ts) == (2, payment.cards.ts)
     await done(ledger, card, ts=str(card.ts))
@@ -135,7 +135,7 @@ async def test_a_card_that_changes_while_it_is_posted_is_shown_again(ledger: Led
     payment = await request(ledger)
     await add(ledger, payment, Kind.CARD)
     (card,) = await claimed(ledger)
-    await moved(ledger, payment, State.APPROVED, tell=None)
+    await moved(ledger, payment, State.APPROVED, announce=None)
     await done(ledger, card)
     (again,) = await claimed(ledger)
     assert (again.id, again.revision) == (card.id, card.revision + 1)
@@ -147,19 +147,19 @@ async def test_many_changes_are_one_update(ledger: Ledger) -> None:
     """A card shows the state as it is, not every state on the way."""
     payment = await with_card(ledger, await request(ledger))
     for state in (State.APPROVED, State.SENDING, State.PAID):
-        payment = await moved(ledger, payment, state, tell=None)
+        payment = await moved(ledger, payment, state, announce=None)
     assert await posted(ledger) == [(Kind.CARD, None)]
 
 
 async def test_a_lost_card_is_updated_no_more(ledger: Ledger) -> None:
     """A card that was deleted in Slack is given up, and the payment says so."""
     payment = await with_card(ledger, await request(ledger))
-    payment = await moved(ledger, payment, State.APPROVED, tell=None)
+    payment = await moved(ledger, payment, State.APPROVED, announce=None)
     (card,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
         await transaction.outbox.give_up(card, "message_not_found")
         await transaction.outbox.card_lost(card)
-    await moved(ledger, payment, State.SENDING, tell=None)
+    await moved(ledger, payment, State.SENDING, announce=None)
     assert await claimed(ledger) == []
     found = await ledger.payment(payment.id)
     assert found is not None
@@ -184,7 +184,7 @@ async def test_what_failed_comes_again_when_it_is_due(ledger: Ledger, clock: Clo
 async def test_a_direct_message_waits_for_no_card(ledger: Ledger) -> None:
     """Where there can be no card, the requester is told all the same."""
     payment = await request(ledger)
-    await moved(ledger, payment, State.CANCELLED, tell=Kind.DIRECT)
+    await moved(ledger, payment, State.CANCELLED, announce=Kind.DIRECT)
     (direct,) = await claimed(ledger)
     assert (direct.kind, direct.channel) == (Kind.DIRECT, "U1")
 
@@ -227,7 +227,7 @@ async def test_where_the_card_stands_no_address_for_an_answer_is_kept(ledger: Le
 async def test_who_was_told_directly_has_no_address_for_an_answer(ledger: Ledger) -> None:
     """There or elsewhere: it is of no more use."""
     payment = await request(ledger, response_url=URL)
-    await moved(ledger, payment, State.CANCELLED, tell=Kind.DIRECT)
+    await moved(ledger, payment, State.CANCELLED, announce=Kind.DIRECT)
     (direct,) = await claimed(ledger)
     await done(ledger, direct, ts="response_url")
     assert await response_url(ledger, payment) is None
@@ -247,7 +247,7 @@ async def test_an_approval_card_leaves_the_address_for_an_answer(ledger: Ledger)
 async def test_a_card_that_was_given_up_is_shown_when_somebody_acts_on_it(ledger: Ledger) -> None:
     """It stands there, as can be seen, so it can be brought up to date."""
     payment = await with_card(ledger, await request(ledger))
-    await moved(ledger, payment, State.CANCELLED, tell=None)
+    await moved(ledger, payment, State.CANCELLED, announce=None)
     (card,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
         assert await transaction.outbox.give_up(card, "card_is_on_fire")
@@ -319,7 +319,7 @@ async def test_only_so_many_cards_are_changed_at_once(ledger: Ledger) -> None:
     shown = [await request(ledger, InvoiceRef("vps", one), channel=f"C{one}") for one in (1, 2, 3)]
     shown = [await with_card(ledger, one, ts=f"1700000000.00000{one.id}") for one in shown]
     for one in shown:
-        await moved(ledger, one, State.CANCELLED, tell=None)
+        await moved(ledger, one, State.CANCELLED, announce=None)
     new = await request(ledger, InvoiceRef("vps", 9), channel="C9")
     await add(ledger, new, Kind.CARD)
     found = await claimed(ledger, updates=2)
@@ -354,7 +354,7 @@ async def test_what_a_dead_instance_may_have_told_is_left_alone_until_slack_woul
             await transaction.outbox.retry_at(card, due_at=due_at, ambiguous=True)
     async with ledger.transaction() as transaction:
         await transaction.bring_forward()
-        await transaction.free_leases(instead_of="another", told_after=timedelta(seconds=2))
+        await transaction.free_leases(instead_of="another", visible_within=timedelta(seconds=2))
     assert await claimed(ledger) == []
     clock.advance(seconds=2)
     (again,) = await claimed(ledger)

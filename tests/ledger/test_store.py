@@ -33,6 +33,7 @@ from tests.fixture_types import Clock
 from tests.ledger.making import (
     REF,
     approved,
+    attempts,
     claimed,
     happened,
     moved,
@@ -240,13 +241,13 @@ async def test_an_attempt_is_there_before_its_outcome(ledger: Ledger, clock: Clo
     payment = await request_in(ledger, State.SENDING)
     async with ledger.transaction() as transaction:
         attempt_id = await transaction.start_attempt(payment, "host:1")
-    (attempt,) = await ledger.attempts(payment.id)
+    (attempt,) = await attempts(ledger, payment.id)
     assert (attempt.id, attempt.instance, attempt.started_at) == (attempt_id, "host:1", clock.now)
     assert (attempt.finished_at, attempt.verdict) == (None, None)
     clock.advance(seconds=3)
     async with ledger.transaction() as transaction:
         await transaction.finish_attempt(attempt_id, Outcome(Verdict.PAID, "ok", "Paid.", "status ok"))
-    (attempt,) = await ledger.attempts(payment.id)
+    (attempt,) = await attempts(ledger, payment.id)
     assert (attempt.verdict, attempt.status, attempt.status_text) == ("PAID", "ok", "Paid.")
     assert (attempt.finished_at, attempt.evidence) == (clock.now, "status ok")
 

@@ -117,7 +117,9 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
     assert woken() == {LOOK_UP}
     async with ledger.transaction() as transaction:
         await transaction.outbox.add(payment, Kind.CARD)
-        payment = await transaction.move(payment, State.APPROVED, happened("moved"), actor="test", tell=None)
+        payment = await transaction.move(
+            payment, State.APPROVED, happened("moved"), actor="test", announce=None
+        )
     assert woken() == {EXECUTOR, OUTBOX}
     assert not await ledger.any_due(EXECUTOR), "it is not paid before its card stands"
     (card,) = await claimed(ledger)
@@ -126,11 +128,15 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
         await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
     assert woken() == {EXECUTOR}
     async with ledger.transaction() as transaction:
-        payment = await transaction.move(payment, State.SENDING, happened("moved"), actor="test", tell=None)
+        payment = await transaction.move(
+            payment, State.SENDING, happened("moved"), actor="test", announce=None
+        )
     assert woken() == set()  # the card says so only if it takes longer
     async with ledger.transaction() as transaction:
         due = transaction.now + timedelta(seconds=1)
-        await transaction.move(payment, State.UNKNOWN, happened("moved"), actor="test", tell=None, due_at=due)
+        await transaction.move(
+            payment, State.UNKNOWN, happened("moved"), actor="test", announce=None, due_at=due
+        )
     assert woken() == {OUTBOX}
 
 

@@ -165,7 +165,7 @@ class Office:
         self.billing.fail("reset-after" if paid else "reset-before", times=1)
         payment = await self.pay(ref)
         assert payment.state is State.UNKNOWN
-        await self.reconciler.see()
+        await self.reconciler.observe()
         return payment
 
     async def lost_unread(self, ref: InvoiceRef = VPS) -> Payment:
@@ -180,7 +180,7 @@ class Office:
         self.rules(self.authority.policy)
         payment = await self.pay(ref)
         assert (payment.state, payment.listed) == (State.UNKNOWN, None)
-        await self.reconciler.see()
+        await self.reconciler.observe()
         self.checkpoint = no_checkpoint
         self.rules(self.authority.policy)
         return payment

@@ -13,7 +13,7 @@ from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, TooEarl
 from bot.payments.desk import Desk
 from bot.payments.settlement import settle_by_hand
 from tests.fixture_types import Clock
-from tests.ledger.making import claimed, stored
+from tests.ledger.making import attempts, claimed, stored
 from tests.payments.conftest import ALICE, BOB, CAROL, SETTLED, VPS, Office, policy
 
 
@@ -196,9 +196,27 @@ class TestAPersonCorrects:
         """It was called paid as it had left the list; then the API itself said so."""
         payment = await settled_by_absence(office, clock)
         async with office.ledger.transaction() as transaction:
-            (attempt,) = await office.ledger.attempts(payment.id)
+            (attempt,) = await attempts(office.ledger, payment.id)
             await transaction.finish_attempt(attempt.id, Outcome(Verdict.PAID, "ok", "Paid.", "late"))
         answer = await office.desk.resolve(BOB, payment.id, paid=False, note="it was moved")
+        assert answer == AlreadyDecided(payment)
+
+    @pytest.mark.parametrize("paid", [True, False], ids=["payment row", "paid flag"])
+    async def test_what_a_payment_row_proves_is_not_corrected(
+        self, office: Office, clock: Clock, *, paid: bool
+    ) -> None:
+        """The API itself shows that it was paid; "not paid" would let the invoice be paid again."""
+        payment = await office.lost(paid=paid)
+        if not paid:
+            row = office.billing.row("vps", VPS.number)
+            assert row is not None
+            row["invoices_paid"] = 1
+        clock.advance(seconds=10)
+        await office.reconcile()
+        clock.advance(hours=1)
+        payment = await office.now(payment)
+        assert payment.state is State.PAID
+        answer = await office.desk.resolve(BOB, payment.id, paid=False, note="I do not see it")
         assert answer == AlreadyDecided(payment)
 
     async def test_a_slip_is_corrected_by_whoever_made_it_or_by_the_operator(

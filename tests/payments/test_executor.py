@@ -11,7 +11,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import Payment, State
 from bot.ledger.store import Ledger
 from tests.fixture_types import Clock
-from tests.ledger.making import stored
+from tests.ledger.making import attempts, stored
 from tests.payments.conftest import ALICE, PAY, UNPAID, Office
 
 
@@ -57,10 +57,10 @@ class TestTheGoodWay:
         async with asyncio.timeout(10):
             await arrived.wait()
         assert (await office.now(payment)).state is State.SENDING
-        assert [attempt.verdict for attempt in await office.ledger.attempts(payment.id)] == [None]
+        assert [attempt.verdict for attempt in await attempts(office.ledger, payment.id)] == [None]
         office.billing.heal()
         await office.executor_worker.pool.drain(10)
-        assert [attempt.verdict for attempt in await office.ledger.attempts(payment.id)] == ["UNKNOWN"]
+        assert [attempt.verdict for attempt in await attempts(office.ledger, payment.id)] == ["UNKNOWN"]
 
     async def test_without_a_card_nothing_is_paid(self, office: Office) -> None:
         """Nobody would see it."""
@@ -99,7 +99,7 @@ class TestWhatBecameOfTheCall:
         payment = await executed_by(office, other_client, payment)
         assert payment.state is state
         assert office.billing.payments_received("vps", 10101) <= 1
-        (attempt,) = await ledger.attempts(payment.id)
+        (attempt,) = await attempts(ledger, payment.id)
         assert (attempt.verdict, attempt.finished_at) == (state.value, clock.now)
         assert payment.reason == attempt.evidence
         assert payment.due_at > clock.now or state in (State.PAID, State.DECLINED)

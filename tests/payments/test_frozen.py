@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.domain.payment import State
 from tests.fixture_types import Clock
-from tests.ledger.making import stored
+from tests.ledger.making import attempts, stored
 from tests.payments.conftest import Office, policy
 
 
@@ -64,7 +64,7 @@ async def test_what_others_settled_and_paid_meanwhile_is_not_sent_by_who_thaws(
         if step == "intended":
             clock.advance(seconds=30)
             await other.maintenance.poll_once()
-            await other.reconciler.see()
+            await other.reconciler.observe()
             clock.advance(minutes=17)
             await other.reconcile()
             assert (await other.pay(trigger_id="other")).state is State.PAID
@@ -94,5 +94,5 @@ async def test_not_sent_that_comes_late_leaves_the_unknown_alone(office: Office,
     assert (await office.now(payment)).state is State.UNKNOWN
     event = await office.last(payment)
     assert (event.action, stored(event)["verdict"]) == ("answered_late", "NOT_SENT")
-    (attempt,) = await office.ledger.attempts(payment.id)
+    (attempt,) = await attempts(office.ledger, payment.id)
     assert attempt.verdict == "NOT_SENT"

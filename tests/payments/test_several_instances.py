@@ -18,7 +18,7 @@ from bot.ledger.transaction import Transaction
 from bot.payments.timing import Timing
 from bot.sandbox.local_billing import LocalBilling
 from tests.fixture_types import Clock, NewDatabase
-from tests.ledger.making import stored
+from tests.ledger.making import attempts, stored
 from tests.payments.conftest import ALICE, BOB, PAY, Office, Register, policy
 
 
@@ -126,7 +126,7 @@ class TestAnAnswerThatComesLate:
         assert (await office.now(payment)).state is State.DECLINED
         event = await office.last(payment)
         assert (event.action, stored(event)["verdict"]) == ("answered_late", "PAID")
-        (attempt,) = await office.ledger.attempts(payment.id)
+        (attempt,) = await attempts(office.ledger, payment.id)
         assert attempt.verdict == "PAID"
 
     async def test_an_answer_that_was_stored_already_is_not_booked_on_another_instances_call(

@@ -12,19 +12,19 @@ from bot.payments.timing import Timing
 def test_pauses_grow_from_a_second_to_minutes() -> None:
     """An outage of a moment costs a moment, and one of a day does not end in a storm."""
     timing = Timing()
-    pauses = [timing.tell_again(tries) for tries in range(1, 2000)]
+    pauses = [timing.backoff(tries) for tries in range(1, 2000)]
     assert pauses == sorted(pauses)
     assert pauses[0] == timedelta(seconds=1)
-    assert pauses[9] == pauses[-1] == timing.tell_most == timedelta(minutes=5) > pauses[8]
+    assert pauses[9] == pauses[-1] == timing.deliver_most == timedelta(minutes=5) > pauses[8]
 
 
 def test_it_takes_days_to_give_anything_up() -> None:
     """Longer than a weekend on which nobody mends anything; the tries alone say how long it was."""
     timing = Timing()
-    assert timing.told_for(1) == timedelta(0)
-    assert timing.told_for(3) == timedelta(seconds=3)
-    tries = next(one for one in range(1, 10_000) if timing.told_for(one) >= timing.tell_for)
-    assert timing.told_for(tries - 1) < timing.tell_for == timedelta(days=7)
+    assert timing.tried_for(1) == timedelta(0)
+    assert timing.tried_for(3) == timedelta(seconds=3)
+    tries = next(one for one in range(1, 10_000) if timing.tried_for(one) >= timing.deliver_for)
+    assert timing.tried_for(tries - 1) < timing.deliver_for == timedelta(days=7)
 
 
 def test_no_lease_and_no_retry_takes_longer_than_the_ledger_thinks() -> None:
@@ -36,7 +36,7 @@ def test_no_lease_and_no_retry_takes_longer_than_the_ledger_thinks() -> None:
 def test_what_may_have_arrived_is_posted_blindly_once_in_an_hour_and_never_no_more() -> None:
     """However long nobody can say whether it did."""
     timing = Timing()
-    blind = [tries for tries in range(1, 20_000) if timing.looked_enough(tries)]
-    assert timing.told_for(blind[0]) >= timing.look_for
+    blind = [tries for tries in range(1, 20_000) if timing.may_repost(tries)]
+    assert timing.tried_for(blind[0]) >= timing.search_for
     assert {after - before for before, after in pairwise(blind)} == {12}, "every five minutes, by then"
     assert blind[-1] > 19_980

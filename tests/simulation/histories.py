@@ -43,7 +43,7 @@ AT_REST_WITHIN = 3 * DAY
 _SLACK_TROUBLE = ("429", "500", "drop-before", "drop-after", "slow", "timeout")
 _SLACK_METHODS = ("chat.postMessage", "chat.update", "conversations.replies", "users.info", "*")
 SLOW_S = 1.5
-"""Seconds after which a slow Slack does what it was asked: within `Timing.settles`."""
+"""Seconds after which a slow Slack does what it was asked: within `Timing.visible_within`."""
 
 _DELIVERED = 0.5
 """Seconds. What was acknowledged this much before the bot's own limit was acknowledged with its answer."""

@@ -22,7 +22,7 @@ from tests.ledger.making import stored
 ANSWER = "Payment of 10.00 USD for Invoice 10101 Successful."
 """What the billing API says to the payment of `vps 10101`."""
 
-VAIN = replace(QUICK, tell_for=timedelta(seconds=0.5), look_for=timedelta(seconds=0.3))
+VAIN = replace(QUICK, deliver_for=timedelta(seconds=0.5), search_for=timedelta(seconds=0.3))
 """What is given up after days in earnest."""
 
 

@@ -127,7 +127,7 @@ class TestALimitOnReading:
         self, slack: LocalSlack, gateway: Gateway, start_bot: StartBot, billing: LocalBilling
     ) -> None:
         """That it is not there does not follow from an unknown word; it is posted after a while."""
-        bot = await start_bot(timing=replace(VAIN, tell_for=timedelta(days=1)), SLACK_API_URL=gateway.url)
+        bot = await start_bot(timing=replace(VAIN, deliver_for=timedelta(days=1)), SLACK_API_URL=gateway.url)
         gateway.says("chat.postMessage", [no("bad_gateway", 502, arrives=True)])
         gateway.says_always("conversations.history", no("history_is_on_fire"))
         await pay(slack)
@@ -191,7 +191,7 @@ class TestALimitOnReading:
     ) -> None:
         """After each post that went out blindly, it is looked for as long again. One copy is ours."""
         pause, look_for = timedelta(seconds=0.05), timedelta(seconds=0.5)
-        timing = replace(QUICK, tell_first=pause, tell_most=pause, look_for=look_for)
+        timing = replace(QUICK, deliver_first=pause, deliver_most=pause, search_for=look_for)
         bot = await start_bot(timing=timing, SLACK_API_URL=gateway.url)
         gateway.says_always("chat.postMessage", Said(503, b"", (), arrives=True))
         gateway.says_always("conversations.history", Said(503, b""))

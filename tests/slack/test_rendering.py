@@ -51,7 +51,7 @@ class TestWords:
             payment = await transaction.payment(1)
             assert payment is not None
             event_id = await transaction.record(happened(action, **detail), actor="U2", payment=payment)
-            await transaction.tell_thread(payment, event_id)
+            await transaction.announce_in_thread(payment, event_id)
         await approve(slack, card(slack), "bob")
         await at_rest(bot)
         plain, approved, *_, last = thread(slack)
