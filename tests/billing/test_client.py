@@ -126,6 +126,31 @@ async def test_a_payment_that_gets_no_thread_in_time_is_never_sent(
     assert (outcome.verdict, received) in {(Verdict.NOT_SENT, 0), (Verdict.PAID, 1)}
 
 
+async def test_a_payment_that_no_thread_took_up_in_time_is_not_taken_up_later(
+    api: LocalBilling, new_client: NewClient
+) -> None:
+    """It was called never sent, and may be sent again by others: it must have left the queue."""
+    client = new_client(timeout=1.0, concurrency=1)
+    await client.prepare()
+    begun, go = threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        begun.set()
+        return go.wait(10)
+
+    holding = asyncio.create_task(client.make_payment(VPS, may_begin=hold))
+    await until(begun.is_set)
+    second = InvoiceRef("vps", 10102)
+    try:
+        outcome = await client.make_payment(second)
+        assert (outcome.verdict, holding.done()) == (Verdict.NOT_SENT, False)
+    finally:
+        go.set()
+    await holding
+    await client.unpaid_invoices("vps", timeout=5.0)
+    assert api.payments_received("vps", 10102) == 0
+
+
 @contextlib.contextmanager
 def no_new_threads() -> Iterator[None]:
     """The system starts no thread, as at its limits: a stack that large fits into no address space."""

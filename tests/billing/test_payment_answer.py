@@ -185,6 +185,21 @@ async def test_a_fault_stays_a_fault(server: Scripted, client: BillingClient) ->
     assert (told.verdict, told.evidence) == (Verdict.UNKNOWN, "Fault: the API answered with a fault")
 
 
+@pytest.mark.parametrize("status", [201, 202, 302, 307, 403, 404, 429, 500, 502, 503])
+@pytest.mark.parametrize("word", ["ok", "error"])
+async def test_under_another_http_status_no_body_says_anything(
+    server: Scripted, client: BillingClient, status: int, word: str
+) -> None:
+    """A gateway speaks then, or nobody knows who: its `error` must not let an invoice be paid again."""
+
+    async def say(_request: web.Request, _body: bytes) -> web.StreamResponse:
+        return web.Response(status=status, body=outcome(word, "As told."), content_type="text/xml")
+
+    server.answers[PAY] = say
+    assert (await client.make_payment(VPS)).verdict is Verdict.UNKNOWN
+    assert [one for one in server.received if one == PAY] == [PAY], "it is not sent again"
+
+
 async def test_what_was_looked_at_is_what_is_read(server: Scripted, client: BillingClient) -> None:
     """The whole, and no part that a text or a comment hides, whatever the headers say."""
     hidden = outcome("ok", "Hidden.").decode().partition("?>")[2]

@@ -345,7 +345,9 @@ class TestSeveralInstances:
         assert [billing.payments_received("servers", number) for number in numbers] == [1] * 8
         assert await bots[0].ledger.by_state() == {State.PAID: 8}
         assert [len(replies) for replies in threads(slack)] == [1] * 8
-        assert len(slack.ephemerals("alice")) == 8, "the second command for each was refused"
+        # On a busy machine a person is told before that it takes longer.
+        refused = [one for one in slack.ephemerals("alice") if "was already" in one.text]
+        assert len(refused) == 8, "the second command for each was refused"
         assert (await bots[1].ledger.verify()).broken_at is None
 
     async def test_a_part_that_breaks_ends_the_bot(

@@ -201,6 +201,24 @@ class TestAPersonCorrects:
         answer = await office.desk.resolve(BOB, payment.id, paid=False, note="it was moved")
         assert answer == AlreadyDecided(payment)
 
+    @pytest.mark.parametrize("paid", [True, False], ids=["payment row", "paid flag"])
+    async def test_what_a_payment_row_proves_is_not_corrected(
+        self, office: Office, clock: Clock, *, paid: bool
+    ) -> None:
+        """The API itself shows that it was paid; "not paid" would let the invoice be paid again."""
+        payment = await office.lost(paid=paid)
+        if not paid:
+            row = office.billing.row("vps", VPS.number)
+            assert row is not None
+            row["invoices_paid"] = 1
+        clock.advance(seconds=10)
+        await office.reconcile()
+        clock.advance(hours=1)
+        payment = await office.now(payment)
+        assert payment.state is State.PAID
+        answer = await office.desk.resolve(BOB, payment.id, paid=False, note="I do not see it")
+        assert answer == AlreadyDecided(payment)
+
     async def test_a_slip_is_corrected_by_whoever_made_it_or_by_the_operator(
         self, office: Office, clock: Clock
     ) -> None:

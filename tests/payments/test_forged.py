@@ -82,6 +82,20 @@ async def test_a_paid_invoice_whose_row_lets_go_of_it_is_not_paid_again(
     assert office.billing.payments_received("vps", VPS.number) == 1
 
 
+async def test_another_invoice_that_was_written_into_its_row_is_not_paid(
+    office: Office, ledger_url: str
+) -> None:
+    """It is unpaid and costs the same, so nothing but the trail says that nobody approved it."""
+    office.billing.add_invoice("vps", 4711, amount=10.0)
+    payment = await office.looked_up()
+    await forge(ledger_url, f"UPDATE payments SET number = 4711 WHERE id = {payment.id}")
+    await office.execute()
+    payment = await office.now(payment)
+    assert (payment.state, payment.reason) == (State.APPROVED, DISPROVED.reason)
+    assert office.billing.payments_received("vps", 4711) == 0
+    assert office.billing.payments_received("vps", VPS.number) == 0
+
+
 async def test_an_amount_that_nobody_can_read_stops_no_other_payment(
     office: Office, clock: Clock, ledger_url: str
 ) -> None:

@@ -9,12 +9,11 @@ import pytest
 
 from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
+from bot.ledger.queues import EXECUTOR
 from bot.ledger.transaction import Transaction
 from bot.payments.executor import no_checkpoint
 from tests.fixture_types import Clock
-from tests.payments.conftest import Office, policy
-
-PAY = "api_make_payment"
+from tests.payments.conftest import PAY, Office, policy
 
 
 class TestBeforeTheCall:
@@ -32,6 +31,42 @@ class TestBeforeTheCall:
         office.rules(policy())
         await office.execute()
         assert (await office.now(payment)).state is State.APPROVED
+        assert PAY not in office.calls()
+
+    async def test_who_lost_the_lease_a_moment_ago_does_not_send(self, office: Office, clock: Clock) -> None:
+        """The check is young enough still, and another instance has taken the payment up and will pay it."""
+        payment = await office.looked_up()
+
+        async def lose_the_lease(step: str, payment_id: int) -> None:
+            if step == "checked":
+                clock.advance(seconds=30)
+                async with office.ledger.transaction() as transaction:
+                    lease = office.timing.lease
+                    (taken,) = await transaction.claim(EXECUTOR, owner="two", lease=lease, limit=1)
+                    assert taken.id == payment.id
+
+        office.checkpoint = lose_the_lease
+        office.rules(policy())
+        await office.execute()
+        now = await office.now(payment)
+        assert (now.state, now.lease and now.lease.owner) == (State.APPROVED, "two")
+        assert PAY not in office.calls()
+
+    async def test_what_an_earlier_call_may_have_paid_is_read_again_however_fresh(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """It was carried out between the look-up and the call, so what the look-up read serves no more."""
+        lost = await office.lost(paid=False)
+        clock.advance(minutes=18)
+        await office.reconcile()
+        assert (await office.now(lost)).state is State.DECLINED
+        again = await office.looked_up()
+        office.billing.log.clear()
+        row = office.billing.row("vps", 10101)
+        assert row is not None
+        row["invoices_paid"] = 1
+        await office.execute()
+        assert (await office.now(again)).state is State.CANCELLED
         assert PAY not in office.calls()
 
     async def test_who_is_late_by_the_ledgers_clock_alone_sends_nothing(

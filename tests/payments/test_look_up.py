@@ -202,3 +202,15 @@ async def test_a_reminder_comes_before_the_end(office: Office, clock: Clock) -> 
     office.rules(policy(tiers=(Tier(None, 1),)))
     payment = await office.looked_up(InvoiceRef("vps", 10102))
     assert payment.due_at == payment.expires_at
+
+
+async def test_what_another_instance_decided_meanwhile_is_not_undone(office: Office) -> None:
+    """It was taken over while we read: the approvals it asks for stay asked for, whatever we have read."""
+    taken = await office.request()
+    office.rules(policy(tiers=(Tier(None, 1),)))
+    await office.look()
+    decided = await office.now(taken)
+    assert decided.state is State.PENDING_APPROVAL
+    office.rules(policy())
+    await office.look_up.handle(taken)
+    assert await office.now(taken) == decided

@@ -11,8 +11,10 @@ meets its operating system, so no code of the bot knows of it:
 - `threads`: threads that run in the loop, each until it waits for something
 - `disk`: SQLite, executed in the loop, with its failures; and the locks of files
 - `system`: puts all of these in the place of the real ones
-- `installation`: Slack, billing, the ledger, and the bot on its machine
-- `histories`: what happens, drawn from a seed
+- `installation`: Slack, billing, the ledger, and the bot's processes; `shared` where they are several
+- `histories`: what happens, drawn from a seed; `billing_answers` what the billing API then says
+- `playing`: plays them, each in a process of its own; `command_line` says what that found
+- `planted`: faults that it must see
 - `invariants`: what must hold at every moment; what must hold in the end is that of `tests.faults`
 
 `python -m tests.simulation` plays many histories; `--seed` plays one again, and `--words` tells it.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import itertools
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +18,7 @@ import bot
 from bot.domain.payment import MOVES
 from tests.simulation.entropy import Entropy
 from tests.simulation.histories import Step, draw
+from tests.simulation.planted import PLANTED, VARIABLE
 from tests.simulation.playing import Played, Player, total
 
 LENGTH = 250
@@ -30,17 +33,30 @@ YEAR = 365 * 86400.0
 @click.option("--first", default=1, show_default=True, help="The seed of the first history.")
 @click.option("--seed", type=int, help="Play this history alone, and tell it.")
 @click.option("--shrink", is_flag=True, help="Find the shortest history that goes wrong as --seed does.")
+@click.option("--until-wrong", is_flag=True, help="Stop at the first history that goes wrong.")
+@click.option("--planted", "see", is_flag=True, help="See whether each planted fault is seen.")
 @click.option("--length", default=LENGTH, show_default=True, help="Steps of one history.")
 @click.pass_obj
 def main(
-    entropy: Entropy, steps: int, jobs: int, first: int, seed: int | None, shrink: bool, length: int
+    entropy: Entropy,
+    *,
+    steps: int,
+    jobs: int,
+    first: int,
+    seed: int | None,
+    shrink: bool,
+    until_wrong: bool,
+    see: bool,
+    length: int,
 ) -> None:
     """Play histories of the whole bot under virtual time; each is told again by its seed."""
+    if see:
+        sys.exit(1 if _unseen(steps, jobs, length) else 0)
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
     try:
         player = Player(folder, entropy)
         if seed is None:
-            wrong = _many(player, steps, jobs, first, length)
+            wrong = _many(player, steps, jobs, first, length, until_wrong=until_wrong)
         elif shrink:
             wrong = _shrunk(player, seed, draw(seed, length))
         else:
@@ -54,7 +70,7 @@ def _memory() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-def _many(player: Player, steps: int, jobs: int, first: int, length: int) -> bool:
+def _many(player: Player, steps: int, jobs: int, first: int, length: int, *, until_wrong: bool) -> bool:
     seeds = itertools.islice(itertools.count(first), max(1, steps // length))
     done: list[Played] = []
     wrong = False
@@ -63,9 +79,28 @@ def _many(player: Player, steps: int, jobs: int, first: int, length: int) -> boo
         for flaw in played.wrong:
             wrong = True
             click.echo(f"--seed {played.seed} --length {length}: {flaw}")
+        if wrong and until_wrong:
+            break
     for line in figures(done):
         click.echo(line)
     return wrong
+
+
+def _unseen(steps: int, jobs: int, length: int) -> list[str]:
+    """The planted faults with which nothing went wrong in so many steps."""
+    unseen = []
+    for planted in PLANTED:
+        planted.source()
+        typed = [sys.executable, "-m", "tests.simulation", "--until-wrong"]
+        typed += ["--steps", str(steps), "--jobs", str(jobs), "--length", str(length)]
+        environment = os.environ | {VARIABLE: planted.name}
+        ran = subprocess.run(typed, env=environment, capture_output=True, text=True, check=False)
+        found = ran.stdout.partition("\n")[0] if ran.returncode else "not seen"
+        if not ran.stdout.startswith("--seed"):
+            unseen.append(planted.name)
+        click.echo(f"{planted.name}: {found}")
+    click.echo(f"{len(PLANTED) - len(unseen)} of {len(PLANTED)} planted faults seen")
+    return unseen
 
 
 def _one(player: Player, seed: int, steps: Sequence[Step]) -> bool:
@@ -106,7 +141,11 @@ def figures(done: Iterable[Played]) -> list[str]:
     all_of_them = total(histories)
     moves = {f"{one} -> {other}" for one, following in MOVES.items() for other in following}
     awaits = _awaits()
-    at_await = {place for place in all_of_them.crashed_at if _is_await(place, awaits)}
+    met = sum(
+        any(f"{file}:{line}" in all_of_them.crashed_at for line in lines)
+        for file, every in awaits.items()
+        for lines in every
+    )
     faults = ", ".join(f"{name} {count}" for name, count in sorted(all_of_them.faults.items()))
     missing = sorted(moves - set(all_of_them.moves))
     return [
@@ -116,7 +155,7 @@ def figures(done: Iterable[Played]) -> list[str]:
         f"faults: {faults}",
         f"moves of the state table: {len(moves) - len(missing)} of {len(moves)}"
         + (f", without {', '.join(missing)}" if missing else ""),
-        f"awaits of the bot that a crash met: {len(at_await)} of {sum(map(len, awaits.values()))}",
+        f"awaits of the bot that a crash met: {met} of {sum(map(len, awaits.values()))}",
     ]
 
 
@@ -129,13 +168,15 @@ def _awaits() -> dict[str, list[range]]:
             continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
         found[str(file.relative_to(root))] = [
-            range(node.lineno, (node.end_lineno or node.lineno) + 1)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Await)
+            lines for node in ast.walk(tree) if (lines := _waits(node)) is not None
         ]
     return found
 
 
-def _is_await(place: str, awaits: dict[str, list[range]]) -> bool:
-    file, _, line = place.rpartition(":")
-    return any(int(line) in lines for lines in awaits.get(file, ()))
+def _waits(node: ast.AST) -> range | None:
+    """The lines on which this is waited for, where it is something of that kind."""
+    if isinstance(node, ast.Await):
+        return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    if isinstance(node, ast.AsyncWith | ast.AsyncFor):
+        return range(node.lineno, max(node.body[0].lineno, node.lineno + 1))
+    return None

@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
@@ -21,8 +21,11 @@ from aiosqlite import Connection
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.machine import CURRENT, Machine
 
-BUSY_S, BUSY_AGAIN_S = 5.0, 0.01
+BUSY_S, BUSY_AGAIN_S = 5.0, 0.05
 """For how long the lock of another connection is waited for, and how often it is tried, in seconds."""
+
+IDLE_S = 3.0
+"""After how long a connection is ended that holds a lock and does nothing, as PostgreSQL does."""
 
 
 class Trouble(StrEnum):
@@ -48,7 +51,8 @@ _SAID = {
 class Disk:
     """How the disk is now. trouble: what is wrong. times: how many commits it will befall yet.
 
-    failed: how many operations failed so far. least, most: seconds that an operation takes.
+    connections: that are open. failed: how many operations failed so far.
+    least, most: seconds that an operation takes.
     """
 
     trouble: Trouble | None = None
@@ -56,10 +60,17 @@ class Disk:
     failed: int = 0
     least: float = 0.00002
     most: float = 0.0004
+    connections: dict[LoopConnection, None] = field(default_factory=dict)
 
     def begin(self, trouble: Trouble, times: int = 1) -> None:
         """Let something be wrong. times: only of commits."""
         self.trouble, self.times = trouble, times
+
+    def end_idle(self, now: float) -> None:
+        """End the connections of whoever stands still in the middle of a transaction that others wait for."""
+        for connection in list(self.connections):
+            if connection.idle_since < now - IDLE_S:
+                connection.end_transaction()
 
     def heal(self) -> None:
         """Nothing is wrong."""
@@ -90,6 +101,9 @@ class LoopConnection(Connection):
         self._disk = disk
         self._queue: deque[tuple[asyncio.Future[Any] | None, Callable[[], Any]]] = deque()
         self._locked_since: float | None = None
+        self._ended = False
+        self.idle_since = _the_loop().now
+        disk.connections[self] = None
         self._machine = CURRENT.get()
         if self._machine is not None:
             self._machine.at_crash[self._crashed] = None
@@ -115,6 +129,7 @@ class LoopConnection(Connection):
         except sqlite3.OperationalError as error:
             since = self._locked_since = loop.now if self._locked_since is None else self._locked_since
             if "locked" in str(error) and loop.now - since < BUSY_S:
+                self._disk.end_idle(loop.now)
                 loop.call_later(BUSY_AGAIN_S, self._do)
                 return
             _tell(future, error)
@@ -124,6 +139,7 @@ class LoopConnection(Connection):
             if future is not None and not future.done():
                 future.set_result(result)
         self._locked_since = None
+        self.idle_since = loop.now
         self._queue.popleft()
         if self._queue:
             self._next()
@@ -132,6 +148,8 @@ class LoopConnection(Connection):
         name = getattr(getattr(function, "func", function), "__name__", "")
         statement = next((one for one in getattr(function, "args", ()) if isinstance(one, str)), "")
         loop.note(f"{name} {statement}")
+        if self._ended and name != "close":
+            raise sqlite3.OperationalError("connection closed")
         if statement.startswith("PRAGMA busy_timeout"):
             statement_free: Callable[[], Any] = function.func  # type: ignore[attr-defined]
             return statement_free("PRAGMA busy_timeout=0")  # type: ignore[call-arg]
@@ -148,18 +166,27 @@ class LoopConnection(Connection):
             raise self._disk.error(befalls)
         return result
 
+    def end_transaction(self) -> None:
+        """End the connection, if it is in one; whoever has it finds that out."""
+        if not self._ended and self._connection is not None and self._connection.in_transaction:
+            self._ended = True
+            self._connection.rollback()
+            self._connection.close()
+
     def _crashed(self) -> None:
         """What the kernel does with the files of a process that is gone: nothing of a transaction stays."""
-        if self._connection is not None:
+        if self._connection is not None and not self._ended:
             # A statement that has not given all its rows would keep it open, and its lock.
             self._connection.rollback()
             self._connection.close()
             self._connection = None
+        self._disk.connections.pop(self, None)
 
     async def close(self) -> None:
         """Close it; it is no process's any more."""
         if self._machine is not None:
             self._machine.at_crash.pop(self._crashed, None)
+        self._disk.connections.pop(self, None)
         await super().close()
 
 

@@ -28,7 +28,7 @@ from bot.slack.workflow_step import STEP
 from tests.faults.slack_errors import drawn_fault, drawn_retry_after
 from tests.simulation import billing_answers
 from tests.simulation.disk import Trouble
-from tests.simulation.installation import CHANNELS, Installation
+from tests.simulation.installation import CHANNELS, Installation, Process
 from tests.simulation.invariants import at_once
 from tests.simulation.network import Weather
 from tests.slack.acting import text
@@ -75,6 +75,11 @@ def settings_of(seed: int) -> dict[str, str]:
     return settings | ({"PAY_APPROVERS": everybody} if needed else {})
 
 
+def instances_of(seed: int) -> int:
+    """How many instances there are: one on a ledger of its own in half of the histories."""
+    return random.Random(f"instances {seed}").choice((1, 1, 1, 2, 2, 3, 4))
+
+
 def draw(seed: int, length: int) -> list[Step]:
     """The steps of a history."""
     chance = random.Random(f"history {seed}")
@@ -105,7 +110,7 @@ def _span(chance: random.Random, least: float, most: float) -> float:
 
 def _soon(chance: random.Random) -> float:
     """Until the next step: most follow at once, some after the bot has been left alone for a while."""
-    return _span(chance, 0.001, 5) if chance.random() < 0.7 else _span(chance, 5, 15 * MINUTE)
+    return _span(chance, 0.001, 5) if chance.random() < 0.75 else _span(chance, 5, 10 * MINUTE)
 
 
 def _while(chance: random.Random, most: float = HOUR) -> float:
@@ -142,20 +147,20 @@ def _runs_a_step(chance: random.Random, place: int) -> Step:
 
 def _crashes(chance: random.Random, _place: int) -> Step:
     if chance.random() < 0.15:
-        return Step("terminate", _soon(chance), (_while(chance),))
+        return Step("terminate", _soon(chance), (chance.random(), _while(chance)))
     turns = int(_span(chance, 1, 3000))
-    return Step("crash", _soon(chance), (turns, _while(chance)))
+    return Step("crash", _soon(chance), (chance.random(), turns, _while(chance)))
 
 
 def _stands_still(chance: random.Random, _place: int) -> Step:
     if chance.random() < 0.5:
-        return Step("is stopped", _soon(chance), (_while(chance),))
-    return Step("sleeps", _soon(chance), (_span(chance, MINUTE, 4 * DAY),))
+        return Step("is stopped", _soon(chance), (chance.random(), _while(chance)))
+    return Step("sleeps", _soon(chance), (chance.random(), _span(chance, MINUTE, 4 * DAY)))
 
 
 def _sets_the_clock(chance: random.Random, _place: int) -> Step:
     by = 0.0 if chance.random() < 0.25 else _span(chance, 0.5, 30 * DAY) * chance.choice((1, -1))
-    return Step("sets the clock", _soon(chance), (by,))
+    return Step("sets the clock", _soon(chance), (chance.random(), by))
 
 
 def _billing_answers(chance: random.Random, _place: int) -> Step:
@@ -197,7 +202,7 @@ class History:
         self._installation = installation
         self._tell = tell
         self._under_way: dict[asyncio.Task[None], None] = {}
-        self._down = False
+        self._busy: set[int] = set()
         self.faults: Counter[str] = Counter()
         self.crashed_at: Counter[str] = Counter()
         self._acts: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
@@ -221,7 +226,8 @@ class History:
 
     async def run(self, steps: list[Step]) -> list[str]:
         """Take all steps, then let everything come to rest. What was wrong as soon as it was, in words."""
-        self._installation.start()
+        for process in self._installation.processes:
+            self._installation.start(process.number)
         for step in steps:
             self._tell(f"{self._installation.loop.now:.3f} {step}")
             self._begin(self._acts[step.action](*step.arguments))
@@ -243,8 +249,9 @@ class History:
         installation = self._installation
         deadline = installation.loop.now + AT_REST_WITHIN
         while True:
-            if not installation.running:
-                installation.start()
+            for process in installation.processes:
+                if not process.running:
+                    installation.start(process.number)
             await asyncio.sleep(30)
             left = self._left()
             if not left:
@@ -318,60 +325,65 @@ class History:
         inputs = {"module": "vps", "invoice": str(number), "channel": slack.world.channel(channel).id}
         self._installation.all_runs.append(await slack.run_workflow_step(STEP, inputs, by=person))
 
-    # The process and its machine
+    # The processes and their machines
 
-    async def _crash(self, turns: int, away: float) -> None:
-        installation = self._installation
-        if self._down or not installation.running:
-            return
-        self._down = True
-        machine = installation.machine
-        machine.fuse = turns
+    async def _crash(self, which: float, turns: int, away: float) -> None:
+        if (process := self._one(which)) is not None:
+            process.machine.fuse = turns
+            await self._ends(process, 5 * MINUTE)
+            self.crashed_at.update(process.machine.waits_at())
+            self.faults["crash"] += 1
+            await self._comes_back(process, away)
+
+    async def _terminate(self, which: float, away: float) -> None:
+        if (process := self._one(which)) is not None:
+            process.told_to_stop.set()
+            await self._ends(process, 10 * MINUTE)
+            self.faults["stop"] += 1
+            await self._comes_back(process, away)
+
+    async def _ends(self, process: Process, timeout: float) -> None:
+        """Wait until it has ended; by then it is made to."""
         with suppress(AssertionError):
-            await installation.happens(lambda: not machine.alive, "it dies", 5 * MINUTE)
-        machine.crash()
-        self.crashed_at.update(machine.waits_at())
-        self.faults["crash"] += 1
-        await self._comes_back(away)
+            await self._installation.happens(lambda: not process.running, "it ends", timeout)
+        process.machine.crash()
 
-    async def _terminate(self, away: float) -> None:
-        installation = self._installation
-        if self._down or not installation.running:
-            return
-        self._down = True
-        machine = installation.machine
-        installation.tell_to_stop()
-        with suppress(AssertionError):
-            await installation.happens(lambda: not machine.alive, "it stops", 10 * MINUTE)
-        machine.crash()
-        self.faults["stop"] += 1
-        await self._comes_back(away)
-
-    async def _comes_back(self, away: float) -> None:
+    async def _comes_back(self, process: Process, away: float) -> None:
         await asyncio.sleep(away)
-        self._installation.start()
-        self._down = False
+        self._installation.start(process.number)
+        self._busy.discard(process.number)
 
-    async def _stop(self, seconds: float) -> None:
-        await self._still(seconds, slept=0.0)
+    async def _stop(self, which: float, seconds: float) -> None:
+        await self._still(which, seconds, slept=0.0)
         self.faults["SIGSTOP"] += 1
 
-    async def _sleep(self, seconds: float) -> None:
-        await self._still(seconds, slept=seconds)
+    async def _sleep(self, which: float, seconds: float) -> None:
+        await self._still(which, seconds, slept=seconds)
         self.faults["sleep"] += 1
 
-    async def _still(self, seconds: float, *, slept: float) -> None:
-        machine = self._installation.machine
-        if machine.stopped or not machine.alive or self._down:
-            return
-        self._down = True
-        machine.stop()
-        await asyncio.sleep(seconds)
-        self._installation.loop.resume(machine, slept=slept)
-        self._down = False
+    async def _still(self, which: float, seconds: float, *, slept: float) -> None:
+        if (process := self._one(which)) is not None:
+            process.machine.stop()
+            await asyncio.sleep(seconds)
+            self._installation.loop.resume(process.machine, slept=slept)
+            self._busy.discard(process.number)
 
-    async def _set_clock(self, ahead: float) -> None:
-        self._installation.machine.ahead = ahead
+    def _one(self, which: float) -> Process | None:
+        """A process that nothing befalls yet; something does from now on."""
+        found = [one for one in self._installation.running if one.number not in self._busy]
+        if not found:
+            return None
+        process = found[int(which * len(found))]
+        self._busy.add(process.number)
+        return process
+
+    async def _set_clock(self, which: float, ahead: float) -> None:
+        processes = self._installation.processes
+        place = int(which * (len(processes) + 1))
+        if place < len(processes):
+            processes[place].machine.ahead = ahead
+        else:
+            self._installation.ledger_ahead = ahead
         self.faults["clock set"] += 1
 
     # Trouble

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot import app, config
+from bot.config import Settings
 from bot.domain.payment import FINAL, STEP_TRIGGER, State
 from bot.errors import BotError
 from bot.ledger import database
@@ -26,12 +29,16 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.workspace import Execution
 from tests.faults.installation import SCOPES, WITHOUT_HISTORY
 from tests.optional_step import with_the_step
+from tests.simulation import shared
 from tests.simulation.invariants import at_call
 from tests.simulation.machine import Machine
-from tests.simulation.system import Loop, context_of
+from tests.simulation.system import BEGINNING, Loop, context_of
 
-TIMING = replace(Timing(), poll=20.0)
-"""The bot's own patience; only that it is asked less often what has become due."""
+TIMING = replace(Timing(), poll=60.0, reconcile_first=timedelta(seconds=30))
+"""The bot's own patience; only that it is asked less often what has become due, so that idling costs less."""
+
+PING_S = 60.0
+"""Seconds between two pings over a connection: of Slack, and of the bot in a silence."""
 
 CALL_TIMEOUT = 60
 """BILLING_TIMEOUT, in seconds."""
@@ -42,23 +49,47 @@ STARTED_AGAIN_S = 5.0
 CHANNELS = ("payments", "payments-2", "payments-3")
 
 
+class Process:
+    """A process of the bot on its machine. number: of the machine."""
+
+    def __init__(self, number: int, machine: Machine) -> None:
+        self.number = number
+        self.machine = machine
+        self.told_to_stop = asyncio.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.machine.alive
+
+
 class Installation:
     """One installation, and what happened on it.
 
-    machine: the one that the bot runs on. exact: whether the app may read the history, so that nothing may
-    be told twice. acknowledged: the invoices of the requests that the bot took. runs: of workflows.
+    processes: of the bot, one on each machine. exact: whether the app may read the history, so that nothing
+    may be told twice. acknowledged: the invoices of the requests that the bot took. all_runs: of workflows.
     ended: why the bot's processes ended by themselves. wrong: what must not have been, in words.
-    errors: what a bot logged with a traceback.
+    errors: what a bot logged with a traceback. tell: is told what happens. ledger_ahead: by how many seconds
+    the clock of a ledger is wrong that several instances share.
     """
 
     def __init__(
-        self, loop: Loop, slack: LocalSlack, billing: LocalBilling, file: Path, seed: int, *, exact: bool
+        self,
+        loop: Loop,
+        slack: LocalSlack,
+        billing: LocalBilling,
+        file: Path,
+        seed: int,
+        *,
+        exact: bool,
+        instances: int,
     ) -> None:
         self.loop = loop
         self.slack = slack
         self.billing = billing
         self.ledger_url = f"sqlite:///{file}"
         self.exact = exact
+        self.ledger_ahead = 0.0
         self.settings: dict[str, str] = {}
         self.acknowledged: list[tuple[str, int]] = []
         self.all_runs: list[Execution] = []
@@ -68,49 +99,63 @@ class Installation:
         self.errors: list[str] = []
         self.amount_changed_at: dict[tuple[str, int], float] = {}
         self.settled_after = TIMING.settled_after(CALL_TIMEOUT).total_seconds()
-        self.machine = Machine("bot", seed)
-        self.machine.crash()
+        self.processes = [Process(number, Machine(f"bot {number}", seed)) for number in range(instances)]
+        for process in self.processes:
+            process.machine.crash()
         self._seed = seed
-        self._stop = asyncio.Event()
         self._engine: AsyncEngine | None = None
-        self._started = 0
+        self._starts = itertools.count(1)
         self._rows = sqlite3.connect(file)
         billing.on_call = lambda call: self.wrong.extend(at_call(self, call))
 
     # The bot
 
-    def start(self) -> None:
-        """Start a process of the bot on its machine."""
-        old = self.machine
+    def start(self, number: int) -> None:
+        """Start a process of the bot on that machine."""
+        old = self.processes[number].machine
         old.crash()
-        self._started += 1
-        self.machine = Machine(
-            f"bot {self._started}", self._seed, booted=old.booted, slept=old.slept, ahead=old.ahead
-        )
-        self._stop = asyncio.Event()
-        self.loop.create_task(self._run(self.machine, self._stop), context=context_of(self.machine))
+        name = f"bot {number}.{next(self._starts)}"
+        machine = Machine(name, self._seed, booted=old.booted, slept=old.slept, ahead=old.ahead)
+        process = self.processes[number] = Process(number, machine)
+        self.loop.create_task(self._run(process), context=context_of(machine))
 
-    async def _run(self, machine: Machine, stop: asyncio.Event) -> None:
-        """What `python -m bot run` does."""
+    async def _run(self, process: Process) -> None:
+        """What `python -m bot run` does, and a supervisor."""
+        settings = config.load(Path("no.env"), self._environment())
         try:
-            settings = config.load(Path("no.env"), self._environment())
-            async with app.running(settings, timing=TIMING) as running:
-                await running.run_until(stop)
+            async with self._bot(settings, process) as running:
+                await running.run_until(process.told_to_stop)
             if running.broken.is_set():
                 self.wrong.append("a part of the bot ended that must not")
         except BotError as error:
             self.ended.append(error)
-            self.tell(f"    {self.loop.now:.3f} {machine.name} ended: {error!r}")
+            self.tell(f"    {self.loop.now:.3f} {process.machine.name} ended: {error!r}")
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is a finding
             self.wrong.append(f"the bot ended with {error!r}")
-        machine.crash()
-        if not stop.is_set():
-            self.loop.at(self.loop.now + STARTED_AGAIN_S, self._again, machine, context=context_of(None))
+        process.machine.crash()
+        if not process.told_to_stop.is_set():
+            at = self.loop.now + STARTED_AGAIN_S
+            self.loop.at(at, self._again, process, context=context_of(None))
 
-    def _again(self, ended: Machine) -> None:
+    def _bot(self, settings: Settings, process: Process) -> AbstractAsyncContextManager[app.Bot]:
+        if len(self.processes) == 1:
+            return app.running(settings, timing=TIMING)
+        return shared.running(
+            settings,
+            instance=process.machine.name,
+            timing=TIMING,
+            clock=self._ledger_clock,
+            count=lambda: sum(one.running for one in self.processes),
+        )
+
+    def _ledger_clock(self) -> datetime:
+        """The database server's."""
+        return datetime.fromtimestamp(BEGINNING + self.loop.now + self.ledger_ahead, UTC)
+
+    def _again(self, ended: Process) -> None:
         """What a supervisor does with a process that ended by itself."""
-        if self.machine is ended:
-            self.start()
+        if self.processes[ended.number] is ended:
+            self.start(ended.number)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -125,14 +170,15 @@ class Installation:
             **self.settings,
         }
 
-    def tell_to_stop(self) -> None:
-        """SIGTERM."""
-        self._stop.set()
-
     @property
-    def running(self) -> bool:
-        """Whether there is a process of the bot."""
-        return self.machine.alive
+    def running(self) -> list[Process]:
+        """The processes that have not ended."""
+        return [process for process in self.processes if process.running]
+
+    def tell_to_stop(self) -> None:
+        """SIGTERM, to all."""
+        for process in self.running:
+            process.told_to_stop.set()
 
     def port_of(self, service: str) -> int:
         """Slack's or the billing API's."""
@@ -188,12 +234,15 @@ class Installation:
 
 
 @asynccontextmanager
-async def open_installation(loop: Loop, file: Path, seed: int, *, exact: bool) -> AsyncIterator[Installation]:
+async def open_installation(
+    loop: Loop, file: Path, seed: int, *, exact: bool, instances: int
+) -> AsyncIterator[Installation]:
     """Set it up, without a bot yet. file: a ledger without a row."""
     slack = LocalSlack(
         manifest=with_the_step(),
         scopes=SCOPES if exact else WITHOUT_HISTORY,
         # Slack itself gives up after three, and a workflow would stand still for good.
+        ping_interval=PING_S,
         event_retry_delays=(0.0, 60.0, 300.0, *(600.0,) * 1000),
     )
     billing = LocalBilling()
@@ -202,4 +251,4 @@ async def open_installation(loop: Loop, file: Path, seed: int, *, exact: bool) -
     bot_user = slack.world.channel("payments").members[-1]
     for name in CHANNELS[1:]:
         slack.world.add_channel(name, ["alice", "bob", "carol", bot_user])
-    yield Installation(loop, slack, billing, file, seed, exact=exact)
+    yield Installation(loop, slack, billing, file, seed, exact=exact, instances=instances)

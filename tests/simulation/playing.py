@@ -21,11 +21,12 @@ from typing import Any, NoReturn
 import structlog
 
 from bot.ledger.opening import open_ledger
+from bot.slack import socket_mode
 from tests.faults.invariants import check_invariants
 from tests.simulation import system
 from tests.simulation.entropy import Entropy
-from tests.simulation.histories import History, Step, draw, settings_of
-from tests.simulation.installation import Installation, open_installation
+from tests.simulation.histories import History, Step, draw, instances_of, settings_of
+from tests.simulation.installation import PING_S, Installation, open_installation
 from tests.simulation.machine import CURRENT
 from tests.simulation.system import Loop
 
@@ -56,6 +57,7 @@ class Player:
 
     def __init__(self, folder: Path, entropy: Entropy) -> None:
         system.install(entropy)
+        socket_mode.PING = PING_S
         logging.getLogger().handlers[:] = [logging.NullHandler()]
         self._folder = folder
         self._template = folder / "template.db"
@@ -135,7 +137,9 @@ async def _migrated(file: Path) -> None:
 
 
 async def _told(loop: Loop, file: Path, played: Played, steps: Sequence[Step], tell: Tell) -> None:
-    async with open_installation(loop, file, played.seed, exact=played.seed % 4 != 0) as installation:
+    instances = instances_of(played.seed)
+    exact = played.seed % 4 != 0
+    async with open_installation(loop, file, played.seed, exact=exact, instances=instances) as installation:
         installation.settings = settings_of(played.seed)
         installation.tell = tell
         _listen(installation, tell)

@@ -131,3 +131,23 @@ def test_a_lock_of_a_file_goes_with_its_process(file: Path) -> None:
         first.crash()
         with on(second):
             locks.flock(opened.fileno(), 0)
+
+
+def test_who_stands_still_in_a_transaction_is_ended_once_others_wait(
+    played: Callable[[Work], list[int]],
+) -> None:
+    """As PostgreSQL does it: the others go on, and nothing of the transaction counts, nor does its commit."""
+
+    async def work(engine: AsyncEngine, _disk: Disk) -> None:
+        async def stand_still() -> None:
+            async with writing(engine).begin() as connection:
+                await connection.execute(text("INSERT INTO rows VALUES (1)"))
+                await asyncio.sleep(60)
+
+        still = asyncio.create_task(stand_still())
+        await asyncio.sleep(1)
+        await insert(engine, 2)
+        with pytest.raises(OperationalError):
+            await still
+
+    assert played(work) == [2]

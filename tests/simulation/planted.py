@@ -1,0 +1,141 @@
+"""Planted faults: breaks of lines that keep money safe, to see whether the simulation sees them.
+
+Each is a text of one file of the bot and what stands there in its place, put in when the file is loaded.
+`python -m tests.simulation --planted` plays histories with each of them until one goes wrong.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+
+ROOT = Path(__file__).parents[2]
+VARIABLE = "SIMULATION_PLANTED"
+"""Names the planted fault of this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """file: under bot/. line: what stands there, once. instead: what is read in its place."""
+
+    name: str
+    file: str
+    line: str
+    instead: str
+
+    def source(self) -> str:
+        """The file with the fault. Raises ValueError where the line does not stand there once."""
+        source = (ROOT / "bot" / self.file).read_text(encoding="utf-8")
+        if source.count(self.line) != 1:
+            raise ValueError(
+                f"{self.name}: {self.line!r} stands {source.count(self.line)} times in {self.file}"
+            )
+        return source.replace(self.line, self.instead)
+
+
+PLANTED = (
+    Planted(
+        "what was sent and broke is called not sent",
+        "billing/verdicts.py",
+        "        verdict = Verdict.UNKNOWN\n",
+        "        verdict = Verdict.NOT_SENT\n",
+    ),
+    Planted(
+        "a status that nobody knows is a no",
+        "billing/reading.py",
+        "_VERDICTS.get(status.strip().casefold(), Verdict.UNKNOWN)",
+        "_VERDICTS.get(status.strip().casefold(), Verdict.DECLINED)",
+    ),
+    Planted(
+        "a status that nobody knows is a yes",
+        "billing/reading.py",
+        "_VERDICTS.get(status.strip().casefold(), Verdict.UNKNOWN)",
+        "_VERDICTS.get(status.strip().casefold(), Verdict.PAID)",
+    ),
+    Planted(
+        "the settling time goes by the clock on the wall",
+        "payments/settling.py",
+        "return own if by_ledger < timedelta(0) else min(own, by_ledger)",
+        "return by_ledger",
+    ),
+    Planted(
+        "still unpaid is a no at once",
+        "payments/reconciler.py",
+        "case Proof.STILL_UNPAID if waited >= self.settling.lasts:",
+        "case Proof.STILL_UNPAID:",
+    ),
+    Planted(
+        "what was under way at a crash was not sent",
+        "payments/maintenance.py",
+        "            State.UNKNOWN,\n            LeaseRanOut(",
+        "            State.NOT_SENT,\n            LeaseRanOut(",
+    ),
+    Planted(
+        "an intent of any age is sent",
+        "payments/executor.py",
+        "return slept < lease and self.ledger.clock() - sending.updated_at < lease",
+        "return True",
+    ),
+    Planted(
+        "the amount is not compared",
+        "payments/preflight.py",
+        "if frozen is not None and (frozen.amount, frozen.currency) != (now.amount, now.currency):",
+        "if False:",
+    ),
+    Planted(
+        "a commit without an answer counts",
+        "ledger/store.py",
+        "                    return await audit.holds(connection, seal)\n",
+        "                    return True\n",
+    ),
+    Planted(
+        "it is not asked whether a post arrived",
+        "slack/announcer.py",
+        "        if delivery.ambiguous:\n            found",
+        "        if False:\n            found",
+    ),
+    Planted(
+        "a delivery is told by whoever lost it",
+        "ledger/outbox.py",
+        ".where(deliveries.c.id == delivery.id, deliveries.c.lease_owner == delivery.lease_owner)",
+        ".where(deliveries.c.id == delivery.id)",
+    ),
+    Planted(
+        "after a restart what may have been told is told at once",
+        "ledger/leases.py",
+        ".values(lease_until=self.now + told_after)",
+        ".values(lease_until=self.now)",
+    ),
+    Planted(
+        "a lease is not looked at",
+        "ledger/queues.py",
+        "free = or_(payments.c.lease_until.is_(None), payments.c.lease_until <= NOW)",
+        "free = or_(payments.c.lease_until.is_(None), payments.c.lease_until.is_not(None))",
+    ),
+    Planted(
+        "a connection that is gone ends in an error",
+        "slack/socket_mode.py",
+        "        except ConnectionError:\n            pass",
+        "        except ZeroDivisionError:\n            pass",
+    ),
+)
+
+
+def plant() -> None:
+    """Let the fault that the environment names be read when its file is loaded; it must not have been."""
+    name = os.environ.get(VARIABLE)
+    if name is None:
+        return
+    planted = next(one for one in PLANTED if one.name == name)
+    source, path = planted.source(), str(ROOT / "bot" / planted.file)
+    load = importlib.machinery.SourceFileLoader.get_code
+
+    def get_code(loader: importlib.machinery.SourceFileLoader, fullname: str) -> CodeType | None:
+        if loader.path == path:
+            return compile(source, path, "exec", dont_inherit=True)
+        return load(loader, fullname)
+
+    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
