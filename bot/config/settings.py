@@ -174,12 +174,17 @@ def _unreadable(where: str) -> ConfigError:
     return ConfigError(Problem(where, "cannot be read", "Check that it is a UTF-8 text file you may read."))
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _Some = TypeVar("_Some", bound=_Settings)
 
 
 def _check(model: type[_Some], given: Mapping[str, str]) -> tuple[_Some | None, list[Problem]]:
     """The settings of this kind, or everything that is wrong with one of them by itself."""
     names = [name for name in model.model_fields if name.upper() in given]
+    # The environment may hold any bytes, and Python hands on what is no text as lone surrogates.
+    if no_text := [name for name in names if _SURROGATE.search(given[name.upper()])]:
+        return None, [Problem(name.upper(), "is not UTF-8 text", "Set it again.") for name in no_text]
     try:
         return model.model_validate({name: given[name.upper()] for name in names}), []
     except ValidationError as error:

@@ -132,8 +132,14 @@ async def test_a_payment_that_no_thread_took_up_in_time_is_not_taken_up_later(
     """It was called never sent, and may be sent again by others: it must have left the queue."""
     client = new_client(timeout=1.0, concurrency=1)
     await client.prepare()
-    go = threading.Event()
-    holding = asyncio.create_task(client.make_payment(VPS, may_begin=lambda: go.wait(10)))
+    begun, go = threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        begun.set()
+        return go.wait(10)
+
+    holding = asyncio.create_task(client.make_payment(VPS, may_begin=hold))
+    await until(begun.is_set)
     second = InvoiceRef("vps", 10102)
     try:
         outcome = await client.make_payment(second)

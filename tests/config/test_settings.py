@@ -186,6 +186,11 @@ class TestWhatIsWrong:
         """Kind and bounds in one sentence, whichever of them was missed."""
         assert problems({**REQUIRED, name: value})[name].startswith(what)
 
+    @pytest.mark.parametrize("name", VARIABLES)
+    def test_what_is_no_text_is_refused(self, name: str) -> None:
+        """The environment may hold any bytes; Python hands them over as what no service can be sent."""
+        assert problems(REQUIRED | {name: "xoxb-\udcff"})[name] == "is not UTF-8 text. Set it again."
+
     def test_both_ways_to_reach_the_bot_are_one_too_many(self) -> None:
         """Socket Mode or HTTP: the bot does not choose."""
         found = problems({**REQUIRED, "SLACK_SIGNING_SECRET": "0123456789abcdef"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, get_args, get_type_hints
@@ -105,8 +106,10 @@ def test_cards_and_invitations(state: State) -> None:
 
 
 @pytest.mark.parametrize("event", every_event(), ids=lambda event: event.action)
-def test_replies_and_histories(event: Event) -> None:
-    """Every word of every event."""
+@pytest.mark.parametrize("actor", [ID, f"{ID}2"], ids=["requester", "another"])
+def test_replies_and_histories(event: Event, actor: str) -> None:
+    """Every word of every event, whoever did it."""
+    event = replace(event, actor=actor)
     scene = hostile_scene(State.UNKNOWN)
     if not isinstance(event.what, UNTOLD):
         check(event_text.thread_reply(event, scene))
