@@ -133,6 +133,8 @@ class Desks(RuleBasedStateMachine):
         assert self.states[reading.id] is reading.state
         self.states[reading.id] = to
         self.moves[reading.id].append(to)
+        if to is not State.SENDING:
+            self.held.pop(reading.id, None)
         return moved
 
     @rule(reading=readings, to=st.sampled_from(State), by=st.sampled_from([0, 1]))
