@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.domain.events import Held, Refused
 from bot.domain.payment import State
 from bot.ledger import database
-from bot.ledger.audit import GENESIS
+from bot.ledger.audit import GENESIS, Link, holds
 from bot.ledger.store import Ledger
 from tests.fixture_types import Clock
 from tests.ledger.making import happened, moved, request, request_in, stored, trail
@@ -182,3 +182,16 @@ async def test_events_written_at_once_form_one_chain(ledger: Ledger) -> None:
     await asyncio.gather(*(record(number) for number in range(20)))
     found = await ledger.verify()
     assert (found.events, found.broken_at) == (20, None)
+
+
+async def test_an_event_is_told_by_its_hash_from_another_of_its_number(ledger: Ledger) -> None:
+    """Whoever lost the answer to a commit asks for the very event, not for one in its place."""
+    async with ledger.transaction() as transaction:
+        await transaction.record(happened("ours"), actor="test")
+        ours = transaction.sealed_by
+    assert ours is not None
+    async with ledger.transaction() as transaction:
+        connection = transaction._connection
+        assert await holds(connection, ours)
+        assert not await holds(connection, Link(ours.event_id, GENESIS))
+        assert not await holds(connection, Link(ours.event_id + 1, ours.hash))

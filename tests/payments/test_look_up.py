@@ -46,9 +46,9 @@ async def test_without_approvals_it_is_approved_at_once(office: Office) -> None:
 
 
 async def test_what_is_not_listed_has_no_amount(office: Office) -> None:
-    """A paid, foreign or mistyped number: the amount is not told, and the card can say so."""
+    """A paid, foreign or mistyped number: the amount is not told, nobody is asked, and the card says so."""
     payment = await office.looked_up(InvoiceRef("vps", 10105))
-    assert (payment.listed, payment.invoice) == (False, None)
+    assert (payment.listed, payment.invoice, payment.state) == (False, None, State.CANCELLED)
 
 
 @pytest.mark.parametrize("mode", ["unreadable", "unlisted", "down", "stall", "login-fault", "no-wsdl"])

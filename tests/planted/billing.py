@@ -182,8 +182,8 @@ BREAKS = (
     Break(
         "what-is-no-list-is-an-empty-one",
         _LIST,
-        "if returned.strange or returned.fields or returned.attributes",
-        "if returned.fields or returned.attributes",
+        "return (named or untyped) and not returned.has_text",
+        "return True",
         seen_by="billing:test_what_is_no_list_is_not_an_empty_one",
     ),
     Break(

@@ -13,7 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.domain.payment import State
@@ -97,10 +97,16 @@ def draw(seed: int, length: int) -> list[Step]:
         _weather: 5,
         _outage: 3,
         _amount_changes: 1,
+        _edits_the_rules: 1,
         _heals: 8,
     }
     drawn = chance.choices(list(weights), list(weights.values()), k=length)
-    return [one(chance, place) for place, one in enumerate(drawn)]
+    steps = [one(chance, place) for place, one in enumerate(drawn)]
+    for place in range(1, length):
+        if steps[place].action == "crash":
+            # It is to meet what came before it half way.
+            steps[place - 1] = replace(steps[place - 1], pause=_span(chance, 0.001, 0.3))
+    return steps
 
 
 def _span(chance: random.Random, least: float, most: float) -> float:
@@ -148,7 +154,7 @@ def _runs_a_step(chance: random.Random, place: int) -> Step:
 def _crashes(chance: random.Random, _place: int) -> Step:
     if chance.random() < 0.15:
         return Step("terminate", _soon(chance), (chance.random(), _while(chance)))
-    turns = int(_span(chance, 1, 3000))
+    turns = int(_span(chance, 1, 300))
     return Step("crash", _soon(chance), (chance.random(), turns, _while(chance)))
 
 
@@ -191,6 +197,10 @@ def _amount_changes(chance: random.Random, place: int) -> Step:
     return Step("amount changes", _soon(chance), (_invoice(chance, place), round(chance.uniform(1, 500), 2)))
 
 
+def _edits_the_rules(chance: random.Random, _place: int) -> Step:
+    return Step("edits the rules", _soon(chance), (chance.randrange(2**32),))
+
+
 def _heals(chance: random.Random, _place: int) -> Step:
     return Step("all is well", _soon(chance))
 
@@ -221,6 +231,7 @@ class History:
             "network": self._network,
             "is away": self._is_away,
             "amount changes": self._change_amount,
+            "edits the rules": self._edit_rules,
             "all is well": self._heal,
         }
 
@@ -329,8 +340,10 @@ class History:
 
     async def _crash(self, which: float, turns: int, away: float) -> None:
         if (process := self._one(which)) is not None:
+            # Most crashes are to meet work that begins now, and not the bot's idling.
+            process.machine.burns_from = self._installation.loop.next_number() if turns % 4 else 0
             process.machine.fuse = turns
-            await self._ends(process, 5 * MINUTE)
+            await self._ends(process, 10 * MINUTE)
             self.crashed_at.update(process.machine.waits_at())
             self.faults["crash"] += 1
             await self._comes_back(process, away)
@@ -429,6 +442,11 @@ class History:
             row["invoices_amount"] = amount
             self._installation.amount_changed_at["vps", number] = self._installation.loop.now
             self.faults["amount changed"] += 1
+
+    async def _edit_rules(self, seed: int) -> None:
+        """Each process goes by them from its next start on."""
+        self._installation.settings = settings_of(seed)
+        self.faults["rules edited"] += 1
 
     async def _heal(self) -> None:
         self._installation.slack.heal()

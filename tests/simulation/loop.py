@@ -54,6 +54,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """A hash of everything that happened so far, and when."""
         return self._hash.hexdigest()
 
+    def next_number(self) -> int:
+        """Tasks that are made from now on have greater numbers."""
+        return next(self._made)
+
     def note(self, what: str | bytes) -> None:
         """Something that has happened belongs to the trace."""
         self._hash.update(what.encode() if isinstance(what, str) else what)
@@ -132,12 +136,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if handle.cancelled():
             return
         machine = _machine_of(handle)
-        if machine is not None and not machine.takes(handle):
+        task = getattr(handle._callback, "__self__", None)
+        number = task.number if isinstance(task, _Task) else 0
+        if machine is not None and not machine.takes(handle, number):
             return
         self.now += self.random.random() * TURN_S
         self.turns += 1
-        task = getattr(handle._callback, "__self__", None)
-        number = task.number if isinstance(task, _Task) else 0
         self.note(f"{self.now:.7f} {machine.name if machine is not None else '-'} {number}\n")
         handle._run()
 

@@ -24,7 +24,8 @@ class Machine:
     """One process on one machine.
 
     ahead: seconds that its wall clock is before what is right. booted: when, by true time.
-    fuse: how many turns it has left before it crashes; None for as many as it likes.
+    fuse: how many turns it has left before it crashes; None for as many as it likes. Those of tasks that were
+    there before the task of the number `burns_from` are not counted.
     at_crash: called when it is gone, as the kernel lets go of what a process had.
     """
 
@@ -37,6 +38,7 @@ class Machine:
         self.ahead = ahead
         self.alive = True
         self.fuse: int | None = None
+        self.burns_from = 0
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.at_crash: dict[Callable[[], None], None] = {}
         self.slept = slept
@@ -58,14 +60,17 @@ class Machine:
 
     # Life
 
-    def takes(self, handle: Any) -> bool:
-        """Whether it runs this now. A stopped one does so when it goes on, a dead one never."""
+    def takes(self, handle: Any, number: int) -> bool:
+        """Whether it runs this now. A stopped one does so when it goes on, a dead one never.
+
+        number: of the task that it is a turn of; 0 for none.
+        """
         if not self.alive:
             return False
         if self._held is not None:
             self._held.append(handle)
             return False
-        if self.fuse is not None:
+        if self.fuse is not None and number >= self.burns_from:
             self.fuse -= 1
             if self.fuse <= 0:
                 self.crash()

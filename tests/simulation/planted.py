@@ -106,7 +106,7 @@ PLANTED = (
     Planted(
         "after a restart what may have been told is told at once",
         "ledger/leases.py",
-        ".values(lease_until=self.now + told_after)",
+        ".values(lease_until=self.now + visible_within)",
         ".values(lease_until=self.now)",
     ),
     Planted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.domain.policy import Reason, Rule, Tier
@@ -53,6 +53,9 @@ def test_a_threshold_belongs_to_the_tier_below_it(amount: str, required: int) ->
 
 
 @given(rules(), odd_amounts, st.none() | currencies, amounts)
+@example(rule(TIERS), Decimal(-1), "USD", Decimal(600))
+@example(rule(TIERS), Decimal(1), "EUR", Decimal(600))
+@example(rule(TIERS), Decimal(1), None, Decimal(600))
 def test_an_amount_in_doubt_asks_for_as_many_approvals_as_any_amount(
     any_rule: Rule, odd: Decimal | None, currency: str | None, amount: Decimal
 ) -> None:
@@ -76,6 +79,8 @@ def test_a_higher_amount_never_needs_fewer_approvals(
 
 
 @given(rules(), amounts, amounts, amounts, currencies)
+@example(rule(limit_per_person_per_day=Decimal(50)), Decimal(30), Decimal(30), NOTHING, "USD")
+@example(rule(limit_per_rule_per_day=Decimal(50)), Decimal(30), NOTHING, Decimal(30), "USD")
 def test_what_the_limits_let_pass_is_within_every_limit(
     any_rule: Rule, amount: Decimal, person_today: Decimal, rule_today: Decimal, currency: str
 ) -> None:
@@ -92,6 +97,8 @@ def test_what_the_limits_let_pass_is_within_every_limit(
 
 
 @given(rules(), odd_amounts, st.none() | currencies)
+@example(rule(limit_per_payment=Decimal(50)), None, "USD")
+@example(rule(limit_per_payment=Decimal(50)), Decimal(-1), "USD")
 def test_an_amount_in_doubt_passes_no_limit(
     any_rule: Rule, odd: Decimal | None, currency: str | None
 ) -> None:
