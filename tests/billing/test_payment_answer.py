@@ -196,7 +196,10 @@ async def test_under_another_http_status_no_body_says_anything(
         return web.Response(status=status, body=outcome(word, "As told."), content_type="text/xml")
 
     server.answers[PAY] = say
-    assert (await client.make_payment(VPS)).verdict is Verdict.UNKNOWN
+    told = await client.make_payment(VPS)
+    assert told.verdict is Verdict.UNKNOWN
+    # One that may be a fault is read; of any other not even the body is.
+    assert told.evidence.startswith("Fault" if status == 500 else f"UnexpectedStatus: HTTP status {status}")
     assert [one for one in server.received if one == PAY] == [PAY], "it is not sent again"
 
 
