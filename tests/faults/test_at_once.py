@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 
 from bot.domain.payment import State
@@ -10,17 +11,17 @@ from tests.faults.conftest import InstallationOn
 from tests.faults.counts import Counts
 from tests.faults.invariants import check_invariants
 
-INVOICES = range(20001, 20051)
+INVOICES = range(20001, 20051 if os.environ.get("FAULTS_LONG") else 20031)
 PEOPLE = ("alice", "bob", "carol", "alice")
 CHANNELS = 10
 
 ALREADY = re.compile(r"vps invoice (\d+) was already (requested|paid); it is #\d+\.")
 
 
-async def test_two_hundred_commands_at_once_make_fifty_payments(
+async def test_four_commands_an_invoice_at_once_make_one_payment_of_each(
     installation_on: InstallationOn, counts: Counts
 ) -> None:
-    """200 times /pay for 50 invoices at two instances: 50 payments, 150 refusals that say so, in time."""
+    """120 times /pay for 30 invoices at two instances: 30 payments, 90 refusals that say so, in time."""
     async with installation_on("postgres", channels=CHANNELS) as installation:
         for number in INVOICES:
             installation.billing.add_invoice("vps", number)

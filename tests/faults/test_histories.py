@@ -22,7 +22,7 @@ FORGED = 3
 SEEDS = (
     [int(os.environ["FAULTS_SEED"])]
     if "FAULTS_SEED" in os.environ
-    else range(1, 201 if os.environ.get("FAULTS_LONG") else 13)
+    else range(1, 201 if os.environ.get("FAULTS_LONG") else 9)
 )
 """FAULTS_SEED tries one history again: its seed, as a failure prints it. FAULTS_LONG tries many more."""
 

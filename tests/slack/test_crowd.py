@@ -16,7 +16,7 @@ from bot.slack.pace import Pace
 from tests.fixture_types import StartBot
 from tests.ledger.making import request
 
-CROWD = 60
+CROWD = 40
 """Channels: more than the announcer has places, and more than Slack lets change at once."""
 
 
@@ -60,7 +60,7 @@ def refused(slack: LocalSlack) -> Iterator[str]:
 async def test_cards_that_wait_to_be_changed_hold_up_no_new_card(
     slack: LocalSlack, start_bot: StartBot
 ) -> None:
-    """Sixty cards are to be changed, which takes long; a request elsewhere has its card at once."""
+    """Forty cards are to be changed, which takes long; a request elsewhere has its card at once."""
     bot = await start_bot(pace=Pace(updates=0.2))
     payments = await old_requests(bot.ledger)
     for payment in payments:
