@@ -67,7 +67,8 @@ class CommandLine:
         program = ["-m", "bot"] if before is None else ["-c", impatient]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-W", "error", *program, *arguments),
+            # Who connects to a server just as it closes is let in by asyncio, and then forgotten.
+            *("-W", "error", "-W", "ignore::ResourceWarning", *program, *arguments),
             cwd=self._folder,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | variables,
             stdout=asyncio.subprocess.PIPE,
