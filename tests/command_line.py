@@ -18,6 +18,12 @@ ROOT = Path(__file__).parents[1]
 LONGEST = 45.0
 """Seconds after which a process hangs; most end in one or two."""
 
+CUT_OFF = (
+    *("-W", "ignore:unclosed transport:ResourceWarning"),
+    *("-W", "ignore:unclosed <socket:ResourceWarning"),
+)
+"""Who connects to a server just as it closes is let in by asyncio, and then forgotten."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -67,8 +73,7 @@ class CommandLine:
         program = ["-m", "bot"] if before is None else ["-c", impatient]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            # Who connects to a server just as it closes is let in by asyncio, and then forgotten.
-            *("-W", "error", "-W", "ignore::ResourceWarning", *program, *arguments),
+            *("-W", "error", *CUT_OFF, *program, *arguments),
             cwd=self._folder,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | variables,
             stdout=asyncio.subprocess.PIPE,
