@@ -12,9 +12,10 @@ import aiohttp
 import pytest
 from lxml import etree
 
-from bot.sandbox.local_billing import FAILURES, Call, LocalBilling
+from bot.sandbox.local_billing import FAILURES, Call, Failure, LocalBilling
 from bot.sandbox.local_billing.books import MODULES
 from bot.sandbox.local_billing.nusoap import intval
+from tests.faults.billing_answers import REFERRING
 
 ENVELOPE = (
     '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
@@ -269,6 +270,21 @@ async def test_a_failure_ends_after_its_times_or_when_healed(api: LocalBilling, 
     assert (await soap.call("api_mail_get_client_invoices", sid)).status == 200
     api.heal()
     assert (await soap.call("api_vps_get_client_invoices", sid)).status == 200
+
+
+@pytest.mark.parametrize("mode", ["shouted-ok", "http-500-after", "empty-answer-after", REFERRING])
+async def test_no_failure_says_of_a_payment_that_was_not_made_that_it_was(
+    api: LocalBilling, soap: Soap, mode: str | Failure
+) -> None:
+    """What comes after a payment comes after one only: a session that ended meanwhile is answered as ever."""
+    api.fail(mode)
+    ended = await soap.call("api_make_payment", "0" * 32, "vps", 10101)
+    assert (ended.status, ended.text("faultstring")) == (500, "Session expired")
+    sid = await soap.login()
+    api.fail(mode)
+    nothing_to_pay = await soap.call("api_make_payment", sid, "vps", 99999)
+    assert nothing_to_pay.text("status") == "error"
+    assert {call.effect for call in api.log} == {"nothing", "login", "refused"}
 
 
 async def test_down_refuses_connections_until_healed(api: LocalBilling, soap: Soap) -> None:
