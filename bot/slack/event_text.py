@@ -13,6 +13,7 @@ from bot.slack.blocks import Block, Message, context, paragraph, section
 from bot.slack.card import Scene, waiting
 from bot.slack.text import (
     amount,
+    asking,
     escape,
     harmless,
     link,
@@ -182,8 +183,8 @@ def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[st
     if actor == scene.payment.requester:
         return [f"Cancelled by {mention(actor)}, who asked for it. Nothing was paid."]
     lines = [f"Cancelled: {escape(cancelled.reason)}", "Nothing was paid."]
-    if cancelled.remedy:
-        lines.append(escape(cancelled.remedy))
+    if cancelled.remedy or cancelled.ask:
+        lines.append(asking(cancelled.remedy, frozenset((cancelled.ask or "").split(", ")) - {""}))
     if cancelled.other and cancelled.other_channel and cancelled.other_ts:
         card = link(scene.team_url, cancelled.other_channel, cancelled.other_ts)
         lines.append(f"See <{card}|{escape(cancelled.other)}>.")
