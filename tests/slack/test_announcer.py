@@ -223,7 +223,7 @@ class TestAMessage:
     """What every message carries."""
 
     async def test_every_post_carries_what_it_can_be_found_by(self, slack: LocalSlack, bot: app.Bot) -> None:
-        """The ledger's identity, the delivery and when it was made; nothing else, for everybody can read it."""
+        """The ledger's identity, the delivery and when it was made; anybody can read it, so nothing else."""
         await pay(slack)
         await at_rest(bot)
         root = card(slack)
