@@ -58,8 +58,8 @@ def said(answer: answers.Answer, team_url: str) -> str | None:
                 f"{payment.ref.module} invoice {payment.ref.number} was already {past}; it is"
                 f" {payment.number}.\n{_state(payment)}. {_where(payment, team_url)}"
             )
-        case answers.NotFound(payment_id):
-            return not_found(payment_id)
+        case answers.NotFound() | answers.Forgotten():
+            return _not_there(answer)
         case answers.NotYours(payment):
             return (
                 f"Nothing was done: {subject(payment)} was asked for by somebody else.\n"
@@ -141,6 +141,15 @@ def unexpected(reference: str) -> str:
     return (
         "Something went wrong, and it is not your fault.\n"
         f"Ask the people who run this bot; reference {reference}."
+    )
+
+
+def _not_there(answer: answers.NotFound | answers.Forgotten) -> str:
+    if isinstance(answer, answers.NotFound):
+        return not_found(answer.payment_id)
+    return (
+        f"Nothing was done: {answer.payment.number} is another request now than the one that you see.\n"
+        "My record was set back since then; ask for the invoice again if it is still to be paid."
     )
 
 
