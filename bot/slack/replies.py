@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.domain.command import HELP, Misunderstood
+from bot.domain.command import Misunderstood
 from bot.domain.payment import Payment, State
 from bot.domain.policy import OF_AMOUNTS, Reason, Refusal
 from bot.errors import CommitLost, LedgerUnavailable
@@ -99,12 +99,6 @@ def in_plain_words(answer: answers.Answer) -> str:
             return f"There is no payment #{payment_id}."
         case _:
             return f"{subject(answer.payment)}: {state_words(answer.payment.state)}."
-
-
-def help_text() -> str:
-    """Every way to use the command."""
-    rows = (f"`{escape(usage)}` {escape(meaning)}" for usage, meaning in HELP)
-    return "Pays invoices from this channel.\n" + "\n".join(rows)
 
 
 def misunderstood(command: Misunderstood) -> str:

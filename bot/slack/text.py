@@ -100,7 +100,7 @@ def amount(invoice: Invoice | None) -> str:
     """The amount and currency, or that it is unknown."""
     if invoice is None:
         return "amount unknown"
-    return money(invoice.amount, escape(invoice.currency)) if invoice.currency else f"{invoice.amount}"
+    return money(invoice.amount, escape(invoice.currency)).strip()
 
 
 def description(invoice: Invoice, most: int) -> str:

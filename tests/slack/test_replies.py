@@ -98,14 +98,6 @@ def test_who_may_not_pay_so_much_is_told_who_may(remedy: str, ask: set[str], sai
     assert replies.in_plain_words(refusal) == f"Above. {remedy or 'Ask somebody who may pay more.'}"
 
 
-def test_help_shows_every_way_to_use_the_command() -> None:
-    """One line each, readable as text."""
-    said = replies.help_text()
-    assert len(said.splitlines()) == len(command.HELP) + 1
-    assert "`/pay &lt;module&gt; &lt;invoice&gt;`" in said
-    assert tokens(said) == []
-
-
 @given(
     st.lists(
         st.sampled_from([*HOSTILE, "vps", "pay", "10101", "#", "status"]) | st.text(max_size=20), max_size=6
