@@ -72,6 +72,12 @@ CANCELLABLE = frozenset(state for state, following in MOVES.items() if State.CAN
 CORRECTIONS: dict[State, State] = {State.PAID: State.DECLINED, State.DECLINED: State.PAID}
 """What a person may still set right where it rests on somebody's word or on the weakest evidence."""
 
+WITHDRAWN = "withdrawn by its requester"
+"""The reason of a payment that its requester took back."""
+
+_WITHDRAWN = (WITHDRAWN, "cancelled by its requester")
+"""The same, with the words of earlier versions."""
+
 RELEASED = frozenset({State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED})
 """States in which the invoice may be requested again: nothing was, or will be, paid by this request."""
 
@@ -282,6 +288,11 @@ class Payment:
     def number(self) -> str:
         """How people are told of it: #42."""
         return f"#{self.id}"
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether its requester took it back."""
+        return self.state is State.CANCELLED and self.reason in _WITHDRAWN
 
     @property
     def approved_elsewhere(self) -> bool:

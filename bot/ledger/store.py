@@ -238,6 +238,13 @@ class Ledger:
         """Who approved, in order, as far as an event tells of it."""
         return [row["approver"] for row in await self._all(proof.APPROVERS, payment=payment_id)]
 
+    async def denier(self, payment_id: int) -> str | None:
+        """Who denied it; None where nobody did."""
+        found = await self._all(
+            select(events.c.actor).where(events.c.payment_id == payment_id, events.c.action == Denied.action)
+        )
+        return found[0]["actor"] if found else None
+
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""
         async with database.honest_errors(), self._reads.connect() as connection:

@@ -26,7 +26,7 @@ from bot.slack import replies
 from bot.slack.blocks import Block, View, context, header, section
 from bot.slack.card import decision_buttons, more_approvals
 from bot.slack.inbound import Body, Services
-from bot.slack.text import amount, description, due, escape, link, mention, moment, quote, state_line, subject
+from bot.slack.text import amount, description, due, escape, link, mention, moment, quote, standing, subject
 from bot.slack.web_api import Later, Rejected, write
 
 log = structlog.get_logger()
@@ -156,13 +156,17 @@ def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
     )
     if payment.note:
         lines.append(quote(payment.note, 500))
-    buttons = {"type": "actions", "block_id": f"decide:{payment.id}", "elements": decision_buttons(payment)}
+    buttons = {
+        "type": "actions",
+        "block_id": f"decide:{payment.id}",
+        "elements": decision_buttons(payment, one.approvals),
+    }
     return [section("\n".join(lines)), buttons]
 
 
 def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> list[Block]:
     lines = [
-        f"{_linked(one, team_url)} · {amount(one.invoice)} · {state_line(one.state)}" for one in payments
+        f"{_linked(one, team_url)} · {amount(one.invoice)} · {' '.join(standing(one))}" for one in payments
     ]
     return [header(title), section("\n".join(lines)) if lines else context(none)]
 

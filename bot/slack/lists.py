@@ -26,7 +26,7 @@ from bot.slack.event_text import history
 from bot.slack.inbound import Services
 from bot.slack.listing import listing
 from bot.slack.respond import respond
-from bot.slack.text import STATES, amount, day, description, escape, link, mention, moment, subject
+from bot.slack.text import amount, day, description, escape, link, mention, moment, standing, subject
 
 Asked = (
     command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
@@ -163,7 +163,7 @@ def status(payment: Payment, events: Sequence[Event], team_url: str) -> Message:
 
 
 def _payment(payment: Payment, team_url: str) -> str:
-    emoji, words = STATES[payment.state]
+    emoji, words = standing(payment)
     what = subject(payment)
     ts = payment.cards.ts
     linked = f"<{link(team_url, payment.channel, ts)}|{what}>" if ts else what

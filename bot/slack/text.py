@@ -24,11 +24,14 @@ STATES: dict[State, tuple[str, str]] = {
     State.UNKNOWN: (":grey_question:", "Unknown; do not pay it again"),
     State.PAID: (":white_check_mark:", "Paid"),
     State.DECLINED: (":x:", "Declined; nothing was paid"),
-    State.DENIED: (":no_entry:", "Denied"),
+    State.DENIED: (":no_entry:", "Denied; nothing was paid"),
     State.CANCELLED: (":heavy_minus_sign:", "Cancelled; nothing was paid"),
     State.EXPIRED: (":alarm_clock:", "Expired; nothing was paid"),
 }
 """One emoji a state, always with its words."""
+
+_WITHDRAWN = (STATES[State.CANCELLED][0], "Withdrawn; nothing was paid")
+"""Of what its requester took back, which nothing else cancelled."""
 
 
 def escape(text: str) -> str:
@@ -56,6 +59,11 @@ def quote(text: str, most: int = 2000) -> str:
         kept.append(f"> {cut}")
         room -= len(cut) + 3
     return "\n".join(kept)
+
+
+def standing(payment: Payment) -> tuple[str, str]:
+    """How a payment stands: the emoji and the words."""
+    return _WITHDRAWN if payment.withdrawn else STATES[payment.state]
 
 
 def state_words(state: State) -> str:

@@ -156,7 +156,7 @@ class TestApprove:
         for answer in (
             await strict.desk.approve(CAROL, payment.id),
             await strict.desk.deny(CAROL, payment.id, "no"),
-            await strict.desk.cancel(ALICE, payment.id),
+            await strict.desk.withdraw(ALICE, payment.id),
             await strict.desk.may_decide(CAROL, payment.id),
         ):
             assert answer == AlreadyDecided(denied.payment)

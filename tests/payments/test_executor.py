@@ -174,5 +174,5 @@ class TestNotSent:
         payment = await office.looked_up()
         office.billing.fail("unpayable")
         payment = await executed_by(office, other_client, payment)
-        await office.desk.cancel(ALICE, payment.id)
+        await office.desk.withdraw(ALICE, payment.id)
         assert (await office.now(payment)).state is State.CANCELLED

@@ -164,8 +164,8 @@ BREAKS = (
     Break(
         "limits-are-not-asked-for-again-before-sending",
         _PREFLIGHT,
-        "if (cancel := await over_limit(transaction, payment, check.rule)) is not None:",
-        "if (cancel := await over_limit(transaction, payment, check.rule)) is check:",
+        "await over_limit(transaction, payment, check.rule, self.authority.policy)) is not None:",
+        "await over_limit(transaction, payment, check.rule, self.authority.policy)) is check:",
         seen_by="payments:test_what_the_rule_as_it_is_now_forbids_is_not_sent",
     ),
     Break(

@@ -44,7 +44,7 @@ async def test_what_waits_for_me_can_be_approved_there(
     await slack.person("bob").opens_home()
     view = await sees(slack, "bob", "#1 · vps invoice 10101", "10.00 USD", "Asked for by <@U0ALICE001>")
     assert (await approve(slack, view, "bob")).ok
-    after = await sees(slack, "bob", "Nothing waits for you.", ":white_check_mark: *Paid*")
+    after = await sees(slack, "bob", "Nothing waits for you.", ":white_check_mark: Paid")
     assert APPROVE not in str(after.blocks)
     assert billing.payments_made("vps", 10101) == 1
     await at_rest(bot)
@@ -59,9 +59,9 @@ async def test_a_denial_from_the_tab_asks_why(slack: LocalSlack, start_bot: Star
     await slack.person("carol").opens_home()
     view = await sees(slack, "carol", "#1 · vps invoice 10101")
     assert (await deny(slack, view, "carol", "not now")).ok
-    await sees(slack, "carol", "Nothing waits for you.", "*Denied*")
+    await sees(slack, "carol", "Nothing waits for you.", "Denied; nothing was paid")
     await at_rest(bot)
-    assert thread(slack) == ["#1: Denied by <@U0CAROL001>\n> not now"]
+    assert thread(slack) == ["#1: Denied by <@U0CAROL001>. Nothing was paid.\n> not now"]
 
 
 async def test_an_outdated_tab_answers_in_a_form(slack: LocalSlack, start_bot: StartBot) -> None:
@@ -91,7 +91,7 @@ async def test_the_tab_follows_what_others_do(slack: LocalSlack, start_bot: Star
     view = await sees(slack, "bob", "#1 · vps invoice 10101")
     assert [block["block_id"] for block in view.blocks if block["type"] == "actions"] == ["decide:1"]
     await approve(slack, card(slack), "carol")
-    await sees(slack, "alice", "You have no open request.", "*Paid*")
+    await sees(slack, "alice", "You have no open request.", ":white_check_mark: Paid")
     await sees(slack, "bob", "Nothing waits for you.", "Nothing yet.")
 
 

@@ -106,7 +106,7 @@ async def test_the_status_tells_the_history_in_words(slack: LocalSlack, start_bo
         "approved by <@U0BOB00001> (1 of 2)",
         "denied by <@U0CAROL001>: too &lt;dear&gt;",
     ]
-    assert ":no_entry: Denied" in by_number
+    assert ":no_entry: Denied; nothing was paid" in by_number
 
 
 async def test_the_status_of_what_was_never_asked_for(slack: LocalSlack, start_bot: StartBot) -> None:
