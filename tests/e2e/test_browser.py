@@ -143,7 +143,7 @@ async def test_the_requester_takes_it_back(open_office: OpenOffice) -> None:
     await expect(bob.get_by_test_id("ephemeral")).to_contain_text("Only @Alice Ahrens can do that.")
     await confirm(alice, WITHDRAW, "#1 · vps invoice 10101 will not be paid.")
     for page in (alice, bob):
-        await rests(page.get_by_test_id("message").first, "Cancelled; nothing was paid")
+        await rests(page.get_by_test_id("message").first, "Withdrawn; nothing was paid")
 
 
 async def test_the_form_says_under_each_input_what_is_wrong(open_office: OpenOffice) -> None:

@@ -58,11 +58,13 @@ async def test_two_people_approve_and_it_is_paid(say: Say) -> None:
     """Each press with the question that it answers, each change of the card, and one call."""
     said = await say(TWO_FOR_SERVERS, REQUEST, "bob: approve", "carol: approve")
     assert said.code == 0
-    question = "    Slack asks: Approve this payment? Pay 349.00 USD for servers invoice 10901?"
+    question = "    Slack asks: Approve this payment? Pay 349.00 USD for servers invoice 10901? You are"
     assert said.lines("  bob presses", "  carol presses", "    Slack asks", "      ↳") == [
-        *("  bob presses [Approve]", question, "  bob presses [Approve]"),
+        *("  bob presses [Approve]", f"{question} 1 of 2; it is paid after one more."),
+        "  bob presses [Approve]",
         "      ↳ invoice-pay: Approved by @bob (1 of 2)",
-        *("  carol presses [Approve]", question, "  carol presses [Approve]"),
+        *("  carol presses [Approve]", f"{question} 2 of 2; it is paid at once and cannot be undone."),
+        "  carol presses [Approve]",
         "      ↳ invoice-pay: Approved by @carol (2 of 2). That is all it needs.",
         "      ↳ invoice-pay: Sending it to the billing API now.",
         "      ↳ invoice-pay: ✅ Paid",
@@ -70,7 +72,7 @@ async def test_two_people_approve_and_it_is_paid(say: Say) -> None:
     assert said.lines("      ·") == ["      · billing API: api_make_payment servers 10901: paid"]
     assert "          > Payment of 349.00 USD for Invoice 10901 Successful.\n" in said.transcript
     changes = said.lines("  invoice-pay (the card #1 changes): ")
-    assert changes[0].endswith(": Needs 1 more approval from @bob or @carol")
+    assert changes[0].endswith(": Needs 1 more approval from @carol")
     assert changes[-1].endswith(": ✅ Paid")
     assert said.transcript.count("    (its buttons are gone)\n") == 1
 
