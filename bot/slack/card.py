@@ -82,7 +82,7 @@ def _facts(scene: Scene) -> str:
     payment, invoice = scene.payment, scene.payment.invoice
     lines = [f"*{subject(payment)} · {amount(invoice)}*"]
     if invoice is not None:
-        if described := description(invoice, 300):
+        if described := description(invoice, 300, whole=True):
             lines.append(escape(described))
         if invoice.due is not None:
             paid = payment.state is State.PAID

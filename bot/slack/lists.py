@@ -8,7 +8,7 @@ Slack's limits, whatever the numbers: it shows the first, and says how many more
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -26,7 +26,7 @@ from bot.slack.event_text import history
 from bot.slack.inbound import Services
 from bot.slack.listing import listing
 from bot.slack.respond import respond
-from bot.slack.text import amount, day, description, escape, link, mention, moment, standing, subject
+from bot.slack.text import amount, day, description, escape, link, mention, moment, standing, subject, totals
 
 Asked = (
     command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
@@ -102,11 +102,14 @@ class Lists:
 
 
 def unpaid(found: Listing, module: str | None, today: date) -> Message:
-    """The unpaid invoices, the longest due first. module: the one that was asked for; None for all."""
+    """The unpaid invoices, what is overdue first. module: the one that was asked for; None for all."""
     of = f" of {escape(module)}" if module else ""
-    lines = [_invoice(one, today) for one in found.invoices]
-    count = len(lines)
-    heading = f"*{count} unpaid invoice{'' if count == 1 else 's'}{of}*"
+    overdue = [one for one in found.invoices if _is_overdue(one, today)]
+    others = [one for one in found.invoices if not _is_overdue(one, today)]
+    lines = [*_group(":warning: *Overdue", overdue), *_group("*Due later" if overdue else "", others)]
+    count = len(found.invoices)
+    sum_up = totals(one.invoice for one in found.invoices)
+    heading = f"*{count:,} unpaid invoice{'' if count == 1 else 's'}{of} · {sum_up}*"
     if not lines:
         heading = "" if found.unread else f"There is no unpaid invoice{of}."
     problems = []
@@ -117,13 +120,27 @@ def unpaid(found: Listing, module: str | None, today: date) -> Message:
     return listing(heading, lines, remedy, problems)
 
 
-def _invoice(one: Unpaid, today: date) -> str:
+def _is_overdue(one: Unpaid, today: date) -> bool:
+    return one.invoice.due is not None and one.invoice.due < today
+
+
+def _group(title: str, invoices: Sequence[Unpaid]) -> Iterator[str]:
+    """A line an invoice, and above the first what they add up to."""
+    for number, one in enumerate(invoices):
+        line = _invoice(one, overdue=title.startswith(":"))
+        if number or not title:
+            yield line
+        else:
+            yield f"{title} · {len(invoices):,} · {totals(each.invoice for each in invoices)}*\n{line}"
+
+
+def _invoice(one: Unpaid, *, overdue: bool) -> str:
+    """What can be typed for it, and what it is."""
     invoice = one.invoice
-    parts = [f"`{invoice.ref}`", f"*{amount(invoice)}*"]
+    usage = f"/pay {invoice.ref}" if one.requested is None else f"/pay status {invoice.ref}"
+    parts = [f"`{usage}`", f"*{amount(invoice)}*"]
     if invoice.due is not None:
-        parts.append(
-            f"*overdue* since {day(invoice.due)}" if invoice.due < today else f"due {day(invoice.due)}"
-        )
+        parts.append(f"*overdue* since {day(invoice.due)}" if overdue else f"due {day(invoice.due)}")
     if described := description(invoice, 100):
         parts.append(escape(described))
     if one.requested is not None:

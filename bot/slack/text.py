@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 
 from bot.domain.payment import Invoice, Payment, State
 from bot.domain.slack_ids import is_group
@@ -11,6 +13,12 @@ from bot.domain.wording import money, shorten
 
 SECTION = 3000
 """Characters of a section's text that Slack takes."""
+
+_ORDER = re.compile(r"(\(Repeat Invoice: [0-9]+\)) *", re.ASCII)
+"""What MyAdmin puts before each description, which tells nobody what it is for."""
+
+_CURRENCIES = 5
+"""Currencies that are added up one by one."""
 
 _NAMED = 50
 """People and groups that are mentioned one by one."""
@@ -111,9 +119,43 @@ def amount(invoice: Invoice | None) -> str:
     return money(invoice.amount, escape(invoice.currency)).strip()
 
 
-def description(invoice: Invoice, most: int) -> str:
-    """What it is for, in one line of at most `most` characters, not escaped; may be empty."""
-    return shorten(" ".join(invoice.description.split()), most)
+def totals(invoices: Iterable[Invoice | None]) -> str:
+    """What they add up to in each currency, as in `2,085.98 USD · 17.50 EUR`; the commonest currency
+    comes first.
+
+    Those without an amount are counted. Empty for no invoice.
+    """
+    sums: dict[str, list[Decimal]] = {}
+    unknown = 0
+    for invoice in invoices:
+        if invoice is None:
+            unknown += 1
+        else:
+            sums.setdefault(invoice.currency, []).append(invoice.amount)
+    in_order = sorted(sums.items(), key=lambda one: (-len(one[1]), one[0]))
+    # Slack takes only so much; what bills in more currencies than this is no billing API.
+    parts = [
+        money(sum(amounts, Decimal(0)), escape(currency)).strip()
+        for currency, amounts in in_order[:_CURRENCIES]
+    ]
+    if len(in_order) > _CURRENCIES:
+        parts.append(f"{len(in_order) - _CURRENCIES} more currencies")
+    if unknown:
+        parts.append(f"{unknown:,} of unknown amount")
+    return " · ".join(parts)
+
+
+def description(invoice: Invoice, most: int, *, whole: bool = False) -> str:
+    """What it is for, in one line of at most `most` characters, not escaped; may be empty.
+
+    whole: with the number of the order that MyAdmin puts before it, which comes last here.
+    """
+    told = " ".join(invoice.description.split())
+    order = _ORDER.match(told)
+    if order is None:
+        return shorten(told, most)
+    named = told[order.end() :]
+    return shorten(f"{named} {order[1]}" if whole or not named else named, most).strip()
 
 
 def due(value: date, today: date) -> str:
