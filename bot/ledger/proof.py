@@ -32,7 +32,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Approved, Requested
-from bot.domain.payment import RELEASED, Payment
+from bot.domain.payment import RELEASED, Payment, State
 from bot.ledger.audit import LINES, OF_PAYMENT, as_given, check_chain, linked
 from bot.ledger.replay import FACTS, TOLD_BY, Replay, facts
 from bot.ledger.rows import Kind
@@ -249,19 +249,26 @@ def _check_deliveries(connection: Connection, flaws: _Flaws) -> None:
     flaws.add(f"#{payment_id}: delivery {one} tells what is no event of it" for one, payment_id in told)
 
 
+_TOLD_OF = exists().where(
+    events.c.actor == approvals.c.approver,
+    events.c.payment_id == approvals.c.payment_id,
+    events.c.action == Approved.action,
+)
+"""An event tells of the approval; a row alone is nobody's word."""
+
 APPROVERS = (
     select(approvals.c.approver)
-    .where(
-        approvals.c.payment_id == bindparam("payment", type_=Id),
-        exists().where(
-            events.c.actor == approvals.c.approver,
-            events.c.payment_id == approvals.c.payment_id,
-            events.c.action == Approved.action,
-        ),
-    )
+    .where(approvals.c.payment_id == bindparam("payment", type_=Id), _TOLD_OF)
     .order_by(approvals.c.id)
 )
-"""Who approved one payment, as far as an event tells of it; a row alone is nobody's word."""
+"""Who approved one payment, as far as an event tells of it."""
+
+APPROVED_BY = select(approvals.c.payment_id).where(
+    approvals.c.approver == bindparam("approver", type_=String),
+    _TOLD_OF,
+    exists().where(payments.c.id == approvals.c.payment_id, payments.c.state == State.PENDING_APPROVAL.value),
+)
+"""What one person approved that still waits for approval."""
 
 
 def _this(payment_id: Column[Any]) -> ColumnElement[bool]:

@@ -209,6 +209,17 @@ class Ledger:
             statement = statement.where(payments.c.state.in_([state.value for state in states]))
         return await self._payments(statement)
 
+    async def pending(self) -> list[Payment]:
+        """All that waits for approval, what expires first before the others."""
+        waits = payments.c.state == State.PENDING_APPROVAL.value
+        return await self._payments(
+            select(payments).where(waits).order_by(payments.c.expires_at, payments.c.id)
+        )
+
+    async def approved_by(self, person: str) -> frozenset[int]:
+        """What waits for approval and was approved by this person, as far as an event tells of it."""
+        return frozenset(row["payment_id"] for row in await self._all(proof.APPROVED_BY, approver=person))
+
     async def ids(self, state: State) -> list[int]:
         """The payments in a state."""
         rows = await self._all(select(payments.c.id).where(payments.c.state == state.value))

@@ -17,14 +17,14 @@ from bot.domain.payment import Payment
 from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Event
 from bot.payments.authority import Person
-from bot.payments.overview import Waiting
+from bot.payments.overview import MOST, Pending, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, paragraph
 from bot.slack.event_text import history
 from bot.slack.inbound import Services
-from bot.slack.listing import listing
+from bot.slack.listing import ROOM, listing
 from bot.slack.respond import respond
 from bot.slack.text import amount, day, description, escape, link, mention, moment, standing, subject, totals
 
@@ -75,11 +75,18 @@ class Lists:
             case command.Mine():
                 return mine(await ledger.recent(requester=person.id, limit=_MINE), team_url)
             case command.Pending():
-                return pending(await self.services.overview.waiting(person), team_url)
+                return await self._pending(person)
 
     async def _status(self, payment: Payment) -> Message:
         events = await self.services.ledger.history(payment.id)
         return status(payment, events, self.services.workspace.url)
+
+    async def _pending(self, person: Person) -> Message:
+        overview = self.services.overview
+        found = await overview.pending(person)
+        first = await overview.standing(found.mine[:MOST], mine=True)
+        first += await overview.standing(found.others[: MOST - len(first)], mine=False)
+        return pending(found, first, self.services.workspace.url)
 
     def _list(self, module: str | None, trigger_id: str, response_url: str) -> str | None:
         if trigger_id in self.pool.keys:
@@ -101,7 +108,7 @@ class Lists:
         await respond(self.services.client, response_url, message)
 
 
-def unpaid(found: Listing, module: str | None, today: date) -> Message:
+def unpaid(found: Listing, module: str | None, today: date, *, room: int = ROOM) -> Message:
     """The unpaid invoices, what is overdue first. module: the one that was asked for; None for all."""
     of = f" of {escape(module)}" if module else ""
     overdue = [one for one in found.invoices if _is_overdue(one, today)]
@@ -117,7 +124,7 @@ def unpaid(found: Listing, module: str | None, today: date) -> Message:
         names = escape(", ".join(found.unread))
         problems.append(f"Could not be read now: {names}.\nTry again in a minute; paying works all the same.")
     remedy = "" if module else " Type `/pay list &lt;module&gt;` to see one module's."
-    return listing(heading, lines, remedy, problems)
+    return listing(heading, lines, remedy, problems, room=room)
 
 
 def _is_overdue(one: Unpaid, today: date) -> bool:
@@ -159,18 +166,37 @@ def mine(payments: Sequence[Payment], team_url: str) -> Message:
     return listing(heading, lines)
 
 
-def pending(waiting: Sequence[Waiting], team_url: str) -> Message:
-    """What waits for approval."""
+def pending(found: Pending, first: Sequence[Waiting], team_url: str) -> Message:
+    """What waits for approval; what is the reader's to decide, and expires first, comes first.
+
+    first: those of them that are shown; the others are counted.
+    """
     lines = []
-    for one in waiting:
+    for one in first:
         payment = one.payment
         line = (
             f"{_payment(payment, team_url)} · asked for by {mention(payment.requester)}"
             f" · {one.approvals.awaited} missing · until {moment(payment.expires_at)}"
         )
         lines.append(f"*Waits for you* · {line}" if one.mine else line)
-    heading = "*Waiting for approval*" if lines else "Nothing waits for approval."
-    return listing(heading, lines)
+    if not lines:
+        return listing("Nothing waits for approval.", lines)
+    every = [*found.mine, *found.others]
+    heading = f"*Waiting for approval: {len(every):,} · {totals(one.invoice for one in every)}*"
+    if found.mine:
+        yours = totals(one.invoice for one in found.mine)
+        heading += f"\n*Waiting for you: {len(found.mine):,} · {yours}*"
+    remedy = " Those that wait for you are on my Home tab." if found.mine else ""
+    endings = [unsure(found.unsure)] if found.unsure else []
+    return listing(heading, lines, remedy, endings, left_out=len(every) - len(lines))
+
+
+def unsure(count: int) -> str:
+    """Of so many Slack did not say whether they are the reader's to decide."""
+    return (
+        f"Of {count:,} Slack did not say in time whether they wait for you; try again in a minute, or look at"
+        " their cards."
+    )
 
 
 def status(payment: Payment, events: Sequence[Event], team_url: str) -> Message:

@@ -1,4 +1,4 @@
-"""The form to ask for a payment: opened by `/pay` alone or by the shortcut, filled in, submitted.
+"""The form to ask for a payment: opened by `/pay` alone, by the shortcut or by a button, and submitted.
 
 It opens at once and says that it reads; the invoices come in when the billing API has told them. What was
 entered by then is kept, and a reading that comes after the form was changed or closed is dropped. A module
@@ -43,6 +43,9 @@ from bot.slack.text import amount, description, due
 SHORTCUT = "pay_invoice"
 """The shortcut's callback id in the manifest."""
 
+PAY = "open_pay_form"
+"""The action id of the button that opens it."""
+
 PAY_FORM = "pay_form"
 """The form's callback id."""
 
@@ -70,14 +73,16 @@ class PayForms:
 
     def register(self, app: AsyncApp) -> None:
         """Listen for the shortcut, for another module in the form, and for the form."""
-        app.shortcut(SHORTCUT)(self._shortcut)
+        app.shortcut(SHORTCUT)(self._asked_for)
+        app.action(PAY)(self._asked_for)
         app.action(MODULE)(self._module_picked)
         app.view(PAY_FORM)(self._submitted)
 
-    async def _shortcut(self, ack: AsyncAck, shortcut: Body) -> None:
+    async def _asked_for(self, ack: AsyncAck, body: Body) -> None:
+        """By the shortcut, or by the button on the Home tab: neither says in which channel."""
         async with self.services.gate.entered():
-            trigger_id = str(shortcut["trigger_id"])
-            opening = self.open(clicker(shortcut), trigger_id, Origin(None, None))
+            trigger_id = str(body["trigger_id"])
+            opening = self.open(clicker(body), trigger_id, Origin(None, None))
             reply = await outcome_of(opening)
             if reply is not None:
                 await open_view(self.services.client, trigger_id, notice(reply))

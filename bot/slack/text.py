@@ -50,6 +50,11 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def unescaped(text: str) -> str:
+    """The same for a place in which nothing is marked up."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
 def harmless(text: str, most: int) -> str:
     """Outside text, escaped, and cut where it is longer than `most` characters by then."""
     escaped = escape(text)
