@@ -111,7 +111,7 @@ class LookUp:
             return not_listed(payment.ref)
         if isinstance(found, NotOffered) and await transaction.has_listed(payment.ref.module):
             return not_offered(payment.ref)
-        return await over_limit(transaction, payment, rule)
+        return await over_limit(transaction, payment, rule, self.authority.policy)
 
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""

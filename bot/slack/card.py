@@ -28,7 +28,7 @@ from bot.slack.text import (
 )
 
 APPROVE, DENY, CANCEL = "payment_approve", "payment_deny", "payment_cancel"
-"""The action ids of the buttons; their value is the payment's id, and on Approve also its price."""
+"""The action ids of the buttons. For their values, see `decisions.Clicked`."""
 
 WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
 """Those of the buttons by which a person settles what the bot could not find out."""
@@ -144,10 +144,16 @@ def decision_buttons(payment: Payment) -> list[Block]:
     """Approve, which asks once more, and Deny, which asks why."""
     question = f"Pay {amount(payment.invoice)} for {payment.ref.module} invoice {payment.ref.number}?"
     once_more = confirm("Approve this payment?", question, "Approve")
+    value = value_of(payment)
     return [
-        button(APPROVE, "Approve", f"{payment.id} {payment.price}", style="primary", confirm=once_more),
-        button(DENY, "Deny", str(payment.id), style="danger"),
+        button(APPROVE, "Approve", f"{value} {payment.price}", style="primary", confirm=once_more),
+        button(DENY, "Deny", value, style="danger"),
     ]
+
+
+def value_of(payment: Payment) -> str:
+    """What a button carries of the payment that it is about; Approve also its price."""
+    return f"{payment.id}:{payment.mark}"
 
 
 def _resolution(payment: Payment) -> list[Block]:
@@ -155,8 +161,8 @@ def _resolution(payment: Payment) -> list[Block]:
     if payment.state is not State.UNKNOWN:
         return []
     buttons = [
-        button(WAS_PAID, "It was paid", str(payment.id)),
-        button(WAS_NOT_PAID, "It was not paid", str(payment.id)),
+        button(WAS_PAID, "It was paid", value_of(payment)),
+        button(WAS_NOT_PAID, "It was not paid", value_of(payment)),
     ]
     return [{"type": "actions", "block_id": "resolve", "elements": buttons}]
 
@@ -164,7 +170,7 @@ def _resolution(payment: Payment) -> list[Block]:
 def _cancel(payment: Payment) -> Block:
     question = f"{subject(payment)} will not be paid. Only the person who asked can do this."
     once_more = confirm("Take it back?", question, "Take it back")
-    return button(CANCEL, "Cancel", str(payment.id), confirm=once_more)
+    return button(CANCEL, "Cancel", value_of(payment), confirm=once_more)
 
 
 def invitation(scene: Scene) -> Message:

@@ -16,8 +16,8 @@ from bot.payments.authority import Person
 from bot.payments.desk import MAX_REASON
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, input_block, notice, plain, section
-from bot.slack.card import WAS_NOT_PAID, WAS_PAID
-from bot.slack.decisions import clicked, repair
+from bot.slack.card import WAS_NOT_PAID, WAS_PAID, value_of
+from bot.slack.decisions import Clicked, repair
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -54,17 +54,16 @@ class Resolutions:
 
     async def _ask_how(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Whether they may settle it is checked now, and again when the form comes."""
-        payment_id, _ = clicked(action)
-        paid = action["action_id"] == WAS_PAID
-        await form_or_reply(self.services, ack, body, self._form(clicker(body), payment_id, paid=paid))
+        on, paid = Clicked.read(action["value"]), action["action_id"] == WAS_PAID
+        await form_or_reply(self.services, ack, body, self._form(clicker(body), on, paid=paid))
 
-    async def _form(self, person: Person, payment_id: int, *, paid: bool) -> View | str | None:
+    async def _form(self, person: Person, on: Clicked, *, paid: bool) -> View | str | None:
         with within(BEFORE_A_FORM):
-            refused = await self.services.desk.may_resolve(person, payment_id, paid=paid)
+            refused = await self.services.desk.may_resolve(person, on.payment_id, mark=on.mark, paid=paid)
         if refused is not None:
             await repair(self.services, refused)
             return replies.said(refused, self.services.workspace.url)
-        payment = await self.services.ledger.payment(payment_id)
+        payment = await self.services.ledger.payment(on.payment_id)
         return None if payment is None else resolve_form(payment, paid=paid)
 
     async def _resolve(self, ack: AsyncAck, body: Body, view: View) -> None:
@@ -74,9 +73,10 @@ class Resolutions:
         note = one_line(view["state"]["values"][HOW][HOW].get("value"))
         if not note:
             return error_under(HOW, "Say how you know: it goes into the audit trail.")
-        payment_id, _, outcome = str(view["private_metadata"]).partition(" ")
+        outcome, _, value = str(view["private_metadata"]).partition(" ")
+        on = Clicked.read(value)
         answer = await self.services.desk.resolve(
-            person, int(payment_id), paid=outcome == _PAID, note=note, correcting=False
+            person, on.payment_id, mark=on.mark, paid=outcome == _PAID, note=note, correcting=False
         )
         if isinstance(answer, Done):
             return {}
@@ -97,7 +97,7 @@ def resolve_form(payment: Payment, *, paid: bool) -> View:
     return {
         "type": "modal",
         "callback_id": RESOLVE_FORM,
-        "private_metadata": f"{payment.id} {_PAID if paid else _NOT_PAID}",
+        "private_metadata": f"{_PAID if paid else _NOT_PAID} {value_of(payment)}",
         "title": plain("It was paid" if paid else "It was not paid"),
         "submit": plain("Settle it"),
         "close": plain("Go back"),

@@ -6,6 +6,8 @@ import pytest
 
 from bot import app
 from bot.domain.payment import State
+from bot.payments.answers import Forgotten
+from bot.payments.authority import Person
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
@@ -117,3 +119,14 @@ async def test_the_button_of_an_old_card_corrects_nothing(
     await slack.person("bob").clicks(card(slack), WAS_NOT_PAID)
     assert "is past that" in await told(slack, "bob")
     assert await state_of(bot) is State.PAID
+
+
+async def test_the_button_of_a_forgotten_payment_settles_no_other(
+    slack: LocalSlack, billing: LocalBilling, bot: app.Bot
+) -> None:
+    """The ledger was set back, and another payment has the number that the card shows."""
+    await unknown(slack, billing, bot)
+    desk, bob, other = bot.services.desk, Person(ids.BOB, ids.TEAM), "20260302T090000.000000"
+    assert isinstance(await desk.may_resolve(bob, 1, mark=other, paid=True), Forgotten)
+    assert isinstance(await desk.resolve(bob, 1, mark=other, paid=True, note="seen"), Forgotten)
+    assert await state_of(bot) is State.UNKNOWN
