@@ -26,7 +26,7 @@ from bot.slack.text import (
 )
 
 APPROVE, DENY, CANCEL = "payment_approve", "payment_deny", "payment_cancel"
-"""The action ids of the buttons; their value is the payment's id, and on Approve also its price."""
+"""The action ids of the buttons. For their values, see `decisions.Clicked`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +128,22 @@ def decision_buttons(payment: Payment) -> list[Block]:
     """Approve, which asks once more, and Deny, which asks why."""
     question = f"Pay {amount(payment.invoice)} for {payment.ref.module} invoice {payment.ref.number}?"
     once_more = confirm("Approve this payment?", question, "Approve")
+    value = value_of(payment)
     return [
-        button(APPROVE, "Approve", f"{payment.id} {payment.price}", style="primary", confirm=once_more),
-        button(DENY, "Deny", str(payment.id), style="danger"),
+        button(APPROVE, "Approve", f"{value} {payment.price}", style="primary", confirm=once_more),
+        button(DENY, "Deny", value, style="danger"),
     ]
+
+
+def value_of(payment: Payment) -> str:
+    """What a button carries of the payment that it is about; Approve also its price."""
+    return f"{payment.id}:{payment.mark}"
 
 
 def _cancel(payment: Payment) -> Block:
     question = f"{subject(payment)} will not be paid. Only the person who asked can do this."
     once_more = confirm("Take it back?", question, "Take it back")
-    return button(CANCEL, "Cancel", str(payment.id), confirm=once_more)
+    return button(CANCEL, "Cancel", value_of(payment), confirm=once_more)
 
 
 def invitation(scene: Scene) -> Message:
