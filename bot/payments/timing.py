@@ -75,9 +75,11 @@ class Timing:
 
     def tried_for(self, tries: int) -> timedelta:
         """How long these tries took, at the least."""
-        growing = min(tries, 64)  # from then on every wait is the longest
-        first = sum((self.backoff(before) for before in range(1, growing)), timedelta())
-        return first + (tries - growing) * self.deliver_most
+        waits = max(tries - 1, 0)
+        doublings = (-(-self.deliver_most // self.deliver_first) - 1).bit_length()
+        growing = min(waits, doublings)  # from then on every wait is the longest
+        doubled: int = 2**growing - 1
+        return self.deliver_first * doubled + self.deliver_most * (waits - growing)
 
     def may_repost(self, tries: int) -> bool:
         """Whether this try may post although nobody could say if an earlier one arrived: one in `search_for`.
