@@ -126,7 +126,11 @@ async def test_the_button_of_a_forgotten_payment_settles_no_other(
 ) -> None:
     """The ledger was set back, and another payment has the number that the card shows."""
     await unknown(slack, billing, bot)
-    desk, bob, other = bot.services.desk, Person(ids.BOB, ids.TEAM), "20260302T090000.000000"
+    desk, bob, other = (
+        bot.services.desk,
+        Person(ids.BOB, bot.services.workspace.team),
+        "20260302T090000.000000",
+    )
     assert isinstance(await desk.may_resolve(bob, 1, mark=other, paid=True), Forgotten)
     assert isinstance(await desk.resolve(bob, 1, mark=other, paid=True, note="seen"), Forgotten)
     assert await state_of(bot) is State.UNKNOWN
