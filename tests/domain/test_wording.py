@@ -12,7 +12,14 @@ from bot.domain.wording import duration_in_words, money, quote, shorten
 
 @pytest.mark.parametrize(
     ("amount", "said"),
-    [("1", "1.00"), ("0.5", "0.50"), ("1E+3", "1000.00"), ("0.125", "0.125"), ("49.90", "49.90")],
+    [
+        ("1", "1.00"),
+        ("0.5", "0.50"),
+        ("1E+3", "1000.00"),
+        ("0.125", "0.125"),
+        ("49.90", "49.90"),
+        ("7.10", "7.10"),
+    ],
 )
 def test_money_is_said_exactly(amount: str, said: str) -> None:
     """At least two decimals, never an exponent, never rounded."""
