@@ -47,7 +47,9 @@ def main(
 ) -> None:
     """Make every mutant of these files, and run the tests that come by its line until one fails."""
     mutants = [one for file in _files(paths) for one in mutants_of(file) if one.function is not None]
-    mutants = [one for one in mutants if one.name not in EQUIVALENT and crc32(one.name.encode()) % every == 0]
+    mutants = [one for one in mutants if crc32(one.name.encode()) % every == 0]
+    named = [one for one in mutants if any(map(one.is_like, EQUIVALENT))]
+    mutants = [one for one in mutants if one not in named]
     if again is not None:
         known = {line["name"]: line["became"] for line in map(json.loads, again.read_text().splitlines())}
         mutants = [one for one in mutants if known.get(one.name, KILLED) not in SEEN]
@@ -66,6 +68,7 @@ def main(
         arguments = ["-p", "no:cacheprovider", "--capture=sys", "--tb=no", *tests]
         pytest.main(arguments if postgresql else [*arguments, "-k", "not postgresql"], plugins=[runner])
         _sum_up(verdicts, console)
+        print(f"{len(named)} more are named as equivalent", file=console)
     sys.exit(any(verdict.became not in SEEN for verdict in verdicts) or len(verdicts) < len(mutants))
 
 

@@ -23,6 +23,7 @@ import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.mutators import OPERATORS_TYPE, mutation_operators, operator_arg_removal, operator_string
 
+from tests.mutation.equivalent import Same
 from tests.planted.breaks import ROOT
 
 _LOG = m.Call(func=m.Attribute(value=m.Name("log")))
@@ -80,6 +81,15 @@ class Mutant:
     def name(self) -> str:
         """Stays the same while the lines that it changes, and their function, do."""
         return f"{self.file} {self.function[0] if self.function else ''}: {self.before} => {self.after}"
+
+    def is_like(self, same: Same) -> bool:
+        """Whether it is the one that is described so."""
+        return (
+            self.file == f"bot/{same.file}"
+            and self.function is not None
+            and self.function[0] == same.function
+            and self.before.replace(same.text, same.instead) == self.after
+        )
 
 
 def mutants_of(file: str) -> list[Mutant]:
