@@ -15,10 +15,11 @@ from bot.domain.wording import duration_in_words, money, quote, shorten
     [
         ("1", "1.00"),
         ("0.5", "0.50"),
-        ("1E+3", "1000.00"),
+        ("1E+3", "1,000.00"),
+        ("2085.98", "2,085.98"),
+        ("1234567.125", "1,234,567.125"),
         ("0.125", "0.125"),
         ("49.90", "49.90"),
-        ("7.10", "7.10"),
     ],
 )
 def test_money_is_said_exactly(amount: str, said: str) -> None:
