@@ -154,9 +154,11 @@ async def test_a_reminder_that_could_not_be_told_before_it_was_decided_is_droppe
     bot = await start_bot(PAY_APPROVALS_REQUIRED="1", PAY_EXPIRES_AFTER="4s")
     asked = await request(slack, bot)
     slack.fail("chat.postMessage", "error:internal_error")
+    changed = bot.ledger.watch()
     async with asyncio.timeout(10):
         while "reminded" not in [event.action for event in await bot.ledger.history(1)]:
-            await asyncio.sleep(0.05)
+            await changed.wait()
+            changed.clear()
     await deny(slack, asked, "bob", "no")
     slack.heal()
     await at_rest(bot)
