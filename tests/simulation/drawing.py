@@ -74,7 +74,7 @@ def draw(seed: int, length: int) -> list[Step]:
         _fills_in_the_form: 3,
         _runs_a_step: 2,
         _comes_or_goes: 3,
-        _crashes: 18,
+        _crashes: 24,
         _stands_still: 3,
         _sets_the_clock: 4,
         _billing_answers: 12,
@@ -162,12 +162,13 @@ def _comes_or_goes(chance: random.Random, _place: int) -> Step:
 
 
 def _crashes(chance: random.Random, _place: int) -> Step:
-    """file: of the bot; only turns of tasks that wait in it count, if it is not empty."""
+    """file: of the bot; if there is one, only turns count of tasks that wait in it where none crashed yet."""
     if chance.random() < 0.1:
         return Step("terminate", _soon(chance), (chance.random(), _while(chance)))
-    file = chance.choice(FILES) if chance.random() < 0.7 else ""
-    turns = int(_span(chance, 1, 12 if file else 300))
-    return Step("crash", _soon(chance), (chance.random(), turns, file, _while(chance)))
+    file = chance.choice(FILES) if chance.random() < 0.8 else ""
+    turns = int(_span(chance, 1, 6 if file else 300))
+    away = _span(chance, 0.05, 5) if chance.random() < 0.7 else _while(chance)
+    return Step("crash", _soon(chance), (chance.random(), turns, file, away))
 
 
 def _stands_still(chance: random.Random, _place: int) -> Step:

@@ -25,8 +25,8 @@ class Machine:
 
     ahead: seconds that its wall clock is before what is right. booted: when, by true time.
     fuse: how many turns it has left before it crashes; None for as many as it likes. Those of tasks that were
-    there before the task of the number `burns_from` are not counted, and with `burns_in` only those of tasks
-    that wait in that file of the bot.
+    there before the task of the number `burns_from` are not counted; with `burns_at` only those of tasks that
+    wait in the bot at places of which it says so, see `waits_of`.
     at_crash: called when it is gone, as the kernel lets go of what a process had.
     """
 
@@ -40,7 +40,7 @@ class Machine:
         self.alive = True
         self.fuse: int | None = None
         self.burns_from = 0
-        self.burns_in = ""
+        self.burns_at: Callable[[list[str]], bool] | None = None
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.at_crash: dict[Callable[[], None], None] = {}
         self.slept = slept
@@ -80,12 +80,10 @@ class Machine:
         return True
 
     def _burns(self, handle: Any) -> bool:
-        if not self.burns_in:
+        if self.burns_at is None:
             return True
         task = getattr(handle._callback, "__self__", None)
-        return isinstance(task, asyncio.Task) and any(
-            place.startswith(f"{self.burns_in}:") for place in waits_of(task)
-        )
+        return isinstance(task, asyncio.Task) and self.burns_at(list(waits_of(task)))
 
     def stop(self) -> None:
         """Run nothing from now on."""

@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
@@ -62,15 +63,21 @@ class Processes:
 
     async def _crash(self, which: float, turns: int, file: str, away: float) -> None:
         if (process := self._one(which)) is not None:
-            # Most crashes are to meet work that begins now, and not the bot's idling.
+            # Most crashes are to meet work that begins now, and not the bot's idling; or what none met yet.
             begun_now = not file and turns % 4
             process.machine.burns_from = self._installation.loop.next_number() if begun_now else 0
-            process.machine.burns_in = file
+            process.machine.burns_at = partial(self._unmet, file) if file else None
             process.machine.fuse = turns
             await self._ends(process, 2 * MINUTE if file else 10 * MINUTE)
             self.crashed_at.update(process.machine.waits_at())
             self.faults["crash"] += 1
             await self._comes_back(process, away)
+
+    def _unmet(self, file: str, waits_at: list[str]) -> bool:
+        """Whether a task waits in the file, and no crash of this history found one waiting there."""
+        return any(
+            place.startswith(f"{file}:") and place not in self.crashed_at for place in reversed(waits_at)
+        )
 
     async def _terminate(self, which: float, away: float) -> None:
         if (process := self._one(which)) is not None:
