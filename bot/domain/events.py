@@ -101,7 +101,10 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """It will not be sent. remedy: how to go on. other…: the payment in its way, and where its card is."""
+    """It will not be sent. remedy: how to go on. other…: the payment in its way, and where its card is.
+
+    ask: who may ask for it instead, separated by commas.
+    """
 
     action: ClassVar = "cancelled"
     reason: str
@@ -110,6 +113,7 @@ class Cancelled:
     other: str | None = None
     other_channel: str | None = None
     other_ts: str | None = None
+    ask: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

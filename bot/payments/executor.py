@@ -144,7 +144,8 @@ class Executor:
             **snapshot(invoice),
         )
         await transaction.record(frozen(payment), actor="executor", payment=payment)
-        if (over := await over_limit(transaction, payment, rule)) is not None:
+        policy = self.preflight.authority.policy
+        if (over := await over_limit(transaction, payment, rule, policy)) is not None:
             await cancel(transaction, payment, over, actor="executor")
         elif required:
             await transaction.void_approvals(payment)

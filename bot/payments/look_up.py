@@ -98,7 +98,7 @@ class LookUp:
         # An empty list may be all that this account ever gets to see.
         if read is not None and read.invoice is None and (not read.empty or await transaction.has_listed()):
             return not_listed(payment.ref)
-        return await over_limit(transaction, payment, rule)
+        return await over_limit(transaction, payment, rule, self.authority.policy)
 
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""

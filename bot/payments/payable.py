@@ -15,7 +15,7 @@ from bot.ledger.precedents import Precedents
 from bot.ledger.transaction import Transaction
 from bot.payments.billing_api import BillingApi
 
-_LOOK = "Look in MyAdmin before you pay it there."
+_LOOK = "Do not pay it again; MyAdmin shows what became of it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,15 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """It must not be sent any more. remedy: how to go on. other: the payment that is in its way."""
+    """It must not be sent any more.
+
+    remedy: how to go on. other: the payment that is in its way. ask: who may ask for it instead.
+    """
 
     reason: str
     remedy: str | None = None
     other: Payment | None = None
+    ask: frozenset[str] = frozenset()
 
     @property
     def event(self) -> Cancelled:
@@ -44,6 +48,7 @@ class Cancel:
             other=other.number if other else None,
             other_channel=other.channel if other else None,
             other_ts=other.cards.ts if other else None,
+            ask=", ".join(sorted(self.ask)) or None,
         )
 
 

@@ -153,7 +153,7 @@ class Preflight:
             return cancel
         if precedents.any and not check.unpaid:
             return Hold(_MAY_BE_PAID)
-        if (cancel := await over_limit(transaction, payment, check.rule)) is not None:
+        if (cancel := await over_limit(transaction, payment, check.rule, self.authority.policy)) is not None:
             return cancel
         # What speaks for it is believed only where it is proved; last, because it takes the trail's end.
         if (flaw := await transaction.disproved_beside(payment)) is not None:

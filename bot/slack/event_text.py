@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from typing import assert_never
 
 from bot.domain import events
 from bot.domain.payment import FINAL, Payment, State
-from bot.domain.wording import shorten
+from bot.domain.slack_ids import is_group, is_user
+from bot.domain.wording import money, shorten
 from bot.ledger.rows import Event
 from bot.slack.blocks import Block, Message, context, paragraph, section
 from bot.slack.card import Scene, waiting
 from bot.slack.text import (
     amount,
+    asking,
     escape,
     harmless,
     link,
@@ -182,8 +185,10 @@ def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[st
     if actor == scene.payment.requester:
         return [f"Cancelled by {mention(actor)}, who asked for it. Nothing was paid."]
     lines = [f"Cancelled: {escape(cancelled.reason)}", "Nothing was paid."]
-    if cancelled.remedy:
-        lines.append(escape(cancelled.remedy))
+    # Whatever a forged row names is nobody.
+    ask = frozenset(one for one in (cancelled.ask or "").split(", ") if is_user(one) or is_group(one))
+    if cancelled.remedy or ask:
+        lines.append(asking(cancelled.remedy, ask))
     if cancelled.other and cancelled.other_channel and cancelled.other_ts:
         card = link(scene.team_url, cancelled.other_channel, cancelled.other_ts)
         lines.append(f"See <{card}|{escape(cancelled.other)}>.")
@@ -241,7 +246,7 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
         case events.Requested(note=note):
             return f"requested by {who}{_said(note)}"
         case events.LookedUp(amount=figure, currency=currency, approvals_required=required):
-            told = escape(f"{figure} {currency}") if figure is not None else "amount unknown"
+            told = escape(_money(figure, currency)) if figure is not None else "amount unknown"
             return f"looked up: {told}; {f'approvals needed: {required}' if required else 'no approval'}"
         case events.Approved(given, required):
             return f"approved by {who} ({given} of {required})"
@@ -292,3 +297,12 @@ def _became(event: Event) -> str:
 
 def _said(words: str | None) -> str:
     return f": {escape(shorten(' '.join(words.split()), _LONGEST))}" if words else ""
+
+
+def _money(figure: str, currency: str | None) -> str:
+    """An amount as the trail keeps it, in whatever digits; a forged one may be none."""
+    try:
+        amount = Decimal(figure)
+    except InvalidOperation:
+        return figure
+    return money(amount, currency or "").strip() if amount.is_finite() else figure

@@ -40,6 +40,7 @@ def anything(known: type[Any]) -> st.SearchStrategy[Any]:
         "reason": outside if known is events.Denied else words,
         "channel": st.just("C1"),
         "other": st.just("#41"),
+        "ask": st.sampled_from([None, "U2", "S1, U2"]),
         "other_channel": st.just("C1"),
         "other_ts": st.just("1700000000.000001"),
         "error": st.sampled_from(["not_in_channel", "is_archived"]) | words,
@@ -170,6 +171,16 @@ class TestDirectly:
         message = event_text.direct(event_of(no_card("is_archived"), State.CANCELLED), scene)
         assert "/invite" not in said(message)
         assert "is_archived" in said(message)
+
+    def test_what_is_cancelled_says_who_may_ask_for_it(self) -> None:
+        """By mention, after what else helps."""
+        scene = scene_of(payment_in(State.CANCELLED))
+        above = events.Cancelled("Above.", ask="S1, U2")
+        message = event_text.thread_reply(event_of(above, State.CANCELLED), scene)
+        assert said(message) == "Cancelled: Above.\nNothing was paid.\nAsk <!subteam^S1> or <@U2>."
+        tomorrow = events.Cancelled("Above.", remedy="Try again tomorrow.", ask="U2")
+        message = event_text.thread_reply(event_of(tomorrow, State.CANCELLED), scene)
+        assert said(message).endswith("\nTry again tomorrow. Or ask <@U2>.")
 
     @pytest.mark.parametrize(("state", "word"), [(State.CANCELLED, "Cancelled"), (State.EXPIRED, "Expired")])
     def test_whose_card_never_came_is_told_what_became_of_it(self, state: State, word: str) -> None:
