@@ -68,8 +68,8 @@ def draw(seed: int, length: int) -> list[Step]:
     """The steps of a history."""
     chance = random.Random(f"history {seed}")
     weights = {
-        _asks: 34,
-        _clicks: 40,
+        _asks: 48,
+        _clicks: 48,
         _types: 4,
         _fills_in_the_form: 3,
         _runs_a_step: 2,
