@@ -166,7 +166,10 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What became of a call. status, status_text: verbatim from the API. attempt: which call, from 1."""
+    """What became of a call. status, status_text: verbatim from the API. attempt: which call, from 1.
+
+    unclear: an answer came and could not be read; otherwise, where nothing is known of it, none came.
+    """
 
     action: ClassVar = "answered"
     verdict: str
@@ -174,6 +177,7 @@ class Answered:
     status_text: str | None
     evidence: str
     attempt: int | None = None
+    unclear: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,7 @@ class Outcome:
     """The reading of one call.
 
     status, status_text: verbatim from the API, None where it did not answer so.
+    answered: an answer came, whether or not it could be read.
     evidence: one line that says what the verdict rests on; never holds a secret, a session id or a body.
     """
 
@@ -215,6 +216,7 @@ class Outcome:
     status: str | None
     status_text: str | None
     evidence: str
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

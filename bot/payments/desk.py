@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
@@ -31,6 +32,7 @@ from bot.payments.answers import (
     NotYours,
     Outdated,
     Requested,
+    TooEarly,
 )
 from bot.payments.approvals import checked, expire, recounted
 from bot.payments.authority import Authority, Person
@@ -284,20 +286,65 @@ class Desk:
         answer = await self._uncontradicted(person, f"deny #{payment_id}", deciding)
         return None if isinstance(answer, _Decidable) else answer
 
-    async def resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
+    async def resolve(
+        self,
+        person: Person,
+        payment_id: int,
+        *,
+        paid: bool,
+        note: str,
+        mark: str | None = None,
+        correcting: bool = True,
+    ) -> Answer:
         """A person settles a lost answer, or corrects what was settled on the weakest evidence.
 
-        An approver does, or the requester where there are none. Raises DirectoryError, LedgerUnavailable.
+        An approver does, or the requester where there are none. correcting: see `settle_by_hand`.
+        Raises DirectoryError, LedgerUnavailable.
         """
-        resolving = self._resolve(person, payment_id, paid=paid, note=note)
+        resolving = self._resolve(person, payment_id, mark, paid=paid, note=note, correcting=correcting)
         return await self._uncontradicted(person, f"resolve #{payment_id}", resolving)
 
-    async def _resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
+    async def may_resolve(
+        self, person: Person, payment_id: int, *, paid: bool, mark: str | None = None
+    ) -> Answer | None:
+        """Whether this person may settle now what is unknown: None, or why not (which is recorded)."""
         payment = await self.ledger.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
+        if mark not in (None, payment.mark):
+            return Forgotten(payment)
+        if payment.state is not State.UNKNOWN:
+            return AlreadyDecided(payment)
+        if (refused := await self._refused_to_resolve(person, payment)) is not None:
+            return refused
+        now = self.ledger.clock()
+        if not paid and (left := self.settling.left(payment, now)) > timedelta(0):
+            return TooEarly(payment, now + left)
+        return None
+
+    async def _resolve(
+        self, person: Person, payment_id: int, mark: str | None, *, paid: bool, note: str, correcting: bool
+    ) -> Answer:
+        payment = await self.ledger.payment(payment_id)
+        if payment is None:
+            return NotFound(payment_id)
+        if mark not in (None, payment.mark):
+            return Forgotten(payment)
         if payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS:
             return AlreadyDecided(payment)
+        if (refused := await self._refused_to_resolve(person, payment)) is not None:
+            return refused
+        return await settle_by_hand(
+            self.ledger,
+            person.id,
+            payment_id,
+            paid=paid,
+            note=note,
+            settling=self.settling,
+            correcting=correcting,
+        )
+
+    async def _refused_to_resolve(self, person: Person, payment: Payment) -> Answer | None:
         # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
         rule = self.authority.policy.rule_named(payment.rule) or await self.authority.rule_of(payment)
         if isinstance(rule, Refusal):
@@ -311,10 +358,7 @@ class Desk:
         if refusal is not None:
             async with self.ledger.transaction() as transaction:
                 await self._refused(transaction, person, refusal, "resolve", payment)
-            return refusal
-        return await settle_by_hand(
-            self.ledger, person.id, payment_id, paid=paid, note=note, settling=self.settling
-        )
+        return refusal
 
     async def _uncontradicted(self, person: Person, what: str, doing: Awaitable[T]) -> T | Refusal:
         """The answer, or the refusal to follow on what was written past the bot."""

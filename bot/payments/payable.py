@@ -86,6 +86,14 @@ def forbidden(ref: InvoiceRef, precedents: Precedents, listed: bool | None) -> C
     return None
 
 
+def not_offered(ref: InvoiceRef) -> Cancel:
+    """The API had a way to list the invoices of its module, and has none any more: waiting does not help."""
+    return Cancel(
+        f"the billing API has no operation any more that lists the unpaid invoices of {ref.module}",
+        "Tell the people who run this bot; ask again when that is mended.",
+    )
+
+
 def not_listed(ref: InvoiceRef) -> Cancel:
     """It was asked for, and the list of its module, which can be read, does not hold it."""
     return Cancel(

@@ -27,12 +27,13 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    form_or_reply,
     in_time,
     one_line,
     outcome_of,
     submitted,
 )
-from bot.slack.respond import open_view, respond_to
+from bot.slack.respond import respond_to
 from bot.slack.text import amount, mention, subject
 
 log = structlog.get_logger()
@@ -98,29 +99,21 @@ class Decisions:
     async def _reply_to(self, deciding: Awaitable[Answer]) -> str | None:
         """What the clicker is told; None where the card and its thread tell everybody."""
         answer = await deciding
-        await self._repair(answer)
+        await repair(self.services, answer)
         if isinstance(answer, Done) and answer.payment.state is not State.EXPIRED:
             return None
         return replies.said(answer, self.services.workspace.url)
 
     async def _ask_why(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Whether they may deny is checked now, and again when the reason comes."""
-        async with self.services.gate.entered():
-            on = Clicked.read(action["value"])
-            outcome = await outcome_of(self._form_or_reply(clicker(body), on))
-            await ack()
-            reply = outcome if isinstance(outcome, str) else None
-            if isinstance(outcome, dict):
-                opened = await open_view(self.services.client, str(body["trigger_id"]), outcome)
-                reply = replies.NO_FORM if opened is None else None
-            if reply is not None:
-                await respond_to(self.services.client, body, reply)
+        on = Clicked.read(action["value"])
+        await form_or_reply(self.services, ack, body, self._form_or_reply(clicker(body), on))
 
     async def _form_or_reply(self, person: Person, on: Clicked) -> View | str | None:
         with within(BEFORE_A_FORM):
             refused = await self.services.desk.may_decide(person, on.payment_id, mark=on.mark)
         if refused is not None:
-            await self._repair(refused)
+            await repair(self.services, refused)
             return replies.said(refused, self.services.workspace.url)
         payment = await self.services.ledger.payment(on.payment_id)
         return None if payment is None else deny_form(payment)
@@ -136,18 +129,19 @@ class Decisions:
         answer = await self.services.desk.deny(person, on.payment_id, reason, mark=on.mark)
         if isinstance(answer, Done):
             return {}
-        await self._repair(answer)
+        await repair(self.services, answer)
         told = replies.said(answer, self.services.workspace.url) or ""
         return {"response_action": "update", "view": notice(told)}
 
-    async def _repair(self, answer: Answer) -> None:
-        """Show a card again that was out of date; where that cannot be written, what was decided stands."""
-        if not isinstance(answer, AlreadyDecided | AlreadyApproved | Outdated):
-            return
-        try:
-            await self.services.desk.repair(answer.payment.id)
-        except LedgerUnavailable as error:
-            log.warning("a card was not shown again", payment=answer.payment.id, error=str(error))
+
+async def repair(services: Services, answer: Answer) -> None:
+    """Show a card again that was out of date; where that cannot be written, what was decided stands."""
+    if not isinstance(answer, AlreadyDecided | AlreadyApproved | Outdated):
+        return
+    try:
+        await services.desk.repair(answer.payment.id)
+    except LedgerUnavailable as error:
+        log.warning("a card was not shown again", payment=answer.payment.id, error=str(error))
 
 
 def deny_form(payment: Payment) -> View:
