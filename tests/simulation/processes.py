@@ -18,6 +18,9 @@ from tests.simulation.drawing import MINUTE
 from tests.simulation.installation import Acts, Installation, Process
 from tests.simulation.people import People
 
+AIMED_S = 30.0
+"""Seconds in which a crash must meet what it is aimed at, or there is none."""
+
 AGAIN_S = 10.0
 """Seconds after which Slack fails again."""
 
@@ -68,7 +71,11 @@ class Processes:
             process.machine.burns_from = self._installation.loop.next_number() if begun_now else 0
             process.machine.burns_at = partial(self._unmet, file) if file else None
             process.machine.fuse = turns
-            await self._ends(process, 2 * MINUTE if file else 10 * MINUTE)
+            if file and not await self._crashed(process, AIMED_S):
+                process.machine.fuse = None
+                self._busy.discard(process.number)
+                return
+            await self._ends(process, 10 * MINUTE)
             self.crashed_at.update(process.machine.waits_at())
             self.faults["crash"] += 1
             await self._comes_back(process, away)
@@ -86,10 +93,15 @@ class Processes:
             self.faults["stop"] += 1
             await self._comes_back(process, away)
 
-    async def _ends(self, process: Process, timeout: float) -> None:
-        """Wait until it has ended; by then it is made to."""
+    async def _crashed(self, process: Process, timeout: float) -> bool:
+        """Wait until it has ended; whether it has by then."""
         with suppress(AssertionError):
             await self._installation.happens(lambda: not process.running, "it ends", timeout)
+        return not process.running
+
+    async def _ends(self, process: Process, timeout: float) -> None:
+        """Wait until it has ended; by then it is made to."""
+        await self._crashed(process, timeout)
         process.machine.crash()
 
     async def _comes_back(self, process: Process, away: float) -> None:
