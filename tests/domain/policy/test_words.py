@@ -66,7 +66,7 @@ def test_a_requester_who_could_never_get_the_approvals_is_named() -> None:
         "  U2 may approve, but nobody their own request.",
         "  Requests by U2 could not get 1 approval: too few others approve.",
         "  A request waits for approval in the channel where it was asked for, for 3 days, "
-        "without reminders.",
+        "with reminders after half of that time and an hour before its end.",
         "Whatever fits no rule is refused.",
     ]
 
