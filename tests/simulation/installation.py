@@ -195,7 +195,10 @@ class Installation:
     @property
     def runs(self) -> list[Execution]:
         """The workflows whose step must have ended: all but those that wait for people."""
-        found = self.rows("SELECT trigger_id FROM payments WHERE state = 'PENDING_APPROVAL'")
+        found = self.rows(
+            "SELECT trigger_id FROM requests JOIN payments ON requests.id = request_id"
+            " WHERE state = 'PENDING_APPROVAL'"
+        )
         waiting = {row[0] for row in found}
         return [run for run in self.all_runs if STEP_TRIGGER + run.id not in waiting]
 

@@ -19,7 +19,9 @@ def at_once(installation: Installation) -> list[str]:
     """What is wrong now: no state may say what is not so."""
     wrong = list(installation.wrong)
     paid: dict[tuple[str, int], int] = {}
-    for number, module, invoice, state in installation.rows("SELECT id, module, number, state FROM payments"):
+    for number, module, invoice, state in installation.rows(
+        "SELECT request_id, module, number, state FROM payments"
+    ):
         if state != State.PAID:
             continue
         row = installation.billing.row(module, invoice)
@@ -39,8 +41,8 @@ def at_call(installation: Installation, call: Call) -> list[str]:
         return []
     what = f"{call.module} {call.invoice}"
     held = installation.rows(
-        "SELECT id, amount, approvals_required, requester FROM payments"
-        " WHERE module = ? AND number = ? AND state = 'SENDING'",
+        "SELECT requests.id, amount, approvals_required, requester FROM payments"
+        " JOIN requests ON requests.id = request_id WHERE module = ? AND number = ? AND state = 'SENDING'",
         call.module,
         call.invoice,
     )
@@ -49,7 +51,7 @@ def at_call(installation: Installation, call: Call) -> list[str]:
     ((number, amount, required, requester),) = held
     wrong = _twice(installation, call, what)
     givers = installation.rows(
-        "SELECT count(*) FROM approvals WHERE payment_id = ? AND approver <> ?", number, requester
+        "SELECT count(*) FROM approvals WHERE request_id = ? AND approver <> ?", number, requester
     )
     if givers[0][0] < required:
         wrong.append(f"#{number} was sent with {givers[0][0]} of {required} approvals")
