@@ -276,13 +276,16 @@ def _with_ledger(
     return 2
 
 
-class _WithModes(click.Command):
-    """Ends its help with the billing API's failure modes."""
+class _WithExamples(click.Command):
+    """Ends its help with the example policies and the billing API's failure modes."""
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the modes, which only this help needs to load."""
+        """List them; only this help needs to load them."""
+        from bot.sandbox import policies  # noqa: PLC0415
         from bot.sandbox.local_billing import FAILURES  # noqa: PLC0415
 
+        with formatter.section("Policies"):
+            formatter.write_dl([(name, policies.about(name)) for name in policies.EXAMPLES])
         with formatter.section("Modes"):
             formatter.write_dl([(name, failure.about) for name, failure in FAILURES.items()])
 
@@ -295,7 +298,19 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
     return value
 
 
-@main.command(cls=_WithModes)
+def _policy(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Path | None:
+    """An example by its name, or a file."""
+    from bot.sandbox import policies  # noqa: PLC0415
+
+    if value is None or value in policies.EXAMPLES:
+        return policies.EXAMPLES[value or policies.DEFAULT]
+    if (file := Path(value)).is_file():
+        return file
+    there_are = f"there are {', '.join(policies.EXAMPLES)}, and files of your own"
+    raise click.BadParameter(f"there is no policy {value!r}, nor a file of that name; {there_are}")
+
+
+@main.command(cls=_WithExamples)
 @click.option("--port", default=8765, show_default=True, help="The page's port; the next free one if taken.")
 @click.option(
     "--say",
@@ -307,10 +322,11 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--fail", metavar="MODE", callback=_mode, help="Let the billing API fail in this way.")
 @click.option(
     "--policy",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Rules in place of: Alice may pay, without approval.",
+    metavar="NAME|FILE",
+    callback=_policy,
+    help="Rules: an example by its name, or a file of your own that names the sandbox's people.",
 )
-def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path | None) -> None:
+def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path) -> None:
     """Try the bot against a local Slack and a local billing API. No account is needed."""
     from bot.sandbox import run as local  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -17,6 +17,10 @@ from bot.ledger.transaction import Transaction
 from bot.payments.authority import Authority
 
 log = structlog.get_logger()
+
+
+LAST_HOUR = timedelta(hours=1)
+"""So long before a request expires, those who may approve are reminded of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,20 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
     return _status(payment, rule, await ledger.approvers(payment.request.id))
 
 
-def remind_at(payment: Payment, rule: Rule | None, now: datetime) -> datetime:
-    """When those who may approve are reminded next; when it expires, if the rule reminds nobody."""
-    return now + rule.remind_every if rule and rule.remind_every else payment.request.expires_at
+def remind_at(payment: Payment, rule: Rule | None, now: datetime, *, due: datetime | None = None) -> datetime:
+    """When those who may approve are reminded next; when it expires, if they are not any more.
+
+    Every so often, where the rule says so; otherwise when half of the time is over, and an hour before the
+    end. due: when the reminder was due that is sent just now: it is not sent again, whatever the clock says.
+    """
+    if rule is None:
+        return payment.request.expires_at
+    if rule.remind_every is not None:
+        return now + rule.remind_every
+    half = payment.request.created_at + (payment.request.expires_at - payment.request.created_at) / 2
+    after = now if due is None else max(now, due)
+    to_come = (one for one in (half, max(half, payment.request.expires_at - LAST_HOUR)) if one > after)
+    return next(to_come, payment.request.expires_at)
 
 
 async def expire(transaction: Transaction, payment: Payment) -> Payment:

@@ -21,7 +21,7 @@ import structlog
 
 from bot.clocks import Ages
 from bot.domain.events import NoCard
-from bot.domain.payment import Payment, State
+from bot.domain.payment import Payment
 from bot.ledger.outbox import Lane
 from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Kind
@@ -49,6 +49,9 @@ from bot.slack.web_api import (
 from bot.slack.workflow_step import end_step
 
 log = structlog.get_logger()
+
+DECIDED = "decided before it was told"
+"""Why an invitation or a reminder was given up."""
 
 _ON_ITS_WAY = timedelta(minutes=1)
 """So long before a response_url ends nothing is begun there."""
@@ -122,13 +125,15 @@ class Announcer:
         assert payment is not None, "bug: payments are never deleted"
         if delivery.kind is Kind.STEP:
             await self._end_step(delivery, payment)
-        elif delivery.kind is Kind.INVITATION and payment.state is not State.PENDING_APPROVAL:
+            return
+        rendered = await self.renderer.render(delivery, payment)
+        if rendered.pointless:
             async with self.ledger.transaction() as transaction:
-                await transaction.outbox.give_up(delivery, "decided before it was told")
+                await transaction.outbox.give_up(delivery, DECIDED)
         elif delivery.ts is not None:
-            await self._update(delivery, payment, await self.renderer.render(delivery, payment))
+            await self._update(delivery, payment, rendered)
         else:
-            await self._post(delivery, payment, await self.renderer.render(delivery, payment))
+            await self._post(delivery, payment, rendered)
 
     async def _ours(self, delivery: Delivery) -> bool:
         """Whether we may make a call for it, which takes up to half a lease: no other instance begins one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,8 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR
+from bot.ledger.store import Ledger
+from bot.payments.maintenance import Maintenance
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import request_in, stored
 from tests.payments.conftest import BOB, CAROL, Office, policy
@@ -48,14 +51,59 @@ async def test_people_are_reminded_until_it_expires(office: Office, clock: Clock
     assert actions == ["reminded", "reminded", "expired"]
 
 
-async def test_without_a_reminder_there_is_none(office: Office, clock: Clock) -> None:
-    """A rule that names none only expires."""
-    office.rules(policy(tiers=TWO))
+async def test_where_the_rule_does_not_say_people_are_reminded_twice(office: Office, clock: Clock) -> None:
+    """When half of the time is over, and an hour before the end: once each."""
+    office.rules(policy(tiers=TWO, expires_after=timedelta(hours=10)))
     payment = await office.looked_up()
-    for _ in range(7):
-        clock.advance(hours=12)
+    told = []
+    for _ in range(61):
+        clock.advance(minutes=10)
         await office.maintenance.poll_once()
-    assert (await office.actions(payment))[2:] == ["expired"]
+        await office.maintenance.poll_once()
+        told += [(clock.now - payment.request.created_at, (await office.actions(payment))[-1])]
+    assert {action for _, action in told} == {"looked_up", "reminded", "expired"}
+    events = [
+        event for event in await office.ledger.history(payment.request.id) if event.action == "reminded"
+    ]
+    assert [event.at - payment.request.created_at for event in events] == [
+        timedelta(hours=5),
+        timedelta(hours=9),
+    ]
+
+
+async def test_a_short_request_is_reminded_of_once(office: Office, clock: Clock) -> None:
+    """Its last hour begins before half of its time is over."""
+    office.rules(policy(tiers=TWO, expires_after=timedelta(minutes=90)))
+    payment = await office.looked_up()
+    for _ in range(10):
+        clock.advance(minutes=10)
+        await office.maintenance.poll_once()
+    assert (await office.actions(payment))[2:] == ["reminded", "expired"]
+
+
+@pytest.mark.parametrize("step", [-8, 3])
+async def test_a_clock_that_is_set_brings_no_reminder_twice(office: Office, clock: Clock, step: int) -> None:
+    """Back over the half of its time, or ahead over the last hour of it."""
+    office.rules(policy(tiers=TWO, expires_after=timedelta(hours=10)))
+    payment = await office.looked_up()
+    clock.advance(hours=6)
+    await office.maintenance.poll_once()
+    clock.set(hours=step)
+    for _ in range(40):
+        await office.maintenance.poll_once()
+        clock.advance(minutes=20)
+    assert (await office.actions(payment)).count("reminded") == 2
+    assert (await office.actions(payment))[-1] == "expired"
+
+
+async def test_two_instances_remind_once(office: Office, ledger: Ledger, clock: Clock) -> None:
+    """Both find it due at the same moment."""
+    office.rules(policy(tiers=TWO, expires_after=timedelta(hours=10)))
+    payment = await office.looked_up()
+    other = Maintenance(ledger, office.authority.policy, office.timing, "two")
+    clock.advance(hours=5)
+    await asyncio.gather(office.maintenance.poll_once(), other.poll_once())
+    assert (await office.actions(payment)).count("reminded") == 1
 
 
 async def test_an_address_that_slack_takes_no_answer_at_any_more_is_forgotten(

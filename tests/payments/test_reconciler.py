@@ -282,7 +282,9 @@ class TestNoEvidence:
         for _ in range(60):
             await office.reconcile()
             clock.until(max((await office.now(payment)).due_at, clock.now + timedelta(seconds=1)))
-        asked = [event for event in await office.ledger.history(payment.id) if event.action == "unsettled"]
+        asked = [
+            event for event in await office.ledger.history(payment.request.id) if event.action == "unsettled"
+        ]
         assert len(asked) == 7
         gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(asked)]
         assert all(gap >= timedelta(hours=11) for gap in gaps)
