@@ -80,7 +80,7 @@ class Overview:
         others: list[Payment] = []
         unsure = 0
         for payment in await self.ledger.pending():
-            theirs = False if payment.id in approved else await decidable.is_theirs(payment)
+            theirs = False if payment.request.id in approved else await decidable.is_theirs(payment)
             unsure += theirs is None
             (mine if theirs else others).append(payment)
         return Pending(tuple(mine), tuple(others), unsure)
@@ -96,18 +96,18 @@ class _Decidable:
 
     async def is_theirs(self, payment: Payment) -> bool | None:
         """None where Slack does not say so in time."""
-        alike = (payment.ref.module, payment.channel, payment.team, payment.requester)
+        alike = (payment.ref.module, payment.request.channel, payment.request.team, payment.request.requester)
         if alike not in self._known:
             self._known[alike] = await self._ask(payment)
         return self._known[alike]
 
     async def _ask(self, payment: Payment) -> bool | None:
-        if payment.requester == self._person.id:
+        if payment.request.requester == self._person.id:
             return False
         try:
             rule: Rule | Refusal = await self._authority.rule_of(payment)
             if isinstance(rule, Refusal):
                 return False
-            return await self._authority.may_approve(rule, self._person, payment.requester) is None
+            return await self._authority.may_approve(rule, self._person, payment.request.requester) is None
         except DirectoryError:
             return None

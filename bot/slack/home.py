@@ -141,7 +141,7 @@ class Homes:
             concerns = await services.overview.of(person, most=MOST)
             choice = await services.authority.choice_of(person, None, services.catalogue.modules)
         under_way = [*concerns.pending.mine, *concerns.requested]
-        whole = all(one.cards.ts for one in under_way if one.state not in FINAL)
+        whole = all(one.request.cards.ts for one in under_way if one.state not in FINAL)
         today, may_ask = services.ledger.clock().date(), isinstance(choice, Choice)
         view = home(Tab(concerns, services.workspace.url, today, may_ask))
         return view, whole and not concerns.pending.unsure
@@ -184,7 +184,7 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
         yield from _waiting(one, tab.team_url, tab.today)
     others = mine[len(concerns.waiting) :]
     lines = [
-        f"{_linked(one, tab.team_url)} · {amount(one.invoice)} · expires {moment(one.expires_at)}"
+        f"{_linked(one, tab.team_url)} · {amount(one.invoice)} · expires {moment(one.request.expires_at)}"
         for one in others
     ]
     kept = fitting(lines, ROOM)
@@ -218,13 +218,14 @@ def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
         lines.append(f"Due {due(invoice.due, today)}")
     needs = more_approvals(one.approvals)
     lines.append(
-        f"Asked for by {mention(payment.requester)} · needs {needs} · expires {moment(payment.expires_at)}"
+        f"Asked for by {mention(payment.request.requester)} · needs {needs}"
+        f" · expires {moment(payment.request.expires_at)}"
     )
-    if payment.note:
-        lines.append(quote(payment.note, 500))
+    if payment.request.note:
+        lines.append(quote(payment.request.note, 500))
     buttons = {
         "type": "actions",
-        "block_id": f"decide:{payment.id}",
+        "block_id": f"decide:{payment.request.id}",
         "elements": decision_buttons(payment, one.approvals),
     }
     return [section("\n".join(lines)), buttons]
@@ -239,8 +240,8 @@ def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> 
 
 def _linked(payment: Payment, team_url: str) -> str:
     """Its name, which leads to the card that the person can act on."""
-    cards = payment.cards
-    for channel, ts in ((cards.approval_channel, cards.approval_ts), (payment.channel, cards.ts)):
+    cards = payment.request.cards
+    for channel, ts in ((cards.approval_channel, cards.approval_ts), (payment.request.channel, cards.ts)):
         if channel and ts:
             return f"<{link(team_url, channel, ts)}|{subject(payment)}>"
     return subject(payment)
