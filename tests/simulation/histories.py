@@ -250,9 +250,11 @@ class History:
 
     async def _end_of_trouble(self) -> None:
         self._tell(f"{self._installation.loop.now:.3f} the trouble ends")
+        patience = 10.0
         while self._under_way:
             await self._heal()
-            await asyncio.wait(self._under_way, timeout=10.0)
+            await asyncio.wait(self._under_way, timeout=patience)
+            patience = 10 * MINUTE
         await self._heal()
 
     async def _rest(self) -> list[str]:
@@ -357,8 +359,8 @@ class History:
 
     async def _ends(self, process: Process, timeout: float) -> None:
         """Wait until it has ended; by then it is made to."""
-        with suppress(AssertionError):
-            await self._installation.happens(lambda: not process.running, "it ends", timeout)
+        if process.running:
+            await asyncio.wait([process.machine.ending()], timeout=timeout)
         process.machine.crash()
 
     async def _comes_back(self, process: Process, away: float) -> None:
