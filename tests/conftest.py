@@ -27,6 +27,7 @@ from bot.slack.pace import Pace
 from tests.command_line import CommandLine
 from tests.fixture_types import QUICK, Clock, NewDatabase, NewSettings, StartBot, environment_of
 from tests.postgresql import Databases, running_postgresql
+from tests.statements import share_statements
 
 pytest_plugins = ["tests.faults.counts"]
 
@@ -38,9 +39,11 @@ ROOM = 2 * 1024**3
 
 def pytest_configure() -> None:
     """Keep all temporary files in memory, as nothing here cuts the power: a process that is killed loses
-    nothing that it wrote, and a commit need not wait for a disk."""
+    nothing that it wrote, and a commit need not wait for a disk. Do what is costly once for all tests."""
     if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+    share_statements()
+    _log_plainly()
 
 
 # A busy machine is slow, and that proves nothing about what hypothesis tries.
@@ -54,13 +57,21 @@ hypothesis.settings.load_profile("no deadline")
 def _own_logging() -> Iterator[None]:
     """A command line that runs in the test's own process sets the logging of all that follow."""
     yield
+    _log_plainly()
+
+
+def _log_plainly() -> None:
+    """As structlog does by itself, but for its tracebacks: to draw one takes longer than most tests."""
     structlog.reset_defaults()
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], console])
 
 
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: the collector need not look at it again and again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)

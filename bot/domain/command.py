@@ -11,6 +11,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.domain.near_commands import (
+    WORDS,
+    instead_of,
+    listed_anyway,
+    of_every_invoice,
+    without_needless_words,
+)
 from bot.domain.payment import MAX_INVOICE, InvoiceRef
 from bot.domain.typed_words import Typed, begins_like_a_number, normal, read_words
 from bot.domain.wording import quote, shorten
@@ -154,7 +161,26 @@ def parse(text: str, modules: Sequence[str]) -> Command:
         case "resolve":
             return _read_resolve(typed)
     ref = _read_invoice(words, modules, "/pay")
-    return ref if isinstance(ref, Misunderstood) else Request(ref)
+    if isinstance(ref, InvoiceRef):
+        return Request(ref)
+    return _near_command(words, modules) or ref
+
+
+def _near_command(words: list[str], modules: Sequence[str]) -> Misunderstood | None:
+    """What to type instead of a word that people expect to work; None where it is a slip of another kind."""
+    if _split_module(words, modules)[0] is not None or any("<" in word or ">" in word for word in words):
+        return None
+    shorter = without_needless_words([normal(word) for word in words])
+    if 0 < len(shorter) < len(words):
+        ref = _read_invoice(shorter, modules, "/pay")
+        if isinstance(ref, InvoiceRef):
+            return Misunderstood(f"The word {quote(words[0])} is not needed.", f"Type /pay {ref}.")
+        return _near_command(shorter, modules) or ref
+    # The word itself, or a slip of one, if it is no slip of a module or of another word.
+    close = _close_name(words, (*modules, *_KEYWORDS, *WORDS))
+    first = close if close in WORDS else normal(words[0])
+    answer = instead_of([first, *words[1:]], _example(modules))
+    return None if answer is None else Misunderstood(*answer)
 
 
 def _read_list(words: list[str], modules: Sequence[str]) -> ListUnpaid | Misunderstood:
@@ -162,7 +188,8 @@ def _read_list(words: list[str], modules: Sequence[str]) -> ListUnpaid | Misunde
         return ListUnpaid(None)
     module, rest = _split_module(words, modules)
     if module is None:
-        return _unknown_module(words, modules, "/pay list")
+        anyway = listed_anyway(normal(words[0]))
+        return Misunderstood(*anyway) if anyway else _unknown_module(words, modules, "/pay list")
     if rest:
         return Misunderstood(
             f"I do not know what {quote(rest[0])} means after /pay list {module}.",
@@ -231,7 +258,8 @@ def _read_invoice(words: list[str], modules: Sequence[str], usage: str) -> Invoi
         )
     number = _read_number(rest[0], "an invoice number")
     if isinstance(number, Misunderstood):
-        return number
+        every = of_every_invoice(normal(rest[0]), module)
+        return Misunderstood(*every) if every else number
     if len(rest) > 1:
         if begins_like_a_number(rest[1]):
             problem = "One invoice at a time, and no blanks inside its number."
@@ -282,7 +310,8 @@ def _explain_order(words: list[str], modules: Sequence[str], usage: str) -> Misu
         if len(words) == 1:
             return Misunderstood(
                 f"Which module does invoice {number} belong to?",
-                f"Type {usage} <module> {number}. {_modules_in_words(modules)}",
+                f"Type {usage} <module> {number}, or /pay status {number} for payment #{number}."
+                f" {_modules_in_words(modules)}",
             )
     glued = re.fullmatch(r"([A-Za-z_-]+)[#:/.,=-]?([1-9][0-9]*)", words[0], re.ASCII)
     if glued and len(words) == 1:
@@ -296,18 +325,25 @@ def _explain_order(words: list[str], modules: Sequence[str], usage: str) -> Misu
 
 
 def _unknown_module(words: list[str], modules: Sequence[str], usage: str) -> Misunderstood:
-    # "web hosting 12345" should find webhosting, so the words before a last number count as one name.
-    named = words[:-1] if len(words) > 1 and begins_like_a_number(words[-1]) else words[:1]
-    candidates = [*modules, *(_KEYWORDS if usage == "/pay" else ())]
-    near = difflib.get_close_matches("_".join(map(normal, named)), candidates, n=1)
+    near = _close_name(words, [*modules, *(_KEYWORDS if usage == "/pay" else ())])
     remedy = _modules_in_words(modules)
-    if near and near[0] in _KEYWORDS:
-        remedy = f"Did you mean /pay {near[0]}?"
+    if near in _KEYWORDS:
+        remedy = f"Did you mean /pay {near}?"
     elif near:
         number = _read_number(words[-1], "an invoice number")
         suffix = f" {number}" if isinstance(number, int) and usage != "/pay list" else ""
-        remedy = f"Did you mean {usage} {near[0]}{suffix}?"
-    return Misunderstood(f"I know no module {quote(' '.join(named))}.", remedy)
+        remedy = f"Did you mean {usage} {near}{suffix}?"
+    return Misunderstood(f"I know no module {quote(' '.join(_named(words)))}.", remedy)
+
+
+def _named(words: list[str]) -> list[str]:
+    # "web hosting 12345" should find webhosting, so the words before a last number count as one name.
+    return words[:-1] if len(words) > 1 and begins_like_a_number(words[-1]) else words[:1]
+
+
+def _close_name(words: list[str], names: Sequence[str]) -> str | None:
+    """The name that was probably meant."""
+    return next(iter(difflib.get_close_matches("_".join(map(normal, _named(words))), names, n=1)), None)
 
 
 def _too_many(keyword: str, rest: list[str]) -> Misunderstood:

@@ -101,7 +101,10 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """It will not be sent. remedy: how to go on. other…: the payment in its way, and where its card is."""
+    """It will not be sent. remedy: how to go on. other…: the payment in its way, and where its card is.
+
+    ask: who may ask for it instead, separated by commas.
+    """
 
     action: ClassVar = "cancelled"
     reason: str
@@ -110,6 +113,7 @@ class Cancelled:
     other: str | None = None
     other_channel: str | None = None
     other_ts: str | None = None
+    ask: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,10 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What became of a call. status, status_text: verbatim from the API. attempt: which call, from 1."""
+    """What became of a call. status, status_text: verbatim from the API. attempt: which call, from 1.
+
+    unclear: an answer came and could not be read; otherwise, where nothing is known of it, none came.
+    """
 
     action: ClassVar = "answered"
     verdict: str
@@ -170,6 +177,7 @@ class Answered:
     status_text: str | None
     evidence: str
     attempt: int | None = None
+    unclear: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -97,6 +97,11 @@ STEP_TRIGGER = "step:"
 """What the trigger of a request begins with that a workflow's step made; its run's id follows."""
 
 _MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+
+
+def mark_of(created_at: datetime) -> str:
+    """What tells one thing from another that was given the same number at another time."""
+    return created_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +208,7 @@ class Outcome:
     """The reading of one call.
 
     status, status_text: verbatim from the API, None where it did not answer so.
+    answered: an answer came, whether or not it could be read.
     evidence: one line that says what the verdict rests on; never holds a secret, a session id or a body.
     """
 
@@ -210,6 +216,7 @@ class Outcome:
     status: str | None
     status_text: str | None
     evidence: str
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +294,11 @@ class Payment:
     def price(self) -> str:
         """What it costs as far as that is known, in a form that a button can carry: what a click is about."""
         return f"{self.invoice.amount:f} {self.invoice.currency}" if self.invoice else "unknown"
+
+    @property
+    def mark(self) -> str:
+        """Tells it from another request of its number: a ledger that was set back gives numbers again."""
+        return mark_of(self.created_at)
 
     @property
     def step_run(self) -> str | None:

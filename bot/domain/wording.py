@@ -9,10 +9,10 @@ _LONGEST_QUOTE = 40
 
 
 def money(amount: Decimal, currency: str) -> str:
-    """An exact amount with at least two decimals, as in `50.00 USD`."""
+    """An exact amount with at least two decimals and thousands set apart, as in `2,085.98 USD`."""
     exponent = amount.as_tuple().exponent
     two_decimals = isinstance(exponent, int) and exponent > -2
-    return f"{amount:.2f} {currency}" if two_decimals else f"{amount:f} {currency}"
+    return f"{amount:,.2f} {currency}" if two_decimals else f"{amount:,f} {currency}"
 
 
 def duration_in_words(duration: timedelta) -> str:

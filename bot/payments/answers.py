@@ -32,6 +32,13 @@ class NotFound:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was clicked is about a request that the ledger knows no more; `payment` has its number now."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
 class AlreadyDecided:
     """The payment is in no state in which this can be done; `payment` says how it stands."""
 
@@ -79,6 +86,7 @@ Answer = (
     Requested
     | AlreadyRequested
     | NotFound
+    | Forgotten
     | AlreadyDecided
     | AlreadyApproved
     | Outdated

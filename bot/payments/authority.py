@@ -150,6 +150,13 @@ class Authority:
             return NOT_CONCERNED
         return None if await self.directory.full_member(person.id) else NOT_FULL_MEMBER
 
+    async def principals(self, person: Person, groups: frozenset[str]) -> frozenset[str]:
+        """The person's own id, and those of the groups that count for them. Raises DirectoryError."""
+        found = await self.directory.groups_of(person.id, groups) if groups else frozenset()
+        if found and not await self.directory.full_member(person.id):
+            found = frozenset()
+        return found | {person.id}
+
     async def choice_of(
         self, person: Person, channel: str | None, modules: Sequence[str]
     ) -> Choice | Refusal:
@@ -160,10 +167,7 @@ class Authority:
         if person.team != self.team:
             return OTHER_TEAM
         asked = frozenset(one for rule in self.policy.rules for one in filter(is_group, rule.requesters))
-        groups = await self.directory.groups_of(person.id, asked) if asked else frozenset()
-        if groups and not await self.directory.full_member(person.id):
-            groups = frozenset()
-        principals = groups | {person.id}
+        principals = await self.principals(person, asked)
         here = [
             rule
             for rule in self.policy.rules

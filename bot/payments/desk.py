@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
@@ -26,10 +27,12 @@ from bot.payments.answers import (
     AlreadyRequested,
     Answer,
     Done,
+    Forgotten,
     NotFound,
     NotYours,
     Outdated,
     Requested,
+    TooEarly,
 )
 from bot.payments.approvals import checked, expire, recounted
 from bot.payments.authority import Authority, Person
@@ -75,6 +78,7 @@ CONTRADICTED = Refusal(
 class Desk:
     """What people may do; each is one transaction.
 
+    mark: of the payment that they were shown, see `Payment.mark`; None where what they used does not tell.
     settling: how long after its answer was lost a call may still be carried out.
     """
 
@@ -142,15 +146,18 @@ class Desk:
         async with self.ledger.transaction() as transaction:
             await self._refused(transaction, person, refusal, what)
 
-    async def cancel(self, person: Person, payment_id: int) -> Answer:
+    async def cancel(self, person: Person, payment_id: int, *, mark: str | None = None) -> Answer:
         """The requester takes a request back, as long as nothing was sent."""
-        return await self._uncontradicted(person, f"cancel #{payment_id}", self._cancel(person, payment_id))
+        cancelling = self._cancel(person, payment_id, mark)
+        return await self._uncontradicted(person, f"cancel #{payment_id}", cancelling)
 
-    async def _cancel(self, person: Person, payment_id: int) -> Answer:
+    async def _cancel(self, person: Person, payment_id: int, mark: str | None) -> Answer:
         async with self.ledger.transaction() as transaction:
             payment = await transaction.payment(payment_id)
             if payment is None:
                 return NotFound(payment_id)
+            if mark not in (None, payment.mark):
+                return Forgotten(payment)
             if person.id != payment.requester or person.team != payment.team:
                 refused = events.Refused("cancel", "not_the_requester")
                 await transaction.record(refused, actor=person.id, payment=payment)
@@ -166,17 +173,19 @@ class Desk:
             )
             return Done(cancelled)
 
-    async def approve(self, person: Person, payment_id: int, *, seen: str | None = None) -> Answer:
+    async def approve(
+        self, person: Person, payment_id: int, *, mark: str | None = None, seen: str | None = None
+    ) -> Answer:
         """Count one person's approval, and approve the payment when there are enough.
 
         seen: its price as it was shown to them; None where what they clicked does not tell.
         Raises DirectoryError, LedgerUnavailable: then nothing was counted.
         """
-        approving = self._approve(person, payment_id, seen)
+        approving = self._approve(person, payment_id, mark, seen)
         return await self._uncontradicted(person, f"approve #{payment_id}", approving)
 
-    async def _approve(self, person: Person, payment_id: int, seen: str | None) -> Answer:
-        open_to = await self._may_decide(person, payment_id, "approve")
+    async def _approve(self, person: Person, payment_id: int, mark: str | None, seen: str | None) -> Answer:
+        open_to = await self._may_decide(person, payment_id, mark, "approve")
         if not isinstance(open_to, _Decidable):
             return open_to
         rule = open_to.rule
@@ -211,13 +220,13 @@ class Desk:
                 )
             return Done(payment)
 
-    async def deny(self, person: Person, payment_id: int, reason: str) -> Answer:
+    async def deny(self, person: Person, payment_id: int, reason: str, *, mark: str | None = None) -> Answer:
         """One approver's no is final. Raises DirectoryError, LedgerUnavailable."""
-        denying = self._deny(person, payment_id, reason)
+        denying = self._deny(person, payment_id, mark, reason)
         return await self._uncontradicted(person, f"deny #{payment_id}", denying)
 
-    async def _deny(self, person: Person, payment_id: int, reason: str) -> Answer:
-        open_to = await self._may_decide(person, payment_id, "deny")
+    async def _deny(self, person: Person, payment_id: int, mark: str | None, reason: str) -> Answer:
+        open_to = await self._may_decide(person, payment_id, mark, "deny")
         if not isinstance(open_to, _Decidable):
             return open_to
         async with self.ledger.transaction() as transaction:
@@ -234,11 +243,15 @@ class Desk:
             )
             return Done(denied)
 
-    async def _may_decide(self, person: Person, payment_id: int, what: str) -> Answer | _Decidable:
+    async def _may_decide(
+        self, person: Person, payment_id: int, mark: str | None, what: str
+    ) -> Answer | _Decidable:
         """What this person may decide, or why not."""
         payment = await self.ledger.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
+        if mark not in (None, payment.mark):
+            return Forgotten(payment)
         if payment.state is not State.PENDING_APPROVAL:
             return AlreadyDecided(payment)
         rule = await self.authority.rule_of(payment)
@@ -267,26 +280,71 @@ class Desk:
             )
             return AlreadyDecided(cancelled)
 
-    async def may_decide(self, person: Person, payment_id: int) -> Answer | None:
+    async def may_decide(self, person: Person, payment_id: int, *, mark: str | None = None) -> Answer | None:
         """Whether this person may decide now: None, or why not (which is recorded)."""
-        deciding = self._may_decide(person, payment_id, "deny")
+        deciding = self._may_decide(person, payment_id, mark, "deny")
         answer = await self._uncontradicted(person, f"deny #{payment_id}", deciding)
         return None if isinstance(answer, _Decidable) else answer
 
-    async def resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
+    async def resolve(
+        self,
+        person: Person,
+        payment_id: int,
+        *,
+        paid: bool,
+        note: str,
+        mark: str | None = None,
+        correcting: bool = True,
+    ) -> Answer:
         """A person settles a lost answer, or corrects what was settled on the weakest evidence.
 
-        An approver does, or the requester where there are none. Raises DirectoryError, LedgerUnavailable.
+        An approver does, or the requester where there are none. correcting: see `settle_by_hand`.
+        Raises DirectoryError, LedgerUnavailable.
         """
-        resolving = self._resolve(person, payment_id, paid=paid, note=note)
+        resolving = self._resolve(person, payment_id, mark, paid=paid, note=note, correcting=correcting)
         return await self._uncontradicted(person, f"resolve #{payment_id}", resolving)
 
-    async def _resolve(self, person: Person, payment_id: int, *, paid: bool, note: str) -> Answer:
+    async def may_resolve(
+        self, person: Person, payment_id: int, *, paid: bool, mark: str | None = None
+    ) -> Answer | None:
+        """Whether this person may settle now what is unknown: None, or why not (which is recorded)."""
         payment = await self.ledger.payment(payment_id)
         if payment is None:
             return NotFound(payment_id)
+        if mark not in (None, payment.mark):
+            return Forgotten(payment)
+        if payment.state is not State.UNKNOWN:
+            return AlreadyDecided(payment)
+        if (refused := await self._refused_to_resolve(person, payment)) is not None:
+            return refused
+        now = self.ledger.clock()
+        if not paid and (left := self.settling.left(payment, now)) > timedelta(0):
+            return TooEarly(payment, now + left)
+        return None
+
+    async def _resolve(
+        self, person: Person, payment_id: int, mark: str | None, *, paid: bool, note: str, correcting: bool
+    ) -> Answer:
+        payment = await self.ledger.payment(payment_id)
+        if payment is None:
+            return NotFound(payment_id)
+        if mark not in (None, payment.mark):
+            return Forgotten(payment)
         if payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS:
             return AlreadyDecided(payment)
+        if (refused := await self._refused_to_resolve(person, payment)) is not None:
+            return refused
+        return await settle_by_hand(
+            self.ledger,
+            person.id,
+            payment_id,
+            paid=paid,
+            note=note,
+            settling=self.settling,
+            correcting=correcting,
+        )
+
+    async def _refused_to_resolve(self, person: Person, payment: Payment) -> Answer | None:
         # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
         rule = self.authority.policy.rule_named(payment.rule) or await self.authority.rule_of(payment)
         if isinstance(rule, Refusal):
@@ -300,10 +358,7 @@ class Desk:
         if refusal is not None:
             async with self.ledger.transaction() as transaction:
                 await self._refused(transaction, person, refusal, "resolve", payment)
-            return refusal
-        return await settle_by_hand(
-            self.ledger, person.id, payment_id, paid=paid, note=note, settling=self.settling
-        )
+        return refusal
 
     async def _uncontradicted(self, person: Person, what: str, doing: Awaitable[T]) -> T | Refusal:
         """The answer, or the refusal to follow on what was written past the bot."""

@@ -18,7 +18,7 @@ import structlog
 
 from bot.domain.events import Answered, AnsweredLate, AskedAgain, Held, Sending
 from bot.domain.payment import Outcome, Payment, State, Verdict
-from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
+from bot.errors import BillingError, CannotPay, LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.schema import FREE
@@ -64,10 +64,7 @@ class Executor:
     async def handle(self, payment: Payment) -> None:
         """Pay one that was claimed. Raises LedgerUnavailable."""
         async with self._heartbeat(payment):
-            with contextlib.suppress(BillingError):
-                # Whatever is wrong, the call itself will say; what can be ready, is.
-                await self.billing.prepare()
-            check = await self.preflight.check(payment)
+            check = await self._ready() or await self.preflight.check(payment)
             await self.checkpoint("checked", payment.id)
             if not isinstance(check, Go):
                 await self._do_not_send(payment, check)
@@ -92,6 +89,20 @@ class Executor:
             )
             await self.checkpoint("answered", payment.id)
             await self._store(sending, attempt, outcome)
+
+    async def _ready(self) -> Cancel | None:
+        """Make ready what can be; why it can never be, where that is known."""
+        try:
+            await self.billing.prepare()
+        except CannotPay as error:
+            log.warning("the billing API cannot be paid through", error=str(error))
+            return Cancel(
+                f"the billing API offers no way to pay: {error}",
+                "Tell the people who run this bot to check BILLING_WSDL_URL; ask again when that is mended.",
+            )
+        except BillingError:
+            pass  # whatever is wrong, the call itself will say
+        return None
 
     async def _do_not_send(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         try:
@@ -144,7 +155,8 @@ class Executor:
             **snapshot(invoice),
         )
         await transaction.record(frozen(payment), actor="executor", payment=payment)
-        if (over := await over_limit(transaction, payment, rule)) is not None:
+        policy = self.preflight.authority.policy
+        if (over := await over_limit(transaction, payment, rule, policy)) is not None:
             await cancel(transaction, payment, over, actor="executor")
         elif required:
             await transaction.void_approvals(payment)
@@ -217,6 +229,7 @@ class Executor:
             outcome.status_text,
             outcome.evidence,
             sending.tries,
+            outcome.answered and outcome.verdict is Verdict.UNKNOWN,
         )
         ours = current.state is State.SENDING and current.version == sending.version
         # Our lease may have run out while the ledger was away; an answer still settles what is unknown.
@@ -245,7 +258,7 @@ class Executor:
 
     def _next_look(self, verdict: Verdict, tries: int) -> timedelta:
         if verdict is Verdict.NOT_SENT:
-            return self.timing.not_sent[min(tries, len(self.timing.not_sent)) - 1]
+            return self.timing.next_try(tries) or timedelta(0)
         return self.timing.reconcile_first
 
     @contextlib.asynccontextmanager

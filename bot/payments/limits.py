@@ -6,17 +6,26 @@ from datetime import timedelta
 from decimal import Decimal
 
 from bot.domain.payment import Payment
-from bot.domain.policy import Refusal, Rule
+from bot.domain.policy import Policy, Refusal, Refused, Rule
 from bot.ledger.transaction import Transaction
 from bot.payments.payable import Cancel
 
 _NOTHING = Decimal(0)
 
 
-async def over_limit(transaction: Transaction, payment: Payment, rule: Rule) -> Cancel | None:
-    """Whether the rule's limits forbid this payment. Its day is the day on which it was asked for."""
+async def over_limit(transaction: Transaction, payment: Payment, rule: Rule, policy: Policy) -> Cancel | None:
+    """Whether the rule's limits forbid this payment. Its day is the day on which it was asked for.
+
+    policy: knows whom to ask instead.
+    """
     refusal = await _refusal(transaction, payment, rule)
-    return None if refusal is None else Cancel(refusal.text, refusal.remedy)
+    if refusal is None:
+        return None
+    ref, invoice = payment.ref, payment.invoice
+    amount, currency = (invoice.amount, invoice.currency) if invoice else (None, None)
+    refused = Refused(rule, payment.requester, ref.module, payment.channel, amount, currency)
+    advised = policy.advised(refusal, refused)
+    return Cancel(advised.text, advised.remedy or None, ask=advised.ask)
 
 
 async def _refusal(transaction: Transaction, payment: Payment, rule: Rule) -> Refusal | None:

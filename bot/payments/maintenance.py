@@ -101,7 +101,7 @@ class Maintenance:
 
     async def _retry(self, transaction: Transaction, payment: Payment) -> None:
         """Nothing was sent, so it may be sent; but not for ever."""
-        if payment.tries > len(self.timing.not_sent):
+        if self.timing.next_try(payment.tries) is None:
             await transaction.move(
                 payment,
                 State.CANCELLED,

@@ -15,7 +15,7 @@ from bot.ledger.precedents import Precedents
 from bot.ledger.transaction import Transaction
 from bot.payments.billing_api import BillingApi
 
-_LOOK = "Look in MyAdmin before you pay it there."
+_LOOK = "Do not pay it again; MyAdmin shows what became of it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,15 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """It must not be sent any more. remedy: how to go on. other: the payment that is in its way."""
+    """It must not be sent any more.
+
+    remedy: how to go on. other: the payment that is in its way. ask: who may ask for it instead.
+    """
 
     reason: str
     remedy: str | None = None
     other: Payment | None = None
+    ask: frozenset[str] = frozenset()
 
     @property
     def event(self) -> Cancelled:
@@ -44,6 +48,7 @@ class Cancel:
             other=other.number if other else None,
             other_channel=other.channel if other else None,
             other_ts=other.cards.ts if other else None,
+            ask=", ".join(sorted(self.ask)) or None,
         )
 
 
@@ -79,6 +84,14 @@ def forbidden(ref: InvoiceRef, precedents: Precedents, listed: bool | None) -> C
             _LOOK,
         )
     return None
+
+
+def not_offered(ref: InvoiceRef) -> Cancel:
+    """The API had a way to list the invoices of its module, and has none any more: waiting does not help."""
+    return Cancel(
+        f"the billing API has no operation any more that lists the unpaid invoices of {ref.module}",
+        "Tell the people who run this bot; ask again when that is mended.",
+    )
 
 
 def not_listed(ref: InvoiceRef) -> Cancel:

@@ -17,12 +17,20 @@ OPERATOR = "operator:"
 
 
 async def settle_by_hand(
-    ledger: Ledger, actor: str, payment_id: int, *, paid: bool, note: str, settling: Settling
+    ledger: Ledger,
+    actor: str,
+    payment_id: int,
+    *,
+    paid: bool,
+    note: str,
+    settling: Settling,
+    correcting: bool = True,
 ) -> NotFound | AlreadyDecided | AlreadyRequested | TooEarly | Done:
     """Settle a lost answer on somebody's word, or correct it. The caller has checked that they may.
 
     settling: how long after its answer was lost a call may still be carried out. Before that, "not paid"
     would let the invoice go while a payment of it may be on its way.
+    correcting: they know that it may be settled by now, and mean what they say all the same.
     """
     to = State.PAID if paid else State.DECLINED
     async with ledger.transaction() as transaction:
@@ -33,7 +41,7 @@ async def settle_by_hand(
         if payment is None:
             return NotFound(payment_id)
         correction = payment.state is not State.UNKNOWN
-        if correction and not await _correctable(transaction, payment, to, actor):
+        if correction and not (correcting and await _correctable(transaction, payment, to, actor)):
             return AlreadyDecided(payment)
         if not paid and (left := settling.left(payment, transaction.now)) > timedelta(0):
             return TooEarly(payment, transaction.now + left)

@@ -25,7 +25,8 @@ class Timing:
     settling: how long after an answer was lost an invoice must still be unpaid before a lost answer means
         "not charged"; covers a slow server. What a call itself may take is added to it.
     reconcile_first, reconcile_most: the first and the longest wait between readings of a lost answer.
-    remind_unknown, reminders_unknown: how often, and how many times, a person is asked to settle one.
+    remind_unknown, reminders_unknown: how often, and how many times, people are asked to settle one that
+        could not be settled when the settling time was over.
     deliver_first, deliver_most: the first and the longest backoff between tries to deliver one thing, doubled
         from the one to the other.
     deliver_for: how long one thing is tried, while Slack takes others, before it is told in another way:
@@ -59,6 +60,14 @@ class Timing:
     forget: float = 300.0
     poll: float = 0.5
 
+    def next_try(self, tries: int) -> timedelta | None:
+        """How long after so many tries that sent nothing another one is made; None: it is not tried again."""
+        return self.not_sent[tries - 1] if tries <= len(self.not_sent) else None
+
+    def tries_left(self, tries: int) -> int:
+        """How many more there are after so many that sent nothing."""
+        return len(self.not_sent) + 1 - tries
+
     def backoff(self, tries: int) -> timedelta:
         """The backoff after so many tries in a row that Slack did not take."""
         doubled: int = 2 ** min(tries - 1, 30)
@@ -66,9 +75,11 @@ class Timing:
 
     def tried_for(self, tries: int) -> timedelta:
         """How long these tries took, at the least."""
-        growing = min(tries, 64)  # from then on every wait is the longest
-        first = sum((self.backoff(before) for before in range(1, growing)), timedelta())
-        return first + (tries - growing) * self.deliver_most
+        waits = max(tries - 1, 0)
+        doublings = (-(-self.deliver_most // self.deliver_first) - 1).bit_length()
+        growing = min(waits, doublings)  # from then on every wait is the longest
+        doubled: int = 2**growing - 1
+        return self.deliver_first * doubled + self.deliver_most * (waits - growing)
 
     def may_repost(self, tries: int) -> bool:
         """Whether this try may post although nobody could say if an earlier one arrived: one in `search_for`.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from bot.domain.payment import Payment, State
 from bot.payments.approvals import ApprovalStatus
+from bot.payments.timing import Timing
 from bot.slack.blocks import Block, Message, button, confirm, context, section
+from bot.slack.next_step import next_step
 from bot.slack.text import (
     amount,
     day,
@@ -26,22 +28,32 @@ from bot.slack.text import (
 )
 
 APPROVE, DENY, CANCEL = "payment_approve", "payment_deny", "payment_cancel"
-"""The action ids of the buttons; their value is the payment's id, and on Approve also its price."""
+"""The action ids of the buttons. For their values, see `decisions.Clicked`."""
+
+WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
+"""Those of the buttons by which a person settles what the bot could not find out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A payment with what a message about it needs.
 
-    today: to tell what is overdue. team_url: of the workspace, for links. bot_name: what to type after
-    /invite @.
+    now: to tell what is overdue. settled: how long after a call whose answer is not known it is known what
+    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @.
     """
 
     payment: Payment
     approvals: ApprovalStatus
-    today: date
+    now: datetime
+    timing: Timing
+    settled: timedelta
     team_url: str
     bot_name: str
+
+    @property
+    def today(self) -> date:
+        """The day, in UTC."""
+        return self.now.date()
 
 
 def request_card(scene: Scene) -> Message:
@@ -52,6 +64,7 @@ def request_card(scene: Scene) -> Message:
     if payment.state is State.PENDING_APPROVAL:
         buttons = [] if elsewhere else decision_buttons(payment)
         blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
+    blocks += _resolution(payment)
     if elsewhere and payment.cards.approval_channel and payment.cards.approval_ts:
         where = link(scene.team_url, payment.cards.approval_channel, payment.cards.approval_ts)
         blocks.append(context(f"Approvals: <{where}|the card> in {place(payment.cards.approval_channel)}"))
@@ -64,6 +77,7 @@ def approval_card(scene: Scene) -> Message:
     blocks = [section(_facts(scene)), section(_standing(scene))]
     if payment.state is State.PENDING_APPROVAL:
         blocks.append({"type": "actions", "block_id": "decide", "elements": decision_buttons(payment)})
+    blocks += _resolution(payment)
     if payment.cards.ts:
         where = link(scene.team_url, payment.channel, payment.cards.ts)
         blocks.append(context(f"Requested in {place(payment.channel)}: <{where}|the thread>"))
@@ -103,6 +117,8 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
         lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvals.counted)}")
     if payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and payment.reason:
         lines.append(quote(payment.reason, 1000))
+    if (step := next_step(payment, scene.now, scene.timing, scene.settled)) is not None:
+        lines.append(step)
     return "\n".join(lines)
 
 
@@ -128,16 +144,33 @@ def decision_buttons(payment: Payment) -> list[Block]:
     """Approve, which asks once more, and Deny, which asks why."""
     question = f"Pay {amount(payment.invoice)} for {payment.ref.module} invoice {payment.ref.number}?"
     once_more = confirm("Approve this payment?", question, "Approve")
+    value = value_of(payment)
     return [
-        button(APPROVE, "Approve", f"{payment.id} {payment.price}", style="primary", confirm=once_more),
-        button(DENY, "Deny", str(payment.id), style="danger"),
+        button(APPROVE, "Approve", f"{value} {payment.price}", style="primary", confirm=once_more),
+        button(DENY, "Deny", value, style="danger"),
     ]
+
+
+def value_of(payment: Payment) -> str:
+    """What a button carries of the payment that it is about; Approve also its price."""
+    return f"{payment.id}:{payment.mark}"
+
+
+def _resolution(payment: Payment) -> list[Block]:
+    """The buttons of what is unknown; each opens a form that asks how the person knows."""
+    if payment.state is not State.UNKNOWN:
+        return []
+    buttons = [
+        button(WAS_PAID, "It was paid", value_of(payment)),
+        button(WAS_NOT_PAID, "It was not paid", value_of(payment)),
+    ]
+    return [{"type": "actions", "block_id": "resolve", "elements": buttons}]
 
 
 def _cancel(payment: Payment) -> Block:
     question = f"{subject(payment)} will not be paid. Only the person who asked can do this."
     once_more = confirm("Take it back?", question, "Take it back")
-    return button(CANCEL, "Cancel", str(payment.id), confirm=once_more)
+    return button(CANCEL, "Cancel", value_of(payment), confirm=once_more)
 
 
 def invitation(scene: Scene) -> Message:

@@ -8,9 +8,12 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain.command import Help, Misunderstood, OpenForm, Request, Resolve, parse
+from bot.errors import DirectoryError
+from bot.payments.allowance import allowance_of
 from bot.payments.authority import Person
 from bot.slack import replies
 from bot.slack.blocks import Message, paragraph
+from bot.slack.help_text import help_text
 from bot.slack.inbound import Body, Services, in_time, outcome_of
 from bot.slack.lists import Lists
 from bot.slack.pay_form import Origin, PayForms
@@ -71,11 +74,20 @@ class Commands:
             case Misunderstood():
                 return replies.misunderstood(asked)
             case Help():
-                return replies.help_text()
+                return await self._help(person, channel)
             case _:
                 return await self.lists.answer(
                     person, asked, trigger_id=trigger_id, response_url=response_url
                 )
+
+    async def _help(self, person: Person, channel: str) -> Message:
+        """The help does not wait for a Slack that is away."""
+        services = self.services
+        try:
+            allowed = await allowance_of(services.authority, person, channel, services.catalogue.modules)
+        except DirectoryError:
+            return help_text(None, person.id)
+        return help_text(allowed, person.id)
 
 
 def _response(reply: Message | str | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Slack's limits, whatever the numbers: it shows the first, and says how many more
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -21,18 +21,16 @@ from bot.payments.overview import Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.payments.worker import TaskPool
 from bot.slack import replies
-from bot.slack.blocks import Message, paragraph, section
+from bot.slack.blocks import Message, paragraph
 from bot.slack.event_text import history
 from bot.slack.inbound import Services
+from bot.slack.listing import listing
 from bot.slack.respond import respond
-from bot.slack.text import SECTION, STATES, amount, day, description, escape, link, mention, moment, subject
+from bot.slack.text import STATES, amount, day, description, escape, link, mention, moment, subject
 
 Asked = (
     command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
 )
-
-ROOM = 10_000
-"""Characters of a list in all; Slack takes 12,000 in the blocks of a message."""
 
 _MINE = 15
 """Of their own requests, people see so many."""
@@ -95,28 +93,28 @@ class Lists:
     async def _send_list(self, module: str | None, response_url: str) -> None:
         modules = (module,) if module else self.services.catalogue.modules
         try:
-            listing = await self.services.unpaid.of(modules)
+            found = await self.services.unpaid.of(modules)
         except LedgerUnavailable:
             message = paragraph(replies.TRY_AGAIN)
         else:
-            message = unpaid(listing, module, self.services.ledger.clock().date())
+            message = unpaid(found, module, self.services.ledger.clock().date())
         await respond(self.services.client, response_url, message)
 
 
-def unpaid(listing: Listing, module: str | None, today: date) -> Message:
+def unpaid(found: Listing, module: str | None, today: date) -> Message:
     """The unpaid invoices, the longest due first. module: the one that was asked for; None for all."""
     of = f" of {escape(module)}" if module else ""
-    lines = [_invoice(one, today) for one in listing.invoices]
+    lines = [_invoice(one, today) for one in found.invoices]
     count = len(lines)
     heading = f"*{count} unpaid invoice{'' if count == 1 else 's'}{of}*"
     if not lines:
-        heading = "" if listing.unread else f"There is no unpaid invoice{of}."
+        heading = "" if found.unread else f"There is no unpaid invoice{of}."
     problems = []
-    if listing.unread:
-        names = escape(", ".join(listing.unread))
+    if found.unread:
+        names = escape(", ".join(found.unread))
         problems.append(f"Could not be read now: {names}.\nTry again in a minute; paying works all the same.")
     remedy = "" if module else " Type `/pay list &lt;module&gt;` to see one module's."
-    return _message(heading, lines, remedy, problems)
+    return listing(heading, lines, remedy, problems)
 
 
 def _invoice(one: Unpaid, today: date) -> str:
@@ -141,7 +139,7 @@ def mine(payments: Sequence[Payment], team_url: str) -> Message:
         if lines
         else "You have asked for nothing yet.\nType `/pay &lt;module&gt; &lt;invoice&gt;`."
     )
-    return _message(heading, lines)
+    return listing(heading, lines)
 
 
 def pending(waiting: Sequence[Waiting], team_url: str) -> Message:
@@ -155,13 +153,13 @@ def pending(waiting: Sequence[Waiting], team_url: str) -> Message:
         )
         lines.append(f"*Waits for you* · {line}" if one.mine else line)
     heading = "*Waiting for approval*" if lines else "Nothing waits for approval."
-    return _message(heading, lines)
+    return listing(heading, lines)
 
 
 def status(payment: Payment, events: Sequence[Event], team_url: str) -> Message:
     """How a payment stands, and how that came about."""
     heading = f"{_payment(payment, team_url)} · asked for by {mention(payment.requester)}"
-    return _message(heading, history(events))
+    return listing(heading, history(events))
 
 
 def _payment(payment: Payment, team_url: str) -> str:
@@ -170,27 +168,3 @@ def _payment(payment: Payment, team_url: str) -> str:
     ts = payment.cards.ts
     linked = f"<{link(team_url, payment.channel, ts)}|{what}>" if ts else what
     return f"{linked} · {amount(payment.invoice)} · {emoji} {words}"
-
-
-def _message(heading: str, lines: Sequence[str], remedy: str = "", endings: Sequence[str] = ()) -> Message:
-    kept, room = [], ROOM
-    for line in lines:
-        room -= len(line) + 1
-        if room < 0:
-            break
-        kept.append(line)
-    left = len(lines) - len(kept)
-    more = [f"… and {left} more.{remedy}"] if left else []
-    blocks = [section(text) for text in _paragraphs([heading, *kept, *more, *endings])]
-    return Message(heading.replace("*", "") or endings[0], blocks)
-
-
-def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
-    """The lines in as few texts as a section takes."""
-    text = ""
-    for line in filter(None, lines):
-        if text and len(text) + 1 + len(line) > SECTION:
-            yield text
-            text = ""
-        text = f"{text}\n{line}" if text else line
-    yield text

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from bot.domain.payment import Payment
+from bot.domain.payment import Payment, mark_of
 from bot.ledger.rows import Delivery, Kind
 from bot.slack.web_api import NOT_SLACKS, Client, Later, Posted, Rejected, query
 
@@ -37,8 +37,12 @@ class Search:
 
 
 def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
-    """What a post carries. Anybody in the channel can read it, so it tells nothing."""
-    return {"event_type": METADATA, "event_payload": {"ledger": ledger, "delivery": delivery.id}}
+    """What a post carries. Anybody in the channel can read it, so it tells nothing.
+
+    made: a ledger that was set back gives the numbers of its deliveries again, to others.
+    """
+    payload = {"ledger": ledger, "delivery": delivery.id, "made": mark_of(delivery.created_at)}
+    return {"event_type": METADATA, "event_payload": payload}
 
 
 async def find(
@@ -102,9 +106,9 @@ def _time(message: Any) -> float | None:
 
 def _same(message: dict[str, Any], wanted: dict[str, Any]) -> bool:
     found = message.get("metadata")
-    return (
-        isinstance(found, dict)
-        and isinstance(message.get("ts"), str)
-        and found.get("event_type") == wanted["event_type"]
-        and found.get("event_payload") == wanted["event_payload"]
-    )
+    if not (isinstance(found, dict) and isinstance(message.get("ts"), str)):
+        return False
+    payload, ours = found.get("event_payload"), wanted["event_payload"]
+    # The first versions did not tell when it was made.
+    known = payload == ours or payload == {name: ours[name] for name in ours if name != "made"}
+    return known and found.get("event_type") == wanted["event_type"]

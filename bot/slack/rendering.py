@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
@@ -19,6 +20,7 @@ from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.approvals import shown
 from bot.payments.authority import Authority
+from bot.payments.timing import Timing
 from bot.slack import event_text
 from bot.slack.blocks import Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
@@ -42,12 +44,14 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Puts deliveries into words."""
+    """Puts deliveries into words. settled: see `Scene`."""
 
     ledger: Ledger
     authority: Authority
     directory: SlackDirectory
     workspace: Workspace
+    timing: Timing
+    settled: timedelta
 
     async def render(self, delivery: Delivery, payment: Payment) -> Rendered:
         """What this delivery says. Raises LedgerUnavailable, and nothing else."""
@@ -92,7 +96,9 @@ class Renderer:
         return Scene(
             payment=payment,
             approvals=await shown(self.ledger, self.authority, payment),
-            today=self.ledger.clock().date(),
+            now=self.ledger.clock(),
+            timing=self.timing,
+            settled=self.settled,
             team_url=self.workspace.url,
             bot_name=self.workspace.bot_name,
         )

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from bot.domain.command import HELP, Misunderstood
+from bot.domain.command import Misunderstood
 from bot.domain.payment import Payment, State
-from bot.domain.policy import Reason, Refusal
+from bot.domain.policy import OF_AMOUNTS, Reason, Refusal
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
-from bot.slack.text import STATES, amount, escape, link, mention, mentions, moment, state_words, subject
+from bot.slack.text import (
+    STATES,
+    amount,
+    asking,
+    escape,
+    link,
+    mention,
+    mentions,
+    moment,
+    state_words,
+    subject,
+)
 
 TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
 NOT_KNOWN = (
@@ -47,8 +58,8 @@ def said(answer: answers.Answer, team_url: str) -> str | None:
                 f"{payment.ref.module} invoice {payment.ref.number} was already {past}; it is"
                 f" {payment.number}.\n{_state(payment)}. {_where(payment, team_url)}"
             )
-        case answers.NotFound(payment_id):
-            return not_found(payment_id)
+        case answers.NotFound() | answers.Forgotten():
+            return _not_there(answer)
         case answers.NotYours(payment):
             return (
                 f"Nothing was done: {subject(payment)} was asked for by somebody else.\n"
@@ -80,7 +91,7 @@ def in_plain_words(answer: answers.Answer) -> str:
     """The same for a place that takes plain text only: no mentions, no links, nothing escaped."""
     match answer:
         case Refusal(text=text, remedy=remedy):
-            return f"{text} {remedy}"
+            return f"{text} {remedy or 'Ask somebody who may pay more.'}"
         case answers.AlreadyRequested(payment):
             past = "paid" if payment.state is State.PAID else "requested"
             return f"It was already {past}: {subject(payment)}. {state_words(payment.state)}."
@@ -88,12 +99,6 @@ def in_plain_words(answer: answers.Answer) -> str:
             return f"There is no payment #{payment_id}."
         case _:
             return f"{subject(answer.payment)}: {state_words(answer.payment.state)}."
-
-
-def help_text() -> str:
-    """Every way to use the command."""
-    rows = (f"`{escape(usage)}` {escape(meaning)}" for usage, meaning in HELP)
-    return "Pays invoices from this channel.\n" + "\n".join(rows)
 
 
 def misunderstood(command: Misunderstood) -> str:
@@ -106,7 +111,9 @@ def refused(refusal: Refusal) -> str:
     lines = [escape(refusal.text), escape(refusal.remedy)]
     if refusal.channels:
         lines[1] += " " + ", ".join(f"<#{one}>" for one in sorted(refusal.channels))
-    if refusal.ask:
+    if refusal.reason in OF_AMOUNTS:
+        lines[1] = asking(refusal.remedy, refusal.ask)
+    elif refusal.ask:
         decision = refusal.reason in (Reason.OWN_REQUEST, Reason.NOT_APPROVER)
         lines[1] += f" {mentions(refusal.ask)} may {'approve it' if decision else 'know'}."
     return "\n".join(lines)
@@ -128,6 +135,15 @@ def unexpected(reference: str) -> str:
     return (
         "Something went wrong, and it is not your fault.\n"
         f"Ask the people who run this bot; reference {reference}."
+    )
+
+
+def _not_there(answer: answers.NotFound | answers.Forgotten) -> str:
+    if isinstance(answer, answers.NotFound):
+        return not_found(answer.payment_id)
+    return (
+        f"Nothing was done: {answer.payment.number} is another request now than the one that you see.\n"
+        "My record was set back since then; ask for the invoice again if it is still to be paid."
     )
 
 

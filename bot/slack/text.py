@@ -89,11 +89,18 @@ def mentions(principals: frozenset[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
+def asking(remedy: str | None, whom: frozenset[str]) -> str:
+    """How to go on, escaped, and whom to ask; one of both may be missing."""
+    if not whom:
+        return escape(remedy or "")
+    return f"{escape(remedy)} Or ask {mentions(whom)}." if remedy else f"Ask {mentions(whom)}."
+
+
 def amount(invoice: Invoice | None) -> str:
     """The amount and currency, or that it is unknown."""
     if invoice is None:
         return "amount unknown"
-    return money(invoice.amount, escape(invoice.currency)) if invoice.currency else f"{invoice.amount}"
+    return money(invoice.amount, escape(invoice.currency)).strip()
 
 
 def description(invoice: Invoice, most: int) -> str:
@@ -116,6 +123,11 @@ def moment(value: datetime) -> str:
     """A time that each reader sees in their own zone, with UTC for those who see only text."""
     plain = f"{day(value.date())} {value:%H:%M} UTC"
     return f"<!date^{int(value.timestamp())}^{{date_short_pretty}} {{time}}|{plain}>"
+
+
+def time_of_day(value: datetime) -> str:
+    """The same of a time within a day, such as 08:39."""
+    return f"<!date^{int(value.timestamp())}^{{time}}|{value:%H:%M} UTC>"
 
 
 def subject(payment: Payment) -> str:

@@ -154,7 +154,7 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("a&amp;b 7", 'I know no module "a&b".'),
         ("12345 vps", "The module comes first, then the invoice. Type /pay vps 12345."),
         ("status 5 floating ips", "Type /pay status floating_ips 5."),
-        ("12345", "Which module does invoice 12345 belong to? Type /pay <module> 12345."),
+        ("12345", "Which module does invoice 12345 belong to? Type /pay <module> 12345, or"),
         ("vps", "Which invoice of vps? Type /pay vps 12345, or /pay list vps"),
         ("vps#12345", "no blank between module and invoice. Type /pay vps 12345."),
         ("VPS12345", "no blank between module and invoice. Type /pay vps 12345."),
@@ -181,12 +181,60 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("x" * 40, '"' + "x" * 40 + '"'),
         ("vps 5>", "There is a link, a mention or a bracket in it."),
         ("12x", 'I know no module "12x".'),
+        ("12345", "or /pay status 12345 for payment #12345."),
         ("\x07\u202evps 5\u202c x", 'I do not know what "x" means'),
     ],
 )
 def test_what_is_said_about_a_slip(text: str, answer: str) -> None:
     """Each slip is named, and the remedy can be typed as it stands."""
     assert answer in said(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("approve 2", "Approving is a click on its card, not a command. Type /pay status 2 to find the card"),
+        ("Approve #2", "Type /pay status 2 to find the card of payment #2, or open my Home tab."),
+        ("aprove 2", "Approving is a click on its card"),
+        ("approve", "Type /pay pending to find what waits for you, or open my Home tab."),
+        ("reject 7 too dear", "Denying is a click on its card, not a command. Type /pay status 7"),
+        ("cancel 2", "Withdrawing a request is a click on its card, not a command. Type /pay status 2"),
+        ("withdraw", "Type /pay mine to find your own requests"),
+        ("all", "I pay one invoice at a time. Type /pay list to see the unpaid ones, then /pay vps 12345"),
+        ("all overdue", "I pay one invoice at a time."),
+        ("vps", "Which invoice of vps? Type /pay vps 12345, or /pay list vps"),
+        ("vps all", "I pay one invoice at a time. Type /pay list vps to see the unpaid ones, then /pay vps"),
+        ("vps Overdue", "I pay one invoice at a time. Type /pay list vps"),
+        ("list all", "/pay list shows them all"),
+        ("unpaid", "Type /pay list, or /pay list vps for one module."),
+        ("approvals", "Type /pay pending to see what waits for approval"),
+        ("history 2", "Type /pay status 2 to see what became of it."),
+        ("retry 2", "Nothing is sent again by a command. Type /pay status 2 to see how it stands"),
+        ("settle 4", "Type /pay resolve 4 paid <note> or not-paid <note>, where the answer was lost."),
+        ("mail list", "Type /pay list mail to see the unpaid ones"),
+        ("limits", "Type /pay help to see what you may pay, and up to how much."),
+        ("--help", "or /pay help for the others."),
+        ("?", "or /pay help for the others."),
+        ("pay vps 12345", 'The word "pay" is not needed. Type /pay vps 12345.'),
+        ("please pay vps 12345", 'The word "please" is not needed. Type /pay vps 12345.'),
+        ("invoice 12345", "Which module does invoice 12345 belong to?"),
+        ("pay all", "I pay one invoice at a time."),
+    ],
+)
+def test_what_people_expect_to_work_is_answered_with_what_does(text: str, answer: str) -> None:
+    """In two short lines, and never with an unknown module."""
+    assert answer in said(text)
+    assert "I know no module" not in said(text)
+    command = parse(text, DOCUMENTED_MODULES)
+    assert isinstance(command, Misunderstood)
+    assert max(len(command.problem), len(command.remedy)) < 200
+
+
+@given(LIKELY, st.sampled_from(["approve", "all", "pay", "retry", "unpaid"]))
+def test_a_near_command_is_never_acted_on(rest: str, word: str) -> None:
+    """It is answered; only a module of that name is a command."""
+    assert isinstance(parse(f"{word} {rest}", DOCUMENTED_MODULES), Misunderstood)
+    assert parse(f"{word} 5", [word]) == Request(InvoiceRef(word, 5))
 
 
 def test_the_longest_text_and_the_longest_note_are_read() -> None:

@@ -12,7 +12,15 @@ from bot.domain.wording import duration_in_words, money, quote, shorten
 
 @pytest.mark.parametrize(
     ("amount", "said"),
-    [("1", "1.00"), ("0.5", "0.50"), ("1E+3", "1000.00"), ("0.125", "0.125"), ("49.90", "49.90")],
+    [
+        ("1", "1.00"),
+        ("0.5", "0.50"),
+        ("1E+3", "1,000.00"),
+        ("2085.98", "2,085.98"),
+        ("1234567.125", "1,234,567.125"),
+        ("0.125", "0.125"),
+        ("49.90", "49.90"),
+    ],
 )
 def test_money_is_said_exactly(amount: str, said: str) -> None:
     """At least two decimals, never an exponent, never rounded."""

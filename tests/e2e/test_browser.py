@@ -160,7 +160,7 @@ async def test_the_form_says_under_each_input_what_is_wrong(open_office: OpenOff
     await alice.get_by_test_id("input-number").fill("")
     await alice.get_by_test_id("input-note").fill("for the <new> rack")
     await alice.get_by_test_id("input-module").select_option("servers")
-    await expect(invoice).to_contain_text("10902 · 1250.50 USD")
+    await expect(invoice).to_contain_text("10902 · 1,250.50 USD")
     await invoice.select_option("10901")
     await expect(alice.locator(".unknown")).to_have_count(0)
     await submitted(alice)

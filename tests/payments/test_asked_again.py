@@ -65,7 +65,10 @@ class TestAfterAnAttemptInDoubt:
         assert (payment.listed, payment.state, payment.reason) == (False, State.CANCELLED, IN_DOUBT)
         event = await office.last(payment)
         assert event.action == "cancelled"
-        assert stored(event) == {"reason": IN_DOUBT, "remedy": "Look in MyAdmin before you pay it there."}
+        assert stored(event) == {
+            "reason": IN_DOUBT,
+            "remedy": "Do not pay it again; MyAdmin shows what became of it.",
+        }
         await office.execute()
         assert PAY not in office.calls()
 

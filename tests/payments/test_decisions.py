@@ -23,7 +23,17 @@ from bot.slack import home, lists, replies
 from bot.slack.card import Scene, request_card
 from tests.fixture_types import Clock
 from tests.ledger.making import stored
-from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, Office, policy, refused
+from tests.payments.conftest import (
+    ALICE,
+    BOB,
+    CAROL,
+    MALLORY,
+    SETTLED,
+    TIMING,
+    Office,
+    policy,
+    refused,
+)
 
 
 class TestApprove:
@@ -126,7 +136,8 @@ class TestApprove:
         assert "2 missing" in str(lists.pending([waiting], "").blocks)
         tab = home.home(Concerns((waiting,), (), ()), "", date(2026, 3, 2))
         assert "needs 2 more approvals" in str(tab)
-        card = Scene(payment, await shown(office.ledger, office.authority, payment), date(2026, 3, 2), "", "")
+        approvals = await shown(office.ledger, office.authority, payment)
+        card = Scene(payment, approvals, office.clock.now, TIMING, SETTLED, "", "")
         assert "Needs 2 more approvals from" in str(request_card(card).blocks)
 
     async def test_an_approval_that_does_not_count_any_more_is_missing_everywhere(

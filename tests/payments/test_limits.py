@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.domain.policy import Tier
+from bot.domain.policy import Policy, Rule, Tier
 from tests.fixture_types import Clock
 from tests.ledger.making import stored
-from tests.payments.conftest import ALICE, BOB, PAY, VPS, Office, policy
+from tests.payments.conftest import ALICE, BOB, CAROL, PAY, VPS, Office, policy
 
 MIDNIGHT = datetime(2026, 3, 3, tzinfo=UTC)
 NUMBERS = (90001, 90002, 90003)
@@ -78,10 +78,13 @@ class TestRightBeforeSending:
     @pytest.mark.parametrize(
         ("stricter", "why"),
         [
-            ({"limit_per_payment": Decimal(1)}, "10.00 USD is above the limit of 1.00 USD for one payment."),
+            (
+                {"limit_per_payment": Decimal(1)},
+                "10.00 USD is above the limit of 1.00 USD for one payment; waiting will not help.",
+            ),
             ({"currencies": frozenset({"EUR"})}, "This invoice is in USD; only EUR may be paid here."),
-            ({"limit_per_person_per_day": Decimal(9)}, "your limit of 9.00 USD a day"),
-            ({"limit_per_rule_per_day": Decimal(9)}, "everybody's limit of 9.00 USD a day"),
+            ({"limit_per_person_per_day": Decimal(9)}, "above your whole daily limit of 9.00 USD"),
+            ({"limit_per_rule_per_day": Decimal(9)}, "above everybody's whole daily limit of 9.00 USD"),
         ],
         ids=["payment", "currency", "person", "rule"],
     )
@@ -121,3 +124,13 @@ class TestRightBeforeSending:
         office.rules(policy(tiers=(Tier(None, 1),), requesters=frozenset({ALICE.id}), **exactly))
         await office.execute()
         assert (await office.now(payment)).state is State.PAID
+
+
+async def test_who_is_above_a_limit_is_told_who_may_pay_more(office: Office) -> None:
+    """By mention, in the thread; the trail keeps whom."""
+    more = Rule("more", frozenset({CAROL.id, ALICE.id}))
+    office.rules(Policy((*policy(limit_per_person_per_day=Decimal(9)).rules, more)))
+    payment = await office.looked_up()
+    assert payment.reason == "10.00 USD is above your whole daily limit of 9.00 USD; waiting will not help."
+    told = stored(await office.last(payment))
+    assert told == {"reason": payment.reason, "ask": CAROL.id}

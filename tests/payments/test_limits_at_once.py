@@ -21,7 +21,7 @@ from tests.payments.conftest import policy
 async def test_two_requests_at_once_do_not_share_what_is_left_of_a_limit(new_postgresql: NewDatabase) -> None:
     """Each would fit alone: whoever asks second waits until the first one's amount can be seen."""
     url = new_postgresql(migrated=True)
-    (rule,) = policy(limit_per_rule_per_day=Decimal(50)).rules
+    rules = policy(limit_per_rule_per_day=Decimal(50))
     async with open_ledger(url) as one, open_ledger(url) as two:
         payments = [await request(one, InvoiceRef("vps", number)) for number in (90001, 90002)]
         asked, go = (asyncio.Event(), asyncio.Event()), asyncio.Event()
@@ -30,7 +30,7 @@ async def test_two_requests_at_once_do_not_share_what_is_left_of_a_limit(new_pos
             invoice = Invoice(payment.ref, "", Decimal(30), "USD", None)
             async with ledger.transaction() as transaction:
                 payment = await transaction.change(payment, **snapshot(invoice))
-                refusal = await over_limit(transaction, payment, rule)
+                refusal = await over_limit(transaction, payment, rules.rules[0], rules)
                 done.set()
                 await go.wait()
                 return refusal

@@ -27,6 +27,15 @@ def test_it_takes_days_to_give_anything_up() -> None:
     assert timing.tried_for(tries - 1) < timing.deliver_for == timedelta(days=7)
 
 
+def test_the_tries_took_as_long_as_the_pauses_between_them() -> None:
+    """Whatever the first and the longest pause are."""
+    for longest in (1.0, 1.5, 8.0, 300.0):
+        timing = Timing(deliver_most=timedelta(seconds=longest))
+        for tries in range(100):
+            pauses = [timing.backoff(before) for before in range(1, tries)]
+            assert timing.tried_for(tries) == sum(pauses, timedelta())
+
+
 def test_no_lease_and_no_retry_takes_longer_than_the_ledger_thinks() -> None:
     """What lasts longer was written by another clock, so it is cut short."""
     assert Timing().lease < LONGEST_LEASE

@@ -213,8 +213,8 @@ BREAKS = (
     Break(
         "an-invoice-that-is-not-listed-is-taken",
         "payments/look_up.py",
-        "(not read.empty or await transaction.has_listed()):",
-        "(not read.empty and await transaction.has_listed()):",
+        "(not found.empty or await transaction.has_listed())",
+        "(not found.empty and await transaction.has_listed())",
         seen_by="payments:test_what_is_not_listed_has_no_amount",
     ),
     Break(
@@ -413,7 +413,7 @@ BREAKS = (
     Break(
         "what-is-not-sent-is-tried-for-ever",
         _MAINTENANCE,
-        "if payment.tries > len(self.timing.not_sent):",
+        "if self.timing.next_try(payment.tries) is None:",
         "if payment.tries < 0:",
         seen_by="payments:test_what_can_never_be_sent_is_given_up",
     ),

@@ -13,7 +13,8 @@ meets its operating system, so no code of the bot knows of it:
 - `system`: puts all of these in the place of the real ones
 - `prepared`: what comes out the same at every start of the bot, made once
 - `installation`: Slack, billing, the ledger, and the bot's processes; `shared` where they are several
-- `histories`: what happens, drawn from a seed; `billing_answers` what the billing API then says
+- `drawing`: what happens, drawn from a seed; `billing_answers` what the billing API then says
+- `histories`: does what was drawn, and waits until all has come to rest
 - `playing`: plays them, each in a process of its own; `command_line` says what that found
 - `planted`: faults that it must see
 - `invariants`: what must hold at every moment; what must hold in the end is that of `tests.faults`

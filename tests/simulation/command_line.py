@@ -16,8 +16,8 @@ import click
 
 import bot
 from bot.domain.payment import MOVES
+from tests.simulation.drawing import Step, draw
 from tests.simulation.entropy import Entropy
-from tests.simulation.histories import Step, draw
 from tests.simulation.planted import PLANTED, VARIABLE
 from tests.simulation.playing import Played, Player, total
 

@@ -24,8 +24,9 @@ from bot.ledger.opening import open_ledger
 from bot.slack import socket_mode
 from tests.faults.invariants import check_invariants
 from tests.simulation import system
+from tests.simulation.drawing import Step, draw, instances_of, settings_of
 from tests.simulation.entropy import Entropy
-from tests.simulation.histories import History, Step, draw, instances_of, settings_of
+from tests.simulation.histories import History
 from tests.simulation.installation import PING_S, Installation, open_installation
 from tests.simulation.machine import CURRENT
 from tests.simulation.system import Loop

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.command_line import shrink_to_wrong
-from tests.simulation.histories import Step, draw
+from tests.simulation.drawing import Step, draw
 from tests.simulation.planted import PLANTED, Planted
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT, Call
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.interactions import Result
-from bot.sandbox.local_slack.messages import Message
+from bot.sandbox.local_slack.messages import Message, visible_texts
 from bot.sandbox.local_slack.views import Values, View
 from bot.slack.card import APPROVE, CANCEL, DENY
 from tests.fixture_types import QUICK
@@ -82,9 +82,9 @@ def shown(message: Message | View) -> str:
 
 
 async def told(slack: LocalSlack, person: str) -> str:
-    """The newest ephemeral message for one person, when there is one."""
-    found = await slack.wait_for(lambda: slack.ephemerals(person))
-    return shown(found[-1])
+    """What the newest ephemeral message for one person shows, when there is one."""
+    newest = (await slack.wait_for(lambda: slack.ephemerals(person)))[-1]
+    return "\n".join(visible_texts(newest.blocks)) or newest.text
 
 
 async def refusals(bot: app.Bot, payment_id: int = 1) -> list[dict[str, Any]]:

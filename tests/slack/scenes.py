@@ -16,6 +16,7 @@ from bot.domain.events import DomainEvent
 from bot.domain.payment import Cards, Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.approvals import ApprovalStatus
+from bot.payments.timing import Timing
 from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack.blocks import Message
@@ -98,7 +99,9 @@ def scene_of(payment: Payment, **fields: Any) -> Scene:
     may_approve = fields.pop("may_approve", frozenset({"U3", "S1"}))
     values: dict[str, Any] = {
         "approvals": ApprovalStatus(payment.approvals_required, tuple(approvers), may_approve=may_approve),
-        "today": date(2026, 3, 2),
+        "now": NOW,
+        "timing": Timing(),
+        "settled": timedelta(minutes=17),
         "team_url": TEAM_URL,
         "bot_name": "invoice-pay",
     }

@@ -223,14 +223,14 @@ class TestAMessage:
     """What every message carries."""
 
     async def test_every_post_carries_what_it_can_be_found_by(self, slack: LocalSlack, bot: app.Bot) -> None:
-        """The ledger's identity and the delivery; nothing that tells anything, for everybody can read it."""
+        """The ledger's identity, the delivery and when it was made; anybody can read it, so nothing else."""
         await pay(slack)
         await at_rest(bot)
         root = card(slack)
         found = [message.metadata for message in (root, *root.thread)]
         assert all(each is not None and each["event_type"] == "payment_delivery" for each in found)
         payloads = [each["event_payload"] for each in found if each is not None]
-        assert [set(each) for each in payloads] == [{"ledger", "delivery"}] * 2
+        assert [set(each) for each in payloads] == [{"ledger", "delivery", "made"}] * 2
         assert {each["ledger"] for each in payloads} == {bot.ledger.identity}
         assert len({each["delivery"] for each in payloads}) == 2
 

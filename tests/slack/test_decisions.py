@@ -106,7 +106,7 @@ async def test_the_button_of_a_card_that_did_not_show_the_amount_approves_nothin
     assert "which what you clicked did not show; your approval was not counted." in await told(slack, "carol")
     assert billing.payments_received("vps", 10101) == 0
     slack.heal()
-    await slack.wait_for(lambda: "90000.00 USD" in shown(card(slack)))
+    await slack.wait_for(lambda: "90,000.00 USD" in shown(card(slack)))
     assert (await approve(slack, card(slack), "carol")).ok
     await at_rest(bot)
     assert billing.payments_made("vps", 10101) == 1

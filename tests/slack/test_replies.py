@@ -83,12 +83,19 @@ def test_a_refusal_says_whom_to_ask_and_where_it_is_allowed() -> None:
     assert replies.refused(REFUSAL).endswith("<!subteam^S1> or <@U2> may know.")
 
 
-def test_help_shows_every_way_to_use_the_command() -> None:
-    """One line each, readable as text."""
-    said = replies.help_text()
-    assert len(said.splitlines()) == len(command.HELP) + 1
-    assert "`/pay &lt;module&gt; &lt;invoice&gt;`" in said
-    assert tokens(said) == []
+@pytest.mark.parametrize(
+    ("remedy", "ask", "said"),
+    [
+        ("", {"U2"}, "Ask <@U2>."),
+        ("Try again tomorrow.", {"U2", "U3"}, "Try again tomorrow. Or ask <@U2> or <@U3>."),
+        ("Ask the people who run this bot.", set(), "Ask the people who run this bot."),
+    ],
+)
+def test_who_may_not_pay_so_much_is_told_who_may(remedy: str, ask: set[str], said: str) -> None:
+    """Also in a form, where nobody can be mentioned."""
+    refusal = Refusal(Reason.PERSON_LIMIT, "Above.", remedy, frozenset(ask))
+    assert replies.refused(refusal) == f"Above.\n{said}"
+    assert replies.in_plain_words(refusal) == f"Above. {remedy or 'Ask somebody who may pay more.'}"
 
 
 @given(

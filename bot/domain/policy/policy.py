@@ -8,13 +8,17 @@ could never be satisfied, or would never be asked.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from bot.domain.policy.checks import problems_of
-from bot.domain.policy.rule import Reason, Refusal, Rule
+from bot.domain.policy.rule import ASK_OPERATORS, Reason, Refusal, Rule
 from bot.domain.problem import Problem
 from bot.domain.slack_ids import is_group
 from bot.domain.wording import quote
+
+_ASKED = 3
+"""People who are named to be asked; more would only be disturbed."""
 
 
 class PolicyError(ValueError):
@@ -30,6 +34,18 @@ class PolicyError(ValueError):
         super().__init__(
             "\n".join(str(one.within(f"rule {quote(rule.name)}")) for rule, found in told for one in found)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What a rule did not let pass. by: that rule. amount, currency: None where they are not known."""
+
+    by: Rule
+    requester: str
+    module: str
+    channel: str
+    amount: Decimal | None
+    currency: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +94,32 @@ class Policy:
         for rule in theirs:
             if _fits(rule, module, channel):
                 return rule
-        return self._explain(theirs, module)
+        return self._explain(theirs, module, frozenset(one for one in principals if not is_group(one)))
 
-    def _explain(self, theirs: list[Rule], module: str) -> Refusal:
+    def advised(self, refusal: Refusal, refused: Refused) -> Refusal:
+        """The refusal of an amount by a rule, with whom to ask: people whom another rule lets pay it here.
+
+        At most three of them, people before groups. That they have room left today is not asked.
+        """
+        others = sorted(
+            (
+                one
+                for rule in self.rules
+                if rule != refused.by
+                and _fits(rule, refused.module, refused.channel)
+                and rule.check_limits(refused.amount, refused.currency, Decimal(0), Decimal(0)) is None
+                for one in rule.requesters - {refused.requester}
+                # By another rule that comes first for them, they might be refused it as well.
+                if self.match(refused.module, refused.channel, frozenset({one})) == rule
+            ),
+            key=lambda one: (is_group(one), one),
+        )[:_ASKED]
+        if not others:
+            return refusal
+        remedy = "" if refusal.remedy == ASK_OPERATORS else refusal.remedy
+        return replace(refusal, remedy=remedy, ask=frozenset(others))
+
+    def _explain(self, theirs: list[Rule], module: str, person: frozenset[str]) -> Refusal:
         ask_to_be_added = "Ask the people who run this bot to add you."
         if not any(rule.requesters for rule in self.rules):
             return Refusal(
@@ -93,7 +132,7 @@ class Policy:
                 Reason.PERSON,
                 "You are not among those who may request payments.",
                 ask_to_be_added,
-                ask=_approvers_of(self.rules),
+                ask=_approvers_of(self.rules) - person,
             )
         for_module = [rule for rule in theirs if _fits_module(rule, module)]
         if not for_module:
@@ -102,13 +141,13 @@ class Policy:
                 Reason.MODULE,
                 f"You may not request payments of {module} invoices; your modules are: {', '.join(allowed)}.",
                 ask_to_be_added,
-                ask=_approvers_of(theirs),
+                ask=_approvers_of(theirs) - person,
             )
         return Refusal(
             Reason.CHANNEL,
             f"You may not request payments of {module} invoices in this channel.",
             "Use the command in a channel that is allowed for it.",
-            ask=_approvers_of(for_module),
+            ask=_approvers_of(for_module) - person,
             channels=frozenset(each for rule in for_module for each in rule.channels or ()),
         )
 

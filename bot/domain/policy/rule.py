@@ -24,6 +24,11 @@ DEFAULT_EXPIRY = timedelta(days=3)
 DEFAULT_CURRENCIES = frozenset({"USD"})
 """What amounts in a rule mean, where the rule does not say; MyAdmin bills in USD."""
 
+ASK_OPERATORS = "Ask the people who run this bot."
+"""The remedy where the rules name nobody who could help."""
+
+_WHEN_IT_IS_READ = "Ask again when /pay list shows it with its amount."
+
 
 class Reason(StrEnum):
     """Why something is refused; the value is what the audit trail stores.
@@ -48,12 +53,25 @@ class Reason(StrEnum):
     CONTRADICTED = "ledger_contradicted"
 
 
+OF_AMOUNTS = frozenset(
+    {
+        Reason.CURRENCY,
+        Reason.AMOUNT_UNKNOWN,
+        Reason.PAYMENT_LIMIT,
+        Reason.PERSON_LIMIT,
+        Reason.RULE_LIMIT,
+    }
+)
+"""Where somebody else may be allowed to pay it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A no, and how to go on.
 
-    text, remedy: one plain sentence each, without ids, to be shown to the person (escaped).
-    ask: people and groups who can help, ready to be mentioned; may be empty.
+    text, remedy: one plain sentence each, without ids, to be shown to the person (escaped). The remedy may
+        be empty where `ask` is not.
+    ask: people and groups who can help, to be mentioned; never whoever is refused. It may be empty.
     channels: the channels where it would be allowed; only for `Reason.CHANNEL`.
     """
 
@@ -150,6 +168,7 @@ class Rule:
             return self._refuse(
                 Reason.AMOUNT_UNKNOWN,
                 "The currency of this invoice is not known, and not every one may be paid here.",
+                _WHEN_IT_IS_READ,
             )
         if not self.limits:
             return None
@@ -158,6 +177,7 @@ class Rule:
             return self._refuse(
                 Reason.AMOUNT_UNKNOWN,
                 "The amount of this invoice is not known, and a limit applies to it.",
+                _WHEN_IT_IS_READ,
             )
         return self._over_limit(known, currency, person_today, rule_today)
 
@@ -165,22 +185,25 @@ class Rule:
         self, amount: Decimal, currency: str, person_today: Decimal, rule_today: Decimal
     ) -> Refusal | None:
         this = money(amount, currency)
-        limit = self.limit_per_payment
-        if limit is not None and amount > limit:
-            return self._refuse(
-                Reason.PAYMENT_LIMIT,
-                f"{this} is above the limit of {money(limit, currency)} for one payment.",
-            )
-        for reason, whose, limit, today in (
+        a_day = (
             (Reason.PERSON_LIMIT, "your", self.limit_per_person_per_day, person_today),
             (Reason.RULE_LIMIT, "everybody's", self.limit_per_rule_per_day, rule_today),
+        )
+        # What no day's limit lets pass comes first: nobody is sent away until a tomorrow that does not help.
+        for reason, whose, limit in (
+            (Reason.PAYMENT_LIMIT, "the limit of {} for one payment", self.limit_per_payment),
+            *((reason, f"{whose} whole daily limit of {{}}", limit) for reason, whose, limit, _ in a_day),
         ):
+            if limit is not None and amount > limit:
+                above = whose.format(money(limit, currency))
+                return self._refuse(reason, f"{this} is above {above}; waiting will not help.")
+        for reason, whose, limit, today in a_day:
             if limit is not None and today + amount > limit:
                 return self._refuse(
                     reason,
                     f"With {money(today, currency)} requested today, {this} more is above "
                     f"{whose} limit of {money(limit, currency)} a day.",
-                    "Try again tomorrow (days are in UTC), or pay it in MyAdmin itself.",
+                    "Try again tomorrow (days are in UTC).",
                 )
         return None
 
@@ -213,6 +236,5 @@ class Rule:
         accepted = self.accepted_currencies
         return amount if accepted is None or currency in accepted else None
 
-    def _refuse(self, reason: Reason, text: str, remedy: str | None = None) -> Refusal:
-        remedy = remedy or "Pay it in MyAdmin itself, or ask the people who run this bot."
+    def _refuse(self, reason: Reason, text: str, remedy: str = ASK_OPERATORS) -> Refusal:
         return Refusal(reason, text, remedy)

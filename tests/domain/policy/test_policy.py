@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.policy import Policy, Reason, Refusal, Rule, Tier
-from tests.domain.policy.policies import CHANNELS, GROUPS, MODULES, memberships, policies, simple, users
+from bot.domain.policy import Policy, Reason, Refusal, Refused, Rule, Tier
+from tests.domain.policy.policies import (
+    CHANNELS,
+    GROUPS,
+    MODULES,
+    amounts,
+    currencies,
+    memberships,
+    policies,
+    simple,
+    users,
+)
 
 modules = st.sampled_from(MODULES)
 channels = st.sampled_from(CHANNELS)
@@ -98,3 +110,74 @@ def test_a_rule_is_found_by_its_name() -> None:
     rule = Rule("servers", frozenset({"U1"}))
     assert Policy((rule,)).rule_named("servers") is rule
     assert Policy((rule,)).rule_named("mail") is None
+
+
+NOTHING = Decimal(0)
+A_DAY = Rule("a day", frozenset({"U1", "U2"}), limit_per_person_per_day=Decimal(500))
+OF = Refused(A_DAY, "U1", "vps", "C1", Decimal(640), "USD")
+
+
+def refusal_by(rule: Rule, amount: Decimal, today: Decimal = NOTHING) -> Refusal:
+    refusal = rule.check_limits(amount, "USD", today, today)
+    assert refusal is not None
+    return refusal
+
+
+@given(policies(), modules, channels, users, st.none() | amounts, currencies)
+def test_who_is_named_may_pay_it_and_is_somebody_else(
+    policy: Policy, module: str, channel: str, person: str, amount: Decimal | None, currency: str
+) -> None:
+    """Here, by the rule that decides for them, and on a day on which nothing was requested."""
+    for rule in policy.rules:
+        refusal = rule.check_limits(amount, currency, NOTHING, NOTHING)
+        if refusal is None:
+            continue
+        advised = policy.advised(refusal, Refused(rule, person, module, channel, amount, currency))
+        assert person not in advised.ask
+        assert len(advised.ask) <= 3
+        assert advised.remedy or advised.ask
+        for one in advised.ask:
+            theirs = policy.match(module, channel, frozenset({one}))
+            assert isinstance(theirs, Rule)
+            assert theirs.check_limits(amount, currency, NOTHING, NOTHING) is None
+
+
+class TestWhomToAskForMore:
+    def test_somebody_whom_another_rule_lets_pay_more(self) -> None:
+        """Those of the same rule have the same limit."""
+        more = Rule("more", frozenset({"U3", "U1"}), limit_per_payment=Decimal(1000))
+        advised = Policy((A_DAY, more)).advised(refusal_by(A_DAY, Decimal(640)), OF)
+        assert (set(advised.ask), advised.remedy) == ({"U3"}, "")
+
+    def test_who_may_wait_may_also_ask(self) -> None:
+        more = Rule("more", frozenset({"U3"}))
+        advised = Policy((A_DAY, more)).advised(refusal_by(A_DAY, Decimal(300), Decimal(300)), OF)
+        assert (set(advised.ask), advised.remedy) == ({"U3"}, "Try again tomorrow (days are in UTC).")
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            Rule("not more", frozenset({"U3"}), limit_per_payment=Decimal(639)),
+            Rule("elsewhere", frozenset({"U3"}), channels=frozenset({"C2"})),
+            Rule("another module", frozenset({"U3"}), modules=frozenset({"mail"})),
+            Rule("another currency", frozenset({"U3"}), currencies=frozenset({"EUR"})),
+        ],
+        ids=lambda rule: rule.name,
+    )
+    def test_where_nobody_may_those_who_run_the_bot_are_named(self, other: Rule) -> None:
+        advised = Policy((A_DAY, other)).advised(refusal_by(A_DAY, Decimal(640)), OF)
+        assert (advised.ask, advised.remedy) == (frozenset(), "Ask the people who run this bot.")
+
+    def test_not_more_than_three_are_disturbed_people_before_groups(self) -> None:
+        """They are mentioned, and so notified."""
+        more = Rule("more", frozenset({"S1", "U7", "U6", "U5"}))
+        assert Policy((A_DAY, more)).advised(refusal_by(A_DAY, Decimal(640)), OF).ask == {"U5", "U6", "U7"}
+
+
+@given(policies(), modules, channels, users, memberships)
+def test_a_refusal_sends_nobody_to_themselves(
+    policy: Policy, module: str, channel: str, person: str, groups: frozenset[str]
+) -> None:
+    """Somebody who approves and may not ask is not told to ask an approver, who is they."""
+    answer = policy.match(module, channel, groups | {person})
+    assert isinstance(answer, Rule) or person not in answer.ask

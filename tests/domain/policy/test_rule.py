@@ -117,7 +117,7 @@ def test_an_amount_in_doubt_passes_no_limit(
             Decimal("100.01"),
             "USD",
             Reason.PAYMENT_LIMIT,
-            "100.01 USD is above the limit of 100.00 USD for one payment.",
+            "100.01 USD is above the limit of 100.00 USD for one payment; waiting will not help.",
         ),
         (
             rule(limit_per_person_per_day=Decimal(100)),
@@ -132,6 +132,20 @@ def test_an_amount_in_doubt_passes_no_limit(
             "USD",
             Reason.RULE_LIMIT,
             "With 90.00 USD requested today, 11.00 USD more is above everybody's limit of 100.00 USD a day.",
+        ),
+        (
+            rule(limit_per_person_per_day=Decimal(500)),
+            Decimal(640),
+            "USD",
+            Reason.PERSON_LIMIT,
+            "640.00 USD is above your whole daily limit of 500.00 USD; waiting will not help.",
+        ),
+        (
+            rule(limit_per_person_per_day=Decimal(100), limit_per_rule_per_day=Decimal(50)),
+            Decimal(60),
+            "USD",
+            Reason.RULE_LIMIT,
+            "60.00 USD is above everybody's whole daily limit of 50.00 USD; waiting will not help.",
         ),
         (
             rule(TIERS),
@@ -163,7 +177,21 @@ def test_a_refusal_says_the_amounts_and_what_to_do(
     refusal = limited.check_limits(amount, currency, Decimal(80), Decimal(90))
     assert refusal is not None
     assert (refusal.reason, refusal.text) == (reason, text)
-    assert "MyAdmin" in refusal.remedy
+    assert refusal.remedy
+    assert "MyAdmin" not in refusal.text + refusal.remedy
+
+
+@given(rules(), amounts, amounts, amounts, currencies)
+@example(rule(limit_per_person_per_day=Decimal(50)), Decimal(30), Decimal(30), NOTHING, "USD")
+def test_tomorrow_is_promised_only_where_it_helps(
+    any_rule: Rule, amount: Decimal, person_today: Decimal, rule_today: Decimal, currency: str
+) -> None:
+    """On a day on which nothing was requested yet, exactly what is told to wait would pass."""
+    refusal = any_rule.check_limits(amount, currency, person_today, rule_today)
+    if refusal is not None and refusal.reason is not Reason.CURRENCY:
+        on_a_new_day = any_rule.check_limits(amount, currency, NOTHING, NOTHING)
+        assert ("tomorrow" in refusal.remedy) == (on_a_new_day is None)
+        assert ("waiting will not help" in refusal.text) == (on_a_new_day is not None)
 
 
 def test_a_rule_without_amounts_accepts_any_currency() -> None:

@@ -42,9 +42,9 @@ def test_thresholds_limits_and_ways_are_told_in_words() -> None:
         "  A payment needs no approval up to 50.00 USD, 1 approval up to 500.00 USD, "
         "and approvals by 2 people above that or where the amount is not known.",
         "  U3 or the group S2 may approve, but nobody their own request.",
-        "  One payment is at most 1000.00 USD.",
-        "  One person may request at most 2000.00 USD a day.",
-        "  All together may request at most 5000.50 USD a day.",
+        "  One payment is at most 1,000.00 USD.",
+        "  One person may request at most 2,000.00 USD a day.",
+        "  All together may request at most 5,000.50 USD a day.",
         "  An invoice whose amount is not known is refused.",
         "  An invoice in another currency than USD is refused.",
         "  A request waits for approval in channel C3, for 1 day, with a reminder every 90 minutes.",

@@ -1,0 +1,47 @@
+"""Long texts within Slack's limits: they show the first lines, and say how many more there are. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bot.slack.blocks import Message, section
+from bot.slack.text import SECTION
+
+ROOM = 10_000
+"""Characters of a list in all; Slack takes 12,000 in the blocks of a message."""
+
+_FALLBACK = 3_500
+"""Characters of the text that stands for the blocks; Slack wants less than 4,000."""
+
+
+def listing(heading: str, lines: Sequence[str], remedy: str = "", endings: Sequence[str] = ()) -> Message:
+    """A message of a heading, as many of the lines as there is room for, and the endings.
+
+    remedy: how to see the others. endings: come whole, whatever is left out.
+    """
+    kept = fitting(lines, ROOM)
+    left = len(lines) - len(kept)
+    more = [f"… and {left:,} more.{remedy}"] if left else []
+    told = [one for one in (heading, *kept, *more, *endings) if one]
+    text = "\n".join(fitting([heading.replace("*", ""), *told[1:]] if heading else told, _FALLBACK))
+    return Message(text, [section(text) for text in paragraphs(told)])
+
+
+def fitting(lines: Sequence[str], room: int) -> Sequence[str]:
+    """The first of the lines, as many as take at most so many characters."""
+    for count, line in enumerate(lines):
+        room -= len(line) + 1
+        if room < 0:
+            return lines[:count]
+    return lines
+
+
+def paragraphs(lines: Sequence[str]) -> Iterator[str]:
+    """The lines in as few texts as a section takes."""
+    text = ""
+    for line in filter(None, lines):
+        if text and len(text) + 1 + len(line) > SECTION:
+            yield text
+            text = ""
+        text = f"{text}\n{line}" if text else line
+    yield text
