@@ -14,32 +14,24 @@ from typing import Any
 import sqlalchemy.util
 import zeep
 import zeep.wsdl
-from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.util import LRUCache
 
 from bot.billing import calls, transport
 from bot.billing.markup import vet
 from bot.billing.wsdl import called_only
-from bot.ledger import database
+from tests.statements import share_statements
 
 _DOCUMENTS = 16
 """How many are remembered: all histories have one WSDL."""
 
-_STATEMENTS = 10_000
-
 
 def install() -> None:
     """From now on this process makes each of them once, and for good."""
+    share_statements()
     for module, name, made in (
         (transport, "vet", functools.lru_cache(_DOCUMENTS)(vet)),
         (transport, "called_only", functools.lru_cache(_DOCUMENTS)(called_only)),
         (calls, "zeep", SimpleNamespace(Client=_client_of(), Settings=zeep.Settings)),
-        (database, "create_async_engine", _engine_of(create_async_engine)),
         (sqlalchemy.util, "get_cls_kwargs", functools.cache(sqlalchemy.util.get_cls_kwargs)),
-        # All of them speak to the same SQLite; the SQL that was made for one is right for the others.
-        (SQLiteDialect_aiosqlite, "__eq__", lambda one, other: type(one) is type(other)),
-        (SQLiteDialect_aiosqlite, "__hash__", lambda _: 1),
     ):
         setattr(module, name, made)
 
@@ -58,14 +50,3 @@ def _client_of() -> Any:
         )
 
     return client
-
-
-def _engine_of(create: Any) -> Any:
-    compiled: LRUCache[Any, Any] = LRUCache(_STATEMENTS)
-
-    def engine(*args: Any, **given: Any) -> AsyncEngine:
-        made: AsyncEngine = create(*args, **given)
-        made.sync_engine._compiled_cache = compiled
-        return made
-
-    return engine
