@@ -102,7 +102,8 @@ class LoopConnection(Connection):
         self._queue: deque[tuple[asyncio.Future[Any] | None, Callable[[], Any]]] = deque()
         self._locked_since: float | None = None
         self._ended = False
-        self.idle_since = _the_loop().now
+        self._loop = _the_loop()
+        self.idle_since = self._loop.now
         disk.connections[self] = None
         self._machine = CURRENT.get()
         if self._machine is not None:
@@ -128,13 +129,13 @@ class LoopConnection(Connection):
         return name in ("cursor", "fetchall", "close")
 
     def _next(self) -> None:
-        loop = _the_loop()
+        loop = self._loop
         loop.call_later(loop.random.uniform(self._disk.least, self._disk.most), self._do)
 
     def _do(self) -> None:
         """Do what has waited longest, as the thread of a connection does: one after the other."""
         future, function = self._queue[0]
-        loop = _the_loop()
+        loop = self._loop
         try:
             result = self._done(function, loop)
         except sqlite3.OperationalError as error:
