@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import structlog
 
+from bot.domain.events import Reminded
 from bot.domain.payment import Payment, State
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
@@ -35,11 +36,13 @@ class Rendered:
     """What to say.
 
     event: what it tells; None for what tells the state. invited: who is asked once it stands.
+    pointless: it asks for what nobody has to do any more.
     """
 
     message: Message
     event: Event | None
     invited: Sequence[str] = ()
+    pointless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ class Renderer:
         invited: Sequence[str] = ()
         if delivery.ts is None and asks_for_decisions(delivery, payment):
             invited = await self._absent(delivery.channel, scene)
-        return Rendered(_message(delivery, event, scene), event, invited)
+        decided = payment.state is not State.PENDING_APPROVAL
+        asks = delivery.kind is Kind.INVITATION or (event is not None and isinstance(event.what, Reminded))
+        return Rendered(_message(delivery, event, scene), event, invited, pointless=asks and decided)
 
     async def _absent(self, channel: str, scene: Scene) -> list[str]:
         """Approvers who are named by id and would not see a card in this channel: each is asked directly.
@@ -107,7 +112,7 @@ class Renderer:
 def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
     """Whether this is the card with the buttons to approve and deny."""
     return payment.state is State.PENDING_APPROVAL and delivery.kind is (
-        Kind.APPROVAL_CARD if payment.approved_elsewhere else Kind.CARD
+        Kind.APPROVAL_CARD if payment.request.approved_elsewhere else Kind.CARD
     )
 
 

@@ -17,6 +17,7 @@ from bot import app, config, logs
 from bot.__main__ import main
 from bot.ledger import database
 from bot.payments.timing import Timing
+from bot.sandbox.policies import DEFAULT, EXAMPLES
 from bot.sandbox.run import sandbox
 from bot.slack import web_api
 from bot.slack.pace import Pace
@@ -57,7 +58,8 @@ def warm_up() -> None:
     """
     with contextlib.redirect_stdout(sys.stderr):
         said = ["alice: /pay vps 10101"]
-        asyncio.run(sandbox(port=0, says=said, fail=None, policy=None, write=lambda _: None))
+        rules = EXAMPLES[DEFAULT]
+        asyncio.run(sandbox(port=0, says=said, fail=None, policy=rules, write=lambda _: None))
     database.engine_for("postgresql://nobody@localhost/nothing")
     while len(threading.enumerate()) > 1:
         time.sleep(0.01)

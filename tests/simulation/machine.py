@@ -31,7 +31,8 @@ class Machine:
     mark: its name, for the trace.
     ahead: seconds that its wall clock is before what is right. booted: when, by true time.
     fuse: how many turns it has left before it crashes; None for as many as it likes. Those of tasks that were
-    there before the task of the number `burns_from` are not counted.
+    there before the task of the number `burns_from` are not counted; with `burns_at` only those of tasks that
+    wait in the bot at places of which it says so, see `waits_of`.
     at_crash: called when it is gone, as the kernel lets go of what a process had.
     """
 
@@ -46,6 +47,7 @@ class Machine:
         self.alive = True
         self.fuse: int | None = None
         self.burns_from = 0
+        self.burns_at: Callable[[list[str]], bool] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._remembers = _TASKS
         self.at_crash: dict[Callable[[], None], None] = {}
@@ -85,12 +87,18 @@ class Machine:
         if self._held is not None:
             self._held.append(handle)
             return False
-        if self.fuse is not None and number >= self.burns_from:
+        if self.fuse is not None and number >= self.burns_from and self._burns(handle):
             self.fuse -= 1
             if self.fuse <= 0:
                 self.crash()
                 return False
         return True
+
+    def _burns(self, handle: Any) -> bool:
+        if self.burns_at is None:
+            return True
+        task = getattr(handle._callback, "__self__", None)
+        return isinstance(task, asyncio.Task) and self.burns_at(list(waits_of(task)))
 
     def stop(self) -> None:
         """Run nothing from now on."""
@@ -124,15 +132,17 @@ class Machine:
     def waits_at(self) -> Iterator[str]:
         """Where in the bot's code its tasks wait now: the places at which it may crash."""
         for task in self._tasks:
-            place = None
-            work: Any = task.get_coro()
-            while work is not None:
-                frame = getattr(work, "cr_frame", None) or getattr(work, "ag_frame", None)
-                if frame is not None and "/bot/" in frame.f_code.co_filename:
-                    place = f"{frame.f_code.co_filename.rpartition('/bot/')[2]}:{frame.f_lineno}"
-                work = getattr(work, "cr_await", None) or getattr(work, "ag_await", None)
-            if place is not None:
-                yield place
+            yield from waits_of(task)
+
+
+def waits_of(task: asyncio.Task[Any]) -> Iterator[str]:
+    """Where in the bot's code a task waits now, file and line, from the outermost await to the innermost."""
+    work: Any = task.get_coro()
+    while work is not None:
+        frame = getattr(work, "cr_frame", None) or getattr(work, "ag_frame", None)
+        if frame is not None and "/bot/" in frame.f_code.co_filename:
+            yield f"{frame.f_code.co_filename.rpartition('/bot/')[2]}:{frame.f_lineno}"
+        work = getattr(work, "cr_await", None) or getattr(work, "ag_await", None)
 
 
 @contextmanager
