@@ -154,7 +154,7 @@ def _user() -> str:
         return f"uid:{number}"
 
 
-async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bool, note: str) -> int:
+async def _resolve(ledger: Ledger, settings: Settings, request_id: int, paid: bool, note: str) -> int:
     from bot.payments import answers, settlement  # noqa: PLC0415
     from bot.payments.settling import Settling  # noqa: PLC0415
     from bot.payments.timing import Timing  # noqa: PLC0415
@@ -164,7 +164,7 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
 
     async def settle() -> answers.Answer:
         return await settlement.settle_by_hand(
-            ledger, actor, payment_id, paid=paid, note=note, settling=settling
+            ledger, actor, request_id, paid=paid, note=note, settling=settling
         )
 
     answer = await settle()
@@ -189,7 +189,7 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
             click.echo(f"{payment.ref} was requested again: {payment.number}, {payment.state}.", err=True)
             click.echo(f"Settle {payment.number} first.", err=True)
         case _:
-            click.echo(f"There is no payment #{payment_id}.", err=True)
+            click.echo(f"There is no payment #{request_id}.", err=True)
     return 1
 
 
@@ -215,15 +215,15 @@ def verify(of_audit: Path | None, env_file: Path | None) -> None:
     sys.exit(_read_ledger(env_file or of_audit, _verify))
 
 
-async def _audit(ledger: Ledger, payment_id: int | None) -> int:
+async def _audit(ledger: Ledger, request_id: int | None) -> int:
     found = False
-    async for line in ledger.lines(payment_id):
+    async for line in ledger.lines(request_id):
         click.echo(logs.printable(line))
         found = True
     code = await _verify(ledger)
-    if payment_id is None or found:
+    if request_id is None or found:
         return code
-    click.echo(f"The trail says nothing of a payment #{payment_id}.", err=True)
+    click.echo(f"The trail says nothing of a payment #{request_id}.", err=True)
     return code or 2
 
 
@@ -276,13 +276,16 @@ def _with_ledger(
     return 2
 
 
-class _WithModes(click.Command):
-    """Ends its help with the billing API's failure modes."""
+class _WithExamples(click.Command):
+    """Ends its help with the example policies and the billing API's failure modes."""
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the modes, which only this help needs to load."""
+        """List them; only this help needs to load them."""
+        from bot.sandbox import policies  # noqa: PLC0415
         from bot.sandbox.local_billing import FAILURES  # noqa: PLC0415
 
+        with formatter.section("Policies"):
+            formatter.write_dl([(name, policies.about(name)) for name in policies.EXAMPLES])
         with formatter.section("Modes"):
             formatter.write_dl([(name, failure.about) for name, failure in FAILURES.items()])
 
@@ -295,7 +298,19 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
     return value
 
 
-@main.command(cls=_WithModes)
+def _policy(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Path | None:
+    """An example by its name, or a file."""
+    from bot.sandbox import policies  # noqa: PLC0415
+
+    if value is None or value in policies.EXAMPLES:
+        return policies.EXAMPLES[value or policies.DEFAULT]
+    if (file := Path(value)).is_file():
+        return file
+    there_are = f"there are {', '.join(policies.EXAMPLES)}, and files of your own"
+    raise click.BadParameter(f"there is no policy {value!r}, nor a file of that name; {there_are}")
+
+
+@main.command(cls=_WithExamples)
 @click.option("--port", default=8765, show_default=True, help="The page's port; the next free one if taken.")
 @click.option(
     "--say",
@@ -307,10 +322,11 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--fail", metavar="MODE", callback=_mode, help="Let the billing API fail in this way.")
 @click.option(
     "--policy",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Rules in place of: Alice may pay, without approval.",
+    metavar="NAME|FILE",
+    callback=_policy,
+    help="Rules: an example by its name, or a file of your own that names the sandbox's people.",
 )
-def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path | None) -> None:
+def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path) -> None:
     """Try the bot against a local Slack and a local billing API. No account is needed."""
     from bot.sandbox import run as local  # noqa: PLC0415
 

@@ -53,6 +53,7 @@ from bot.slack.lists import Lists
 from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
 from bot.slack.rendering import Renderer
+from bot.slack.resolutions import Resolutions
 from bot.slack.web_api import Client, Workspace, web_client
 from bot.slack.workflow_step import WorkflowStep
 from bot.status import status_server
@@ -220,7 +221,7 @@ def build(
     reconciling = worker(RECONCILER, reconciler.handle, 4, reconciler.lease)
     paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
     maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
-    renderer = Renderer(ledger, authority, directory, edges.workspace)
+    renderer = Renderer(ledger, authority, directory, edges.workspace, timing, settling.lasts)
     announcer = Announcer(
         ledger, edges.client, renderer, timing, pace, instance, ledger.watch(OUTBOX), checkpoint
     )
@@ -241,6 +242,7 @@ def build(
     for subject in (
         Commands(services, lists, pay_forms),
         Decisions(services),
+        Resolutions(services),
         pay_forms,
         homes,
         WorkflowStep(services),

@@ -10,6 +10,7 @@
     |   +-- LedgerContradicted  its rows are not what its audit trail says
     +-- BillingError
     |   +-- NeverSent        provably nothing of this call was received
+    |   |   +-- CannotPay    this installation has no way to do it; trying again does not help
     |   +-- AnswerLost       it may have been received; what became of it is not known
     |   +-- Unreadable       the account, or this installation, cannot read invoices
     |       +-- NotOffered   this installation has no way to list those of a module
@@ -73,6 +74,10 @@ class BillingError(BotError):
 
 class NeverSent(BillingError):
     """Refused before any byte of the call was sent: DNS, connect, TLS, WSDL, login."""
+
+
+class CannotPay(NeverSent):
+    """The API's description lacks an operation that is needed to pay. Trying again does not help."""
 
 
 class AnswerLost(BillingError):

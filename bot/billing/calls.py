@@ -30,7 +30,7 @@ from bot.billing.payment_answer import require_one_meaning
 from bot.billing.transport import MAX_LIST_BYTES, BillingTransport, open_transport, pieces, whole
 from bot.billing.verdicts import Failure, failure_of
 from bot.domain.payment import Invoice, InvoiceRef, Outcome, Verdict
-from bot.errors import AnswerLost, BillingError, NeverSent, NotOffered, Unreadable
+from bot.errors import AnswerLost, BillingError, CannotPay, NeverSent, NotOffered, Unreadable
 from bot.redaction import Redaction
 from bot.singleflight import ThreadSingleflight
 
@@ -113,7 +113,7 @@ class BillingCalls:
             return Outcome(Verdict.NOT_SENT, None, None, wire.TOO_OLD)
         answer = self._answer(service, call, PAY, session, ref.module, ref.number)
         if isinstance(answer, Failure):
-            outcome = Outcome(answer.verdict, None, None, answer.evidence)
+            outcome = Outcome(answer.verdict, None, None, answer.evidence, answer.answered)
         else:
             outcome = reading.outcome(answer, self._redaction())
         if outcome.verdict is Verdict.UNKNOWN:
@@ -287,7 +287,7 @@ def _require(service: _Service, operation: str) -> None:
         return
     if operation.endswith("_invoices"):
         raise NotOffered("the API has no operation that lists these invoices")
-    raise NeverSent(f"the WSDL has no operation {operation}")
+    raise CannotPay(f"the WSDL has no operation {operation}")
 
 
 def _prepared(needed: ThreadSingleflight[T], deadline: float, *, max_age_s: float = float("inf")) -> T:

@@ -83,6 +83,7 @@ def outcome(answer: object, redaction: Redaction) -> Outcome:
         kept(status, redaction) if isinstance(status, str) else None,
         kept(text, redaction) if isinstance(text, str) else None,
         evidence,
+        answered=True,
     )
 
 

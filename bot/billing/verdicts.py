@@ -75,6 +75,19 @@ TABLE: tuple[tuple[type[BaseException], Verdict, str], ...] = (
 """Class, what it says while the wire saw nothing go out, and why. The first that fits counts."""
 
 
+_NOT_READ: tuple[type[BaseException], ...] = (
+    UnexpectedStatus,
+    AnswerTooLarge,
+    AnswerCoded,
+    MarkupRefused,
+    of_requests.ContentDecodingError,
+    of_urllib3.DecodeError,
+)
+"""Of those who say that the exchange went wrong, the ones that an answer was there for."""
+
+_NO_ANSWER = (TransportRefusal, NotAllowed, of_urllib3.HTTPError, OSError)
+"""Whatever else goes wrong, an answer was there, and nobody could read it."""
+
 _OWN = (TransportRefusal, NotAllowed, MarkupRefused)
 """Their texts are this bot's own, and say more."""
 
@@ -83,12 +96,13 @@ _OWN = (TransportRefusal, NotAllowed, MarkupRefused)
 class Failure:
     """An exchange without an answer. Holds no exception, and so no body and no session id.
 
-    fault: the API itself said so, in a SOAP fault.
+    fault: the API itself said so, in a SOAP fault. answered: an answer came, and could not be read.
     """
 
     verdict: Verdict
     evidence: str
     fault: bool = False
+    answered: bool = False
 
 
 def innermost(error: BaseException) -> BaseException:
@@ -120,4 +134,5 @@ def failure_of(error: BaseException, *, sent: bool) -> Failure:
         evidence=f"{type(cause).__name__}: {words}",
         # zeep makes a Fault without a code of every HTTP 500 that is none.
         fault=isinstance(cause, of_zeep.Fault) and getattr(cause, "code", None) is not None,
+        answered=sent and (isinstance(cause, _NOT_READ) or not isinstance(cause, _NO_ANSWER)),
     )

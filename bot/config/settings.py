@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
 from bot.config import policy_file
+from bot.config.digest_line import DigestLine
 from bot.config.rule_table import FOR_APPROVERS, rule_of
 from bot.config.slack_ids import Channel, Principal
 from bot.config.values import WRONG, Duration, LedgerAddress, WebAddress, number, token, wrong
@@ -95,6 +96,7 @@ class Settings(PolicySettings, LedgerSettings):
     billing_timeout: Annotated[float, number(1, 600, "number of seconds")] = 60
     billing_concurrency: Annotated[int, number(1, 64)] = 8
     status_port: _Port | None = None
+    pay_digest: DigestLine | None = None
 
     @property
     def mode(self) -> Literal["socket", "http"]:
@@ -104,7 +106,7 @@ class Settings(PolicySettings, LedgerSettings):
 
 VARIABLES = tuple(name.upper() for name in Settings.model_fields)
 
-_POLICY = tuple(name.upper() for name in PolicySettings.model_fields)
+_PAY = tuple(name for name in VARIABLES if name.startswith("PAY_"))
 
 _MISSING = {
     "SLACK_BOT_TOKEN": "Copy it from your Slack app's page, under OAuth & Permissions.",
@@ -228,9 +230,9 @@ _KUBERNETES = re.compile(
 def _misspelt(names: Iterable[str]) -> Iterator[Problem]:
     """What was meant for the policy and is not read: a restriction that is misspelt restricts nothing."""
     for name in names:
-        if not name.upper().startswith("PAY_") or name in _POLICY or _KUBERNETES.fullmatch(name):
+        if not name.upper().startswith("PAY_") or name in _PAY or _KUBERNETES.fullmatch(name):
             continue
-        near = difflib.get_close_matches(name.upper(), _POLICY, n=1)
+        near = difflib.get_close_matches(name.upper(), _PAY, n=1)
         remedy = f"Did you mean {near[0]}?" if near else "Remove it; .env.example has those that there are."
         yield Problem(name, "is no variable of this bot", remedy)
 

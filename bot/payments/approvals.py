@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -17,6 +17,10 @@ from bot.ledger.transaction import Transaction
 from bot.payments.authority import Authority
 
 log = structlog.get_logger()
+
+
+LAST_HOUR = timedelta(hours=1)
+"""So long before a request expires, those who may approve are reminded of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,8 @@ def required_now(payment: Payment, rule: Rule | None) -> int:
     rule: None where there is none any more.
     """
     if rule is None:
-        return payment.approvals_required
-    return max(payment.approvals_required, frozen_by(payment, rule))
+        return payment.request.approvals_required
+    return max(payment.request.approvals_required, frozen_by(payment, rule))
 
 
 def frozen_by(payment: Payment, rule: Rule) -> int:
@@ -61,8 +65,8 @@ def frozen_by(payment: Payment, rule: Rule) -> int:
 
 async def checked(ledger: Ledger, authority: Authority, payment: Payment, rule: Rule) -> ApprovalStatus:
     """How far it is by this rule. Raises DirectoryError where Slack does not say who may approve."""
-    given = await ledger.approvers(payment.id)
-    counting = await authority.still_approved_by(rule, given, payment.requester)
+    given = await ledger.approvers(payment.request.id)
+    counting = await authority.still_approved_by(rule, given, payment.request.requester)
     return _status(payment, rule, given, frozenset(given) - counting)
 
 
@@ -81,7 +85,7 @@ def _status(
         required_now(payment, rule),
         tuple(dict.fromkeys(one for one in given if one not in void)),
         void,
-        rule.approvers - {payment.requester} if rule else frozenset(),
+        rule.approvers - {payment.request.requester} if rule else frozenset(),
     )
 
 
@@ -91,7 +95,7 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
     While it waits for approval that is what the next click will be asked by; where Slack does not say in time
     who may approve, and once it is decided, everybody counts who did.
     """
-    rule = authority.policy.rule_named(payment.rule)
+    rule = authority.policy.rule_named(payment.request.rule)
     if payment.state is State.PENDING_APPROVAL:
         try:
             now = await authority.rule_of(payment)
@@ -100,12 +104,23 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
                 return await checked(ledger, authority, payment, rule)
         except DirectoryError:
             log.info("approvals are shown unchecked", payment=payment.id)
-    return _status(payment, rule, await ledger.approvers(payment.id))
+    return _status(payment, rule, await ledger.approvers(payment.request.id))
 
 
-def remind_at(payment: Payment, rule: Rule | None, now: datetime) -> datetime:
-    """When those who may approve are reminded next; when it expires, if the rule reminds nobody."""
-    return now + rule.remind_every if rule and rule.remind_every else payment.expires_at
+def remind_at(payment: Payment, rule: Rule | None, now: datetime, *, due: datetime | None = None) -> datetime:
+    """When those who may approve are reminded next; when it expires, if they are not any more.
+
+    Every so often, where the rule says so; otherwise when half of the time is over, and an hour before the
+    end. due: when the reminder was due that is sent just now: it is not sent again, whatever the clock says.
+    """
+    if rule is None:
+        return payment.request.expires_at
+    if rule.remind_every is not None:
+        return now + rule.remind_every
+    half = payment.request.created_at + (payment.request.expires_at - payment.request.created_at) / 2
+    after = now if due is None else max(now, due)
+    to_come = (one for one in (half, max(half, payment.request.expires_at - LAST_HOUR)) if one > after)
+    return next(to_come, payment.request.expires_at)
 
 
 async def expire(transaction: Transaction, payment: Payment) -> Payment:

@@ -18,7 +18,7 @@ import structlog
 
 from bot.domain.events import Answered, AnsweredLate, AskedAgain, Held, Sending
 from bot.domain.payment import Outcome, Payment, State, Verdict
-from bot.errors import BillingError, LedgerContradicted, LedgerUnavailable
+from bot.errors import BillingError, CannotPay, LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.schema import FREE
@@ -64,10 +64,7 @@ class Executor:
     async def handle(self, payment: Payment) -> None:
         """Pay one that was claimed. Raises LedgerUnavailable."""
         async with self._heartbeat(payment):
-            with contextlib.suppress(BillingError):
-                # Whatever is wrong, the call itself will say; what can be ready, is.
-                await self.billing.prepare()
-            check = await self.preflight.check(payment)
+            check = await self._ready() or await self.preflight.check(payment)
             await self.checkpoint("checked", payment.id)
             if not isinstance(check, Go):
                 await self._do_not_send(payment, check)
@@ -93,6 +90,20 @@ class Executor:
             await self.checkpoint("answered", payment.id)
             await self._store(sending, attempt, outcome)
 
+    async def _ready(self) -> Cancel | None:
+        """Make ready what can be; why it can never be, where that is known."""
+        try:
+            await self.billing.prepare()
+        except CannotPay as error:
+            log.warning("the billing API cannot be paid through", error=str(error))
+            return Cancel(
+                f"the billing API offers no way to pay: {error}",
+                "Tell the people who run this bot to check BILLING_WSDL_URL; ask again when that is mended.",
+            )
+        except BillingError:
+            pass  # whatever is wrong, the call itself will say
+        return None
+
     async def _do_not_send(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         try:
             await self._hold_or_cancel(payment, check)
@@ -114,7 +125,7 @@ class Executor:
                 await self._decide_anew(transaction, current, check)
             elif isinstance(check, Cancel):
                 await cancel(transaction, current, check, actor="executor")
-            elif transaction.now >= current.expires_at:
+            elif transaction.now >= current.request.expires_at:
                 await cancel(transaction, current, Cancel(check.reason), actor="executor")
             else:
                 await self._hold(transaction, current, check)
@@ -138,11 +149,11 @@ class Executor:
             payment,
             looked_up_at=transaction.now,
             listed=True,
-            approvals_required=required,
             due_at=transaction.now,
             **FREE,
             **snapshot(invoice),
         )
+        payment = await transaction.change_request(payment, approvals_required=required)
         await transaction.record(frozen(payment), actor="executor", payment=payment)
         policy = self.preflight.authority.policy
         if (over := await over_limit(transaction, payment, rule, policy)) is not None:
@@ -173,7 +184,7 @@ class Executor:
                 Sending(self.instance, current.tries + 1),
                 actor="executor",
                 # Where nobody was waited for, the outcome follows the request at once.
-                announce=Kind.THREAD_REPLY if current.approvals_required else None,
+                announce=Kind.THREAD_REPLY if current.request.approvals_required else None,
                 tries=current.tries + 1,
                 reason=None,
                 lease_until=transaction.now + self.timing.lease,
@@ -218,6 +229,7 @@ class Executor:
             outcome.status_text,
             outcome.evidence,
             sending.tries,
+            outcome.answered and outcome.verdict is Verdict.UNKNOWN,
         )
         ours = current.state is State.SENDING and current.version == sending.version
         # Our lease may have run out while the ledger was away; an answer still settles what is unknown.
@@ -246,7 +258,7 @@ class Executor:
 
     def _next_look(self, verdict: Verdict, tries: int) -> timedelta:
         if verdict is Verdict.NOT_SENT:
-            return self.timing.not_sent[min(tries, len(self.timing.not_sent)) - 1]
+            return self.timing.next_try(tries) or timedelta(0)
         return self.timing.reconcile_first
 
     @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from bot.clocks import Ages
 from bot.domain.events import ApprovalComplete
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Refusal, Rule
-from bot.errors import BillingError, DirectoryError
+from bot.errors import BillingError, DirectoryError, NotOffered
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.schema import FREE
@@ -23,7 +23,7 @@ from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
-from bot.payments.payable import Cancel, Listed, cancel, forbidden, not_listed, read_listed
+from bot.payments.payable import Cancel, Listed, cancel, forbidden, not_listed, not_offered, read_listed
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
@@ -47,7 +47,8 @@ class LookUp:
         """Look one up that was claimed. Raises LedgerUnavailable."""
         self.read_at.forget_older(self.timing.fresh)
         begun = self.read_at.clock()
-        read = await self._read(payment)
+        found = await self._read(payment)
+        read = found if isinstance(found, Listed) else None
         if read is not None and read.invoice is not None:
             self.read_at.begin(payment.id, begun)
         try:
@@ -66,11 +67,11 @@ class LookUp:
                 current,
                 looked_up_at=transaction.now,
                 listed=None if read is None else invoice is not None,
-                due_at=current.expires_at,
+                due_at=current.request.expires_at,
                 **FREE,
                 **(snapshot(invoice) if invoice else {}),
             )
-            against = await self._against(transaction, current, rule, read)
+            against = await self._against(transaction, current, rule, found)
             if against is not None:
                 await transaction.outbox.add(current, Kind.CARD)
                 await cancel(transaction, current, against, actor="policy")
@@ -78,16 +79,22 @@ class LookUp:
                 assert isinstance(rule, Rule), "bug: a refusal speaks against it"
                 await self._accept(transaction, current, rule)
 
-    async def _read(self, payment: Payment) -> Listed | None:
+    async def _read(self, payment: Payment) -> Listed | NotOffered | None:
         """What the list of unpaid invoices says; None: it could not be read."""
         try:
             return await read_listed(self.billing, payment.ref, timeout=self.timing.look_up)
+        except NotOffered as error:
+            return error
         except BillingError as error:
             log.info("invoice not readable", payment=payment.id, error=str(error))
             return None
 
     async def _against(
-        self, transaction: Transaction, payment: Payment, rule: Rule | Refusal, read: Listed | None
+        self,
+        transaction: Transaction,
+        payment: Payment,
+        rule: Rule | Refusal,
+        found: Listed | NotOffered | None,
     ) -> Cancel | None:
         """What forbids it."""
         if isinstance(rule, Refusal):
@@ -96,14 +103,20 @@ class LookUp:
         if (against := forbidden(payment.ref, precedents, payment.listed)) is not None:
             return against
         # An empty list may be all that this account ever gets to see.
-        if read is not None and read.invoice is None and (not read.empty or await transaction.has_listed()):
+        if (
+            isinstance(found, Listed)
+            and found.invoice is None
+            and (not found.empty or await transaction.has_listed())
+        ):
             return not_listed(payment.ref)
+        if isinstance(found, NotOffered) and await transaction.has_listed(payment.ref.module):
+            return not_offered(payment.ref)
         return await over_limit(transaction, payment, rule, self.authority.policy)
 
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
         required = frozen_by(payment, rule)
-        payment = await transaction.change(
+        payment = await transaction.change_request(
             payment,
             rule=rule.name,
             approvals_required=required,
@@ -121,5 +134,7 @@ class LookUp:
             complete = ApprovalComplete(rule.name, approvers="")
             await transaction.record(complete, actor="policy", payment=payment)
         await transaction.outbox.add(payment, Kind.CARD)
-        if payment.approved_elsewhere:
-            await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.cards.approval_channel)
+        if payment.request.approved_elsewhere:
+            await transaction.outbox.add(
+                payment, Kind.APPROVAL_CARD, channel=payment.request.cards.approval_channel
+            )

@@ -53,7 +53,6 @@ class Maintenance:
     async def take_over(self) -> None:
         """At start: look at all that waits; whatever is being sent on a ledger of our own needs rescue."""
         async with self.ledger.transaction() as transaction:
-            await transaction.name_requested()
             await transaction.bring_forward()
             if not self.ledger.shared:
                 await transaction.free_leases(
@@ -101,7 +100,7 @@ class Maintenance:
 
     async def _retry(self, transaction: Transaction, payment: Payment) -> None:
         """Nothing was sent, so it may be sent; but not for ever."""
-        if payment.tries > len(self.timing.not_sent):
+        if self.timing.next_try(payment.tries) is None:
             await transaction.move(
                 payment,
                 State.CANCELLED,
@@ -120,8 +119,9 @@ class Maintenance:
         )
 
     async def _remind(self, transaction: Transaction, payment: Payment) -> None:
-        rule = self.policy.rule_named(payment.rule)
-        reminded = await transaction.change(payment, due_at=remind_at(payment, rule, transaction.now))
+        rule = self.policy.rule_named(payment.request.rule)
+        following = remind_at(payment, rule, transaction.now, due=payment.due_at)
+        reminded = await transaction.change(payment, due_at=following)
         event_id = await transaction.record(Reminded(), actor="timekeeper", payment=reminded)
         await transaction.announce_in_thread(reminded, event_id)
 

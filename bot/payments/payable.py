@@ -46,8 +46,8 @@ class Cancel:
             self.reason,
             remedy=self.remedy,
             other=other.number if other else None,
-            other_channel=other.channel if other else None,
-            other_ts=other.cards.ts if other else None,
+            other_channel=other.request.channel if other else None,
+            other_ts=other.request.cards.ts if other else None,
             ask=", ".join(sorted(self.ask)) or None,
         )
 
@@ -84,6 +84,14 @@ def forbidden(ref: InvoiceRef, precedents: Precedents, listed: bool | None) -> C
             _LOOK,
         )
     return None
+
+
+def not_offered(ref: InvoiceRef) -> Cancel:
+    """The API had a way to list the invoices of its module, and has none any more: waiting does not help."""
+    return Cancel(
+        f"the billing API has no operation any more that lists the unpaid invoices of {ref.module}",
+        "Tell the people who run this bot; ask again when that is mended.",
+    )
 
 
 def not_listed(ref: InvoiceRef) -> Cancel:

@@ -22,7 +22,7 @@ from bot.payments.approvals import checked
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
-from bot.payments.payable import Cancel, Listed, forbidden, not_listed, read_listed
+from bot.payments.payable import Cancel, Listed, forbidden, not_listed, not_offered, read_listed
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
@@ -101,7 +101,7 @@ class Preflight:
         if payment.invoice is not None and fresh and not precedents.any:
             return Go(rule, begun, unpaid=True)
         read = await self._read(payment)
-        if isinstance(read, Hold):
+        if isinstance(read, Hold | Cancel):
             return read
         listed = None if read is None else read.invoice is not None
         if (cancel := forbidden(payment.ref, precedents, listed)) is not None:
@@ -114,7 +114,7 @@ class Preflight:
             else Go(rule, begun, unpaid=True)
         )
 
-    async def _read(self, payment: Payment) -> Listed | Hold | None:
+    async def _read(self, payment: Payment) -> Listed | Hold | Cancel | None:
         """What the list of unpaid invoices says now; None where the account can never read it."""
         begun = self.boottime()
         # An account that was shown the invoices of one module may read those of all that there are lists of.
@@ -135,6 +135,8 @@ class Preflight:
         # A fault or an empty list means that it cannot be read only where it never could.
         if payment.invoice is None and not await self.ledger.has_listed(evidence):
             return None
+        if evidence is not None:
+            return not_offered(payment.ref)
         return read or Hold("the invoice cannot be read any more")
 
     async def again(self, transaction: Transaction, payment: Payment, check: Go) -> Cancel | Hold | None:
@@ -142,7 +144,7 @@ class Preflight:
         if (flaw := await transaction.disproved(payment)) is not None:
             log.error("not sent: the audit trail says otherwise", payment=payment.id, flaw=flaw)
             return DISPROVED
-        if transaction.now >= payment.expires_at:
+        if transaction.now >= payment.request.expires_at:
             return _TOO_OLD
         # What came about since the check began, the machine's sleep included, was not checked.
         longest = self.timing.lease + timedelta(seconds=self.call_timeout)

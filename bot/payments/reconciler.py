@@ -14,7 +14,7 @@ import structlog
 
 from bot.domain.events import Reconciled, Unsettled
 from bot.domain.payment import InvoiceEvidence, Payment, Proof, State
-from bot.errors import BillingError
+from bot.errors import BillingError, NotOffered
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.billing_api import BillingApi
@@ -55,6 +55,8 @@ class Reconciler:
             why = ""
         except BillingError as error:
             found, why = None, str(error)
+            # Waiting does not help then: people are asked at once.
+            decisive = decisive or isinstance(error, NotOffered)
         state, evidence = self._judge(payment, found, age)
         async with self.ledger.transaction() as transaction:
             current = await transaction.again(payment)
@@ -63,7 +65,7 @@ class Reconciler:
             if state is None:
                 due = transaction.now + self._wait(self.settling.lasted(payment, transaction.now))
                 await transaction.release(current, owner=self.instance, due_at=due)
-                await self._remind(transaction, current, lost_at, evidence)
+                await self._ask(transaction, current, evidence, since=lost_at, overdue=decisive)
                 log.info("still unknown", payment=payment.id, reading=evidence, error=why)
                 return
             await transaction.move(
@@ -78,13 +80,16 @@ class Reconciler:
                 reason=evidence,
             )
 
-    async def _remind(
-        self, transaction: Transaction, payment: Payment, since: datetime, evidence: str
+    async def _ask(
+        self, transaction: Transaction, payment: Payment, evidence: str, *, since: datetime, overdue: bool
     ) -> None:
-        """Ask people, not too often and not for ever, to settle what cannot be read."""
-        told = await transaction.count_events(payment.id, Unsettled)
-        most = self.timing.reminders_unknown
-        if told < most and transaction.now - since >= self.timing.remind_unknown * (told + 1):
+        """Ask people, not too often and not for ever, to settle what cannot be read.
+
+        overdue: an answer was to be expected by now, as they were told.
+        """
+        told = await transaction.count_events(payment, Unsettled)
+        due = overdue if told == 0 else transaction.now - since >= self.timing.remind_unknown * told
+        if due and told < self.timing.reminders_unknown:
             event_id = await transaction.record(Unsettled(evidence), actor="reconciler", payment=payment)
             await transaction.announce_in_thread(payment, event_id)
 
@@ -107,7 +112,7 @@ class Reconciler:
                 minutes = int(age.total_seconds() // 60)
                 return (
                     State.DECLINED,
-                    f"the invoice is still unpaid {minutes} minutes after the answer was lost",
+                    f"the invoice is still unpaid {minutes} minutes after the call",
                 )
         return None, _why_not(found, listed=bool(payment.listed), settled=age >= self.settling.lasts)
 

@@ -17,23 +17,31 @@ OPERATOR = "operator:"
 
 
 async def settle_by_hand(
-    ledger: Ledger, actor: str, payment_id: int, *, paid: bool, note: str, settling: Settling
+    ledger: Ledger,
+    actor: str,
+    request_id: int,
+    *,
+    paid: bool,
+    note: str,
+    settling: Settling,
+    correcting: bool = True,
 ) -> NotFound | AlreadyDecided | AlreadyRequested | TooEarly | Done:
     """Settle a lost answer on somebody's word, or correct it. The caller has checked that they may.
 
     settling: how long after its answer was lost a call may still be carried out. Before that, "not paid"
     would let the invoice go while a payment of it may be on its way.
+    correcting: they know that it may be settled by now, and mean what they say all the same.
     """
     to = State.PAID if paid else State.DECLINED
     async with ledger.transaction() as transaction:
         if paid:
             # A new request for the invoice may be on its way. Before the payment, as requests lock it too.
             await transaction.lock("request")
-        payment = await transaction.payment(payment_id)
+        payment = await transaction.of_request(request_id)
         if payment is None:
-            return NotFound(payment_id)
+            return NotFound(request_id)
         correction = payment.state is not State.UNKNOWN
-        if correction and not await _correctable(transaction, payment, to, actor):
+        if correction and not (correcting and await _correctable(transaction, payment, to, actor)):
             return AlreadyDecided(payment)
         if not paid and (left := settling.left(payment, transaction.now)) > timedelta(0):
             return TooEarly(payment, transaction.now + left)
@@ -59,7 +67,7 @@ async def _correctable(transaction: Transaction, payment: Payment, to: State, ac
         return False
     if to is State.DECLINED and await transaction.answered_paid(payment.id):
         return False
-    settled = await transaction.last_move(payment.id)
+    settled = await transaction.last_move(payment)
     match settled.what:
         case Reconciled(rests_on=rests_on):
             return rests_on in WEAK

@@ -25,7 +25,8 @@ class Timing:
     settling: how long after an answer was lost an invoice must still be unpaid before a lost answer means
         "not charged"; covers a slow server. What a call itself may take is added to it.
     reconcile_first, reconcile_most: the first and the longest wait between readings of a lost answer.
-    remind_unknown, reminders_unknown: how often, and how many times, a person is asked to settle one.
+    remind_unknown, reminders_unknown: how often, and how many times, people are asked to settle one that
+        could not be settled when the settling time was over.
     deliver_first, deliver_most: the first and the longest backoff between tries to deliver one thing, doubled
         from the one to the other.
     deliver_for: how long one thing is tried, while Slack takes others, before it is told in another way:
@@ -58,6 +59,14 @@ class Timing:
     visible_within: timedelta = timedelta(seconds=2)
     forget: float = 300.0
     poll: float = 0.5
+
+    def next_try(self, tries: int) -> timedelta | None:
+        """How long after so many tries that sent nothing another one is made; None: it is not tried again."""
+        return self.not_sent[tries - 1] if tries <= len(self.not_sent) else None
+
+    def tries_left(self, tries: int) -> int:
+        """How many more there are after so many that sent nothing."""
+        return len(self.not_sent) + 1 - tries
 
     def backoff(self, tries: int) -> timedelta:
         """The backoff after so many tries in a row that Slack did not take."""

@@ -17,8 +17,10 @@ from pathlib import Path
 import structlog
 
 from bot import app, config
+from bot.sandbox import policies
 from bot.sandbox.conversation import Conversation
 from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_billing.books import month_end_books
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.actor import Actor
 from bot.sandbox.local_slack.errors import NotThere
@@ -26,6 +28,8 @@ from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message, interactive_elements
 
 CHANNEL = "#payments"
+BEGINNING = ("/pay mail 10301", "/pay quickservers 10801")
+"""What Alice has typed when the page opens: other invoices than those that people are told to try."""
 REST_SECONDS = 30.0
 """What a line sets off must come to rest within this."""
 
@@ -66,12 +70,12 @@ async def sandbox(
     port: int,
     says: Sequence[str],
     fail: str | None,
-    policy: Path | None,
+    policy: Path,
     write: Callable[[str], None],
 ) -> int:
     """Run it until Ctrl-C, or, with `says`, until each line came to rest. Returns the exit code.
 
-    policy: a file of rules that names the sandbox's people; without one Alice may pay, with no approval.
+    policy: a file of rules that names the sandbox's people.
     Raises BadLine, and ConfigError for a policy that is wrong.
     """
     async with AsyncExitStack() as stack:
@@ -79,7 +83,7 @@ async def sandbox(
         people = [person.name for person in slack.world.people.values() if not person.is_bot]
         lines = [read_line(said, people) for said in says]
         conversation = Conversation(slack, write)
-        billing = LocalBilling(on_call=conversation.billing_called)
+        billing = LocalBilling(month_end_books(), on_call=conversation.billing_called)
         await slack.start()
         stack.push_async_callback(slack.stop)
         await billing.start()
@@ -94,8 +98,17 @@ async def sandbox(
             return await _say(lines, slack, bot, write)
         write(f"The sandbox runs: open {slack.page_url}")
         write("Type /pay vps 10101 in #payments there, or press Ctrl-C here to stop.")
-        await bot.run_until(_told_to_stop())
+        stop = _told_to_stop()
+        if fail is None and policy in policies.EXAMPLES.values():
+            await _begin(slack)
+        await bot.run_until(stop)
     return 1 if bot.broken.is_set() else 0
+
+
+async def _begin(slack: LocalSlack) -> None:
+    """So that the first screen shows a request of each kind: with approval and without, if there are both."""
+    for text in BEGINNING:
+        await slack.person("alice").types(CHANNEL, text)
 
 
 async def _say(lines: Sequence[Line], slack: LocalSlack, bot: app.Bot, write: Callable[[str], None]) -> int:
@@ -172,14 +185,8 @@ def _told_to_stop() -> asyncio.Event:
     return stop
 
 
-def _settings(slack: LocalSlack, billing: LocalBilling, folder: Path, policy: Path | None) -> config.Settings:
+def _settings(slack: LocalSlack, billing: LocalBilling, folder: Path, policy: Path) -> config.Settings:
     """What .env would hold, for this Slack and this billing API and nothing else."""
-    ids = {person.name: person.id for person in slack.world.people.values()}
-    allowed = {
-        "PAY_ALLOWED_USERS": ids["alice"],
-        "PAY_APPROVERS": f"{ids['bob']},{ids['carol']}",
-        "PAY_APPROVALS_REQUIRED": "0",
-    }
     return config.load(
         folder / ".env",
         {
@@ -191,7 +198,7 @@ def _settings(slack: LocalSlack, billing: LocalBilling, folder: Path, policy: Pa
             "BILLING_PASSWORD": billing.password,
             "BILLING_TIMEOUT": "5",
             "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
-            **(allowed if policy is None else {"PAY_POLICY_FILE": str(policy)}),
+            "PAY_POLICY_FILE": str(policy),
         },
     )
 

@@ -27,12 +27,13 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    form_or_reply,
     in_time,
     one_line,
     outcome_of,
     submitted,
 )
-from bot.slack.respond import open_view, respond_to
+from bot.slack.respond import respond_to
 from bot.slack.text import amount, mention, subject
 
 log = structlog.get_logger()
@@ -48,11 +49,11 @@ REASON = "reason"
 class Clicked:
     """What a button or form is about, as its value says: `42:20260302T090000.000000 10.00 USD`.
 
-    mark: of the payment that was shown, see `Payment.mark`. price: as it was shown. Each is None where an
-    older version posted the button; the price also on buttons that decide without one.
+    mark: of the request that was shown, see `PaymentRequest.mark`. price: as it was shown. Each is None where
+    an older version posted the button; the price also on buttons that decide without one.
     """
 
-    payment_id: int
+    request_id: int
     mark: str | None
     price: str | None
 
@@ -60,8 +61,8 @@ class Clicked:
     def read(cls, value: object) -> Clicked:
         """Read the value."""
         which, _, price = str(value).partition(" ")
-        payment_id, _, mark = which.partition(":")
-        return cls(int(payment_id), mark or None, price or None)
+        request_id, _, mark = which.partition(":")
+        return cls(int(request_id), mark or None, price or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,12 @@ class Decisions:
 
     async def _approve(self, ack: AsyncAck, body: Body, action: Body) -> None:
         on = Clicked.read(action["value"])
-        approving = self.services.desk.approve(clicker(body), on.payment_id, mark=on.mark, seen=on.price)
+        approving = self.services.desk.approve(clicker(body), on.request_id, mark=on.mark, seen=on.price)
         await self._decide(ack, body, approving)
 
     async def _cancel(self, ack: AsyncAck, body: Body, action: Body) -> None:
         on = Clicked.read(action["value"])
-        cancelling = self.services.desk.cancel(clicker(body), on.payment_id, mark=on.mark)
+        cancelling = self.services.desk.cancel(clicker(body), on.request_id, mark=on.mark)
         await self._decide(ack, body, cancelling)
 
     async def _decide(self, ack: AsyncAck, body: Body, deciding: Awaitable[Answer]) -> None:
@@ -98,31 +99,23 @@ class Decisions:
     async def _reply_to(self, deciding: Awaitable[Answer]) -> str | None:
         """What the clicker is told; None where the card and its thread tell everybody."""
         answer = await deciding
-        await self._repair(answer)
+        await repair(self.services, answer)
         if isinstance(answer, Done) and answer.payment.state is not State.EXPIRED:
             return None
         return replies.said(answer, self.services.workspace.url)
 
     async def _ask_why(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Whether they may deny is checked now, and again when the reason comes."""
-        async with self.services.gate.entered():
-            on = Clicked.read(action["value"])
-            outcome = await outcome_of(self._form_or_reply(clicker(body), on))
-            await ack()
-            reply = outcome if isinstance(outcome, str) else None
-            if isinstance(outcome, dict):
-                opened = await open_view(self.services.client, str(body["trigger_id"]), outcome)
-                reply = replies.NO_FORM if opened is None else None
-            if reply is not None:
-                await respond_to(self.services.client, body, reply)
+        on = Clicked.read(action["value"])
+        await form_or_reply(self.services, ack, body, self._form_or_reply(clicker(body), on))
 
     async def _form_or_reply(self, person: Person, on: Clicked) -> View | str | None:
         with within(BEFORE_A_FORM):
-            refused = await self.services.desk.may_decide(person, on.payment_id, mark=on.mark)
+            refused = await self.services.desk.may_decide(person, on.request_id, mark=on.mark)
         if refused is not None:
-            await self._repair(refused)
+            await repair(self.services, refused)
             return replies.said(refused, self.services.workspace.url)
-        payment = await self.services.ledger.payment(on.payment_id)
+        payment = await self.services.ledger.of_request(on.request_id)
         return None if payment is None else deny_form(payment)
 
     async def _deny(self, ack: AsyncAck, body: Body, view: View) -> None:
@@ -133,27 +126,30 @@ class Decisions:
         if not reason:
             return error_under(REASON, "Say why: those who asked should know.")
         on = Clicked.read(view["private_metadata"])
-        answer = await self.services.desk.deny(person, on.payment_id, reason, mark=on.mark)
+        answer = await self.services.desk.deny(person, on.request_id, reason, mark=on.mark)
         if isinstance(answer, Done):
             return {}
-        await self._repair(answer)
+        await repair(self.services, answer)
         told = replies.said(answer, self.services.workspace.url) or ""
         return {"response_action": "update", "view": notice(told)}
 
-    async def _repair(self, answer: Answer) -> None:
-        """Show a card again that was out of date; where that cannot be written, what was decided stands."""
-        if not isinstance(answer, AlreadyDecided | AlreadyApproved | Outdated):
-            return
-        try:
-            await self.services.desk.repair(answer.payment.id)
-        except LedgerUnavailable as error:
-            log.warning("a card was not shown again", payment=answer.payment.id, error=str(error))
+
+async def repair(services: Services, answer: Answer) -> None:
+    """Show a card again that was out of date; where that cannot be written, what was decided stands."""
+    if not isinstance(answer, AlreadyDecided | AlreadyApproved | Outdated):
+        return
+    try:
+        await services.desk.repair(answer.payment.request.id)
+    except LedgerUnavailable as error:
+        log.warning("a card was not shown again", payment=answer.payment.request.id, error=str(error))
 
 
 def deny_form(payment: Payment) -> View:
     """Ask for the reason."""
     reason = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
-    asked = f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.requester)}"
+    asked = (
+        f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.request.requester)}"
+    )
     return {
         "type": "modal",
         "callback_id": DENY_FORM,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import assert_never
 
@@ -13,6 +14,7 @@ from bot.domain.wording import money, shorten
 from bot.ledger.rows import Event
 from bot.slack.blocks import Block, Message, context, paragraph, section
 from bot.slack.card import Scene, waiting
+from bot.slack.next_step import ask_again, checking, not_sent
 from bot.slack.text import (
     amount,
     asking,
@@ -41,7 +43,7 @@ def thread_reply(event: Event, scene: Scene) -> Message:
     """The reply in the thread that tells one event. Raises Untold."""
     # The late answer is one that came too late to be the outcome.
     if isinstance(event.what, events.Answered) and not isinstance(event.what, events.AnsweredLate):
-        return _answered(event.what, event.to_state, scene)
+        return _answered(event.what, event.to_state, event.at, scene)
     text = "\n".join(_lines(event, scene))
     return Message(f"{scene.payment.number}: {text}", [section(text)])
 
@@ -64,11 +66,11 @@ def direct(event: Event, scene: Scene) -> Message:
     told = thread_reply(event, scene)
     if isinstance(event.what, events.NoCard):
         return told  # it names the channel and the invoice itself
-    where = f"{subject(scene.payment)} in {place(scene.payment.channel)}"
+    where = f"{subject(scene.payment)} in {place(scene.payment.request.channel)}"
     return Message(f"{told.text} ({where})", [context(where), *told.blocks])
 
 
-def _answered(answer: events.Answered, state: State | None, scene: Scene) -> Message:
+def _answered(answer: events.Answered, state: State | None, at: datetime, scene: Scene) -> Message:
     """The API's status_text, verbatim and harmless, under what it means."""
     assert state is not None, "bug: an answer moves the state"
     said = answer.status_text
@@ -77,18 +79,9 @@ def _answered(answer: events.Answered, state: State | None, scene: Scene) -> Mes
     if said is not None:
         blocks.append(section("The billing API says:\n" + quote(said)))
         text += f". The billing API says: {harmless(said, 3000)}"
-    if state is State.UNKNOWN:
-        warning = (
-            "The answer was lost; it may have been paid; do not pay it again; "
-            f"{scene.payment.number}.\nThe invoice will be read again, and what is found is told here. "
-            "Whoever knows can settle it: "
-            f"`/pay resolve {scene.payment.id} paid` or `not-paid`, and how you know."
-        )
-        if said is None:
-            text += ". The answer was lost; it may have been paid; do not pay it again."
-        blocks.append(section(warning))
-    if state is State.NOT_SENT:
-        blocks.append(section("Nothing was sent, so nothing was paid. It is tried again by itself."))
+    if (follows := _after(answer, state, at, scene)) is not None:
+        blocks.append(section("\n".join(follows)))
+        text += f"{'' if text.endswith('.') else '.'} {follows[0]}"
     if answer.status is not None and state in (State.PAID, State.DECLINED):
         blocks.append(context(f"status `{escape(shorten(answer.status, 80))}`"))
     else:
@@ -96,9 +89,32 @@ def _answered(answer: events.Answered, state: State | None, scene: Scene) -> Mes
     return Message(text, blocks)
 
 
+def _after(answer: events.Answered, state: State, at: datetime, scene: Scene) -> list[str] | None:
+    """What follows an answer, and when; None where it was paid. at: when it came."""
+    match state:
+        case State.UNKNOWN:
+            unclear = answer.unclear or (answer.status, answer.status_text) != (None, None)
+            return _unknown("The answer was unclear" if unclear else "The answer was lost", at, scene)
+        case State.NOT_SENT:
+            return [not_sent(answer.attempt or scene.payment.tries, at, scene.timing)]
+        case State.DECLINED:
+            again = ask_again(scene.payment)
+            return [f"Nothing was paid. When what the billing API says is mended, ask again: {again}."]
+        case _:
+            return None
+
+
+def _unknown(why: str, at: datetime, scene: Scene) -> list[str]:
+    return [
+        f"{why}; it may have been paid. {checking(at, scene.settled)}",
+        "Whoever knows what became of it can say so on the card, or type"
+        f" `/pay resolve {scene.payment.request.id} paid` or `not-paid`, and how you know.",
+    ]
+
+
 def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 - a case an event
     """What the thread is told. Raises Untold."""
-    payment, number = scene.payment, scene.payment.number
+    payment = scene.payment
     match event.what:
         case events.Approved(given, required):
             last = ". That is all it needs." if given >= required else ""
@@ -135,27 +151,26 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
         case events.LeaseRanOut():
             return [
                 state_line(State.UNKNOWN),
-                f"The answer was lost; it may have been paid; do not pay it again; {number}.",
-                "The bot stopped while the call was under way. The invoice will be read again, and what is"
-                " found is told here.",
+                *_unknown("The answer was lost, as the bot stopped meanwhile", event.at, scene),
             ]
         case events.Reconciled(evidence):
             assert event.to_state is not None, "bug: a reading that settles moves the state"
-            outcome = "It was paid." if event.to_state is State.PAID else "Not charged."
+            paid = event.to_state is State.PAID
             return [
                 state_line(event.to_state),
-                f"{outcome} The answer had been lost; the invoice was read again.",
+                f"{'It was paid' if paid else 'Not charged'}: the invoice was read again.",
                 f"Evidence: {escape(evidence)}.",
+                *([] if paid else [f"It may be asked for again: {ask_again(payment)}."]),
             ]
         case events.Resolved(note=note):
             return _settled(event, note)
         case events.Unsettled(reading):
             may_settle = scene.approvals.may_approve
-            whom = mentions(may_settle) if may_settle else mention(payment.requester)
+            whom = mentions(may_settle) if may_settle else mention(payment.request.requester)
             return [
                 f"Still unknown; do not pay it again. {escape(reading).capitalize()}.",
-                f"{whom}: look in MyAdmin, then type `/pay resolve {payment.id} paid` or `not-paid`,"
-                " and how you know.",
+                f"{whom}: look in MyAdmin, and say on the card what you saw, or type"
+                f" `/pay resolve {payment.request.id} paid` or `not-paid`, and how you know.",
             ]
         case events.NoCard() as no_card:
             return _no_card(no_card, scene)
@@ -182,7 +197,7 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
 
 
 def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[str]:
-    if actor == scene.payment.requester:
+    if actor == scene.payment.request.requester:
         return [f"Cancelled by {mention(actor)}, who asked for it. Nothing was paid."]
     lines = [f"Cancelled: {escape(cancelled.reason)}", "Nothing was paid."]
     # Whatever a forged row names is nobody.

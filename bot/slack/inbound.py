@@ -19,8 +19,9 @@ from bot.payments.desk import Desk
 from bot.payments.overview import Overview
 from bot.payments.unpaid import UnpaidInvoices
 from bot.slack import replies
-from bot.slack.blocks import error_under, notice
+from bot.slack.blocks import View, error_under, notice
 from bot.slack.directory import SlackDirectory, within
+from bot.slack.respond import open_view, respond_to
 from bot.slack.web_api import Client, Workspace
 
 LOOK_UPS = 2.0
@@ -131,6 +132,21 @@ async def outcome_of(work: Awaitable[T]) -> T | str:
         return replies.SLACK_SILENT
     except LedgerUnavailable as error:
         return replies.unavailable(error)
+
+
+async def form_or_reply(
+    services: Services, ack: AsyncAck, body: Body, work: Awaitable[View | str | None]
+) -> None:
+    """Answer a click by the form, or by the words, that the work gives."""
+    async with services.gate.entered():
+        outcome = await outcome_of(work)
+        await ack()
+        reply = outcome if isinstance(outcome, str) else None
+        if isinstance(outcome, dict):
+            opened = await open_view(services.client, str(body["trigger_id"]), outcome)
+            reply = replies.NO_FORM if opened is None else None
+        if reply is not None:
+            await respond_to(services.client, body, reply)
 
 
 async def submitted(gate: Gate, ack: AsyncAck, work: Coroutine[Any, Any, Response], *, block: str) -> None:

@@ -63,7 +63,7 @@ async def find(
     """
     arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
     if delivery.kind is Kind.THREAD_REPLY:
-        method, arguments["ts"] = "conversations.replies", payment.cards.ts
+        method, arguments["ts"] = "conversations.replies", payment.request.cards.ts
     else:
         method = "conversations.history"
     if search.cursor is not None:

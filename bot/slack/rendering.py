@@ -9,9 +9,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
+from bot.domain.events import Reminded
 from bot.domain.payment import Payment, State
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
@@ -19,6 +21,7 @@ from bot.ledger.rows import Delivery, Event, Kind
 from bot.ledger.store import Ledger
 from bot.payments.approvals import shown
 from bot.payments.authority import Authority
+from bot.payments.timing import Timing
 from bot.slack import event_text
 from bot.slack.blocks import Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
@@ -33,21 +36,25 @@ class Rendered:
     """What to say.
 
     event: what it tells; None for what tells the state. invited: who is asked once it stands.
+    pointless: it asks for what nobody has to do any more.
     """
 
     message: Message
     event: Event | None
     invited: Sequence[str] = ()
+    pointless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Puts deliveries into words."""
+    """Puts deliveries into words. settled: see `Scene`."""
 
     ledger: Ledger
     authority: Authority
     directory: SlackDirectory
     workspace: Workspace
+    timing: Timing
+    settled: timedelta
 
     async def render(self, delivery: Delivery, payment: Payment) -> Rendered:
         """What this delivery says. Raises LedgerUnavailable, and nothing else."""
@@ -73,7 +80,9 @@ class Renderer:
         invited: Sequence[str] = ()
         if delivery.ts is None and asks_for_decisions(delivery, payment):
             invited = await self._absent(delivery.channel, scene)
-        return Rendered(_message(delivery, event, scene), event, invited)
+        decided = payment.state is not State.PENDING_APPROVAL
+        asks = delivery.kind is Kind.INVITATION or (event is not None and isinstance(event.what, Reminded))
+        return Rendered(_message(delivery, event, scene), event, invited, pointless=asks and decided)
 
     async def _absent(self, channel: str, scene: Scene) -> list[str]:
         """Approvers who are named by id and would not see a card in this channel: each is asked directly.
@@ -92,7 +101,9 @@ class Renderer:
         return Scene(
             payment=payment,
             approvals=await shown(self.ledger, self.authority, payment),
-            today=self.ledger.clock().date(),
+            now=self.ledger.clock(),
+            timing=self.timing,
+            settled=self.settled,
             team_url=self.workspace.url,
             bot_name=self.workspace.bot_name,
         )
@@ -101,7 +112,7 @@ class Renderer:
 def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
     """Whether this is the card with the buttons to approve and deny."""
     return payment.state is State.PENDING_APPROVAL and delivery.kind is (
-        Kind.APPROVAL_CARD if payment.approved_elsewhere else Kind.CARD
+        Kind.APPROVAL_CARD if payment.request.approved_elsewhere else Kind.CARD
     )
 
 

@@ -125,6 +125,11 @@ def moment(value: datetime) -> str:
     return f"<!date^{int(value.timestamp())}^{{date_short_pretty}} {{time}}|{plain}>"
 
 
+def time_of_day(value: datetime) -> str:
+    """The same of a time within a day, such as 08:39."""
+    return f"<!date^{int(value.timestamp())}^{{time}}|{value:%H:%M} UTC>"
+
+
 def subject(payment: Payment) -> str:
     """Which payment: #42 · vps invoice 10101. Module names are checked, so nothing needs escaping."""
     return f"{payment.number} · {payment.ref.module} invoice {payment.ref.number}"

@@ -74,3 +74,6 @@ EXPECTED = {
     # A call that was given up may end, and take the session with it, just before this one.
     "stall": Expected(UNKNOWN, 0, (NeverSent, AnswerLost), first=NOT_SENT, hangs=True),
 }
+
+NO_ANSWER = {"reset-before", "reset-after", "truncated-after"}
+"""Modes in which the connection ends before the answer does, beside those that hang."""

@@ -77,6 +77,7 @@ async def test_a_password_that_comes_back_is_taken_out(
         "denied for [redacted]",
         "somebody:[redacted]@billing said no",
         "answered with a status that is neither ok nor error",
+        answered=True,
     )
     [invoice] = await client.unpaid_invoices("vps")
     assert invoice.description == "For [redacted] and [redacted]"

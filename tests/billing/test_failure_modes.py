@@ -16,7 +16,7 @@ from bot.domain.payment import InvoiceRef, Verdict
 from bot.errors import BillingError
 from bot.sandbox.local_billing import FAILURES, LocalBilling
 from tests.billing.conftest import assert_nothing_leaked
-from tests.billing.failure_modes import EXPECTED
+from tests.billing.failure_modes import EXPECTED, NO_ANSWER
 
 SHORT_S = 0.4
 """Seconds; the time-out where the API does not answer. A warm call takes a hundredth of it."""
@@ -101,6 +101,8 @@ async def test_a_payment_is_sent_once_and_read_truthfully(
     took = time.monotonic() - started
     expected = EXPECTED[mode]
     assert outcome.verdict is expected.payment, outcome
+    unanswered = expected.hangs or mode in NO_ANSWER
+    assert outcome.answered == (outcome.verdict is not Verdict.NOT_SENT and not unanswered), outcome
     assert bench.api.payments_made(ref.module, ref.number) == expected.made
     received = bench.api.payments_received(ref.module, ref.number)
     assert received == (0 if outcome.verdict is Verdict.NOT_SENT else 1)

@@ -165,7 +165,7 @@ async def test_an_answer_that_says_one_thing_is_read(
     server.answers[PAY] = text.encode()
     told = await client.make_payment(VPS)
     expected = Verdict.PAID if said == "ok" else Verdict.DECLINED
-    assert told == Outcome(expected, said, "As told.", f"answered with status {said}")
+    assert told == Outcome(expected, said, "As told.", f"answered with status {said}", answered=True)
 
 
 @pytest.mark.parametrize("fields", [TEXT, "<status/>" + TEXT, '<status xsi:nil="true"/>' + TEXT])

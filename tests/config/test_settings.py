@@ -271,7 +271,7 @@ class TestWhatIsMisspelt:
             ("PAY_CHANNEL", "Did you mean PAY_A"),
             ("PAY_REQUIRED_APPROVALS", "Did you mean PAY_APPROV"),
             ("PAY_EXPIRES", "PAY_EXPIRES_AFTER"),
-            ("PAY_LIMIT", "Remove it"),
+            ("PAY_MAXIMUM", "Remove it"),
             ("PAY_SERVICE", "is no variable"),
             ("PAY_PORTS", "is no variable"),
         ],

@@ -23,11 +23,12 @@ from bot.domain.payment import InvoiceRef, State, Verdict
 from bot.sandbox.local_billing import FAILURES, LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
-from tests.billing.failure_modes import EXPECTED
+from tests.billing.failure_modes import EXPECTED, NO_ANSWER
 from tests.fixture_types import QUICK, environment_of
 from tests.slack.acting import card, shown
 
 PAID, DECLINED, NOT_SENT, UNKNOWN = State.PAID, State.DECLINED, State.NOT_SENT, State.UNKNOWN
+CANCELLED = State.CANCELLED
 HELD = State.APPROVED
 """Nothing is sent until the invoice can be read."""
 
@@ -49,7 +50,7 @@ DIFFERS: dict[Case, tuple[State, int]] = {
     (OPEN, "down"): (HELD, 0),
     (OPEN, "slow"): (HELD, 0),
     (OPEN, "stall"): (HELD, 0),
-    (START, "unpayable"): (NOT_SENT, 0),
+    (START, "unpayable"): (CANCELLED, 0),
 }
 """Where the whole bot does not come to what its billing client alone does."""
 
@@ -73,6 +74,7 @@ SAYS = {
     PAID: "Paid",
     DECLINED: "Declined; nothing was paid",
     NOT_SENT: "Not sent; will be tried again",
+    CANCELLED: "Cancelled",
     HELD: "Approved",
     UNKNOWN: "Unknown; do not pay it again",
 }
@@ -185,7 +187,7 @@ async def pay(slack: LocalSlack, billing: LocalBilling, bot: app.Bot) -> Seen:
     payment = await bot.ledger.latest(InvoiceRef("vps", invoice))
     assert payment is not None
     newest = card(slack)
-    assert newest.ts == payment.cards.ts
+    assert newest.ts == payment.request.cards.ts
     assert slack.ephemerals("alice") == []
     return Seen(
         state=payment.state,
@@ -235,7 +237,7 @@ def test_the_outcome_is_told_truthfully(when: str, mode: str, seen: Seen) -> Non
     """One call at most; the card and one reply say what became of it, in words that differ by outcome."""
     state, made = expected(when, mode)
     assert (seen.state, seen.made) == (state, made)
-    assert seen.received == (0 if state in (NOT_SENT, HELD) else 1)
+    assert seen.received == (0 if state in (NOT_SENT, HELD, CANCELLED) else 1)
     assert seen.acknowledged < 2.0
     assert SAYS[state] in seen.card
     assert ("amount unknown" in seen.card) == ((when, mode) in UNTOLD)
@@ -250,8 +252,12 @@ def test_the_outcome_is_told_truthfully(when: str, mode: str, seen: Seen) -> Non
 def test_the_reply_says_what_to_do(when: str, mode: str, seen: Seen) -> None:
     """The API's own words where it said any; the warning where the answer was lost."""
     (reply,) = seen.thread
-    warning = f"The answer was lost; it may have been paid; do not pay it again; {seen.number}."
+    warning = "it may have been paid. I am checking; expect an answer by"
     assert (warning in reply) == (seen.state is UNKNOWN)
+    assert ("Do not pay it here or in MyAdmin." in reply) == (seen.state is UNKNOWN)
+    lost = EXPECTED[mode].hangs or mode in NO_ANSWER
+    assert ("The answer was lost" in reply) == (seen.state is UNKNOWN and lost)
+    assert ("The answer was unclear" in reply) == (seen.state is UNKNOWN and not lost)
     assert ("Nothing was sent, so nothing was paid." in reply) == (seen.state is NOT_SENT)
     assert ("Nothing was sent; it is tried again by itself." in reply) == (seen.state is HELD)
     success = f"> Payment of 10.00 USD for Invoice {seen.invoice} Successful."

@@ -26,6 +26,7 @@ from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.workflow_step import STEP
 from tests.faults.bot_process import BotOptions
 from tests.faults.clocks import MachineClocks, ServerClock, server_clock
+from tests.faults.invariants import PastTheBot
 from tests.faults.process_pool import BotProcess, ProcessPool
 from tests.optional_step import with_the_step
 
@@ -46,6 +47,7 @@ class Installation:
     exact: whether the app may read the history, so that nothing may be told twice.
     server_clock: the database server's, where it can be set.
     acknowledged: the invoices of the requests that the bot took. runs: of workflows, each at its step.
+    past: what happened past the bot.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Installation:
         self.server_clock: ServerClock | None = None
         self.bots: list[BotProcess] = []
         self.acknowledged: list[tuple[str, int]] = []
+        self.past = PastTheBot()
         self.runs: list[Execution] = []
         self._numbers = itertools.count(1)
         self._engine: AsyncEngine | None = None

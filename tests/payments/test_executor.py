@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from bot.billing.client import BillingClient
-from bot.domain.payment import Payment, State
+from bot.domain.payment import InvoiceRef, Payment, State
 from bot.ledger.store import Ledger
 from tests.fixture_types import Clock
 from tests.ledger.making import attempts, stored
-from tests.payments.conftest import ALICE, PAY, UNPAID, Office
+from tests.payments.conftest import ALICE, ONE, PAY, UNPAID, Office
 
 
 async def executed_by(office: Office, client: BillingClient, payment: Payment) -> Payment:
@@ -35,7 +35,7 @@ class TestTheGoodWay:
     async def test_the_way_is_in_the_trail(self, office: Office) -> None:
         """Each step with who took it; the answer verbatim."""
         payment = await office.pay()
-        history = await office.ledger.history(payment.id)
+        history = await office.ledger.history(payment.request.id)
         assert [(event.actor, event.action) for event in history] == [
             (ALICE.id, "requested"),
             ("look-up", "looked_up"),
@@ -75,7 +75,7 @@ class TestTheGoodWay:
 OUTCOMES = {
     State.PAID: ["shouted-ok", "session-expired", "unlisted"],
     State.DECLINED: ["declined"],
-    State.NOT_SENT: ["login-blank", "login-fault", "unpayable", "down"],
+    State.NOT_SENT: ["login-blank", "login-fault", "down"],
     State.UNKNOWN: ["reset-before", "reset-after", "html-after", "missing-status-after", "fault-before"],
 }
 
@@ -132,7 +132,7 @@ class TestNotSent:
     ) -> None:
         """With the waits that the timing gives, by itself."""
         payment = await office.looked_up()
-        office.billing.fail("unpayable")
+        office.billing.fail("login-blank")
         payment = await executed_by(office, other_client, payment)
         assert payment.due_at == clock.now + timedelta(minutes=1)
         clock.advance(seconds=59)
@@ -156,7 +156,7 @@ class TestNotSent:
     ) -> None:
         """After a bounded number of tries, as cancelled: nothing was paid."""
         payment = await office.looked_up()
-        office.billing.fail("unpayable")
+        office.billing.fail("login-blank")
         payment = await executed_by(office, other_client, payment)
         for _ in range(5):
             clock.advance(minutes=5)
@@ -172,7 +172,67 @@ class TestNotSent:
     ) -> None:
         """Nothing was sent, so its requester still decides."""
         payment = await office.looked_up()
+        office.billing.fail("login-blank")
+        payment = await executed_by(office, other_client, payment)
+        await office.desk.cancel(ALICE, payment.request.id)
+        assert (await office.now(payment)).state is State.CANCELLED
+
+    async def test_the_last_try_is_the_end_at_once(
+        self, office: Office, clock: Clock, other_client: BillingClient
+    ) -> None:
+        """Nobody waits for a try that never comes."""
+        payment = await office.looked_up()
+        office.billing.fail("login-blank")
+        payment = await executed_by(office, other_client, payment)
+        for minutes in (1, 5):
+            clock.advance(minutes=minutes)
+            await office.maintenance.poll_once()
+            await office.execute()
+        payment = await office.now(payment)
+        assert (payment.state, payment.tries) == (State.NOT_SENT, 3)
+        await office.maintenance.poll_once()
+        assert (await office.now(payment)).state is State.CANCELLED
+
+
+class TestNotOffered:
+    """What the API's description lacks does not come by waiting: it is said at once, with whom to tell."""
+
+    async def test_an_api_that_has_no_payment_is_not_tried_again(
+        self, office: Office, other_client: BillingClient
+    ) -> None:
+        """No attempt is written, and the invoice can be asked for again."""
+        payment = await office.looked_up()
         office.billing.fail("unpayable")
         payment = await executed_by(office, other_client, payment)
-        await office.desk.cancel(ALICE, payment.id)
-        assert (await office.now(payment)).state is State.CANCELLED
+        assert (payment.state, payment.tries) == (State.CANCELLED, 0)
+        assert await attempts(office.ledger, payment.id) == []
+        told = stored(await office.last(payment))
+        assert "api_make_payment" in told["reason"]
+        assert "Tell the people who run this bot" in told["remedy"]
+        await office.request()
+
+    async def test_a_module_that_cannot_be_listed_any_more_is_said_before_anybody_approves(
+        self, office: Office, other_client: BillingClient
+    ) -> None:
+        """Its invoices were read before, so it is no account that never could."""
+        await office.looked_up()
+        office.billing.fail("unlisted")
+        office.client = other_client
+        office.rules(ONE)
+        payment = await office.looked_up(InvoiceRef("vps", 10102))
+        assert payment.state is State.CANCELLED
+        assert "no operation any more" in str(payment.reason)
+
+    async def test_nor_is_it_sent_for_ever_where_that_is_found_later(
+        self, office: Office, other_client: BillingClient
+    ) -> None:
+        """Between the approval and the call: it is cancelled, and not held until it expires."""
+        payment = await office.approved()
+        office.billing.fail("unlisted")
+        office.client = other_client
+        office.rules(ONE)
+        await office.execute()
+        payment = await office.now(payment)
+        assert payment.state is State.CANCELLED
+        assert "no operation any more" in str(payment.reason)
+        assert office.billing.payments_received("vps", 10101) == 0

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.sandbox.local_billing import Call
 from bot.sandbox.local_billing.books import InvoiceRow
@@ -175,13 +176,13 @@ class TestEvidenceThatItWasNotPaid:
         assert (await settled(office, payment))[0] is State.UNKNOWN
         waiting = await office.now(payment)
         assert clock.now < waiting.due_at <= waiting.updated_at + SETTLED
-        while clock.now - payment.created_at < SETTLED - timedelta(seconds=1):
+        while clock.now - payment.request.created_at < SETTLED - timedelta(seconds=1):
             assert (await settled(office, payment))[0] is State.UNKNOWN
             clock.until((await office.now(payment)).due_at)
         state, reason = await settled(office, payment)
         assert (state, reason) == (
             State.DECLINED,
-            "the invoice is still unpaid 17 minutes after the answer was lost",
+            "the invoice is still unpaid 17 minutes after the call",
         )
         assert stored(await office.last(payment))["rests_on"] == "still_unpaid"
         await office.request()
@@ -230,7 +231,7 @@ class TestEvidenceThatItWasNotPaid:
     ) -> None:
         """Not half as long again later: people wait for it."""
         payment = await lost(office, paid=False)
-        called_at = payment.created_at
+        called_at = payment.request.created_at
         looks = 0
         while (await settled(office, payment))[0] is State.UNKNOWN:
             clock.until((await office.now(payment)).due_at)
@@ -275,25 +276,38 @@ class TestNoEvidence:
         assert waits[-1] == 12 * 3600
 
     async def test_people_are_asked_and_not_for_ever(self, office: Office, clock: Clock) -> None:
-        """Once a day, seven times at most, in the thread and in the trail."""
+        """When an answer was to be expected, and once a day from then on; seven times at most."""
         payment = await lost(office, paid=False)
         office.billing.fail("unreadable")
-        for _ in range(24):
+        for _ in range(60):
             await office.reconcile()
-            clock.advance(hours=12)
-        asked = [event for event in await office.ledger.history(payment.id) if event.action == "unsettled"]
+            clock.until(max((await office.now(payment)).due_at, clock.now + timedelta(seconds=1)))
+        asked = [
+            event for event in await office.ledger.history(payment.request.id) if event.action == "unsettled"
+        ]
         assert len(asked) == 7
         gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(asked)]
-        assert all(gap >= timedelta(hours=12) for gap in gaps)
-        assert asked[0].at - payment.created_at >= timedelta(hours=24)
+        assert all(gap >= timedelta(hours=11) for gap in gaps)
+        assert asked[0].at - payment.updated_at == SETTLED
         assert stored(asked[0]) == {"reading": "the invoice cannot be read"}
+
+    async def test_who_can_never_read_it_asks_people_at_once(
+        self, office: Office, other_client: BillingClient
+    ) -> None:
+        """The API's description has no operation for it: waiting does not help."""
+        payment = await lost(office, paid=False)
+        office.billing.fail("unlisted")
+        office.client = other_client
+        office.rules(office.authority.policy)
+        await office.reconcile()
+        assert (await office.actions(payment))[-1] == "unsettled"
 
     async def test_who_was_faster_wins(self, office: Office) -> None:
         """A person settled it while the reading was under way: the reading moves nothing."""
         payment = await lost(office, paid=True)
         office.billing.fail("slow", operation="api_*_invoices")
         await office.reconciler_worker.poll_once()
-        await office.desk.resolve(BOB, payment.id, paid=False, note="I know")
+        await office.desk.resolve(BOB, payment.request.id, paid=False, note="I know")
         office.billing.heal()
         await office.reconciler_worker.pool.drain(10)
         assert (await office.now(payment)).state is State.DECLINED

@@ -6,13 +6,18 @@ import asyncio
 import re
 import signal
 import socket
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from bot.config import policy_file
 from bot.sandbox import run
 from bot.sandbox.local_billing import FAILURES, failures
+from bot.sandbox.local_billing.books import MODULES, month_end_books
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.policies import DEFAULT, EXAMPLES, about
 from tests.command_line import LONGEST, CommandLine, invoke
 
 POLICY = """
@@ -76,7 +81,7 @@ async def test_a_failing_billing_api_can_be_tried(command: CommandLine) -> None:
     """--fail says in the transcript what the bot makes of it, and the conversation still comes to rest."""
     ended = await command("sandbox", "--fail", "http-500-after", *say("alice: /pay vps 10101"))
     assert ended.code == 0
-    assert "The answer was lost; it may have been paid; do not pay it again; #1." in ended.out
+    assert "The answer was unclear; it may have been paid. I am checking; expect an answer by" in ended.out
 
 
 async def test_it_runs_until_it_is_stopped(command: CommandLine) -> None:
@@ -101,18 +106,59 @@ async def test_it_runs_until_it_is_stopped(command: CommandLine) -> None:
     assert (process.returncode, err) == (0, b"")
 
 
-async def test_help_lists_every_failure_mode() -> None:
+async def test_help_lists_every_failure_mode_and_example_policy() -> None:
     """Each with what it does."""
     ended = await invoke("sandbox", "--help")
     assert ended.code == 0
-    assert all(f"\n  {name} " in ended.out for name in FAILURES)
+    assert all(f"\n  {name} " in ended.out for name in [*FAILURES, *EXAMPLES])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_policy_is_one(name: str) -> None:
+    """It is read without a complaint, and names people of the sandbox alone."""
+    text = EXAMPLES[name].read_text(encoding="utf-8")
+    rules = policy_file.load(text, name).rules
+    people = {person.id for person in LocalSlack().world.people.values()}
+    assert {one for rule in rules for one in rule.requesters | rule.approvers} <= people
+    assert about(name).endswith((".", "default."))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "paid"),
+    [((), True), (("--policy", "two-approvers"), False), (("--policy", "no-approval"), True)],
+)
+async def test_an_example_policy_is_named(
+    command: CommandLine, arguments: tuple[str, ...], paid: bool
+) -> None:
+    """Without a name, one request is paid at once and another waits for Bob."""
+    ended = await command("sandbox", *arguments, *say("alice: /pay vps 10101", "alice: /pay servers 10901"))
+    assert (ended.code, ended.err) == (0, "")
+    first, second = _sections(ended.out)
+    assert ("billing API: api_make_payment vps 10101: paid" in first) == paid
+    assert ("Needs " in second) == (arguments != ("--policy", "no-approval"))
+
+
+def test_the_books_of_the_sandbox_are_those_of_a_month_end() -> None:
+    """Forty unpaid invoices over all modules, some overdue, in two currencies."""
+    books = month_end_books()
+    unpaid = [row for module in MODULES for row in books.unpaid(module)]
+    assert len(unpaid) == len({row["invoices_id"] for row in unpaid}) == 40
+    assert {row["invoices_module"] for row in unpaid} == set(MODULES)
+    assert {row["invoices_currency"] for row in unpaid} == {"USD", "EUR"}
+    today = str(datetime.now().date())  # noqa: DTZ005 - as MyAdmin writes it
+    overdue = [row for row in unpaid if str(row["invoices_due_date"])[:10] < today]
+    assert 10 <= len(overdue) <= 15
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--fail", "gently"), "there is no mode 'gently'; --help lists them"),
-        (("--policy", "missing.toml"), "'missing.toml' does not exist"),
+        (
+            ("--policy", "two-aprovers"),
+            "there is no policy 'two-aprovers', nor a file of that name; there are approval-channel,"
+            " no-approval, one-above-100, servers-need-approval, two-approvers, and files of your own",
+        ),
         (("--port", "many"), "'many' is not a valid integer"),
     ],
 )
@@ -152,7 +198,9 @@ async def test_what_does_not_come_to_rest_ends_with_code_1(
     monkeypatch.setattr(failures, "SLOW_SECONDS", 0.3)
     written: list[str] = []
     lines = [line, "alice: /pay vps 10102"]
-    code = await run.sandbox(port=8765, says=lines, fail="slow", policy=None, write=written.append)
+    code = await run.sandbox(
+        port=8765, says=lines, fail="slow", policy=EXAMPLES[DEFAULT], write=written.append
+    )
     assert code == 1
     assert f"  {said}" in written
     assert "  alice: /pay vps 10102" not in written

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import os
 import shutil
@@ -14,8 +13,8 @@ from pathlib import Path
 
 import click
 
-import bot
 from bot.domain.payment import MOVES
+from tests.simulation import awaits
 from tests.simulation.drawing import Step, draw
 from tests.simulation.entropy import Entropy
 from tests.simulation.planted import PLANTED, VARIABLE
@@ -140,12 +139,6 @@ def figures(done: Iterable[Played]) -> list[str]:
     histories = list(done)
     all_of_them = total(histories)
     moves = {f"{one} -> {other}" for one, following in MOVES.items() for other in following}
-    awaits = _awaits()
-    met = sum(
-        any(f"{file}:{line}" in all_of_them.crashed_at for line in lines)
-        for file, every in awaits.items()
-        for lines in every
-    )
     faults = ", ".join(f"{name} {count}" for name, count in sorted(all_of_them.faults.items()))
     missing = sorted(moves - set(all_of_them.moves))
     return [
@@ -155,28 +148,5 @@ def figures(done: Iterable[Played]) -> list[str]:
         f"faults: {faults}",
         f"moves of the state table: {len(moves) - len(missing)} of {len(moves)}"
         + (f", without {', '.join(missing)}" if missing else ""),
-        f"awaits of the bot that a crash met: {met} of {sum(map(len, awaits.values()))}",
+        *awaits.figures(all_of_them.crashed_at),
     ]
-
-
-def _awaits() -> dict[str, list[range]]:
-    """Where the bot waits, by file: the lines of every await."""
-    root = Path(bot.__file__).parent
-    found: dict[str, list[range]] = {}
-    for file in sorted(root.rglob("*.py")):
-        if "sandbox" in file.parts or "migrations" in file.parts:
-            continue
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        found[str(file.relative_to(root))] = [
-            lines for node in ast.walk(tree) if (lines := _waits(node)) is not None
-        ]
-    return found
-
-
-def _waits(node: ast.AST) -> range | None:
-    """The lines on which this is waited for, where it is something of that kind."""
-    if isinstance(node, ast.Await):
-        return range(node.lineno, (node.end_lineno or node.lineno) + 1)
-    if isinstance(node, ast.AsyncWith | ast.AsyncFor):
-        return range(node.lineno, max(node.body[0].lineno, node.lineno + 1))
-    return None

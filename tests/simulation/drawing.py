@@ -13,15 +13,22 @@ from typing import Any
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import APPROVE, CANCEL, DENY
 from tests.faults.slack_errors import drawn_fault, drawn_retry_after
+from tests.simulation.awaits import FILES
 from tests.simulation.disk import Trouble
 from tests.simulation.installation import CHANNELS
+from tests.simulation.outside import EVERYBODY_GROUP
 
 PEOPLE = ("alice", "bob", "carol")
-FIRST_INVOICE = 20001
+FIRST_INVOICE, BURST_INVOICE, BURST = 20001, 30001, 30
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
-_SLACK_TROUBLE = ("429", "500", "drop-before", "drop-after", "slow", "timeout")
-_SLACK_METHODS = ("chat.postMessage", "chat.update", "conversations.replies", "users.info", "*")
+_SLACK_TROUBLE = ("429", "500", "drop-before", "drop-after", "drop-late", "slow", "timeout")
+_SLACK_METHODS = (
+    *("chat.postMessage", "chat.postMessage", "chat.update", "conversations.replies"),
+    *("users.info", "usergroups.users.list", "*"),
+)
+SLOW_S = 1.5
+"""Seconds after which a slow Slack does what it was asked, at most: within `Timing.visible_within`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +45,18 @@ class Step:
 
 
 def settings_of(seed: int) -> dict[str, str]:
-    """What the bot of this history is told: with or without approvals, and for how long a request stands."""
+    """What the bot of this history is told: who may ask and approve, and for how long a request stands."""
     chance = random.Random(f"settings {seed}")
     everybody = ",".join((ids.ALICE, ids.BOB, ids.CAROL))
     needed = chance.choice((0, 0, 1, 1, 2))
+    asking = (everybody, everybody, EVERYBODY_GROUP, f"{ids.ALICE},{ids.BOB}")
+    approving = (everybody, everybody, EVERYBODY_GROUP, f"{ids.ALICE},{ids.FINANCE_GROUP}")
     settings = {
-        "PAY_ALLOWED_USERS": everybody,
+        "PAY_ALLOWED_USERS": chance.choice(asking),
         "PAY_APPROVALS_REQUIRED": str(needed),
         "PAY_EXPIRES_AFTER": chance.choice(("10m", "1h", "6h", "3d")),
     }
-    return settings | ({"PAY_APPROVERS": everybody} if needed else {})
+    return settings | ({"PAY_APPROVERS": chance.choice(approving)} if needed else {})
 
 
 def instances_of(seed: int) -> int:
@@ -59,26 +68,32 @@ def draw(seed: int, length: int) -> list[Step]:
     """The steps of a history."""
     chance = random.Random(f"history {seed}")
     weights = {
-        _asks: 34,
-        _clicks: 40,
+        _asks: 48,
+        _clicks: 48,
+        _types: 4,
         _fills_in_the_form: 3,
         _runs_a_step: 2,
-        _crashes: 14,
+        _comes_or_goes: 3,
+        _crashes: 24,
         _stands_still: 3,
         _sets_the_clock: 4,
-        _billing_answers: 10,
-        _slack_answers: 8,
+        _billing_answers: 12,
+        _slack_answers: 10,
+        _nobody_is_known: 1,
         _disk: 4,
         _weather: 5,
         _outage: 3,
         _amount_changes: 1,
-        _edits_the_rules: 1,
+        _is_settled_by_hand: 1,
+        _edits_the_rules: 2,
         _heals: 8,
     }
+    # What is seldom, and changes all that follows: of one kind in a history, if any.
+    weights |= chance.choice(({}, {}, {}, {_bursts: 1}, {_forges: 2}, {_backs_up: 2, _restores: 2}))
     drawn = chance.choices(list(weights), list(weights.values()), k=length)
     steps = [one(chance, place) for place, one in enumerate(drawn)]
     for place in range(1, length):
-        if steps[place].action == "crash":
+        if steps[place].action in ("crash", "is away"):
             # It is to meet what came before it half way.
             steps[place - 1] = replace(steps[place - 1], pause=_span(chance, 0.001, 0.3))
     return steps
@@ -99,38 +114,61 @@ def _while(chance: random.Random, most: float = HOUR) -> float:
     return _span(chance, 0.05, 20) if chance.random() < 0.85 else _span(chance, 20, most)
 
 
-def _invoice(chance: random.Random, place: int) -> int:
-    """One that was asked for lately, or one that nobody asked for yet."""
+def _invoice(chance: random.Random, place: int) -> tuple[str, int]:
+    """One that was asked for lately, or one that nobody asked for yet; seldom of a module with its number."""
     newest = FIRST_INVOICE + place // 4
-    return max(FIRST_INVOICE, newest - chance.randint(0, 6))
+    module = "licenses" if chance.random() < 0.08 else "vps"
+    return module, max(FIRST_INVOICE, newest - chance.randint(0, 6))
+
+
+def _asked_where(chance: random.Random, place: int) -> tuple[Any, ...]:
+    return chance.choice(PEOPLE), chance.choice(CHANNELS), *_invoice(chance, place)
 
 
 def _asks(chance: random.Random, place: int) -> Step:
-    arguments = (chance.choice(PEOPLE), chance.choice(CHANNELS), _invoice(chance, place))
-    return Step("asks", _soon(chance), (*arguments, chance.random() < 0.15))
+    return Step("asks", _soon(chance), (*_asked_where(chance, place), chance.random() < 0.15))
+
+
+def _bursts(chance: random.Random, place: int) -> Step:
+    """The end of a month."""
+    return Step("all ask at once", _soon(chance), (BURST_INVOICE + BURST * place, BURST))
 
 
 def _clicks(chance: random.Random, _place: int) -> Step:
-    what = chance.choices([APPROVE, DENY, CANCEL], [10, 1, 1])[0]
+    what = chance.choices([APPROVE, DENY, CANCEL], [10, 1, 2])[0]
     late = min(chance.random(), chance.random())
-    return Step("clicks", _soon(chance), (chance.choice(PEOPLE), what, late, chance.random() < 0.15))
+    # Some look at a card as it was a while ago.
+    outdated = chance.random() < 0.1
+    arguments = (chance.choice(PEOPLE), what, late, chance.random() < 0.15, outdated)
+    return Step("clicks", _soon(chance), arguments)
+
+
+def _types(chance: random.Random, place: int) -> Step:
+    words = chance.choice(("list", "status", "mine", "pending", "resolve", "resolve", "resolve", "help"))
+    return Step("types", _soon(chance), (*_asked_where(chance, place), words, chance.random()))
 
 
 def _fills_in_the_form(chance: random.Random, place: int) -> Step:
-    arguments = (chance.choice(PEOPLE), chance.choice(CHANNELS), _invoice(chance, place))
-    return Step("fills in the form", _soon(chance), arguments)
+    return Step("fills in the form", _soon(chance), _asked_where(chance, place))
 
 
 def _runs_a_step(chance: random.Random, place: int) -> Step:
-    arguments = (chance.choice(PEOPLE), chance.choice(CHANNELS), _invoice(chance, place))
-    return Step("runs a workflow", _soon(chance), arguments)
+    return Step("runs a workflow", _soon(chance), _asked_where(chance, place))
+
+
+def _comes_or_goes(chance: random.Random, _place: int) -> Step:
+    how = chance.choice(("is deactivated", "leaves the groups", "comes back"))
+    return Step("comes or goes", _soon(chance), (chance.choice(PEOPLE), how))
 
 
 def _crashes(chance: random.Random, _place: int) -> Step:
-    if chance.random() < 0.15:
+    """file: of the bot; if there is one, only turns count of tasks that wait in it where none crashed yet."""
+    if chance.random() < 0.1:
         return Step("terminate", _soon(chance), (chance.random(), _while(chance)))
-    turns = int(_span(chance, 1, 300))
-    return Step("crash", _soon(chance), (chance.random(), turns, _while(chance)))
+    file = chance.choice(FILES) if chance.random() < 0.8 else ""
+    turns = int(_span(chance, 1, 6 if file else 300))
+    away = _span(chance, 0.05, 5) if chance.random() < 0.7 else _while(chance)
+    return Step("crash", _soon(chance), (chance.random(), turns, file, away))
 
 
 def _stands_still(chance: random.Random, _place: int) -> Step:
@@ -141,18 +179,28 @@ def _stands_still(chance: random.Random, _place: int) -> Step:
 
 def _sets_the_clock(chance: random.Random, _place: int) -> Step:
     by = 0.0 if chance.random() < 0.25 else _span(chance, 0.5, 30 * DAY) * chance.choice((1, -1))
+    if chance.random() < 0.3:
+        by = chance.uniform(15, 60) * MINUTE  # what a lost answer waits for is over by that clock
     return Step("sets the clock", _soon(chance), (chance.random(), by))
 
 
 def _billing_answers(chance: random.Random, _place: int) -> Step:
-    return Step("billing answers", _soon(chance), (chance.randrange(2**32), chance.randint(1, 3)))
+    return Step("billing answers", _soon(chance), (chance.randrange(2**32),))
 
 
 def _slack_answers(chance: random.Random, _place: int) -> Step:
-    trouble = chance.choice((chance.choice(_SLACK_TROUBLE), drawn_fault(chance)))
+    trouble = chance.choice(_SLACK_TROUBLE) if chance.random() < 0.6 else drawn_fault(chance)
     retry_after = chance.choice(("1", "30", drawn_retry_after(chance)))
-    arguments = (chance.choice(_SLACK_METHODS), trouble, chance.randint(1, 4), retry_after)
+    # What is shown later than the bot waits for may stand there twice.
+    seconds = _span(chance, 3, MINUTE) if chance.random() < 0.03 else chance.uniform(0.1, SLOW_S)
+    arguments = (chance.choice(_SLACK_METHODS), trouble, chance.randint(1, 4), retry_after, seconds)
     return Step("Slack answers", _soon(chance), arguments)
+
+
+def _nobody_is_known(chance: random.Random, place: int) -> Step:
+    """Somebody asks; before it is looked up all bots crash; and Slack does not say who is who."""
+    arguments = (*_asked_where(chance, place), _span(chance, 20 * MINUTE, 2 * HOUR))
+    return Step("nobody is known", _soon(chance), arguments)
 
 
 def _disk(chance: random.Random, _place: int) -> Step:
@@ -169,7 +217,28 @@ def _outage(chance: random.Random, _place: int) -> Step:
 
 
 def _amount_changes(chance: random.Random, place: int) -> Step:
-    return Step("amount changes", _soon(chance), (_invoice(chance, place), round(chance.uniform(1, 500), 2)))
+    amount = round(chance.uniform(1, 500), 2)
+    return Step("amount changes", _soon(chance), (*_invoice(chance, place), amount))
+
+
+def _is_settled_by_hand(chance: random.Random, place: int) -> Step:
+    deleted = chance.random() < 0.4
+    return Step("is deleted" if deleted else "is paid by hand", _soon(chance), _invoice(chance, place))
+
+
+def _forges(chance: random.Random, _place: int) -> Step:
+    return Step("forges", _soon(chance), (chance.random(), chance.random()))
+
+
+def _backs_up(chance: random.Random, _place: int) -> Step:
+    return Step("backs up", _soon(chance))
+
+
+def _restores(chance: random.Random, _place: int) -> Step:
+    """From the last backup; or a failover, which loses what was committed last."""
+    return Step(
+        "fails over" if chance.random() < 0.4 else "restores", _soon(chance), (_span(chance, 0.01, 2),)
+    )
 
 
 def _edits_the_rules(chance: random.Random, _place: int) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,8 +30,9 @@ from bot.sandbox.local_slack.workspace import Execution
 from tests.faults.installation import SCOPES, WITHOUT_HISTORY
 from tests.optional_step import with_the_step
 from tests.simulation import shared
-from tests.simulation.invariants import at_call
+from tests.simulation.calls import at_call
 from tests.simulation.machine import Machine
+from tests.simulation.outside import EVERYBODY_GROUP, GROUPS, Outside
 from tests.simulation.system import BEGINNING, Loop, context_of
 
 TIMING = replace(Timing(), poll=60.0, reconcile_first=timedelta(seconds=30))
@@ -47,6 +48,10 @@ STARTED_AGAIN_S = 5.0
 """Seconds after which a supervisor starts a process again that ended by itself."""
 
 CHANNELS = ("payments", "payments-2", "payments-3")
+
+
+Acts = dict[str, Callable[..., Coroutine[Any, Any, None]]]
+"""What can happen, by its name."""
 
 
 class Process:
@@ -97,7 +102,7 @@ class Installation:
         self.tell: Callable[[str], None] = lambda _: None
         self.wrong: list[str] = []
         self.errors: list[str] = []
-        self.amount_changed_at: dict[tuple[str, int], float] = {}
+        self.past = Outside()
         self.settled_after = TIMING.settled_after(CALL_TIMEOUT).total_seconds()
         self.processes = [Process(number, Machine(f"bot {number}", seed)) for number in range(instances)]
         for process in self.processes:
@@ -121,6 +126,7 @@ class Installation:
 
     async def _run(self, process: Process) -> None:
         """What `python -m bot run` does, and a supervisor."""
+        self.past.started(process.machine, self.settings)
         settings = config.load(Path("no.env"), self._environment())
         try:
             async with self._bot(settings, process) as running:
@@ -151,6 +157,12 @@ class Installation:
     def _ledger_clock(self) -> datetime:
         """The database server's."""
         return datetime.fromtimestamp(BEGINNING + self.loop.now + self.ledger_ahead, UTC)
+
+    def ledger_now(self, machine: Machine) -> datetime:
+        """What the ledger's clock shows there: the server's, or where it has a file of its own, its own."""
+        if len(self.processes) > 1:
+            return self._ledger_clock()
+        return datetime.fromtimestamp(BEGINNING + self.loop.now + machine.ahead, UTC)
 
     def _again(self, ended: Process) -> None:
         """What a supervisor does with a process that ended by itself."""
@@ -195,8 +207,10 @@ class Installation:
     @property
     def runs(self) -> list[Execution]:
         """The workflows whose step must have ended: all but those that wait for people."""
-        found = self.rows("SELECT trigger_id FROM payments WHERE state = 'PENDING_APPROVAL'")
-        waiting = {row[0] for row in found}
+        found = self.rows(
+            "SELECT requests.id, trigger_id, state FROM payments JOIN requests ON requests.id = request_id"
+        )
+        waiting = {row[1] for row in found if row[2] == State.PENDING_APPROVAL or row[0] in self.past.forged}
         return [run for run in self.all_runs if STEP_TRIGGER + run.id not in waiting]
 
     def runs_under_way(self) -> list[Execution]:
@@ -206,9 +220,24 @@ class Installation:
     def left(self, waiting: Collection[State] = ()) -> list[str]:
         """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold."""
         settled = FINAL | frozenset(waiting)
-        states = [row[0] for row in self.rows("SELECT state FROM payments ORDER BY id")]
+        found = self.rows("SELECT request_id, module, number, state FROM payments ORDER BY id")
+        left = [
+            state
+            for number, *ref, state in found
+            if state not in settled and not self.past.stands_still(number, (ref[0], ref[1]), state)
+        ]
         untold = self.rows("SELECT kind FROM deliveries WHERE done_revision < revision ORDER BY id")
-        return [state for state in states if state not in settled] + [row[0] for row in untold]
+        return left + [row[0] for row in untold]
+
+    def backed_up(self) -> sqlite3.Connection:
+        """A backup of the ledger as it is now."""
+        backup = sqlite3.connect(":memory:")
+        self._rows.backup(backup)
+        return backup
+
+    def set_back(self, to: sqlite3.Connection) -> None:
+        """Restore a backup. No bot runs."""
+        to.backup(self._rows)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -216,6 +245,12 @@ class Installation:
         if self._engine is None:
             self._engine = database.engine_for(self.ledger_url)
         async with self._engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection with which somebody writes past the bot."""
+        async with self.reading() as connection, connection.begin():
             yield connection
 
     async def ledger(self) -> Ledger:
@@ -249,6 +284,7 @@ async def open_installation(
     await slack.start()
     await billing.start()
     bot_user = slack.world.channel("payments").members[-1]
+    slack.world.add_group("everybody", GROUPS[EVERYBODY_GROUP], id=EVERYBODY_GROUP)
     for name in CHANNELS[1:]:
         slack.world.add_channel(name, ["alice", "bob", "carol", bot_user])
     yield Installation(loop, slack, billing, file, seed, exact=exact, instances=instances)

@@ -121,6 +121,66 @@ PLANTED = (
         "        except ConnectionError:\n            pass",
         "        except ZeroDivisionError:\n            pass",
     ),
+    Planted(
+        "what has expired is sent",
+        "payments/preflight.py",
+        "        if transaction.now >= payment.request.expires_at:\n",
+        "        if False:\n",
+    ),
+    Planted(
+        "who may not approve any more counts",
+        "payments/approvals.py",
+        "return _status(payment, rule, given, frozenset(given) - counting)",
+        "return _status(payment, rule, given)",
+    ),
+    Planted(
+        "what Slack said of people is good for a day",
+        "slack/directory.py",
+        "KEEP_S = 60.0",
+        "KEEP_S = 86400.0",
+    ),
+    Planted(
+        "rows of another module count",
+        "billing/reading.py",
+        "if not (charge or pays) or module not in (self._ref.module, None):",
+        "if not (charge or pays):",
+    ),
+    Planted(
+        "rows of another kind count",
+        "billing/reading.py",
+        'charge = kind == CHARGE and _whole(row, "invoices_id") == self._ref.number',
+        'charge = _whole(row, "invoices_id") == self._ref.number',
+    ),
+    Planted(
+        "a button is about whatever has its number",
+        "domain/payment.py",
+        "        return mark_of(self.created_at)\n",
+        '        return ""\n',
+    ),
+    Planted(
+        "what was written past the bot is believed",
+        "payments/preflight.py",
+        "        if (flaw := await transaction.disproved(payment)) is not None:\n",
+        "        if (flaw := None) is not None:\n",
+    ),
+    Planted(
+        "what is not unpaid any more is sent",
+        "payments/preflight.py",
+        'else Cancel("the invoice is not unpaid any more")',
+        "else None",
+    ),
+    Planted(
+        "an approval is of whatever it costs now",
+        "payments/desk.py",
+        "if seen != payment.price and (",
+        "if not payment.price and (",
+    ),
+    Planted(
+        "no card is needed",
+        "ledger/queues.py",
+        "    and_(_in(State.APPROVED), _HAS_CARD),\n",
+        "    _in(State.APPROVED),\n",
+    ),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
@@ -143,3 +145,22 @@ def test_the_manifest_asks_for_what_is_used_and_no_more() -> None:
         "users:read",  # users.info
     ]
     assert sorted(scopes["bot_optional"]) == ["channels:history", "groups:history"]
+
+
+async def test_a_reminder_that_could_not_be_told_before_it_was_decided_is_dropped(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """Slack was away when half of the time was over, and Bob denied it then: nobody is reminded any more."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1", PAY_EXPIRES_AFTER="4s")
+    asked = await request(slack, bot)
+    slack.fail("chat.postMessage", "error:internal_error")
+    changed = bot.ledger.watch()
+    async with asyncio.timeout(10):
+        while "reminded" not in [event.action for event in await bot.ledger.history(1)]:
+            await changed.wait()
+            changed.clear()
+    await deny(slack, asked, "bob", "no")
+    slack.heal()
+    await at_rest(bot)
+    (told,) = thread(slack)
+    assert "Denied by" in told

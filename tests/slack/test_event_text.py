@@ -126,18 +126,21 @@ class TestTheAnswer:
         assert "status `error`" in said(declined)
 
     def test_unknown_is_said_honestly(self) -> None:
-        """That it may have been paid, not to pay it again, its number, and how it can be settled."""
+        """That it may have been paid, until when it is known, what not to do, and how it can be settled."""
         lost = answered(State.UNKNOWN, None, None, "ReadTimeout: no answer in time")
         message = event_text.thread_reply(lost, scene_of(payment_in(State.UNKNOWN)))
-        words = "The answer was lost; it may have been paid; do not pay it again"
-        assert f"{words}; #42" in said(message)
-        assert words in message.text
+        words = (
+            "it may have been paid. I am checking; expect an answer by <!date^1772443020^{time}|09:17 UTC>."
+            " Do not pay it here or in MyAdmin."
+        )
+        assert f"The answer was lost; {words}" in said(message)
+        assert f"#42: Unknown; do not pay it again. The answer was lost; {words}" in message.text
         assert "`/pay resolve 42 paid`" in said(message)
         assert "ReadTimeout: no answer in time" in said(message)
         died = event_text.thread_reply(
             event_of(events.LeaseRanOut("one"), State.UNKNOWN), scene_of(payment_in(State.UNKNOWN))
         )
-        assert f"{words}; #42" in said(died)
+        assert f"The answer was lost, as the bot stopped meanwhile; {words}" in said(died)
 
     def test_an_odd_status_is_shown_with_its_text(self) -> None:
         """The API said something that nobody knows: all of it is told."""
@@ -147,12 +150,37 @@ class TestTheAnswer:
         message = event_text.thread_reply(odd, scene_of(payment_in(State.UNKNOWN)))
         assert "> Queued." in said(message)
         assert "neither ok nor error" in said(message)
+        assert "The answer was unclear; it may have been paid." in said(message)
 
-    def test_not_sent_says_that_nothing_was_paid(self) -> None:
-        """And that nobody has to do anything."""
-        event = answered(State.NOT_SENT, None, None, "login refused")
-        message = event_text.thread_reply(event, scene_of(payment_in(State.NOT_SENT)))
-        assert "Nothing was sent, so nothing was paid. It is tried again by itself." in said(message)
+    def test_an_answer_that_nobody_could_read_is_not_called_lost(self) -> None:
+        """It came: the API may know more than the bot understood."""
+        page = events.Answered("UNKNOWN", None, None, "Fault: the API answered with a fault", 1, unclear=True)
+        message = event_text.thread_reply(event_of(page, State.UNKNOWN), scene_of(payment_in(State.UNKNOWN)))
+        assert "The answer was unclear; it may have been paid." in said(message)
+        assert "lost" not in said(message)
+
+    @pytest.mark.parametrize(
+        ("attempt", "follows"),
+        [
+            (1, "Next try <!date^1772442060^{time}|09:01 UTC>, 3 left."),
+            (3, "Next try <!date^1772442900^{time}|09:15 UTC>, 1 left."),
+            (4, "That was the last try."),
+        ],
+    )
+    def test_not_sent_says_that_nothing_was_paid_and_what_follows(self, attempt: int, follows: str) -> None:
+        """By the try that it tells of, also where more were made by the time it is told."""
+        event = event_of(events.Answered("NOT_SENT", None, None, "login refused", attempt), State.NOT_SENT)
+        message = event_text.thread_reply(event, scene_of(payment_in(State.NOT_SENT, tries=9)))
+        assert f"Nothing was sent, so nothing was paid. {follows}" in said(message)
+
+    def test_declined_says_how_to_go_on(self) -> None:
+        """With the command to type, when the API said no and when the invoice was read as unpaid."""
+        scene = scene_of(payment_in(State.DECLINED))
+        declined = event_text.thread_reply(answered(State.DECLINED, "error", "Card declined."), scene)
+        read = events.Reconciled("the invoice is still unpaid 17 minutes after the call", "2026-03-02")
+        for message in (declined, event_text.thread_reply(event_of(read, State.DECLINED), scene)):
+            assert "`/pay vps 10101`" in said(message)
+            assert "lost" not in said(message)
 
 
 def no_card(error: str) -> events.NoCard:

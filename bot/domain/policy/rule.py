@@ -100,7 +100,8 @@ class Rule:
         (UTC), by one person and by all together; each currency is counted for itself.
     currencies: the only ones accepted. None means any, or USD if the rule holds amounts.
     approval_channel: where approval cards go; None means the channel of the request.
-    expires_after: how long a request waits for approval. remind_every: None means no reminders.
+    expires_after: how long a request waits for approval. remind_every: how often those who may approve are
+        reminded; None means when half of that time is over, and an hour before its end.
     """
 
     name: str

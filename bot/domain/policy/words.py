@@ -98,7 +98,7 @@ def _describe_waiting(rule: Rule) -> list[str]:
         else f"channel {rule.approval_channel}"
     )
     reminded = (
-        "without reminders"
+        "with reminders after half of that time and an hour before its end"
         if rule.remind_every is None
         else f"with a reminder every {duration_in_words(rule.remind_every)}"
     )

@@ -27,6 +27,9 @@ REFUSED = "Invalid Invoice Number Passed or missing Module information."
 """The one documented status_text, word for word."""
 
 
+Sample = tuple[str, int, str, float, str, int, bool]
+
+
 class InvoiceRow(TypedDict):
     """A row of `sql_row_invoices`, in the documented order. A NULL of the database is None."""
 
@@ -153,7 +156,19 @@ class Books:
 def sample_books() -> Books:
     """Books to try the bot with. The `ssl` module has nothing unpaid; vps 10101 is always there."""
     books = Books()
-    for module, number, description, amount, currency, due_in_days, paid in _SAMPLES:
+    _fill(books, _SAMPLES)
+    return books
+
+
+def month_end_books() -> Books:
+    """The same and more: forty unpaid invoices over all modules, some overdue, in two currencies."""
+    books = sample_books()
+    _fill(books, _MORE)
+    return books
+
+
+def _fill(books: Books, samples: Iterable[Sample]) -> None:
+    for module, number, description, amount, currency, due_in_days, paid in samples:
         books.add(
             module,
             number,
@@ -163,11 +178,10 @@ def sample_books() -> Books:
             due_in_days=due_in_days,
             paid=paid,
         )
-    return books
 
 
 # module, number, description, amount, currency, due in days, paid
-_SAMPLES: tuple[tuple[str, int, str, float, str, int, bool], ...] = (
+_SAMPLES: tuple[Sample, ...] = (
     ("domains", 10001, "Domain Name Registration for example.com", 14.99, "USD", 21, False),
     ("domains", 10002, "Domain Name Renewal for café & <b> <!channel>", 17.5, "EUR", -3, False),
     ("domains", 10003, "Domain Name Renewal for example.org", 16.99, "USD", -40, True),
@@ -189,4 +203,30 @@ _SAMPLES: tuple[tuple[str, int, str, float, str, int, bool], ...] = (
     ("quickservers", 10801, "Rapid Deploy Server, E3 32 GB", 79.0, "USD", 4, False),
     ("servers", 10901, "Dedicated Server, 2x Xeon Silver 256 GB", 349.0, "USD", 8, False),
     ("servers", 10902, "Dedicated Server, Ryzen 9 128 GB", 1250.5, "USD", -2, False),
+)
+
+_MORE: tuple[Sample, ...] = (
+    ("domains", 10004, "Domain Name Renewal for example.net", 16.99, "USD", 3, False),
+    ("domains", 10005, "Whois Privacy for example.com", 4.5, "USD", 25, False),
+    ("vps", 10106, "KVM Linux VPS 2 Slices, mail relay", 20.0, "USD", -9, False),
+    ("vps", 10107, "KVM Linux VPS 6 Slices, staging", 72.0, "USD", 1, False),
+    ("vps", 10108, "KVM Linux VPS 1 Slice, monitoring", 10.0, "USD", 6, False),
+    ("vps", 10109, "OpenVZ VPS 3 Slices", 18.0, "EUR", 11, False),
+    ("vps", 10110, "KVM Windows VPS 4 Slices, accounting", 64.0, "USD", 13, False),
+    ("vps", 10111, "Extra IP address for VPS 10103", 2.5, "USD", -6, False),
+    ("backups", 10203, "Storage 2 TB, databases", 12.0, "USD", -4, False),
+    ("backups", 10204, "Storage 8 TB, archive", 44.0, "USD", 20, False),
+    ("mail", 10303, "MailBaby Mail, 120,000 messages", 24.0, "USD", 0, False),
+    ("mail", 10304, "MailBaby Mail", 1.0, "USD", 15, False),
+    ("mail", 10305, "MailBaby Mail, overage", 7.35, "USD", 15, False),
+    ("licenses", 10403, "cPanel License 30 Accounts", 42.5, "USD", 2, False),
+    ("licenses", 10404, "Softaculous License", 2.0, "USD", 7, False),
+    ("licenses", 10405, "KernelCare License", 3.95, "USD", -15, False),
+    ("ssl", 10502, "AlphaSSL Wildcard Certificate for *.example.org", 149.0, "USD", 5, False),
+    ("ssl", 10503, "AlphaSSL Certificate for shop.example.net", 25.0, "EUR", 22, False),
+    ("floating_ips", 10602, "Floating IP 192.0.2.18", 3.0, "USD", 10, False),
+    ("webhosting", 10703, "Standard Web Hosting for example.org", 8.0, "USD", 4, False),
+    ("webhosting", 10704, "Reseller Web Hosting, 25 sites", 29.95, "USD", -1, False),
+    ("quickservers", 10802, "Rapid Deploy Server, E5 64 GB", 119.0, "USD", 12, False),
+    ("servers", 10903, "Dedicated Server, EPYC 512 GB", 899.0, "USD", 9, False),
 )

@@ -16,7 +16,7 @@ from importlib import resources
 from aiohttp import web
 
 from bot.sandbox.local_billing import nusoap
-from bot.sandbox.local_billing.books import sample_books
+from bot.sandbox.local_billing.books import Books, sample_books
 from bot.sandbox.local_billing.failures import FAILURES, WSDL, Exchange, Failure, plain
 from bot.sandbox.local_billing.service import PAYMENT, Call, Service
 
@@ -33,6 +33,7 @@ class _Armed:
 class LocalBilling:
     """A billing API on this machine; one account, sample invoices, no state on disk.
 
+    books: the sample ones, unless told otherwise.
     port: 0 takes a free one, and keeps it when stopped and started again.
     on_call: is called with every `Call` when it has arrived and taken effect, before it is answered.
 
@@ -41,6 +42,7 @@ class LocalBilling:
 
     def __init__(
         self,
+        books: Books | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         *,
@@ -52,7 +54,7 @@ class LocalBilling:
         self._host = host
         self._port = port
         self.on_call = on_call
-        books = sample_books()
+        books = books or sample_books()
         self.add_invoice, self.add_history, self.row = books.add, books.add_history, books.row
         self._service = Service(self.username, self.password, books)
         self.expire_sessions = self._service.expire_sessions

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-MODES = ("429", "500", "drop-before", "drop-after", "slow", "timeout")
+MODES = ("429", "500", "drop-before", "drop-after", "drop-late", "slow", "timeout")
 _SAYING = ("error:", "http:", "http-after:")
-UNANSWERED = ("drop-before", "drop-after", "timeout")
+UNANSWERED = ("drop-before", "drop-after", "drop-late", "timeout")
 
 
 @dataclass(slots=True)
@@ -42,6 +42,8 @@ class Faults:
         self.is_out = False
         self._ordered: list[Fault] = []
         self._healed = asyncio.Event()
+        # Calls that take effect although their connection is gone.
+        self._coming: set[asyncio.Task[None]] = set()
 
     def order(
         self,
@@ -56,9 +58,10 @@ class Faults:
         """Let calls of `method` fail; "*" is every method, "response_url" every response_url.
 
         mode: "429" (with `retry_after` seconds), "500", "drop-before" and "drop-after" (the
-        connection is closed before or after the call took effect), "slow" (takes effect after
-        `seconds`), "timeout" (never answers and takes no effect), "error:CODE", or what a gateway
-        says in JSON, "http:STATUS:CODE" and, after the call took effect, "http-after:STATUS:CODE".
+        connection is closed before or after the call took effect), "drop-late" (it is closed, and the
+        call takes effect after `seconds`), "slow" (takes effect after `seconds`), "timeout" (never
+        answers and takes no effect), "error:CODE", or what a gateway says in JSON, "http:STATUS:CODE"
+        and, after the call took effect, "http-after:STATUS:CODE".
         times: how many calls; None until healed. channel: only calls about it (id or #name).
         """
         if mode not in MODES and not mode.startswith(_SAYING):
@@ -67,6 +70,12 @@ class Faults:
         fault = Fault(method, mode, name, times, retry_after, seconds)
         self._ordered.append(fault)
         return fault
+
+    def stop(self) -> None:
+        """Let nothing take effect any more."""
+        self.heal()
+        for task in self._coming:
+            task.cancel()
 
     def strike(self, method: str, channels: set[str]) -> Fault | None:
         """The fault that this call suffers, which is then used up by one."""
@@ -100,11 +109,22 @@ class Faults:
                 await self._healed.wait()
             case "drop-after":
                 await act()
+            case "drop-late":
+                self._late(fault.seconds, act)
             case "drop-before":
                 pass
             case _:
                 return await _said(fault.mode, act)
         return drop(request)
+
+    def _late(self, seconds: float, act: Callable[[], Awaitable[web.Response]]) -> None:
+        async def later() -> None:
+            await asyncio.sleep(seconds)
+            await act()
+
+        task = asyncio.create_task(later())
+        self._coming.add(task)
+        task.add_done_callback(self._coming.discard)
 
     @contextmanager
     def outage(self) -> Iterator[None]:

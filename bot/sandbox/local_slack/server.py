@@ -138,7 +138,7 @@ class LocalSlack:
     async def stop(self) -> None:
         """Close every connection. What still waits for an answer gets none."""
         await self._events.stop()
-        self.faults.heal()
+        self.faults.stop()
         self.sockets.drop_all()
         await self._page_api.stop()
         if self._runner is not None:

@@ -66,6 +66,18 @@ async def test_a_connection_dropped_after_has_taken_effect(slack: LocalSlack, we
     assert (slack.calls[-1].ok, slack.calls[-1].answered) == (True, False)
 
 
+async def test_a_call_may_take_effect_after_its_connection_is_gone(
+    slack: LocalSlack, web: AsyncWebClient
+) -> None:
+    """Whoever looks for the message at once does not find it, and it comes all the same."""
+    slack.fail("chat.postMessage", "drop-late", times=1, seconds=0.2)
+    with pytest.raises(aiohttp.ClientError):
+        await post(web)
+    assert slack.messages("#payments") == []
+    await slack.wait_for(lambda: slack.messages("#payments"))
+    assert (slack.calls[-1].ok, slack.calls[-1].answered) == (True, False)
+
+
 async def test_the_sdks_default_retries_post_twice(slack: LocalSlack) -> None:
     """Why the bot's client has no such handler: one lost answer makes two messages."""
     web = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url)

@@ -1,0 +1,110 @@
+"""The buttons by which a person settles what the bot could not find out; the form asks how they know.
+
+The same as `/pay resolve`, by the same code of the desk, but for one thing: who clicks on a card that shows
+what is unknown corrects nothing that was settled meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.domain.payment import Payment
+from bot.payments.answers import Done
+from bot.payments.authority import Person
+from bot.payments.desk import MAX_REASON
+from bot.slack import replies
+from bot.slack.blocks import View, error_under, input_block, notice, plain, section
+from bot.slack.card import WAS_NOT_PAID, WAS_PAID, value_of
+from bot.slack.decisions import Clicked, repair
+from bot.slack.directory import within
+from bot.slack.inbound import (
+    BEFORE_A_FORM,
+    Body,
+    Response,
+    Services,
+    clicker,
+    form_or_reply,
+    one_line,
+    submitted,
+)
+from bot.slack.text import amount, mention, subject
+
+RESOLVE_FORM = "resolve_form"
+"""The callback id of the form."""
+
+HOW = "how"
+"""Its input."""
+
+_PAID, _NOT_PAID = "paid", "not-paid"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolutions:
+    """Settles by the desk; the card and its thread show the outcome."""
+
+    services: Services
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen for the buttons and the form."""
+        app.action(WAS_PAID)(self._ask_how)
+        app.action(WAS_NOT_PAID)(self._ask_how)
+        app.view(RESOLVE_FORM)(self._resolve)
+
+    async def _ask_how(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Whether they may settle it is checked now, and again when the form comes."""
+        on, paid = Clicked.read(action["value"]), action["action_id"] == WAS_PAID
+        await form_or_reply(self.services, ack, body, self._form(clicker(body), on, paid=paid))
+
+    async def _form(self, person: Person, on: Clicked, *, paid: bool) -> View | str | None:
+        with within(BEFORE_A_FORM):
+            refused = await self.services.desk.may_resolve(person, on.request_id, mark=on.mark, paid=paid)
+        if refused is not None:
+            await repair(self.services, refused)
+            return replies.said(refused, self.services.workspace.url)
+        payment = await self.services.ledger.of_request(on.request_id)
+        return None if payment is None else resolve_form(payment, paid=paid)
+
+    async def _resolve(self, ack: AsyncAck, body: Body, view: View) -> None:
+        await submitted(self.services.gate, ack, self._resolved(clicker(body), view), block=HOW)
+
+    async def _resolved(self, person: Person, view: View) -> Response:
+        note = one_line(view["state"]["values"][HOW][HOW].get("value"))
+        if not note:
+            return error_under(HOW, "Say how you know: it goes into the audit trail.")
+        outcome, _, value = str(view["private_metadata"]).partition(" ")
+        on = Clicked.read(value)
+        answer = await self.services.desk.resolve(
+            person, on.request_id, mark=on.mark, paid=outcome == _PAID, note=note, correcting=False
+        )
+        if isinstance(answer, Done):
+            return {}
+        await repair(self.services, answer)
+        told = replies.said(answer, self.services.workspace.url) or ""
+        return {"response_action": "update", "view": notice(told)}
+
+
+def resolve_form(payment: Payment, *, paid: bool) -> View:
+    """Ask how the person knows what became of it."""
+    how = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
+    follows = (
+        "The invoice cannot be requested again then."
+        if paid
+        else "The invoice may be requested and paid again then, so be sure that MyAdmin shows it as unpaid."
+    )
+    asked = (
+        f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.request.requester)}"
+    )
+    return {
+        "type": "modal",
+        "callback_id": RESOLVE_FORM,
+        "private_metadata": f"{_PAID if paid else _NOT_PAID} {value_of(payment)}",
+        "title": plain("It was paid" if paid else "It was not paid"),
+        "submit": plain("Settle it"),
+        "close": plain("Go back"),
+        "blocks": [
+            section(f"{asked}\n{follows}"),
+            input_block(HOW, "How do you know?", how, hint=plain("Everybody in the channel will see it.")),
+        ],
+    }

@@ -1,0 +1,169 @@
+"""What people do in Slack: they ask, click, type, fill in forms, run workflows, come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import Any
+
+from bot.domain.payment import State
+from bot.sandbox.local_slack.errors import NotThere
+from bot.sandbox.local_slack.messages import Message
+from bot.slack import pay_form
+from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.decisions import REASON
+from bot.slack.inbound import IN_TIME
+from bot.slack.workflow_step import STEP
+from tests.simulation.drawing import PEOPLE
+from tests.simulation.installation import CHANNELS, Acts, Installation
+from tests.simulation.outside import GROUPS
+from tests.slack.acting import text
+
+_DELIVERED = 0.5
+"""Seconds. What was acknowledged this much before the bot's own limit was acknowledged with its answer."""
+
+_REMEMBERED = 20
+"""Cards that people have before them as they were."""
+
+_SHOWN = re.compile(r"· ([a-z_]+) invoice ([0-9]+), (.*?), by ")
+
+
+class People:
+    """Acts for them."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._slack = installation.slack
+        self._remembered: list[Message] = []
+        self.acts: Acts = {
+            "asks": self.ask,
+            "all ask at once": self._all_ask,
+            "clicks": self._click,
+            "types": self._type,
+            "fills in the form": self._fill_in,
+            "runs a workflow": self._run_workflow,
+            "comes or goes": self._comes_or_goes,
+        }
+
+    async def ask(self, person: str, channel: str, module: str, number: int, twice: bool) -> None:
+        """Type the command. twice: Slack delivers it twice."""
+        self._must_exist(module, number)
+        if twice:
+            self._slack.duplicate_next(1)
+        failed = self._installation.loop.disk.failed
+        result = await self._slack.person(person).types(channel, f"/pay {module} {number}")
+        # A later acknowledgement may say that it takes longer, and promises nothing; nor does one that says
+        # that the ledger is away, that Slack does not say who that is, or that it was forged.
+        well = failed == self._installation.loop.disk.failed
+        well &= self._may_ask(person) and (module, number) not in self._installation.past.forged_refs
+        if result.ok and well and result.seconds < IN_TIME - _DELIVERED:
+            self._installation.acknowledged.append((module, number))
+
+    def _may_ask(self, person: str) -> bool:
+        """Whether it is certain that every bot takes what this person asks for."""
+        one, past = self._slack.person(person).id, self._installation.past
+        running = [past.rules.get(process.machine.name) for process in self._installation.running]
+        return all(rules is not None and one in rules["PAY_ALLOWED_USERS"].split(",") for rules in running)
+
+    async def _all_ask(self, first: int, count: int) -> None:
+        asked = range(first, first + count)
+        await asyncio.gather(
+            *(
+                self.ask(PEOPLE[number % len(PEOPLE)], CHANNELS[number % len(CHANNELS)], "vps", number, False)
+                for number in asked
+            )
+        )
+
+    def _must_exist(self, module: str, number: int) -> None:
+        if self._installation.billing.row(module, number) is None:
+            # The same in every module: a number alone must not tell.
+            self._installation.billing.add_invoice(module, number, amount=float(number % 90 + 1))
+
+    async def _click(self, person: str, what: str, which: float, twice: bool, outdated: bool) -> None:
+        now = self._cards()
+        self._remembered = [*self._remembered, *now][-_REMEMBERED:]
+        cards = [card for card in (self._remembered if outdated else now) if what in card.action_ids()]
+        if not cards:
+            return
+        card = cards[-1 - int(which * len(cards))]
+        if what == CANCEL:
+            asked = [one for one in PEOPLE if f"by <@{self._slack.person(one).id}>" in card.text]
+            person = asked[0] if asked else person
+        actor = self._slack.person(person)
+        if what == APPROVE and (shown := _SHOWN.search(card.text)):
+            module, number, price = shown.groups()
+            self._installation.past.shown.add((actor.id, module, int(number), price))
+        with suppress(NotThere):  # somebody else was quicker
+            await asyncio.gather(*(actor.clicks(card, what) for _ in range(1 + twice)))
+            if what == DENY:
+                for view in self._slack.views(person)[-1:]:
+                    await actor.submits(view, text(REASON, "not this one"))
+
+    def _cards(self) -> list[Message]:
+        return [one for place in CHANNELS for one in self._slack.messages(place)[-12:] if one.bot_id]
+
+    async def _type(
+        self, person: str, channel: str, module: str, number: int, words: str, which: float
+    ) -> None:
+        match words:
+            case "list":
+                typed: str | None = f"list {module}"
+            case "status":
+                typed = f"status {module} {number}"
+            case "resolve":
+                typed = self._settling(which)
+            case _:
+                typed = words
+        if typed is not None:
+            with suppress(NotThere):
+                await self._slack.person(person).types(channel, f"/pay {typed}")
+
+    def _settling(self, which: float) -> str | None:
+        """Somebody looked in MyAdmin, and says what is so now."""
+        found = self._installation.rows(
+            "SELECT request_id, module, number FROM payments WHERE state = ? ORDER BY id", State.UNKNOWN
+        )
+        if not found:
+            return None
+        payment_id, *ref = found[int(which * len(found))]
+        row = self._installation.billing.row(*ref)
+        paid = bool(row and row["invoices_paid"])
+        return f"resolve {payment_id} {'paid' if paid else 'not-paid'} seen in MyAdmin"
+
+    async def _fill_in(self, person: str, channel: str, module: str, number: int) -> None:
+        self._must_exist(module, number)
+        option = {"text": {"type": "plain_text", "text": module}, "value": module}
+        picked: Any = {
+            pay_form.MODULE: {pay_form.MODULE: {"type": "static_select", "selected_option": option}}
+        }
+        with suppress(NotThere):
+            await self._slack.person(person).types(channel, "/pay")
+            for view in self._slack.views(person)[-1:]:
+                await self._slack.person(person).submits(view, picked | text(pay_form.NUMBER, str(number)))
+
+    async def _run_workflow(self, person: str, channel: str, module: str, number: int) -> None:
+        self._must_exist(module, number)
+        inputs = {
+            "module": module,
+            "invoice": str(number),
+            "channel": self._slack.world.channel(channel).id,
+        }
+        self._installation.all_runs.append(await self._slack.run_workflow_step(STEP, inputs, by=person))
+
+    async def _comes_or_goes(self, person: str, how: str) -> None:
+        """People who are out may come back; who is named by id may go on all the same."""
+        world, past, who = self._slack.world, self._installation.past, self._slack.person(person).id
+        if how == "comes back":
+            past.out_since.pop(who, None)
+        else:
+            past.left(who, self._installation.loop.now)
+        if how != "leaves the groups":
+            world.change_person(who, deleted=how == "is deactivated")
+        for group, members in GROUPS.items():
+            kept = set(world.groups[group].members)
+            if how == "comes back":
+                kept.add(who)
+            elif how == "leaves the groups":
+                kept.discard(who)
+            world.change_group(group, [one for one in members if one in kept])

@@ -1,0 +1,252 @@
+"""What befalls the bot's processes, their machines and their ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.exc import DBAPIError
+
+from bot.domain.payment import State
+from bot.sandbox.local_billing.service import PAYMENT
+from tests.faults.forgeries import FORGERIES, Forgery
+from tests.simulation.drawing import MINUTE
+from tests.simulation.installation import Acts, Installation, Process
+from tests.simulation.people import People
+
+AIMED_S = 30.0
+"""Seconds in which a crash must meet what it is aimed at, or there is none."""
+
+AGAIN_S = 10.0
+"""Seconds after which Slack fails again."""
+
+FORGED_INVOICE = 20999
+"""What a forger lets a payment be of."""
+
+_FORGEABLE = {"requests": "id", "payments": "id", "approvals": "request_id", "attempts": "payment_id"}
+"""Tables, and which of their columns names the payment, or its request, which has the same number here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Backup:
+    """Of the ledger, and how far all else was when it was made."""
+
+    ledger: sqlite3.Connection
+    calls: int
+    acknowledged: int
+    runs: int
+
+
+class Processes:
+    """Lets it befall them. faults: by their kind. crashed_at: where the bot waited when it crashed."""
+
+    def __init__(self, installation: Installation, people: People, faults: Counter[str]) -> None:
+        self._installation = installation
+        self._people = people
+        self._busy: set[int] = set()
+        self._backup: _Backup | None = None
+        self.faults = faults
+        self.crashed_at: Counter[str] = Counter()
+        self.acts: Acts = {
+            "crash": self._crash,
+            "terminate": self._terminate,
+            "is stopped": self._stop,
+            "sleeps": self._sleep,
+            "sets the clock": self._set_clock,
+            "nobody is known": self._nobody_is_known,
+            "forges": self._forge,
+            "backs up": self._back_up,
+            "restores": self._restore,
+            "fails over": self._fail_over,
+        }
+
+    async def _crash(self, which: float, turns: int, file: str, away: float) -> None:
+        if (process := self._one(which)) is not None:
+            # Most crashes are to meet work that begins now, and not the bot's idling; or what none met yet.
+            begun_now = not file and turns % 4
+            process.machine.burns_from = self._installation.loop.next_number() if begun_now else 0
+            process.machine.burns_at = partial(self._unmet, file) if file else None
+            process.machine.fuse = turns
+            if file and not await self._crashed(process, AIMED_S):
+                process.machine.fuse = None
+                self._busy.discard(process.number)
+                return
+            await self._ends(process, 10 * MINUTE)
+            self.crashed_at.update(process.machine.waits_at())
+            self.faults["crash"] += 1
+            await self._comes_back(process, away)
+
+    def _unmet(self, file: str, waits_at: list[str]) -> bool:
+        """Whether a task waits in the file, and no crash of this history found one waiting there."""
+        return any(
+            place.startswith(f"{file}:") and place not in self.crashed_at for place in reversed(waits_at)
+        )
+
+    async def _terminate(self, which: float, away: float) -> None:
+        if (process := self._one(which)) is not None:
+            process.told_to_stop.set()
+            await self._ends(process, 10 * MINUTE)
+            self.faults["stop"] += 1
+            await self._comes_back(process, away)
+
+    async def _crashed(self, process: Process, timeout: float) -> bool:
+        """Wait until it has ended; whether it has by then."""
+        if process.running:
+            await asyncio.wait([process.machine.ending()], timeout=timeout)
+        return not process.running
+
+    async def _ends(self, process: Process, timeout: float) -> None:
+        """Wait until it has ended; by then it is made to."""
+        await self._crashed(process, timeout)
+        process.machine.crash()
+
+    async def _comes_back(self, process: Process, away: float) -> None:
+        await asyncio.sleep(away)
+        self._installation.start(process.number)
+        self._busy.discard(process.number)
+
+    async def _stop(self, which: float, seconds: float) -> None:
+        await self._still(which, seconds, slept=0.0)
+        self.faults["SIGSTOP"] += 1
+
+    async def _sleep(self, which: float, seconds: float) -> None:
+        await self._still(which, seconds, slept=seconds)
+        self.faults["sleep"] += 1
+
+    async def _still(self, which: float, seconds: float, *, slept: float) -> None:
+        if (process := self._one(which)) is not None:
+            process.machine.stop()
+            await asyncio.sleep(seconds)
+            self._installation.loop.resume(process.machine, slept=slept)
+            self._busy.discard(process.number)
+
+    def _one(self, which: float) -> Process | None:
+        """A process that nothing befalls yet; something does from now on."""
+        found = [one for one in self._installation.running if one.number not in self._busy]
+        if not found:
+            return None
+        process = found[int(which * len(found))]
+        self._busy.add(process.number)
+        return process
+
+    async def _set_clock(self, which: float, ahead: float) -> None:
+        processes = self._installation.processes
+        # A ledger that one process has is read by that one's clock.
+        place = int(which * (len(processes) + (len(processes) > 1)))
+        if place < len(processes):
+            processes[place].machine.ahead = ahead
+        else:
+            self._installation.ledger_ahead = ahead
+        self._installation.past.clock_set_at = self._installation.loop.now
+        self.faults["clock set"] += 1
+
+    async def _nobody_is_known(
+        self, person: str, channel: str, module: str, number: int, seconds: float
+    ) -> None:
+        """Somebody asks, and before that is looked up all crash; and Slack does not say who is who."""
+        installation = self._installation
+        asking = installation.loop.create_task(self._people.ask(person, channel, module, number, False))
+        query = "SELECT 1 FROM payments WHERE module = ? AND number = ? AND state = ?"
+        with suppress(AssertionError):
+            await installation.happens(
+                lambda: installation.rows(query, module, number, State.REQUESTED), "it is asked for", 5.0
+            )
+        await self._all_crash()
+        for process in installation.processes:
+            installation.start(process.number)
+        self.faults["nobody known"] += 1
+        for _ in range(int(seconds / AGAIN_S)):
+            # Whatever else is mended meanwhile.
+            for method in ("users.info", "usergroups.users.list"):
+                installation.slack.fail(method, "500", 2)
+            await asyncio.sleep(AGAIN_S)
+        await asyncio.wait([asking])
+
+    async def _all_crash(self) -> None:
+        for process in self._installation.processes:
+            process.machine.crash()
+
+    # The ledger
+
+    async def _forge(self, which: float, whose: float) -> None:
+        """Somebody writes past the bot."""
+        forgery = FORGERIES[int(which * len(FORGERIES))]
+        found = self._installation.rows(
+            "SELECT id, module, number FROM payments WHERE state = ? ORDER BY id", forgery.of
+        )
+        if found:
+            payment_id, *ref = found[int(whose * len(found))]
+            if await self._written(forgery, payment_id):
+                past = self._installation.past
+                past.forged.add(payment_id)
+                past.forged_refs |= {(ref[0], ref[1]), (ref[0], FORGED_INVOICE)}
+                self._installation.acknowledged[:] = [
+                    one for one in self._installation.acknowledged if one != (ref[0], ref[1])
+                ]
+                self.faults["forged"] += 1
+
+    async def _written(self, forgery: Forgery, payment_id: int) -> bool:
+        """Whether it is another payment now than before. Not even a forger gets past the constraints."""
+
+        def snapshot() -> list[object]:
+            rows = self._installation.rows
+            return [
+                rows(f"SELECT * FROM {table} WHERE {column} = ?", payment_id)
+                for table, column in _FORGEABLE.items()
+            ]
+
+        before = snapshot()
+        with suppress(DBAPIError):
+            async with self._installation.writing() as connection:
+                await forgery.write(connection, payment_id)
+        return snapshot() != before
+
+    async def _back_up(self) -> None:
+        installation = self._installation
+        self._backup = _Backup(
+            installation.backed_up(),
+            len(installation.billing.log),
+            len(installation.acknowledged),
+            len(installation.all_runs),
+        )
+
+    async def _restore(self, _seconds: float) -> None:
+        """As one should: a bot is started on the backup when nothing can be carried out late any more."""
+        if self._backup is not None:
+            backup, self._backup = self._backup, None
+            await self._set_back(backup)
+            self.faults["restored"] += 1
+            await asyncio.sleep(self._installation.settled_after)
+            for process in self._installation.processes:
+                self._installation.start(process.number)
+
+    async def _fail_over(self, seconds: float) -> None:
+        """To a replica that lags behind: what was committed last is lost, and nobody waits."""
+        await self._back_up()
+        await asyncio.sleep(seconds)
+        if self._backup is not None:
+            await self._set_back(self._backup)
+            self._backup = None
+            self._installation.past.unsafe_since = self._installation.loop.now
+            self.faults["failed over"] += 1
+            for process in self._installation.processes:
+                self._installation.start(process.number)
+
+    async def _set_back(self, backup: _Backup) -> None:
+        """What came after the backup is forgotten, and stands in Slack and in the billing API's books."""
+        installation, past = self._installation, self._installation.past
+        await self._all_crash()
+        installation.set_back(backup.ledger)
+        calls = installation.billing.log[backup.calls :]
+        past.forgotten.update(
+            (call.module, call.invoice)
+            for call in calls
+            if call.operation == PAYMENT and call.module is not None and call.invoice is not None
+        )
+        past.set_back = installation.rows("SELECT coalesce(max(id), 0) FROM requests")[0][0]
+        del installation.acknowledged[backup.acknowledged :]
+        del installation.all_runs[backup.runs :]
