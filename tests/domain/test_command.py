@@ -163,6 +163,7 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("vps 1 now", 'I do not know what "now" means after /pay vps 1.'),
         ("list vps 1", 'I do not know what "1" means after /pay list vps.'),
         ("mine vps", 'I do not know what "vps" means after /pay mine. Type /pay mine alone.'),
+        ("pending now", 'I do not know what "now" means after /pay pending. Type /pay pending alone.'),
         ("<@U012|bob> 5", "There is a link, a mention or a bracket in it. Type the plain words"),
         ("vps <tel:5|5>", "There is a link, a mention or a bracket in it. Type the plain words"),
         ("&lt;vps&gt; &lt;5&gt;", "There is a link, a mention or a bracket in it."),
@@ -180,6 +181,20 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("x" * 900, '"' + "x" * 39 + '…"'),
         ("x" * 40, '"' + "x" * 40 + '"'),
         ("vps 5>", "There is a link, a mention or a bracket in it."),
+        ("vps <5", "There is a link, a mention or a bracket in it."),
+        ("vps 1 2x", "One invoice at a time"),
+        ("vps 1 X5", 'I do not know what "X5" means'),
+        ("bac\u212aups 5", "I know no module"),
+        ("vps x", '"x" is not an invoice number.'),
+        ("5 6", 'I know no module "5".'),
+        ("vps-12345", "no blank between module and invoice. Type /pay vps 12345."),
+        ("vsp12345", 'I know no module "vsp12345".'),
+        ("vps" + "1" * 41, "Type /pay vps " + "1" * 39 + "…."),
+        ("vsp now", 'I know no module "vsp". Did you mean /pay vps?'),
+        ("fl ips 7", "Did you mean /pay floating_ips 7?"),
+        ("hlep 7", "Did you mean /pay help?"),
+        ("list hlep", 'I know no module "hlep". The modules are:'),
+        ("list server 7", 'I know no module "server". Did you mean /pay list servers?'),
         ("12x", 'I know no module "12x".'),
         ("12345", "or /pay status 12345 for payment #12345."),
         ("\x07\u202evps 5\u202c x", 'I do not know what "x" means'),
@@ -250,6 +265,8 @@ def test_the_modules_are_those_of_the_api() -> None:
     assert "The modules are: dedicated." in said("vps 5", ["dedicated"])
     assert "Type /pay dedicated 12345" in said("dedicated", ["dedicated"])
     assert "/pay help" in said("vps 5", [])
+    assert "Type /pay status dedicated 12345" in said("status", ["dedicated", "licenses"])
+    assert "Type /pay status vps 12345" in said("status", [])
 
 
 def test_the_bots_own_words_win_over_modules_of_the_same_name() -> None:

@@ -72,6 +72,7 @@ class TestUnrecognized:
     def test_what_cannot_be_read_is_kept_as_it_is(self, action: str, detail: str) -> None:
         """It was written by a later version, or by somebody past the bot; nothing is made of it."""
         assert decode(action, detail) == Unrecognized(action, detail)
+        assert events.encode(Unrecognized(action, detail)) == detail
 
     def test_a_field_that_a_later_version_added_is_left_out(self) -> None:
         """A roll-back still tells what it knows."""

@@ -13,7 +13,9 @@ from bot.domain.payment import (
     MOVES,
     RELEASED,
     IllegalMove,
+    InvoiceEvidence,
     InvoiceRef,
+    Proof,
     State,
     Verdict,
     move,
@@ -119,6 +121,17 @@ def test_a_paid_invoice_is_never_released() -> None:
 
 
 @pytest.mark.parametrize("current", State)
+def test_a_move_goes_by_the_table(current: State) -> None:
+    """Whatever is in it can be done, and nothing else: a correction is no move."""
+    for to in State:
+        if to in MOVES[current]:
+            assert move(current, to) is to
+        else:
+            with pytest.raises(IllegalMove, match=f"bug: {current} -> {to}"):
+                move(current, to)
+
+
+@pytest.mark.parametrize("current", State)
 @pytest.mark.parametrize("to", State)
 def test_a_correction_goes_by_its_own_table(current: State, to: State) -> None:
     """What was called paid becomes declined, or the other way round; it is no way round the moves."""
@@ -127,6 +140,27 @@ def test_a_correction_goes_by_its_own_table(current: State, to: State) -> None:
         return
     with pytest.raises(IllegalMove):
         move(current, to, correction=True)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+@pytest.mark.parametrize("payment", [7, None])
+@pytest.mark.parametrize("paid_flag", [True, False, None])
+@pytest.mark.parametrize("unpaid", [True, False])
+def test_what_readings_prove(unpaid: bool, paid_flag: bool | None, payment: int | None, gone: bool) -> None:
+    """Rows that contradict each other prove nothing; of those that agree the strongest counts."""
+    says_paid = paid_flag is True or payment is not None
+    if unpaid:
+        proof = None if says_paid else Proof.STILL_UNPAID
+    elif paid_flag is False:
+        proof = None
+    elif payment is not None:
+        proof = Proof.PAYMENT_ROW
+    elif paid_flag:
+        proof = Proof.PAID_FLAG
+    else:
+        proof = Proof.ABSENCE if gone else None
+    assert InvoiceEvidence(unpaid, paid_flag, payment, gone).proof is proof
+    assert InvoiceEvidence(unpaid, paid_flag, payment, gone, unclear=True).proof is None
 
 
 def test_every_verdict_is_a_move_that_sending_allows() -> None:

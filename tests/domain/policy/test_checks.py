@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 
 from bot.domain.policy import Policy, PolicyError, Rule, Tier
+from bot.domain.policy.checks import problems_of
 from tests.domain.policy.policies import GROUPS, policies, simple
 
 DAY = timedelta(days=1)
@@ -19,7 +22,14 @@ DAY = timedelta(days=1)
     [
         (["U1"], [], 1, "approvers: approvals are required, and nobody may give them."),
         (["U1"], ["U2"], 2, "approvals: 2 approvals are required of 1 approver,"),
-        (["U1"], ["U1"], 1, "approvers: 1 approval could never be given: nobody approves"),
+        (["U1"], ["U2", "U3"], 3, "approvals: 3 approvals are required of 2 approvers, and each"),
+        (
+            ["U1"],
+            ["U1"],
+            1,
+            "approvers: 1 approval could never be given: nobody approves their own request, and apart from "
+            "whoever asks there are too few approvers.",
+        ),
         (["U1"], ["U1", "U2"], 2, "approvers: 2 approvals could never be given:"),
         (["U1"], ["U2"], -1, "approvals: a number of approvals is below zero."),
     ],
@@ -73,6 +83,32 @@ def test_a_rule_that_is_never_asked_is_refused() -> None:
         Policy((everything, servers))
 
 
+VPS, BOTH, EVERYTHING = frozenset({"vps"}), frozenset({"vps", "mail"}), None
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "asked"),
+    [
+        (VPS, VPS, False),
+        (BOTH, VPS, False),
+        (EVERYTHING, VPS, False),
+        (EVERYTHING, EVERYTHING, False),
+        (VPS, BOTH, True),
+        (VPS, EVERYTHING, True),
+    ],
+)
+@pytest.mark.parametrize("field", ["modules", "channels"])
+def test_a_rule_is_asked_for_what_those_above_it_leave(
+    field: str, above: frozenset[str] | None, below: frozenset[str] | None, asked: bool
+) -> None:
+    """The same people, and modules or channels that are among those above: nothing is left."""
+    people = frozenset({"U1"})
+    values: list[dict[str, Any]] = [{field: above}, {field: below}]
+    first, second = (Rule(f"rule {number}", people, **each) for number, each in enumerate(values))
+    assert (problems_of([first, second])[1] == []) is asked
+    assert problems_of([first, replace(second, requesters=frozenset({"U1", "U2"}))])[1] == []
+
+
 def test_two_rules_of_one_name_are_refused() -> None:
     """The ledger and the audit trail name the rule that was applied."""
     vps = Rule("same", frozenset({"U1"}), modules=frozenset({"vps"}))
@@ -98,6 +134,14 @@ def test_tiers_that_make_no_sense_are_refused(tiers: tuple[Tier, ...], problem: 
     """Amounts rise, approvals rise with them, and the last tier takes whatever is above."""
     with pytest.raises(PolicyError, match=f'rule "tiered": approvals: {problem}'):
         Policy((Rule("tiered", frozenset({"U1"}), frozenset({"S1"}), tiers),))
+
+
+def test_a_tier_may_end_at_any_amount_above_zero() -> None:
+    """And a rule without tiers is wrong for that alone."""
+    tiers = (Tier(Decimal("0.01"), 0), Tier(Decimal(1), 0), Tier(None, 0))
+    assert problems_of([Rule("tiered", frozenset({"U1"}), tiers=tiers)]) == [[]]
+    ((problem,),) = problems_of([Rule("tiered", frozenset({"U1"}), tiers=())])
+    assert problem.where == "approvals"
 
 
 def test_a_reminder_that_would_never_be_sent_is_refused() -> None:

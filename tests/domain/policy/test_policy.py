@@ -65,6 +65,8 @@ def test_who_is_named_by_id_needs_no_look_up_unless_a_rule_above_names_a_group()
     assert Policy((free, strict)).groups_to_resolve("vps", "C1", "U1") == frozenset()
     assert Policy((strict, free)).groups_to_resolve("vps", "C1", "U1") == {"S1"}
     assert Policy((free, strict)).groups_to_resolve("vps", "C1", "U2") == {"S1"}
+    elsewhere = Rule("elsewhere", frozenset({"U1", "S2"}), modules=frozenset({"mail"}))
+    assert Policy((elsewhere, strict, free)).groups_to_resolve("vps", "C1", "U1") == {"S1"}
 
 
 def test_each_refusal_says_what_stands_in_the_way() -> None:
@@ -90,11 +92,13 @@ def test_each_refusal_says_what_stands_in_the_way() -> None:
     assert isinstance(module, Refusal)
     assert module.reason is Reason.MODULE
     assert "mail invoices; your modules are: servers, vps." in module.text
+    assert module.ask == {"U9"}
 
     channel = policy.match("vps", "C2", frozenset({"U1"}))
     assert isinstance(channel, Refusal)
     assert channel.reason is Reason.CHANNEL
     assert channel.channels == {"C1"}
+    assert channel.ask == {"U9"}
 
 
 @pytest.mark.parametrize("policy", [Policy(()), simple(requesters=[])])

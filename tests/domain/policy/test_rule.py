@@ -81,6 +81,8 @@ def test_a_higher_amount_never_needs_fewer_approvals(
 @given(rules(), amounts, amounts, amounts, currencies)
 @example(rule(limit_per_person_per_day=Decimal(50)), Decimal(30), Decimal(30), NOTHING, "USD")
 @example(rule(limit_per_rule_per_day=Decimal(50)), Decimal(30), NOTHING, Decimal(30), "USD")
+@example(rule(limit_per_rule_per_day=Decimal(50)), Decimal(30), NOTHING, Decimal(20), "USD")
+@example(rule(limit_per_payment=Decimal(50)), Decimal(50), NOTHING, NOTHING, "USD")
 def test_what_the_limits_let_pass_is_within_every_limit(
     any_rule: Rule, amount: Decimal, person_today: Decimal, rule_today: Decimal, currency: str
 ) -> None:
@@ -99,6 +101,8 @@ def test_what_the_limits_let_pass_is_within_every_limit(
 @given(rules(), odd_amounts, st.none() | currencies)
 @example(rule(limit_per_payment=Decimal(50)), None, "USD")
 @example(rule(limit_per_payment=Decimal(50)), Decimal(-1), "USD")
+@example(rule(limit_per_payment=Decimal(50)), Decimal("NaN"), "USD")
+@example(rule(limit_per_payment=Decimal(50)), Decimal("Infinity"), "USD")
 def test_an_amount_in_doubt_passes_no_limit(
     any_rule: Rule, odd: Decimal | None, currency: str | None
 ) -> None:
@@ -160,6 +164,20 @@ def test_an_amount_in_doubt_passes_no_limit(
             "EUR",
             Reason.CURRENCY,
             "This invoice is in EUR; only GBP and USD may be paid here.",
+        ),
+        (
+            rule(TIERS[1:]),
+            Decimal(1),
+            "EUR",
+            Reason.CURRENCY,
+            "This invoice is in EUR; only USD may be paid here.",
+        ),
+        (
+            rule(currencies=frozenset({"USD"})),
+            Decimal(1),
+            None,
+            Reason.AMOUNT_UNKNOWN,
+            "The currency of this invoice is not known, and not every one may be paid here.",
         ),
         (
             rule(limit_per_rule_per_day=Decimal(100)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 
 from bot.config.policy_file import load
-from bot.domain.policy import Policy
+from bot.domain.policy import Policy, Rule
 from bot.domain.policy.words import describe
 from tests.domain.policy.policies import policies, simple
 
@@ -69,6 +69,23 @@ def test_a_requester_who_could_never_get_the_approvals_is_named() -> None:
         "with reminders after half of that time and an hour before its end.",
         "Whatever fits no rule is refused.",
     ]
+
+
+def test_every_requester_who_is_stuck_is_named_and_no_group_is_counted_out() -> None:
+    """Two of three approvers may ask, and nobody knows how many people a group is."""
+    two = describe(simple(requesters=["U1", "U2", "U9"], approvers=["U1", "U2"], approvals=2))
+    assert "  Requests by U1 or U2 could not get approvals by 2 people: too few others approve." in two
+    group = "\n".join(describe(simple(requesters=["U1"], approvers=["S1"], approvals=2)))
+    assert "could not get" not in group
+
+
+def test_nobody_and_several_currencies_are_told() -> None:
+    """A rule that names no requester, and one that names two currencies."""
+    nobody = Rule("nobody", frozenset())
+    some = Rule("some", frozenset({"U1"}), currencies=frozenset({"USD", "EUR"}))
+    told = describe(Policy((nobody, some)))
+    assert "  Nobody may request payments for any module in any channel." in told
+    assert "  An invoice in another currency than EUR or USD is refused." in told
 
 
 def test_an_empty_allowlist_is_told_as_such() -> None:

@@ -1,0 +1,37 @@
+"""Mutants that no test can see, as they do the same as the source; each with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """In this function, `instead` in the place of `text` changes nothing. file: under bot/."""
+
+    file: str
+    function: str
+    text: str
+    instead: str
+    why: str
+
+
+_COMMAND, _WORDING = "domain/command.py", "domain/wording.py"
+_CHECKS, _POLICY = "domain/policy/checks.py", "domain/policy/policy.py"
+_ONLY_ITS_NUMBER = "of what is read only a number is used, and the text is thrown away"
+_AS_LONG = "both are always of one length: `strict` is an assertion"
+_AT_TWO = "an amount of two decimals is written the same in both ways"
+
+EQUIVALENT = (
+    Same(_COMMAND, "_explain_order", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
+    Same(_COMMAND, "_unknown_module", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
+    Same(_COMMAND, "_unknown_module", "> 1", "> 2", "of two words, all but the last is the first"),
+    Same(_COMMAND, "_unknown_module", "n=1", "n=2", "only the first of them is looked at"),
+    Same(_COMMAND, "_unknown_module", "n=1", "", "only the first of them is looked at"),
+    Same(_CHECKS, "_of_tiers", "strict=False", "", "it is the default; the linter wants it to be written"),
+    Same(_POLICY, "PolicyError.__init__", "strict=True", "strict=None", _AS_LONG),
+    Same(_POLICY, "PolicyError.__init__", "strict=True", "strict=False", _AS_LONG),
+    Same(_POLICY, "PolicyError.__init__", "strict=True", "", _AS_LONG),
+    Same(_WORDING, "money", "> -2", ">= -2", _AT_TWO),
+    Same(_WORDING, "money", "> -2", "> -3", _AT_TWO),
+)

@@ -1,0 +1,270 @@
+"""Runs the tests of a mutant in a fork of a process that has loaded and run all of them.
+
+The tests are run once, to see which of them come by which line, and how long each takes. Then, for each
+mutant, a child is forked, in which the changed function is given its new code, and the quickest of the
+tests that come by are run until one fails. What is changed outside of functions would have to be loaded
+anew, and is not tried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import shutil
+import signal
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import TextIO
+
+import coverage
+import pytest
+
+from tests.mutation.mutants import Mutant
+from tests.planted.breaks import ROOT
+
+TRIES = 3
+"""How often a test that fails without a change is tried: on a busy machine some are too late."""
+
+KILLED, SURVIVED, HUNG, NOT_COVERED, NOT_TRIED = "killed", "survived", "hung", "not covered", "not tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """tests_s: seconds of tests for one mutant, at most. hung_s: without an end after it. jobs: at once."""
+
+    tests_s: float
+    hung_s: float
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of it. by: the test that failed. seconds: that it took."""
+
+    mutant: Mutant
+    became: str
+    by: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Child:
+    mutant: Mutant
+    items: list[pytest.Item]
+    said: int
+    begun: float
+    folder: Path
+
+
+class Runner:
+    """A plugin of pytest that puts itself in the place of the loop which runs the tests."""
+
+    def __init__(
+        self, mutants: Sequence[Mutant], limits: Limits, tell: Callable[[Verdict], None], console: TextIO
+    ) -> None:
+        self._mutants = mutants
+        self._limits = limits
+        self._tell = tell
+        self._console = console
+        self._files = sorted({mutant.file for mutant in mutants})
+        self._seconds: dict[str, float] = {}
+        self._failed: set[str] = set()
+        self._current = ""
+        self._children: dict[int, _Child] = {}
+        self._killers: dict[str, Counter[str]] = defaultdict(Counter)
+
+    @staticmethod
+    def pytest_collection() -> None:
+        """Few examples, the same ones every time, and none is made smaller."""
+        from hypothesis import Phase, settings
+
+        settings.register_profile(
+            "mutation",
+            settings.default,
+            phases=(Phase.explicit, Phase.generate),
+            max_examples=25,
+            derandomize=True,
+            database=None,
+        )
+        settings.load_profile("mutation")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember what failed."""
+        if report.failed:
+            self._failed.add(report.nodeid)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run all of them once, and then those of each mutant."""
+        lines = self._map(session)
+        items = {item.nodeid: item for item in session.items if item.nodeid not in self._failed}
+        self._functions = _functions({str(ROOT / file) for file in self._files})
+        gc.collect()
+        gc.freeze()
+        for name in sorted(self._failed):
+            print(f"not counted, it fails without a change: {name}", file=self._console)
+        print(f"{len(items)} tests, {len(self._mutants)} mutants", file=self._console, flush=True)
+        for mutant in self._mutants:
+            passing = set().union(*(lines[mutant.file].get(line, ()) for line in mutant.lines))
+            chosen = self._chosen(mutant, [items[name] for name in passing if name in items])
+            if not chosen:
+                self._tell(Verdict(mutant, NOT_COVERED, "", 0.0))
+                continue
+            while len(self._children) >= self._limits.jobs:
+                self._wait(session)
+            self._fork(session, mutant, chosen)
+        while self._children:
+            self._wait(session)
+        return True
+
+    def _map(self, session: pytest.Session) -> dict[str, dict[int, list[str]]]:
+        """Which tests come by which line of which file."""
+        measured = coverage.Coverage(
+            data_file=None,
+            config_file=False,
+            include=[str(ROOT / file) for file in self._files],
+            concurrency=["thread", "greenlet"],
+        )
+        measured.start()
+        for item in session.items:
+            measured.switch_context(item.nodeid)
+            begun = time.monotonic()
+            for _ in range(TRIES):
+                if self._passes(session, item):
+                    break
+            self._seconds[item.nodeid] = time.monotonic() - begun
+        measured.stop()
+        data = measured.get_data()
+        return {file: data.contexts_by_lineno(str(ROOT / file)) for file in self._files}
+
+    def _passes(self, session: pytest.Session, item: pytest.Item) -> bool:
+        self._failed.discard(item.nodeid)
+        _run(session, item)
+        return item.nodeid not in self._failed
+
+    def _chosen(self, mutant: Mutant, passing: list[pytest.Item]) -> list[pytest.Item]:
+        """Who killed its neighbours first, then the quickest, while there is time."""
+        killers = self._killers[f"{mutant.file}{mutant.function}"]
+        passing.sort(key=lambda item: (-killers[item.nodeid], self._seconds[item.nodeid]))
+        chosen: list[pytest.Item] = []
+        left = self._limits.tests_s
+        for item in passing:
+            left -= self._seconds[item.nodeid]
+            if left < 0 and chosen:
+                break
+            chosen.append(item)
+        return chosen
+
+    def _fork(self, session: pytest.Session, mutant: Mutant, items: list[pytest.Item]) -> None:
+        heard, said = os.pipe()
+        folder = Path(tempfile.mkdtemp(prefix="mutant-"))
+        pid = os.fork()
+        if pid == 0:
+            os.close(heard)
+            code = 3
+            try:
+                os.setpgid(0, 0)
+                signal.alarm(int(self._limits.hung_s + 3 * self._limits.tests_s))
+                cpu = int(20 + self._limits.tests_s + sum(os.times()[:2]))
+                resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+                session.config._tmp_path_factory._basetemp = folder  # type: ignore[attr-defined]
+                code = self._try(session, mutant, items, said)
+            finally:
+                os._exit(code)
+        os.close(said)
+        self._children[pid] = _Child(mutant, items, heard, time.monotonic(), folder)
+
+    def _try(self, session: pytest.Session, mutant: Mutant, items: list[pytest.Item], said: int) -> int:
+        """0: no test failed; 1: the one that is told did; 4: the change could not be made."""
+        path = str(ROOT / mutant.file)
+        assert mutant.function is not None
+        functions = self._functions.get((path, *mutant.function), [])
+        if not functions:
+            return 4
+        before = functions[0].__code__
+        after = _outermost(compile(mutant.source, path, "exec", dont_inherit=True))[mutant.function]
+        for item in items:
+            os.write(said, f"{item.nodeid}\n".encode())
+            try:
+                _give(functions, after)
+            except ValueError:  # another number of variables from outside
+                return 4
+            if not self._passes(session, item):
+                _give(functions, before)
+                if self._passes(session, item):
+                    return 1
+        return 0
+
+    def _wait(self, session: pytest.Session) -> None:
+        pid, status = os.wait()
+        child = self._children.pop(pid, None)
+        if child is None:
+            return
+        with os.fdopen(child.said) as said:
+            last = (said.read().splitlines() or [""])[-1]
+        _end_group(pid)
+        shutil.rmtree(child.folder, ignore_errors=True)
+        code = os.waitstatus_to_exitcode(status)
+        became = {0: SURVIVED, 1: KILLED, 4: NOT_TRIED}.get(code, HUNG if code < 0 else KILLED)
+        if became == KILLED:
+            self._killers[f"{child.mutant.file}{child.mutant.function}"][last] += 1
+        by = last if became in (KILLED, HUNG) else ""
+        self._tell(Verdict(child.mutant, became, by, time.monotonic() - child.begun))
+
+
+def _run(session: pytest.Session, item: pytest.Item) -> None:
+    """Run it, and undo what was set up for anything less than the whole session."""
+    session.config.hook.pytest_runtest_protocol(item=item, nextitem=session)
+
+
+def _give(functions: list[FunctionType], code: CodeType) -> None:
+    for function in functions:
+        function.__code__ = code
+
+
+def _end_group(pid: int) -> None:
+    """What it has started, and did not end because it was ended itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _outermost(module: CodeType) -> dict[tuple[str, int], CodeType]:
+    """The code of the outermost functions, by their names and how many of that name came before."""
+    found: dict[tuple[str, int], CodeType] = {}
+    numbers: Counter[str] = Counter()
+
+    def look(code: CodeType) -> Iterator[CodeType]:
+        for one in code.co_consts:
+            if isinstance(one, CodeType):
+                if "<" in one.co_qualname:
+                    continue
+                if one.co_flags & 0x01:  # CO_OPTIMIZED: a function, and no class
+                    yield one
+                else:
+                    yield from look(one)
+
+    for code in look(module):
+        found[code.co_qualname, numbers[code.co_qualname]] = code
+        numbers[code.co_qualname] += 1
+    return found
+
+
+def _functions(paths: set[str]) -> dict[tuple[str, str, int], list[FunctionType]]:
+    """The functions of these files that live in this process."""
+    gc.unfreeze()
+    by_code: dict[CodeType, list[FunctionType]] = defaultdict(list)
+    for one in gc.get_objects():
+        if type(one) is FunctionType and one.__code__.co_filename in paths:
+            by_code[one.__code__].append(one)
+    found: dict[tuple[str, str, int], list[FunctionType]] = {}
+    for path in paths:
+        whole = compile(Path(path).read_text(encoding="utf-8"), path, "exec", dont_inherit=True)
+        for key, code in _outermost(whole).items():
+            found[(path, *key)] = by_code.get(code, [])
+    return found
