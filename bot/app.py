@@ -222,7 +222,9 @@ def build(
     reconciling = worker(RECONCILER, reconciler.handle, 4, reconciler.lease)
     paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
     maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
-    renderer = Renderer(ledger, authority, directory, edges.workspace, timing, settling.lasts)
+    plan = settings.pay_digest
+    daily = plan is not None and plan.approvers
+    renderer = Renderer(ledger, authority, directory, edges.workspace, timing, settling.lasts, daily)
     announcer = Announcer(
         ledger, edges.client, renderer, timing, pace, instance, ledger.watch(OUTBOX), checkpoint
     )
@@ -250,9 +252,9 @@ def build(
     ):
         subject.register(listener)
     digests = None
-    if settings.pay_digest is not None:
+    if plan is not None:
         digests = DigestTeller(
-            settings.pay_digest,
+            plan,
             policy,
             ledger,
             edges.client,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -28,7 +28,7 @@ from bot.slack.pay_form import OPEN_FORM
 from bot.slack.web_api import web_client
 from tests.fixture_types import QUICK, Clock, NewSettings, StartBot
 from tests.ledger.making import request_in
-from tests.slack.acting import posts, shown
+from tests.slack.acting import card, posts, request, shown, thread
 from tests.slack.scenes import check
 
 AT_NINE = f"{ids.PAYMENTS} daily 09:00 UTC"
@@ -271,6 +271,25 @@ class TestApprovers:
         await waiting(slack, ledger, 10101)
         await tell(new_teller(PAY_APPROVALS_REQUIRED="1"))
         assert slack.direct_messages("bob") == []
+
+
+async def test_cards_mention_nobody_who_is_told_once_a_day(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Neither on the card nor by an invitation; a reminder before the end mentions them all the same."""
+    another_day = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[(datetime.now(UTC).weekday() + 3) % 7]
+    slack.world.leave("approvals", "carol")
+    bot = await start_bot(
+        PAY_DIGEST=f"{ids.RANDOM} {another_day} 00:00 UTC approvers",
+        PAY_APPROVALS_REQUIRED="1",
+        PAY_APPROVAL_CHANNEL=ids.APPROVALS,
+        PAY_EXPIRES_AFTER="6s",
+    )
+    await request(slack, bot)
+    asked = card(slack, "#approvals")
+    assert "Needs 1 more approval from those who may give it: they are told once a day" in shown(asked)
+    assert ids.BOB not in str(asked.blocks)
+    assert slack.direct_messages("carol") == []
+    await slack.wait_for(lambda: thread(slack))
+    assert ids.BOB in thread(slack)[0]
 
 
 async def waiting(slack: LocalSlack, ledger: Ledger, number: int) -> None:
