@@ -62,7 +62,7 @@ class TestAudit:
         tamper(
             url,
             "UPDATE payments SET state = 'CANCELLED'",
-            "INSERT INTO approvals (payment_id, approver, decision, at) "
+            "INSERT INTO approvals (request_id, approver, decision, at) "
             "VALUES (1, 'U2', 'approve', '2026-03-02')",
         )
         forged = await invoke("audit", "verify", **environment)

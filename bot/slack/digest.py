@@ -228,7 +228,7 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
 
 def waiting_message(waiting: Iterable[Waiting], team_url: str) -> Message | None:
     """What an approver is told; None where nothing waits for them."""
-    payments = sorted((one.payment for one in waiting), key=lambda one: (one.expires_at, one.id))
+    payments = sorted((one.payment for one in waiting), key=lambda one: (one.request.expires_at, one.id))
     if not payments:
         return None
     known = [one.invoice for one in payments if one.invoice is not None]
@@ -237,12 +237,12 @@ def waiting_message(waiting: Iterable[Waiting], team_url: str) -> Message | None
     unknown = f", and {len(payments) - len(known)} of an unknown amount" if len(known) < len(payments) else ""
     lines = []
     for payment in payments:
-        cards = payment.cards
-        channel, ts = cards.approval_channel or payment.channel, cards.approval_ts or cards.ts
+        cards = payment.request.cards
+        channel, ts = cards.approval_channel or payment.request.channel, cards.approval_ts or cards.ts
         what = f"<{link(team_url, channel, ts)}|{subject(payment)}>" if ts else subject(payment)
         lines.append(
-            f"{what} · {amount(payment.invoice)} · asked for by {mention(payment.requester)}"
-            f" · expires {moment(payment.expires_at)}"
+            f"{what} · {amount(payment.invoice)} · asked for by {mention(payment.request.requester)}"
+            f" · expires {moment(payment.request.expires_at)}"
         )
     endings = ["Decide on the cards, or on my Home tab."]
     return listing(f"*{many} for your approval{added}{unknown}*", lines, endings=endings)

@@ -63,7 +63,7 @@ async def find(
     """
     arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
     if delivery.kind is Kind.THREAD_REPLY:
-        method, arguments["ts"] = "conversations.replies", payment.cards.ts
+        method, arguments["ts"] = "conversations.replies", payment.request.cards.ts
     else:
         method = "conversations.history"
     found = await search_history(client, bot_id, method, arguments, wanted, search, age=age)

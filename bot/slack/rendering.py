@@ -114,7 +114,7 @@ class Renderer:
 def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
     """Whether this is the card with the buttons to approve and deny."""
     return payment.state is State.PENDING_APPROVAL and delivery.kind is (
-        Kind.APPROVAL_CARD if payment.approved_elsewhere else Kind.CARD
+        Kind.APPROVAL_CARD if payment.request.approved_elsewhere else Kind.CARD
     )
 
 
