@@ -38,7 +38,8 @@ class Scene:
     """A payment with what a message about it needs.
 
     now: to tell what is overdue. settled: how long after a call whose answer is not known it is known what
-    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @.
+    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @. daily:
+    approvers are told once a day what waits for them.
     """
 
     payment: Payment
@@ -48,6 +49,7 @@ class Scene:
     settled: timedelta
     team_url: str
     bot_name: str
+    daily: bool = False
 
     @property
     def today(self) -> date:
@@ -118,7 +120,7 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
     emoji, words = standing(payment)
     lines = [f"{emoji} *{words}*"]
     if payment.state is State.PENDING_APPROVAL:
-        lines.append(waiting(scene, asks=asks))
+        lines.append(waiting(scene, asks=asks, daily=scene.daily))
     elif payment.request.approvals_required and scene.approvals.counted:
         lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvals.counted)}")
     if scene.approvals.denied_by:
@@ -131,12 +133,17 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
     return "\n".join(lines)
 
 
-def waiting(scene: Scene, *, asks: bool = True) -> str:
-    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified."""
+def waiting(scene: Scene, *, asks: bool = True, daily: bool = False) -> str:
+    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified.
+
+    daily: they are told once a day, and not here.
+    """
     payment, approvals = scene.payment, scene.approvals
     so_far = ", ".join(mention(one) for one in approvals.counted)
     named = mentions(approvals.asked) if approvals.asked else "somebody whom the rules name"
     whom = f"from {named}" if asks else f"in {place(str(payment.request.cards.approval_channel))}"
+    if asks and daily:
+        whom = "from those who may give it: they are told once a day"
     lines = [f"Needs {more_approvals(approvals)} {whom}"]
     if so_far:
         lines.append(f"Approved so far by {so_far}")

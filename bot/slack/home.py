@@ -30,7 +30,7 @@ from bot.slack.directory import within
 from bot.slack.inbound import Body, Services
 from bot.slack.listing import ROOM, fitting, paragraphs
 from bot.slack.lists import unsure
-from bot.slack.pay_form import PAY
+from bot.slack.pay_form import OPEN_FORM
 from bot.slack.text import (
     amount,
     description,
@@ -200,7 +200,7 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
 
 
 def _unpaid_buttons(tab: Tab) -> list[Block]:
-    pay = [button(PAY, "Pay an invoice…", "pay", style="primary")] if tab.may_ask else []
+    pay = [button(OPEN_FORM, "Pay an invoice…", "pay", style="primary")] if tab.may_ask else []
     return [*pay, button(UNPAID, "Show the unpaid invoices", "unpaid")]
 
 

@@ -15,7 +15,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.views import View
 from bot.slack.card import APPROVE, DENY
 from bot.slack.home import Tab, home
-from bot.slack.pay_form import PAY
+from bot.slack.pay_form import OPEN_FORM
 from bot.slack.unpaid_view import UNPAID
 from tests.fixture_types import StartBot
 from tests.ledger.making import request as requested
@@ -230,7 +230,7 @@ async def test_the_form_opens_from_the_tab(slack: LocalSlack, start_bot: StartBo
     await slack.person("alice").opens_home()
     view = await sees(slack, "alice", "You have no open request.", "Pay an invoice…")
     assert "/pay" not in shown(view)
-    assert (await slack.person("alice").clicks(view, PAY)).ok
+    assert (await slack.person("alice").clicks(view, OPEN_FORM)).ok
     (form,) = await slack.wait_for(lambda: slack.views("alice"))
     assert "Request payment" in str(form.definition["submit"])
     await slack.person("bob").opens_home()
