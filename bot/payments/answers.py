@@ -28,7 +28,7 @@ class AlreadyRequested:
 class NotFound:
     """There is no payment with this number."""
 
-    payment_id: int
+    request_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Overview:
             rule = await self.authority.rule_of(payment)
             if isinstance(rule, Refusal):
                 return False
-            return await self.authority.may_approve(rule, person, payment.requester) is None
+            return await self.authority.may_approve(rule, person, payment.request.requester) is None
         except DirectoryError:
             # Not known is not his to decide; the card still takes the click, and asks again.
             return False

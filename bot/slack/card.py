@@ -39,7 +39,8 @@ class Scene:
     """A payment with what a message about it needs.
 
     now: to tell what is overdue. settled: how long after a call whose answer is not known it is known what
-    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @.
+    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @. daily:
+    approvers are told once a day what waits for them.
     """
 
     payment: Payment
@@ -49,6 +50,7 @@ class Scene:
     settled: timedelta
     team_url: str
     bot_name: str
+    daily: bool = False
 
     @property
     def today(self) -> date:
@@ -59,15 +61,19 @@ class Scene:
 def request_card(scene: Scene) -> Message:
     """The root message in the channel of the request."""
     payment = scene.payment
-    elsewhere = payment.approved_elsewhere
+    elsewhere = payment.request.approved_elsewhere
     blocks = [section(_facts(scene)), section(_standing(scene, asks=not elsewhere))]
     if payment.state is State.PENDING_APPROVAL:
         buttons = [] if elsewhere else decision_buttons(payment)
         blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
     blocks += _resolution(payment)
-    if elsewhere and payment.cards.approval_channel and payment.cards.approval_ts:
-        where = link(scene.team_url, payment.cards.approval_channel, payment.cards.approval_ts)
-        blocks.append(context(f"Approvals: <{where}|the card> in {place(payment.cards.approval_channel)}"))
+    if elsewhere and payment.request.cards.approval_channel and payment.request.cards.approval_ts:
+        where = link(
+            scene.team_url, payment.request.cards.approval_channel, payment.request.cards.approval_ts
+        )
+        blocks.append(
+            context(f"Approvals: <{where}|the card> in {place(payment.request.cards.approval_channel)}")
+        )
     return Message(_fallback(payment), blocks)
 
 
@@ -78,16 +84,16 @@ def approval_card(scene: Scene) -> Message:
     if payment.state is State.PENDING_APPROVAL:
         blocks.append({"type": "actions", "block_id": "decide", "elements": decision_buttons(payment)})
     blocks += _resolution(payment)
-    if payment.cards.ts:
-        where = link(scene.team_url, payment.channel, payment.cards.ts)
-        blocks.append(context(f"Requested in {place(payment.channel)}: <{where}|the thread>"))
+    if payment.request.cards.ts:
+        where = link(scene.team_url, payment.request.channel, payment.request.cards.ts)
+        blocks.append(context(f"Requested in {place(payment.request.channel)}: <{where}|the thread>"))
     return Message(_fallback(payment), blocks)
 
 
 def _fallback(payment: Payment) -> str:
     return (
         f"Payment request {subject(payment)}, {amount(payment.invoice)},"
-        f" by {mention(payment.requester)}: {state_words(payment.state)}"
+        f" by {mention(payment.request.requester)}: {state_words(payment.state)}"
     )
 
 
@@ -102,9 +108,9 @@ def _facts(scene: Scene) -> str:
             lines.append(f"Due {day(invoice.due) if paid else due(invoice.due, scene.today)}")
     elif payment.listed is False:
         lines.append("Not in the list of unpaid invoices")
-    lines.append(f"Asked for by {mention(payment.requester)}")
-    if payment.note:
-        lines.append(quote(payment.note, 1000))
+    lines.append(f"Asked for by {mention(payment.request.requester)}")
+    if payment.request.note:
+        lines.append(quote(payment.request.note, 1000))
     return "\n".join(lines)
 
 
@@ -112,8 +118,8 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
     payment = scene.payment
     lines = [state_line(payment.state)]
     if payment.state is State.PENDING_APPROVAL:
-        lines.append(waiting(scene, asks=asks))
-    elif payment.approvals_required and scene.approvals.counted:
+        lines.append(waiting(scene, asks=asks, daily=scene.daily))
+    elif payment.request.approvals_required and scene.approvals.counted:
         lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvals.counted)}")
     if payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and payment.reason:
         lines.append(quote(payment.reason, 1000))
@@ -122,16 +128,21 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
     return "\n".join(lines)
 
 
-def waiting(scene: Scene, *, asks: bool = True) -> str:
-    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified."""
+def waiting(scene: Scene, *, asks: bool = True, daily: bool = False) -> str:
+    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified.
+
+    daily: they are told once a day, and not here.
+    """
     payment, approvals = scene.payment, scene.approvals
     so_far = ", ".join(mention(one) for one in approvals.counted)
     named = mentions(approvals.may_approve) if approvals.may_approve else "somebody whom the rules name"
-    whom = f"from {named}" if asks else f"in {place(str(payment.cards.approval_channel))}"
+    whom = f"from {named}" if asks else f"in {place(str(payment.request.cards.approval_channel))}"
+    if asks and daily:
+        whom = "from those who may give it: they are told once a day"
     lines = [f"Needs {more_approvals(approvals)} {whom}"]
     if so_far:
         lines.append(f"Approved so far by {so_far}")
-    lines.append(f"Expires {moment(payment.expires_at)}")
+    lines.append(f"Expires {moment(payment.request.expires_at)}")
     return "\n".join(line for line in lines if line)
 
 
@@ -153,7 +164,7 @@ def decision_buttons(payment: Payment) -> list[Block]:
 
 def value_of(payment: Payment) -> str:
     """What a button carries of the payment that it is about; Approve also its price."""
-    return f"{payment.id}:{payment.mark}"
+    return f"{payment.request.id}:{payment.request.mark}"
 
 
 def _resolution(payment: Payment) -> list[Block]:
@@ -175,17 +186,17 @@ def _cancel(payment: Payment) -> Block:
 
 def invitation(scene: Scene) -> Message:
     """What an approver is told directly, with a link to the card."""
-    payment, cards = scene.payment, scene.payment.cards
-    channel, ts = cards.approval_channel or payment.channel, cards.approval_ts or cards.ts
+    payment, cards = scene.payment, scene.payment.request.cards
+    channel, ts = cards.approval_channel or payment.request.channel, cards.approval_ts or cards.ts
     assert ts is not None, "bug: people are invited to a card that stands"
     text = (
-        f"{mention(payment.requester)} asks for your approval of {subject(payment)},"
+        f"{mention(payment.request.requester)} asks for your approval of {subject(payment)},"
         f" {amount(payment.invoice)}."
     )
     where = link(scene.team_url, channel, ts)
     lines = [
         text,
-        *([quote(payment.note, 1000)] if payment.note else []),
+        *([quote(payment.request.note, 1000)] if payment.request.note else []),
         f"<{where}|Decide on its card> in {place(channel)}, or on my Home tab.",
     ]
     return Message(text, [section("\n".join(lines))])

@@ -66,7 +66,7 @@ def direct(event: Event, scene: Scene) -> Message:
     told = thread_reply(event, scene)
     if isinstance(event.what, events.NoCard):
         return told  # it names the channel and the invoice itself
-    where = f"{subject(scene.payment)} in {place(scene.payment.channel)}"
+    where = f"{subject(scene.payment)} in {place(scene.payment.request.channel)}"
     return Message(f"{told.text} ({where})", [context(where), *told.blocks])
 
 
@@ -108,7 +108,7 @@ def _unknown(why: str, at: datetime, scene: Scene) -> list[str]:
     return [
         f"{why}; it may have been paid. {checking(at, scene.settled)}",
         "Whoever knows what became of it can say so on the card, or type"
-        f" `/pay resolve {scene.payment.id} paid` or `not-paid`, and how you know.",
+        f" `/pay resolve {scene.payment.request.id} paid` or `not-paid`, and how you know.",
     ]
 
 
@@ -166,11 +166,11 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
             return _settled(event, note)
         case events.Unsettled(reading):
             may_settle = scene.approvals.may_approve
-            whom = mentions(may_settle) if may_settle else mention(payment.requester)
+            whom = mentions(may_settle) if may_settle else mention(payment.request.requester)
             return [
                 f"Still unknown; do not pay it again. {escape(reading).capitalize()}.",
                 f"{whom}: look in MyAdmin, and say on the card what you saw, or type"
-                f" `/pay resolve {payment.id} paid` or `not-paid`, and how you know.",
+                f" `/pay resolve {payment.request.id} paid` or `not-paid`, and how you know.",
             ]
         case events.NoCard() as no_card:
             return _no_card(no_card, scene)
@@ -197,7 +197,7 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
 
 
 def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[str]:
-    if actor == scene.payment.requester:
+    if actor == scene.payment.request.requester:
         return [f"Cancelled by {mention(actor)}, who asked for it. Nothing was paid."]
     lines = [f"Cancelled: {escape(cancelled.reason)}", "Nothing was paid."]
     # Whatever a forged row names is nobody.

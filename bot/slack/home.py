@@ -119,7 +119,7 @@ class Homes:
             return closed(replies.refused(refusal)), True
         concerns = await self._services.overview.of(person, most=MOST)
         under_way = [*(one.payment for one in concerns.waiting), *concerns.requested]
-        whole = all(one.cards.ts for one in under_way if one.state not in FINAL)
+        whole = all(one.request.cards.ts for one in under_way if one.state not in FINAL)
         return home(concerns, self._services.workspace.url, self._services.ledger.clock().date()), whole
 
 
@@ -152,11 +152,16 @@ def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
         lines.append(f"Due {due(invoice.due, today)}")
     needs = more_approvals(one.approvals)
     lines.append(
-        f"Asked for by {mention(payment.requester)} · needs {needs} · expires {moment(payment.expires_at)}"
+        f"Asked for by {mention(payment.request.requester)} · needs {needs}"
+        f" · expires {moment(payment.request.expires_at)}"
     )
-    if payment.note:
-        lines.append(quote(payment.note, 500))
-    buttons = {"type": "actions", "block_id": f"decide:{payment.id}", "elements": decision_buttons(payment)}
+    if payment.request.note:
+        lines.append(quote(payment.request.note, 500))
+    buttons = {
+        "type": "actions",
+        "block_id": f"decide:{payment.request.id}",
+        "elements": decision_buttons(payment),
+    }
     return [section("\n".join(lines)), buttons]
 
 
@@ -169,8 +174,8 @@ def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> 
 
 def _linked(payment: Payment, team_url: str) -> str:
     """Its name, which leads to the card that the person can act on."""
-    cards = payment.cards
-    for channel, ts in ((cards.approval_channel, cards.approval_ts), (payment.channel, cards.ts)):
+    cards = payment.request.cards
+    for channel, ts in ((cards.approval_channel, cards.approval_ts), (payment.request.channel, cards.ts)):
         if channel and ts:
             return f"<{link(team_url, channel, ts)}|{subject(payment)}>"
     return subject(payment)

@@ -69,16 +69,16 @@ class Lists:
                     nobody = f"Nobody has asked for {ref.module} invoice {ref.number} here."
                     return paragraph(f"{nobody}\nType `/pay {ref}` to ask for it.")
                 return await self._status(payment)
-            case command.StatusOfPayment(payment_id):
-                payment = await ledger.payment(payment_id)
-                return replies.not_found(payment_id) if payment is None else await self._status(payment)
+            case command.StatusOfPayment(request_id):
+                payment = await ledger.of_request(request_id)
+                return replies.not_found(request_id) if payment is None else await self._status(payment)
             case command.Mine():
                 return mine(await ledger.recent(requester=person.id, limit=_MINE), team_url)
             case command.Pending():
                 return pending(await self.services.overview.waiting(person), team_url)
 
     async def _status(self, payment: Payment) -> Message:
-        events = await self.services.ledger.history(payment.id)
+        events = await self.services.ledger.history(payment.request.id)
         return status(payment, events, self.services.workspace.url)
 
     def _list(self, module: str | None, trigger_id: str, response_url: str) -> str | None:
@@ -148,8 +148,8 @@ def pending(waiting: Sequence[Waiting], team_url: str) -> Message:
     for one in waiting:
         payment = one.payment
         line = (
-            f"{_payment(payment, team_url)} · asked for by {mention(payment.requester)}"
-            f" · {one.approvals.awaited} missing · until {moment(payment.expires_at)}"
+            f"{_payment(payment, team_url)} · asked for by {mention(payment.request.requester)}"
+            f" · {one.approvals.awaited} missing · until {moment(payment.request.expires_at)}"
         )
         lines.append(f"*Waits for you* · {line}" if one.mine else line)
     heading = "*Waiting for approval*" if lines else "Nothing waits for approval."
@@ -158,13 +158,13 @@ def pending(waiting: Sequence[Waiting], team_url: str) -> Message:
 
 def status(payment: Payment, events: Sequence[Event], team_url: str) -> Message:
     """How a payment stands, and how that came about."""
-    heading = f"{_payment(payment, team_url)} · asked for by {mention(payment.requester)}"
+    heading = f"{_payment(payment, team_url)} · asked for by {mention(payment.request.requester)}"
     return listing(heading, history(events))
 
 
 def _payment(payment: Payment, team_url: str) -> str:
     emoji, words = STATES[payment.state]
     what = subject(payment)
-    ts = payment.cards.ts
-    linked = f"<{link(team_url, payment.channel, ts)}|{what}>" if ts else what
+    ts = payment.request.cards.ts
+    linked = f"<{link(team_url, payment.request.channel, ts)}|{what}>" if ts else what
     return f"{linked} · {amount(payment.invoice)} · {emoji} {words}"

@@ -63,7 +63,7 @@ def said(answer: answers.Answer, team_url: str) -> str | None:
         case answers.NotYours(payment):
             return (
                 f"Nothing was done: {subject(payment)} was asked for by somebody else.\n"
-                f"Only {mention(payment.requester)} can do that."
+                f"Only {mention(payment.request.requester)} can do that."
             )
         case answers.TooEarly(payment, until):
             return (
@@ -95,8 +95,8 @@ def in_plain_words(answer: answers.Answer) -> str:
         case answers.AlreadyRequested(payment):
             past = "paid" if payment.state is State.PAID else "requested"
             return f"It was already {past}: {subject(payment)}. {state_words(payment.state)}."
-        case answers.NotFound(payment_id):
-            return f"There is no payment #{payment_id}."
+        case answers.NotFound(request_id):
+            return f"There is no payment #{request_id}."
         case _:
             return f"{subject(answer.payment)}: {state_words(answer.payment.state)}."
 
@@ -125,9 +125,9 @@ def _state(payment: Payment) -> str:
 
 
 def _where(payment: Payment, team_url: str) -> str:
-    if payment.cards.ts is None:
+    if payment.request.cards.ts is None:
         return "Its card follows."
-    return f"<{link(team_url, payment.channel, payment.cards.ts)}|See its card>."
+    return f"<{link(team_url, payment.request.channel, payment.request.cards.ts)}|See its card>."
 
 
 def unexpected(reference: str) -> str:
@@ -140,13 +140,13 @@ def unexpected(reference: str) -> str:
 
 def _not_there(answer: answers.NotFound | answers.Forgotten) -> str:
     if isinstance(answer, answers.NotFound):
-        return not_found(answer.payment_id)
+        return not_found(answer.request_id)
     return (
         f"Nothing was done: {answer.payment.number} is another request now than the one that you see.\n"
         "My record was set back since then; ask for the invoice again if it is still to be paid."
     )
 
 
-def not_found(payment_id: int) -> str:
+def not_found(request_id: int) -> str:
     """There is no such payment."""
-    return f"There is no payment #{payment_id}.\nType `/pay mine` to see your own."
+    return f"There is no payment #{request_id}.\nType `/pay mine` to see your own."

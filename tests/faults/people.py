@@ -145,7 +145,7 @@ def _in_state(state: State) -> Callable[[Ledger], Awaitable[bool]]:
 def _approved_by(installation: Installation, person: str) -> Callable[[Ledger], Awaitable[bool]]:
     async def done(ledger: Ledger) -> bool:
         payment = await the_payment(ledger)
-        approvers = await ledger.approvers(payment.id) if payment is not None else ()
+        approvers = await ledger.approvers(payment.request.id) if payment is not None else ()
         return installation.slack.person(person).id in approvers
 
     return done

@@ -185,5 +185,5 @@ class TestAnAnswerThatComesLate:
             actions = await two.actions(payment)
             assert (actions.count("answered"), actions.count("answered_late")) == (2, 0)
             assert (await second.verify()).whole
-            answers = [one for one in await second.history(payment.id) if one.action == "answered"]
+            answers = [one for one in await second.history(payment.request.id) if one.action == "answered"]
             assert [stored(answer)["try"] for answer in answers] == [1, 2]

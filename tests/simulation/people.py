@@ -122,7 +122,7 @@ class People:
     def _settling(self, which: float) -> str | None:
         """Somebody looked in MyAdmin, and says what is so now."""
         found = self._installation.rows(
-            "SELECT id, module, number FROM payments WHERE state = ? ORDER BY id", State.UNKNOWN
+            "SELECT request_id, module, number FROM payments WHERE state = ? ORDER BY id", State.UNKNOWN
         )
         if not found:
             return None
