@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -39,7 +40,7 @@ class Queue:
     woken_by: AbstractSet[str] = frozenset()
     unfinished: ColumnElement[bool] | None = None
 
-    @property
+    @cached_property
     def some(self) -> Select[Any]:
         """The ids of the first that are due; it takes `now` and a `limit`."""
         return self.due.limit(bindparam("limit", type_=Integer))

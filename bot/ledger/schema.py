@@ -302,6 +302,24 @@ PENDING = deliveries.c.done_revision < deliveries.c.revision
 
 Index("deliveries_pending", deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING)
 
+digests = Table(
+    "digests",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("day", Date, nullable=False),
+    Column("place", String(32), nullable=False),
+    Column("ended", Text),
+    Column("ts", String(32)),
+    Column("tries", Integer, nullable=False),
+    Column("begun", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("lease_owner", String(64)),
+    Column("lease_until", UtcDateTime),
+    UniqueConstraint("day", "place", name="one_digest_a_day"),
+)
+"""What is told once a day: see `Digests`."""
+
 FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 """What a payment or delivery is set to that nobody works on any more."""
 

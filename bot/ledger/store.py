@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -37,7 +37,7 @@ from bot.ledger.rows import (
     payment_of,
     readable,
 )
-from bot.ledger.schema import LIVE, PAYMENTS, PENDING, chain, deliveries, events, payments, requests
+from bot.ledger.schema import LIVE, PAYMENTS, PENDING, chain, deliveries, digests, events, payments, requests
 from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
@@ -271,6 +271,13 @@ class Ledger:
         async with self._snapshot() as connection:
             async for row in await connection.stream(statement):
                 yield audit.line(row)
+
+    async def digests_to_tell(self, day: date, place: str) -> bool | None:
+        """Whether any of a day's digests is still to be told; None where that of this place is not begun."""
+        rows = await self._all(select(digests.c.place, digests.c.ended).where(digests.c.day == day))
+        if place not in {row["place"] for row in rows}:
+            return None
+        return any(row["ended"] is None for row in rows)
 
     async def undelivered(self) -> int:
         """How many deliveries are still to be made."""

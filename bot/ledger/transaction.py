@@ -29,6 +29,7 @@ from bot.domain.events import Corrected, DomainEvent, KnownEvent
 from bot.domain.payment import FINAL, InvoiceRef, Outcome, Payment, State, Verdict, move
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
+from bot.ledger.digests import Digests
 from bot.ledger.leases import Leases
 from bot.ledger.outbox import Outbox
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
@@ -53,6 +54,7 @@ class Transaction(Leases):
         self.sealed_by: audit.Link | None = None
         """The last event that it added to the trail: where that stands, all of the transaction counts."""
         self.outbox = Outbox(connection, now, self.changed_topics)
+        self.digests = Digests(connection, now)
 
     async def lock(self, name: str) -> None:
         """Take an advisory lock until the transaction ends. SQLite has one writer anyway."""

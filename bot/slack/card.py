@@ -39,7 +39,8 @@ class Scene:
     """A payment with what a message about it needs.
 
     now: to tell what is overdue. settled: how long after a call whose answer is not known it is known what
-    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @.
+    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @. daily:
+    approvers are told once a day what waits for them.
     """
 
     payment: Payment
@@ -49,6 +50,7 @@ class Scene:
     settled: timedelta
     team_url: str
     bot_name: str
+    daily: bool = False
 
     @property
     def today(self) -> date:
@@ -116,7 +118,7 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
     payment = scene.payment
     lines = [state_line(payment.state)]
     if payment.state is State.PENDING_APPROVAL:
-        lines.append(waiting(scene, asks=asks))
+        lines.append(waiting(scene, asks=asks, daily=scene.daily))
     elif payment.request.approvals_required and scene.approvals.counted:
         lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvals.counted)}")
     if payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and payment.reason:
@@ -126,12 +128,17 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
     return "\n".join(lines)
 
 
-def waiting(scene: Scene, *, asks: bool = True) -> str:
-    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified."""
+def waiting(scene: Scene, *, asks: bool = True, daily: bool = False) -> str:
+    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified.
+
+    daily: they are told once a day, and not here.
+    """
     payment, approvals = scene.payment, scene.approvals
     so_far = ", ".join(mention(one) for one in approvals.counted)
     named = mentions(approvals.may_approve) if approvals.may_approve else "somebody whom the rules name"
     whom = f"from {named}" if asks else f"in {place(str(payment.request.cards.approval_channel))}"
+    if asks and daily:
+        whom = "from those who may give it: they are told once a day"
     lines = [f"Needs {more_approvals(approvals)} {whom}"]
     if so_far:
         lines.append(f"Approved so far by {so_far}")

@@ -95,8 +95,8 @@ class Processes:
 
     async def _crashed(self, process: Process, timeout: float) -> bool:
         """Wait until it has ended; whether it has by then."""
-        with suppress(AssertionError):
-            await self._installation.happens(lambda: not process.running, "it ends", timeout)
+        if process.running:
+            await asyncio.wait([process.machine.ending()], timeout=timeout)
         return not process.running
 
     async def _ends(self, process: Process, timeout: float) -> None:
