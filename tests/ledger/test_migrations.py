@@ -117,6 +117,45 @@ async def test_a_ledger_of_before_holds_a_request_for_every_payment(ledger_url: 
         assert (await request(ledger, InvoiceRef("mail", 5))).request.id == before[-1].id + 1
 
 
+async def test_what_an_older_instance_writes_meanwhile_is_carried_over(
+    new_postgresql: NewDatabase, clock: Clock
+) -> None:
+    """A transaction that began before the migration ends before it: what it was told was written stands."""
+    url = new_postgresql(migrated=False)
+    await release(url)
+    await upgrade(url, "0005")
+    engine = database.engine_for(url)
+    async with engine.connect() as older:
+        await older.execute(text("UPDATE payments SET reason = 'in doubt' WHERE id = 1"))
+        opening = asyncio.create_task(_open(url, clock))
+        await _somebody_waits(url)
+        await older.commit()
+    await engine.dispose()
+    await opening
+    async with open_ledger(url, clock=clock) as ledger:
+        carried = await ledger.of_request(1)
+    assert carried is not None
+    assert carried.reason == "in doubt"
+
+
+async def _open(url: str, clock: Clock) -> None:
+    async with open_ledger(url, clock=clock):
+        pass
+
+
+async def _somebody_waits(url: str) -> None:
+    """Until a transaction waits for what another one holds."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    engine = database.engine_for(url)
+    async with asyncio.timeout(10), database.reading(engine).connect() as connection:
+        while not (await connection.execute(waiting)).scalar_one():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await engine.dispose()
+
+
 async def test_every_ledger_has_an_identity_of_its_own(ledger_url: str) -> None:
     """What is looked for in Slack by its metadata is never another ledger's."""
     async with open_ledger(ledger_url) as one:
