@@ -8,6 +8,7 @@ anew, and is not tried.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import os
@@ -23,9 +24,9 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TextIO
 
-import coverage
 import pytest
 
+from tests.mutation.marking import MARK, marked
 from tests.mutation.mutants import Mutant
 from tests.planted.breaks import ROOT
 
@@ -76,7 +77,7 @@ class Runner:
         self._files = sorted({mutant.file for mutant in mutants})
         self._seconds: dict[str, float] = {}
         self._failed: set[str] = set()
-        self._current = ""
+        self._passed: set[tuple[str, int]] = set()
         self._children: dict[int, _Child] = {}
         self._killers: dict[str, Counter[str]] = defaultdict(Counter)
 
@@ -102,16 +103,16 @@ class Runner:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run all of them once, and then those of each mutant."""
+        self._functions = _functions({str(ROOT / file) for file in self._files})
         lines = self._map(session)
         items = {item.nodeid: item for item in session.items if item.nodeid not in self._failed}
-        self._functions = _functions({str(ROOT / file) for file in self._files})
         gc.collect()
         gc.freeze()
         for name in sorted(self._failed):
             print(f"not counted, it fails without a change: {name}", file=self._console)
         print(f"{len(items)} tests, {len(self._mutants)} mutants", file=self._console, flush=True)
         for mutant in self._mutants:
-            passing = set().union(*(lines[mutant.file].get(line, ()) for line in mutant.lines))
+            passing = lines[mutant.file].get(mutant.line, ())
             chosen = self._chosen(mutant, [items[name] for name in passing if name in items])
             if not chosen:
                 self._tell(Verdict(mutant, NOT_COVERED, "", 0.0))
@@ -125,23 +126,26 @@ class Runner:
 
     def _map(self, session: pytest.Session) -> dict[str, dict[int, list[str]]]:
         """Which tests come by which line of which file."""
-        measured = coverage.Coverage(
-            data_file=None,
-            config_file=False,
-            include=[str(ROOT / file) for file in self._files],
-            concurrency=["thread", "greenlet"],
-        )
-        measured.start()
+        found: dict[str, dict[int, list[str]]] = {file: defaultdict(list) for file in self._files}
+        setattr(builtins, MARK, self._passed.add)
+        for file in self._files:
+            self._give_all(file, marked(file))
         for item in session.items:
-            measured.switch_context(item.nodeid)
+            self._passed.clear()
             begun = time.monotonic()
             for _ in range(TRIES):
                 if self._passes(session, item):
                     break
             self._seconds[item.nodeid] = time.monotonic() - begun
-        measured.stop()
-        data = measured.get_data()
-        return {file: data.contexts_by_lineno(str(ROOT / file)) for file in self._files}
+            for file, line in self._passed:
+                found[file][line].append(item.nodeid)
+        for file in self._files:
+            self._give_all(file, compile((ROOT / file).read_text(encoding="utf-8"), str(ROOT / file), "exec"))
+        return found
+
+    def _give_all(self, file: str, module: CodeType) -> None:
+        for key, code in _outermost(module).items():
+            _give(self._functions[str(ROOT / file), *key], code)
 
     def _passes(self, session: pytest.Session, item: pytest.Item) -> bool:
         self._failed.discard(item.nodeid)
