@@ -182,6 +182,10 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("x" * 40, '"' + "x" * 40 + '"'),
         ("vps 5>", "There is a link, a mention or a bracket in it."),
         ("vps <5", "There is a link, a mention or a bracket in it."),
+        ("approve <5", "There is a link, a mention or a bracket in it."),
+        ("approve 5>", "There is a link, a mention or a bracket in it."),
+        ("please pay vps 5", 'The word "please" is not needed. Type /pay vps 5.'),
+        ("please vps 5 6", "For that invoice alone, type /pay vps 5."),
         ("vps 1 2x", "One invoice at a time"),
         ("vps 1 X5", 'I do not know what "X5" means'),
         ("bac\u212aups 5", "I know no module"),
@@ -263,6 +267,7 @@ def test_the_modules_are_those_of_the_api() -> None:
     """A module that the API has added is understood; one that it has dropped is not."""
     assert parse("dedicated 5", ["dedicated"]) == Request(InvoiceRef("dedicated", 5))
     assert "The modules are: dedicated." in said("vps 5", ["dedicated"])
+    assert "Which invoice of approve?" in said("approve", ["approve"])
     assert "Type /pay dedicated 12345" in said("dedicated", ["dedicated"])
     assert "/pay help" in said("vps 5", [])
     assert "Type /pay status dedicated 12345" in said("status", ["dedicated", "licenses"])
