@@ -43,6 +43,7 @@ from bot.payments.timing import CALLS, Timing
 from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import Handle, Poller, TaskPool, Worker
 from bot.slack.announcer import Announcer
+from bot.slack.ask_again import AskAgain
 from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
 from bot.slack.decisions import Decisions
@@ -246,6 +247,7 @@ def build(
         Commands(services, lists, pay_forms),
         Decisions(services),
         Resolutions(services),
+        AskAgain(services),
         pay_forms,
         homes,
         WorkflowStep(services),

@@ -48,6 +48,9 @@ METADATA = "payment_digest"
 _PATIENCE = timedelta(hours=1)
 """So long it is waited for modules that cannot be read; then it is told without them."""
 
+_SHOWN = 10
+"""Invoices that the channel is told one by one."""
+
 _AT_ONCE = 4
 
 
@@ -170,7 +173,11 @@ class DigestTeller:
             case Posted(ts):
                 await self._end(digest, "told", ts=ts)
             case Rejected(error):
-                log.error("a digest cannot be told", place=digest.place, error=error)
+                log.error(
+                    "a digest cannot be told; invite the bot, or correct PAY_DIGEST",
+                    place=digest.place,
+                    error=error,
+                )
                 await self._end(digest, error)
             case Later():
                 await self._later(digest, answer, begun=answer.ambiguous)
@@ -209,12 +216,14 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
         _part("Overdue", due.overdue),
         _part(f"Due by {day(today + within)}", due.soon),
     ]
-    problems = [f"Could not be read: {escape(', '.join(due.unread))}."] if due.unread else []
+    left = count - _SHOWN
+    endings = [f"… and {left:,} more; `/pay list` shows them."] if left > 0 else []
+    if due.unread:
+        endings.append(f"Could not be read: {escape(', '.join(due.unread))}.")
     told = listing(
         "\n".join([heading, *filter(None, parts)]) if count else "",
-        [_invoice(one, today) for one in due.invoices],
-        " Type `/pay list` to see them.",
-        problems,
+        [_invoice(one, today) for one in due.invoices[:_SHOWN]],
+        endings=endings,
     )
     if not count:
         return told

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot.domain.payment import Invoice, InvoiceRef, State
 from bot.slack.card import (
     APPROVE,
+    ASK_AGAIN,
     CANCEL,
     DENY,
     WAS_NOT_PAID,
@@ -116,6 +117,7 @@ class TestButtons:
             expected = {
                 State.PENDING_APPROVAL: [APPROVE, DENY, CANCEL],
                 State.UNKNOWN: [WAS_PAID, WAS_NOT_PAID],
+                **{one: [ASK_AGAIN] for one in (State.DECLINED, State.DENIED, State.EXPIRED)},
             }
             assert actions == expected.get(state, [])
 
