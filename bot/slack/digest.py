@@ -8,7 +8,7 @@ may not look, it is not made again: of a digest, none is better than two.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from bot.domain.digest import DigestPlan
-from bot.domain.payment import Invoice, mark_of
+from bot.domain.payment import Invoice, Payment, mark_of
 from bot.domain.policy import Policy
 from bot.domain.wording import money
 from bot.errors import DirectoryError
@@ -27,7 +27,7 @@ from bot.payments.authority import Person
 from bot.payments.catalogue import Catalogue
 from bot.payments.digest import Due, approvers_named, due_in, totals
 from bot.payments.executor import Checkpoint, no_checkpoint
-from bot.payments.overview import Overview, Waiting
+from bot.payments.overview import Overview
 from bot.payments.timing import Timing
 from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import TaskPool
@@ -111,8 +111,8 @@ class DigestTeller:
                 return
             message = due_message(due, digest.day, self.plan.within)
         else:
-            mine = [one for one in await self.overview.waiting(self._person(digest)) if one.mine]
-            message = waiting_message(mine, self.workspace.url)
+            pending = await self.overview.pending(self._person(digest))
+            message = waiting_message(pending.mine, self.workspace.url)
         if message is None:
             await self._end(digest, "there was nothing to tell")
         elif digest.begun:
@@ -226,9 +226,8 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
     return Message(told.text, [*told.blocks, press])
 
 
-def waiting_message(waiting: Iterable[Waiting], team_url: str) -> Message | None:
-    """What an approver is told; None where nothing waits for them."""
-    payments = sorted((one.payment for one in waiting), key=lambda one: (one.request.expires_at, one.id))
+def waiting_message(payments: Sequence[Payment], team_url: str) -> Message | None:
+    """What an approver is told, in that order; None where nothing waits for them."""
     if not payments:
         return None
     known = [one.invoice for one in payments if one.invoice is not None]

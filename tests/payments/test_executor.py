@@ -174,7 +174,7 @@ class TestNotSent:
         payment = await office.looked_up()
         office.billing.fail("login-blank")
         payment = await executed_by(office, other_client, payment)
-        await office.desk.cancel(ALICE, payment.request.id)
+        await office.desk.withdraw(ALICE, payment.request.id)
         assert (await office.now(payment)).state is State.CANCELLED
 
     async def test_the_last_try_is_the_end_at_once(

@@ -179,7 +179,7 @@ async def test_what_was_cancelled_meanwhile_stays_cancelled(office: Office) -> N
     office.billing.fail("slow", operation="api_vps_*")
     payment = await office.request()
     await office.look_up_worker.poll_once()
-    await office.desk.cancel(ALICE, payment.request.id)
+    await office.desk.withdraw(ALICE, payment.request.id)
     office.billing.heal()
     await office.look_up_worker.pool.drain(10)
     assert (await office.now(payment)).state is State.CANCELLED

@@ -200,7 +200,7 @@ BREAKS = (
     Break(
         "an-approval-row-is-somebodys-word",
         _PROOF,
-        "            events.c.actor == approvals.c.approver,\n",
+        "    events.c.actor == approvals.c.approver,\n",
         "",
         seen_by="ledger:test_an_approval_without_its_event_is_nobodys_word",
         case="sqlite",
