@@ -45,7 +45,7 @@ class Bucket:
         self._taken_at = time.monotonic()
 
     def drain(self) -> None:
-        """Whoever counts otherwise said to wait: one at a time from then on, until it was quiet for a while."""
+        """Who counts otherwise said to wait: one at a time from then on, until it was quiet for a while."""
         self._careful, self.tokens = True, 1.0
         self.filled_at = self._taken_at = time.monotonic()
 
