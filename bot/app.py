@@ -43,6 +43,7 @@ from bot.payments.timing import CALLS, Timing
 from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import Handle, Poller, TaskPool, Worker
 from bot.slack.announcer import Announcer
+from bot.slack.ask_again import AskAgain
 from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
 from bot.slack.decisions import Decisions
@@ -250,6 +251,7 @@ def build(
         Decisions(services),
         Selections(services),
         Resolutions(services),
+        AskAgain(services),
         pay_forms,
         unpaid_views,
         homes,

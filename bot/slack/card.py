@@ -29,6 +29,12 @@ from bot.slack.text import (
 APPROVE, DENY, WITHDRAW = "payment_approve", "payment_deny", "payment_cancel"
 """The action ids of the buttons. For their values, see `decisions.Clicked`."""
 
+ASK_AGAIN = "payment_ask_again"
+"""That of the button by which the same is requested anew."""
+
+ASKED_AGAIN_FROM = frozenset({State.DECLINED, State.DENIED, State.EXPIRED})
+"""What may be wanted all the same: nobody took it back, and nothing says that it cannot be paid."""
+
 WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
 """Those of the buttons by which a person settles what the bot could not find out."""
 
@@ -66,6 +72,9 @@ def request_card(scene: Scene) -> Message:
         buttons = [] if elsewhere else decision_buttons(payment, scene.approvals)
         blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _withdraw(payment)]})
     blocks += _resolution(payment)
+    if payment.state in ASKED_AGAIN_FROM:
+        again = button(ASK_AGAIN, "Ask again", value_of(payment))
+        blocks.append({"type": "actions", "block_id": "again", "elements": [again]})
     if elsewhere and payment.request.cards.approval_channel and payment.request.cards.approval_ts:
         where = link(
             scene.team_url, payment.request.cards.approval_channel, payment.request.cards.approval_ts
