@@ -70,6 +70,7 @@ class Processes:
             begun_now = not file and turns % 4
             process.machine.burns_from = self._installation.loop.next_number() if begun_now else 0
             process.machine.burns_at = partial(self._unmet, file) if file else None
+            process.machine.only_stops = False
             process.machine.fuse = turns
             if file and not await self._crashed(process, AIMED_S):
                 process.machine.fuse = None
@@ -109,17 +110,25 @@ class Processes:
         self._installation.start(process.number)
         self._busy.discard(process.number)
 
-    async def _stop(self, which: float, seconds: float) -> None:
-        await self._still(which, seconds, slept=0.0)
+    async def _stop(self, which: float, seconds: float, file: str) -> None:
+        await self._still(which, seconds, file, slept=0.0)
         self.faults["SIGSTOP"] += 1
 
-    async def _sleep(self, which: float, seconds: float) -> None:
-        await self._still(which, seconds, slept=seconds)
+    async def _sleep(self, which: float, seconds: float, file: str) -> None:
+        await self._still(which, seconds, file, slept=seconds)
         self.faults["sleep"] += 1
 
-    async def _still(self, which: float, seconds: float, *, slept: float) -> None:
+    async def _still(self, which: float, seconds: float, file: str, *, slept: float) -> None:
+        """file: of the bot; if there is one, it waits for a task that waits in it."""
         if (process := self._one(which)) is not None:
-            process.machine.stop()
+            machine = process.machine
+            if file:
+                machine.burns_at = lambda waits_at: any(one.startswith(f"{file}:") for one in waits_at)
+                machine.burns_from, machine.only_stops, machine.fuse = 0, True, 1
+                with suppress(AssertionError):
+                    await self._installation.happens(lambda: machine.stopped, "it stops", AIMED_S)
+                machine.fuse = None
+            machine.stop()
             await asyncio.sleep(seconds)
             self._installation.loop.resume(process.machine, slept=slept)
             self._busy.discard(process.number)
