@@ -357,3 +357,14 @@ async def test_a_bug_is_not_called_an_outage(ledger: Ledger) -> None:
         async with ledger.transaction() as transaction:
             await transaction.start_attempt(replace(payment, id=999), "host:1")
     assert not isinstance(caught.value, LedgerUnavailable)
+
+
+async def test_a_number_that_was_given_again_is_another_payment(ledger: Ledger) -> None:
+    """After a failover that lost commits: what a process remembers is about a payment that is not there."""
+    payment = await request(ledger)
+    before = replace(payment, created_at=payment.created_at - timedelta(microseconds=1))
+    for forgotten in (before, replace(payment, id=payment.id + 1)):
+        async with ledger.transaction() as transaction:
+            with pytest.raises(Stale, match="set back"):
+                await transaction.again(forgotten)
+            assert await transaction.again(payment) == payment

@@ -227,28 +227,36 @@ class Processes:
         """As one should: a bot is started on the backup when nothing can be carried out late any more."""
         if self._backup is not None:
             backup, self._backup = self._backup, None
-            await self._set_back(backup)
+            await self._all_crash()
+            self._set_back(backup)
             self.faults["restored"] += 1
             await asyncio.sleep(self._installation.settled_after)
             for process in self._installation.processes:
                 self._installation.start(process.number)
 
     async def _fail_over(self, seconds: float) -> None:
-        """To a replica that lags behind: what was committed last is lost, and nobody waits."""
+        """To a replica that lags behind: what was committed last is lost, and nobody waits.
+
+        Several bots go on, with what they remember of it.
+        """
         await self._back_up()
         await asyncio.sleep(seconds)
         if self._backup is not None:
-            await self._set_back(self._backup)
+            alone = len(self._installation.processes) == 1
+            if alone:
+                await self._all_crash()
+            else:
+                self._installation.loop.disk.end_all()
+            self._set_back(self._backup)
             self._backup = None
             self._installation.past.unsafe_since = self._installation.loop.now
             self.faults["failed over"] += 1
-            for process in self._installation.processes:
+            for process in self._installation.processes if alone else ():
                 self._installation.start(process.number)
 
-    async def _set_back(self, backup: _Backup) -> None:
+    def _set_back(self, backup: _Backup) -> None:
         """What came after the backup is forgotten, and stands in Slack and in the billing API's books."""
         installation, past = self._installation, self._installation.past
-        await self._all_crash()
         installation.set_back(backup.ledger)
         calls = installation.billing.log[backup.calls :]
         past.forgotten.update(
