@@ -89,7 +89,7 @@ def draw(seed: int, length: int) -> list[Step]:
         _heals: 8,
     }
     # What is seldom, and changes all that follows: of one kind in a history, if any.
-    weights |= chance.choice(({}, {}, {}, {_bursts: 1}, {_forges: 2}, {_backs_up: 2, _restores: 2}))
+    weights |= chance.choice(({}, {}, {}, {_bursts: 2}, {_forges: 4}, {_backs_up: 4, _restores: 5}))
     drawn = chance.choices(list(weights), list(weights.values()), k=length)
     steps = [one(chance, place) for place, one in enumerate(drawn)]
     for place in range(1, length):
