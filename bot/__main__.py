@@ -154,7 +154,7 @@ def _user() -> str:
         return f"uid:{number}"
 
 
-async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bool, note: str) -> int:
+async def _resolve(ledger: Ledger, settings: Settings, request_id: int, paid: bool, note: str) -> int:
     from bot.payments import answers, settlement  # noqa: PLC0415
     from bot.payments.settling import Settling  # noqa: PLC0415
     from bot.payments.timing import Timing  # noqa: PLC0415
@@ -164,7 +164,7 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
 
     async def settle() -> answers.Answer:
         return await settlement.settle_by_hand(
-            ledger, actor, payment_id, paid=paid, note=note, settling=settling
+            ledger, actor, request_id, paid=paid, note=note, settling=settling
         )
 
     answer = await settle()
@@ -189,7 +189,7 @@ async def _resolve(ledger: Ledger, settings: Settings, payment_id: int, paid: bo
             click.echo(f"{payment.ref} was requested again: {payment.number}, {payment.state}.", err=True)
             click.echo(f"Settle {payment.number} first.", err=True)
         case _:
-            click.echo(f"There is no payment #{payment_id}.", err=True)
+            click.echo(f"There is no payment #{request_id}.", err=True)
     return 1
 
 
@@ -215,15 +215,15 @@ def verify(of_audit: Path | None, env_file: Path | None) -> None:
     sys.exit(_read_ledger(env_file or of_audit, _verify))
 
 
-async def _audit(ledger: Ledger, payment_id: int | None) -> int:
+async def _audit(ledger: Ledger, request_id: int | None) -> int:
     found = False
-    async for line in ledger.lines(payment_id):
+    async for line in ledger.lines(request_id):
         click.echo(logs.printable(line))
         found = True
     code = await _verify(ledger)
-    if payment_id is None or found:
+    if request_id is None or found:
         return code
-    click.echo(f"The trail says nothing of a payment #{payment_id}.", err=True)
+    click.echo(f"The trail says nothing of a payment #{request_id}.", err=True)
     return code or 2
 
 
@@ -317,7 +317,7 @@ def _policy(_context: click.Context, _parameter: click.Parameter, value: str | N
     "says",
     multiple=True,
     metavar="'PERSON: TEXT'",
-    help="Say this in #payments and exit; approve, deny WHY and cancel press the newest card's buttons.",
+    help="Say this in #payments and exit; approve, deny WHY and withdraw press the newest card's buttons.",
 )
 @click.option("--fail", metavar="MODE", callback=_mode, help="Let the billing API fail in this way.")
 @click.option(

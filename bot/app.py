@@ -46,6 +46,7 @@ from bot.slack.announcer import Announcer
 from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
 from bot.slack.decisions import Decisions
+from bot.slack.digest import DigestTeller
 from bot.slack.directory import SlackDirectory
 from bot.slack.home import Homes
 from bot.slack.inbound import Gate, Services
@@ -54,6 +55,7 @@ from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
 from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
+from bot.slack.unpaid_view import UnpaidViews
 from bot.slack.web_api import Client, Workspace, web_client
 from bot.slack.workflow_step import WorkflowStep
 from bot.status import status_server
@@ -221,7 +223,9 @@ def build(
     reconciling = worker(RECONCILER, reconciler.handle, 4, reconciler.lease)
     paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
     maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
-    renderer = Renderer(ledger, authority, directory, edges.workspace, timing, settling.lasts)
+    plan = settings.pay_digest
+    daily = plan is not None and plan.approvers
+    renderer = Renderer(ledger, authority, directory, edges.workspace, timing, settling.lasts, daily)
     announcer = Announcer(
         ledger, edges.client, renderer, timing, pace, instance, ledger.watch(OUTBOX), checkpoint
     )
@@ -238,16 +242,35 @@ def build(
         gate=Gate(),
     )
     homes, lists, pay_forms = Homes(services), Lists(services), PayForms(services)
+    unpaid_views = UnpaidViews(services)
     listener = bolt_app(edges.client, edges.workspace)
     for subject in (
         Commands(services, lists, pay_forms),
         Decisions(services),
         Resolutions(services),
         pay_forms,
+        unpaid_views,
         homes,
         WorkflowStep(services),
     ):
         subject.register(listener)
+    digests = None
+    if plan is not None:
+        digests = DigestTeller(
+            plan,
+            policy,
+            ledger,
+            edges.client,
+            edges.workspace,
+            directory,
+            services.overview,
+            services.unpaid,
+            services.catalogue,
+            timing,
+            pace,
+            instance,
+            checkpoint,
+        )
     if not any(rule.requesters for rule in policy.rules):
         log.warning("nobody is allowed to request payments: PAY_ALLOWED_USERS is empty")
     return Bot(
@@ -260,8 +283,9 @@ def build(
             [
                 Poller("announcer", announcer.poll_once, announcer.pool.wake),
                 Poller("clock", ledger.wake_due, asyncio.Event(), timing.poll),
+                *([Poller("digest", digests.poll_once, digests.pool.wake, timing.digest)] if digests else []),
             ],
-            [announcer.pool],
+            [announcer.pool, *([digests.pool] if digests else [])],
             GRACE,
         ),
         reading=Part(
@@ -284,7 +308,7 @@ def build(
         paying=Part([paying.poller], [paying.pool], CALLS * settings.billing_timeout + GRACE),
         answering=Part(
             [Poller("home", homes.poll_once, homes.pool.wake, timing.poll)],
-            [homes.pool, lists.pool, pay_forms.pool],
+            [homes.pool, lists.pool, pay_forms.pool, unpaid_views.pool],
             LAST_WORDS,
         ),
     )

@@ -23,6 +23,7 @@ _QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--in-process-gpu",
 ]
 
 
@@ -73,7 +74,7 @@ class Windows:
         Each has a window to itself: a tab that another one covers is drawn once a second.
         """
         if len(self._pages) == len(self._browser.contexts):
-            await (await self._browser.new_context()).new_page()
+            await (await self._browser.new_context(reduced_motion="reduce")).new_page()
         (page,) = self._browser.contexts[len(self._pages)].pages
         self._pages.append(page)
         return page

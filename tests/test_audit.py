@@ -62,7 +62,7 @@ class TestAudit:
         tamper(
             url,
             "UPDATE payments SET state = 'CANCELLED'",
-            "INSERT INTO approvals (payment_id, approver, decision, at) "
+            "INSERT INTO approvals (request_id, approver, decision, at) "
             "VALUES (1, 'U2', 'approve', '2026-03-02')",
         )
         forged = await invoke("audit", "verify", **environment)
@@ -87,7 +87,7 @@ class TestAudit:
             ended = await command(*arguments, **variables)
             assert (ended.code, ended.err) == (0, ""), ended
         assert sorted(os.listdir(tmp_path)) == before
-        wrong = await command("audit", "verify", LEDGER_URL="mysql://bot:hunter2@db/pay")
+        wrong = await invoke("audit", "verify", LEDGER_URL="mysql://bot:hunter2@db/pay")
         assert wrong.code == 2
         assert wrong.err.startswith(
             "The ledger cannot be read:\n  LEDGER_URL: must be sqlite:///FILE or postgresql://"
@@ -215,8 +215,11 @@ class TestALedgerThatCannotBeUsed:
     ) -> None:
         """After a downgrade nobody is shown a traceback, and nothing is done."""
         tamper(environment["LEDGER_URL"], "UPDATE alembic_version SET version_num = '9999'")
-        for arguments in (["run"], ["audit"], ["audit", "verify"], ["resolve", "1", "paid", "seen"]):
-            ended = await command(*arguments, **environment)
+        read = (["audit"], ["audit", "verify"], ["resolve", "1", "paid", "seen"])
+        for ended in (
+            await command("run", **environment),
+            *[await invoke(*arguments, **environment) for arguments in read],
+        ):
             assert ended.code == 2, ended
             assert "the ledger is of a later version than this bot ('9999'); upgrade the bot" in ended.err
             assert "Traceback" not in ended.err

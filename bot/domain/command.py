@@ -82,7 +82,7 @@ class StatusOfInvoice:
 class StatusOfPayment:
     """Tell what became of a payment request, by the number it is shown with (`#42`)."""
 
-    payment_id: int
+    request_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Pending:
 class Resolve:
     """Settle a payment whose outcome is unknown. note: one line, never empty."""
 
-    payment_id: int
+    request_id: int
     paid: bool
     note: str
 
@@ -207,8 +207,8 @@ def _read_status(
             f"Type /pay status {_example(modules)} 12345 for an invoice, or /pay status 42 for payment #42.",
         )
     if len(words) == 1 and begins_like_a_number(words[0]):
-        payment_id = _read_number(words[0], "a payment number")
-        return payment_id if isinstance(payment_id, Misunderstood) else StatusOfPayment(payment_id)
+        request_id = _read_number(words[0], "a payment number")
+        return request_id if isinstance(request_id, Misunderstood) else StatusOfPayment(request_id)
     ref = _read_invoice(words, modules, "/pay status")
     return ref if isinstance(ref, Misunderstood) else StatusOfInvoice(ref)
 
@@ -218,9 +218,9 @@ def _read_resolve(typed: Typed) -> Resolve | Misunderstood:
     words = typed.words[1:]
     if not words:
         return Misunderstood("Which payment is to be resolved?", usage)
-    payment_id = _read_number(words[0], "a payment number")
-    if isinstance(payment_id, Misunderstood):
-        return payment_id
+    request_id = _read_number(words[0], "a payment number")
+    if isinstance(request_id, Misunderstood):
+        return request_id
     match [normal(word) for word in words[1:3]]:
         case ["paid", *_]:
             paid, before_note = True, 3
@@ -229,17 +229,17 @@ def _read_resolve(typed: Typed) -> Resolve | Misunderstood:
         case ["not", "paid"]:
             paid, before_note = False, 4
         case _:
-            return Misunderstood(f"Was payment #{payment_id} paid, or not?", usage)
+            return Misunderstood(f"Was payment #{request_id} paid, or not?", usage)
     note = typed.from_word(before_note)
     if not note:
         return Misunderstood(
             "A note is missing: how do you know?",
-            f"Type /pay resolve {payment_id} {'paid' if paid else 'not-paid'} <note>; "
+            f"Type /pay resolve {request_id} {'paid' if paid else 'not-paid'} <note>; "
             "the note is kept in the audit trail.",
         )
     if len(note) > MAX_NOTE:
         return Misunderstood(f"The note is longer than {MAX_NOTE} characters.", "Shorten it, and try again.")
-    return Resolve(payment_id, paid, note)
+    return Resolve(request_id, paid, note)
 
 
 def _read_invoice(words: list[str], modules: Sequence[str], usage: str) -> InvoiceRef | Misunderstood:

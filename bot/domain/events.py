@@ -1,4 +1,5 @@
-"""What can happen to a payment: a type for each event, as the audit trail stores it and the thread tells it.
+"""What can happen to a request and its payments: a type for each event, stored by the audit trail and told in
+the thread.
 
 The stored form is the `action` and a JSON object of the fields. It is hashed, and ledgers of every release
 are out there: a field is added at the end with a default, which is what an older event has and is not
@@ -296,8 +297,11 @@ _TYPES: Mapping[str, tuple[type[KnownEvent], Mapping[str, tuple[Field[Any], Any]
 """By action: the event, and its fields with the types of their values, by the names they are stored under."""
 
 
-def encode(event: DomainEvent) -> str:
-    """The fields as they are stored: a JSON object, sorted by name."""
+def encode(event: DomainEvent, line: int | None = None) -> str:
+    """The fields as they are stored: a JSON object, sorted by name.
+
+    line: the payment of a request that it is about; None where that has one only, or it is about all.
+    """
     if isinstance(event, Unrecognized):
         return event.detail
     _, known = _TYPES[event.action]
@@ -306,6 +310,8 @@ def encode(event: DomainEvent) -> str:
         for name, (field, _) in known.items()
         if (value := getattr(event, field.name)) is not field.default
     }
+    if line is not None:
+        stored["line"] = line
     return json.dumps(stored, ensure_ascii=False, sort_keys=True)
 
 
@@ -325,6 +331,18 @@ def decode(action: str, detail: str) -> DomainEvent:
         )
     except (TypeError, ValueError, RecursionError):
         return Unrecognized(action, detail)
+
+
+def line_of(detail: str) -> int | None:
+    """The line that a stored event names: a whole number from 1, or None."""
+    # A text inside the detail cannot be taken for it, because its quotes are escaped.
+    if '"line": ' not in detail:
+        return None
+    try:
+        line = json.loads(detail)["line"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return line if type(line) is int and line > 0 else None
 
 
 def _checked(value: object, hint: Any) -> Any:

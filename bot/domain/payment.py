@@ -32,7 +32,7 @@ DOCUMENTED_MODULES = (
 
 
 class State(StrEnum):
-    """The state of a payment request. The value is what the ledger stores."""
+    """The state of a payment. The value is what the ledger stores."""
 
     REQUESTED = "REQUESTED"
     PENDING_APPROVAL = "PENDING_APPROVAL"
@@ -71,6 +71,12 @@ CANCELLABLE = frozenset(state for state, following in MOVES.items() if State.CAN
 
 CORRECTIONS: dict[State, State] = {State.PAID: State.DECLINED, State.DECLINED: State.PAID}
 """What a person may still set right where it rests on somebody's word or on the weakest evidence."""
+
+WITHDRAWN = "withdrawn by its requester"
+"""The reason of a payment that its requester took back."""
+
+_WITHDRAWN = (WITHDRAWN, "cancelled by its requester")
+"""The same, with the words of earlier versions."""
 
 RELEASED = frozenset({State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED})
 """States in which the invoice may be requested again: nothing was, or will be, paid by this request."""
@@ -221,7 +227,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """Where the cards of a payment stand in Slack.
+    """Where the cards of a request stand in Slack.
 
     ts: of the one in its own channel; None until posted. lost: that one was deleted. approval_channel: where
     approvals are given, if that is named. approval_ts: of the card there.
@@ -242,43 +248,26 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Payment:
-    """A payment request as the ledger holds it. Times are aware, in UTC.
+class PaymentRequest:
+    """What people ask for, decide on and see as one card; it holds one payment or more. Times are in UTC.
 
-    trigger_id: Slack's id of the command, form or workflow step that asked; one makes one payment.
-    invoice: what the API told when it was asked, frozen there; None where it would not tell.
-    looked_up_at: when the invoice was looked up last; None where that has not been tried.
-    listed: it stood in the list of unpaid ones then; None where that could not be read.
-    approvals_required: frozen with the look-up, as it depends on the amount.
-    reason: why it was denied, cancelled or is waiting, in words for people.
-    tries: wire calls so far. due_at: when the bot looks at it next. lease: None where nobody works on it.
+    size: how many payments it was made with. trigger_id: Slack's id of the command, form or workflow step
+    that asked; one makes one request. approvals_required: frozen with the look-up, as it depends on amounts.
     """
 
     id: int
     team: str
     channel: str
     requester: str
-    ref: InvoiceRef
     note: str | None
-    state: State
-    version: int
     trigger_id: str
     response_url: str | None
-    looked_up_at: datetime | None
-    listed: bool | None
-    invoice: Invoice | None
     rule: str
     approvals_required: int
-    status: str | None
-    status_text: str | None
-    reason: str | None
-    tries: int
+    size: int
     cards: Cards
     created_at: datetime
-    updated_at: datetime
     expires_at: datetime
-    due_at: datetime
-    lease: Lease | None
 
     @property
     def number(self) -> str:
@@ -291,11 +280,6 @@ class Payment:
         return self.cards.approval_channel not in (None, self.channel)
 
     @property
-    def price(self) -> str:
-        """What it costs as far as that is known, in a form that a button can carry: what a click is about."""
-        return f"{self.invoice.amount:f} {self.invoice.currency}" if self.invoice else "unknown"
-
-    @property
     def mark(self) -> str:
         """Tells it from another request of its number: a ledger that was set back gives numbers again."""
         return mark_of(self.created_at)
@@ -306,3 +290,48 @@ class Payment:
         if not self.trigger_id.startswith(STEP_TRIGGER):
             return None
         return self.trigger_id.removeprefix(STEP_TRIGGER)
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One invoice of a request, as the ledger holds it. Times are aware, in UTC.
+
+    line: its place in the request, from 1.
+    invoice: what the API told when it was asked, frozen there; None where it would not tell.
+    looked_up_at: when the invoice was looked up last; None where that has not been tried.
+    listed: it stood in the list of unpaid ones then; None where that could not be read.
+    reason: why it was denied, cancelled or is waiting, in words for people.
+    tries: wire calls so far. due_at: when the bot looks at it next. lease: None where nobody works on it.
+    """
+
+    id: int
+    request: PaymentRequest
+    line: int
+    ref: InvoiceRef
+    state: State
+    version: int
+    looked_up_at: datetime | None
+    listed: bool | None
+    invoice: Invoice | None
+    status: str | None
+    status_text: str | None
+    reason: str | None
+    tries: int
+    updated_at: datetime
+    due_at: datetime
+    lease: Lease | None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether its requester took it back."""
+        return self.state is State.CANCELLED and self.reason in _WITHDRAWN
+
+    @property
+    def number(self) -> str:
+        """How people are told of it: by its request, #42, and by its invoice where that holds several."""
+        return self.request.number if self.request.size == 1 else f"{self.request.number} {self.ref}"
+
+    @property
+    def price(self) -> str:
+        """What it costs as far as that is known, in a form that a button can carry: what a click is about."""
+        return f"{self.invoice.amount:f} {self.invoice.currency}" if self.invoice else "unknown"

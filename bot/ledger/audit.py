@@ -35,9 +35,9 @@ def digest(content: Sequence[Any], previous: str) -> str:
     Raises TypeError, ValueError or AttributeError for what no event holds. What is hashed is a JSON array,
     put together by hand because millions of events are checked at once.
     """
-    event_id, at, payment_id, actor, action, from_state, to_state, detail = content
+    event_id, at, request_id, actor, action, from_state, to_state, detail = content
     array = (
-        f'[{event_id}, "{at.replace(" ", "T", 1)}+00:00", {"null" if payment_id is None else payment_id}, '
+        f'[{event_id}, "{at.replace(" ", "T", 1)}+00:00", {"null" if request_id is None else request_id}, '
         f"{_json(actor)}, {_json(action)}, {_json_or_null(from_state)}, {_json_or_null(to_state)}, "
         f"{_json(detail)}, {_json(previous)}]"
     )
@@ -60,27 +60,28 @@ async def append(
     connection: AsyncConnection,
     *,
     at: datetime,
-    payment_id: int | None,
+    request_id: int | None,
     actor: str,
     what: DomainEvent,
+    line: int | None = None,
     from_state: State | None = None,
     to_state: State | None = None,
 ) -> Link:
-    """Add one event to the trail, in the caller's transaction.
+    """Add one event to the trail, in the caller's transaction. line: see `encode`.
 
     Locks the end of the chain until that transaction ends, so take other locks before.
     """
     end = (await connection.execute(select(chain).with_for_update())).mappings().one()
-    text = encode(what)
+    text = encode(what, line)
     event_id: int = end["last_event"] + 1
     previous = end["last_hash"]
-    content = (event_id, stamp(at), payment_id, actor, what.action, from_state, to_state, text)
+    content = (event_id, stamp(at), request_id, actor, what.action, from_state, to_state, text)
     hashed = digest(content, previous)
     await connection.execute(
         events.insert().values(
             id=event_id,
             at=at,
-            payment_id=payment_id,
+            request_id=request_id,
             actor=actor,
             action=what.action,
             from_state=from_state,
@@ -118,7 +119,7 @@ class Chain:
 _EVENTS = select(
     events.c.id,
     AsKept(events.c.at),
-    events.c.payment_id,
+    events.c.request_id,
     events.c.actor,
     events.c.action,
     events.c.from_state,
@@ -158,8 +159,8 @@ def as_given(connection: Connection, statement: Executable) -> Sequence[Sequence
 def fits(row: Sequence[Any], previous: str) -> bool:
     """Whether an event is what its hash says, and follows on the hash before it. row: as in `_EVENTS`."""
     *content, before, hashed = row
-    payment_id = content[2]
-    if before != previous or not (payment_id is None or type(payment_id) is int):
+    request_id = content[2]
+    if before != previous or not (request_id is None or type(request_id) is int):
         return False
     try:
         return bool(digest(content, previous) == hashed)
@@ -170,23 +171,18 @@ def fits(row: Sequence[Any], previous: str) -> bool:
 _before, _after = events.alias("before"), events.alias("after")
 _END = select(func.max(chain.c.last_hash)).where(chain.c.last_event == events.c.id).scalar_subquery()
 
-OF_PAYMENT = (
+OF_ONE_REQUEST = (
     _EVENTS.add_columns(_before.c.hash, func.coalesce(_after.c.previous, _END))
     .outerjoin(_before, _before.c.id == events.c.id - 1)
     .outerjoin(_after, _after.c.id == events.c.id + 1)
-    .where(events.c.payment_id == bindparam("payment"))
+    .where(events.c.request_id == bindparam("request"))
     .order_by(events.c.id)
 )
-"""The events of one payment, each with the hash before it and what follows it in the chain."""
-
-LAST_MOVE = (
-    OF_PAYMENT.where(events.c.to_state.is_not(None)).order_by(None).order_by(events.c.id.desc()).limit(1)
-)
-"""The event that brought a payment to its state; none where it is in the one that it began in."""
+"""The events of one request, each with the hash before it and what follows it in the chain."""
 
 
 def linked(row: Sequence[Any]) -> bool:
-    """Whether an event fits between its neighbours. row: as in `OF_PAYMENT`."""
+    """Whether an event fits between its neighbours. row: as in `OF_ONE_REQUEST`."""
     *event, before, following = row
     first = GENESIS if event[0] == 1 else before
     return first is not None and fits(event, first) and following == event[9]
@@ -197,7 +193,7 @@ LINES = select(*_EVENTS.selected_columns[:8]).order_by(events.c.id)
 
 def line(row: Sequence[Any]) -> str:
     """An event in a line, whatever stands in it; see `logs.printable`. row: as in `LINES`."""
-    event_id, at, payment_id, actor, action, from_state, to_state, detail = row
+    event_id, at, request_id, actor, action, from_state, to_state, detail = row
     moved = f"{from_state} -> {to_state}" if to_state else ""
-    number = f"#{payment_id}" if payment_id else "-"
+    number = f"#{request_id}" if request_id else "-"
     return f"{event_id:>6} {str(at)[:19]} {number:>5} {actor} {action} {moved} {detail}"

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import FINAL, Payment, State
 from bot.ledger.queues import Queue
 from bot.ledger.rows import payment_of, readable
-from bot.ledger.schema import FREE, PENDING, deliveries, payments
+from bot.ledger.schema import FREE, PAYMENTS, PENDING, deliveries, payments
 
 log = structlog.get_logger()
 
@@ -41,19 +41,20 @@ class Leases:
 
     async def claim(self, queue: Queue, *, owner: str, lease: timedelta, limit: int) -> list[Payment]:
         """Take up to `limit` payments that are due, so that no other instance works on them."""
-        values = {"lease_owner": owner, "lease_until": self.now + lease}
-        return await self._taken(queue, limit, update(payments).values(values).returning(payments))
+        return await self._taken(queue, limit, lease_owner=owner, lease_until=self.now + lease)
 
     async def lock_due(self, queue: Queue, *, limit: int) -> list[Payment]:
         """The same for who is done with them when the transaction ends."""
-        return await self._taken(queue, limit, select(payments))
+        return await self._taken(queue, limit)
 
-    async def _taken(self, queue: Queue, limit: int, statement: Any) -> list[Payment]:
-        found = queue.some.with_for_update(skip_locked=True)
+    async def _taken(self, queue: Queue, limit: int, **lease: Any) -> list[Payment]:
+        found = queue.some.with_for_update(skip_locked=True, of=payments)
         ids = list((await self._connection.execute(found, {"now": self.now, "limit": limit})).scalars())
         if not ids:
             return []
-        rows = await self._connection.execute(statement.where(payments.c.id.in_(ids)))
+        if lease:
+            await self._connection.execute(update(payments).where(payments.c.id.in_(ids)).values(lease))
+        rows = await self._connection.execute(PAYMENTS.where(payments.c.id.in_(ids)))
         taken = readable(rows.mappings(), payment_of)
         if unread := set(ids) - {payment.id for payment in taken}:
             await self._put_aside(unread)
@@ -102,17 +103,6 @@ class Leases:
             update(deliveries)
             .where(or_(deliveries.c.lease_owner != instead_of, deliveries.c.ambiguous))
             .values(lease_until=self.now + visible_within)
-        )
-
-    async def name_requested(self) -> None:
-        """Take up what an instance of an earlier version took down after the tables were migrated.
-
-        It may have stopped before its look-up. To it REQUESTED had no name of its own: see `Replay.state`.
-        """
-        await self._connection.execute(
-            update(payments)
-            .where(payments.c.state == State.PENDING_APPROVAL.value, payments.c.looked_up_at.is_(None))
-            .values(state=State.REQUESTED.value)
         )
 
     async def bring_forward(self) -> None:

@@ -24,9 +24,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import Payment
 from bot.ledger.rows import Delivery, Kind, delivery_of, readable
-from bot.ledger.schema import FREE, NOW, PENDING, deliveries, payments
+from bot.ledger.schema import FREE, NOW, PENDING, deliveries, requests
 
-_CARD_COLUMNS = {Kind.CARD: payments.c.card_ts, Kind.APPROVAL_CARD: payments.c.approval_ts}
+_CARD_COLUMNS = {Kind.CARD: requests.c.card_ts, Kind.APPROVAL_CARD: requests.c.approval_ts}
 _CARDS = tuple(kind.value for kind in _CARD_COLUMNS)
 _UNORDERED = tuple(kind.value for kind in (Kind.CARD, Kind.DIRECT, Kind.INVITATION, Kind.STEP))
 """What waits for no other message."""
@@ -42,7 +42,7 @@ DELIVERIES = "deliveries"
 """The topic of commits that may leave something new to deliver."""
 
 CARD_POSTED = "card posted"
-"""The topic of commits by which a payment's card stands in Slack."""
+"""The topic of commits by which a request's card stands in Slack."""
 
 
 class Outbox:
@@ -58,17 +58,17 @@ class Outbox:
     ) -> None:
         """Something to tell; telling the same thing in the same place twice is one delivery.
 
-        channel: the payment's own, or for a direct message its requester, unless told otherwise.
+        channel: the request's own, or for a direct message its requester, unless told otherwise.
         """
         self._changed_topics.add(DELIVERIES)
-        where = channel or (payment.requester if kind is Kind.DIRECT else payment.channel)
+        where = channel or (payment.request.requester if kind is Kind.DIRECT else payment.request.channel)
         told = [kind.value, *([str(event_id)] if event_id is not None else [])]
         slot = kind.value if kind in _CARD_COLUMNS else ":".join([*told, where])
         dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
         await self._connection.execute(
             dialect.insert(deliveries)
             .values(
-                payment_id=payment.id,
+                request_id=payment.request.id,
                 slot=slot,
                 kind=kind.value,
                 channel=where,
@@ -83,11 +83,11 @@ class Outbox:
             .on_conflict_do_nothing()
         )
 
-    async def refresh_cards(self, payment_id: int, *, after: timedelta = timedelta(0)) -> None:
+    async def refresh_cards(self, request_id: int, *, after: timedelta = timedelta(0)) -> None:
         """The cards have something new to show; `after`: it may be outdated by then."""
-        await self._show(payment_id, _CARDS, after=after)
+        await self._show(request_id, _CARDS, after=after)
 
-    async def repair_cards(self, payment_id: int) -> None:
+    async def repair_cards(self, request_id: int) -> None:
         """Show the cards again: somebody acted on an outdated one. Those about to be shown are left.
 
         One that was given up stands there all the same, as can be seen.
@@ -95,14 +95,14 @@ class Outbox:
         stands = deliveries.c.ts.is_not(None)
         await self._connection.execute(
             update(deliveries)
-            .where(deliveries.c.payment_id == payment_id, deliveries.c.kind.in_(_CARDS), stands)
+            .where(deliveries.c.request_id == request_id, deliveries.c.kind.in_(_CARDS), stands)
             .values(given_up=None)
         )
-        await self._show(payment_id, _CARDS, deliveries.c.done_revision == deliveries.c.revision)
+        await self._show(request_id, _CARDS, deliveries.c.done_revision == deliveries.c.revision)
 
     async def _show(
         self,
-        payment_id: int,
+        request_id: int,
         kinds: Collection[str],
         *where: ColumnElement[bool],
         after: timedelta = timedelta(0),
@@ -112,7 +112,7 @@ class Outbox:
         await self._connection.execute(
             update(deliveries)
             .where(
-                deliveries.c.payment_id == payment_id,
+                deliveries.c.request_id == request_id,
                 deliveries.c.kind.in_(kinds),
                 deliveries.c.given_up.is_(None),
                 *where,
@@ -169,7 +169,7 @@ class Outbox:
     async def redirect_replies(self, payment: Payment, why: str) -> bool:
         """Tell the requester directly what still waits to be told in a thread; whether there was any."""
         waiting = and_(
-            deliveries.c.payment_id == payment.id,
+            deliveries.c.request_id == payment.request.id,
             deliveries.c.kind == Kind.THREAD_REPLY.value,
             PENDING,
         )
@@ -201,20 +201,20 @@ class Outbox:
         changes: dict[Any, Any] = {_CARD_COLUMNS[delivery.kind]: ts} if new_card else {}
         if delivery.kind is Kind.DIRECT or (new_card and delivery.kind is Kind.CARD):
             # The requester was told, or the card tells: nothing is answered any more where it was typed.
-            changes[payments.c.response_url] = None
+            changes[requests.c.response_url] = None
         if changes:
-            await self._lock_payment(delivery)
+            await self._lock_request(delivery)
         ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **FREE)
         if not (ours and changes):
             return ours
         await self._connection.execute(
-            update(payments).where(payments.c.id == delivery.payment_id).values(changes)
+            update(requests).where(requests.c.id == delivery.request_id).values(changes)
         )
         if delivery.kind is Kind.CARD and new_card:
             self._changed_topics.add(CARD_POSTED)
         if delivery.kind is Kind.APPROVAL_CARD and new_card:
             # It stands now, so the request's own card can lead to it.
-            await self._show(delivery.payment_id, [Kind.CARD.value])
+            await self._show(delivery.request_id, [Kind.CARD.value])
         return True
 
     async def retry_at(
@@ -227,7 +227,7 @@ class Outbox:
     async def card_lost(self, delivery: Delivery) -> None:
         """The card was deleted in Slack; who asked is told directly from now on."""
         await self._connection.execute(
-            update(payments).where(payments.c.id == delivery.payment_id).values(card_lost=True)
+            update(requests).where(requests.c.id == delivery.request_id).values(card_lost=True)
         )
 
     async def give_up(self, delivery: Delivery, reason: str) -> bool:
@@ -241,15 +241,15 @@ class Outbox:
     async def forget_response_urls(self, *, asked_before: datetime) -> None:
         """Forget the addresses of answers that Slack takes no more: whoever has one may write there."""
         await self._connection.execute(
-            update(payments)
-            .where(payments.c.response_url.is_not(None), payments.c.created_at <= asked_before)
+            update(requests)
+            .where(requests.c.response_url.is_not(None), requests.c.created_at <= asked_before)
             .values(response_url=None)
         )
 
-    async def _lock_payment(self, delivery: Delivery) -> None:
-        """Everybody locks a payment before its deliveries, so that no two wait for each other."""
+    async def _lock_request(self, delivery: Delivery) -> None:
+        """Everybody locks a request before its deliveries, so that no two wait for each other."""
         await self._connection.execute(
-            select(payments.c.id).where(payments.c.id == delivery.payment_id).with_for_update()
+            select(requests.c.id).where(requests.c.id == delivery.request_id).with_for_update()
         )
 
     async def _set(self, delivery: Delivery, **values: Any) -> bool:
@@ -264,22 +264,22 @@ class Outbox:
 
 _earlier = deliveries.alias("earlier")
 _waits = exists().where(
-    _earlier.c.payment_id == deliveries.c.payment_id,
+    _earlier.c.request_id == deliveries.c.request_id,
     _earlier.c.kind == Kind.THREAD_REPLY.value,
     _earlier.c.id < deliveries.c.id,
     _earlier.c.done_revision < _earlier.c.revision,
 )
 _IN_TURN = or_(
     deliveries.c.kind.in_(_UNORDERED),
-    and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, payments.c.card_ts.is_not(None)),
-    and_(deliveries.c.kind == Kind.THREAD_REPLY.value, payments.c.card_ts.is_not(None), ~_waits),
+    and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, requests.c.card_ts.is_not(None)),
+    and_(deliveries.c.kind == Kind.THREAD_REPLY.value, requests.c.card_ts.is_not(None), ~_waits),
 )
 """A reply waits for the card it stands under and for the replies before it."""
 
 
 READY = (
     select(deliveries.c.id)
-    .join(payments, payments.c.id == deliveries.c.payment_id)
+    .join(requests, requests.c.id == deliveries.c.request_id)
     .where(
         PENDING,
         deliveries.c.due_at <= NOW,

@@ -14,7 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain.events import Corrected, Resolved
 from bot.domain.payment import Payment, State
 from bot.ledger.rows import payment_of
-from bot.ledger.schema import IS_REQUEST, LIVE, Id, InvoiceAsked, attempts, events, payments
+from bot.ledger.schema import (
+    IS_REQUEST,
+    LIVE,
+    PAYMENTS,
+    Id,
+    InvoiceAsked,
+    attempts,
+    concerns,
+    events,
+    payments,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,8 @@ class Precedents:
 
 
 _SAID_NOT_PAID = exists().where(
-    events.c.payment_id == payments.c.id,
+    events.c.request_id == payments.c.request_id,
+    concerns(payments.c.line),
     events.c.action.in_((Resolved.action, Corrected.action)),
     events.c.to_state == State.DECLINED.value,
 )
@@ -60,22 +71,23 @@ async def precedents(connection: AsyncConnection, payment: Payment) -> Precedent
             .where(number)
         )
     ).one()
-    other = select(payments).where(number, ~module, LIVE)
+    other = PAYMENTS.where(number, ~module, LIVE)
     row = (await connection.execute(other.order_by(payments.c.id).limit(1))).mappings().one_or_none()
     return Precedents(bool(paid), bool(doubtful), None if row is None else payment_of(row))
 
 
 BESIDE = union(
-    select(payments.c.id).where(
-        payments.c.number == bindparam("number", type_=Id), payments.c.id != bindparam("payment", type_=Id)
+    select(payments.c.request_id).where(
+        payments.c.number == bindparam("number", type_=Id),
+        payments.c.request_id != bindparam("request", type_=Id),
     ),
-    select(events.c.payment_id).where(
+    select(events.c.request_id).where(
         IS_REQUEST,
         InvoiceAsked() == bindparam("invoice"),
-        events.c.payment_id != bindparam("payment", type_=Id),
+        events.c.request_id != bindparam("request", type_=Id),
     ),
 )
-"""The other payments whose rows name a number, or that were asked for an invoice by their events."""
+"""The other requests whose rows name a number, or that were asked for an invoice by their events."""
 
 
 async def has_listed(connection: AsyncConnection, module: str | None = None) -> bool:

@@ -1,6 +1,6 @@
 """The proof of a ledger: its chain is whole, and its other tables are what the events say, row by row.
 
-It is read at one moment, a window of payments after the other, so that millions of them fit into memory.
+It is read at one moment, a window of requests after the other, so that millions of them fit into memory.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.events import Approved, Requested
-from bot.domain.payment import RELEASED, Payment
-from bot.ledger.audit import LINES, OF_PAYMENT, as_given, check_chain, linked
-from bot.ledger.replay import FACTS, TOLD_BY, Replay, facts
+from bot.domain.events import Approved
+from bot.domain.payment import RELEASED, InvoiceRef, Payment, PaymentRequest, State
+from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, linked
+from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
 from bot.ledger.rows import Kind
 from bot.ledger.schema import (
     IS_REQUEST,
@@ -46,13 +46,14 @@ from bot.ledger.schema import (
     deliveries,
     events,
     payments,
+    requests,
 )
 
 MOST_FLAWS = 50
 """Flaws that are put into words; one that is everywhere would fill the memory."""
 
 _WINDOW = 1000
-"""Payments that are held in memory."""
+"""Requests that are held in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,42 +112,47 @@ def _any_text(kept: bytes) -> str:
 def _verify(connection: Connection) -> Verification:
     found = check_chain(connection)
     flaws = _Flaws()
-    _check_payments(connection, flaws)
+    _check_requests(connection, flaws)
+    _check_attempts(connection, flaws)
     _check_deliveries(connection, flaws)
     return Verification(found.events, found.last_hash, found.broken_at, tuple(flaws.words), flaws.count)
 
 
 _INVOICE = func.coalesce(payments.c.module, "?") + literal(" ") + cast(payments.c.number, String)
+_REQUESTS = select(requests.c.id, *(AsKept(requests.c[name]) for name in OF_REQUEST)).order_by(requests.c.id)
 _PAYMENTS = select(
-    payments.c.id,
-    *(_INVOICE if name == "invoice" else AsKept(payments.c[name]) for name in FACTS),
-).order_by(payments.c.id)
+    payments.c.request_id,
+    payments.c.line,
+    *(_INVOICE if name == "invoice" else AsKept(payments.c[name]) for name in OF_PAYMENT),
+)
 
 _TOLD = (
     LINES.where(or_(events.c.to_state.is_not(None), events.c.action.in_(TOLD_BY)))
     .order_by(None)
-    .order_by(events.c.payment_id, events.c.id)
+    .order_by(events.c.request_id, events.c.id)
 )
 
 Within = Callable[[Column[Any]], ColumnElement[bool]]
-"""Which payments are meant, said of the column that holds their ids."""
+"""Which requests are meant, said of the column that holds their ids."""
 
 
 def _belonging(within: Within) -> CompoundSelect[Any]:
-    """The approvals (0) and attempts (1) of some payments, in one statement."""
+    """The approvals (0) and attempts (1) of some requests, in one statement."""
     return union_all(
         select(
             literal(0).label("kind"),
-            approvals.c.payment_id.label("payment_id"),
+            approvals.c.request_id.label("request_id"),
+            literal(0).label("line"),
             approvals.c.id.label("id"),
             approvals.c.approver,
             approvals.c.decision,
             AsKept(approvals.c.at),
             *[null()] * 4,
-        ).where(within(approvals.c.payment_id)),
+        ).where(within(approvals.c.request_id)),
         select(
             literal(1),
-            attempts.c.payment_id,
+            payments.c.request_id,
+            payments.c.line,
             attempts.c.id,
             attempts.c.instance,
             AsKept(attempts.c.started_at),
@@ -155,27 +161,48 @@ def _belonging(within: Within) -> CompoundSelect[Any]:
             attempts.c.status,
             attempts.c.status_text,
             attempts.c.evidence,
-        ).where(within(attempts.c.payment_id)),
+        )
+        .select_from(attempts.join(payments))
+        .where(within(payments.c.request_id)),
     ).order_by("kind", "id")
 
 
 class _Belongings:
-    """Approvals and attempts by their payment."""
+    """Payments, approvals and attempts by their request."""
 
-    def __init__(self, rows: Iterable[Sequence[Any]]) -> None:
+    def __init__(self, rows: Iterable[Sequence[Any]], lines: Iterable[Sequence[Any]]) -> None:
+        self.payments: defaultdict[Any, dict[Any, Mapping[str, Any]]] = defaultdict(dict)
         self.approvals: defaultdict[Any, list[Sequence[Any]]] = defaultdict(list)
-        self.attempts: defaultdict[Any, list[Sequence[Any]]] = defaultdict(list)
-        for kind, payment_id, _, *values in rows:
+        self.attempts: defaultdict[Any, defaultdict[Any, list[Sequence[Any]]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for request_id, line, *values in lines:
+            self.payments[request_id][line] = dict(zip(OF_PAYMENT, values, strict=True))
+        for kind, request_id, line, _, *values in rows:
             if kind == 0:
-                self.approvals[payment_id].append(values[:3])
+                self.approvals[request_id].append(values[:3])
             else:
-                self.attempts[payment_id].append(values)
+                self.attempts[request_id][line].append(values)
+
+    @property
+    def requests(self) -> set[Any]:
+        """Those that something belongs to."""
+        return self.payments.keys() | self.approvals.keys() | self.attempts.keys()
+
+    def flaws(self, request_id: Any, replay: Replay, row: Mapping[str, Any] | None) -> list[str]:
+        """What the events of a request say against its row and what belongs to it."""
+        return replay.flaws(
+            row,
+            self.payments.get(request_id, {}),
+            self.approvals.get(request_id, ()),
+            self.attempts.get(request_id, {}),
+        )
 
 
-def _check_payments(connection: Connection, flaws: _Flaws) -> None:
+def _check_requests(connection: Connection, flaws: _Flaws) -> None:
     after: int | None = None
     while True:
-        part = _PAYMENTS if after is None else _PAYMENTS.where(payments.c.id > after)
+        part = _REQUESTS if after is None else _REQUESTS.where(requests.c.id > after)
         rows = {row[0]: row[1:] for row in as_given(connection, part.limit(_WINDOW))}
         up_to = max(rows) if len(rows) == _WINDOW else None
         _check_window(connection, rows, _window(after, up_to), flaws)
@@ -185,14 +212,14 @@ def _check_payments(connection: Connection, flaws: _Flaws) -> None:
 
 
 def _window(after: int | None, up_to: int | None) -> Within:
-    """The payments between two ids, and at both ends whatever lies beyond: also what is no payment's."""
+    """The requests between two ids, and at both ends whatever lies beyond: also what is no request's."""
 
-    def within(payment_id: Column[Any]) -> ColumnElement[bool]:
+    def within(request_id: Column[Any]) -> ColumnElement[bool]:
         bounds: list[ColumnElement[bool]] = [true()]
         if after is not None:
-            bounds.append(payment_id > after)
+            bounds.append(request_id > after)
         if up_to is not None:
-            bounds.append(payment_id <= up_to)
+            bounds.append(request_id <= up_to)
         return and_(*bounds)
 
     return within
@@ -201,117 +228,143 @@ def _window(after: int | None, up_to: int | None) -> Within:
 def _check_window(
     connection: Connection, rows: Mapping[int, Sequence[Any]], within: Within, flaws: _Flaws
 ) -> None:
-    replays = {payment_id: Replay(payment_id) for payment_id in rows}
-    for row in as_given(connection, _TOLD.where(within(events.c.payment_id))):
+    replays = {request_id: Replay(request_id) for request_id in rows}
+    for row in as_given(connection, _TOLD.where(within(events.c.request_id))):
         replay = replays.get(row[2])
         if replay is None:
             replay = replays[row[2]] = Replay(row[2])
         _add(replay, row)
-    belonging = _Belongings(as_given(connection, _belonging(within)))
-    for payment_id in belonging.approvals.keys() | belonging.attempts.keys():
-        replays.setdefault(payment_id, Replay(payment_id))
-    for payment_id, replay in replays.items():
-        kept = rows.get(payment_id)
-        flaws.add(
-            replay.flaws(
-                None if kept is None else dict(zip(FACTS, kept, strict=True)),
-                belonging.approvals.get(payment_id, ()),
-                belonging.attempts.get(payment_id, ()),
-            )
-        )
+    belonging = _Belongings(
+        as_given(connection, _belonging(within)),
+        as_given(connection, _PAYMENTS.where(within(payments.c.request_id))),
+    )
+    for request_id in belonging.requests:
+        replays.setdefault(request_id, Replay(request_id))
+    for request_id, replay in replays.items():
+        kept = rows.get(request_id)
+        facts = None if kept is None else dict(zip(OF_REQUEST, kept, strict=True))
+        flaws.add(belonging.flaws(request_id, replay, facts))
+
+
+def _check_attempts(connection: Connection, flaws: _Flaws) -> None:
+    """A call must have been made for a payment that is there."""
+    known = exists().where(payments.c.id == attempts.c.payment_id)
+    for one, payment_id in connection.execute(select(attempts.c.id, attempts.c.payment_id).where(~known)):
+        flaws.add([f"attempt {one} is of payment {payment_id}, whose row is missing"])
 
 
 _STREAMED = {"stream_results": True}
-_CARDS = {Kind.CARD: payments.c.card_ts, Kind.APPROVAL_CARD: payments.c.approval_ts}
+_CARDS = {Kind.CARD: requests.c.card_ts, Kind.APPROVAL_CARD: requests.c.approval_ts}
 
 
 def _check_deliveries(connection: Connection, flaws: _Flaws) -> None:
     """A card must have been posted where it is said to stand, and what is told must have happened."""
     for kind, ts in _CARDS.items():
         posted = exists().where(
-            deliveries.c.payment_id == payments.c.id,
+            deliveries.c.request_id == requests.c.id,
             deliveries.c.slot == kind.value,
             deliveries.c.kind == kind.value,
             deliveries.c.ts == ts,
         )
-        lost = select(payments.c.id).where(ts.is_not(None), ~posted).order_by(payments.c.id)
+        lost = select(requests.c.id).where(ts.is_not(None), ~posted).order_by(requests.c.id)
         found = connection.execute(lost, execution_options=_STREAMED)
-        flaws.add(f"#{payment_id}: its {kind.replace('_', ' ')} was never posted" for (payment_id,) in found)
+        flaws.add(f"#{request_id}: its {kind.replace('_', ' ')} was never posted" for (request_id,) in found)
     happened = exists().where(
-        events.c.id == deliveries.c.event_id, events.c.payment_id == deliveries.c.payment_id
+        events.c.id == deliveries.c.event_id, events.c.request_id == deliveries.c.request_id
     )
     made_up = (
-        select(deliveries.c.id, deliveries.c.payment_id)
+        select(deliveries.c.id, deliveries.c.request_id)
         .where(deliveries.c.event_id.is_not(None), ~happened)
         .order_by(deliveries.c.id)
     )
     told = connection.execute(made_up, execution_options=_STREAMED)
-    flaws.add(f"#{payment_id}: delivery {one} tells what is no event of it" for one, payment_id in told)
+    flaws.add(f"#{request_id}: delivery {one} tells what is no event of it" for one, request_id in told)
 
+
+_THIS = bindparam("request", type_=Id)
+
+_TOLD_OF = exists().where(
+    events.c.actor == approvals.c.approver,
+    events.c.request_id == approvals.c.request_id,
+    events.c.action == Approved.action,
+)
+"""An event tells of the approval; a row alone is nobody's word."""
 
 APPROVERS = (
-    select(approvals.c.approver)
-    .where(
-        approvals.c.payment_id == bindparam("payment", type_=Id),
-        exists().where(
-            events.c.actor == approvals.c.approver,
-            events.c.payment_id == approvals.c.payment_id,
-            events.c.action == Approved.action,
-        ),
-    )
-    .order_by(approvals.c.id)
+    select(approvals.c.approver).where(approvals.c.request_id == _THIS, _TOLD_OF).order_by(approvals.c.id)
 )
-"""Who approved one payment, as far as an event tells of it; a row alone is nobody's word."""
+"""Who approved one request, as far as an event tells of it."""
+
+APPROVED_BY = select(approvals.c.request_id).where(
+    approvals.c.approver == bindparam("approver", type_=String),
+    _TOLD_OF,
+    exists().where(
+        payments.c.request_id == approvals.c.request_id,
+        payments.c.state == State.PENDING_APPROVAL.value,
+    ),
+)
+"""The requests that one person approved and that still wait for approval."""
 
 
-def _this(payment_id: Column[Any]) -> ColumnElement[bool]:
-    return payment_id == bindparam("payment", type_=Id)
+def _this(request_id: Column[Any]) -> ColumnElement[bool]:
+    return request_id == _THIS
 
 
 BELONGING_TO_ONE = _belonging(_this)
+PAYMENTS_OF_ONE = _PAYMENTS.where(_this(payments.c.request_id))
 
 
-async def disproof(connection: AsyncConnection, payment: Payment) -> str | None:
-    """What the events of one payment say against its row, or against themselves; None if they prove it."""
-    replay = Replay(payment.id)
-    for row in await connection.execute(OF_PAYMENT, {"payment": payment.id}):
+async def disproof(connection: AsyncConnection, request: PaymentRequest) -> str | None:
+    """What the events of one request say against its rows, or against themselves; None if they prove it."""
+    replay = Replay(request.id)
+    this = {"request": request.id}
+    for row in await connection.execute(OF_ONE_REQUEST, this):
         if not linked(row):
-            return f"{payment.number}: event {row[0]} does not fit into the audit trail"
+            return f"{request.number}: event {row[0]} does not fit into the audit trail"
         _add(replay, row)
-    belonging = _Belongings((await connection.execute(BELONGING_TO_ONE, {"payment": payment.id})).all())
-    flaws = replay.flaws(
-        facts(payment), belonging.approvals.get(payment.id, ()), belonging.attempts.get(payment.id, ())
+    belonging = _Belongings(
+        (await connection.execute(BELONGING_TO_ONE, this)).all(),
+        (await connection.execute(PAYMENTS_OF_ONE, this)).all(),
     )
+    flaws = belonging.flaws(request.id, replay, facts_of_request(request))
     return flaws[0] if flaws else None
 
 
-async def beginning(connection: AsyncConnection, payment_id: int) -> str | None:
-    """The state of a payment that has not moved, by its events; None if none asks for it."""
-    replay = Replay(payment_id)
-    for row in await connection.execute(OF_PAYMENT, {"payment": payment_id}):
+async def state_by_trail(connection: AsyncConnection, payment: Payment) -> str | None:
+    """The state of a payment by the events of its request; None where none asks for it.
+
+    Or where the event that brought it there does not fit into the trail.
+    """
+    replay = Replay(payment.request.id)
+    fitting: set[int] = set()
+    for row in await connection.execute(OF_ONE_REQUEST, {"request": payment.request.id}):
+        if linked(row):
+            fitting.add(row[0])
         _add(replay, row)
-    return replay.state
+    line = replay.lines.get(payment.line)
+    if line is None or line.last_move not in {None, *fitting}:
+        return None
+    return line.state
 
 
 def _add(replay: Replay, row: Sequence[Any]) -> None:
-    """row: as in `LINES`, or `OF_PAYMENT`."""
+    """row: as in `LINES`, or `OF_ONE_REQUEST`."""
     event_id, at, _, actor, action, from_state, to_state, detail, *_ = row
     replay.add(event_id, at, actor, action, from_state, to_state, detail)
 
 
-_held, _later = events.alias("held"), events.alias("later")
-_LATER_MOVE = exists().where(
-    _later.c.payment_id == _held.c.payment_id, _later.c.id > _held.c.id, _later.c.to_state.is_not(None)
-)
-HELD = (
-    select(_held.c.payment_id)
-    .where(
-        _held.c.payment_id.in_(
-            select(events.c.payment_id).where(IS_REQUEST, InvoiceAsked() == bindparam("invoice"))
-        ),
-        or_(_held.c.action == Requested.action, _held.c.to_state.not_in(sorted(RELEASED))),
-        ~_LATER_MOVE,
-    )
-    .limit(1)
-)
-"""The payment that holds an invoice by its events, whatever its row says."""
+ASKED_FOR = select(events.c.request_id).where(IS_REQUEST, InvoiceAsked() == bindparam("invoice")).distinct()
+
+
+async def holder(connection: AsyncConnection, ref: InvoiceRef) -> int | None:
+    """The request that holds an invoice by its events, whatever its rows say."""
+    asking = (await connection.execute(ASKED_FOR, {"invoice": str(ref)})).scalars().all()
+    for request_id in asking:
+        replay = Replay(request_id)
+        for row in await connection.execute(OF_ONE_REQUEST, {"request": request_id}):
+            _add(replay, row)
+        if any(
+            line.told["invoice"] == str(ref) and line.state not in RELEASED for line in replay.lines.values()
+        ):
+            return int(request_id)
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy import (
 
 from bot.domain.payment import State
 from bot.ledger.outbox import CARD_POSTED, DELIVERIES, READY
-from bot.ledger.schema import NOW, PENDING, payments
+from bot.ledger.schema import NOW, PENDING, payments, requests
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,7 @@ class Queue:
     woken_by: AbstractSet[str] = frozenset()
     unfinished: ColumnElement[bool] | None = None
 
-    @property
+    @cached_property
     def some(self) -> Select[Any]:
         """The ids of the first that are due; it takes `now` and a `limit`."""
         return self.due.limit(bindparam("limit", type_=Integer))
@@ -58,8 +59,11 @@ def _of_payments(
     awaited: the bot is not at rest while one is due or held.
     """
     free = or_(payments.c.lease_until.is_(None), payments.c.lease_until <= NOW)
-    due = select(payments.c.id).where(condition, since <= NOW, free).order_by(since, payments.c.id)
-    busy = exists().where(condition, or_(since <= NOW, payments.c.lease_until.is_not(None)))
+    both = requests.join(payments)
+    due = select(payments.c.id).select_from(both).where(condition, since <= NOW, free)
+    held = or_(since <= NOW, payments.c.lease_until.is_not(None))
+    busy = select(literal(1)).select_from(both).where(condition, held).exists()
+    due = due.order_by(since, payments.c.id)
     return Queue(name, due, woken_by, busy if awaited else None)
 
 
@@ -67,8 +71,8 @@ def _in(state: State) -> ColumnElement[bool]:
     return payments.c.state == state.value
 
 
-_DUE, _EXPIRY = payments.c.due_at, payments.c.expires_at
-_HAS_CARD = payments.c.card_ts.is_not(None)
+_DUE, _EXPIRY = payments.c.due_at, requests.c.expires_at
+_HAS_CARD = requests.c.card_ts.is_not(None)
 
 LOOK_UP = _of_payments("look-up", _in(State.REQUESTED), _DUE, woken_by={State.REQUESTED}, awaited=True)
 EXECUTOR = _of_payments(

@@ -1,4 +1,4 @@
-"""What the events of one payment say of it, replayed one after the other, and where its rows say otherwise.
+"""What the events of one request say of it, replayed one after the other, and where its rows say otherwise.
 
 The rows are what the bot works with, and whoever can write to the database can change them. The events are
 chained, so they prove the rows: whatever decides whether money moves is told in one of them.
@@ -26,12 +26,12 @@ from bot.domain.events import (
     LookedUp,
     Requested,
     Sending,
+    line_of,
 )
-from bot.domain.payment import CORRECTIONS, MOVES, Invoice, Payment, State
+from bot.domain.payment import CORRECTIONS, MOVES, Invoice, Payment, PaymentRequest, State
 
 _ASKED = tuple(field.name for field in fields(Requested))
 _FROZEN = tuple(field.name for field in fields(LookedUp))
-_ANSWERS = (Answered.action, AnsweredLate.action)
 
 TOLD_BY = tuple(
     what.action for what in (Requested, LookedUp, Approved, AskedAgain, Sending, Answered, AnsweredLate)
@@ -59,21 +59,36 @@ def frozen(payment: Payment) -> LookedUp:
 
 
 def facts(payment: Payment) -> dict[str, Any]:
-    """What is compared of a payment, in the form in which its row is read for that."""
-    return {name: read(payment, payment.invoice) for name, read in FACTS.items()}
+    """What is compared of a payment and of its request, in the form in which their rows are read for that."""
+    return facts_of_request(payment.request) | facts_of_payment(payment)
 
 
-FACTS: Mapping[str, Callable[[Payment, Invoice | None], Any]] = {
+def facts_of_request(request: PaymentRequest) -> dict[str, Any]:
+    """Of a request alone."""
+    return {name: read(request) for name, read in OF_REQUEST.items()}
+
+
+def facts_of_payment(payment: Payment) -> dict[str, Any]:
+    """Of a payment alone."""
+    return {name: read(payment, payment.invoice) for name, read in OF_PAYMENT.items()}
+
+
+OF_REQUEST: Mapping[str, Callable[[PaymentRequest], Any]] = {
+    "team": lambda request: request.team,
+    "channel": lambda request: request.channel,
+    "requester": lambda request: request.requester,
+    "rule": lambda request: request.rule,
+    "note": lambda request: request.note,
+    "approvals_required": lambda request: request.approvals_required,
+    "created_at": lambda request: stamp(request.created_at),
+    "expires_at": lambda request: stamp(request.expires_at),
+    "size": lambda request: request.size,
+}
+"""What is compared of a request, by the name of its column."""
+
+OF_PAYMENT: Mapping[str, Callable[[Payment, Invoice | None], Any]] = {
     "invoice": lambda payment, _: str(payment.ref),
-    "team": lambda payment, _: payment.team,
-    "channel": lambda payment, _: payment.channel,
-    "requester": lambda payment, _: payment.requester,
-    "rule": lambda payment, _: payment.rule,
-    "note": lambda payment, _: payment.note,
     "state": lambda payment, _: payment.state.value,
-    "approvals_required": lambda payment, _: payment.approvals_required,
-    "created_at": lambda payment, _: stamp(payment.created_at),
-    "expires_at": lambda payment, _: stamp(payment.expires_at),
     "listed": lambda payment, _: payment.listed,
     "amount": lambda _, invoice: format(invoice.amount, "f") if invoice else None,
     "currency": lambda _, invoice: invoice.currency if invoice else None,
@@ -83,7 +98,7 @@ FACTS: Mapping[str, Callable[[Payment, Invoice | None], Any]] = {
     "status": lambda payment, _: payment.status,
     "status_text": lambda payment, _: payment.status_text,
 }
-"""What is compared, by the name of its column; the invoice has two."""
+"""What is compared of a payment, by the name of its column; the invoice has two."""
 
 
 def stamp(time: datetime) -> str:
@@ -91,18 +106,49 @@ def stamp(time: datetime) -> str:
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", timespec="microseconds")
 
 
+Row = Mapping[str, Any]
+"""By the names of `OF_REQUEST`, or of `OF_PAYMENT`."""
+
+
+class Line:
+    """What the events of a request say of one of its payments.
+
+    last_move: the event that brought it to its state; None where it is in the one that it began in.
+    """
+
+    __slots__ = ("attempts", "called", "last_move", "told", "undivided")
+
+    def __init__(self, state: str) -> None:
+        self.called = state
+        # Where the first versions did not say so, this is where every payment began.
+        self.undivided = state == State.PENDING_APPROVAL
+        self.last_move: int | None = None
+        self.told: dict[str, Any] = {"status": None, "status_text": None}
+        self.attempts: list[list[Any]] = []
+
+    @property
+    def state(self) -> str:
+        """The state that it is in.
+
+        Up to version 0004 of the tables REQUESTED had no name of its own: it was called PENDING_APPROVAL too.
+        """
+        return State.REQUESTED.value if self.undivided else self.called
+
+    def is_in(self, state: str | None) -> bool:
+        """Whether a move from this state may be one of it."""
+        return state in (self.state, self.called)
+
+
 class Replay:
-    """The events of one payment, added in their order."""
+    """The events of one request, added in their order. lines: its payments, by their place in it."""
 
-    __slots__ = ("_approved", "_attempts", "_flaws", "_name", "_state", "_told", "_undivided")
+    __slots__ = ("_approved", "_flaws", "_name", "_told", "lines")
 
-    def __init__(self, payment_id: object) -> None:
-        self._name = f"#{_shown(payment_id)}"
-        self._state: str | None = None
-        self._undivided = False
+    def __init__(self, request_id: object) -> None:
+        self._name = f"#{_shown(request_id)}"
+        self.lines: dict[int, Line] = {}
         self._told: dict[str, Any] = {}
         self._approved: dict[str, str] = {}
-        self._attempts: list[list[Any]] = []
         self._flaws: list[str] = []
 
     def add(
@@ -116,27 +162,25 @@ class Replay:
         detail: str,
     ) -> None:
         """The next event."""
-        was, called = self.state, self._state
+        place = line_of(detail)
+        # Before it is told, because what is told may give the state where it begins another name.
+        concerned = [line for number, line in self.lines.items() if place in (None, number)]
+        moved = [line for line in concerned if line.is_in(from_state)]
         if action in TOLD_BY:
-            self._tell(event_id, at, actor, action, detail)
+            self._tell(event_id, at, actor, action, detail, place)
         if to_state is not None:
             following = _CORRECTED if action == Corrected.action else _FOLLOWING
-            if from_state not in (was, called) or to_state not in following.get(str(from_state), ()):
+            if not moved or to_state not in following.get(str(from_state), ()):
+                was = concerned[0].state if concerned else None
                 self._flaw(
                     f"event {event_id} moves it from {_shown(from_state)} to {_shown(to_state)},"
                     f" and it was {_shown(was)}"
                 )
-            self._state, self._undivided = to_state, False
+                moved = concerned
+            for line in moved:
+                line.called, line.undivided, line.last_move = to_state, False, event_id
 
-    @property
-    def state(self) -> str | None:
-        """The state that it is in by its events; None before the one that asks for it.
-
-        Up to version 0004 of the tables REQUESTED had no name of its own: it was called PENDING_APPROVAL too.
-        """
-        return State.REQUESTED.value if self._undivided else self._state
-
-    def _tell(self, event_id: int, at: str, actor: str, action: str, detail: str) -> None:
+    def _tell(self, event_id: int, at: str, actor: str, action: str, detail: str, place: int | None) -> None:
         if action == Approved.action:
             if actor in self._approved:
                 self._flaw(f"event {event_id} counts the approval of {_shown(actor)} again")
@@ -147,30 +191,41 @@ class Replay:
             return
         told = self._read(event_id, detail)
         if action == Requested.action:
-            if self._state is not None:
-                self._flaw(f"event {event_id} asks for it again")
-            self._told = {"requester": actor, "created_at": at, "status": None, "status_text": None}
-            self._told |= {name: told[name] for name in _ASKED if name in told}
-            # Where the first versions did not say so, this is where every payment began.
-            self._state = self._told.pop("state", State.PENDING_APPROVAL.value)
-            self._undivided = self._state == State.PENDING_APPROVAL
-        elif action == "looked_up":
-            self._undivided = False
+            self._ask(event_id, at, actor, told, place or 1)
+            return
+        line = self.lines.get(place or 1)
+        if line is None:
+            self._flaw(f"event {event_id} is about a payment that no event asks for")
+        elif action == LookedUp.action:
+            line.undivided = False
             # The first versions did not tell the rule, which may have been another one by then.
             self._told.pop("rule", None)
-            self._told |= {name: told[name] for name in _FROZEN if name in told}
-        elif action == "sending":
-            self._attempts.append([told.get("instance"), at, *[None] * 5])
-            if told.get("try") != len(self._attempts):
-                self._flaw(f"event {event_id} is try {_shown(told.get('try'))} of {len(self._attempts)}")
+            self._told |= {name: told[name] for name in _FROZEN if name in told and name in OF_REQUEST}
+            line.told |= {name: told[name] for name in _FROZEN if name in told and name in OF_PAYMENT}
+        elif action == Sending.action:
+            line.attempts.append([told.get("instance"), at, *[None] * 5])
+            if told.get("try") != len(line.attempts):
+                self._flaw(f"event {event_id} is try {_shown(told.get('try'))} of {len(line.attempts)}")
         # The first versions did not tell whose answer it is; it was taken for the last call's.
-        elif (number := told.get("try", len(self._attempts))) not in range(1, len(self._attempts) + 1):
+        elif (number := told.get("try", len(line.attempts))) not in range(1, len(line.attempts) + 1):
             self._flaw(f"event {event_id} is the answer to no call")
         else:
             answer = [told.get(name) for name in ("verdict", "status", "status_text", "evidence")]
-            self._attempts[int(number) - 1][2:] = [at, *answer]
-            if action == "answered":
-                self._told |= {"status": answer[1], "status_text": answer[2]}
+            line.attempts[int(number) - 1][2:] = [at, *answer]
+            if action == Answered.action:
+                line.told |= {"status": answer[1], "status_text": answer[2]}
+
+    def _ask(self, event_id: int, at: str, actor: str, told: Mapping[str, Any], place: int) -> None:
+        """Somebody asks for one payment of the request; the same person, at the same moment, for each."""
+        if place in self.lines:
+            self._flaw(f"event {event_id} asks for it again")
+        self.lines[place] = line = Line(told.get("state", State.PENDING_APPROVAL.value))
+        line.told |= {"invoice": told.get("invoice")}
+        asked = {"requester": actor, "created_at": at}
+        asked |= {name: told[name] for name in _ASKED if name in told and name in OF_REQUEST}
+        if self._told and asked != self._told:
+            self._flaw(f"event {event_id} asks for it in another way than the one before")
+        self._told |= asked
 
     def _read(self, event_id: int, detail: str) -> Mapping[str, Any]:
         try:
@@ -187,31 +242,45 @@ class Replay:
 
     def flaws(
         self,
-        row: Mapping[str, Any] | None,
+        row: Row | None,
+        payments: Mapping[Any, Row],
         approvals: Sequence[Sequence[Any]],
-        attempts: Sequence[Sequence[Any]],
+        attempts: Mapping[Any, Sequence[Sequence[Any]]],
     ) -> list[str]:
-        """Where the events contradict each other, the row of `payments`, or those that belong to it.
+        """Where the events contradict each other, the row of `requests`, or those that belong to it.
 
-        row: by the names of `facts`; None where there is none. approvals: approver, decision, time.
+        row: None where there is none. payments, attempts: by line. approvals: approver, decision, time.
         attempts: instance, start, end, verdict, status, status text, evidence; the oldest first.
         """
-        if row is None:
+        if row is None or not payments:
             return [*self._flaws, f"{self._name}: its row is missing"]
-        if self._state is None:
+        if not self.lines:
             return [*self._flaws, f"{self._name}: no event asks for it"]
-        found = [*self._of_row(row), *self._of_approvals(approvals), *self._of_attempts(attempts)]
+        found = list(self._differing(row, self._told | {"size": len(self.lines)}))
+        for place in sorted(self.lines.keys() | payments.keys(), key=str):
+            line, kept = self.lines.get(place), payments.get(place)
+            if line is None:
+                found.append(f"no event asks for payment {_shown(place)} of it")
+            elif kept is None:
+                found.append(f"the row of payment {place} of it is missing")
+            else:
+                which = f"payment {place}: " if len(self.lines) > 1 else ""
+                flaws = [*self._of_line(line, kept), *self._of_attempts(line, attempts.get(place, ()))]
+                found += [which + flaw for flaw in flaws]
+        found += self._of_approvals(approvals)
         return self._flaws + [f"{self._name}: {flaw}" for flaw in found]
 
-    def _of_row(self, row: Mapping[str, Any]) -> Iterator[str]:
-        told = self._told | {"state": self.state, "tries": len(self._attempts)}
+    def _of_line(self, line: Line, row: Row) -> Iterator[str]:
+        yield from self._differing(row, line.told | {"state": line.state, "tries": len(line.attempts)})
+        # A look-up that ends in a refusal leaves what it read, and an event that tells the refusal alone.
+        unread = "amount" not in line.told and line.state != State.CANCELLED
+        if unread and row["amount"] is not None:
+            yield f"its amount is {_shown(row['amount'])}, and no event tells it"
+
+    def _differing(self, row: Row, told: Mapping[str, Any]) -> Iterator[str]:
         for name, value in told.items():
             if row[name] != value and not (name == "amount" and _equal(row[name], value)):
                 yield f"its {name} is {_shown(row[name])}, its events say {_shown(value)}"
-        # A look-up that ends in a refusal leaves what it read, and an event that tells the refusal alone.
-        unread = "amount" not in told and self.state != State.CANCELLED
-        if unread and row["amount"] is not None:
-            yield f"its amount is {_shown(row['amount'])}, and no event tells it"
 
     def _of_approvals(self, rows: Sequence[Sequence[Any]]) -> Iterator[str]:
         given = {approver: at for approver, decision, at in rows if decision == "approve"}
@@ -225,11 +294,11 @@ class Replay:
             elif given[approver] != self._approved[approver]:
                 yield f"the approval by {_shown(approver)} has another time than its event"
 
-    def _of_attempts(self, rows: Sequence[Sequence[Any]]) -> Iterator[str]:
-        if len(rows) != len(self._attempts):
-            yield f"it has {len(rows)} attempts, its events tell of {len(self._attempts)}"
+    def _of_attempts(self, line: Line, rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+        if len(rows) != len(line.attempts):
+            yield f"it has {len(rows)} attempts, its events tell of {len(line.attempts)}"
             return
-        for number, (row, told) in enumerate(zip(rows, self._attempts, strict=True), start=1):
+        for number, (row, told) in enumerate(zip(rows, line.attempts, strict=True), start=1):
             if list(row) != told:
                 yield f"attempt {number} is {_shown(list(row))}, its events say {_shown(told)}"
 

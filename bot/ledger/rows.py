@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import MappingResult, RowMapping
 
-from bot.domain.events import DomainEvent, decode
-from bot.domain.payment import Cards, Invoice, InvoiceRef, Lease, Payment, State
+from bot.domain.events import DomainEvent, decode, line_of
+from bot.domain.payment import Cards, Invoice, InvoiceRef, Lease, Payment, PaymentRequest, State
 
 log = structlog.get_logger()
 
@@ -21,11 +21,15 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the audit trail. actor: a Slack user id, or the part of the bot that acted."""
+    """One entry of the audit trail. actor: a Slack user id, or the part of the bot that acted.
+
+    line: the payment of the request that it is about; None where that has one only, or it is about all.
+    """
 
     id: int
     at: datetime
-    payment_id: int | None
+    request_id: int | None
+    line: int | None
     actor: str
     what: DomainEvent
     from_state: State | None
@@ -64,7 +68,7 @@ class Delivery:
     """
 
     id: int
-    payment_id: int
+    request_id: int
     kind: Kind
     channel: str
     event_id: int | None
@@ -97,23 +101,37 @@ def readable(rows: MappingResult, read: Callable[[RowMapping], Record]) -> list[
 
 
 def payment_of(row: RowMapping) -> Payment:
-    """Read a row of `payments`."""
+    """Read a row of `PAYMENTS`."""
+    return payment_in(request_of(row, "of_"), row)
+
+
+def payment_in(request: PaymentRequest, row: RowMapping) -> Payment:
+    """Read a row of `payments` that belongs to this request."""
     ref = InvoiceRef(row["module"], row["number"])
     invoice = None
     if row["amount"] is not None:
         invoice = Invoice(ref, row["description"], row["amount"], row["currency"], row["due_date"])
     return Payment(
+        request=request,
         ref=ref,
         invoice=invoice,
         state=State(row["state"]),
-        cards=Cards(row["card_ts"], row["card_lost"], row["approval_channel"], row["approval_ts"]),
         lease=Lease(row["lease_owner"], row["lease_until"]) if row["lease_until"] is not None else None,
         **{name: row[name] for name in _PLAIN},
     )
 
 
-_COMPOSED = ("ref", "invoice", "state", "cards", "lease")
+def request_of(row: RowMapping, prefix: str = "") -> PaymentRequest:
+    """Read a row of `requests`. prefix: of its columns' names."""
+    cards = Cards(
+        *(row[prefix + name] for name in ("card_ts", "card_lost", "approval_channel", "approval_ts"))
+    )
+    return PaymentRequest(cards=cards, **{name: row[prefix + name] for name in _PLAIN_OF_REQUEST})
+
+
+_COMPOSED = ("request", "ref", "invoice", "state", "cards", "lease")
 _PLAIN = tuple(name for name in Payment.__dataclass_fields__ if name not in _COMPOSED)
+_PLAIN_OF_REQUEST = tuple(name for name in PaymentRequest.__dataclass_fields__ if name not in _COMPOSED)
 
 
 def event_of(row: RowMapping) -> Event:
@@ -121,7 +139,8 @@ def event_of(row: RowMapping) -> Event:
     return Event(
         id=row["id"],
         at=row["at"],
-        payment_id=row["payment_id"],
+        request_id=row["request_id"],
+        line=line_of(row["detail"]),
         actor=row["actor"],
         what=decode(row["action"], row["detail"]),
         from_state=_state(row["from_state"]),

@@ -27,7 +27,11 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     bindparam,
+    cast,
+    literal,
     literal_column,
+    or_,
+    select,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -101,48 +105,63 @@ metadata = MetaData()
 
 Id = Integer().with_variant(BigInteger(), "postgresql")
 
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("team", String(32), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("requester", String(32), nullable=False),
+    Column("note", Text),
+    Column("trigger_id", String(200), nullable=False, unique=True),
+    Column("response_url", Text),
+    Column("rule", Text, nullable=False),
+    Column("approvals_required", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("card_ts", String(32)),
+    Column("card_lost", Boolean, nullable=False),
+    Column("approval_channel", String(32)),
+    Column("approval_ts", String(32)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index("requests_of_requester", "requester", "id"),
+)
+
 payments = Table(
     "payments",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("team", String(32), nullable=False),
-    Column("channel", String(32), nullable=False),
-    Column("requester", String(32), nullable=False),
+    Column("request_id", ForeignKey("requests.id"), nullable=False),
+    Column("line", Integer, nullable=False),
     Column("module", String(64), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("note", Text),
     Column("state", String(20), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("trigger_id", String(200), nullable=False, unique=True),
-    Column("response_url", Text),
     Column("looked_up_at", UtcDateTime),
     Column("listed", Boolean),
     Column("amount", ExactDecimal),
     Column("currency", String(16)),
     Column("description", Text),
     Column("due_date", Date),
-    Column("rule", Text, nullable=False),
-    Column("approvals_required", Integer, nullable=False),
     Column("status", Text),
     Column("status_text", Text),
     Column("reason", Text),
     Column("tries", Integer, nullable=False),
-    Column("card_ts", String(32)),
-    Column("card_lost", Boolean, nullable=False),
-    Column("approval_channel", String(32)),
-    Column("approval_ts", String(32)),
-    Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
     Column("lease_owner", String(64)),
     Column("lease_until", UtcDateTime),
+    UniqueConstraint("request_id", "line", name="one_payment_a_line"),
     Index("payments_due", "state", "due_at"),
-    Index("payments_of_requester", "requester", "id"),
     Index("payments_of_number", "number"),
     Index("payments_of_invoice", "module", "number", "id"),
     sqlite_autoincrement=True,
 )
+
+PAYMENTS = select(payments, *(column.label(f"of_{column.name}") for column in requests.c)).select_from(
+    requests.join(payments)
+)
+"""Payments, each with its request. Whoever locks both locks the request first."""
 
 LIVE = payments.c.state.not_in(sorted(RELEASED))
 """Payments that hold their invoice: under way, unknown, or paid."""
@@ -167,12 +186,12 @@ approvals = Table(
     "approvals",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("payment_id", ForeignKey("payments.id"), nullable=False),
+    Column("request_id", ForeignKey("requests.id"), nullable=False),
     Column("approver", String(32), nullable=False),
     Column("decision", String(10), nullable=False),
     Column("reason", Text),
     Column("at", UtcDateTime, nullable=False),
-    UniqueConstraint("payment_id", "approver", name="one_decision_per_person"),
+    UniqueConstraint("request_id", "approver", name="one_decision_per_person"),
 )
 
 attempts = Table(
@@ -194,7 +213,7 @@ events = Table(
     metadata,
     Column("id", Id, primary_key=True, autoincrement=False),
     Column("at", UtcDateTime, nullable=False),
-    Column("payment_id", Id, index=True),
+    Column("request_id", Id, index=True),
     Column("actor", String(64), nullable=False),
     Column("action", String(40), nullable=False),
     Column("from_state", String(20)),
@@ -202,7 +221,7 @@ events = Table(
     Column("detail", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
-    Index("events_of_actor", "actor", "payment_id"),
+    Index("events_of_actor", "actor", "request_id"),
 )
 
 
@@ -226,6 +245,13 @@ def _on_sqlite(_element: InvoiceAsked, _compiler: Any, **_options: Any) -> str:
 @compiles(InvoiceAsked, "postgresql")
 def _on_postgresql(_element: InvoiceAsked, _compiler: Any, **_options: Any) -> str:
     return 'substring(detail, \'"invoice": "([^"]*)"\')'
+
+
+def concerns(line: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether an event is about this payment of its request, or about all of them: see `events.line_of`."""
+    name = literal('"line": ')
+    named = (events.c.detail.contains(name.concat(cast(line, String)).concat(end)) for end in (",", "}"))
+    return or_(events.c.detail.not_like(literal('%"line": %')), *named)
 
 
 # As it stands in the index: a bound value would keep the databases from using it.
@@ -253,7 +279,7 @@ deliveries = Table(
     "deliveries",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("payment_id", ForeignKey("payments.id"), nullable=False),
+    Column("request_id", ForeignKey("requests.id"), nullable=False),
     Column("slot", String(80), nullable=False),
     Column("kind", String(20), nullable=False),
     Column("channel", String(32), nullable=False),
@@ -268,13 +294,31 @@ deliveries = Table(
     Column("due_at", UtcDateTime, nullable=False),
     Column("lease_owner", String(64)),
     Column("lease_until", UtcDateTime),
-    UniqueConstraint("payment_id", "slot", name="one_delivery_per_slot"),
+    UniqueConstraint("request_id", "slot", name="one_delivery_per_slot"),
 )
 
 PENDING = deliveries.c.done_revision < deliveries.c.revision
 """Deliveries that are still to be made."""
 
 Index("deliveries_pending", deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("day", Date, nullable=False),
+    Column("place", String(32), nullable=False),
+    Column("ended", Text),
+    Column("ts", String(32)),
+    Column("tries", Integer, nullable=False),
+    Column("begun", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("lease_owner", String(64)),
+    Column("lease_until", UtcDateTime),
+    UniqueConstraint("day", "place", name="one_digest_a_day"),
+)
+"""What is told once a day: see `Digests`."""
 
 FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 """What a payment or delivery is set to that nobody works on any more."""

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -37,7 +37,7 @@ from bot.ledger.rows import (
     payment_of,
     readable,
 )
-from bot.ledger.schema import LIVE, PENDING, chain, deliveries, events, payments
+from bot.ledger.schema import LIVE, PAYMENTS, PENDING, chain, deliveries, digests, events, payments, requests
 from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
@@ -174,7 +174,12 @@ class Ledger:
 
     async def payment(self, payment_id: int) -> Payment | None:
         """One payment."""
-        found = await self._all(select(payments).where(payments.c.id == payment_id))
+        found = await self._all(PAYMENTS.where(payments.c.id == payment_id))
+        return payment_of(found[0]) if found else None
+
+    async def of_request(self, request_id: int) -> Payment | None:
+        """The payment of a request."""
+        found = await self._all(PAYMENTS.where(requests.c.id == request_id))
         return payment_of(found[0]) if found else None
 
     async def any_due(self, queue: Queue) -> bool:
@@ -184,8 +189,7 @@ class Ledger:
     async def latest(self, ref: InvoiceRef) -> Payment | None:
         """The newest payment request for an invoice, live or not."""
         found = await self._all(
-            select(payments)
-            .where(payments.c.module == ref.module, payments.c.number == ref.number)
+            PAYMENTS.where(payments.c.module == ref.module, payments.c.number == ref.number)
             .order_by(payments.c.id.desc())
             .limit(1)
         )
@@ -193,7 +197,7 @@ class Ledger:
 
     async def live(self, module: str, numbers: Collection[int] | None = None) -> dict[int, Payment]:
         """The live and paid payments of a module, or of these invoices of it, by invoice number."""
-        statement = select(payments).where(payments.c.module == module, LIVE)
+        statement = PAYMENTS.where(payments.c.module == module, LIVE)
         if numbers is not None:
             statement = statement.where(payments.c.number.in_(numbers))
         return {payment.ref.number: payment for payment in await self._payments(statement)}
@@ -202,12 +206,21 @@ class Ledger:
         self, *, requester: str | None = None, states: Iterable[State] | None = None, limit: int = 10
     ) -> list[Payment]:
         """The newest payments, of one person or of everybody, in some states or all."""
-        statement = select(payments).order_by(payments.c.id.desc()).limit(limit)
+        statement = PAYMENTS.order_by(payments.c.id.desc()).limit(limit)
         if requester is not None:
-            statement = statement.where(payments.c.requester == requester)
+            statement = statement.where(requests.c.requester == requester)
         if states is not None:
             statement = statement.where(payments.c.state.in_([state.value for state in states]))
         return await self._payments(statement)
+
+    async def pending(self) -> list[Payment]:
+        """All that waits for approval, what expires first before the others."""
+        waits = payments.c.state == State.PENDING_APPROVAL.value
+        return await self._payments(PAYMENTS.where(waits).order_by(requests.c.expires_at, payments.c.id))
+
+    async def approved_by(self, person: str) -> frozenset[int]:
+        """The requests that wait for approval and this person approved, as far as an event tells of it."""
+        return frozenset(row["request_id"] for row in await self._all(proof.APPROVED_BY, approver=person))
 
     async def ids(self, state: State) -> list[int]:
         """The payments in a state."""
@@ -216,15 +229,14 @@ class Ledger:
 
     async def concerning(self, user_id: str, states: Iterable[State], *, limit: int = 10) -> list[Payment]:
         """The payments in some states that a person asked for or decided on, the latest change first."""
-        acted = select(events.c.payment_id).where(
+        acted = select(events.c.request_id).where(
             events.c.actor == user_id,
             events.c.action.in_([what.action for what in (Approved, Denied, Resolved, Corrected)]),
         )
         return await self._payments(
-            select(payments)
-            .where(
+            PAYMENTS.where(
                 payments.c.state.in_([state.value for state in states]),
-                or_(payments.c.requester == user_id, payments.c.id.in_(acted)),
+                or_(requests.c.requester == user_id, requests.c.id.in_(acted)),
             )
             .order_by(payments.c.updated_at.desc(), payments.c.id.desc())
             .limit(limit)
@@ -234,9 +246,16 @@ class Ledger:
         """The id of the latest event: while it stays, nothing that people are shown has changed."""
         return int((await self._all(select(chain.c.last_event)))[0]["last_event"])
 
-    async def approvers(self, payment_id: int) -> list[str]:
+    async def approvers(self, request_id: int) -> list[str]:
         """Who approved, in order, as far as an event tells of it."""
-        return [row["approver"] for row in await self._all(proof.APPROVERS, payment=payment_id)]
+        return [row["approver"] for row in await self._all(proof.APPROVERS, request=request_id)]
+
+    async def denier(self, request_id: int) -> str | None:
+        """Who denied it; None where nobody did."""
+        found = await self._all(
+            select(events.c.actor).where(events.c.request_id == request_id, events.c.action == Denied.action)
+        )
+        return found[0]["actor"] if found else None
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""
@@ -252,22 +271,29 @@ class Ledger:
         """One event."""
         return event_of((await self._all(select(events).where(events.c.id == event_id)))[0])
 
-    async def history(self, payment_id: int) -> list[Event]:
-        """The events of one payment, in order."""
-        rows = await self._all(select(events).where(events.c.payment_id == payment_id).order_by(events.c.id))
+    async def history(self, request_id: int) -> list[Event]:
+        """The events of one request, in order."""
+        rows = await self._all(select(events).where(events.c.request_id == request_id).order_by(events.c.id))
         return [event_of(row) for row in rows]
 
-    async def lines(self, payment_id: int | None = None) -> AsyncIterator[str]:
-        """The audit trail, or one payment's part of it, in lines for people; not held in memory.
+    async def lines(self, request_id: int | None = None) -> AsyncIterator[str]:
+        """The audit trail, or one request's part of it, in lines for people; not held in memory.
 
         Also of events that nobody can have written.
         """
         statement = audit.LINES
-        if payment_id is not None:
-            statement = statement.where(events.c.payment_id == payment_id)
+        if request_id is not None:
+            statement = statement.where(events.c.request_id == request_id)
         async with self._snapshot() as connection:
             async for row in await connection.stream(statement):
                 yield audit.line(row)
+
+    async def digests_to_tell(self, day: date, place: str) -> bool | None:
+        """Whether any of a day's digests is still to be told; None where that of this place is not begun."""
+        rows = await self._all(select(digests.c.place, digests.c.ended).where(digests.c.day == day))
+        if place not in {row["place"] for row in rows}:
+            return None
+        return any(row["ended"] is None for row in rows)
 
     async def undelivered(self) -> int:
         """How many deliveries are still to be made."""

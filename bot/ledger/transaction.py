@@ -6,6 +6,7 @@ here calls out of the process, and the only thing awaited inside a transaction i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,8 +16,10 @@ from sqlalchemy import (
     ColumnElement,
     delete,
     func,
+    literal,
     select,
     text,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,11 +29,12 @@ from bot.domain.events import Corrected, DomainEvent, KnownEvent
 from bot.domain.payment import FINAL, InvoiceRef, Outcome, Payment, State, Verdict, move
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
+from bot.ledger.digests import Digests
 from bot.ledger.leases import Leases
 from bot.ledger.outbox import Outbox
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
-from bot.ledger.rows import Event, Kind, event_of, payment_of
-from bot.ledger.schema import FREE, LIVE, approvals, attempts, events, payments
+from bot.ledger.rows import Event, Kind, event_of, payment_in, payment_of, request_of
+from bot.ledger.schema import FREE, LIVE, PAYMENTS, approvals, attempts, concerns, events, payments, requests
 
 log = structlog.get_logger()
 
@@ -50,6 +54,7 @@ class Transaction(Leases):
         self.sealed_by: audit.Link | None = None
         """The last event that it added to the trail: where that stands, all of the transaction counts."""
         self.outbox = Outbox(connection, now, self.changed_topics)
+        self.digests = Digests(connection, now)
 
     async def lock(self, name: str) -> None:
         """Take an advisory lock until the transaction ends. SQLite has one writer anyway."""
@@ -59,47 +64,49 @@ class Transaction(Leases):
             )
 
     async def insert(self, ref: InvoiceRef, **fields: Any) -> Payment | None:
-        """Add a payment request; None if this command was taken already or the invoice has a live one.
+        """Add a request of one payment; None if this command was taken already or the invoice has a live one.
 
         Raises LedgerContradicted where an earlier one holds the invoice by its events, but not by its row.
         """
         # A released payment of the invoice may be corrected to paid just now: one after the other.
         await self.lock("request")
-        dialect = sqlite if self._sqlite else postgresql
-        statement = (
-            dialect.insert(payments)
-            .values(
-                module=ref.module,
-                number=ref.number,
-                state=State.REQUESTED.value,
-                version=1,
-                tries=0,
-                card_lost=False,
-                created_at=self.now,
-                updated_at=self.now,
-                due_at=self.now,
-                **fields,
-            )
-            .on_conflict_do_nothing()
-            .returning(payments)
-        )
-        row = (await self._connection.execute(statement)).mappings().one_or_none()
-        if row is None:
+        if await self.by_trigger(fields["trigger_id"]) is not None or await self.live(ref) is not None:
             return None
-        if (holder := await self.held_by_trail(ref)) is not None:
+        if (held_by := await proof.holder(self._connection, ref)) is not None:
             raise LedgerContradicted(
-                f"by the audit trail, payment #{holder} holds {ref}; its row says otherwise."
+                f"by the audit trail, request #{held_by} holds {ref}; its row says otherwise."
                 " Run `python -m bot audit verify`"
             )
+        request_id = await self._next_number()
+        made = requests.insert().values(id=request_id, size=1, card_lost=False, created_at=self.now, **fields)
+        request = (await self._connection.execute(made.returning(requests))).mappings().one()
+        line = payments.insert().values(
+            request_id=request_id,
+            line=1,
+            module=ref.module,
+            number=ref.number,
+            state=State.REQUESTED.value,
+            version=1,
+            tries=0,
+            updated_at=self.now,
+            due_at=self.now,
+        )
+        row = (await self._connection.execute(line.returning(payments))).mappings().one()
         self.changed_topics.add(State.REQUESTED)
-        return payment_of(row)
+        return payment_in(request_of(request), row)
+
+    async def _next_number(self) -> int:
+        """The number of the next request: none is left out, and none that the trail knows is given again."""
+        latest = (select(func.max(ids)) for ids in (requests.c.id, events.c.request_id))
+        found = (await self._connection.execute(union_all(*latest))).scalars()
+        return max((number for number in found if number is not None), default=0) + 1
 
     async def by_trigger(self, trigger_id: str) -> Payment | None:
         """The payment that this command made."""
-        return await self._one(payments.c.trigger_id == trigger_id)
+        return await self._one(requests.c.trigger_id == trigger_id)
 
     async def live(self, ref: InvoiceRef) -> Payment | None:
-        """The payment request that holds this invoice: under way, unknown, or paid."""
+        """The payment that holds this invoice: under way, unknown, or paid."""
         return await self._one(payments.c.module == ref.module, payments.c.number == ref.number, LIVE)
 
     async def precedents(self, payment: Payment) -> Precedents:
@@ -110,40 +117,40 @@ class Transaction(Leases):
         """Whether a list of unpaid invoices was ever seen to hold an invoice; that of one module, or any."""
         return await has_listed(self._connection, module)
 
-    async def held_by_trail(self, ref: InvoiceRef) -> int | None:
-        """The payment that holds this invoice by its events: under way, unknown, or paid."""
-        found = (await self._connection.execute(proof.HELD, {"invoice": str(ref)})).first()
-        return None if found is None else found[0]
-
     async def disproved(self, payment: Payment) -> str | None:
-        """What the audit trail says against the row of a payment; None if it proves it."""
-        return await proof.disproof(self._connection, payment)
+        """What the audit trail says against the rows of a payment's request; None if it proves them."""
+        return await proof.disproof(self._connection, payment.request)
 
     async def disproved_beside(self, payment: Payment) -> str | None:
-        """What the audit trail says against other payments that bear on this one; None if it proves them.
+        """What the audit trail says against other requests that bear on this payment; None if it proves them.
 
         Those are the ones with its number, and the ones that were asked for its invoice. Takes the end of the
         trail where there are any, so that none moves meanwhile: take other locks before.
         """
         found = await self._connection.execute(
-            BESIDE, {"payment": payment.id, "number": payment.ref.number, "invoice": str(payment.ref)}
+            BESIDE,
+            {"request": payment.request.id, "number": payment.ref.number, "invoice": str(payment.ref)},
         )
         ids = sorted(found.scalars())
         if not ids:
             return None
         await audit.hold_end(self._connection)
-        rows = (await self._connection.execute(select(payments).where(payments.c.id.in_(ids)))).mappings()
+        rows = (await self._connection.execute(select(requests).where(requests.c.id.in_(ids)))).mappings()
         others = {row["id"]: row for row in rows}
         for other in ids:
             if other not in others:
                 return f"#{other}: its row is missing"
-            if (flaw := await self.disproved(payment_of(others[other]))) is not None:
+            if (flaw := await proof.disproof(self._connection, request_of(others[other]))) is not None:
                 return flaw
         return None
 
     async def payment(self, payment_id: int) -> Payment | None:
         """Read one payment and keep others from changing it until the transaction ends."""
         return await self._one(payments.c.id == payment_id)
+
+    async def of_request(self, request_id: int) -> Payment | None:
+        """The same of the payment of a request."""
+        return await self._one(requests.c.id == request_id)
 
     async def again(self, payment: Payment) -> Payment:
         """The same of one that was read before: as it is now. Raises Stale.
@@ -159,7 +166,7 @@ class Transaction(Leases):
         return current
 
     async def _one(self, *where: ColumnElement[bool]) -> Payment | None:
-        statement = select(payments).where(*where).with_for_update()
+        statement = PAYMENTS.where(*where).with_for_update()
         row = (await self._connection.execute(statement)).mappings().one_or_none()
         return None if row is None else payment_of(row)
 
@@ -174,16 +181,20 @@ class Transaction(Leases):
         requester: str | None,
     ) -> Decimal:
         """What the live payments of a rule in that time add up to, of one person or of everybody."""
-        statement = select(payments.c.amount).where(
-            payments.c.created_at >= since,
-            payments.c.created_at < until,
-            payments.c.currency == currency,
-            payments.c.id != except_id,
-            payments.c.rule == rule,
-            LIVE,
+        statement = (
+            select(payments.c.amount)
+            .join(requests)
+            .where(
+                requests.c.created_at >= since,
+                requests.c.created_at < until,
+                payments.c.currency == currency,
+                requests.c.id != except_id,
+                requests.c.rule == rule,
+                LIVE,
+            )
         )
         if requester is not None:
-            statement = statement.where(payments.c.requester == requester)
+            statement = statement.where(requests.c.requester == requester)
         amounts = (await self._connection.execute(statement)).scalars()
         return sum((amount for amount in amounts if amount is not None), Decimal(0))
 
@@ -192,18 +203,23 @@ class Transaction(Leases):
         self.sealed_by = await audit.append(
             self._connection,
             at=self.now,
-            payment_id=payment.id if payment else None,
+            request_id=payment.request.id if payment else None,
             actor=actor,
             what=what,
+            line=_named(payment) if payment else None,
         )
         return self.sealed_by.event_id
 
-    async def count_events(self, payment_id: int, what: type[KnownEvent]) -> int:
+    async def count_events(self, payment: Payment, what: type[KnownEvent]) -> int:
         """How often something happened to a payment."""
         statement = (
             select(func.count())
             .select_from(events)
-            .where(events.c.payment_id == payment_id, events.c.action == what.action)
+            .where(
+                events.c.request_id == payment.request.id,
+                concerns(literal(payment.line)),
+                events.c.action == what.action,
+            )
         )
         return int((await self._connection.execute(statement)).scalar_one())
 
@@ -213,30 +229,33 @@ class Transaction(Leases):
         statement = select(attempts.c.id).where(attempts.c.payment_id == payment_id, said).limit(1)
         return (await self._connection.execute(statement)).first() is not None
 
-    async def last_move(self, payment_id: int) -> Event:
+    async def last_move(self, payment: Payment) -> Event:
         """What brought a payment, which has moved, to its state. Raises LedgerContradicted: it never did."""
         statement = (
             select(events)
-            .where(events.c.payment_id == payment_id, events.c.to_state.is_not(None))
+            .where(
+                events.c.request_id == payment.request.id,
+                concerns(literal(payment.line)),
+                events.c.to_state == payment.state.value,
+            )
             .order_by(events.c.id.desc())
             .limit(1)
         )
         row = (await self._connection.execute(statement)).mappings().one_or_none()
         if row is None:
-            raise LedgerContradicted(f"by the audit trail, payment #{payment_id} never moved")
+            raise LedgerContradicted(f"by the audit trail, payment {payment.number} never moved")
         return event_of(row)
 
     async def _require_proved(self, payment: Payment) -> None:
         """Raise LedgerContradicted for a state that was written past the bot: a move would make it ours."""
-        last = (await self._connection.execute(audit.LAST_MOVE, {"payment": payment.id})).first()
-        told = await proof.beginning(self._connection, payment.id) if last is None else last.to_state
-        if told != payment.state.value or (last is not None and not audit.linked(last)):
-            if payment != await self.payment(payment.id):
-                raise Stale(f"{payment.number} moved on")
-            raise LedgerContradicted(
-                f"by the audit trail, payment #{payment.id} is not in {payment.state}; its row says it is."
-                " Run `python -m bot audit verify`"
-            )
+        if await proof.state_by_trail(self._connection, payment) == payment.state.value:
+            return
+        if payment != await self.payment(payment.id):
+            raise Stale(f"{payment.number} moved on")
+        raise LedgerContradicted(
+            f"by the audit trail, payment {payment.number} is not in {payment.state}; its row says it is."
+            " Run `python -m bot audit verify`"
+        )
 
     async def move(
         self,
@@ -262,24 +281,25 @@ class Transaction(Leases):
         self.sealed_by = await audit.append(
             self._connection,
             at=self.now,
-            payment_id=payment.id,
+            request_id=payment.request.id,
             actor=actor,
             what=what,
+            line=_named(payment),
             from_state=payment.state,
             to_state=to,
         )
         # Most calls are over in a moment: a card that says "sending" is worth posting only if not.
         moment = timedelta(seconds=1) if to is State.SENDING else timedelta(0)
-        await self.outbox.refresh_cards(payment.id, after=moment)
+        await self.outbox.refresh_cards(payment.request.id, after=moment)
         if announce is not None:
             await self.outbox.add(moved, announce, event_id=self.sealed_by.event_id)
-        if moved.step_run is not None and to in FINAL:
-            await self.outbox.add(moved, Kind.STEP, channel=f"step:{moved.id}")
+        if moved.request.step_run is not None and to in FINAL:
+            await self.outbox.add(moved, Kind.STEP, channel=f"step:{moved.request.id}")
         return moved
 
     async def announce_in_thread(self, payment: Payment, event_id: int) -> None:
         """Announce a recorded event by a reply in the thread; the cards show it too."""
-        await self.outbox.refresh_cards(payment.id)
+        await self.outbox.refresh_cards(payment.request.id)
         await self.outbox.add(payment, Kind.THREAD_REPLY, event_id=event_id)
 
     async def change(self, payment: Payment, **changes: Any) -> Payment:
@@ -297,17 +317,23 @@ class Transaction(Leases):
         row = (await self._connection.execute(statement)).mappings().one_or_none()
         if row is None:
             raise Stale(f"{payment.number} moved on")
-        changed = payment_of(row)
+        changed = payment_in(payment.request, row)
         if changed.state is not payment.state and changed.due_at <= self.now:
             self.changed_topics.add(changed.state)
         return changed
+
+    async def change_request(self, payment: Payment, **changes: Any) -> Payment:
+        """Change what people decide on, of a request that is locked; the payment, with it."""
+        statement = update(requests).where(requests.c.id == payment.request.id).values(**changes)
+        row = (await self._connection.execute(statement.returning(requests))).mappings().one()
+        return replace(payment, request=request_of(row))
 
     async def add_approval(self, payment: Payment, approver: str) -> bool:
         """Count one person's approval; False if it was counted before."""
         dialect = sqlite if self._sqlite else postgresql
         statement = (
             dialect.insert(approvals)
-            .values(payment_id=payment.id, approver=approver, decision="approve", at=self.now)
+            .values(request_id=payment.request.id, approver=approver, decision="approve", at=self.now)
             .on_conflict_do_nothing()
             .returning(approvals.c.id)
         )
@@ -316,11 +342,11 @@ class Transaction(Leases):
 
     async def void_approvals(self, payment: Payment) -> None:
         """Those given so far do not count any more; the trail keeps them."""
-        await self._connection.execute(delete(approvals).where(approvals.c.payment_id == payment.id))
+        await self._connection.execute(delete(approvals).where(approvals.c.request_id == payment.request.id))
 
-    async def approvers(self, payment_id: int) -> list[str]:
+    async def approvers(self, request_id: int) -> list[str]:
         """Who approved so far, in order, as far as an event tells of it."""
-        found = await self._connection.execute(proof.APPROVERS, {"payment": payment_id})
+        found = await self._connection.execute(proof.APPROVERS, {"request": request_id})
         return list(found.scalars())
 
     async def start_attempt(self, payment: Payment, instance: str) -> int:
@@ -353,3 +379,8 @@ class Transaction(Leases):
                 evidence=outcome.evidence,
             )
         )
+
+
+def _named(payment: Payment) -> int | None:
+    """How its events name it: not at all, where the request has no other."""
+    return payment.line if payment.request.size > 1 else None

@@ -28,7 +28,7 @@ class AlreadyRequested:
 class NotFound:
     """There is no payment with this number."""
 
-    payment_id: int
+    request_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Outdated:
 
 @dataclass(frozen=True, slots=True)
 class NotYours:
-    """Only the requester may cancel; only an approver may settle."""
+    """Only the requester may withdraw; only an approver may settle."""
 
     payment: Payment
 

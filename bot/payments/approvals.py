@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -28,13 +28,20 @@ class ApprovalStatus:
     """How far a payment is with its approvals.
 
     required: how many people must approve. counted: who approved and counts, in that order. void: who
-    approved and does not count any more. may_approve: whom the rule names, people and groups.
+    approved and does not count any more. may_approve: whom the rule names, people and groups. denied_by: who
+    denied it.
     """
 
     required: int
     counted: tuple[str, ...] = ()
     void: frozenset[str] = frozenset()
     may_approve: frozenset[str] = frozenset()
+    denied_by: str | None = None
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Of whom an approval is still wanted: nobody who approved is asked again."""
+        return self.may_approve - set(self.counted) - self.void
 
     @property
     def missing(self) -> int:
@@ -53,8 +60,8 @@ def required_now(payment: Payment, rule: Rule | None) -> int:
     rule: None where there is none any more.
     """
     if rule is None:
-        return payment.approvals_required
-    return max(payment.approvals_required, frozen_by(payment, rule))
+        return payment.request.approvals_required
+    return max(payment.request.approvals_required, frozen_by(payment, rule))
 
 
 def frozen_by(payment: Payment, rule: Rule) -> int:
@@ -65,8 +72,8 @@ def frozen_by(payment: Payment, rule: Rule) -> int:
 
 async def checked(ledger: Ledger, authority: Authority, payment: Payment, rule: Rule) -> ApprovalStatus:
     """How far it is by this rule. Raises DirectoryError where Slack does not say who may approve."""
-    given = await ledger.approvers(payment.id)
-    counting = await authority.still_approved_by(rule, given, payment.requester)
+    given = await ledger.approvers(payment.request.id)
+    counting = await authority.still_approved_by(rule, given, payment.request.requester)
     return _status(payment, rule, given, frozenset(given) - counting)
 
 
@@ -85,7 +92,7 @@ def _status(
         required_now(payment, rule),
         tuple(dict.fromkeys(one for one in given if one not in void)),
         void,
-        rule.approvers - {payment.requester} if rule else frozenset(),
+        rule.approvers - {payment.request.requester} if rule else frozenset(),
     )
 
 
@@ -95,7 +102,7 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
     While it waits for approval that is what the next click will be asked by; where Slack does not say in time
     who may approve, and once it is decided, everybody counts who did.
     """
-    rule = authority.policy.rule_named(payment.rule)
+    rule = authority.policy.rule_named(payment.request.rule)
     if payment.state is State.PENDING_APPROVAL:
         try:
             now = await authority.rule_of(payment)
@@ -104,7 +111,10 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
                 return await checked(ledger, authority, payment, rule)
         except DirectoryError:
             log.info("approvals are shown unchecked", payment=payment.id)
-    return _status(payment, rule, await ledger.approvers(payment.id))
+    status = _status(payment, rule, await ledger.approvers(payment.request.id))
+    if payment.state is State.DENIED:
+        return replace(status, denied_by=await ledger.denier(payment.request.id))
+    return status
 
 
 def remind_at(payment: Payment, rule: Rule | None, now: datetime, *, due: datetime | None = None) -> datetime:
@@ -114,13 +124,13 @@ def remind_at(payment: Payment, rule: Rule | None, now: datetime, *, due: dateti
     end. due: when the reminder was due that is sent just now: it is not sent again, whatever the clock says.
     """
     if rule is None:
-        return payment.expires_at
+        return payment.request.expires_at
     if rule.remind_every is not None:
         return now + rule.remind_every
-    half = payment.created_at + (payment.expires_at - payment.created_at) / 2
+    half = payment.request.created_at + (payment.request.expires_at - payment.request.created_at) / 2
     after = now if due is None else max(now, due)
-    to_come = (one for one in (half, max(half, payment.expires_at - LAST_HOUR)) if one > after)
-    return next(to_come, payment.expires_at)
+    to_come = (one for one in (half, max(half, payment.request.expires_at - LAST_HOUR)) if one > after)
+    return next(to_come, payment.request.expires_at)
 
 
 async def expire(transaction: Transaction, payment: Payment) -> Payment:

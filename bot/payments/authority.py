@@ -108,8 +108,8 @@ class Authority:
 
         That they were in the channel was asked when they named it: who leaves it later takes nothing back.
         """
-        person = Person(payment.requester, payment.team)
-        return await self._rule_for(person, payment.ref.module, payment.channel)
+        person = Person(payment.request.requester, payment.request.team)
+        return await self._rule_for(person, payment.ref.module, payment.request.channel)
 
     async def may_approve(self, rule: Rule, person: Person, requester: str) -> Refusal | None:
         """None if this person may approve what the requester asked for. Raises DirectoryError."""

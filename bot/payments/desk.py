@@ -1,4 +1,4 @@
-"""What people may ask: request, approve, deny, cancel, resolve.
+"""What people may ask: request, approve, deny, withdraw, resolve.
 
 Each answers with what happened, as a value for the Slack layer to put into words. A refusal is an event
 in the audit trail. Look-ups in Slack come before the transaction; a DirectoryError leaves nothing done.
@@ -15,7 +15,7 @@ import structlog
 
 from bot.domain import events
 from bot.domain.command import MAX_NOTE
-from bot.domain.payment import CANCELLABLE, CORRECTIONS, InvoiceRef, Payment, State
+from bot.domain.payment import CANCELLABLE, CORRECTIONS, WITHDRAWN, InvoiceRef, Payment, State
 from bot.domain.policy import Reason, Refusal, Rule
 from bot.errors import LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import asked
@@ -78,7 +78,8 @@ CONTRADICTED = Refusal(
 class Desk:
     """What people may do; each is one transaction.
 
-    mark: of the payment that they were shown, see `Payment.mark`; None where what they used does not tell.
+    mark: of the request that they were shown, see `PaymentRequest.mark`; None where what they used does not
+        tell.
     settling: how long after its answer was lost a call may still be carried out.
     """
 
@@ -136,56 +137,56 @@ class Desk:
                     return AlreadyRequested(live)
         raise LedgerUnavailable(f"{new.ref} is being let go of just now")
 
-    async def repair(self, payment_id: int) -> None:
+    async def repair(self, request_id: int) -> None:
         """Somebody acted on a card that was out of date: show it again."""
         async with self.ledger.transaction() as transaction:
-            await transaction.outbox.repair_cards(payment_id)
+            await transaction.outbox.repair_cards(request_id)
 
     async def record_refusal(self, person: Person, refusal: Refusal, what: str) -> None:
         """Put a refusal into the audit trail that was not the policy's."""
         async with self.ledger.transaction() as transaction:
             await self._refused(transaction, person, refusal, what)
 
-    async def cancel(self, person: Person, payment_id: int, *, mark: str | None = None) -> Answer:
+    async def withdraw(self, person: Person, request_id: int, *, mark: str | None = None) -> Answer:
         """The requester takes a request back, as long as nothing was sent."""
-        cancelling = self._cancel(person, payment_id, mark)
-        return await self._uncontradicted(person, f"cancel #{payment_id}", cancelling)
+        withdrawing = self._withdraw(person, request_id, mark)
+        return await self._uncontradicted(person, f"withdraw #{request_id}", withdrawing)
 
-    async def _cancel(self, person: Person, payment_id: int, mark: str | None) -> Answer:
+    async def _withdraw(self, person: Person, request_id: int, mark: str | None) -> Answer:
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.payment(payment_id)
+            payment = await transaction.of_request(request_id)
             if payment is None:
-                return NotFound(payment_id)
-            if mark not in (None, payment.mark):
+                return NotFound(request_id)
+            if mark not in (None, payment.request.mark):
                 return Forgotten(payment)
-            if person.id != payment.requester or person.team != payment.team:
-                refused = events.Refused("cancel", "not_the_requester")
+            if person.id != payment.request.requester or person.team != payment.request.team:
+                refused = events.Refused("withdraw", "not_the_requester")
                 await transaction.record(refused, actor=person.id, payment=payment)
                 return NotYours(payment)
             if payment.state not in CANCELLABLE:
                 return AlreadyDecided(payment)
-            cancelled = await transaction.move(
+            withdrawn = await transaction.move(
                 payment,
                 State.CANCELLED,
                 events.Cancelled("by its requester"),
                 actor=person.id,
-                reason="cancelled by its requester",
+                reason=WITHDRAWN,
             )
-            return Done(cancelled)
+            return Done(withdrawn)
 
     async def approve(
-        self, person: Person, payment_id: int, *, mark: str | None = None, seen: str | None = None
+        self, person: Person, request_id: int, *, mark: str | None = None, seen: str | None = None
     ) -> Answer:
         """Count one person's approval, and approve the payment when there are enough.
 
         seen: its price as it was shown to them; None where what they clicked does not tell.
         Raises DirectoryError, LedgerUnavailable: then nothing was counted.
         """
-        approving = self._approve(person, payment_id, mark, seen)
-        return await self._uncontradicted(person, f"approve #{payment_id}", approving)
+        approving = self._approve(person, request_id, mark, seen)
+        return await self._uncontradicted(person, f"approve #{request_id}", approving)
 
-    async def _approve(self, person: Person, payment_id: int, mark: str | None, seen: str | None) -> Answer:
-        open_to = await self._may_decide(person, payment_id, mark, "approve")
+    async def _approve(self, person: Person, request_id: int, mark: str | None, seen: str | None) -> Answer:
+        open_to = await self._may_decide(person, request_id, mark, "approve")
         if not isinstance(open_to, _Decidable):
             return open_to
         rule = open_to.rule
@@ -194,14 +195,14 @@ class Desk:
             payment = await transaction.again(open_to.payment)
             if payment.state is not State.PENDING_APPROVAL:
                 return AlreadyDecided(payment)
-            if payment.expires_at <= transaction.now:
+            if payment.request.expires_at <= transaction.now:
                 return Done(await expire(transaction, payment))
             if seen != payment.price and (
-                seen is not None or await transaction.count_events(payment_id, events.AskedAgain)
+                seen is not None or await transaction.count_events(payment, events.AskedAgain)
             ):
                 return Outdated(payment)
             fresh = await transaction.add_approval(payment, person.id)
-            given = await transaction.approvers(payment_id)
+            given = await transaction.approvers(payment.request.id)
             now = recounted(before, payment, rule, [*given, person.id] if fresh else given)
             if now.missing and not fresh:
                 return AlreadyApproved(payment, now)
@@ -220,13 +221,13 @@ class Desk:
                 )
             return Done(payment)
 
-    async def deny(self, person: Person, payment_id: int, reason: str, *, mark: str | None = None) -> Answer:
+    async def deny(self, person: Person, request_id: int, reason: str, *, mark: str | None = None) -> Answer:
         """One approver's no is final. Raises DirectoryError, LedgerUnavailable."""
-        denying = self._deny(person, payment_id, mark, reason)
-        return await self._uncontradicted(person, f"deny #{payment_id}", denying)
+        denying = self._deny(person, request_id, mark, reason)
+        return await self._uncontradicted(person, f"deny #{request_id}", denying)
 
-    async def _deny(self, person: Person, payment_id: int, mark: str | None, reason: str) -> Answer:
-        open_to = await self._may_decide(person, payment_id, mark, "deny")
+    async def _deny(self, person: Person, request_id: int, mark: str | None, reason: str) -> Answer:
+        open_to = await self._may_decide(person, request_id, mark, "deny")
         if not isinstance(open_to, _Decidable):
             return open_to
         async with self.ledger.transaction() as transaction:
@@ -244,20 +245,20 @@ class Desk:
             return Done(denied)
 
     async def _may_decide(
-        self, person: Person, payment_id: int, mark: str | None, what: str
+        self, person: Person, request_id: int, mark: str | None, what: str
     ) -> Answer | _Decidable:
         """What this person may decide, or why not."""
-        payment = await self.ledger.payment(payment_id)
+        payment = await self.ledger.of_request(request_id)
         if payment is None:
-            return NotFound(payment_id)
-        if mark not in (None, payment.mark):
+            return NotFound(request_id)
+        if mark not in (None, payment.request.mark):
             return Forgotten(payment)
         if payment.state is not State.PENDING_APPROVAL:
             return AlreadyDecided(payment)
         rule = await self.authority.rule_of(payment)
         if isinstance(rule, Refusal):
             return await self._cancel_for(rule, payment)
-        refusal = await self.authority.may_approve(rule, person, payment.requester)
+        refusal = await self.authority.may_approve(rule, person, payment.request.requester)
         if refusal is None:
             return _Decidable(payment, rule)
         async with self.ledger.transaction() as transaction:
@@ -280,16 +281,16 @@ class Desk:
             )
             return AlreadyDecided(cancelled)
 
-    async def may_decide(self, person: Person, payment_id: int, *, mark: str | None = None) -> Answer | None:
+    async def may_decide(self, person: Person, request_id: int, *, mark: str | None = None) -> Answer | None:
         """Whether this person may decide now: None, or why not (which is recorded)."""
-        deciding = self._may_decide(person, payment_id, mark, "deny")
-        answer = await self._uncontradicted(person, f"deny #{payment_id}", deciding)
+        deciding = self._may_decide(person, request_id, mark, "deny")
+        answer = await self._uncontradicted(person, f"deny #{request_id}", deciding)
         return None if isinstance(answer, _Decidable) else answer
 
     async def resolve(
         self,
         person: Person,
-        payment_id: int,
+        request_id: int,
         *,
         paid: bool,
         note: str,
@@ -301,17 +302,17 @@ class Desk:
         An approver does, or the requester where there are none. correcting: see `settle_by_hand`.
         Raises DirectoryError, LedgerUnavailable.
         """
-        resolving = self._resolve(person, payment_id, mark, paid=paid, note=note, correcting=correcting)
-        return await self._uncontradicted(person, f"resolve #{payment_id}", resolving)
+        resolving = self._resolve(person, request_id, mark, paid=paid, note=note, correcting=correcting)
+        return await self._uncontradicted(person, f"resolve #{request_id}", resolving)
 
     async def may_resolve(
-        self, person: Person, payment_id: int, *, paid: bool, mark: str | None = None
+        self, person: Person, request_id: int, *, paid: bool, mark: str | None = None
     ) -> Answer | None:
         """Whether this person may settle now what is unknown: None, or why not (which is recorded)."""
-        payment = await self.ledger.payment(payment_id)
+        payment = await self.ledger.of_request(request_id)
         if payment is None:
-            return NotFound(payment_id)
-        if mark not in (None, payment.mark):
+            return NotFound(request_id)
+        if mark not in (None, payment.request.mark):
             return Forgotten(payment)
         if payment.state is not State.UNKNOWN:
             return AlreadyDecided(payment)
@@ -323,12 +324,12 @@ class Desk:
         return None
 
     async def _resolve(
-        self, person: Person, payment_id: int, mark: str | None, *, paid: bool, note: str, correcting: bool
+        self, person: Person, request_id: int, mark: str | None, *, paid: bool, note: str, correcting: bool
     ) -> Answer:
-        payment = await self.ledger.payment(payment_id)
+        payment = await self.ledger.of_request(request_id)
         if payment is None:
-            return NotFound(payment_id)
-        if mark not in (None, payment.mark):
+            return NotFound(request_id)
+        if mark not in (None, payment.request.mark):
             return Forgotten(payment)
         if payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS:
             return AlreadyDecided(payment)
@@ -337,7 +338,7 @@ class Desk:
         return await settle_by_hand(
             self.ledger,
             person.id,
-            payment_id,
+            request_id,
             paid=paid,
             note=note,
             settling=self.settling,
@@ -346,12 +347,12 @@ class Desk:
 
     async def _refused_to_resolve(self, person: Person, payment: Payment) -> Answer | None:
         # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
-        rule = self.authority.policy.rule_named(payment.rule) or await self.authority.rule_of(payment)
+        rule = self.authority.policy.rule_named(payment.request.rule) or await self.authority.rule_of(payment)
         if isinstance(rule, Refusal):
             refusal: Refusal | None = rule
         elif rule.approvers:
-            refusal = await self.authority.may_approve(rule, person, payment.requester)
-        elif person.id != payment.requester or person.team != payment.team:
+            refusal = await self.authority.may_approve(rule, person, payment.request.requester)
+        elif person.id != payment.request.requester or person.team != payment.request.team:
             return NotYours(payment)
         else:
             refusal = None

@@ -125,7 +125,7 @@ class Executor:
                 await self._decide_anew(transaction, current, check)
             elif isinstance(check, Cancel):
                 await cancel(transaction, current, check, actor="executor")
-            elif transaction.now >= current.expires_at:
+            elif transaction.now >= current.request.expires_at:
                 await cancel(transaction, current, Cancel(check.reason), actor="executor")
             else:
                 await self._hold(transaction, current, check)
@@ -149,11 +149,11 @@ class Executor:
             payment,
             looked_up_at=transaction.now,
             listed=True,
-            approvals_required=required,
             due_at=transaction.now,
             **FREE,
             **snapshot(invoice),
         )
+        payment = await transaction.change_request(payment, approvals_required=required)
         await transaction.record(frozen(payment), actor="executor", payment=payment)
         policy = self.preflight.authority.policy
         if (over := await over_limit(transaction, payment, rule, policy)) is not None:
@@ -184,7 +184,7 @@ class Executor:
                 Sending(self.instance, current.tries + 1),
                 actor="executor",
                 # Where nobody was waited for, the outcome follows the request at once.
-                announce=Kind.THREAD_REPLY if current.approvals_required else None,
+                announce=Kind.THREAD_REPLY if current.request.approvals_required else None,
                 tries=current.tries + 1,
                 reason=None,
                 lease_until=transaction.now + self.timing.lease,

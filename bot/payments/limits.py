@@ -23,7 +23,7 @@ async def over_limit(transaction: Transaction, payment: Payment, rule: Rule, pol
         return None
     ref, invoice = payment.ref, payment.invoice
     amount, currency = (invoice.amount, invoice.currency) if invoice else (None, None)
-    refused = Refused(rule, payment.requester, ref.module, payment.channel, amount, currency)
+    refused = Refused(rule, payment.request.requester, ref.module, payment.request.channel, amount, currency)
     advised = policy.advised(refusal, refused)
     return Cancel(advised.text, advised.remedy or None, ask=advised.ask)
 
@@ -34,16 +34,16 @@ async def _refusal(transaction: Transaction, payment: Payment, rule: Rule) -> Re
         amount, currency = (invoice.amount, invoice.currency) if invoice else (None, None)
         return rule.check_limits(amount, currency, _NOTHING, _NOTHING)
     await transaction.lock("limits")
-    midnight = payment.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = payment.request.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
     by_all, by_person = [
         await transaction.requested_total(
             since=midnight,
             until=midnight + timedelta(days=1),
             currency=invoice.currency,
-            except_id=payment.id,
+            except_id=payment.request.id,
             rule=rule.name,
             requester=requester,
         )
-        for requester in (None, payment.requester)
+        for requester in (None, payment.request.requester)
     ]
     return rule.check_limits(invoice.amount, invoice.currency, by_person, by_all)

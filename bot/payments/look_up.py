@@ -67,7 +67,7 @@ class LookUp:
                 current,
                 looked_up_at=transaction.now,
                 listed=None if read is None else invoice is not None,
-                due_at=current.expires_at,
+                due_at=current.request.expires_at,
                 **FREE,
                 **(snapshot(invoice) if invoice else {}),
             )
@@ -116,7 +116,7 @@ class LookUp:
     async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
         """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
         required = frozen_by(payment, rule)
-        payment = await transaction.change(
+        payment = await transaction.change_request(
             payment,
             rule=rule.name,
             approvals_required=required,
@@ -134,5 +134,7 @@ class LookUp:
             complete = ApprovalComplete(rule.name, approvers="")
             await transaction.record(complete, actor="policy", payment=payment)
         await transaction.outbox.add(payment, Kind.CARD)
-        if payment.approved_elsewhere:
-            await transaction.outbox.add(payment, Kind.APPROVAL_CARD, channel=payment.cards.approval_channel)
+        if payment.request.approved_elsewhere:
+            await transaction.outbox.add(
+                payment, Kind.APPROVAL_CARD, channel=payment.request.cards.approval_channel
+            )

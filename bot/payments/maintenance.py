@@ -53,7 +53,6 @@ class Maintenance:
     async def take_over(self) -> None:
         """At start: look at all that waits; whatever is being sent on a ledger of our own needs rescue."""
         async with self.ledger.transaction() as transaction:
-            await transaction.name_requested()
             await transaction.bring_forward()
             if not self.ledger.shared:
                 await transaction.free_leases(
@@ -120,7 +119,7 @@ class Maintenance:
         )
 
     async def _remind(self, transaction: Transaction, payment: Payment) -> None:
-        rule = self.policy.rule_named(payment.rule)
+        rule = self.policy.rule_named(payment.request.rule)
         following = remind_at(payment, rule, transaction.now, due=payment.due_at)
         reminded = await transaction.change(payment, due_at=following)
         event_id = await transaction.record(Reminded(), actor="timekeeper", payment=reminded)

@@ -46,8 +46,8 @@ class Cancel:
             self.reason,
             remedy=self.remedy,
             other=other.number if other else None,
-            other_channel=other.channel if other else None,
-            other_ts=other.cards.ts if other else None,
+            other_channel=other.request.channel if other else None,
+            other_ts=other.request.cards.ts if other else None,
             ask=", ".join(sorted(self.ask)) or None,
         )
 

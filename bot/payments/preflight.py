@@ -144,7 +144,7 @@ class Preflight:
         if (flaw := await transaction.disproved(payment)) is not None:
             log.error("not sent: the audit trail says otherwise", payment=payment.id, flaw=flaw)
             return DISPROVED
-        if transaction.now >= payment.expires_at:
+        if transaction.now >= payment.request.expires_at:
             return _TOO_OLD
         # What came about since the check began, the machine's sleep included, was not checked.
         longest = self.timing.lease + timedelta(seconds=self.call_timeout)

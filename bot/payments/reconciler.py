@@ -87,7 +87,7 @@ class Reconciler:
 
         overdue: an answer was to be expected by now, as they were told.
         """
-        told = await transaction.count_events(payment.id, Unsettled)
+        told = await transaction.count_events(payment, Unsettled)
         due = overdue if told == 0 else transaction.now - since >= self.timing.remind_unknown * told
         if due and told < self.timing.reminders_unknown:
             event_id = await transaction.record(Unsettled(evidence), actor="reconciler", payment=payment)

@@ -19,7 +19,7 @@ OPERATOR = "operator:"
 async def settle_by_hand(
     ledger: Ledger,
     actor: str,
-    payment_id: int,
+    request_id: int,
     *,
     paid: bool,
     note: str,
@@ -37,9 +37,9 @@ async def settle_by_hand(
         if paid:
             # A new request for the invoice may be on its way. Before the payment, as requests lock it too.
             await transaction.lock("request")
-        payment = await transaction.payment(payment_id)
+        payment = await transaction.of_request(request_id)
         if payment is None:
-            return NotFound(payment_id)
+            return NotFound(request_id)
         correction = payment.state is not State.UNKNOWN
         if correction and not (correcting and await _correctable(transaction, payment, to, actor)):
             return AlreadyDecided(payment)
@@ -67,7 +67,7 @@ async def _correctable(transaction: Transaction, payment: Payment, to: State, ac
         return False
     if to is State.DECLINED and await transaction.answered_paid(payment.id):
         return False
-    settled = await transaction.last_move(payment.id)
+    settled = await transaction.last_move(payment)
     match settled.what:
         case Reconciled(rests_on=rests_on):
             return rests_on in WEAK

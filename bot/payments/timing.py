@@ -35,6 +35,7 @@ class Timing:
         for as long after each such post.
     visible_within: how long Slack may take to show a message that it has in its history.
     forget: how often what is of no use any more is forgotten, in seconds.
+    digest: how often it is asked whether the digest's time has come, in seconds.
     poll: how often it is asked what has become due, by time or by another instance, in seconds.
     """
 
@@ -58,6 +59,7 @@ class Timing:
     search_for: timedelta = timedelta(hours=1)
     visible_within: timedelta = timedelta(seconds=2)
     forget: float = 300.0
+    digest: float = 20.0
     poll: float = 0.5
 
     def next_try(self, tries: int) -> timedelta | None:

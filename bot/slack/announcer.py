@@ -121,7 +121,7 @@ class Announcer:
             self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery))
 
     async def _one(self, delivery: Delivery) -> None:
-        payment = await self.ledger.payment(delivery.payment_id)
+        payment = await self.ledger.of_request(delivery.request_id)
         assert payment is not None, "bug: payments are never deleted"
         if delivery.kind is Kind.STEP:
             await self._end_step(delivery, payment)
@@ -147,7 +147,7 @@ class Announcer:
         async with self.ledger.transaction() as transaction:
             ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)
         if not ours:
-            log.info("another instance tells it", payment=delivery.payment_id, kind=delivery.kind)
+            log.info("another instance tells it", request=delivery.request_id, kind=delivery.kind)
         return ours
 
     async def _end_step(self, delivery: Delivery, payment: Payment) -> None:
@@ -202,12 +202,12 @@ class Announcer:
                 await self._look_again(delivery, payment, found)
                 return
             self._searches.pop(delivery.id, None)  # what is posted now is newer than what was read
-        if delivery.kind is Kind.THREAD_REPLY and payment.cards.lost:
+        if delivery.kind is Kind.THREAD_REPLY and payment.request.cards.lost:
             await self._undeliverable.directly(delivery, payment, "card_lost")
             return
         if delivery.kind is Kind.DIRECT and await self._responded(delivery, payment, rendered):
             return
-        arguments = {"thread_ts": payment.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
+        arguments = {"thread_ts": payment.request.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
         await self.checkpoint(f"posting {delivery.kind}", payment.id)
         answer = await self._send(
             delivery,
@@ -301,11 +301,11 @@ class Announcer:
 
     async def _responded(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> bool:
         """Tell the person that there is no card where the command was typed, while Slack still takes that."""
-        fresh = self.ledger.clock() - payment.created_at < RESPONSE_URL_LASTS - _ON_ITS_WAY
+        fresh = self.ledger.clock() - payment.request.created_at < RESPONSE_URL_LASTS - _ON_ITS_WAY
         no_card = rendered.event is not None and isinstance(rendered.event.what, NoCard)
-        if payment.response_url is None or not fresh or not no_card:
+        if payment.request.response_url is None or not fresh or not no_card:
             return False
-        if not await respond(self.client, payment.response_url, rendered.message):
+        if not await respond(self.client, payment.request.response_url, rendered.message):
             return False
         async with self.ledger.transaction() as transaction:
             await transaction.outbox.mark_delivered(delivery, ts="response_url")
@@ -338,7 +338,7 @@ def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> Non
     """wait: seconds until it is tried again. A refused token is loud, as an operator has to mend it."""
     wrong_token = answer.error in WRONG_TOKEN
     level, text = (log.error, _REFUSED) if wrong_token else (log.warning, what)
-    level(text, payment=delivery.payment_id, kind=delivery.kind, error=answer.error, wait=wait)
+    level(text, request=delivery.request_id, kind=delivery.kind, error=answer.error, wait=wait)
 
 
 def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[Block], bool]]:

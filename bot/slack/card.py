@@ -22,12 +22,11 @@ from bot.slack.text import (
     moment,
     place,
     quote,
-    state_line,
-    state_words,
+    standing,
     subject,
 )
 
-APPROVE, DENY, CANCEL = "payment_approve", "payment_deny", "payment_cancel"
+APPROVE, DENY, WITHDRAW = "payment_approve", "payment_deny", "payment_cancel"
 """The action ids of the buttons. For their values, see `decisions.Clicked`."""
 
 WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
@@ -39,7 +38,8 @@ class Scene:
     """A payment with what a message about it needs.
 
     now: to tell what is overdue. settled: how long after a call whose answer is not known it is known what
-    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @.
+    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @. daily:
+    approvers are told once a day what waits for them.
     """
 
     payment: Payment
@@ -49,6 +49,7 @@ class Scene:
     settled: timedelta
     team_url: str
     bot_name: str
+    daily: bool = False
 
     @property
     def today(self) -> date:
@@ -59,15 +60,19 @@ class Scene:
 def request_card(scene: Scene) -> Message:
     """The root message in the channel of the request."""
     payment = scene.payment
-    elsewhere = payment.approved_elsewhere
+    elsewhere = payment.request.approved_elsewhere
     blocks = [section(_facts(scene)), section(_standing(scene, asks=not elsewhere))]
     if payment.state is State.PENDING_APPROVAL:
-        buttons = [] if elsewhere else decision_buttons(payment)
-        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
+        buttons = [] if elsewhere else decision_buttons(payment, scene.approvals)
+        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _withdraw(payment)]})
     blocks += _resolution(payment)
-    if elsewhere and payment.cards.approval_channel and payment.cards.approval_ts:
-        where = link(scene.team_url, payment.cards.approval_channel, payment.cards.approval_ts)
-        blocks.append(context(f"Approvals: <{where}|the card> in {place(payment.cards.approval_channel)}"))
+    if elsewhere and payment.request.cards.approval_channel and payment.request.cards.approval_ts:
+        where = link(
+            scene.team_url, payment.request.cards.approval_channel, payment.request.cards.approval_ts
+        )
+        blocks.append(
+            context(f"Approvals: <{where}|the card> in {place(payment.request.cards.approval_channel)}")
+        )
     return Message(_fallback(payment), blocks)
 
 
@@ -76,18 +81,20 @@ def approval_card(scene: Scene) -> Message:
     payment = scene.payment
     blocks = [section(_facts(scene)), section(_standing(scene))]
     if payment.state is State.PENDING_APPROVAL:
-        blocks.append({"type": "actions", "block_id": "decide", "elements": decision_buttons(payment)})
+        blocks.append(
+            {"type": "actions", "block_id": "decide", "elements": decision_buttons(payment, scene.approvals)}
+        )
     blocks += _resolution(payment)
-    if payment.cards.ts:
-        where = link(scene.team_url, payment.channel, payment.cards.ts)
-        blocks.append(context(f"Requested in {place(payment.channel)}: <{where}|the thread>"))
+    if payment.request.cards.ts:
+        where = link(scene.team_url, payment.request.channel, payment.request.cards.ts)
+        blocks.append(context(f"Requested in {place(payment.request.channel)}: <{where}|the thread>"))
     return Message(_fallback(payment), blocks)
 
 
 def _fallback(payment: Payment) -> str:
     return (
         f"Payment request {subject(payment)}, {amount(payment.invoice)},"
-        f" by {mention(payment.requester)}: {state_words(payment.state)}"
+        f" by {mention(payment.request.requester)}: {standing(payment)[1]}"
     )
 
 
@@ -95,43 +102,52 @@ def _facts(scene: Scene) -> str:
     payment, invoice = scene.payment, scene.payment.invoice
     lines = [f"*{subject(payment)} · {amount(invoice)}*"]
     if invoice is not None:
-        if described := description(invoice, 300):
+        if described := description(invoice, 300, whole=True):
             lines.append(escape(described))
         if invoice.due is not None:
             paid = payment.state is State.PAID
             lines.append(f"Due {day(invoice.due) if paid else due(invoice.due, scene.today)}")
     elif payment.listed is False:
         lines.append("Not in the list of unpaid invoices")
-    lines.append(f"Asked for by {mention(payment.requester)}")
-    if payment.note:
-        lines.append(quote(payment.note, 1000))
+    lines.append(f"Asked for by {mention(payment.request.requester)}")
+    if payment.request.note:
+        lines.append(quote(payment.request.note, 1000))
     return "\n".join(lines)
 
 
 def _standing(scene: Scene, *, asks: bool = True) -> str:
     payment = scene.payment
-    lines = [state_line(payment.state)]
+    emoji, words = standing(payment)
+    lines = [f"{emoji} *{words}*"]
     if payment.state is State.PENDING_APPROVAL:
-        lines.append(waiting(scene, asks=asks))
-    elif payment.approvals_required and scene.approvals.counted:
+        lines.append(waiting(scene, asks=asks, daily=scene.daily))
+    elif payment.request.approvals_required and scene.approvals.counted:
         lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvals.counted)}")
-    if payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and payment.reason:
+    if scene.approvals.denied_by:
+        lines.append(f"Denied by {mention(scene.approvals.denied_by)}")
+    told = payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and not payment.withdrawn
+    if told and payment.reason:
         lines.append(quote(payment.reason, 1000))
     if (step := next_step(payment, scene.now, scene.timing, scene.settled)) is not None:
         lines.append(step)
     return "\n".join(lines)
 
 
-def waiting(scene: Scene, *, asks: bool = True) -> str:
-    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified."""
+def waiting(scene: Scene, *, asks: bool = True, daily: bool = False) -> str:
+    """How many approvals are missing. asks: whoever may give them is mentioned, and so notified.
+
+    daily: they are told once a day, and not here.
+    """
     payment, approvals = scene.payment, scene.approvals
     so_far = ", ".join(mention(one) for one in approvals.counted)
-    named = mentions(approvals.may_approve) if approvals.may_approve else "somebody whom the rules name"
-    whom = f"from {named}" if asks else f"in {place(str(payment.cards.approval_channel))}"
+    named = mentions(approvals.asked) if approvals.asked else "somebody whom the rules name"
+    whom = f"from {named}" if asks else f"in {place(str(payment.request.cards.approval_channel))}"
+    if asks and daily:
+        whom = "from those who may give it: they are told once a day"
     lines = [f"Needs {more_approvals(approvals)} {whom}"]
     if so_far:
         lines.append(f"Approved so far by {so_far}")
-    lines.append(f"Expires {moment(payment.expires_at)}")
+    lines.append(f"Expires {moment(payment.request.expires_at)}")
     return "\n".join(line for line in lines if line)
 
 
@@ -140,10 +156,9 @@ def more_approvals(approvals: ApprovalStatus) -> str:
     return "1 more approval" if approvals.awaited == 1 else f"{approvals.awaited} more approvals"
 
 
-def decision_buttons(payment: Payment) -> list[Block]:
+def decision_buttons(payment: Payment, approvals: ApprovalStatus) -> list[Block]:
     """Approve, which asks once more, and Deny, which asks why."""
-    question = f"Pay {amount(payment.invoice)} for {payment.ref.module} invoice {payment.ref.number}?"
-    once_more = confirm("Approve this payment?", question, "Approve")
+    once_more = confirm("Approve this payment?", _question(payment, approvals), "Approve")
     value = value_of(payment)
     return [
         button(APPROVE, "Approve", f"{value} {payment.price}", style="primary", confirm=once_more),
@@ -151,9 +166,28 @@ def decision_buttons(payment: Payment) -> list[Block]:
     ]
 
 
+def _question(payment: Payment, approvals: ApprovalStatus) -> str:
+    """What Approve asks: about how much, and what follows from it."""
+    which = f"{payment.ref.module} invoice {payment.ref.number}"
+    known = payment.invoice is not None
+    lines = [
+        f"Pay {amount(payment.invoice)} for {which}?" if known else f"Pay {which}, whatever its amount is?"
+    ]
+    after = approvals.awaited - 1
+    given = len(approvals.counted) + 1
+    which_one = f"You are {given} of {given + after}; it" if given + after > 1 else "It"
+    if after:
+        lines.append(f"{which_one} is paid after {'one' if after == 1 else after} more.")
+    else:
+        lines.append(f"{which_one} is paid at once and cannot be undone.")
+    if not known:
+        lines.append("If its amount can be read by then, you are asked again.")
+    return "\n".join(lines)
+
+
 def value_of(payment: Payment) -> str:
     """What a button carries of the payment that it is about; Approve also its price."""
-    return f"{payment.id}:{payment.mark}"
+    return f"{payment.request.id}:{payment.request.mark}"
 
 
 def _resolution(payment: Payment) -> list[Block]:
@@ -167,25 +201,25 @@ def _resolution(payment: Payment) -> list[Block]:
     return [{"type": "actions", "block_id": "resolve", "elements": buttons}]
 
 
-def _cancel(payment: Payment) -> Block:
+def _withdraw(payment: Payment) -> Block:
     question = f"{subject(payment)} will not be paid. Only the person who asked can do this."
-    once_more = confirm("Take it back?", question, "Take it back")
-    return button(CANCEL, "Cancel", value_of(payment), confirm=once_more)
+    once_more = confirm("Withdraw this request?", question, "Withdraw")
+    return button(WITHDRAW, "Withdraw", value_of(payment), confirm=once_more)
 
 
 def invitation(scene: Scene) -> Message:
     """What an approver is told directly, with a link to the card."""
-    payment, cards = scene.payment, scene.payment.cards
-    channel, ts = cards.approval_channel or payment.channel, cards.approval_ts or cards.ts
+    payment, cards = scene.payment, scene.payment.request.cards
+    channel, ts = cards.approval_channel or payment.request.channel, cards.approval_ts or cards.ts
     assert ts is not None, "bug: people are invited to a card that stands"
     text = (
-        f"{mention(payment.requester)} asks for your approval of {subject(payment)},"
+        f"{mention(payment.request.requester)} asks for your approval of {subject(payment)},"
         f" {amount(payment.invoice)}."
     )
     where = link(scene.team_url, channel, ts)
     lines = [
         text,
-        *([quote(payment.note, 1000)] if payment.note else []),
+        *([quote(payment.request.note, 1000)] if payment.request.note else []),
         f"<{where}|Decide on its card> in {place(channel)}, or on my Home tab.",
     ]
     return Message(text, [section("\n".join(lines))])

@@ -68,8 +68,8 @@ class Commands:
                 return replies.said(answer, team_url)
             case OpenForm():
                 return await self.pay_forms.open(person, trigger_id, Origin(channel, response_url))
-            case Resolve(payment_id, paid, note):
-                settled = await desk.resolve(person, payment_id, paid=paid, note=note)
+            case Resolve(request_id, paid, note):
+                settled = await desk.resolve(person, request_id, paid=paid, note=note)
                 return replies.said(settled, team_url)
             case Misunderstood():
                 return replies.misunderstood(asked)

@@ -1,4 +1,4 @@
-"""Approve, Deny and Cancel, on cards and on the Home tab, and the form that asks why somebody denies.
+"""Approve, Deny and Withdraw, on cards and on the Home tab, and the form that asks why somebody denies.
 
 A click is acknowledged when the ledger has committed what came of it, so none is lost. Whatever was
 refused or too late is told to the clicker alone, and a card that was out of date is shown again.
@@ -19,7 +19,7 @@ from bot.payments.authority import Person
 from bot.payments.desk import MAX_REASON
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, input_block, notice, plain, section
-from bot.slack.card import APPROVE, CANCEL, DENY, value_of
+from bot.slack.card import APPROVE, DENY, WITHDRAW, value_of
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -49,11 +49,11 @@ REASON = "reason"
 class Clicked:
     """What a button or form is about, as its value says: `42:20260302T090000.000000 10.00 USD`.
 
-    mark: of the payment that was shown, see `Payment.mark`. price: as it was shown. Each is None where an
-    older version posted the button; the price also on buttons that decide without one.
+    mark: of the request that was shown, see `PaymentRequest.mark`. price: as it was shown. Each is None where
+    an older version posted the button; the price also on buttons that decide without one.
     """
 
-    payment_id: int
+    request_id: int
     mark: str | None
     price: str | None
 
@@ -61,8 +61,8 @@ class Clicked:
     def read(cls, value: object) -> Clicked:
         """Read the value."""
         which, _, price = str(value).partition(" ")
-        payment_id, _, mark = which.partition(":")
-        return cls(int(payment_id), mark or None, price or None)
+        request_id, _, mark = which.partition(":")
+        return cls(int(request_id), mark or None, price or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +74,19 @@ class Decisions:
     def register(self, app: AsyncApp) -> None:
         """Listen for the buttons and the form."""
         app.action(APPROVE)(self._approve)
-        app.action(CANCEL)(self._cancel)
+        app.action(WITHDRAW)(self._withdraw)
         app.action(DENY)(self._ask_why)
         app.view(DENY_FORM)(self._deny)
 
     async def _approve(self, ack: AsyncAck, body: Body, action: Body) -> None:
         on = Clicked.read(action["value"])
-        approving = self.services.desk.approve(clicker(body), on.payment_id, mark=on.mark, seen=on.price)
+        approving = self.services.desk.approve(clicker(body), on.request_id, mark=on.mark, seen=on.price)
         await self._decide(ack, body, approving)
 
-    async def _cancel(self, ack: AsyncAck, body: Body, action: Body) -> None:
+    async def _withdraw(self, ack: AsyncAck, body: Body, action: Body) -> None:
         on = Clicked.read(action["value"])
-        cancelling = self.services.desk.cancel(clicker(body), on.payment_id, mark=on.mark)
-        await self._decide(ack, body, cancelling)
+        withdrawing = self.services.desk.withdraw(clicker(body), on.request_id, mark=on.mark)
+        await self._decide(ack, body, withdrawing)
 
     async def _decide(self, ack: AsyncAck, body: Body, deciding: Awaitable[Answer]) -> None:
         async with self.services.gate.entered():
@@ -111,11 +111,11 @@ class Decisions:
 
     async def _form_or_reply(self, person: Person, on: Clicked) -> View | str | None:
         with within(BEFORE_A_FORM):
-            refused = await self.services.desk.may_decide(person, on.payment_id, mark=on.mark)
+            refused = await self.services.desk.may_decide(person, on.request_id, mark=on.mark)
         if refused is not None:
             await repair(self.services, refused)
             return replies.said(refused, self.services.workspace.url)
-        payment = await self.services.ledger.payment(on.payment_id)
+        payment = await self.services.ledger.of_request(on.request_id)
         return None if payment is None else deny_form(payment)
 
     async def _deny(self, ack: AsyncAck, body: Body, view: View) -> None:
@@ -126,7 +126,7 @@ class Decisions:
         if not reason:
             return error_under(REASON, "Say why: those who asked should know.")
         on = Clicked.read(view["private_metadata"])
-        answer = await self.services.desk.deny(person, on.payment_id, reason, mark=on.mark)
+        answer = await self.services.desk.deny(person, on.request_id, reason, mark=on.mark)
         if isinstance(answer, Done):
             return {}
         await repair(self.services, answer)
@@ -139,15 +139,17 @@ async def repair(services: Services, answer: Answer) -> None:
     if not isinstance(answer, AlreadyDecided | AlreadyApproved | Outdated):
         return
     try:
-        await services.desk.repair(answer.payment.id)
+        await services.desk.repair(answer.payment.request.id)
     except LedgerUnavailable as error:
-        log.warning("a card was not shown again", payment=answer.payment.id, error=str(error))
+        log.warning("a card was not shown again", payment=answer.payment.request.id, error=str(error))
 
 
 def deny_form(payment: Payment) -> View:
     """Ask for the reason."""
     reason = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
-    asked = f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.requester)}"
+    asked = (
+        f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.request.requester)}"
+    )
     return {
         "type": "modal",
         "callback_id": DENY_FORM,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -80,6 +80,10 @@ class SlackDirectory:
             return False
         teams = {profile.get("team_id"), *((profile.get("enterprise_user") or {}).get("teams") or ())}
         return self._team in teams
+
+    async def people_in(self, groups: Iterable[str]) -> frozenset[str]:
+        """Everybody in any of the groups. Raises DirectoryError."""
+        return frozenset().union(*await asyncio.gather(*map(self._members, groups)))
 
     async def _members(self, group: str) -> frozenset[str]:
         answer = await self._cached(

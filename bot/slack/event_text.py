@@ -26,6 +26,7 @@ from bot.slack.text import (
     moment,
     place,
     quote,
+    standing,
     state_line,
     state_words,
     subject,
@@ -55,7 +56,7 @@ def plain(payment: Payment, reference: str) -> Message:
     """
     said = f" The billing API says: {harmless(payment.status_text, 2000)}" if payment.status_text else ""
     text = (
-        f"{subject(payment)}: {state_words(payment.state)}.{said}"
+        f"{subject(payment)}: {standing(payment)[1]}.{said}"
         f" More was to be said here; ask the people who run this bot, reference {reference}."
     )
     return paragraph(text)
@@ -66,7 +67,7 @@ def direct(event: Event, scene: Scene) -> Message:
     told = thread_reply(event, scene)
     if isinstance(event.what, events.NoCard):
         return told  # it names the channel and the invoice itself
-    where = f"{subject(scene.payment)} in {place(scene.payment.channel)}"
+    where = f"{subject(scene.payment)} in {place(scene.payment.request.channel)}"
     return Message(f"{told.text} ({where})", [context(where), *told.blocks])
 
 
@@ -108,7 +109,7 @@ def _unknown(why: str, at: datetime, scene: Scene) -> list[str]:
     return [
         f"{why}; it may have been paid. {checking(at, scene.settled)}",
         "Whoever knows what became of it can say so on the card, or type"
-        f" `/pay resolve {scene.payment.id} paid` or `not-paid`, and how you know.",
+        f" `/pay resolve {scene.payment.request.id} paid` or `not-paid`, and how you know.",
     ]
 
 
@@ -128,7 +129,8 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
             again = "Sending it to the billing API now."
             return [again if attempt == 1 else f"Sending it again (try {attempt})."]
         case events.Denied(reason):
-            return [f"Denied by {mention(event.actor)}", *([quote(reason)] if reason else [])]
+            denied = f"Denied by {mention(event.actor)}. Nothing was paid."
+            return [denied, *([quote(reason)] if reason else [])]
         case events.Cancelled() as cancelled:
             return _cancelled(cancelled, event.actor, scene)
         case events.Expired():
@@ -166,11 +168,11 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
             return _settled(event, note)
         case events.Unsettled(reading):
             may_settle = scene.approvals.may_approve
-            whom = mentions(may_settle) if may_settle else mention(payment.requester)
+            whom = mentions(may_settle) if may_settle else mention(payment.request.requester)
             return [
                 f"Still unknown; do not pay it again. {escape(reading).capitalize()}.",
                 f"{whom}: look in MyAdmin, and say on the card what you saw, or type"
-                f" `/pay resolve {payment.id} paid` or `not-paid`, and how you know.",
+                f" `/pay resolve {payment.request.id} paid` or `not-paid`, and how you know.",
             ]
         case events.NoCard() as no_card:
             return _no_card(no_card, scene)
@@ -197,8 +199,8 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
 
 
 def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[str]:
-    if actor == scene.payment.requester:
-        return [f"Cancelled by {mention(actor)}, who asked for it. Nothing was paid."]
+    if actor == scene.payment.request.requester:
+        return [f"Withdrawn by {mention(actor)}, who asked for it. Nothing was paid."]
     lines = [f"Cancelled: {escape(cancelled.reason)}", "Nothing was paid."]
     # Whatever a forged row names is nobody.
     ask = frozenset(one for one in (cancelled.ask or "").split(", ") if is_user(one) or is_group(one))
@@ -272,7 +274,7 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
         case events.Denied(reason):
             return f"denied by {who}{_said(reason)}"
         case events.Cancelled(reason):
-            return f"cancelled by {who}{_said(reason)}"
+            return f"withdrawn by {who}" if who.startswith("<") else f"cancelled by {who}{_said(reason)}"
         case events.Expired():
             return "expired: not enough approvals in time"
         case events.Reminded():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -18,15 +18,34 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot.domain.payment import FINAL, Payment
+from bot.domain.wording import shorten
 from bot.errors import DirectoryError
-from bot.payments.authority import Person
+from bot.payments.authority import Choice, Person
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.worker import TaskPool
 from bot.slack import replies
-from bot.slack.blocks import Block, View, context, header, section
+from bot.slack.blocks import Block, View, button, context, header, section
 from bot.slack.card import decision_buttons, more_approvals
+from bot.slack.directory import within
 from bot.slack.inbound import Body, Services
-from bot.slack.text import amount, description, due, escape, link, mention, moment, quote, state_line, subject
+from bot.slack.listing import ROOM, fitting, paragraphs
+from bot.slack.lists import unsure
+from bot.slack.pay_form import OPEN_FORM
+from bot.slack.text import (
+    amount,
+    description,
+    due,
+    escape,
+    link,
+    mention,
+    moment,
+    quote,
+    standing,
+    subject,
+    totals,
+    unescaped,
+)
+from bot.slack.unpaid_view import UNPAID
 from bot.slack.web_api import Later, Rejected, write
 
 log = structlog.get_logger()
@@ -114,28 +133,75 @@ class Homes:
 
     async def _view(self, person: Person) -> tuple[View, bool]:
         """What to show, and whether nothing is missing in it: a card that is posted just now is no event."""
-        refusal = await self._services.authority.may_see(person)
+        services = self._services
+        refusal = await services.authority.may_see(person)
         if refusal is not None:
             return closed(replies.refused(refusal)), True
-        concerns = await self._services.overview.of(person, most=MOST)
-        under_way = [*(one.payment for one in concerns.waiting), *concerns.requested]
-        whole = all(one.cards.ts for one in under_way if one.state not in FINAL)
-        return home(concerns, self._services.workspace.url, self._services.ledger.clock().date()), whole
+        with within(_PUBLISH_TIMEOUT_S):
+            concerns = await services.overview.of(person, most=MOST)
+            choice = await services.authority.choice_of(person, None, services.catalogue.modules)
+        under_way = [*concerns.pending.mine, *concerns.requested]
+        whole = all(one.request.cards.ts for one in under_way if one.state not in FINAL)
+        today, may_ask = services.ledger.clock().date(), isinstance(choice, Choice)
+        view = home(Tab(concerns, services.workspace.url, today, may_ask))
+        return view, whole and not concerns.pending.unsure
 
 
-def home(concerns: Concerns, team_url: str, today: date) -> View:
-    """The tab of somebody who may see payments. today: to tell what is overdue."""
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """What the tab of somebody who may see payments is made of.
+
+    today: to tell what is overdue. may_ask: whether they may ask for a payment anywhere.
+    """
+
+    concerns: Concerns
+    team_url: str
+    today: date
+    may_ask: bool
+
+
+def home(tab: Tab) -> View:
+    """The tab."""
+    concerns = tab.concerns
     open_requests = [one for one in concerns.requested if one.state not in FINAL]
     blocks = [
-        header("Waiting for your approval"),
-        *(block for one in concerns.waiting for block in _waiting(one, team_url, today)),
-        *([] if concerns.waiting else [context("Nothing waits for you.")]),
-        *_list(
-            "Your open requests", open_requests, team_url, "You have no open request. Type `/pay` to ask."
-        ),
-        *_list("Recent outcomes", concerns.outcomes, team_url, "Nothing yet."),
+        *_waiting_for_you(tab),
+        header("Unpaid invoices"),
+        {"type": "actions", "block_id": "unpaid", "elements": _unpaid_buttons(tab)},
+        *_list("Your open requests", open_requests, tab.team_url, "You have no open request."),
+        *_list("Recent outcomes", concerns.outcomes, tab.team_url, "Nothing yet."),
     ]
     return {"type": "home", "blocks": blocks}
+
+
+def _waiting_for_you(tab: Tab) -> Iterator[Block]:
+    """All that waits: the first with buttons, the others in a line each, and those beyond that counted."""
+    concerns = tab.concerns
+    mine = concerns.pending.mine
+    sum_up = f": {len(mine):,} · {unescaped(totals(one.invoice for one in mine))}" if mine else ""
+    yield header(shorten(f"Waiting for your approval{sum_up}", 150))
+    for one in concerns.waiting:
+        yield from _waiting(one, tab.team_url, tab.today)
+    others = mine[len(concerns.waiting) :]
+    lines = [
+        f"{_linked(one, tab.team_url)} · {amount(one.invoice)} · expires {moment(one.request.expires_at)}"
+        for one in others
+    ]
+    kept = fitting(lines, ROOM)
+    if len(kept) < len(lines):
+        beyond = len(lines) - len(kept)
+        kept = [*kept, f"… and {beyond:,} more, which expire later; they come here as these are decided."]
+    if kept:
+        yield from map(section, paragraphs([f"*{len(others):,} more, which expire later:*", *kept]))
+    if concerns.pending.unsure:
+        yield context(unsure(concerns.pending.unsure))
+    elif not mine:
+        yield context("Nothing waits for you.")
+
+
+def _unpaid_buttons(tab: Tab) -> list[Block]:
+    pay = [button(OPEN_FORM, "Pay an invoice…", "pay", style="primary")] if tab.may_ask else []
+    return [*pay, button(UNPAID, "Show the unpaid invoices", "unpaid")]
 
 
 def closed(text: str) -> View:
@@ -152,25 +218,30 @@ def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
         lines.append(f"Due {due(invoice.due, today)}")
     needs = more_approvals(one.approvals)
     lines.append(
-        f"Asked for by {mention(payment.requester)} · needs {needs} · expires {moment(payment.expires_at)}"
+        f"Asked for by {mention(payment.request.requester)} · needs {needs}"
+        f" · expires {moment(payment.request.expires_at)}"
     )
-    if payment.note:
-        lines.append(quote(payment.note, 500))
-    buttons = {"type": "actions", "block_id": f"decide:{payment.id}", "elements": decision_buttons(payment)}
+    if payment.request.note:
+        lines.append(quote(payment.request.note, 500))
+    buttons = {
+        "type": "actions",
+        "block_id": f"decide:{payment.request.id}",
+        "elements": decision_buttons(payment, one.approvals),
+    }
     return [section("\n".join(lines)), buttons]
 
 
 def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> list[Block]:
     lines = [
-        f"{_linked(one, team_url)} · {amount(one.invoice)} · {state_line(one.state)}" for one in payments
+        f"{_linked(one, team_url)} · {amount(one.invoice)} · {' '.join(standing(one))}" for one in payments
     ]
     return [header(title), section("\n".join(lines)) if lines else context(none)]
 
 
 def _linked(payment: Payment, team_url: str) -> str:
     """Its name, which leads to the card that the person can act on."""
-    cards = payment.cards
-    for channel, ts in ((cards.approval_channel, cards.approval_ts), (payment.channel, cards.ts)):
+    cards = payment.request.cards
+    for channel, ts in ((cards.approval_channel, cards.approval_ts), (payment.request.channel, cards.ts)):
         if channel and ts:
             return f"<{link(team_url, channel, ts)}|{subject(payment)}>"
     return subject(payment)

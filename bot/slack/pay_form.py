@@ -1,4 +1,4 @@
-"""The form to ask for a payment: opened by `/pay` alone or by the shortcut, filled in, submitted.
+"""The form to ask for a payment: opened by `/pay` alone, by the shortcut or by a button, and submitted.
 
 It opens at once and says that it reads; the invoices come in when the billing API has told them. What was
 entered by then is kept, and a reading that comes after the form was changed or closed is dropped. A module
@@ -37,11 +37,14 @@ from bot.slack.inbound import (
     outcome_of,
     submitted,
 )
-from bot.slack.respond import open_view, update_view
+from bot.slack.respond import open_view, respond_to, update_view
 from bot.slack.text import amount, description, due
 
 SHORTCUT = "pay_invoice"
 """The shortcut's callback id in the manifest."""
+
+OPEN_FORM = "open_pay_form"
+"""The action id of a button that opens it."""
 
 PAY_FORM = "pay_form"
 """The form's callback id."""
@@ -71,6 +74,7 @@ class PayForms:
     def register(self, app: AsyncApp) -> None:
         """Listen for the shortcut, for another module in the form, and for the form."""
         app.shortcut(SHORTCUT)(self._shortcut)
+        app.action(OPEN_FORM)(self._pressed)
         app.action(MODULE)(self._module_picked)
         app.view(PAY_FORM)(self._submitted)
 
@@ -82,6 +86,15 @@ class PayForms:
             if reply is not None:
                 await open_view(self.services.client, trigger_id, notice(reply))
             await ack()
+
+    async def _pressed(self, ack: AsyncAck, body: Body) -> None:
+        """Somebody may see a channel, and press a button there, without being in it: so they pick one."""
+        async with self.services.gate.entered():
+            origin = Origin(None, None, suggested=(body.get("channel") or {}).get("id"))
+            reply = await outcome_of(self.open(clicker(body), str(body["trigger_id"]), origin))
+            await ack()
+            if reply is not None:
+                await respond_to(self.services.client, body, reply)
 
     async def open(self, person: Person, trigger_id: str, origin: Origin) -> str | None:
         """Open the form; what to tell the person where it did not open.
@@ -97,7 +110,7 @@ class PayForms:
         latest = await ledger.recent(requester=person.id, limit=1)
         usual = latest[0].ref.module if latest else ""
         form = PayForm(
-            origin=replace(origin, suggested=choice.channel),
+            origin=replace(origin, suggested=choice.channel or origin.suggested),
             modules=choice.modules,
             module=usual if usual in choice.modules else choice.modules[0],
             listing=None,

@@ -63,18 +63,33 @@ async def find(
     """
     arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
     if delivery.kind is Kind.THREAD_REPLY:
-        method, arguments["ts"] = "conversations.replies", payment.cards.ts
+        method, arguments["ts"] = "conversations.replies", payment.request.cards.ts
     else:
         method = "conversations.history"
+    found = await search_history(client, bot_id, method, arguments, wanted, search, age=age)
+    if isinstance(found, Rejected):
+        log.info("history not readable", payment=payment.id, error=found.error)
+        return None
+    return found
+
+
+async def search_history(
+    client: Client,
+    bot_id: str,
+    method: str,
+    arguments: dict[str, Any],
+    wanted: dict[str, Any],
+    search: Search,
+    *,
+    age: timedelta,
+) -> Posted | Later | Rejected | None:
+    """The same in any history. None: it is not there. Rejected: the app may not look."""
     if search.cursor is not None:
         arguments["cursor"] = search.cursor
     for _ in range(_PAGES):
         answer = await query(client, method, **arguments)
-        if isinstance(answer, Later):
+        if not isinstance(answer, dict):
             return answer
-        if isinstance(answer, Rejected):
-            log.info("history not readable", payment=payment.id, error=answer.error)
-            return None
         found, following = answer.get("messages"), answer.get("response_metadata") or {}
         if not isinstance(found, list) or not isinstance(following, dict):
             return NOT_SLACKS

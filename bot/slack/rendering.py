@@ -47,7 +47,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Puts deliveries into words. settled: see `Scene`."""
+    """Puts deliveries into words. settled, daily: see `Scene`."""
 
     ledger: Ledger
     authority: Authority
@@ -55,6 +55,7 @@ class Renderer:
     workspace: Workspace
     timing: Timing
     settled: timedelta
+    daily: bool = False
 
     async def render(self, delivery: Delivery, payment: Payment) -> Rendered:
         """What this delivery says. Raises LedgerUnavailable, and nothing else."""
@@ -78,7 +79,7 @@ class Renderer:
         event = await self.ledger.event(delivery.event_id) if delivery.event_id is not None else None
         scene = await self._scene(payment)
         invited: Sequence[str] = ()
-        if delivery.ts is None and asks_for_decisions(delivery, payment):
+        if delivery.ts is None and asks_for_decisions(delivery, payment) and not self.daily:
             invited = await self._absent(delivery.channel, scene)
         decided = payment.state is not State.PENDING_APPROVAL
         asks = delivery.kind is Kind.INVITATION or (event is not None and isinstance(event.what, Reminded))
@@ -90,7 +91,7 @@ class Renderer:
         Members of a group are not: the mention on the card reaches them. Where Slack does not say who is in
         the channel, everybody named by id is asked: being told twice is better than never being told.
         """
-        named = sorted(one for one in scene.approvals.may_approve if not is_group(one))
+        named = sorted(one for one in scene.approvals.asked if not is_group(one))
         try:
             members = await self.directory.members_of(channel) if named else frozenset()
         except DirectoryError:
@@ -106,13 +107,14 @@ class Renderer:
             settled=self.settled,
             team_url=self.workspace.url,
             bot_name=self.workspace.bot_name,
+            daily=self.daily,
         )
 
 
 def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
     """Whether this is the card with the buttons to approve and deny."""
     return payment.state is State.PENDING_APPROVAL and delivery.kind is (
-        Kind.APPROVAL_CARD if payment.approved_elsewhere else Kind.CARD
+        Kind.APPROVAL_CARD if payment.request.approved_elsewhere else Kind.CARD
     )
 
 

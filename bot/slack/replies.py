@@ -8,7 +8,6 @@ from bot.domain.policy import OF_AMOUNTS, Reason, Refusal
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
 from bot.slack.text import (
-    STATES,
     amount,
     asking,
     escape,
@@ -16,7 +15,7 @@ from bot.slack.text import (
     mention,
     mentions,
     moment,
-    state_words,
+    standing,
     subject,
 )
 
@@ -63,7 +62,7 @@ def said(answer: answers.Answer, team_url: str) -> str | None:
         case answers.NotYours(payment):
             return (
                 f"Nothing was done: {subject(payment)} was asked for by somebody else.\n"
-                f"Only {mention(payment.requester)} can do that."
+                f"Only {mention(payment.request.requester)} can do that."
             )
         case answers.TooEarly(payment, until):
             return (
@@ -94,11 +93,11 @@ def in_plain_words(answer: answers.Answer) -> str:
             return f"{text} {remedy or 'Ask somebody who may pay more.'}"
         case answers.AlreadyRequested(payment):
             past = "paid" if payment.state is State.PAID else "requested"
-            return f"It was already {past}: {subject(payment)}. {state_words(payment.state)}."
-        case answers.NotFound(payment_id):
-            return f"There is no payment #{payment_id}."
+            return f"It was already {past}: {subject(payment)}. {standing(payment)[1]}."
+        case answers.NotFound(request_id):
+            return f"There is no payment #{request_id}."
         case _:
-            return f"{subject(answer.payment)}: {state_words(answer.payment.state)}."
+            return f"{subject(answer.payment)}: {standing(answer.payment)[1]}."
 
 
 def misunderstood(command: Misunderstood) -> str:
@@ -120,14 +119,14 @@ def refused(refusal: Refusal) -> str:
 
 
 def _state(payment: Payment) -> str:
-    emoji, words = STATES[payment.state]
+    emoji, words = standing(payment)
     return f"{emoji} {words}"
 
 
 def _where(payment: Payment, team_url: str) -> str:
-    if payment.cards.ts is None:
+    if payment.request.cards.ts is None:
         return "Its card follows."
-    return f"<{link(team_url, payment.channel, payment.cards.ts)}|See its card>."
+    return f"<{link(team_url, payment.request.channel, payment.request.cards.ts)}|See its card>."
 
 
 def unexpected(reference: str) -> str:
@@ -140,13 +139,13 @@ def unexpected(reference: str) -> str:
 
 def _not_there(answer: answers.NotFound | answers.Forgotten) -> str:
     if isinstance(answer, answers.NotFound):
-        return not_found(answer.payment_id)
+        return not_found(answer.request_id)
     return (
         f"Nothing was done: {answer.payment.number} is another request now than the one that you see.\n"
         "My record was set back since then; ask for the invoice again if it is still to be paid."
     )
 
 
-def not_found(payment_id: int) -> str:
+def not_found(request_id: int) -> str:
     """There is no such payment."""
-    return f"There is no payment #{payment_id}.\nType `/pay mine` to see your own."
+    return f"There is no payment #{request_id}.\nType `/pay mine` to see your own."

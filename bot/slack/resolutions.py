@@ -59,11 +59,11 @@ class Resolutions:
 
     async def _form(self, person: Person, on: Clicked, *, paid: bool) -> View | str | None:
         with within(BEFORE_A_FORM):
-            refused = await self.services.desk.may_resolve(person, on.payment_id, mark=on.mark, paid=paid)
+            refused = await self.services.desk.may_resolve(person, on.request_id, mark=on.mark, paid=paid)
         if refused is not None:
             await repair(self.services, refused)
             return replies.said(refused, self.services.workspace.url)
-        payment = await self.services.ledger.payment(on.payment_id)
+        payment = await self.services.ledger.of_request(on.request_id)
         return None if payment is None else resolve_form(payment, paid=paid)
 
     async def _resolve(self, ack: AsyncAck, body: Body, view: View) -> None:
@@ -76,7 +76,7 @@ class Resolutions:
         outcome, _, value = str(view["private_metadata"]).partition(" ")
         on = Clicked.read(value)
         answer = await self.services.desk.resolve(
-            person, on.payment_id, mark=on.mark, paid=outcome == _PAID, note=note, correcting=False
+            person, on.request_id, mark=on.mark, paid=outcome == _PAID, note=note, correcting=False
         )
         if isinstance(answer, Done):
             return {}
@@ -93,7 +93,9 @@ def resolve_form(payment: Payment, *, paid: bool) -> View:
         if paid
         else "The invoice may be requested and paid again then, so be sure that MyAdmin shows it as unpaid."
     )
-    asked = f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.requester)}"
+    asked = (
+        f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.request.requester)}"
+    )
     return {
         "type": "modal",
         "callback_id": RESOLVE_FORM,

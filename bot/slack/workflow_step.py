@@ -31,7 +31,7 @@ from bot.payments.answers import Requested
 from bot.payments.authority import NOT_FULL_MEMBER, Person
 from bot.slack import replies
 from bot.slack.inbound import Body, Services, one_line
-from bot.slack.text import harmless, state_words, subject
+from bot.slack.text import harmless, standing, subject
 from bot.slack.web_api import Client, Later, Posted, Rejected, write
 
 log = structlog.get_logger()
@@ -115,7 +115,7 @@ def _note(given: object) -> str | None:
 
 async def end_step(client: Client, payment: Payment) -> Posted | Rejected | Later:
     """Tell Slack how the step ended; `Posted` where Slack took it."""
-    run = payment.step_run
+    run = payment.request.step_run
     assert run is not None, "bug: only a step's payment ends a step"
     if payment.state is State.PAID:
         answer = await complete(client, run, payment)
@@ -134,7 +134,7 @@ async def complete(client: Client, run: str, payment: Payment) -> dict[str, Any]
         "state": payment.state.value,
         # What a workflow makes of it may be a message, so it must stay text there.
         "status_text": harmless(payment.status_text or "", LONGEST_TEXT),
-        "payment_id": payment.id,
+        "payment_id": payment.request.id,
     }
     return await write(client, "functions.completeSuccess", function_execution_id=run, outputs=outputs)
 
@@ -147,5 +147,5 @@ async def fail(client: Client, run: str, error: str) -> dict[str, Any] | Rejecte
 
 def failure(payment: Payment) -> str:
     """Why no payment came of it, as plain text."""
-    said = payment.status_text or payment.reason
-    return f"{subject(payment)}: {state_words(payment.state)}. {said or ''}".strip()
+    said = payment.status_text or ("" if payment.withdrawn else payment.reason)
+    return f"{subject(payment)}: {standing(payment)[1]}. {said or ''}".strip()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ABOVE_100, TWO_FOR_SERVERS = POLICIES[1][0], POLICIES[2][0]
 """The README's examples: Bob and Carol approve, in the first in #approvals."""
 
-APPROVE, DENY, CANCEL = "action-payment_approve", "action-payment_deny", "action-payment_cancel"
+APPROVE, DENY, WITHDRAW = "action-payment_approve", "action-payment_deny", "action-payment_cancel"
 
 
 async def types(page: Page, text: str) -> None:
@@ -125,7 +125,9 @@ async def test_a_denial_asks_why(open_office: OpenOffice) -> None:
     await expect(form).to_contain_text("Please complete this required field.")
     await bob.get_by_test_id("input-reason").fill("too <expensive> & late")
     await submitted(bob)
-    await rests(alice.get_by_test_id("message"), "Denied", "too <expensive> & late")
+    await rests(
+        alice.get_by_test_id("message"), "Denied by @Bob Brandt", "nothing was paid", "too <expensive> & late"
+    )
     await alice.get_by_test_id("thread-open").click()
     replies = alice.get_by_test_id("thread-panel").get_by_test_id("message")
     await expect(replies.nth(1)).to_contain_text("Denied by @Bob Brandt")
@@ -137,11 +139,11 @@ async def test_the_requester_takes_it_back(open_office: OpenOffice) -> None:
     office = await open_office(TWO_FOR_SERVERS)
     alice, bob = await office.windows.open("alice"), await office.windows.open("bob")
     await types(alice, "/pay vps 10101")
-    await confirm(bob, CANCEL, "Only the person who asked can do this.")
+    await confirm(bob, WITHDRAW, "Only the person who asked can do this.")
     await expect(bob.get_by_test_id("ephemeral")).to_contain_text("Only @Alice Ahrens can do that.")
-    await confirm(alice, CANCEL, "#1 · vps invoice 10101 will not be paid.")
+    await confirm(alice, WITHDRAW, "#1 · vps invoice 10101 will not be paid.")
     for page in (alice, bob):
-        await rests(page.get_by_test_id("message").first, "Cancelled; nothing was paid")
+        await rests(page.get_by_test_id("message").first, "Withdrawn; nothing was paid")
 
 
 async def test_the_form_says_under_each_input_what_is_wrong(open_office: OpenOffice) -> None:
@@ -189,14 +191,14 @@ async def test_the_shortcut_asks_in_which_channel(open_office: OpenOffice) -> No
 
 
 async def test_both_cards_follow_and_lead_to_each_other(open_office: OpenOffice) -> None:
-    """The requester's has Cancel only, the approvers' the decision; a link opens the thread on the page."""
+    """The requester's has Withdraw only, the approvers' the decision; a link opens the thread on the page."""
     office = await open_office(ABOVE_100)
     alice = await office.windows.open("alice")
     bob = await office.windows.open("bob", channel="approvals")
     await types(alice, "/pay vps 10103")
     asked, decided = alice.get_by_test_id("message"), bob.get_by_test_id("message")
     await expect(asked).to_contain_text("Needs 1 more approval in #approvals")
-    await expect(asked.get_by_test_id(CANCEL)).to_be_visible()
+    await expect(asked.get_by_test_id(WITHDRAW)).to_be_visible()
     await expect(asked.get_by_test_id(APPROVE)).to_have_count(0)
     await expect(decided.locator(".mention-me")).to_have_text(["@finance"])
     await asked.get_by_role("link", name="the card").click()
@@ -232,7 +234,8 @@ async def test_the_home_tab_approves_and_denies(open_office: OpenOffice) -> None
     await expect(home).to_contain_text("Nothing waits for you.")
     outcomes = home.locator(".block-section").last
     await expect(outcomes).to_contain_text("#1 · vps invoice 10101 · 10.00 USD · Paid")
-    await expect(outcomes).to_contain_text("#2 · vps invoice 10102 · 49.99 USD · Denied")
+    await expect(outcomes).to_contain_text("#2 · vps invoice 10102 · 49.99 USD ·")
+    await expect(outcomes).to_contain_text("Denied; nothing was paid")
     await expect(bob.locator(".unknown")).to_have_count(0)
     await rests(alice.get_by_test_id("message").last, "Denied", "not ours")
 

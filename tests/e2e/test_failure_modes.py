@@ -187,7 +187,7 @@ async def pay(slack: LocalSlack, billing: LocalBilling, bot: app.Bot) -> Seen:
     payment = await bot.ledger.latest(InvoiceRef("vps", invoice))
     assert payment is not None
     newest = card(slack)
-    assert newest.ts == payment.cards.ts
+    assert newest.ts == payment.request.cards.ts
     assert slack.ephemerals("alice") == []
     return Seen(
         state=payment.state,

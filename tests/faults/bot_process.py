@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -15,14 +17,16 @@ from datetime import timedelta
 
 from bot import app, config, logs
 from bot.__main__ import main
-from bot.ledger import database
 from bot.payments.timing import Timing
-from bot.sandbox.policies import DEFAULT, EXAMPLES
-from bot.sandbox.run import sandbox
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
 from bot.slack import web_api
 from bot.slack.pace import Pace
-from tests.faults.clocks import use_clocks
+from tests.faults.clocks import clocks_read, use_clocks
 from tests.faults.kill_points import KillPoints
+from tests.fixture_types import QUICK, environment_of
+from tests.slack.acting import approve, card, request, shown
+from tests.statements import share_statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +55,37 @@ class BotOptions:
     burst: float = 500
 
 
-def warm_up() -> None:
-    """Pay an invoice here once, so that what a bot does for the first time is done before it is forked.
+def warm_up(ledger_url: str) -> None:
+    """Pay an invoice here once on each kind of database, so that what a bot does for the first time is done
+    before it is forked: what is compiled by then is compiled for all.
 
-    Leaves nothing running and nothing open.
+    ledger_url: of a ledger on PostgreSQL, without a row. Leaves nothing running and nothing open.
     """
-    with contextlib.redirect_stdout(sys.stderr):
-        said = ["alice: /pay vps 10101"]
-        rules = EXAMPLES[DEFAULT]
-        asyncio.run(sandbox(port=0, says=said, fail=None, policy=rules, write=lambda _: None))
-    database.engine_for("postgresql://nobody@localhost/nothing")
+    share_statements()
+    with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder:
+        for url in (ledger_url, f"sqlite:///{folder}/ledger.db"):
+            asyncio.run(_pay_once(url))
+    clocks_read()
     while len(threading.enumerate()) > 1:
         time.sleep(0.01)
+
+
+async def _pay_once(ledger_url: str) -> None:
+    """One asks, another approves, and the answer is lost; what became of it is found out."""
+    slack, billing = LocalSlack(), LocalBilling()
+    async with slack, contextlib.AsyncExitStack() as stack:
+        await billing.start()
+        stack.push_async_callback(billing.stop)
+        environment = environment_of(slack, billing, ledger_url) | {"PAY_APPROVALS_REQUIRED": "1"}
+        timing = dataclasses.replace(QUICK, settling=timedelta(0))
+        pace = Pace(posts=500, updates=500, burst=500)
+        running = app.running(config.load(environment=environment), timing=timing, pace=pace)
+        bot = await stack.enter_async_context(running)
+        billing.fail("reset-after", times=1)
+        asked = await request(slack, bot)
+        assert (await approve(slack, asked, "bob")).ok
+        await slack.wait_for(lambda: "Paid" in shown(card(slack)), 30)
+        assert await bot.rest(30)
 
 
 def run(options: BotOptions) -> int:

@@ -14,7 +14,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, tzinfo
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sqlalchemy import text
@@ -52,6 +54,9 @@ class MachineClocks:
         return slept
 
 
+_CLOCKS = ("time", "monotonic", "clock_gettime", "time_ns", "monotonic_ns", "clock_gettime_ns")
+
+
 def use_clocks(file: str) -> None:
     """Read time by these clocks from now on, in this whole process."""
     with Path(file).open("r+b") as opened:
@@ -80,10 +85,21 @@ def use_clocks(file: str) -> None:
         id(time.clock_gettime_ns): lambda clock: int(read_moved(clock) * 1e9),
         id(datetime): _datetime_by(ahead),
     }
-    for module in [time, *(one for name, one in sys.modules.items() if name.partition(".")[0] == "bot")]:
-        for name, value in list(vars(module).items()):
-            if id(value) in moved:
-                setattr(module, name, moved[id(value)])
+    for module, name, value in clocks_read():
+        setattr(module, name, moved[id(value)])
+
+
+@cache
+def clocks_read() -> list[tuple[ModuleType, str, Any]]:
+    """Where Python, and what is loaded of the bot by now, read a clock: the module, the name, the clock."""
+    clocks = {id(clock) for clock in (*(getattr(time, name) for name in _CLOCKS), datetime)}
+    modules = [time, *(one for name, one in sys.modules.items() if name.partition(".")[0] == "bot")]
+    return [
+        (module, name, value)
+        for module in modules
+        for name, value in vars(module).items()
+        if id(value) in clocks
+    ]
 
 
 def _datetime_by(ahead: Callable[[], float]) -> type[datetime]:

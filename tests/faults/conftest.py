@@ -42,9 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def process_pool() -> AsyncIterator[ProcessPool]:
+async def process_pool(databases: Databases) -> AsyncIterator[ProcessPool]:
     """Where bots come from."""
-    async with open_process_pool() as opened:
+    async with open_process_pool(databases.address(databases.take_ledger())) as opened:
         yield opened
 
 

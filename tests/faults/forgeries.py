@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import RowMapping, Update, delete, insert, select, update
+from sqlalchemy import RowMapping, ScalarSelect, Update, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import State
-from bot.ledger.schema import approvals, attempts, payments
+from bot.ledger.schema import approvals, attempts, payments, requests
 from bot.sandbox.local_slack.identifiers import BOB, CAROL
 from tests.faults.installation import Installation
 
@@ -36,21 +36,33 @@ class Forgery:
             await connection.execute(statement)
 
 
-_APPROVED = {"state": State.APPROVED.value, "due_at": payments.c.created_at}
+_APPROVED = {"state": State.APPROVED.value, "due_at": payments.c.updated_at}
 
 
 def _with(payment_id: int, **changes: Any) -> Update:
     return update(payments).where(payments.c.id == payment_id).values(**changes)
 
 
+def _asked(payment_id: int, **changes: Any) -> Update:
+    return update(requests).where(requests.c.id == _request_of(payment_id)).values(**changes)
+
+
+def _request_of(payment_id: int) -> ScalarSelect[Any]:
+    return select(payments.c.request_id).where(payments.c.id == payment_id).scalar_subquery()
+
+
 def _changed(**changes: Any) -> Statements:
     return lambda payment_id: [_with(payment_id, **changes)]
+
+
+def _asked_otherwise(**changes: Any) -> Statements:
+    return lambda payment_id: [_asked(payment_id, **changes)]
 
 
 def _approved_by_bob(payment_id: int) -> list[Any]:
     return [
         insert(approvals).values(
-            payment_id=payment_id, approver=BOB, decision="approve", at=datetime.now(UTC)
+            request_id=_request_of(payment_id), approver=BOB, decision="approve", at=datetime.now(UTC)
         ),
         _with(payment_id, **_APPROVED),
     ]
@@ -65,16 +77,16 @@ def _attempt_never_sent(payment_id: int) -> list[Any]:
 
 
 def _approval_by_another(payment_id: int) -> list[Any]:
-    return [update(approvals).where(approvals.c.payment_id == payment_id).values(approver=CAROL)]
+    return [update(approvals).where(approvals.c.request_id == _request_of(payment_id)).values(approver=CAROL)]
 
 
 APPROVAL_FORGED = Forgery("an approval that nobody gave", State.PENDING_APPROVAL, _approved_by_bob)
 NONE_NEEDED = Forgery(
     "no approval needed",
     State.PENDING_APPROVAL,
-    _changed(approvals_required=0, **_APPROVED),
+    lambda payment_id: [_asked(payment_id, approvals_required=0), _with(payment_id, **_APPROVED)],
 )
-ANOTHER_REQUESTER = Forgery("another requester", State.PENDING_APPROVAL, _changed(requester=CAROL))
+ANOTHER_REQUESTER = Forgery("another requester", State.PENDING_APPROVAL, _asked_otherwise(requester=CAROL))
 ANOTHER_AMOUNT = Forgery("another amount", State.PENDING_APPROVAL, _changed(amount=Decimal("1.00")))
 ANOTHER_INVOICE = Forgery("another invoice", State.PENDING_APPROVAL, _changed(number=20999))
 PAID_CANCELLED = Forgery("paid made cancelled", State.PAID, _changed(state=State.CANCELLED.value))
@@ -86,7 +98,7 @@ FORGERIES = (
     ANOTHER_AMOUNT,
     ANOTHER_INVOICE,
     PAID_CANCELLED,
-    Forgery("fewer approvals needed", State.PENDING_APPROVAL, _changed(approvals_required=0)),
+    Forgery("fewer approvals needed", State.PENDING_APPROVAL, _asked_otherwise(approvals_required=0)),
     Forgery("an attempt taken away", State.PAID, _attempt_never_made),
     Forgery("an attempt that was not sent", State.PAID, _attempt_never_sent),
     Forgery("an approval of somebody else", State.PAID, _approval_by_another),
@@ -139,7 +151,7 @@ async def _snapshot(connection: AsyncConnection) -> dict[Any, list[RowMapping]]:
     """The rows that can be forged, to be put back."""
     return {
         table: list((await connection.execute(select(table).order_by(table.c.id))).mappings())
-        for table in (payments, approvals, attempts)
+        for table in (requests, payments, approvals, attempts)
     }
 
 
@@ -147,6 +159,8 @@ async def _restore(connection: AsyncConnection, rows: dict[Any, list[RowMapping]
     """Put every row back as it was."""
     for row in rows[payments]:
         await connection.execute(_with(row["id"], **row))
+    for row in rows[requests]:
+        await connection.execute(update(requests).where(requests.c.id == row["id"]).values(**row))
     for table in (approvals, attempts):
         await connection.execute(delete(table))
         if rows[table]:

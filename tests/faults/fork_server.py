@@ -27,7 +27,7 @@ def main() -> None:
     # What every fork would do anew is done here, once: load everything.
     from tests.faults import bot_process
 
-    bot_process.warm_up()
+    bot_process.warm_up(sys.argv[1])
     # A bot here lives for seconds: its collector would only copy what the forks share.
     gc.collect()
     gc.freeze()

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import FINAL, Payment, State, mark_of
 from bot.ledger.rows import Event, Kind, payment_of
-from bot.ledger.schema import deliveries, payments
+from bot.ledger.schema import PAYMENTS, deliveries, payments
 from bot.ledger.store import Ledger
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT
@@ -23,7 +23,7 @@ from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.announcer import DECIDED
 from bot.slack.post_search import METADATA
-from bot.slack.text import state_words
+from bot.slack.text import standing
 from tests.ledger.making import attempts, stored
 
 _TOLD = frozenset(
@@ -108,7 +108,7 @@ async def check_invariants(installation: Installation) -> Findings:
     found = Findings()
     ledger = await installation.ledger()
     async with installation.reading() as connection:
-        rows = list((await connection.execute(select(payments).order_by(payments.c.id))).mappings())
+        rows = list((await connection.execute(PAYMENTS.order_by(payments.c.id))).mappings())
         told = list((await connection.execute(select(deliveries))).mappings())
     everything = [payment_of(row) for row in rows]
     verification = await ledger.verify()
@@ -124,16 +124,16 @@ async def check_invariants(installation: Installation) -> Findings:
     await _compare_with_billing(installation, everything, found)
     slack = _Slack(installation, ledger.identity)
     for payment in everything:
-        if payment.id in installation.past.forged:
+        if payment.request.id in installation.past.forged:
             continue
-        events = await ledger.history(payment.id)
-        mine = [row for row in told if row["payment_id"] == payment.id]
+        events = await ledger.history(payment.request.id)
+        mine = [row for row in told if row["request_id"] == payment.request.id]
         found.wrong += [f"{payment.number}: {flaw}" for flaw in _outcome_told(payment, events, mine, found)]
         found.wrong += [f"{payment.number}: {flaw}" for flaw in _each_step_told(payment, events, mine)]
-        approvers = set(await ledger.approvers(payment.id)) - {payment.requester}
-        if len(approvers) < payment.approvals_required and await attempts(ledger, payment.id):
+        approvers = set(await ledger.approvers(payment.request.id)) - {payment.request.requester}
+        if len(approvers) < payment.request.approvals_required and await attempts(ledger, payment.id):
             found.wrong.append(f"{payment.number} was sent with {len(approvers)} approvals")
-        if payment.id <= installation.past.set_back:
+        if payment.request.id <= installation.past.set_back:
             continue  # Slack may show what came of it later, and the ledger does not know of that
         found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.thread_flaws(payment, events, mine)]
         for row in mine:
@@ -191,9 +191,9 @@ async def _compare_with_billing(
             found.wrong.append(f"{invoice} is {'paid' if paid else 'not paid'}, and the ledger says {states}")
 
 
-def _of(payment_id: int, flaw: str) -> bool:
-    """Whether a flaw that the audit found is of this payment."""
-    return flaw.startswith(f"#{payment_id}:")
+def _of(request_id: int, flaw: str) -> bool:
+    """Whether a flaw that the audit found is of this request."""
+    return flaw.startswith(f"#{request_id}:")
 
 
 def _hasty(installation: Installation, invoice: tuple[str | None, int | None]) -> int:
@@ -229,7 +229,7 @@ def _each_step_told(payment: Payment, events: Sequence[Event], told: Sequence[Ro
     flaws = []
     for event in events:
         # Where nobody had to be waited for, the outcome follows at once, and the card says the rest.
-        if event.action in _TOLD or (event.action == "sending" and payment.approvals_required):
+        if event.action in _TOLD or (event.action == "sending" and payment.request.approvals_required):
             of_it = [row for row in told if row["event_id"] == event.id]
             ways = [row for row in of_it if row["given_up"] is None]
             pointless = event.action == "reminded" and {row["given_up"] for row in of_it} == {DECIDED}
@@ -240,7 +240,7 @@ def _each_step_told(payment: Payment, events: Sequence[Event], told: Sequence[Ro
 
 def _steps_ended(installation: Installation, everything: Sequence[Payment]) -> list[str]:
     """A step of a workflow ends as its payment did; one that got none has failed."""
-    ends = {payment.step_run: payment.state for payment in everything if payment.step_run}
+    ends = {payment.request.step_run: payment.state for payment in everything if payment.request.step_run}
     flaws = []
     for run in installation.runs:
         right = "completed" if ends.get(run.id) is State.PAID else "failed"
@@ -275,15 +275,17 @@ class _Slack:
         repeatable = not self._installation.exact or row["kind"] in (Kind.DIRECT, Kind.INVITATION)
         if len(messages) > 1 and not repeatable:
             flaws.append(f"{what} is in Slack {len(messages)} times")
-        if row["kind"] == Kind.THREAD_REPLY and any(one.thread_ts != payment.cards.ts for one in messages):
+        if row["kind"] == Kind.THREAD_REPLY and any(
+            one.thread_ts != payment.request.cards.ts for one in messages
+        ):
             flaws.append(f"{what} is not in the thread")
-        cards = {Kind.CARD: payment.cards.ts, Kind.APPROVAL_CARD: payment.cards.approval_ts}
+        cards = {Kind.CARD: payment.request.cards.ts, Kind.APPROVAL_CARD: payment.request.cards.approval_ts}
         if row["kind"] in cards:
             card = next((one for one in messages if one.ts == cards[row["kind"]]), None)
             if card is None:
                 stand = ", ".join(one.ts for one in messages)
                 flaws.append(f"the {row['kind']} is {cards[row['kind']]}, in Slack there is {stand}")
-            elif not card.text.endswith(state_words(payment.state)):
+            elif not card.text.endswith(standing(payment)[1]):
                 flaws.append(f"the {row['kind']} says {card.text!r}, the ledger {payment.state}")
         return flaws
 

@@ -125,6 +125,7 @@ class ProcessPool:
 
     async def start(self, options: BotOptions) -> BotProcess:
         """Start a bot; it may not be ready yet."""
+        assert self._process.returncode is None, "the fork server has ended; it said why"
         name = next(self._names)
         started: asyncio.Future[BotProcess] = asyncio.get_running_loop().create_future()
         self._asked[name] = options, started
@@ -138,6 +139,9 @@ class ProcessPool:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             self._heard(json.loads(line))
+        for _, started in self._asked.values():
+            if not started.done():
+                started.set_exception(AssertionError("the fork server has ended; it said why"))
 
     def _heard(self, told: dict[str, Any]) -> None:
         if "pid" in told:
@@ -153,12 +157,13 @@ class ProcessPool:
 
 
 @asynccontextmanager
-async def open_process_pool() -> AsyncIterator[ProcessPool]:
-    """Have a pool; every bot in it dies with it."""
+async def open_process_pool(ledger_url: str) -> AsyncIterator[ProcessPool]:
+    """Have a pool; every bot in it dies with it. ledger_url: see `warm_up`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.faults.fork_server",
+        ledger_url,
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -7,12 +7,17 @@ import os
 import re
 
 from bot.domain.payment import State
+from bot.sandbox.local_slack.interactions import Result
 from tests.faults.conftest import InstallationOn
 from tests.faults.counts import Counts
 from tests.faults.invariants import check_invariants
 
 INVOICES = range(20001, 20051 if os.environ.get("FAULTS_LONG") else 20021)
 PEOPLE = ("alice", "bob", "carol", "alice")
+AT_ONCE = 10
+"""Invoices that are asked for at the same moment: more would keep two processors busy for all of the three
+seconds that Slack waits, where other tests run beside this one."""
+
 CHANNELS = 10
 
 ALREADY = re.compile(r"vps invoice (\d+) was already (requested|paid); it is #\d+\.")
@@ -21,22 +26,25 @@ ALREADY = re.compile(r"vps invoice (\d+) was already (requested|paid); it is #\d
 async def test_four_commands_an_invoice_at_once_make_one_payment_of_each(
     installation_on: InstallationOn, counts: Counts
 ) -> None:
-    """80 times /pay for 20 invoices at two instances: 20 payments, 60 refusals that say so, in time."""
+    """80 times /pay for 20 invoices at two instances, 40 of them at the same moment: 20 payments, and 60
+    refusals that say so, in time."""
     async with installation_on("postgres", channels=CHANNELS) as installation:
         for number in INVOICES:
             installation.billing.add_invoice("vps", number)
         for _ in range(2):
             await installation.start()
         channels = ["payments", *(f"payments-{number}" for number in range(2, CHANNELS + 1))]
-        results = await asyncio.gather(
-            *(
-                installation.slack.person(person).types(
-                    channels[(number + turn) % CHANNELS], f"/pay vps {number}"
+        results: list[Result] = []
+        for wave in (INVOICES[first : first + AT_ONCE] for first in range(0, len(INVOICES), AT_ONCE)):
+            results += await asyncio.gather(
+                *(
+                    installation.slack.person(person).types(
+                        channels[(number + turn) % CHANNELS], f"/pay vps {number}"
+                    )
+                    for turn, person in enumerate(PEOPLE)
+                    for number in wave
                 )
-                for turn, person in enumerate(PEOPLE)
-                for number in INVOICES
             )
-        )
         assert [result for result in results if not result.ok] == []
         slowest = max(result.seconds for result in results)
         assert slowest < 3

@@ -57,17 +57,17 @@ async def in_state(ledger: Ledger, state: State) -> Payment:
     return next(payment for payment in await all_of(ledger) if payment.state is state)
 
 
-async def disproved(ledger: Ledger, payment_id: int) -> str | None:
+async def disproved(ledger: Ledger, request_id: int) -> str | None:
     async with ledger.transaction() as transaction:
-        return await disproved_by(transaction, payment_id)
+        return await disproved_by(transaction, request_id)
 
 
-async def disproved_in(connection: AsyncConnection, payment_id: int) -> str | None:
-    return await disproved_by(Transaction(connection, utc_now()), payment_id)
+async def disproved_in(connection: AsyncConnection, request_id: int) -> str | None:
+    return await disproved_by(Transaction(connection, utc_now()), request_id)
 
 
-async def disproved_by(transaction: Transaction, payment_id: int) -> str | None:
-    payment = await transaction.payment(payment_id)
+async def disproved_by(transaction: Transaction, request_id: int) -> str | None:
+    payment = await transaction.of_request(request_id)
     assert payment is not None
     return await transaction.disproved(payment)
 
@@ -92,31 +92,31 @@ OF_PAYMENTS = [
     ("UPDATE payments SET currency = 'EUR' WHERE id = 2", "#2: its currency is EUR, its events say USD"),
     ("UPDATE payments SET listed = NULL WHERE id = 2", "#2: its listed is None, its events say True"),
     (
-        "UPDATE payments SET approvals_required = 0 WHERE id = 2",
+        "UPDATE requests SET approvals_required = 0 WHERE id = 2",
         "#2: its approvals_required is 0, its events",
     ),
-    ("UPDATE payments SET requester = 'U9' WHERE id = 2", "#2: its requester is U9, its events say U1"),
-    ("UPDATE payments SET channel = 'C9' WHERE id = 2", "#2: its channel is C9, its events say C1"),
-    ("UPDATE payments SET rule = 'other' WHERE id = 34", "#34: its rule is other, its events say default"),
-    ("UPDATE payments SET note = 'hello' WHERE id = 3", "#3: its note is hello, its events say None"),
+    ("UPDATE requests SET requester = 'U9' WHERE id = 2", "#2: its requester is U9, its events say U1"),
+    ("UPDATE requests SET channel = 'C9' WHERE id = 2", "#2: its channel is C9, its events say C1"),
+    ("UPDATE requests SET rule = 'other' WHERE id = 34", "#34: its rule is other, its events say default"),
+    ("UPDATE requests SET note = 'hello' WHERE id = 3", "#3: its note is hello, its events say None"),
     ("UPDATE payments SET tries = 0 WHERE id = 1", "#1: its tries is 0, its events say 1"),
     ("UPDATE payments SET status_text = 'x' WHERE id = 1", "#1: its status_text is x, its events say"),
-    ("UPDATE payments SET created_at = '2026-01-01' WHERE id = 1", "#1: its created_at is"),
-    ("UPDATE payments SET card_ts = '1.1' WHERE id = 1", "#1: its card was never posted"),
-    ("UPDATE payments SET card_ts = '1.1' WHERE id = 33", "#33: its card was never posted"),
-    ("UPDATE payments SET approval_ts = '1.1' WHERE id = 33", "#33: its approval card was never posted"),
+    ("UPDATE requests SET created_at = '2026-01-01' WHERE id = 1", "#1: its created_at is"),
+    ("UPDATE requests SET card_ts = '1.1' WHERE id = 1", "#1: its card was never posted"),
+    ("UPDATE requests SET card_ts = '1.1' WHERE id = 33", "#33: its card was never posted"),
+    ("UPDATE requests SET approval_ts = '1.1' WHERE id = 33", "#33: its approval card was never posted"),
 ]
 
 
 OF_OTHERS = [
     (
-        "INSERT INTO approvals (payment_id, approver, decision, at) "
+        "INSERT INTO approvals (request_id, approver, decision, at) "
         "VALUES (6, 'U3', 'approve', '2026-03-02')",
         "#6: an approval by U3 is in no event",
     ),
-    ("DELETE FROM approvals WHERE payment_id = 2 AND approver = 'U2'", "#2: the approval by U2 is missing"),
+    ("DELETE FROM approvals WHERE request_id = 2 AND approver = 'U2'", "#2: the approval by U2 is missing"),
     ("UPDATE approvals SET approver = 'U0' WHERE id = 1", "#2: an approval by U0 is in no event"),
-    ("UPDATE approvals SET payment_id = 1 WHERE id = 1", "#1: an approval by U2 is in no event"),
+    ("UPDATE approvals SET request_id = 1 WHERE id = 1", "#1: an approval by U2 is in no event"),
     ("UPDATE approvals SET decision = 'deny' WHERE id = 1", "#2: an approval is no approval"),
     ("UPDATE approvals SET at = '2026-03-02' WHERE id = 1", "#2: the approval by U2 has another time"),
     ("DELETE FROM attempts WHERE payment_id = 1", "#1: it has 0 attempts, its events tell of 1"),

@@ -39,9 +39,12 @@ async def request(
             "approvals_required": 0,
             "expires_at": transaction.now + timedelta(days=3),
         }
+        of_payment = {name: fields.pop(name) for name in list(fields) if name not in schema.requests.c}
         payment = await transaction.insert(ref, **(values | fields))
         assert payment is not None, "the invoice has a live payment"
-        await transaction.record(asked(payment), actor=payment.requester, payment=payment)
+        await transaction.record(asked(payment), actor=payment.request.requester, payment=payment)
+        if of_payment:
+            payment = await transaction.change(payment, **of_payment)
         if moved_to is not None:
             payment = await transaction.move(
                 payment, moved_to, happened("moved"), actor="test", announce=None

@@ -73,7 +73,7 @@ async def test_an_event_is_read_as_it_was_recorded(ledger: Ledger, clock: Clock)
     assert (events[0].action, stored(events[0])["note"]) == ("requested", "café ☕")
     assert (events[1].from_state, events[1].to_state) == (State.REQUESTED, State.APPROVED)
     assert stored(events[4]) == {"what": None, "tries": 3, "known": True}
-    assert (events[4].actor, events[4].action, events[4].payment_id) == ("U2", "refused", None)
+    assert (events[4].actor, events[4].action, events[4].request_id) == ("U2", "refused", None)
     assert events[4].at == clock.now
     assert await ledger.event(2) == events[1]
 
@@ -107,7 +107,7 @@ async def test_events_cannot_be_emptied(ledger: Ledger, clock: Clock, engine: As
         ("UPDATE events SET actor = 'U9' WHERE id = 2", 2),
         ("UPDATE events SET action = 'approved' WHERE id = 5", 5),
         ("UPDATE events SET detail = '{}' WHERE id = 1", 1),
-        ("UPDATE events SET payment_id = NULL WHERE id = 3", 3),
+        ("UPDATE events SET request_id = NULL WHERE id = 3", 3),
         ("UPDATE events SET to_state = 'DECLINED' WHERE id = 4", 4),
         ("UPDATE events SET from_state = NULL WHERE id = 2", 2),
         ("UPDATE events SET at = '2026-03-02 09:00:01' WHERE id = 5", 5),

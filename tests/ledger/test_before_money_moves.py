@@ -81,17 +81,17 @@ class TestDisproved:
     ) -> None:
         """A row written by hand is read by nobody: not by who counts, nor by who shows."""
         payment = await in_state(released, State.PENDING_APPROVAL)
-        before = await released.approvers(payment.id)
+        before = await released.approvers(payment.request.id)
         await forge(
             engine,
-            "INSERT INTO approvals (payment_id, approver, decision, at) "
+            "INSERT INTO approvals (request_id, approver, decision, at) "
             f"VALUES ({payment.id}, 'U7', 'approve', '2026-03-02')",
         )
-        assert await released.approvers(payment.id) == before
+        assert await released.approvers(payment.request.id) == before
         async with released.transaction() as transaction:
-            assert await transaction.approvers(payment.id) == before
+            assert await transaction.approvers(payment.request.id) == before
         assert await approved(released, payment, "U8")
-        assert await released.approvers(payment.id) == [*before, "U8"]
+        assert await released.approvers(payment.request.id) == [*before, "U8"]
 
     @pytest.mark.parametrize("number", [0, 2, -1, "1", None])
     async def test_an_answer_to_a_call_that_was_not_made_is_a_flaw(
@@ -110,7 +110,9 @@ class TestDisproved:
             await transaction.start_attempt(sending, "one")
             late = happened("answered_late", **{"try": number})
             event_id = await transaction.record(late, actor="executor", payment=sending)
-        assert f"event {event_id} is the answer to no call" in str(await disproved(released, payment.id))
+        assert f"event {event_id} is the answer to no call" in str(
+            await disproved(released, payment.request.id)
+        )
 
 
 class TestHeldByTheTrail:
@@ -125,18 +127,18 @@ class TestHeldByTheTrail:
         it is."""
         held = await in_state(released, state)
         await forge(engine, f"UPDATE payments SET {change} WHERE id = {held.id}")
-        with pytest.raises(LedgerContradicted, match=rf"payment #{held.id} holds {held.ref}; its row says"):
+        with pytest.raises(LedgerContradicted, match=rf"request #{held.id} holds {held.ref}; its row says"):
             await request(released, held.ref)
         assert len(await all_of(released)) == 33
         async with released.transaction() as transaction:
-            assert await transaction.held_by_trail(held.ref) == held.id
+            assert await proof.holder(transaction._connection, held.ref) == held.request.id
 
     async def test_an_invoice_that_was_let_go_can_be_asked_for_again(self, released: Ledger) -> None:
         """Also one whose number begins like that of a paid one."""
         for state in (State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED):
             payment = await in_state(released, state)
             async with released.transaction() as transaction:
-                held = await transaction.held_by_trail(payment.ref)
+                held = await proof.holder(transaction._connection, payment.ref)
             assert (held is None) or await released.live("vps", [payment.ref.number])
         await request(released, InvoiceRef("vps", 1010))
         await request(released, InvoiceRef("vps", 1))
@@ -154,10 +156,10 @@ async def test_the_checks_before_money_moves_read_by_an_index(released: Ledger, 
     async with engine.connect() as connection:
         event.listen(engine.sync_engine, "before_cursor_execute", listen)
         for statement in (
-            *(proof.HELD, audit.OF_PAYMENT, audit.LAST_MOVE, precedents.BESIDE),
-            *(proof.BELONGING_TO_ONE, proof.APPROVERS),
+            *(proof.ASKED_FOR, audit.OF_ONE_REQUEST, precedents.BESIDE),
+            *(proof.BELONGING_TO_ONE, proof.PAYMENTS_OF_ONE, proof.APPROVERS),
         ):
-            await connection.execute(statement, {"invoice": "vps 1", "payment": 1, "number": 1})
+            await connection.execute(statement, {"invoice": "vps 1", "request": 1, "number": 1})
         event.remove(engine.sync_engine, "before_cursor_execute", listen)
         for sql, values in asked:
             plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)).all()

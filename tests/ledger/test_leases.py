@@ -129,7 +129,7 @@ async def test_only_the_asked_for_is_claimed(ledger: Ledger, clock: Clock) -> No
     assert [each.id for each in await claim(ledger, "a", EXECUTOR)] == [with_it.id]
     assert await claim(ledger, "a", RECONCILER) == []
     assert not await ledger.any_due(STRANDED)
-    clock.now = without.expires_at
+    clock.now = without.request.expires_at
     assert [each.id for each in await claim(ledger, "a", STRANDED)] == [new.id, without.id]
 
 
@@ -179,7 +179,7 @@ async def test_a_delivery_of_the_dead_may_have_arrived(ledger: Ledger, clock: Cl
     """Who takes it over looks in Slack before posting it again."""
     payment = await request_in(ledger, State.PAID)
     card = await with_card(ledger, payment)
-    assert card.cards.ts is not None
+    assert card.request.cards.ts is not None
     (note,) = await claimed(ledger, "dead")
     assert not note.ambiguous
     clock.advance(seconds=30)

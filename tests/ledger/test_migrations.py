@@ -12,9 +12,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from bot.domain.payment import InvoiceRef
 from bot.ledger import database, schema, version
 from bot.ledger.opening import open_ledger
-from tests.fixture_types import NewDatabase
+from tests.fixture_types import Clock, NewDatabase
+from tests.ledger.making import request
+from tests.ledger.released import release, upgrade
 
 # SQLite's index on what an event's detail names cannot be read back from it; what it is of use for is tested.
 pytestmark = [
@@ -89,6 +92,29 @@ async def test_migrating_again_changes_nothing(ledger_url: str) -> None:
         identity = first.identity
     async with open_ledger(ledger_url) as second:
         assert second.identity == identity
+
+
+async def test_a_ledger_of_before_holds_a_request_for_every_payment(ledger_url: str, clock: Clock) -> None:
+    """With its number, whatever state it is in; also one that an older instance took down in between."""
+    await release(ledger_url)
+    await upgrade(ledger_url, "0005")
+    engine = database.engine_for(ledger_url)
+    async with database.writing(engine).begin() as connection:
+        before = (await connection.execute(text("SELECT id, state FROM payments ORDER BY id"))).all()
+        await connection.execute(
+            text("UPDATE payments SET state = 'PENDING_APPROVAL' WHERE state = 'REQUESTED'")
+        )
+    await engine.dispose()
+    assert {state for _, state in before} >= {"REQUESTED", "UNKNOWN", "PAID", "DECLINED", "DENIED"}
+    async with open_ledger(ledger_url, clock=clock) as ledger:
+        carried = [await ledger.of_request(number) for number, _ in before]
+        told = [(one.request.id, str(one.state)) for one in carried if one is not None]
+        assert told == [tuple(row) for row in before]
+        assert {(one.line, one.request.size, one.number) for one in carried if one is not None} == {
+            (1, 1, f"#{number}") for number, _ in before
+        }
+        assert (await ledger.verify()).whole
+        assert (await request(ledger, InvoiceRef("mail", 5))).request.id == before[-1].id + 1
 
 
 async def test_every_ledger_has_an_identity_of_its_own(ledger_url: str) -> None:

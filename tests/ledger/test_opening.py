@@ -242,7 +242,7 @@ class TestReadingOnly:
                 assert (await reading.verify()).events == 4
                 assert await reading.verify() == await ledger.verify()
                 with pytest.raises(Exception, match=r"(?i)read-?\s?only"):
-                    await request(reading)
+                    await request(reading, InvoiceRef("mail", 1))
                 await request_in(ledger, State.CANCELLED, InvoiceRef("mail", 2))
                 assert (await reading.verify()).events == 6
 

@@ -46,7 +46,7 @@ async def test_a_card_is_told_once_its_ts_is_stored(ledger: Ledger) -> None:
     await done(ledger, card, ts="1700000000.000001")
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert found.cards.ts == "1700000000.000001"
+    assert found.request.cards.ts == "1700000000.000001"
     assert await ledger.undelivered() == 0
     assert not await ledger.any_due(OUTBOX)
 
@@ -78,7 +78,7 @@ async def test_replies_come_in_order(ledger: Ledger, clock: Clock) -> None:
     """Every move is told, the oldest first."""
     payment = await request_in(ledger, State.PAID)
     await with_card(ledger, payment)
-    moves = [event.id for event in await ledger.history(payment.id) if event.to_state]
+    moves = [event.id for event in await ledger.history(payment.request.id) if event.to_state]
     assert await posted(ledger) == [(Kind.THREAD_REPLY, event) for event in moves]
 
 
@@ -114,8 +114,8 @@ async def test_posting_and_changing_do_not_wait_for_each_other(ledger: Ledger) -
     await moved(ledger, shown, State.CANCELLED, announce=None)
     new = await request(ledger, InvoiceRef("vps", 2))
     await add(ledger, new, Kind.CARD)
-    update, post = sorted(await claimed(ledger), key=lambda each: each.payment_id)
-    assert (update.payment_id, post.payment_id) == (shown.id, new.id)
+    update, post = sorted(await claimed(ledger), key=lambda each: each.request_id)
+    assert (update.request_id, post.request_id) == (shown.id, new.id)
     assert update.ts is not None
     assert post.ts is None
 
@@ -125,7 +125,7 @@ async def test_a_changed_card_is_shown_again(ledger: Ledger) -> None:
     payment = await with_card(ledger, await request(ledger))
     await moved(ledger, payment, State.APPROVED, announce=None)
     (card,) = await claimed(ledger)
-    assert (card.revision, card.ts) == (2, payment.cards.ts)
+    assert (card.revision, card.ts) == (2, payment.request.cards.ts)
     await done(ledger, card, ts=str(card.ts))
     assert await ledger.undelivered() == 0
 
@@ -163,7 +163,7 @@ async def test_a_lost_card_is_updated_no_more(ledger: Ledger) -> None:
     assert await claimed(ledger) == []
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert found.cards.lost
+    assert found.request.cards.lost
 
 
 async def test_what_failed_comes_again_when_it_is_due(ledger: Ledger, clock: Clock) -> None:
@@ -202,7 +202,10 @@ async def test_an_approval_card_comes_after_the_card(ledger: Ledger) -> None:
     await done(ledger, approval_card, ts="1700000000.000002")
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert (found.cards.ts, found.cards.approval_ts) == ("1700000000.000001", "1700000000.000002")
+    assert (found.request.cards.ts, found.request.cards.approval_ts) == (
+        "1700000000.000001",
+        "1700000000.000002",
+    )
 
 
 URL = "https://hooks.slack.com/commands/T1/1/live"
@@ -211,7 +214,7 @@ URL = "https://hooks.slack.com/commands/T1/1/live"
 async def response_url(ledger: Ledger, payment: Payment) -> str | None:
     found = await ledger.payment(payment.id)
     assert found is not None
-    return found.response_url
+    return found.request.response_url
 
 
 async def test_where_the_card_stands_no_address_for_an_answer_is_kept(ledger: Ledger) -> None:
@@ -237,7 +240,7 @@ async def test_an_approval_card_leaves_the_address_for_an_answer(ledger: Ledger)
     """It stands elsewhere, and the requester's own card may still be refused."""
     payment = await with_card(ledger, await request(ledger, approval_channel="C2"))
     async with ledger.transaction() as transaction:
-        await transaction.change(payment, response_url=URL)
+        await transaction.change_request(payment, response_url=URL)
     await add(ledger, payment, Kind.APPROVAL_CARD, "C2")
     (card,) = await claimed(ledger)
     await done(ledger, card)
@@ -283,7 +286,7 @@ async def test_who_lost_a_card_to_another_instance_is_told_so(ledger: Ledger, cl
         assert await transaction.outbox.mark_delivered(theirs, ts="1700000000.000002")
     found = await ledger.payment(payment.id)
     assert found is not None
-    assert found.cards.ts == "1700000000.000002"
+    assert found.request.cards.ts == "1700000000.000002"
 
 
 async def test_a_failure_that_slack_names_the_end_of_is_not_counted(ledger: Ledger, clock: Clock) -> None:

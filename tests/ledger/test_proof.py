@@ -44,7 +44,8 @@ async def looked_up(ledger: Ledger, clock: Clock) -> Payment:
     clock.advance(seconds=1.25)
     async with ledger.transaction() as transaction:
         told = snapshot(Invoice(payment.ref, "VPS 'x'", Decimal("12.50"), "USD", None))
-        payment = await transaction.change(payment, listed=True, approvals_required=1, **told)
+        payment = await transaction.change(payment, listed=True, **told)
+        payment = await transaction.change_request(payment, approvals_required=1)
         return await transaction.move(payment, State.PENDING_APPROVAL, frozen(payment), actor="look-up")
 
 
@@ -72,14 +73,14 @@ class TestWhatIsTrue:
     async def test_each_payment_of_the_first_release_is_proved_by_itself(self, released: Ledger) -> None:
         """So that what was approved before an upgrade is paid after it."""
         for payment in await all_of(released):
-            assert await disproved(released, payment.id) is None
+            assert await disproved(released, payment.request.id) is None
 
     async def test_what_is_written_now_is_proved_as_well(self, released: Ledger, clock: Clock) -> None:
         """With all that the events tell by now, on top of what was there."""
         payment = await looked_up(released, clock)
         assert await approved(released, payment, "U2")
         payment = await moved(released, payment, State.APPROVED)
-        assert await disproved(released, payment.id) is None
+        assert await disproved(released, payment.request.id) is None
         found = await released.verify()
         assert (found.whole, found.flaws) == (True, ())
 
@@ -89,12 +90,12 @@ class TestWhatIsTrue:
     ) -> None:
         """Its state had no name of its own then: the trail keeps the old one, and today's follows on it."""
         payment = await in_state(migrated, State.REQUESTED)
-        (before,) = await migrated.history(payment.id)
+        (before,) = await migrated.history(payment.request.id)
         async with migrated.transaction() as transaction:
             await transaction.move(payment, to, frozen(payment), actor="look-up")
-        assert await disproved(migrated, payment.id) is None
+        assert await disproved(migrated, payment.request.id) is None
         assert (await migrated.verify()).flaws == ()
-        first, moved = await migrated.history(payment.id)
+        first, moved = await migrated.history(payment.request.id)
         assert first == before
         assert "state" not in stored(first)
         assert (moved.from_state, moved.to_state) == (State.REQUESTED, to)
@@ -112,7 +113,7 @@ class TestWhatIsTrue:
             await audit.append(
                 transaction._connection,
                 at=transaction.now,
-                payment_id=payment.id,
+                request_id=payment.request.id,
                 actor="policy",
                 what=ApprovalComplete("default", ""),
                 from_state=State.PENDING_APPROVAL,
@@ -158,7 +159,7 @@ class TestWhatWasForged:
             await audit.append(
                 transaction._connection,
                 at=transaction.now,
-                payment_id=payment.id,
+                request_id=payment.request.id,
                 actor="U9",
                 what=happened("moved"),
                 from_state=state,
@@ -166,39 +167,49 @@ class TestWhatWasForged:
             )
             await transaction.change(payment, state=to.value)
         said = f"moves it from {state} to {to}, and it was {state}"
-        assert said in str(await disproved(ledger, payment.id))
+        assert said in str(await disproved(ledger, payment.request.id))
         found = await ledger.verify()
         assert found.broken_at is None
         assert said in str(found.flaws)
 
     @pytest.mark.parametrize(
-        ("change", "flaw"),
+        ("table", "change", "flaw"),
         [
-            ("team = 'T9'", "#35: its team is T9, its events say T1"),
-            ("expires_at = '2036-03-02'", "#35: its expires_at is"),
-            ("rule = 'other'", "#35: its rule is other, its events say default"),
-            ("description = 'Cheap'", "#35: its description is Cheap, its events say"),
-            ("due_date = '2036-03-02'", "#35: its due_date is 2036-03-02, its events say None"),
+            ("requests", "team = 'T9'", "#35: its team is T9, its events say T1"),
+            ("requests", "expires_at = '2036-03-02'", "#35: its expires_at is"),
+            ("requests", "rule = 'other'", "#35: its rule is other, its events say default"),
+            ("payments", "description = 'Cheap'", "#35: its description is Cheap, its events say"),
+            ("payments", "due_date = '2036-03-02'", "#35: its due_date is 2036-03-02, its events say None"),
         ],
     )
     async def test_what_events_tell_since_then_is_compared_as_well(
-        self, released: Ledger, engine: AsyncEngine, clock: Clock, change: str, flaw: str
+        self, released: Ledger, engine: AsyncEngine, clock: Clock, table: str, change: str, flaw: str
     ) -> None:
         """Somebody's team, how long an approval may wait, what was shown to those who approved."""
         payment = await looked_up(released, clock)
-        await forge(engine, f"UPDATE payments SET {change} WHERE id = {payment.id}")
+        await forge(engine, f"UPDATE {table} SET {change} WHERE id = {payment.id}")
         found = await released.verify()
         assert [one for one in found.flaws if one.startswith(flaw)], found.flaws
-        assert str(await disproved(released, payment.id)).startswith(flaw)
+        assert str(await disproved(released, payment.request.id)).startswith(flaw)
 
     async def test_rows_without_a_payment_are_found(self, tables: AsyncConnection) -> None:
         """A payment that was removed leaves its events; one that was made up has none."""
-        columns = "team, channel, requester, module, state, version, rule, approvals_required, tries, "
-        columns += "card_lost, created_at, updated_at, expires_at, due_at"
-        copied = f"INSERT INTO payments (id, trigger_id, number, {columns}) SELECT -5, 'x', 4, {columns} "
-        await forge_in(tables, "DELETE FROM payments WHERE id = 1", f"{copied} FROM payments WHERE id = 3")
+        of_request = (
+            "team, channel, requester, rule, approvals_required, size, card_lost, created_at, expires_at"
+        )
+        of_payment = "line, module, state, version, tries, updated_at, due_at"
+        await forge_in(
+            tables,
+            "DELETE FROM payments WHERE id = 1",
+            "DELETE FROM requests WHERE id = 2",
+            f"INSERT INTO requests (id, trigger_id, {of_request}) SELECT -5, 'x', {of_request} FROM requests"
+            " WHERE id = 3",
+            f"INSERT INTO payments (id, request_id, number, {of_payment}) SELECT -5, -5, 4, {of_payment}"
+            " FROM payments WHERE id = 3",
+        )
         found = await tables.run_sync(proof.verify)
-        assert {"#-5: no event asks for it", "#1: its row is missing"} <= set(found.flaws)
+        flaws = {"#-5: no event asks for it", "#1: its row is missing", "#2: its row is missing"}
+        assert {*flaws, "attempt 1 is of payment 1, whose row is missing"} <= set(found.flaws)
 
     @pytest.mark.parametrize(
         ("statement", "broken_at"),
@@ -211,8 +222,8 @@ class TestWhatWasForged:
             ("UPDATE events SET detail = '' WHERE id = 6", 6),
             ("UPDATE events SET action = 'requested' WHERE id = 2", 2),
             ("UPDATE events SET from_state = 'NONE', to_state = 'SUCH' WHERE id = 3", 3),
-            ("UPDATE events SET payment_id = 999 WHERE id = 3", 3),
-            ("UPDATE events SET payment_id = -1 WHERE id = 3", 3),
+            ("UPDATE events SET request_id = 999 WHERE id = 3", 3),
+            ("UPDATE events SET request_id = -1 WHERE id = 3", 3),
             ("UPDATE events SET at = '9999-12-31 23:59:59' WHERE id = 3", 3),
         ],
     )
@@ -232,8 +243,8 @@ class TestWhatWasForged:
             "detail = 5",
             "at = 5",
             "at = 'yesterday'",
-            "payment_id = 'many'",
-            "payment_id = 1.5",
+            "request_id = 'many'",
+            "request_id = 1.5",
             "to_state = 5",
             "hash = x'00'",
             "previous = 5",
@@ -253,14 +264,14 @@ class TestWhatWasForged:
     @pytest.mark.parametrize(
         "change",
         [
-            "amount = x'00'",
-            "created_at = 'yesterday'",
-            "listed = 'x'",
-            "due_date = 'never'",
-            "number = 'many'",
-            "approvals_required = 1.5",
-            "channel = cast(x'ff' AS TEXT)",
-            "state = cast(x'ff' AS TEXT)",
+            "payments SET amount = x'00'",
+            "requests SET created_at = 'yesterday'",
+            "payments SET listed = 'x'",
+            "payments SET due_date = 'never'",
+            "payments SET number = 'many'",
+            "requests SET approvals_required = 1.5",
+            "requests SET channel = cast(x'ff' AS TEXT)",
+            "payments SET state = cast(x'ff' AS TEXT)",
         ],
     )
     async def test_rows_of_another_kind_are_flaws_and_no_traceback(
@@ -272,7 +283,7 @@ class TestWhatWasForged:
         async with open_ledger(url, clock=clock) as ledger:
             payment = await looked_up(ledger, clock)
             engine = database.engine_for(url)
-            await forge(engine, f"UPDATE payments SET {change} WHERE id = {payment.id}")
+            await forge(engine, f"UPDATE {change} WHERE id = {payment.id}")
             await engine.dispose()
             assert not (await ledger.verify()).whole
 
@@ -281,6 +292,6 @@ class TestWhatWasForged:
     ) -> None:
         """All are counted, the first ones are told."""
         monkeypatch.setattr(proof, "MOST_FLAWS", 5)
-        await forge_in(tables, "UPDATE payments SET requester = 'U9'")
+        await forge_in(tables, "UPDATE requests SET requester = 'U9'")
         found = await tables.run_sync(proof.verify)
         assert (len(found.flaws), found.flaw_count) == (5, 33)

@@ -253,7 +253,7 @@ class TestWhatItIsTunedTo:
             async with ledger.transaction() as transaction:
                 assert close(transaction.now)
             payment = await request(ledger)
-            assert close(payment.created_at)
+            assert close(payment.request.created_at)
             assert close(ledger.clock())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from bot.domain.events import Denied
 from bot.domain.payment import (
     MOVES,
     RELEASED,
@@ -46,7 +47,7 @@ from tests.ledger.making import (
 
 async def written(ledger: Ledger, payment: Payment) -> tuple[object, ...]:
     """Everything that a move writes."""
-    history = await ledger.history(payment.id)
+    history = await ledger.history(payment.request.id)
     return (await ledger.payment(payment.id), history, await ledger.undelivered(), await ledger.verify())
 
 
@@ -65,8 +66,8 @@ async def test_a_payment_is_read_as_it_was_written(ledger: Ledger, clock: Clock)
     found = await ledger.payment(payment.id)
     assert found == payment
     assert (payment.ref, payment.state, payment.version, payment.tries) == (REF, State.REQUESTED, 1, 0)
-    assert payment.created_at == payment.updated_at == payment.due_at == clock.now
-    assert payment.expires_at.utcoffset() == timedelta(0)
+    assert payment.request.created_at == payment.updated_at == payment.due_at == clock.now
+    assert payment.request.expires_at.utcoffset() == timedelta(0)
     assert payment.number == f"#{payment.id}"
 
 
@@ -89,7 +90,7 @@ async def test_a_time_without_a_zone_is_a_bug(ledger: Ledger) -> None:
         await request(ledger, expires_at=datetime(2026, 3, 2, 12, 0))  # noqa: DTZ001
     elsewhere = datetime(2026, 3, 2, 12, 0, tzinfo=timezone(timedelta(hours=5)))
     payment = await request(ledger, expires_at=elsewhere)
-    assert payment.expires_at == datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
+    assert payment.request.expires_at == datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 
 
 async def test_a_live_payment_holds_its_invoice(ledger: Ledger) -> None:
@@ -122,8 +123,8 @@ async def test_the_table_itself_refuses_a_second_live_payment(ledger: Ledger, le
     payment = await request_in(ledger, State.PAID)
     engine = database.engine_for(ledger_url)
     row = {column.name: getattr(payment, column.name, None) for column in payments.columns}
-    row |= {"module": "vps", "number": REF.number, "state": "APPROVED", "trigger_id": "other"}
-    row["card_lost"] = False
+    row |= {"module": "vps", "number": REF.number, "state": "APPROVED"}
+    row |= {"request_id": payment.request.id, "line": 2}
     del row["id"]
     with pytest.raises(Exception, match=r"(?i)unique|one_live_payment_per_invoice"):
         async with database.writing(engine).begin() as connection:
@@ -167,8 +168,8 @@ async def test_a_listed_move_is_written_with_its_event(ledger: Ledger) -> None:
         before = await request_in(ledger, current, InvoiceRef("vps", number))
         after = await moved(ledger, before, to, reason="because")
         assert (after.state, after.version, after.reason) == (to, before.version + 1, "because")
-        event = (await ledger.history(before.id))[-1]
-        assert (event.from_state, event.to_state, event.payment_id) == (current, to, before.id)
+        event = (await ledger.history(before.request.id))[-1]
+        assert (event.from_state, event.to_state, event.request_id) == (current, to, before.request.id)
     assert (await ledger.verify()).broken_at is None
 
 
@@ -218,7 +219,7 @@ async def test_of_two_who_move_at_once_one_is_stale(ledger: Ledger, ledger_url: 
             return_exceptions=True,
         )
     assert sum(isinstance(result, Stale) for result in results) == 1
-    assert [event.action for event in await ledger.history(payment.id)] == ["requested", "moved"]
+    assert [event.action for event in await ledger.history(payment.request.id)] == ["requested", "moved"]
 
 
 async def test_an_error_in_a_transaction_undoes_all_of_it(ledger: Ledger) -> None:
@@ -259,8 +260,8 @@ async def test_an_approval_counts_once_a_person(ledger: Ledger) -> None:
     assert not await approved(ledger, payment, "U2")
     assert await approved(ledger, payment, "U3")
     async with ledger.transaction() as transaction:
-        assert await transaction.approvers(payment.id) == ["U2", "U3"]
-    assert await ledger.approvers(payment.id) == ["U2", "U3"]
+        assert await transaction.approvers(payment.request.id) == ["U2", "U3"]
+    assert await ledger.approvers(payment.request.id) == ["U2", "U3"]
 
 
 async def test_what_was_spent_counts_only_what_may_be_paid(ledger: Ledger, clock: Clock) -> None:
@@ -306,6 +307,42 @@ async def test_counts_and_lists(ledger: Ledger) -> None:
     assert await ledger.recent(states=[State.PAID, State.DENIED]) == [two, one]
     counted = await ledger.by_state()
     assert counted == {State.PAID: 1, State.DENIED: 1, State.REQUESTED: 1}
+
+
+async def test_all_that_waits_is_listed_and_what_expires_first_leads(ledger: Ledger, clock: Clock) -> None:
+    """However much came later, and whatever was decided."""
+    await request_in(ledger, State.DENIED, InvoiceRef("vps", 1))
+    late = await request_in(ledger, State.PENDING_APPROVAL, InvoiceRef("vps", 2))
+    soon = await request_in(
+        ledger, State.PENDING_APPROVAL, InvoiceRef("vps", 3), expires_at=clock.now + timedelta(hours=1)
+    )
+    for number in range(4, 64):
+        await request_in(ledger, State.PENDING_APPROVAL, InvoiceRef("vps", number))
+    found = await ledger.pending()
+    assert (found[:2], len(found)) == ([soon, late], 62)
+
+
+async def test_what_somebody_approved_and_still_waits(ledger: Ledger) -> None:
+    """By the events: a row that somebody wrote into the table hides nothing from anybody."""
+    one, two, three = [
+        await request_in(ledger, State.PENDING_APPROVAL, InvoiceRef("vps", number)) for number in (1, 2, 3)
+    ]
+    for payment in (one, two):
+        await approved(ledger, payment, "U2")
+    await approved(ledger, three, "U3")
+    async with ledger.transaction() as transaction:
+        await transaction.add_approval(three, "U2")  # without its event
+    await moved(ledger, two, State.APPROVED)
+    assert await ledger.approved_by("U2") == {one.request.id}
+
+
+async def test_who_denied_it(ledger: Ledger) -> None:
+    """Nobody, until somebody did."""
+    payment = await request_in(ledger, State.PENDING_APPROVAL)
+    assert await ledger.denier(payment.request.id) is None
+    async with ledger.transaction() as transaction:
+        await transaction.move(payment, State.DENIED, Denied("no"), actor="U2", reason="no")
+    assert await ledger.denier(payment.request.id) == "U2"
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ async def test_what_is_overdue_wakes_who_looks_after_it(
     assert queue not in await told(ledger, events)
     clock.advance(days=4)
     assert queue in await told(ledger, events)
-    assert payment.expires_at < clock.now
+    assert payment.request.expires_at < clock.now
 
 
 async def test_a_card_that_waits_for_people_is_left_alone_until_its_time(
@@ -100,7 +100,7 @@ async def test_a_card_that_waits_for_people_is_left_alone_until_its_time(
     assert await told(ledger, events) == set()
     clock.advance(hours=1)
     assert await told(ledger, events) == {REMIND}
-    clock.now = payment.expires_at
+    clock.now = payment.request.expires_at
     assert await told(ledger, events) == {EXPIRE}
 
 

@@ -25,9 +25,9 @@ _AT_TWO = "an amount of two decimals is written the same in both ways"
 EQUIVALENT = (
     Same(_COMMAND, "_explain_order", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
     Same(_COMMAND, "_unknown_module", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
-    Same(_COMMAND, "_unknown_module", "> 1", "> 2", "of two words, all but the last is the first"),
-    Same(_COMMAND, "_unknown_module", "n=1", "n=2", "only the first of them is looked at"),
-    Same(_COMMAND, "_unknown_module", "n=1", "", "only the first of them is looked at"),
+    Same(_COMMAND, "_named", "> 1", "> 2", "of two words, all but the last is the first"),
+    Same(_COMMAND, "_close_name", "n=1", "n=2", "only the first of them is looked at"),
+    Same(_COMMAND, "_close_name", "n=1", "", "only the first of them is looked at"),
     Same(_CHECKS, "_of_tiers", "strict=False", "", "it is the default; the linter wants it to be written"),
     Same(_POLICY, "PolicyError.__init__", "strict=True", "strict=None", _AS_LONG),
     Same(_POLICY, "PolicyError.__init__", "strict=True", "strict=False", _AS_LONG),

@@ -155,7 +155,7 @@ class Office:
         """A payment that Bob approved; its snapshot is older than serves as a check."""
         self.rules(ONE)
         payment = await self.looked_up(ref)
-        await self.desk.approve(BOB, payment.id)
+        await self.desk.approve(BOB, payment.request.id)
         self.clock.advance(seconds=11)
         self.billing.log.clear()
         return await self.now(payment)
@@ -228,11 +228,11 @@ class Office:
 
     async def last(self, payment: Payment) -> Event:
         """What happened to it last."""
-        return (await self.ledger.history(payment.id))[-1]
+        return (await self.ledger.history(payment.request.id))[-1]
 
     async def actions(self, payment: Payment) -> list[str]:
         """What happened to it, in order."""
-        return [event.action for event in await self.ledger.history(payment.id)]
+        return [event.action for event in await self.ledger.history(payment.request.id)]
 
     async def refusals(self) -> list[tuple[str, object]]:
         """Who was refused what, by the trail."""

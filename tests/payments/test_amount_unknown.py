@@ -23,7 +23,7 @@ async def unread(office: Office, approvers: tuple[Any, ...] = (BOB,), **rule: An
     payment = await office.looked_up()
     assert payment.invoice is None
     for approver in approvers:
-        await office.desk.approve(approver, payment.id)
+        await office.desk.approve(approver, payment.request.id)
     office.billing.heal()
     office.billing.log.clear()
     payment = await office.now(payment)
@@ -65,10 +65,10 @@ async def test_who_approved_an_unknown_amount_is_asked_again_with_the_amount(off
     assert payment.state is State.PENDING_APPROVAL
     assert payment.invoice is not None
     assert payment.invoice.amount == Decimal(90_000)
-    assert await office.ledger.approvers(payment.id) == []
+    assert await office.ledger.approvers(payment.request.id) == []
     assert (await office.actions(payment))[-2:] == ["looked_up", "asked_again"]
     assert PAY not in office.calls()
-    await office.desk.approve(BOB, payment.id, seen=payment.price)
+    await office.desk.approve(BOB, payment.request.id, seen=payment.price)
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
 
@@ -81,9 +81,9 @@ async def test_a_click_on_what_did_not_show_the_amount_approves_nothing(
     office.billing.add_invoice("vps", VPS.number, amount=90_000.0)
     payment = await unread(office)
     await office.execute()
-    answer = await office.desk.approve(BOB, payment.id, seen=seen)
+    answer = await office.desk.approve(BOB, payment.request.id, seen=seen)
     assert answer == Outdated(await office.now(payment))
-    assert await office.ledger.approvers(payment.id) == []
+    assert await office.ledger.approvers(payment.request.id) == []
     await office.execute()
     assert PAY not in office.calls()
 
@@ -94,8 +94,8 @@ async def test_the_amount_decides_anew_how_many_must_approve(office: Office) -> 
     payment = await unread(office, approvers=(BOB, CAROL), tiers=tiers)
     await office.execute()
     payment = await office.now(payment)
-    assert (payment.state, payment.approvals_required) == (State.PENDING_APPROVAL, 1)
-    await office.desk.approve(CAROL, payment.id, seen=payment.price)
+    assert (payment.state, payment.request.approvals_required) == (State.PENDING_APPROVAL, 1)
+    await office.desk.approve(CAROL, payment.request.id, seen=payment.price)
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
 
@@ -105,12 +105,12 @@ async def test_whoever_is_asked_again_counts_once(office: Office) -> None:
     payment = await unread(office, approvers=(BOB, CAROL))
     await office.execute()
     payment = await office.now(payment)
-    assert (payment.state, payment.approvals_required) == (State.PENDING_APPROVAL, 2)
-    await office.desk.approve(BOB, payment.id, seen=payment.price)
+    assert (payment.state, payment.request.approvals_required) == (State.PENDING_APPROVAL, 2)
+    await office.desk.approve(BOB, payment.request.id, seen=payment.price)
     assert (await office.now(payment)).state is State.PENDING_APPROVAL
     approved = (await office.last(payment)).what
     assert approved == Approved(1, 2, payment.price)
-    await office.desk.approve(CAROL, payment.id, seen=payment.price)
+    await office.desk.approve(CAROL, payment.request.id, seen=payment.price)
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
 
@@ -122,7 +122,7 @@ async def test_what_needs_nobody_now_that_it_is_known_is_paid(office: Office) ->
     await office.execute()
     await office.execute()
     payment = await office.now(payment)
-    assert (payment.state, payment.approvals_required) == (State.PAID, 0)
+    assert (payment.state, payment.request.approvals_required) == (State.PAID, 0)
 
 
 async def test_a_limit_that_came_up_since_counts_on_the_amount(office: Office) -> None:

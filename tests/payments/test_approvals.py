@@ -107,8 +107,8 @@ class Company(RuleBasedStateMachine):
         self.pay()
         self.check_who_approved()
         for payment in self.each():
-            requester = Person(payment.requester, TEAM)
-            self.run(self.office.desk.cancel(requester, payment.id))
+            requester = Person(payment.request.requester, TEAM)
+            self.run(self.office.desk.withdraw(requester, payment.request.id))
         self.row["invoices_deleted"] = 1
 
     def each(self) -> list[Payment]:
@@ -140,7 +140,7 @@ class Company(RuleBasedStateMachine):
         if payment is not None:
             self.approve(payment, clicks, at_once)
             if stops is not None:
-                self.run(self.office.desk.deny(stops, payment.id, "no"))
+                self.run(self.office.desk.deny(stops, payment.request.id, "no"))
         for one in after:
             self.change(one)
         self.pay()
@@ -162,7 +162,7 @@ class Company(RuleBasedStateMachine):
         self.approved[payment.id] |= {person.id for person in clicks if person.team == TEAM}
 
         async def click() -> None:
-            waiting = [self.office.desk.approve(person, payment.id) for person in clicks]
+            waiting = [self.office.desk.approve(person, payment.request.id) for person in clicks]
             if at_once:
                 await asyncio.gather(*waiting)
             else:
@@ -217,13 +217,13 @@ class Company(RuleBasedStateMachine):
 
         async def post(payment: Payment) -> None:
             async with self.office.ledger.transaction() as transaction:
-                await transaction.change(payment, card_ts=f"{payment.id}.0")
+                await transaction.change_request(payment, card_ts=f"{payment.id}.0")
 
         self.run(look_up())
         for payment in self.each():
             if payment.id not in self.asked_for and payment.looked_up_at is not None:
                 self.run(post(payment))
-                found = self.rule_of(payment.requester)
+                found = self.rule_of(payment.request.requester)
                 self.asked_for[payment.id] = self.wanted(found, payment) if found else 0
 
     def pay(self) -> None:
@@ -239,12 +239,12 @@ class Company(RuleBasedStateMachine):
             self.check(payment)
 
     def check(self, payment: Payment) -> None:
-        now = self.rule_of(payment.requester)
+        now = self.rule_of(payment.request.requester)
         assert now is not None, "the requester may not ask for this any more"
         counting = {
             person
             for person in self.approved[payment.id]
-            if person != payment.requester and self.stands_for(person, now.approvers)
+            if person != payment.request.requester and self.stands_for(person, now.approvers)
         }
         needed = max(self.asked_for[payment.id], self.wanted(now, payment))
         assert len(counting) >= needed
@@ -255,8 +255,8 @@ class Company(RuleBasedStateMachine):
     def check_who_approved(self) -> None:
         """Everybody once, nobody their own, and nothing was sent twice."""
         for payment in self.each():
-            approvers = self.run(self.office.ledger.approvers(payment.id))
-            assert payment.requester not in approvers
+            approvers = self.run(self.office.ledger.approvers(payment.request.id))
+            assert payment.request.requester not in approvers
             assert len(set(approvers)) == len(approvers)
             assert set(approvers) <= self.approved[payment.id]
             assert payment.tries <= 1

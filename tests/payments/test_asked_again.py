@@ -148,7 +148,7 @@ class TestAfterAnAttemptInDoubt:
         payment = await office.lost_unread()
         clock.advance(minutes=17)
         office.billing.fail("unreadable")
-        answer = await office.desk.resolve(BOB, payment.id, paid=False, note="not in MyAdmin")
+        answer = await office.desk.resolve(BOB, payment.request.id, paid=False, note="not in MyAdmin")
         assert isinstance(answer, Done)
         assert (await office.pay()).state is State.PAID
 
@@ -230,8 +230,8 @@ class TestTheSameNumberInAnotherModule:
         detail = stored(await office.last(payment))
         assert (detail["other"], detail["other_channel"], detail["other_ts"]) == (
             first.number,
-            first.channel,
-            first.cards.ts,
+            first.request.channel,
+            first.request.cards.ts,
         )
         assert PAY not in office.calls()
 

@@ -40,7 +40,7 @@ async def test_what_has_no_card_is_cancelled_and_its_requester_told(
     """Also where nobody has to approve it."""
     office.rules(policy(tiers=(Tier(None, required),)))
     card = await card_of(office)
-    payment = await office.ledger.payment(card.payment_id)
+    payment = await office.ledger.payment(card.request_id)
     assert payment is not None
     assert payment.state is state
     await undeliverable.refused(card, payment, "is_archived")
@@ -58,9 +58,9 @@ async def test_who_is_past_cancelling_is_told_and_not_moved(
 ) -> None:
     """It was taken back before the card was refused: it stays as it is."""
     card = await card_of(office)
-    payment = await office.ledger.payment(card.payment_id)
+    payment = await office.ledger.payment(card.request_id)
     assert payment is not None
-    await office.desk.cancel(ALICE, payment.id)
+    await office.desk.withdraw(ALICE, payment.request.id)
     before = await office.now(payment)
     await undeliverable.refused(card, before, "is_archived")
     assert await office.now(payment) == before
@@ -70,7 +70,7 @@ async def test_who_is_past_cancelling_is_told_and_not_moved(
 async def test_who_lost_its_lease_cancels_nothing(office: Office, undeliverable: Undeliverable) -> None:
     """Another instance has the card by then, and may have posted it."""
     card = await card_of(office)
-    payment = await office.ledger.payment(card.payment_id)
+    payment = await office.ledger.payment(card.request_id)
     assert payment is not None
     await undeliverable.refused(replace(card, lease_owner="another"), payment, "is_archived")
     assert await office.now(payment) == payment
@@ -86,9 +86,9 @@ async def test_the_approvals_card_alone_cancels_only_what_is_undecided(
     async with office.ledger.transaction() as transaction:
         await transaction.outbox.mark_delivered(own, ts="1700000000.000001")
     (card,) = [one for one in await claimed(office.ledger) if one.kind is Kind.APPROVAL_CARD]
-    payment = await office.ledger.payment(card.payment_id)
+    payment = await office.ledger.payment(card.request_id)
     assert payment is not None
     if decided:
-        await office.desk.approve(BOB, payment.id, seen=payment.price)
+        await office.desk.approve(BOB, payment.request.id, seen=payment.price)
     await undeliverable.refused(card, payment, "not_in_channel")
     assert (await office.now(payment)).state is state

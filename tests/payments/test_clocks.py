@@ -99,7 +99,7 @@ class TestAClockThatIsSetBack:
         payment = await office.looked_up()
         clock.advance(minutes=5)
         clock.set(minutes=-5)
-        await office.desk.approve(BOB, payment.id)
+        await office.desk.approve(BOB, payment.request.id)
         office.billing.add_invoice("vps", VPS.number, paid=True)
         office.billing.log.clear()
         await office.execute()
@@ -294,7 +294,7 @@ class TestAClockThatIsSetForward:
         """An approval has an age: that of the request's expiry, also where a bot was away for 300 days."""
         office.rules(policy(tiers=(Tier(None, 1),)))
         payment = await office.looked_up()
-        await office.desk.approve(BOB, payment.id)
+        await office.desk.approve(BOB, payment.request.id)
         clock.advance(days=300)
         await office.execute()
         payment = await office.now(payment)

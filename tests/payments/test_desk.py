@@ -34,9 +34,13 @@ class TestRequest:
     async def test_a_request_is_in_the_ledger_with_its_event(self, office: Office, clock: Clock) -> None:
         """Before anything is asked of the billing API or posted."""
         payment = await office.request(response_url="https://example.com/r", note="for June")
-        assert (payment.state, payment.ref, payment.requester) == (State.REQUESTED, VPS, ALICE.id)
-        assert (payment.team, payment.channel, payment.note) == ("T1", "C1", "for June")
-        assert payment.expires_at == clock.now + timedelta(days=3)
+        assert (payment.state, payment.ref, payment.request.requester) == (State.REQUESTED, VPS, ALICE.id)
+        assert (payment.request.team, payment.request.channel, payment.request.note) == (
+            "T1",
+            "C1",
+            "for June",
+        )
+        assert payment.request.expires_at == clock.now + timedelta(days=3)
         event = await office.last(payment)
         assert (event.action, event.actor) == ("requested", ALICE.id)
         assert stored(event) == {
@@ -134,10 +138,10 @@ class TestCancel:
     async def test_who_asked_may_take_it_back(self, strict: Office) -> None:
         """Nothing is sent, and the invoice can be requested again."""
         payment = await strict.looked_up()
-        answer = await strict.desk.cancel(ALICE, payment.id)
+        answer = await strict.desk.withdraw(ALICE, payment.request.id)
         assert isinstance(answer, Done)
         assert answer.payment.state is State.CANCELLED
-        assert answer.payment.reason == "cancelled by its requester"
+        assert answer.payment.reason == "withdrawn by its requester"
         assert (await strict.last(payment)).actor == ALICE.id
         await strict.execute()
         assert strict.billing.payments_received("vps", 10101) == 0
@@ -147,15 +151,15 @@ class TestCancel:
     async def test_nobody_else_may(self, strict: Office, person: Person) -> None:
         """Not an approver either, nor somebody of another team with the same id; the try is recorded."""
         payment = await strict.looked_up()
-        assert await strict.desk.cancel(person, payment.id) == NotYours(payment)
+        assert await strict.desk.withdraw(person, payment.request.id) == NotYours(payment)
         assert await strict.now(payment) == payment
         assert await strict.refusals() == [(person.id, "not_the_requester")]
 
     async def test_what_was_sent_cannot_be_taken_back(self, office: Office) -> None:
         """Whatever became of it."""
         payment = await office.lost(paid=True)
-        assert await office.desk.cancel(ALICE, payment.id) == AlreadyDecided(payment)
-        assert await office.desk.cancel(ALICE, 999) == NotFound(999)
+        assert await office.desk.withdraw(ALICE, payment.request.id) == AlreadyDecided(payment)
+        assert await office.desk.withdraw(ALICE, 999) == NotFound(999)
 
 
 async def _waits_for_another(ledger: Ledger) -> None:
@@ -174,7 +178,7 @@ class TestResolve:
     async def test_an_approver_settles_a_lost_answer(self, office: Office, paid: bool, state: State) -> None:
         """On their word, with a note that the trail keeps."""
         payment = await office.lost(paid=True)
-        answer = await office.desk.resolve(BOB, payment.id, paid=paid, note=" seen in MyAdmin ")
+        answer = await office.desk.resolve(BOB, payment.request.id, paid=paid, note=" seen in MyAdmin ")
         assert isinstance(answer, Done)
         assert answer.payment.state is state
         event = await office.last(payment)
@@ -188,7 +192,7 @@ class TestResolve:
     async def test_nobody_else_settles_it(self, office: Office, person: Person, reason: str) -> None:
         """Not the requester either, where there are approvers; the try is recorded."""
         payment = await office.lost(paid=True)
-        answer = await office.desk.resolve(person, payment.id, paid=False, note="trust me")
+        answer = await office.desk.resolve(person, payment.request.id, paid=False, note="trust me")
         assert refused(answer) == reason
         assert (await office.now(payment)).state is State.UNKNOWN
         assert await office.refusals() == [(person.id, reason)]
@@ -197,30 +201,34 @@ class TestResolve:
         """Somebody has to; nobody else may."""
         office.rules(policy(approvers=frozenset()))
         payment = await office.lost(paid=True)
-        assert await office.desk.resolve(MALLORY, payment.id, paid=True, note="x") == NotYours(payment)
+        assert await office.desk.resolve(MALLORY, payment.request.id, paid=True, note="x") == NotYours(
+            payment
+        )
         answer = await office.desk.resolve(Person(ALICE.id, "T9"), payment.id, paid=True, note="x")
         assert answer == NotYours(payment)
-        assert isinstance(await office.desk.resolve(ALICE, payment.id, paid=True, note="x"), Done)
+        assert isinstance(await office.desk.resolve(ALICE, payment.request.id, paid=True, note="x"), Done)
 
     async def test_a_requester_who_left_does_not_leave_it_unsettled(self, office: Office) -> None:
         """The approvers of its rule may settle what somebody asked for who is not allowed any more."""
         payment = await office.lost(paid=True)
         office.rules(policy(requesters=frozenset({"U7"})))
-        answer = await office.desk.resolve(BOB, payment.id, paid=True, note="seen")
+        answer = await office.desk.resolve(BOB, payment.request.id, paid=True, note="seen")
         assert isinstance(answer, Done)
 
     async def test_only_the_unknown_can_be_settled(self, office: Office) -> None:
         """What is known needs nobody's word."""
         payment = await office.pay()
-        assert await office.desk.resolve(BOB, payment.id, paid=False, note="x") == AlreadyDecided(payment)
+        assert await office.desk.resolve(BOB, payment.request.id, paid=False, note="x") == AlreadyDecided(
+            payment
+        )
         assert await office.desk.resolve(BOB, 999, paid=False, note="x") == NotFound(999)
 
     async def test_settling_at_the_same_moment_is_done_once(self, office: Office) -> None:
         """Two approvers who contradict each other: the first word stands."""
         payment = await office.lost(paid=True)
         answers = await asyncio.gather(
-            office.desk.resolve(BOB, payment.id, paid=True, note="yes"),
-            office.desk.resolve(CAROL, payment.id, paid=False, note="no"),
+            office.desk.resolve(BOB, payment.request.id, paid=True, note="yes"),
+            office.desk.resolve(CAROL, payment.request.id, paid=False, note="no"),
         )
         assert sum(isinstance(answer, Done) for answer in answers) == 1
         assert sum(isinstance(answer, AlreadyDecided) for answer in answers) == 1

@@ -32,13 +32,13 @@ class TestNotPaidBeforeTheSettlingTime:
         until = clock.now + SETTLED
         for now in (clock.now, until - timedelta(seconds=1)):
             clock.until(now)
-            answer = await desk.resolve(BOB, payment.id, paid=False, note="not in MyAdmin")
+            answer = await desk.resolve(BOB, payment.request.id, paid=False, note="not in MyAdmin")
             assert answer == TooEarly(payment, until)
             assert await office.now(payment) == payment
         held = await office.desk.request(ALICE, "C1", VPS, trigger_id="again")
         assert held == AlreadyRequested(payment)
         clock.until(until)
-        answer = await desk.resolve(BOB, payment.id, paid=False, note="not in MyAdmin")
+        answer = await desk.resolve(BOB, payment.request.id, paid=False, note="not in MyAdmin")
         assert isinstance(answer, Done)
         assert answer.payment.state is State.DECLINED
         await office.request()
@@ -51,14 +51,14 @@ class TestNotPaidBeforeTheSettlingTime:
         until = clock.now + SETTLED
         clock.advance(minutes=5)
         await office.reconcile()
-        answer = await desk.resolve(BOB, payment.id, paid=False, note="not in MyAdmin")
+        answer = await desk.resolve(BOB, payment.request.id, paid=False, note="not in MyAdmin")
         assert isinstance(answer, TooEarly)
         assert answer.until == until
 
     async def test_paid_is_taken_at_once(self, office: Office, desk: Desk) -> None:
         """It holds the invoice for ever, so it can do no harm."""
         payment = await office.lost(paid=False)
-        answer = await desk.resolve(BOB, payment.id, paid=True, note="seen in MyAdmin")
+        answer = await desk.resolve(BOB, payment.request.id, paid=True, note="seen in MyAdmin")
         assert isinstance(answer, Done)
         assert answer.payment.state is State.PAID
 
@@ -146,7 +146,7 @@ class TestAPersonCorrects:
         """Nothing was proved by it; the correction is in the trail, and the invoice may be asked for
         again."""
         payment = await settled_by_absence(office, clock)
-        answer = await office.desk.resolve(BOB, payment.id, paid=False, note="it was moved")
+        answer = await office.desk.resolve(BOB, payment.request.id, paid=False, note="it was moved")
         assert isinstance(answer, Done)
         assert answer.payment.state is State.DECLINED
         event = await office.last(payment)
@@ -166,7 +166,9 @@ class TestAPersonCorrects:
         payment = await office.lost(paid=False)
         clock.advance(minutes=17)
         await office.reconcile()
-        answer = await office.desk.resolve(BOB, payment.id, paid=True, note="it shows on the statement")
+        answer = await office.desk.resolve(
+            BOB, payment.request.id, paid=True, note="it shows on the statement"
+        )
         assert isinstance(answer, Done)
         assert answer.payment.state is State.PAID
         held = await office.desk.request(ALICE, "C1", VPS, trigger_id="again")
@@ -180,7 +182,9 @@ class TestAPersonCorrects:
         clock.advance(minutes=17)
         await office.reconcile()
         again = await office.request()
-        answer = await office.desk.resolve(BOB, payment.id, paid=True, note="it shows on the statement")
+        answer = await office.desk.resolve(
+            BOB, payment.request.id, paid=True, note="it shows on the statement"
+        )
         assert answer == AlreadyRequested(again)
 
     @pytest.mark.parametrize("paid", [True, False])
@@ -189,7 +193,7 @@ class TestAPersonCorrects:
         if not paid:
             office.billing.fail("declined", times=1)
         payment = await office.pay()
-        answer = await office.desk.resolve(BOB, payment.id, paid=not paid, note="I think not")
+        answer = await office.desk.resolve(BOB, payment.request.id, paid=not paid, note="I think not")
         assert answer == AlreadyDecided(payment)
 
     async def test_what_the_api_answered_late_is_not_corrected(self, office: Office, clock: Clock) -> None:
@@ -198,7 +202,7 @@ class TestAPersonCorrects:
         async with office.ledger.transaction() as transaction:
             (attempt,) = await attempts(office.ledger, payment.id)
             await transaction.finish_attempt(attempt.id, Outcome(Verdict.PAID, "ok", "Paid.", "late"))
-        answer = await office.desk.resolve(BOB, payment.id, paid=False, note="it was moved")
+        answer = await office.desk.resolve(BOB, payment.request.id, paid=False, note="it was moved")
         assert answer == AlreadyDecided(payment)
 
     @pytest.mark.parametrize("paid", [True, False], ids=["payment row", "paid flag"])
@@ -216,7 +220,7 @@ class TestAPersonCorrects:
         clock.advance(hours=1)
         payment = await office.now(payment)
         assert payment.state is State.PAID
-        answer = await office.desk.resolve(BOB, payment.id, paid=False, note="I do not see it")
+        answer = await office.desk.resolve(BOB, payment.request.id, paid=False, note="I do not see it")
         assert answer == AlreadyDecided(payment)
 
     async def test_a_slip_is_corrected_by_whoever_made_it_or_by_the_operator(
@@ -225,10 +229,14 @@ class TestAPersonCorrects:
         """Of two people who contradict each other the first word stands."""
         payment = await office.lost(paid=False)
         clock.advance(minutes=17)
-        await office.desk.resolve(BOB, payment.id, paid=True, note="yes")
-        assert isinstance(await office.desk.resolve(CAROL, payment.id, paid=False, note="no"), AlreadyDecided)
+        await office.desk.resolve(BOB, payment.request.id, paid=True, note="yes")
+        assert isinstance(
+            await office.desk.resolve(CAROL, payment.request.id, paid=False, note="no"), AlreadyDecided
+        )
         clock.advance(minutes=17)
-        assert isinstance(await office.desk.resolve(BOB, payment.id, paid=False, note="I erred"), Done)
+        assert isinstance(
+            await office.desk.resolve(BOB, payment.request.id, paid=False, note="I erred"), Done
+        )
         answer = await settle_by_hand(
             office.ledger, "operator:root", payment.id, paid=True, note="it is", settling=office.settling
         )

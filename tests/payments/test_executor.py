@@ -37,7 +37,7 @@ class TestTheGoodWay:
     async def test_the_way_is_in_the_trail(self, office: Office) -> None:
         """Each step with who took it; the answer verbatim."""
         payment = await office.pay()
-        history = await office.ledger.history(payment.id)
+        history = await office.ledger.history(payment.request.id)
         assert [(event.actor, event.action) for event in history] == [
             (ALICE.id, "requested"),
             ("look-up", "looked_up"),
@@ -176,7 +176,7 @@ class TestNotSent:
         payment = await office.looked_up()
         office.billing.fail("login-blank")
         payment = await executed_by(office, other_client, payment)
-        await office.desk.cancel(ALICE, payment.id)
+        await office.desk.withdraw(ALICE, payment.request.id)
         assert (await office.now(payment)).state is State.CANCELLED
 
     async def test_the_last_try_is_the_end_at_once(

@@ -33,12 +33,12 @@ async def test_approvals_written_by_hand_pay_nothing(office: Office, ledger_url:
     office.rules(policy(tiers=TWO))
     payment = await office.looked_up()
     if given:
-        await office.desk.approve(BOB, payment.id)
+        await office.desk.approve(BOB, payment.request.id)
     names = (CAROL,) if given else (BOB, CAROL)
     await forge(
         ledger_url,
         *(
-            "INSERT INTO approvals (payment_id, approver, decision, at) "
+            "INSERT INTO approvals (request_id, approver, decision, at) "
             f"VALUES ({payment.id}, '{one.id}', 'approve', '2026-03-02 09:00:00.000000')"
             for one in names
         ),
@@ -55,12 +55,12 @@ async def test_who_was_forged_to_have_approved_cannot_complete_it(office: Office
     payment = await office.looked_up()
     await forge(
         ledger_url,
-        "INSERT INTO approvals (payment_id, approver, decision, at) "
+        "INSERT INTO approvals (request_id, approver, decision, at) "
         f"VALUES ({payment.id}, '{CAROL.id}', 'approve', '2026-03-02 09:00:00.000000')",
     )
-    await office.desk.approve(BOB, payment.id)
+    await office.desk.approve(BOB, payment.request.id)
     assert (await office.now(payment)).state is State.PENDING_APPROVAL
-    await office.desk.approve(CAROL, payment.id)
+    await office.desk.approve(CAROL, payment.request.id)
     assert (await office.now(payment)).state is State.PENDING_APPROVAL
 
 
@@ -149,7 +149,7 @@ async def test_a_forged_state_is_not_laundered_by_the_requesters_cancel(
     payment = await office.lost_unread()
     await forge(ledger_url, f"UPDATE payments SET state = '{state}' WHERE id = {payment.id}")
     received = office.billing.payments_received("vps", VPS.number)
-    assert await office.desk.cancel(ALICE, payment.id) == CONTRADICTED
+    assert await office.desk.withdraw(ALICE, payment.request.id) == CONTRADICTED
     assert await office.refusals() == [(ALICE.id, "ledger_contradicted")]
     office.billing.heal()
     answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="again", typed_there=True)
@@ -167,7 +167,7 @@ async def test_a_state_forged_while_the_call_is_under_way_keeps_the_invoice(
     async def forged(step: str, payment_id: int) -> None:
         if step == "intended":
             await forge(ledger_url, f"UPDATE payments SET state = 'APPROVED' WHERE id = {payment_id}")
-            answers.append(await office.desk.cancel(ALICE, payment_id))
+            answers.append(await office.desk.withdraw(ALICE, payment_id))
 
     office.checkpoint = forged
     office.rules(policy())
@@ -190,7 +190,7 @@ async def test_an_answer_is_kept_although_the_trail_says_that_no_call_was_begun(
                 "DROP TRIGGER events_no_update"
                 if ledger_url.startswith("sqlite")
                 else "DROP TRIGGER events_append_only ON events",
-                f"UPDATE events SET actor = 'U9' WHERE payment_id = {payment_id} AND action = 'sending'",
+                f"UPDATE events SET actor = 'U9' WHERE request_id = {payment_id} AND action = 'sending'",
             )
 
     office.checkpoint = forged
@@ -209,13 +209,13 @@ async def test_nobody_decides_on_a_state_that_was_forged(
     """A lost answer that is shown as waiting for approval stays what its events say."""
     office.rules(policy(tiers=(Tier(None, 1),)))
     payment = await office.looked_up()
-    assert isinstance(await office.desk.cancel(ALICE, payment.id), Done)
+    assert isinstance(await office.desk.withdraw(ALICE, payment.request.id), Done)
     await forge(ledger_url, f"UPDATE payments SET state = 'PENDING_APPROVAL' WHERE id = {payment.id}")
     before = await office.actions(payment)
     if decide == "approve":
-        answer = await office.desk.approve(BOB, payment.id)
+        answer = await office.desk.approve(BOB, payment.request.id)
     else:
-        answer = await office.desk.deny(BOB, payment.id, "no")
+        answer = await office.desk.deny(BOB, payment.request.id, "no")
     assert answer == CONTRADICTED
     assert await office.actions(payment) == before
 
@@ -224,14 +224,14 @@ async def test_nobody_settles_what_was_forged_to_be_unknown(office: Office, ledg
     """A paid invoice is not let go of on somebody's word."""
     payment = await office.pay()
     await forge(ledger_url, f"UPDATE payments SET state = 'UNKNOWN' WHERE id = {payment.id}")
-    assert await office.desk.resolve(BOB, payment.id, paid=False, note="I looked") == CONTRADICTED
+    assert await office.desk.resolve(BOB, payment.request.id, paid=False, note="I looked") == CONTRADICTED
 
 
 async def test_what_never_moved_cannot_be_corrected(office: Office, ledger_url: str) -> None:
     """No event says who settled it, so there is no word that another could stand against."""
     payment = await office.request()
     await forge(ledger_url, f"UPDATE payments SET state = 'DECLINED' WHERE id = {payment.id}")
-    assert await office.desk.resolve(BOB, payment.id, paid=True, note="I looked") == CONTRADICTED
+    assert await office.desk.resolve(BOB, payment.request.id, paid=True, note="I looked") == CONTRADICTED
 
 
 async def test_a_forged_state_does_not_expire_by_the_executor(
@@ -254,7 +254,7 @@ async def test_one_forged_payment_does_not_stop_the_chores(
     """It is left as it is, and not looked at again at once; what is due beside it is done."""
     office.rules(policy(tiers=(Tier(None, 1),)))
     forged, other = await office.looked_up(), await office.looked_up(InvoiceRef("vps", 10102))
-    await office.desk.cancel(ALICE, forged.id)
+    await office.desk.withdraw(ALICE, forged.request.id)
     await forge(
         ledger_url,
         f"UPDATE payments SET state = '{state}', tries = 9, due_at = '2020-01-01 00:00:00.000000',"
@@ -274,7 +274,7 @@ async def test_a_forged_stranded_payment_is_left_and_the_others_are_not(
 ) -> None:
     """Neither stops the chores, nor is the forged one looked at again at once."""
     forged, other = await office.request(), await office.request(InvoiceRef("vps", 10102))
-    await office.desk.cancel(ALICE, forged.id)
+    await office.desk.withdraw(ALICE, forged.request.id)
     await forge(ledger_url, f"UPDATE payments SET state = 'APPROVED' WHERE id = {forged.id}")
     clock.advance(days=4)
     with capture_logs() as logs:
@@ -290,7 +290,7 @@ async def test_a_forged_stranded_payment_is_left_and_the_others_are_not(
         "UPDATE attempts SET verdict = 'DECLINED'",
         "DELETE FROM attempts",
         "UPDATE payments SET number = 4711 WHERE id = 1",
-        "INSERT INTO events (id, at, payment_id, actor, action, from_state, to_state, detail, previous, hash)"
+        "INSERT INTO events (id, at, request_id, actor, action, from_state, to_state, detail, previous, hash)"
         " VALUES (999999, '2026-03-02 09:00:00.000000', 1, 'U2', 'resolved', 'UNKNOWN', 'DECLINED', '{}',"
         " 'x', 'y')",
     ],

@@ -68,7 +68,7 @@ async def approved(office: Office, ref: InvoiceRef = VPS) -> Payment:
     """A payment that Bob approved by a rule without limits."""
     office.rules(policy(tiers=(Tier(None, 1),)))
     payment = await office.looked_up(ref)
-    await office.desk.approve(BOB, payment.id)
+    await office.desk.approve(BOB, payment.request.id)
     payment = await office.now(payment)
     assert payment.state is State.APPROVED
     return payment

@@ -79,7 +79,7 @@ async def test_the_amount_decides_how_many_must_approve(
     assert row is not None
     row["invoices_paid"] = 1  # so that this account never saw an invoice of the module
     payment = await office.looked_up(ref)
-    assert payment.approvals_required == required
+    assert payment.request.approvals_required == required
     assert payment.state is (State.PENDING_APPROVAL if required else State.APPROVED)
 
 
@@ -88,7 +88,7 @@ async def test_what_cannot_be_read_needs_the_most_approvals(office: Office) -> N
     office.rules(policy(tiers=TIERS))
     office.billing.fail("unreadable")
     payment = await office.looked_up(InvoiceRef("mail", 10301))
-    assert (payment.approvals_required, payment.state) == (2, State.PENDING_APPROVAL)
+    assert (payment.request.approvals_required, payment.state) == (2, State.PENDING_APPROVAL)
 
 
 async def test_over_a_limit_it_is_cancelled_and_its_card_says_why(office: Office) -> None:
@@ -99,7 +99,9 @@ async def test_over_a_limit_it_is_cancelled_and_its_card_says_why(office: Office
     await office.look_up_worker.pool.drain(10)
     payment = await office.now(payment)
     assert payment.state is State.CANCELLED
-    assert payment.reason == "10.00 USD is above the limit of 9.00 USD for one payment."
+    assert (
+        payment.reason == "10.00 USD is above the limit of 9.00 USD for one payment; waiting will not help."
+    )
     kinds = [delivery.kind for delivery in await claimed(office.ledger)]
     assert kinds == [Kind.CARD]
 
@@ -177,7 +179,7 @@ async def test_what_was_cancelled_meanwhile_stays_cancelled(office: Office) -> N
     office.billing.fail("slow", operation="api_vps_*")
     payment = await office.request()
     await office.look_up_worker.poll_once()
-    await office.desk.cancel(ALICE, payment.id)
+    await office.desk.withdraw(ALICE, payment.request.id)
     office.billing.heal()
     await office.look_up_worker.pool.drain(10)
     assert (await office.now(payment)).state is State.CANCELLED
@@ -188,10 +190,10 @@ async def test_an_approval_channel_gets_a_card_of_its_own(office: Office) -> Non
     """Where the rule names one, and approvals are needed at all."""
     office.rules(policy(tiers=TIERS, approval_channel="C2"))
     payment = await office.looked_up()
-    assert payment.cards.approval_channel == "C2"
-    assert payment.cards.approval_ts is not None
+    assert payment.request.cards.approval_channel == "C2"
+    assert payment.request.cards.approval_ts is not None
     free = await office.looked_up(InvoiceRef("mail", 10301))
-    assert (free.cards.approval_channel, free.cards.approval_ts) == (None, None)
+    assert (free.request.cards.approval_channel, free.request.cards.approval_ts) == (None, None)
 
 
 async def test_a_reminder_comes_before_the_end(office: Office, clock: Clock) -> None:

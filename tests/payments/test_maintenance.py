@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
 
 from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
-from bot.ledger import database
 from bot.ledger.opening import open_ledger
-from bot.ledger.queues import EXECUTOR, LOOK_UP
+from bot.ledger.queues import EXECUTOR
 from bot.ledger.store import Ledger
 from bot.payments.maintenance import Maintenance
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import request_in, stored
-from tests.ledger.released import fill
 from tests.payments.conftest import BOB, CAROL, Office, policy
 
 TWO = (Tier(None, 2),)
@@ -27,7 +24,7 @@ async def test_nobody_decided_in_time(office: Office, clock: Clock) -> None:
     """It expires when the rule says and not before; nothing was sent, and it can be asked for again."""
     office.rules(policy(tiers=TWO, expires_after=timedelta(hours=2)))
     payment = await office.looked_up()
-    await office.desk.approve(BOB, payment.id)
+    await office.desk.approve(BOB, payment.request.id)
     clock.advance(hours=2, seconds=-1)
     await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.PENDING_APPROVAL
@@ -63,10 +60,15 @@ async def test_where_the_rule_does_not_say_people_are_reminded_twice(office: Off
         clock.advance(minutes=10)
         await office.maintenance.poll_once()
         await office.maintenance.poll_once()
-        told += [(clock.now - payment.created_at, (await office.actions(payment))[-1])]
+        told += [(clock.now - payment.request.created_at, (await office.actions(payment))[-1])]
     assert {action for _, action in told} == {"looked_up", "reminded", "expired"}
-    events = [event for event in await office.ledger.history(payment.id) if event.action == "reminded"]
-    assert [event.at - payment.created_at for event in events] == [timedelta(hours=5), timedelta(hours=9)]
+    events = [
+        event for event in await office.ledger.history(payment.request.id) if event.action == "reminded"
+    ]
+    assert [event.at - payment.request.created_at for event in events] == [
+        timedelta(hours=5),
+        timedelta(hours=9),
+    ]
 
 
 async def test_a_short_request_is_reminded_of_once(office: Office, clock: Clock) -> None:
@@ -111,10 +113,10 @@ async def test_an_address_that_slack_takes_no_answer_at_any_more_is_forgotten(
     payment = await office.request(response_url="https://hooks.slack.com/commands/T1/1/live")
     clock.advance(minutes=29)
     await office.maintenance.forget()
-    assert (await office.now(payment)).response_url is not None
+    assert (await office.now(payment)).request.response_url is not None
     clock.advance(minutes=1)
     await office.maintenance.forget()
-    assert (await office.now(payment)).response_url is None
+    assert (await office.now(payment)).request.response_url is None
 
 
 async def test_an_approved_payment_is_reminded_of_no_more(office: Office, clock: Clock) -> None:
@@ -122,7 +124,7 @@ async def test_an_approved_payment_is_reminded_of_no_more(office: Office, clock:
     office.rules(policy(tiers=TWO, remind_every=timedelta(hours=1)))
     payment = await office.looked_up()
     for person in (BOB, CAROL):
-        await office.desk.approve(person, payment.id)
+        await office.desk.approve(person, payment.request.id)
     clock.advance(days=4)
     await office.maintenance.poll_once()
     assert (await office.now(payment)).state is State.APPROVED
@@ -181,26 +183,6 @@ async def test_who_shares_the_ledger_takes_nothing_over(
         assert (await office.now(sending)).state is State.UNKNOWN
 
 
-async def test_what_an_instance_of_an_earlier_version_left_is_looked_up(
-    office: Office, ledger_url: str, clock: Clock
-) -> None:
-    """One that still runs when the tables are migrated writes as it did before, and may stop at any time."""
-    await fill(ledger_url)
-    left = await office.ledger.ids(State.REQUESTED)
-    assert left
-    engine = database.engine_for(ledger_url)
-    async with database.writing(engine).begin() as connection:
-        await connection.execute(
-            text("UPDATE payments SET state = 'PENDING_APPROVAL' WHERE state = 'REQUESTED'")
-        )
-    await engine.dispose()
-    await office.maintenance.take_over()
-    assert await office.ledger.ids(State.REQUESTED) == left
-    assert (await office.ledger.verify()).whole
-    clock.now = datetime(2026, 3, 17, tzinfo=UTC)
-    assert await office.ledger.any_due(LOOK_UP)
-
-
 @pytest.mark.parametrize(
     ("state", "to"), [(State.REQUESTED, State.EXPIRED), (State.APPROVED, State.CANCELLED)]
 )
@@ -210,10 +192,10 @@ async def test_what_never_got_a_card_does_not_hold_its_invoice_for_ever(
     """Nobody could decide or cancel it, so it ends when its time is up, and the requester is told."""
     payment = await request_in(office.ledger, state)
     before = await office.ledger.undelivered()
-    clock.now = payment.expires_at - timedelta(seconds=1)
+    clock.now = payment.request.expires_at - timedelta(seconds=1)
     await office.maintenance.poll_once()
     assert (await office.now(payment)).state is state
-    clock.now = payment.expires_at
+    clock.now = payment.request.expires_at
     await office.maintenance.poll_once()
     assert (await office.now(payment)).state is to
     assert (await office.last(payment)).action == "stranded"

@@ -176,7 +176,7 @@ class TestEvidenceThatItWasNotPaid:
         assert (await settled(office, payment))[0] is State.UNKNOWN
         waiting = await office.now(payment)
         assert clock.now < waiting.due_at <= waiting.updated_at + SETTLED
-        while clock.now - payment.created_at < SETTLED - timedelta(seconds=1):
+        while clock.now - payment.request.created_at < SETTLED - timedelta(seconds=1):
             assert (await settled(office, payment))[0] is State.UNKNOWN
             clock.until((await office.now(payment)).due_at)
         state, reason = await settled(office, payment)
@@ -231,7 +231,7 @@ class TestEvidenceThatItWasNotPaid:
     ) -> None:
         """Not half as long again later: people wait for it."""
         payment = await lost(office, paid=False)
-        called_at = payment.created_at
+        called_at = payment.request.created_at
         looks = 0
         while (await settled(office, payment))[0] is State.UNKNOWN:
             clock.until((await office.now(payment)).due_at)
@@ -282,7 +282,9 @@ class TestNoEvidence:
         for _ in range(60):
             await office.reconcile()
             clock.until(max((await office.now(payment)).due_at, clock.now + timedelta(seconds=1)))
-        asked = [event for event in await office.ledger.history(payment.id) if event.action == "unsettled"]
+        asked = [
+            event for event in await office.ledger.history(payment.request.id) if event.action == "unsettled"
+        ]
         assert len(asked) == 7
         gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(asked)]
         assert all(gap >= timedelta(hours=11) for gap in gaps)
@@ -305,7 +307,7 @@ class TestNoEvidence:
         payment = await lost(office, paid=True)
         office.billing.fail("slow", operation="api_*_invoices")
         await office.reconciler_worker.poll_once()
-        await office.desk.resolve(BOB, payment.id, paid=False, note="I know")
+        await office.desk.resolve(BOB, payment.request.id, paid=False, note="I know")
         office.billing.heal()
         await office.reconciler_worker.pool.drain(10)
         assert (await office.now(payment)).state is State.DECLINED

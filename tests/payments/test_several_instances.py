@@ -40,7 +40,7 @@ class TestOneCall:
 
         async def cancel_in_between(step: str, payment_id: int) -> None:
             if step == "checked":
-                await office.desk.cancel(ALICE, payment_id)
+                await office.desk.withdraw(ALICE, payment_id)
 
         office.checkpoint = cancel_in_between
         office.rules(policy())
@@ -185,5 +185,5 @@ class TestAnAnswerThatComesLate:
             actions = await two.actions(payment)
             assert (actions.count("answered"), actions.count("answered_late")) == (2, 0)
             assert (await second.verify()).whole
-            answers = [one for one in await second.history(payment.id) if one.action == "answered"]
+            answers = [one for one in await second.history(payment.request.id) if one.action == "answered"]
             assert [stored(answer)["try"] for answer in answers] == [1, 2]

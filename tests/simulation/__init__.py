@@ -11,6 +11,7 @@ meets its operating system, so no code of the bot knows of it:
 - `threads`: threads that run in the loop, each until it waits for something
 - `disk`: SQLite, executed in the loop, with its failures; and the locks of files
 - `system`: puts all of these in the place of the real ones
+- `prepared`: what comes out the same at every start of the bot, made once
 - `installation`: Slack, billing, the ledger, and the bot's processes; `shared` where they are several
 - `drawing`: what happens, drawn from a seed; `billing_answers` what the billing API then says
 - `histories`: does what was drawn, and waits until all has come to rest

@@ -44,7 +44,7 @@ def at_call(installation: Installation, call: Call) -> list[str]:
         return []
     what = f"{call.module} {call.invoice}"
     held = installation.rows(
-        f"SELECT {', '.join(_Sent._fields)} FROM payments"
+        f"SELECT payments.{', '.join(_Sent._fields)} FROM payments JOIN requests ON requests.id = request_id"
         " WHERE module = ? AND number = ? AND state = 'SENDING'",
         *ref,
     )
@@ -83,7 +83,7 @@ def _by_whom(installation: Installation, ref: Ref, sent: _Sent) -> Iterator[str]
     if not past.counts(sent.requester, rules["PAY_ALLOWED_USERS"], now):
         yield "for somebody who may not ask any more"
     approvers = installation.rows(
-        "SELECT approver FROM approvals WHERE payment_id = ? AND approver <> ?", sent.id, sent.requester
+        "SELECT approver FROM approvals WHERE request_id = ? AND approver <> ?", sent.id, sent.requester
     )
     counting = [one for (one,) in approvers if past.counts(one, rules.get("PAY_APPROVERS", ""), now)]
     required = max(sent.approvals_required, int(rules["PAY_APPROVALS_REQUIRED"]))
@@ -94,7 +94,7 @@ def _by_whom(installation: Installation, ref: Ref, sent: _Sent) -> Iterator[str]
         if (one, *ref, price) not in past.shown:
             yield f"by an approval of {one}, who was not shown {ref[0]} {ref[1]} at {price}"
     ((at,),) = installation.rows(
-        "SELECT at FROM events WHERE payment_id = ? AND to_state = 'SENDING' ORDER BY id DESC LIMIT 1",
+        "SELECT at FROM events WHERE request_id = ? AND to_state = 'SENDING' ORDER BY id DESC LIMIT 1",
         sent.id,
     )
     if at >= sent.expires_at:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, DENY, WITHDRAW
 from tests.faults.slack_errors import drawn_fault, drawn_retry_after
 from tests.simulation.awaits import FILES
 from tests.simulation.disk import Trouble
@@ -135,7 +135,7 @@ def _bursts(chance: random.Random, place: int) -> Step:
 
 
 def _clicks(chance: random.Random, _place: int) -> Step:
-    what = chance.choices([APPROVE, DENY, CANCEL], [10, 1, 2])[0]
+    what = chance.choices([APPROVE, DENY, WITHDRAW], [10, 1, 2])[0]
     late = min(chance.random(), chance.random())
     # Some look at a card as it was a while ago.
     outdated = chance.random() < 0.1

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bot.domain.payment import State
-from tests.simulation.drawing import DAY, HOUR, Step
+from tests.simulation.drawing import DAY, HOUR, MINUTE, Step
 from tests.simulation.installation import Installation
 from tests.simulation.invariants import at_once
 from tests.simulation.people import People
@@ -53,9 +53,11 @@ class History:
 
     async def _end_of_trouble(self) -> None:
         self._tell(f"{self._installation.loop.now:.3f} the trouble ends")
+        patience = 10.0
         while self._under_way:
             await self._trouble.heal()
-            await asyncio.wait(self._under_way, timeout=10.0)
+            await asyncio.wait(self._under_way, timeout=patience)
+            patience = 10 * MINUTE
         await self._trouble.heal()
 
     async def _rest(self) -> list[str]:

@@ -207,7 +207,9 @@ class Installation:
     @property
     def runs(self) -> list[Execution]:
         """The workflows whose step must have ended: all but those that wait for people."""
-        found = self.rows("SELECT id, trigger_id, state FROM payments")
+        found = self.rows(
+            "SELECT requests.id, trigger_id, state FROM payments JOIN requests ON requests.id = request_id"
+        )
         waiting = {row[1] for row in found if row[2] == State.PENDING_APPROVAL or row[0] in self.past.forged}
         return [run for run in self.all_runs if STEP_TRIGGER + run.id not in waiting]
 
@@ -218,7 +220,7 @@ class Installation:
     def left(self, waiting: Collection[State] = ()) -> list[str]:
         """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold."""
         settled = FINAL | frozenset(waiting)
-        found = self.rows("SELECT id, module, number, state FROM payments ORDER BY id")
+        found = self.rows("SELECT request_id, module, number, state FROM payments ORDER BY id")
         left = [
             state
             for number, *ref, state in found

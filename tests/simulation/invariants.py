@@ -15,7 +15,9 @@ def at_once(installation: Installation) -> list[str]:
     wrong = list(installation.wrong)
     past = installation.past
     paid: dict[tuple[str, int], int] = {}
-    for number, module, invoice, state in installation.rows("SELECT id, module, number, state FROM payments"):
+    for number, module, invoice, state in installation.rows(
+        "SELECT request_id, module, number, state FROM payments"
+    ):
         if state != State.PAID or number in past.forged:
             continue
         row = installation.billing.row(module, invoice)

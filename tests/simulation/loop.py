@@ -11,6 +11,7 @@ import hashlib
 import heapq
 import itertools
 import random
+import struct
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
@@ -25,6 +26,11 @@ SPREAD = 6.0
 
 TURN_S = 100e-6
 """Seconds that a turn may take, at most."""
+
+
+_TURN = struct.Struct("<dqq")
+_NOTED = 4096
+"""Notes after which they are hashed: all at once costs less."""
 
 
 class Stuck(AssertionError):
@@ -43,6 +49,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.now = 0.0
         self.turns = 0
         self._hash = hashlib.blake2b(digest_size=12)
+        self._noted: list[bytes] = []
         self._order = itertools.count()
         self._made = itertools.count(1)
         self._queue: list[tuple[float, int, Any]] = []
@@ -52,6 +59,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     @property
     def trace(self) -> str:
         """A hash of everything that happened so far, and when."""
+        self._hash_notes()
         return self._hash.hexdigest()
 
     def next_number(self) -> int:
@@ -60,7 +68,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def note(self, what: str | bytes) -> None:
         """Something that has happened belongs to the trace."""
-        self._hash.update(what.encode() if isinstance(what, str) else what)
+        self._noted.append(what.encode() if isinstance(what, str) else what)
+
+    def _hash_notes(self) -> None:
+        self._hash.update(b"".join(self._noted))
+        self._noted.clear()
 
     # What asyncio asks of a loop
 
@@ -83,12 +95,22 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Set a timer."""
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+        machine = CURRENT.get()
+        now = self.now if machine is None else machine.awake(self.now)
+        return self.call_at(now + delay, callback, *args, context=context)
 
     def at(self, moment: float, callback: Callable[..., object], *args: Any, context: Context) -> None:
         """Something that happens outside of every machine, by true time, to the program of that context."""
         handle = asyncio.Handle(callback, args, self, context)
         heapq.heappush(self._timers, (moment, next(self._order), handle, None))
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Have it run among what is ready."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -110,8 +132,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         context = given.get("context")
         machine = CURRENT.get() if context is None else context.get(CURRENT)
         if machine is not None:
-            machine.tasks[task] = None
-            task.add_done_callback(lambda done: machine.tasks.pop(done, None))
+            machine.has(task)
         return task
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -126,35 +147,41 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     # Turns
 
     def _run_once(self) -> None:
-        self._take_up()
-        while not self._queue:
-            if not self._timers:
-                raise Stuck("nothing is ready, and no timer is set")
-            self._let_time_pass()
-            self._take_up()
-        _, _, handle = heapq.heappop(self._queue)
-        if handle.cancelled():
-            return
-        machine = _machine_of(handle)
-        task = getattr(handle._callback, "__self__", None)
-        number = task.number if isinstance(task, _Task) else 0
-        if machine is not None and not machine.takes(handle, number):
-            return
-        self.now += self.random.random() * TURN_S
-        self.turns += 1
-        self.note(f"{self.now:.7f} {machine.name if machine is not None else '-'} {number}\n")
-        handle._run()
-
-    def _take_up(self) -> None:
-        while self._ready:
-            place = self.turns + self.random.random() * SPREAD
-            heapq.heappush(self._queue, (place, next(self._order), self._ready.popleft()))
-        while self._timers and self._timers[0][0] <= self.now:
-            place = self.turns + self.random.random() * SPREAD
-            heapq.heappush(self._queue, (place, next(self._order), heapq.heappop(self._timers)[2]))
+        """Turns, until the loop is told to stop. One place, as it is what a history does most."""
+        ready, queue, timers, chance, order = (
+            self._ready,
+            self._queue,
+            self._timers,
+            self.random.random,
+            self._order,
+        )
+        while not self._stopping:
+            while ready:
+                place = self.turns + chance() * SPREAD
+                heapq.heappush(queue, (place, next(order), ready.popleft()))
+            while timers and timers[0][0] <= self.now:
+                place = self.turns + chance() * SPREAD
+                heapq.heappush(queue, (place, next(order), heapq.heappop(timers)[2]))
+            if not queue:
+                self._let_time_pass()
+                continue
+            handle = heapq.heappop(queue)[2]
+            if handle._cancelled:
+                continue
+            machine = handle._context.get(CURRENT)
+            task = getattr(handle._callback, "__self__", None)
+            number = task.number if task.__class__ is _Task else 0
+            if machine is not None and not machine.takes(handle, number):
+                continue
+            self.now += chance() * TURN_S
+            self.turns += 1
+            self._noted.append(_TURN.pack(self.now, number, 0 if machine is None else machine.mark))
+            if len(self._noted) >= _NOTED:
+                self._hash_notes()
+            handle._run()
 
     def _let_time_pass(self) -> None:
-        """Jump to the next timer that anybody still waits for."""
+        """Jump to the next timer that anybody still waits for. Raises Stuck."""
         while self._timers:
             at, _, handle, _ = self._timers[0]
             machine = _machine_of(handle)
@@ -162,11 +189,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                 self.now = max(self.now, at)
                 return
             heapq.heappop(self._timers)
+        raise Stuck("nothing is ready, and no timer is set")
 
     def resume(self, machine: Machine, *, slept: float = 0.0) -> None:
         """Let a machine that was stopped go on. slept: for so long; its timers come so much later."""
         machine.slept += slept
-        self._timers = [
+        # It stays the same list: the loop is in the middle of going through it.
+        self._timers[:] = [
             (at + slept if whose is machine else at, order, handle, whose)
             for at, order, handle, whose in self._timers
         ]

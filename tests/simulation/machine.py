@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,9 +21,14 @@ _GONE: list[Machine] = []
 """Held, because what is collected still runs: the `finally` of every coroutine."""
 
 
+_TASKS = 100
+"""How many tasks are remembered before those that are done are forgotten."""
+
+
 class Machine:
     """One process on one machine.
 
+    mark: its name, for the trace.
     ahead: seconds that its wall clock is before what is right. booted: when, by true time.
     fuse: how many turns it has left before it crashes, or only stops if `only_stops`; None for as many as it
     likes. Those of tasks that were
@@ -35,6 +41,7 @@ class Machine:
         self, name: str, seed: int, *, booted: float = 0.0, slept: float = 0.0, ahead: float = 0.0
     ) -> None:
         self.name = name
+        self.mark = zlib.crc32(name.encode())
         self.random = random.Random(f"{name} {seed}")
         self.booted = booted
         self.ahead = ahead
@@ -43,7 +50,8 @@ class Machine:
         self.burns_from = 0
         self.only_stops = False
         self.burns_at: Callable[[list[str]], bool] | None = None
-        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._remembers = _TASKS
         self.at_crash: dict[Callable[[], None], None] = {}
         self.slept = slept
         self._held: list[Any] | None = None
@@ -63,6 +71,13 @@ class Machine:
         return awake + self.booted + self.slept
 
     # Life
+
+    def has(self, task: asyncio.Task[Any]) -> None:
+        """A task runs on it from now on."""
+        self._tasks.append(task)
+        if len(self._tasks) > self._remembers:
+            self._tasks = [one for one in self._tasks if not one.done()]
+            self._remembers = _TASKS + 2 * len(self._tasks)
 
     def takes(self, handle: Any, number: int) -> bool:
         """Whether it runs this now. A stopped one does so when it goes on, a dead one never.
@@ -117,9 +132,15 @@ class Machine:
             for let_go in list(self.at_crash):
                 let_go()
 
+    def ending(self) -> asyncio.Future[None]:
+        """Done when it has ended, which it must not have yet."""
+        ending = asyncio.get_running_loop().create_future()
+        self.at_crash[lambda: ending.set_result(None)] = None
+        return ending
+
     def waits_at(self) -> Iterator[str]:
         """Where in the bot's code its tasks wait now: the places at which it may crash."""
-        for task in self.tasks:
+        for task in self._tasks:
             yield from waits_of(task)
 
 

@@ -124,7 +124,7 @@ PLANTED = (
     Planted(
         "what has expired is sent",
         "payments/preflight.py",
-        "        if transaction.now >= payment.expires_at:\n",
+        "        if transaction.now >= payment.request.expires_at:\n",
         "        if False:\n",
     ),
     Planted(

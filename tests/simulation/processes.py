@@ -27,8 +27,8 @@ AGAIN_S = 10.0
 FORGED_INVOICE = 20999
 """What a forger lets a payment be of."""
 
-_FORGEABLE = {"payments": "id", "approvals": "payment_id", "attempts": "payment_id"}
-"""Tables, and which of their columns names the payment."""
+_FORGEABLE = {"requests": "id", "payments": "id", "approvals": "request_id", "attempts": "payment_id"}
+"""Tables, and which of their columns names the payment, or its request, which has the same number here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ class Processes:
 
     async def _crashed(self, process: Process, timeout: float) -> bool:
         """Wait until it has ended; whether it has by then."""
-        with suppress(AssertionError):
-            await self._installation.happens(lambda: not process.running, "it ends", timeout)
+        if process.running:
+            await asyncio.wait([process.machine.ending()], timeout=timeout)
         return not process.running
 
     async def _ends(self, process: Process, timeout: float) -> None:
@@ -264,6 +264,6 @@ class Processes:
             for call in calls
             if call.operation == PAYMENT and call.module is not None and call.invoice is not None
         )
-        past.set_back = installation.rows("SELECT coalesce(max(id), 0) FROM payments")[0][0]
+        past.set_back = installation.rows("SELECT coalesce(max(id), 0) FROM requests")[0][0]
         del installation.acknowledged[backup.acknowledged :]
         del installation.all_runs[backup.runs :]

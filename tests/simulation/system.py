@@ -25,6 +25,7 @@ import aiosqlite
 import urllib3.connection
 import urllib3.util.connection
 
+from tests.simulation import prepared
 from tests.simulation.disk import Disk, FileLocks, LoopConnection
 from tests.simulation.entropy import Entropy
 from tests.simulation.loop import SimulatedLoop
@@ -89,6 +90,7 @@ def install(entropy: Entropy) -> None:
     All that binds a clock must have been loaded. Outside of a history the clocks are real.
     """
     _bind_anew(_clocks())
+    prepared.install()
     entropy.source = _entropy(entropy.source)
     os.getpid = lambda: 4711
     socket.gethostname = _hostname

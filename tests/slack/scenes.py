@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.domain import events
 from bot.domain.events import DomainEvent
-from bot.domain.payment import Cards, Invoice, InvoiceRef, Payment, State
+from bot.domain.payment import Cards, Invoice, InvoiceRef, Payment, PaymentRequest, State
 from bot.ledger.rows import Event
 from bot.payments.approvals import ApprovalStatus
 from bot.payments.timing import Timing
@@ -67,28 +67,37 @@ def payment_in(
     approval_ts: str | None = None,
     **fields: Any,
 ) -> Payment:
-    values: dict[str, Any] = {name: None for name in Payment.__dataclass_fields__}
-    values |= {
+    of_request: dict[str, Any] = {
         "id": 42,
         "team": "T1",
         "channel": "C1",
         "requester": "U1",
+        "note": None,
+        "trigger_id": "1.2",
+        "response_url": None,
+        "rule": "default",
+        "approvals_required": 2,
+        "size": 1,
+        "cards": Cards(card_ts, False, approval_channel, approval_ts),
+        "created_at": NOW,
+        "expires_at": NOW + timedelta(days=3),
+    }
+    of_request |= {name: fields.pop(name) for name in list(fields) if name in of_request}
+    values: dict[str, Any] = {name: None for name in Payment.__dataclass_fields__}
+    values |= {
+        "id": 42,
+        "request": PaymentRequest(**of_request),
+        "line": 1,
         "ref": InvoiceRef("vps", 10101),
         "state": state,
         "version": 3,
-        "trigger_id": "1.2",
         "looked_up_at": NOW,
         "listed": True,
         "invoice": Invoice(
             InvoiceRef("vps", 10101), "KVM Linux VPS", Decimal("10.00"), "USD", date(2026, 3, 9)
         ),
-        "rule": "default",
-        "approvals_required": 2,
         "tries": 1,
-        "cards": Cards(card_ts, False, approval_channel, approval_ts),
-        "created_at": NOW,
         "updated_at": NOW,
-        "expires_at": NOW + timedelta(days=3),
         "due_at": NOW,
     }
     return Payment(**(values | fields))
@@ -98,7 +107,9 @@ def scene_of(payment: Payment, **fields: Any) -> Scene:
     approvers: Sequence[str] = fields.pop("approvers", ["U2"])
     may_approve = fields.pop("may_approve", frozenset({"U3", "S1"}))
     values: dict[str, Any] = {
-        "approvals": ApprovalStatus(payment.approvals_required, tuple(approvers), may_approve=may_approve),
+        "approvals": ApprovalStatus(
+            payment.request.approvals_required, tuple(approvers), may_approve=may_approve
+        ),
         "now": NOW,
         "timing": Timing(),
         "settled": timedelta(minutes=17),
@@ -109,7 +120,7 @@ def scene_of(payment: Payment, **fields: Any) -> Scene:
 
 
 def event_of(what: DomainEvent, to: State | None = None, actor: str = "executor") -> Event:
-    return Event(7, NOW, 42, actor, what, State.SENDING if to else None, to)
+    return Event(7, NOW, 42, None, actor, what, State.SENDING if to else None, to)
 
 
 def answered(to: State, status: str | None, status_text: str | None, evidence: str = "status ok") -> Event:

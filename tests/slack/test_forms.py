@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.events import Denied
-from bot.domain.payment import Cards, Invoice, InvoiceRef, Payment, State
+from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.approvals import ApprovalStatus
-from bot.payments.overview import Concerns, Waiting
+from bot.payments.overview import Concerns, Pending, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.blocks import checked_blocks, checked_view
 from bot.slack import event_text, home, lists
@@ -23,6 +23,7 @@ from bot.slack.decisions import deny_form
 from bot.slack.inbound import one_line
 from bot.slack.pay_form import Origin, PayForm
 from bot.slack.text import SECTION
+from tests.slack.scenes import payment_in
 
 TODAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -34,27 +35,9 @@ def invoice(number: int, description: str = "Sample", amount: str = "10.00") -> 
 
 
 def payment(note: str | None = None, described: Invoice | None = None, **fields: Any) -> Payment:
-    values: dict[str, Any] = {
-        name: None for name in Payment.__dataclass_fields__ if name not in ("ref", "invoice", "note")
-    }
-    values |= {
-        "id": 1,
-        "team": "T1",
-        "channel": "C1",
-        "requester": "U1",
-        "state": State.PENDING_APPROVAL,
-        "version": 1,
-        "trigger_id": "t",
-        "rule": "default",
-        "approvals_required": 2,
-        "tries": 0,
-        "cards": Cards("1.0"),
-        "created_at": NOW,
-        "updated_at": NOW,
-        "expires_at": NOW + timedelta(days=3),
-        "due_at": NOW,
-    }
-    return Payment(ref=InvoiceRef("vps", 1), invoice=described, note=note, **(values | fields))
+    ref = InvoiceRef("vps", 1)
+    whole = {"approval_channel": None, "approval_ts": None, "card_ts": "1.0", "note": note, "ref": ref}
+    return payment_in(State.PENDING_APPROVAL, invoice=described, **(whole | fields))
 
 
 @given(st.lists(texts, max_size=130), st.sampled_from([None, "C1"]), st.booleans())
@@ -102,7 +85,9 @@ def test_the_other_views_keep_block_kits_limits(note: str, described: str) -> No
         for number in range(10)
     )
     asked = (one,) * home.MOST
-    checked_view(home.home(Concerns(many, asked, asked), "https://acme.slack.com/", TODAY), "home")
+    mine = tuple(one.payment for one in many) * 30
+    concerns = Concerns(Pending(mine, (), 3), many, asked, asked)
+    checked_view(home.home(home.Tab(concerns, "https://acme.slack.com/", TODAY, may_ask=True)), "home")
 
 
 @given(st.lists(texts, max_size=60))
@@ -112,14 +97,18 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
         tuple(Unpaid(invoice(number + 1, text), payment()) for number, text in enumerate(given_texts)), ("x",)
     )
     events = [
-        Event(number, NOW, 1, "U1", Denied(text), None, None) for number, text in enumerate(given_texts)
+        Event(number, NOW, 1, None, "U1", Denied(text), None, None) for number, text in enumerate(given_texts)
     ]
     for message in (
         lists.unpaid(listing, None, TODAY),
         lists.unpaid(Listing((), ("vps",)), "vps", TODAY),
         lists.status(payment(), events, "https://acme.slack.com/"),
         lists.mine([payment()] * 50, "https://acme.slack.com/"),
-        lists.pending([Waiting(payment(), ApprovalStatus(2), True)] * 50, "https://acme.slack.com/"),
+        lists.pending(
+            Pending((payment(),) * 90, (payment(),), 2),
+            [Waiting(payment(), ApprovalStatus(2), True)] * 50,
+            "https://acme.slack.com/",
+        ),
     ):
         checked_blocks(message.blocks)
         assert message.text.strip()
@@ -128,6 +117,6 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
 
 def test_history_shows_outside_text_as_text() -> None:
     """A reason, a note and the API's words are escaped and on one line."""
-    event = Event(1, NOW, 1, "U1", Denied("<!channel>\n& more"), None, State.DENIED)
+    event = Event(1, NOW, 1, None, "U1", Denied("<!channel>\n& more"), None, State.DENIED)
     (line,) = event_text.history([event])
     assert line.endswith("denied by <@U1>: &lt;!channel&gt; &amp; more")

@@ -1,0 +1,264 @@
+"""The daily digest: what is overdue and due soon in its channel, and to each approver what waits for them.
+
+Told once a day, however many instances run: `Digests` is the guard. Nothing is told where there is nothing to
+tell. A post that was begun, and whose answer nobody has, is looked for before it is made again; where the app
+may not look, it is not made again: of a digest, none is better than two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from bot.domain.digest import DigestPlan
+from bot.domain.payment import Invoice, Payment, mark_of
+from bot.domain.policy import Policy
+from bot.domain.wording import money
+from bot.errors import DirectoryError
+from bot.ledger.digests import Digest
+from bot.ledger.store import Ledger
+from bot.payments.authority import Person
+from bot.payments.catalogue import Catalogue
+from bot.payments.digest import Due, approvers_named, due_in, totals
+from bot.payments.executor import Checkpoint, no_checkpoint
+from bot.payments.overview import Overview
+from bot.payments.timing import Timing
+from bot.payments.unpaid import UnpaidInvoices
+from bot.payments.worker import TaskPool
+from bot.slack.blocks import Message, button
+from bot.slack.directory import SlackDirectory
+from bot.slack.listing import listing
+from bot.slack.pace import Pace
+from bot.slack.pay_form import OPEN_FORM
+from bot.slack.post_search import Search, search_history
+from bot.slack.text import amount, day, description, escape, link, mention, moment, subject
+from bot.slack.web_api import Client, Later, Posted, Rejected, Workspace, post_message
+
+log = structlog.get_logger()
+
+METADATA = "payment_digest"
+"""The event type of a digest's metadata."""
+
+_PATIENCE = timedelta(hours=1)
+"""So long it is waited for modules that cannot be read; then it is told without them."""
+
+_AT_ONCE = 4
+
+
+@dataclass(slots=True)
+class DigestTeller:
+    """Tells a day's digests when their time has come."""
+
+    plan: DigestPlan
+    policy: Policy
+    ledger: Ledger
+    client: Client
+    workspace: Workspace
+    directory: SlackDirectory
+    overview: Overview
+    unpaid: UnpaidInvoices
+    catalogue: Catalogue
+    timing: Timing
+    pace: Pace
+    instance: str
+    checkpoint: Checkpoint = no_checkpoint
+    pool: TaskPool[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pool = TaskPool("digest", _AT_ONCE, asyncio.Event())
+
+    async def poll_once(self) -> None:
+        """Begin the day's digests, and tell what is still to be told. Raises LedgerUnavailable."""
+        today = self.plan.due(self.ledger.clock())
+        if today is None:
+            return
+        to_tell = await self.ledger.digests_to_tell(today, self.plan.channel)
+        if to_tell is None:
+            to_tell = await self._begin(today)
+        while to_tell and self.pool.free > 0:
+            async with self.ledger.transaction() as transaction:
+                digest = await transaction.digests.claim(today, owner=self.instance, lease=self.timing.lease)
+            if digest is None:
+                return
+            self.pool.start(digest.id, self._tell(digest))
+
+    async def _begin(self, today: date) -> bool:
+        """All of a day's are written down at once, so that nobody is told of it later in the day."""
+        people: frozenset[str] = frozenset()
+        if self.plan.approvers:
+            named, groups = approvers_named(self.policy)
+            try:
+                people = named | await self.directory.people_in(groups)
+            except DirectoryError as error:
+                log.warning("the digest waits: Slack does not say who approves", error=str(error))
+                return False
+        async with self.ledger.transaction() as transaction:
+            await transaction.digests.add(today, {self.plan.channel, *people})
+        return True
+
+    async def _tell(self, digest: Digest) -> None:
+        in_channel = digest.place == self.plan.channel
+        if in_channel:
+            due = due_in(await self.unpaid.of(self.catalogue.modules), digest.day, self.plan.within)
+            if due.unread and self.ledger.clock() - digest.created_at < _PATIENCE:
+                await self._again(digest, self.timing.deliver_most, begun=digest.begun)
+                return
+            message = due_message(due, digest.day, self.plan.within)
+        else:
+            pending = await self.overview.pending(self._person(digest))
+            message = waiting_message(pending.mine, self.workspace.url)
+        if message is None:
+            await self._end(digest, "there was nothing to tell")
+        elif digest.begun:
+            await self._look(digest, message)
+        else:
+            await self._post(digest, message)
+
+    def _person(self, digest: Digest) -> Person:
+        return Person(digest.place, self.workspace.team)
+
+    async def _look(self, digest: Digest, message: Message) -> None:
+        """An earlier try may have arrived."""
+        found = await search_history(
+            self.client,
+            self.workspace.bot_id,
+            "conversations.history",
+            {"channel": digest.place, "limit": 200, "include_all_metadata": True},
+            self._metadata(digest),
+            Search(digest.tries),
+            age=self.ledger.clock() - digest.created_at,
+        )
+        match found:
+            case Posted(ts):
+                await self._end(digest, "told", ts=ts)
+            case Rejected(error):
+                log.warning("it is not known whether a digest was told", place=digest.place, error=error)
+                await self._end(digest, "it is not known whether it was told")
+            case Later():
+                await self._later(digest, found, begun=True)
+            case None:
+                await self._post(digest, message)
+
+    async def _post(self, digest: Digest, message: Message) -> None:
+        if digest.place in {*self.pace.paused, *self.pace.full}:
+            await self._again(digest, timedelta(seconds=1), begun=False)
+            return
+        async with self.ledger.transaction() as transaction:
+            ours = await transaction.digests.begin(digest, lease=self.timing.lease)
+        if not ours:
+            log.info("another instance tells it", digest=digest.id)
+            return
+        await self.checkpoint("posting digest", digest.id)
+        self.pace.posted(digest.place)
+        answer = await post_message(
+            self.client,
+            "chat.postMessage",
+            channel=digest.place,
+            text=message.text,
+            blocks=message.blocks,
+            metadata=self._metadata(digest),
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        match answer:
+            case Posted(ts):
+                await self._end(digest, "told", ts=ts)
+            case Rejected(error):
+                log.error("a digest cannot be told", place=digest.place, error=error)
+                await self._end(digest, error)
+            case Later():
+                await self._later(digest, answer, begun=answer.ambiguous)
+
+    async def _later(self, digest: Digest, answer: Later, *, begun: bool) -> None:
+        log.warning("a digest is not told yet", place=digest.place, error=answer.error)
+        pause = timedelta(seconds=answer.after or 0.0)
+        least = self.timing.visible_within if begun else timedelta(0)
+        await self._again(digest, max(self.timing.backoff(digest.tries), pause, least), begun=begun)
+
+    async def _again(self, digest: Digest, wait: timedelta, *, begun: bool) -> None:
+        async with self.ledger.transaction() as transaction:
+            await transaction.digests.again(digest, due_at=transaction.now + wait, begun=begun)
+
+    async def _end(self, digest: Digest, why: str, *, ts: str | None = None) -> None:
+        async with self.ledger.transaction() as transaction:
+            await transaction.digests.end(digest, why, ts=ts)
+
+    def _metadata(self, digest: Digest) -> dict[str, Any]:
+        """What a post carries, by which it is found again; it tells nothing."""
+        payload = {
+            "ledger": self.ledger.identity,
+            "digest": digest.id,
+            "made": mark_of(digest.created_at),
+        }
+        return {"event_type": METADATA, "event_payload": payload}
+
+
+def due_message(due: Due, today: date, within: timedelta) -> Message | None:
+    """What the channel is told; None where there is nothing to tell."""
+    if not due.invoices and not due.unread:
+        return None
+    count = len(due.invoices)
+    heading = f"*{count} unpaid invoice{'' if count == 1 else 's'} that nobody has asked for*"
+    parts = [
+        _part("Overdue", due.overdue),
+        _part(f"Due by {day(today + within)}", due.soon),
+    ]
+    problems = [f"Could not be read: {escape(', '.join(due.unread))}."] if due.unread else []
+    told = listing(
+        "\n".join([heading, *filter(None, parts)]) if count else "",
+        [_invoice(one, today) for one in due.invoices],
+        " Type `/pay list` to see them.",
+        problems,
+    )
+    if not count:
+        return told
+    press = {
+        "type": "actions",
+        "block_id": "digest",
+        "elements": [button(OPEN_FORM, "Pay…", "digest", style="primary")],
+    }
+    return Message(told.text, [*told.blocks, press])
+
+
+def waiting_message(payments: Sequence[Payment], team_url: str) -> Message | None:
+    """What an approver is told, in that order; None where nothing waits for them."""
+    if not payments:
+        return None
+    known = [one.invoice for one in payments if one.invoice is not None]
+    many = f"{len(payments)} requests wait" if len(payments) > 1 else "1 request waits"
+    added = f": {_added(totals(known))}" if known else ""
+    unknown = f", and {len(payments) - len(known)} of an unknown amount" if len(known) < len(payments) else ""
+    lines = []
+    for payment in payments:
+        cards = payment.request.cards
+        channel, ts = cards.approval_channel or payment.request.channel, cards.approval_ts or cards.ts
+        what = f"<{link(team_url, channel, ts)}|{subject(payment)}>" if ts else subject(payment)
+        lines.append(
+            f"{what} · {amount(payment.invoice)} · asked for by {mention(payment.request.requester)}"
+            f" · expires {moment(payment.request.expires_at)}"
+        )
+    endings = ["Decide on the cards, or on my Home tab."]
+    return listing(f"*{many} for your approval{added}{unknown}*", lines, endings=endings)
+
+
+def _part(title: str, invoices: tuple[Invoice, ...]) -> str:
+    return f"{title}: {len(invoices)} · {_added(totals(invoices))}" if invoices else ""
+
+
+def _added(by_currency: dict[str, Decimal]) -> str:
+    return ", ".join(money(total, escape(currency)) for currency, total in by_currency.items())
+
+
+def _invoice(invoice: Invoice, today: date) -> str:
+    assert invoice.due is not None, "bug: a digest tells of what is due"
+    when = f"*overdue* since {day(invoice.due)}" if invoice.due < today else f"due {day(invoice.due)}"
+    parts = [f"`/pay {invoice.ref}`", f"*{amount(invoice)}*", when]
+    if described := description(invoice, 100):
+        parts.append(escape(described))
+    return " · ".join(parts)
