@@ -159,7 +159,7 @@ class Transaction(Leases):
         and give the number to another.
         """
         current = await self.payment(payment.id)
-        if current is None or current.mark != payment.mark:
+        if current is None or current.request.mark != payment.request.mark:
             raise Stale(
                 f"the ledger was set back: it knows of no {payment.number} for {payment.ref} any more"
             )

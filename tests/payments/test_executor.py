@@ -248,7 +248,7 @@ async def test_the_answer_of_a_payment_that_the_ledger_forgot_settles_no_other(
     async def fail_over(point: str, payment_id: int) -> None:
         if point == "answered":
             async with past_the_ledger(ledger_url) as engine:
-                await forge(engine, f"UPDATE payments SET created_at = expires_at WHERE id = {payment_id}")
+                await forge(engine, "UPDATE requests SET created_at = expires_at")
 
     office.checkpoint = fail_over
     office.rules(office.authority.policy)
