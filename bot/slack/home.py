@@ -31,6 +31,7 @@ from bot.slack.inbound import Body, Services
 from bot.slack.listing import ROOM, fitting, paragraphs
 from bot.slack.lists import unsure
 from bot.slack.pay_form import OPEN_FORM
+from bot.slack.selection import approve_selected, checkbox
 from bot.slack.text import (
     amount,
     description,
@@ -180,8 +181,11 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
     mine = concerns.pending.mine
     sum_up = f": {len(mine):,} · {unescaped(totals(one.invoice for one in mine))}" if mine else ""
     yield header(shorten(f"Waiting for your approval{sum_up}", 150))
+    several = len(concerns.waiting) > 1
     for one in concerns.waiting:
-        yield from _waiting(one, tab.team_url, tab.today)
+        yield from _waiting(one, tab, checkbox(one.payment) if several else {})
+    if several:
+        yield approve_selected()
     others = mine[len(concerns.waiting) :]
     lines = [
         f"{_linked(one, tab.team_url)} · {amount(one.invoice)} · expires {moment(one.request.expires_at)}"
@@ -209,13 +213,13 @@ def closed(text: str) -> View:
     return {"type": "home", "blocks": [section(text)]}
 
 
-def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
+def _waiting(one: Waiting, tab: Tab, box: Block) -> list[Block]:
     payment, invoice = one.payment, one.payment.invoice
-    lines = [f"*{_linked(payment, team_url)} · {amount(invoice)}*"]
+    lines = [f"*{_linked(payment, tab.team_url)} · {amount(invoice)}*"]
     if invoice is not None and (described := description(invoice, 200)):
         lines.append(escape(described))
     if invoice is not None and invoice.due is not None:
-        lines.append(f"Due {due(invoice.due, today)}")
+        lines.append(f"Due {due(invoice.due, tab.today)}")
     needs = more_approvals(one.approvals)
     lines.append(
         f"Asked for by {mention(payment.request.requester)} · needs {needs}"
@@ -228,7 +232,7 @@ def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
         "block_id": f"decide:{payment.request.id}",
         "elements": decision_buttons(payment, one.approvals),
     }
-    return [section("\n".join(lines)), buttons]
+    return [section("\n".join(lines)) | box, buttons]
 
 
 def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> list[Block]:
