@@ -56,6 +56,7 @@ from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
 from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
+from bot.slack.selection import Selections
 from bot.slack.unpaid_view import UnpaidViews
 from bot.slack.web_api import Client, Workspace, web_client
 from bot.slack.workflow_step import WorkflowStep
@@ -248,6 +249,7 @@ def build(
     for subject in (
         Commands(services, lists, pay_forms),
         Decisions(services),
+        Selections(services),
         Resolutions(services),
         AskAgain(services),
         pay_forms,

@@ -182,16 +182,19 @@ def _question(payment: Payment, approvals: ApprovalStatus) -> str:
     lines = [
         f"Pay {amount(payment.invoice)} for {which}?" if known else f"Pay {which}, whatever its amount is?"
     ]
-    after = approvals.awaited - 1
-    given = len(approvals.counted) + 1
-    which_one = f"You are {given} of {given + after}; it" if given + after > 1 else "It"
-    if after:
-        lines.append(f"{which_one} is paid after {'one' if after == 1 else after} more.")
-    else:
-        lines.append(f"{which_one} is paid at once and cannot be undone.")
+    lines.append(what_follows(approvals))
     if not known:
         lines.append("If its amount can be read by then, you are asked again.")
     return "\n".join(lines)
+
+
+def what_follows(approvals: ApprovalStatus) -> str:
+    """What becomes of a payment that one more person approves."""
+    after, given = approvals.awaited - 1, len(approvals.counted) + 1
+    which = f"You are {given} of {given + after}; it" if given + after > 1 else "It"
+    if after:
+        return f"{which} is paid after {'one' if after == 1 else after} more."
+    return f"{which} is paid at once and cannot be undone."
 
 
 def value_of(payment: Payment) -> str:
