@@ -72,6 +72,12 @@ CANCELLABLE = frozenset(state for state, following in MOVES.items() if State.CAN
 CORRECTIONS: dict[State, State] = {State.PAID: State.DECLINED, State.DECLINED: State.PAID}
 """What a person may still set right where it rests on somebody's word or on the weakest evidence."""
 
+WITHDRAWN = "withdrawn by its requester"
+"""The reason of a payment that its requester took back."""
+
+_WITHDRAWN = (WITHDRAWN, "cancelled by its requester")
+"""The same, with the words of earlier versions."""
+
 RELEASED = frozenset({State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED})
 """States in which the invoice may be requested again: nothing was, or will be, paid by this request."""
 
@@ -314,6 +320,11 @@ class Payment:
     updated_at: datetime
     due_at: datetime
     lease: Lease | None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether its requester took it back."""
+        return self.state is State.CANCELLED and self.reason in _WITHDRAWN
 
     @property
     def number(self) -> str:

@@ -32,7 +32,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Approved
-from bot.domain.payment import RELEASED, InvoiceRef, Payment, PaymentRequest
+from bot.domain.payment import RELEASED, InvoiceRef, Payment, PaymentRequest, State
 from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, linked
 from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
 from bot.ledger.rows import Kind
@@ -283,19 +283,27 @@ def _check_deliveries(connection: Connection, flaws: _Flaws) -> None:
 
 _THIS = bindparam("request", type_=Id)
 
-APPROVERS = (
-    select(approvals.c.approver)
-    .where(
-        approvals.c.request_id == _THIS,
-        exists().where(
-            events.c.actor == approvals.c.approver,
-            events.c.request_id == approvals.c.request_id,
-            events.c.action == Approved.action,
-        ),
-    )
-    .order_by(approvals.c.id)
+_TOLD_OF = exists().where(
+    events.c.actor == approvals.c.approver,
+    events.c.request_id == approvals.c.request_id,
+    events.c.action == Approved.action,
 )
-"""Who approved one request, as far as an event tells of it; a row alone is nobody's word."""
+"""An event tells of the approval; a row alone is nobody's word."""
+
+APPROVERS = (
+    select(approvals.c.approver).where(approvals.c.request_id == _THIS, _TOLD_OF).order_by(approvals.c.id)
+)
+"""Who approved one request, as far as an event tells of it."""
+
+APPROVED_BY = select(approvals.c.request_id).where(
+    approvals.c.approver == bindparam("approver", type_=String),
+    _TOLD_OF,
+    exists().where(
+        payments.c.request_id == approvals.c.request_id,
+        payments.c.state == State.PENDING_APPROVAL.value,
+    ),
+)
+"""The requests that one person approved and that still wait for approval."""
 
 
 def _this(request_id: Column[Any]) -> ColumnElement[bool]:

@@ -203,15 +203,24 @@ class Ledger:
         return {payment.ref.number: payment for payment in await self._payments(statement)}
 
     async def recent(
-        self, *, requester: str | None = None, states: Iterable[State] | None = None, limit: int = 10
+        self, *, requester: str | None = None, states: Iterable[State] | None = None, limit: int | None = 10
     ) -> list[Payment]:
-        """The newest payments, of one person or of everybody, in some states or all."""
+        """The newest payments, of one person or of everybody, in some states or all. limit: None for all."""
         statement = PAYMENTS.order_by(payments.c.id.desc()).limit(limit)
         if requester is not None:
             statement = statement.where(requests.c.requester == requester)
         if states is not None:
             statement = statement.where(payments.c.state.in_([state.value for state in states]))
         return await self._payments(statement)
+
+    async def pending(self) -> list[Payment]:
+        """All that waits for approval, what expires first before the others."""
+        waits = payments.c.state == State.PENDING_APPROVAL.value
+        return await self._payments(PAYMENTS.where(waits).order_by(requests.c.expires_at, payments.c.id))
+
+    async def approved_by(self, person: str) -> frozenset[int]:
+        """The requests that wait for approval and this person approved, as far as an event tells of it."""
+        return frozenset(row["request_id"] for row in await self._all(proof.APPROVED_BY, approver=person))
 
     async def ids(self, state: State) -> list[int]:
         """The payments in a state."""
@@ -240,6 +249,13 @@ class Ledger:
     async def approvers(self, request_id: int) -> list[str]:
         """Who approved, in order, as far as an event tells of it."""
         return [row["approver"] for row in await self._all(proof.APPROVERS, request=request_id)]
+
+    async def denier(self, request_id: int) -> str | None:
+        """Who denied it; None where nobody did."""
+        found = await self._all(
+            select(events.c.actor).where(events.c.request_id == request_id, events.c.action == Denied.action)
+        )
+        return found[0]["actor"] if found else None
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""

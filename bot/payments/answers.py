@@ -62,7 +62,7 @@ class Outdated:
 
 @dataclass(frozen=True, slots=True)
 class NotYours:
-    """Only the requester may cancel; only an approver may settle."""
+    """Only the requester may withdraw; only an approver may settle."""
 
     payment: Payment
 

@@ -1,4 +1,4 @@
-"""What people may ask: request, approve, deny, cancel, resolve.
+"""What people may ask: request, approve, deny, withdraw, resolve.
 
 Each answers with what happened, as a value for the Slack layer to put into words. A refusal is an event
 in the audit trail. Look-ups in Slack come before the transaction; a DirectoryError leaves nothing done.
@@ -15,7 +15,7 @@ import structlog
 
 from bot.domain import events
 from bot.domain.command import MAX_NOTE
-from bot.domain.payment import CANCELLABLE, CORRECTIONS, InvoiceRef, Payment, State
+from bot.domain.payment import CANCELLABLE, CORRECTIONS, WITHDRAWN, InvoiceRef, Payment, State
 from bot.domain.policy import Reason, Refusal, Rule
 from bot.errors import LedgerContradicted, LedgerUnavailable
 from bot.ledger.replay import asked
@@ -147,12 +147,12 @@ class Desk:
         async with self.ledger.transaction() as transaction:
             await self._refused(transaction, person, refusal, what)
 
-    async def cancel(self, person: Person, request_id: int, *, mark: str | None = None) -> Answer:
+    async def withdraw(self, person: Person, request_id: int, *, mark: str | None = None) -> Answer:
         """The requester takes a request back, as long as nothing was sent."""
-        cancelling = self._cancel(person, request_id, mark)
-        return await self._uncontradicted(person, f"cancel #{request_id}", cancelling)
+        withdrawing = self._withdraw(person, request_id, mark)
+        return await self._uncontradicted(person, f"withdraw #{request_id}", withdrawing)
 
-    async def _cancel(self, person: Person, request_id: int, mark: str | None) -> Answer:
+    async def _withdraw(self, person: Person, request_id: int, mark: str | None) -> Answer:
         async with self.ledger.transaction() as transaction:
             payment = await transaction.of_request(request_id)
             if payment is None:
@@ -160,19 +160,19 @@ class Desk:
             if mark not in (None, payment.request.mark):
                 return Forgotten(payment)
             if person.id != payment.request.requester or person.team != payment.request.team:
-                refused = events.Refused("cancel", "not_the_requester")
+                refused = events.Refused("withdraw", "not_the_requester")
                 await transaction.record(refused, actor=person.id, payment=payment)
                 return NotYours(payment)
             if payment.state not in CANCELLABLE:
                 return AlreadyDecided(payment)
-            cancelled = await transaction.move(
+            withdrawn = await transaction.move(
                 payment,
                 State.CANCELLED,
                 events.Cancelled("by its requester"),
                 actor=person.id,
-                reason="cancelled by its requester",
+                reason=WITHDRAWN,
             )
-            return Done(cancelled)
+            return Done(withdrawn)
 
     async def approve(
         self, person: Person, request_id: int, *, mark: str | None = None, seen: str | None = None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.domain.payment import FINAL, Payment, State
-from bot.domain.policy import Refusal
+from bot.domain.policy import Refusal, Rule
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
 from bot.payments.approvals import ApprovalStatus, shown
 from bot.payments.authority import Authority, Person
 
-_MOST = 50
-"""Payments that are looked at to find what waits for somebody."""
+_OPEN = [state for state in State if state not in FINAL]
+
+MOST = 50
+"""Payments whose approvals are looked up for one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,27 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Concerns:
-    """All that concerns one person, the newest first."""
+class Pending:
+    """All that waits for approval, what expires first before the others.
 
+    mine: what this person may decide, and has not yet. others: what is not theirs to decide, or of which
+    Slack did not say in time whether it is: `unsure` counts that; its cards take their click all the same.
+    """
+
+    mine: tuple[Payment, ...]
+    others: tuple[Payment, ...]
+    unsure: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Concerns:
+    """All that concerns one person, the newest first; of what waits for them, what expires first.
+
+    waiting: the first of `pending.mine`, with their approvals. requested: all that they asked for and that is
+    not at its end. outcomes: the latest.
+    """
+
+    pending: Pending
     waiting: tuple[Waiting, ...]
     requested: tuple[Payment, ...]
     outcomes: tuple[Payment, ...]
@@ -41,31 +62,55 @@ class Overview:
     authority: Authority
 
     async def of(self, person: Person, *, most: int) -> Concerns:
-        """At most `most` of each kind; of what waits, only what this person may decide."""
-        waiting = [one for one in await self.waiting(person) if one.mine]
+        """All that waits for or was asked for by this person; at most `most` with their approvals."""
+        pending = await self.pending(person)
         return Concerns(
-            waiting=tuple(waiting[:most]),
-            requested=tuple(await self.ledger.recent(requester=person.id, limit=most)),
+            pending=pending,
+            waiting=tuple(await self.standing(pending.mine[:most], mine=True)),
+            requested=tuple(await self.ledger.recent(requester=person.id, states=_OPEN, limit=None)),
             outcomes=tuple(await self.ledger.concerning(person.id, FINAL, limit=most)),
         )
 
-    async def waiting(self, person: Person) -> list[Waiting]:
-        """What waits for approval; what is this person's to decide comes first."""
-        pending = await self.ledger.recent(states=[State.PENDING_APPROVAL], limit=_MOST)
-        found = [await self._standing(person, one) for one in pending]
-        return sorted(found, key=lambda one: not one.mine)
+    async def standing(self, payments: Sequence[Payment], *, mine: bool) -> list[Waiting]:
+        """How far these are with their approvals."""
+        return [Waiting(one, await shown(self.ledger, self.authority, one), mine) for one in payments]
 
-    async def _standing(self, person: Person, payment: Payment) -> Waiting:
-        approvals = await shown(self.ledger, self.authority, payment)
-        mine = person.id not in approvals.counted and await self._may_decide(person, payment)
-        return Waiting(payment, approvals, mine)
+    async def pending(self, person: Person) -> Pending:
+        """What waits for approval: all of it, however much that is, or the oldest would be forgotten."""
+        approved = await self.ledger.approved_by(person.id)
+        decidable = _Decidable(self.authority, person)
+        mine: list[Payment] = []
+        others: list[Payment] = []
+        unsure = 0
+        for payment in await self.ledger.pending():
+            theirs = False if payment.request.id in approved else await decidable.is_theirs(payment)
+            unsure += theirs is None
+            (mine if theirs else others).append(payment)
+        return Pending(tuple(mine), tuple(others), unsure)
 
-    async def _may_decide(self, person: Person, payment: Payment) -> bool:
+
+class _Decidable:
+    """Whether one person may decide on payments: asked once for all that are alike."""
+
+    def __init__(self, authority: Authority, person: Person) -> None:
+        self._authority = authority
+        self._person = person
+        self._known: dict[tuple[str, ...], bool | None] = {}
+
+    async def is_theirs(self, payment: Payment) -> bool | None:
+        """None where Slack does not say so in time."""
+        alike = (payment.ref.module, payment.request.channel, payment.request.team, payment.request.requester)
+        if alike not in self._known:
+            self._known[alike] = await self._ask(payment)
+        return self._known[alike]
+
+    async def _ask(self, payment: Payment) -> bool | None:
+        if payment.request.requester == self._person.id:
+            return False
         try:
-            rule = await self.authority.rule_of(payment)
+            rule: Rule | Refusal = await self._authority.rule_of(payment)
             if isinstance(rule, Refusal):
                 return False
-            return await self.authority.may_approve(rule, person, payment.request.requester) is None
+            return await self._authority.may_approve(rule, self._person, payment.request.requester) is None
         except DirectoryError:
-            # Not known is not his to decide; the card still takes the click, and asks again.
-            return False
+            return None

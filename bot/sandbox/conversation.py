@@ -69,7 +69,7 @@ class Conversation:
         label, question, answer = pressed
         self._write(f"  {who} presses {label}")
         if question:
-            self._write(f"    Slack asks: {' '.join(question)}")
+            self._write(f"    Slack asks: {' '.join(' '.join(question).split())}")
             self._write(f"  {who} presses {answer}")
 
     def _delivered(self, change: Change) -> None:

@@ -35,7 +35,7 @@ REST_SECONDS = 30.0
 
 _SAID = re.compile(r"\s*([a-z]+)\s*:\s*(.*\S)\s*", re.DOTALL)
 
-BUTTONS = ("approve", "deny", "cancel")
+BUTTONS = ("approve", "deny", "withdraw")
 """What a line may say to press that button on the newest card."""
 
 

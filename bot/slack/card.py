@@ -22,13 +22,18 @@ from bot.slack.text import (
     moment,
     place,
     quote,
-    state_line,
-    state_words,
+    standing,
     subject,
 )
 
-APPROVE, DENY, CANCEL = "payment_approve", "payment_deny", "payment_cancel"
+APPROVE, DENY, WITHDRAW = "payment_approve", "payment_deny", "payment_cancel"
 """The action ids of the buttons. For their values, see `decisions.Clicked`."""
+
+ASK_AGAIN = "payment_ask_again"
+"""That of the button by which the same is requested anew."""
+
+ASKED_AGAIN_FROM = frozenset({State.DECLINED, State.DENIED, State.EXPIRED})
+"""What may be wanted all the same: nobody took it back, and nothing says that it cannot be paid."""
 
 WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
 """Those of the buttons by which a person settles what the bot could not find out."""
@@ -64,9 +69,12 @@ def request_card(scene: Scene) -> Message:
     elsewhere = payment.request.approved_elsewhere
     blocks = [section(_facts(scene)), section(_standing(scene, asks=not elsewhere))]
     if payment.state is State.PENDING_APPROVAL:
-        buttons = [] if elsewhere else decision_buttons(payment)
-        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _cancel(payment)]})
+        buttons = [] if elsewhere else decision_buttons(payment, scene.approvals)
+        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _withdraw(payment)]})
     blocks += _resolution(payment)
+    if payment.state in ASKED_AGAIN_FROM:
+        again = button(ASK_AGAIN, "Ask again", value_of(payment))
+        blocks.append({"type": "actions", "block_id": "again", "elements": [again]})
     if elsewhere and payment.request.cards.approval_channel and payment.request.cards.approval_ts:
         where = link(
             scene.team_url, payment.request.cards.approval_channel, payment.request.cards.approval_ts
@@ -82,7 +90,9 @@ def approval_card(scene: Scene) -> Message:
     payment = scene.payment
     blocks = [section(_facts(scene)), section(_standing(scene))]
     if payment.state is State.PENDING_APPROVAL:
-        blocks.append({"type": "actions", "block_id": "decide", "elements": decision_buttons(payment)})
+        blocks.append(
+            {"type": "actions", "block_id": "decide", "elements": decision_buttons(payment, scene.approvals)}
+        )
     blocks += _resolution(payment)
     if payment.request.cards.ts:
         where = link(scene.team_url, payment.request.channel, payment.request.cards.ts)
@@ -93,7 +103,7 @@ def approval_card(scene: Scene) -> Message:
 def _fallback(payment: Payment) -> str:
     return (
         f"Payment request {subject(payment)}, {amount(payment.invoice)},"
-        f" by {mention(payment.request.requester)}: {state_words(payment.state)}"
+        f" by {mention(payment.request.requester)}: {standing(payment)[1]}"
     )
 
 
@@ -101,7 +111,7 @@ def _facts(scene: Scene) -> str:
     payment, invoice = scene.payment, scene.payment.invoice
     lines = [f"*{subject(payment)} · {amount(invoice)}*"]
     if invoice is not None:
-        if described := description(invoice, 300):
+        if described := description(invoice, 300, whole=True):
             lines.append(escape(described))
         if invoice.due is not None:
             paid = payment.state is State.PAID
@@ -116,12 +126,16 @@ def _facts(scene: Scene) -> str:
 
 def _standing(scene: Scene, *, asks: bool = True) -> str:
     payment = scene.payment
-    lines = [state_line(payment.state)]
+    emoji, words = standing(payment)
+    lines = [f"{emoji} *{words}*"]
     if payment.state is State.PENDING_APPROVAL:
         lines.append(waiting(scene, asks=asks, daily=scene.daily))
     elif payment.request.approvals_required and scene.approvals.counted:
         lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvals.counted)}")
-    if payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and payment.reason:
+    if scene.approvals.denied_by:
+        lines.append(f"Denied by {mention(scene.approvals.denied_by)}")
+    told = payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and not payment.withdrawn
+    if told and payment.reason:
         lines.append(quote(payment.reason, 1000))
     if (step := next_step(payment, scene.now, scene.timing, scene.settled)) is not None:
         lines.append(step)
@@ -135,7 +149,7 @@ def waiting(scene: Scene, *, asks: bool = True, daily: bool = False) -> str:
     """
     payment, approvals = scene.payment, scene.approvals
     so_far = ", ".join(mention(one) for one in approvals.counted)
-    named = mentions(approvals.may_approve) if approvals.may_approve else "somebody whom the rules name"
+    named = mentions(approvals.asked) if approvals.asked else "somebody whom the rules name"
     whom = f"from {named}" if asks else f"in {place(str(payment.request.cards.approval_channel))}"
     if asks and daily:
         whom = "from those who may give it: they are told once a day"
@@ -151,15 +165,36 @@ def more_approvals(approvals: ApprovalStatus) -> str:
     return "1 more approval" if approvals.awaited == 1 else f"{approvals.awaited} more approvals"
 
 
-def decision_buttons(payment: Payment) -> list[Block]:
+def decision_buttons(payment: Payment, approvals: ApprovalStatus) -> list[Block]:
     """Approve, which asks once more, and Deny, which asks why."""
-    question = f"Pay {amount(payment.invoice)} for {payment.ref.module} invoice {payment.ref.number}?"
-    once_more = confirm("Approve this payment?", question, "Approve")
+    once_more = confirm("Approve this payment?", _question(payment, approvals), "Approve")
     value = value_of(payment)
     return [
         button(APPROVE, "Approve", f"{value} {payment.price}", style="primary", confirm=once_more),
         button(DENY, "Deny", value, style="danger"),
     ]
+
+
+def _question(payment: Payment, approvals: ApprovalStatus) -> str:
+    """What Approve asks: about how much, and what follows from it."""
+    which = f"{payment.ref.module} invoice {payment.ref.number}"
+    known = payment.invoice is not None
+    lines = [
+        f"Pay {amount(payment.invoice)} for {which}?" if known else f"Pay {which}, whatever its amount is?"
+    ]
+    lines.append(what_follows(approvals))
+    if not known:
+        lines.append("If its amount can be read by then, you are asked again.")
+    return "\n".join(lines)
+
+
+def what_follows(approvals: ApprovalStatus) -> str:
+    """What becomes of a payment that one more person approves."""
+    after, given = approvals.awaited - 1, len(approvals.counted) + 1
+    which = f"You are {given} of {given + after}; it" if given + after > 1 else "It"
+    if after:
+        return f"{which} is paid after {'one' if after == 1 else after} more."
+    return f"{which} is paid at once and cannot be undone."
 
 
 def value_of(payment: Payment) -> str:
@@ -178,10 +213,10 @@ def _resolution(payment: Payment) -> list[Block]:
     return [{"type": "actions", "block_id": "resolve", "elements": buttons}]
 
 
-def _cancel(payment: Payment) -> Block:
+def _withdraw(payment: Payment) -> Block:
     question = f"{subject(payment)} will not be paid. Only the person who asked can do this."
-    once_more = confirm("Take it back?", question, "Take it back")
-    return button(CANCEL, "Cancel", value_of(payment), confirm=once_more)
+    once_more = confirm("Withdraw this request?", question, "Withdraw")
+    return button(WITHDRAW, "Withdraw", value_of(payment), confirm=once_more)
 
 
 def invitation(scene: Scene) -> Message:

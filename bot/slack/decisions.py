@@ -1,4 +1,4 @@
-"""Approve, Deny and Cancel, on cards and on the Home tab, and the form that asks why somebody denies.
+"""Approve, Deny and Withdraw, on cards and on the Home tab, and the form that asks why somebody denies.
 
 A click is acknowledged when the ledger has committed what came of it, so none is lost. Whatever was
 refused or too late is told to the clicker alone, and a card that was out of date is shown again.
@@ -19,7 +19,7 @@ from bot.payments.authority import Person
 from bot.payments.desk import MAX_REASON
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, input_block, notice, plain, section
-from bot.slack.card import APPROVE, CANCEL, DENY, value_of
+from bot.slack.card import APPROVE, DENY, WITHDRAW, value_of
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -74,7 +74,7 @@ class Decisions:
     def register(self, app: AsyncApp) -> None:
         """Listen for the buttons and the form."""
         app.action(APPROVE)(self._approve)
-        app.action(CANCEL)(self._cancel)
+        app.action(WITHDRAW)(self._withdraw)
         app.action(DENY)(self._ask_why)
         app.view(DENY_FORM)(self._deny)
 
@@ -83,10 +83,10 @@ class Decisions:
         approving = self.services.desk.approve(clicker(body), on.request_id, mark=on.mark, seen=on.price)
         await self._decide(ack, body, approving)
 
-    async def _cancel(self, ack: AsyncAck, body: Body, action: Body) -> None:
+    async def _withdraw(self, ack: AsyncAck, body: Body, action: Body) -> None:
         on = Clicked.read(action["value"])
-        cancelling = self.services.desk.cancel(clicker(body), on.request_id, mark=on.mark)
-        await self._decide(ack, body, cancelling)
+        withdrawing = self.services.desk.withdraw(clicker(body), on.request_id, mark=on.mark)
+        await self._decide(ack, body, withdrawing)
 
     async def _decide(self, ack: AsyncAck, body: Body, deciding: Awaitable[Answer]) -> None:
         async with self.services.gate.entered():

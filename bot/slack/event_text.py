@@ -26,6 +26,7 @@ from bot.slack.text import (
     moment,
     place,
     quote,
+    standing,
     state_line,
     state_words,
     subject,
@@ -55,7 +56,7 @@ def plain(payment: Payment, reference: str) -> Message:
     """
     said = f" The billing API says: {harmless(payment.status_text, 2000)}" if payment.status_text else ""
     text = (
-        f"{subject(payment)}: {state_words(payment.state)}.{said}"
+        f"{subject(payment)}: {standing(payment)[1]}.{said}"
         f" More was to be said here; ask the people who run this bot, reference {reference}."
     )
     return paragraph(text)
@@ -128,7 +129,8 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
             again = "Sending it to the billing API now."
             return [again if attempt == 1 else f"Sending it again (try {attempt})."]
         case events.Denied(reason):
-            return [f"Denied by {mention(event.actor)}", *([quote(reason)] if reason else [])]
+            denied = f"Denied by {mention(event.actor)}. Nothing was paid."
+            return [denied, *([quote(reason)] if reason else [])]
         case events.Cancelled() as cancelled:
             return _cancelled(cancelled, event.actor, scene)
         case events.Expired():
@@ -198,7 +200,7 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
 
 def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[str]:
     if actor == scene.payment.request.requester:
-        return [f"Cancelled by {mention(actor)}, who asked for it. Nothing was paid."]
+        return [f"Withdrawn by {mention(actor)}, who asked for it. Nothing was paid."]
     lines = [f"Cancelled: {escape(cancelled.reason)}", "Nothing was paid."]
     # Whatever a forged row names is nobody.
     ask = frozenset(one for one in (cancelled.ask or "").split(", ") if is_user(one) or is_group(one))
@@ -272,7 +274,7 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
         case events.Denied(reason):
             return f"denied by {who}{_said(reason)}"
         case events.Cancelled(reason):
-            return f"cancelled by {who}{_said(reason)}"
+            return f"withdrawn by {who}" if who.startswith("<") else f"cancelled by {who}{_said(reason)}"
         case events.Expired():
             return "expired: not enough approvals in time"
         case events.Reminded():

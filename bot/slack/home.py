@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -18,15 +18,35 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from bot.domain.payment import FINAL, Payment
+from bot.domain.wording import shorten
 from bot.errors import DirectoryError
-from bot.payments.authority import Person
+from bot.payments.authority import Choice, Person
 from bot.payments.overview import Concerns, Waiting
 from bot.payments.worker import TaskPool
 from bot.slack import replies
-from bot.slack.blocks import Block, View, context, header, section
+from bot.slack.blocks import Block, View, button, context, header, section
 from bot.slack.card import decision_buttons, more_approvals
+from bot.slack.directory import within
 from bot.slack.inbound import Body, Services
-from bot.slack.text import amount, description, due, escape, link, mention, moment, quote, state_line, subject
+from bot.slack.listing import ROOM, fitting, paragraphs
+from bot.slack.lists import unsure
+from bot.slack.pay_form import OPEN_FORM
+from bot.slack.selection import approve_selected, checkbox
+from bot.slack.text import (
+    amount,
+    description,
+    due,
+    escape,
+    link,
+    mention,
+    moment,
+    quote,
+    standing,
+    subject,
+    totals,
+    unescaped,
+)
+from bot.slack.unpaid_view import UNPAID
 from bot.slack.web_api import Later, Rejected, write
 
 log = structlog.get_logger()
@@ -114,28 +134,73 @@ class Homes:
 
     async def _view(self, person: Person) -> tuple[View, bool]:
         """What to show, and whether nothing is missing in it: a card that is posted just now is no event."""
-        refusal = await self._services.authority.may_see(person)
+        services = self._services
+        refusal = await services.authority.may_see(person)
         if refusal is not None:
             return closed(replies.refused(refusal)), True
-        concerns = await self._services.overview.of(person, most=MOST)
-        under_way = [*(one.payment for one in concerns.waiting), *concerns.requested]
+        with within(_PUBLISH_TIMEOUT_S):
+            concerns = await services.overview.of(person, most=MOST)
+            choice = await services.authority.choice_of(person, None, services.catalogue.modules)
+        under_way = [*concerns.pending.mine, *concerns.requested]
         whole = all(one.request.cards.ts for one in under_way if one.state not in FINAL)
-        return home(concerns, self._services.workspace.url, self._services.ledger.clock().date()), whole
+        today, may_ask = services.ledger.clock().date(), isinstance(choice, Choice)
+        view = home(Tab(concerns, services.workspace.url, today, may_ask))
+        return view, whole and not concerns.pending.unsure
 
 
-def home(concerns: Concerns, team_url: str, today: date) -> View:
-    """The tab of somebody who may see payments. today: to tell what is overdue."""
-    open_requests = [one for one in concerns.requested if one.state not in FINAL]
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """What the tab of somebody who may see payments is made of.
+
+    today: to tell what is overdue. may_ask: whether they may ask for a payment anywhere.
+    """
+
+    concerns: Concerns
+    team_url: str
+    today: date
+    may_ask: bool
+
+
+def home(tab: Tab) -> View:
+    """The tab."""
+    concerns = tab.concerns
     blocks = [
-        header("Waiting for your approval"),
-        *(block for one in concerns.waiting for block in _waiting(one, team_url, today)),
-        *([] if concerns.waiting else [context("Nothing waits for you.")]),
-        *_list(
-            "Your open requests", open_requests, team_url, "You have no open request. Type `/pay` to ask."
-        ),
-        *_list("Recent outcomes", concerns.outcomes, team_url, "Nothing yet."),
+        *_waiting_for_you(tab),
+        header("Unpaid invoices"),
+        {"type": "actions", "block_id": "unpaid", "elements": _unpaid_buttons(tab)},
+        *_list("Your open requests", concerns.requested, tab.team_url, "You have no open request."),
+        *_list("Recent outcomes", concerns.outcomes, tab.team_url, "Nothing yet."),
     ]
     return {"type": "home", "blocks": blocks}
+
+
+def _waiting_for_you(tab: Tab) -> Iterator[Block]:
+    """All that waits: the first with buttons, the others in a line each, and those beyond that counted."""
+    concerns = tab.concerns
+    mine = concerns.pending.mine
+    sum_up = f": {len(mine):,} · {unescaped(totals(one.invoice for one in mine))}" if mine else ""
+    yield header(shorten(f"Waiting for your approval{sum_up}", 150))
+    several = len(concerns.waiting) > 1
+    for one in concerns.waiting:
+        yield from _waiting(one, tab, checkbox(one.payment) if several else {})
+    if several:
+        yield approve_selected()
+    others = mine[len(concerns.waiting) :]
+    lines = [
+        f"{_linked(one, tab.team_url)} · {amount(one.invoice)} · expires {moment(one.request.expires_at)}"
+        for one in others
+    ]
+    if lines:
+        yield from _lines([f"*{len(others):,} more, which expire later:*", *lines])
+    if concerns.pending.unsure:
+        yield context(unsure(concerns.pending.unsure))
+    elif not mine:
+        yield context("Nothing waits for you.")
+
+
+def _unpaid_buttons(tab: Tab) -> list[Block]:
+    pay = [button(OPEN_FORM, "Pay an invoice…", "pay", style="primary")] if tab.may_ask else []
+    return [*pay, button(UNPAID, "Show the unpaid invoices", "unpaid")]
 
 
 def closed(text: str) -> View:
@@ -143,13 +208,13 @@ def closed(text: str) -> View:
     return {"type": "home", "blocks": [section(text)]}
 
 
-def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
+def _waiting(one: Waiting, tab: Tab, box: Block) -> list[Block]:
     payment, invoice = one.payment, one.payment.invoice
-    lines = [f"*{_linked(payment, team_url)} · {amount(invoice)}*"]
+    lines = [f"*{_linked(payment, tab.team_url)} · {amount(invoice)}*"]
     if invoice is not None and (described := description(invoice, 200)):
         lines.append(escape(described))
     if invoice is not None and invoice.due is not None:
-        lines.append(f"Due {due(invoice.due, today)}")
+        lines.append(f"Due {due(invoice.due, tab.today)}")
     needs = more_approvals(one.approvals)
     lines.append(
         f"Asked for by {mention(payment.request.requester)} · needs {needs}"
@@ -160,16 +225,24 @@ def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
     buttons = {
         "type": "actions",
         "block_id": f"decide:{payment.request.id}",
-        "elements": decision_buttons(payment),
+        "elements": decision_buttons(payment, one.approvals),
     }
-    return [section("\n".join(lines)), buttons]
+    return [section("\n".join(lines)) | box, buttons]
 
 
 def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> list[Block]:
     lines = [
-        f"{_linked(one, team_url)} · {amount(one.invoice)} · {state_line(one.state)}" for one in payments
+        f"{_linked(one, team_url)} · {amount(one.invoice)} · {' '.join(standing(one))}" for one in payments
     ]
-    return [header(title), section("\n".join(lines)) if lines else context(none)]
+    return [header(title), *(_lines(lines) if lines else [context(none)])]
+
+
+def _lines(lines: Sequence[str]) -> list[Block]:
+    """As many of them as there is room for, and how many more there are."""
+    kept = fitting(lines, ROOM)
+    left = len(lines) - len(kept)
+    more = [f"… and {left:,} more, which come here as others are done."] if left else []
+    return [section(text) for text in paragraphs([*kept, *more])]
 
 
 def _linked(payment: Payment, team_url: str) -> str:

@@ -14,13 +14,22 @@ _FALLBACK = 3_500
 """Characters of the text that stands for the blocks; Slack wants less than 4,000."""
 
 
-def listing(heading: str, lines: Sequence[str], remedy: str = "", endings: Sequence[str] = ()) -> Message:
+def listing(
+    heading: str,
+    lines: Sequence[str],
+    remedy: str = "",
+    endings: Sequence[str] = (),
+    *,
+    left_out: int = 0,
+    room: int = ROOM,
+) -> Message:
     """A message of a heading, as many of the lines as there is room for, and the endings.
 
-    remedy: how to see the others. endings: come whole, whatever is left out.
+    remedy: how to see the others. endings: come whole, whatever is left out. left_out: how many there are
+    beside the lines. room: characters of all lines.
     """
-    kept = fitting(lines, ROOM)
-    left = len(lines) - len(kept)
+    kept = fitting(lines, room)
+    left = len(lines) - len(kept) + left_out
     more = [f"… and {left:,} more.{remedy}"] if left else []
     told = [one for one in (heading, *kept, *more, *endings) if one]
     text = "\n".join(fitting([heading.replace("*", ""), *told[1:]] if heading else told, _FALLBACK))

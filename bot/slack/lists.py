@@ -8,7 +8,7 @@ Slack's limits, whatever the numbers: it shows the first, and says how many more
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -17,16 +17,16 @@ from bot.domain.payment import Payment
 from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Event
 from bot.payments.authority import Person
-from bot.payments.overview import Waiting
+from bot.payments.overview import MOST, Pending, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, paragraph
 from bot.slack.event_text import history
 from bot.slack.inbound import Services
-from bot.slack.listing import listing
+from bot.slack.listing import ROOM, listing
 from bot.slack.respond import respond
-from bot.slack.text import STATES, amount, day, description, escape, link, mention, moment, subject
+from bot.slack.text import amount, day, description, escape, link, mention, moment, standing, subject, totals
 
 Asked = (
     command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
@@ -75,11 +75,18 @@ class Lists:
             case command.Mine():
                 return mine(await ledger.recent(requester=person.id, limit=_MINE), team_url)
             case command.Pending():
-                return pending(await self.services.overview.waiting(person), team_url)
+                return await self._pending(person)
 
     async def _status(self, payment: Payment) -> Message:
         events = await self.services.ledger.history(payment.request.id)
         return status(payment, events, self.services.workspace.url)
+
+    async def _pending(self, person: Person) -> Message:
+        overview = self.services.overview
+        found = await overview.pending(person)
+        first = await overview.standing(found.mine[:MOST], mine=True)
+        first += await overview.standing(found.others[: MOST - len(first)], mine=False)
+        return pending(found, first, self.services.workspace.url)
 
     def _list(self, module: str | None, trigger_id: str, response_url: str) -> str | None:
         if trigger_id in self.pool.keys:
@@ -101,12 +108,15 @@ class Lists:
         await respond(self.services.client, response_url, message)
 
 
-def unpaid(found: Listing, module: str | None, today: date) -> Message:
-    """The unpaid invoices, the longest due first. module: the one that was asked for; None for all."""
+def unpaid(found: Listing, module: str | None, today: date, *, room: int = ROOM) -> Message:
+    """The unpaid invoices, what is overdue first. module: the one that was asked for; None for all."""
     of = f" of {escape(module)}" if module else ""
-    lines = [_invoice(one, today) for one in found.invoices]
-    count = len(lines)
-    heading = f"*{count} unpaid invoice{'' if count == 1 else 's'}{of}*"
+    overdue = [one for one in found.invoices if _is_overdue(one, today)]
+    others = [one for one in found.invoices if not _is_overdue(one, today)]
+    lines = [*_group(":warning: *Overdue", overdue), *_group("*Due later" if overdue else "", others)]
+    count = len(found.invoices)
+    sum_up = totals(one.invoice for one in found.invoices)
+    heading = f"*{count:,} unpaid invoice{'' if count == 1 else 's'}{of} · {sum_up}*"
     if not lines:
         heading = "" if found.unread else f"There is no unpaid invoice{of}."
     problems = []
@@ -114,16 +124,30 @@ def unpaid(found: Listing, module: str | None, today: date) -> Message:
         names = escape(", ".join(found.unread))
         problems.append(f"Could not be read now: {names}.\nTry again in a minute; paying works all the same.")
     remedy = "" if module else " Type `/pay list &lt;module&gt;` to see one module's."
-    return listing(heading, lines, remedy, problems)
+    return listing(heading, lines, remedy, problems, room=room)
 
 
-def _invoice(one: Unpaid, today: date) -> str:
+def _is_overdue(one: Unpaid, today: date) -> bool:
+    return one.invoice.due is not None and one.invoice.due < today
+
+
+def _group(title: str, invoices: Sequence[Unpaid]) -> Iterator[str]:
+    """A line an invoice, and above the first what they add up to."""
+    for number, one in enumerate(invoices):
+        line = _invoice(one, overdue=title.startswith(":"))
+        if number or not title:
+            yield line
+        else:
+            yield f"{title} · {len(invoices):,} · {totals(each.invoice for each in invoices)}*\n{line}"
+
+
+def _invoice(one: Unpaid, *, overdue: bool) -> str:
+    """What can be typed for it, and what it is."""
     invoice = one.invoice
-    parts = [f"`{invoice.ref}`", f"*{amount(invoice)}*"]
+    usage = f"/pay {invoice.ref}" if one.requested is None else f"/pay status {invoice.ref}"
+    parts = [f"`{usage}`", f"*{amount(invoice)}*"]
     if invoice.due is not None:
-        parts.append(
-            f"*overdue* since {day(invoice.due)}" if invoice.due < today else f"due {day(invoice.due)}"
-        )
+        parts.append(f"*overdue* since {day(invoice.due)}" if overdue else f"due {day(invoice.due)}")
     if described := description(invoice, 100):
         parts.append(escape(described))
     if one.requested is not None:
@@ -142,18 +166,37 @@ def mine(payments: Sequence[Payment], team_url: str) -> Message:
     return listing(heading, lines)
 
 
-def pending(waiting: Sequence[Waiting], team_url: str) -> Message:
-    """What waits for approval."""
+def pending(found: Pending, first: Sequence[Waiting], team_url: str) -> Message:
+    """What waits for approval; what is the reader's to decide, and expires first, comes first.
+
+    first: those of them that are shown; the others are counted.
+    """
     lines = []
-    for one in waiting:
+    for one in first:
         payment = one.payment
         line = (
             f"{_payment(payment, team_url)} · asked for by {mention(payment.request.requester)}"
             f" · {one.approvals.awaited} missing · until {moment(payment.request.expires_at)}"
         )
         lines.append(f"*Waits for you* · {line}" if one.mine else line)
-    heading = "*Waiting for approval*" if lines else "Nothing waits for approval."
-    return listing(heading, lines)
+    if not lines:
+        return listing("Nothing waits for approval.", lines)
+    every = [*found.mine, *found.others]
+    heading = f"*Waiting for approval: {len(every):,} · {totals(one.invoice for one in every)}*"
+    if found.mine:
+        yours = totals(one.invoice for one in found.mine)
+        heading += f"\n*Waiting for you: {len(found.mine):,} · {yours}*"
+    remedy = " Those that wait for you are on my Home tab." if found.mine else ""
+    endings = [unsure(found.unsure)] if found.unsure else []
+    return listing(heading, lines, remedy, endings, left_out=len(every) - len(lines))
+
+
+def unsure(count: int) -> str:
+    """Of so many Slack did not say whether they are the reader's to decide."""
+    return (
+        f"Of {count:,} Slack did not say in time whether they wait for you; try again in a minute, or look at"
+        " their cards."
+    )
 
 
 def status(payment: Payment, events: Sequence[Event], team_url: str) -> Message:
@@ -163,7 +206,7 @@ def status(payment: Payment, events: Sequence[Event], team_url: str) -> Message:
 
 
 def _payment(payment: Payment, team_url: str) -> str:
-    emoji, words = STATES[payment.state]
+    emoji, words = standing(payment)
     what = subject(payment)
     ts = payment.request.cards.ts
     linked = f"<{link(team_url, payment.request.channel, ts)}|{what}>" if ts else what

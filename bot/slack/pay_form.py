@@ -1,4 +1,4 @@
-"""The form to ask for a payment: opened by `/pay` alone or by the shortcut, filled in, submitted.
+"""The form to ask for a payment: opened by `/pay` alone, by the shortcut or by a button, and submitted.
 
 It opens at once and says that it reads; the invoices come in when the billing API has told them. What was
 entered by then is kept, and a reading that comes after the form was changed or closed is dropped. A module

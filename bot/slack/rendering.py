@@ -91,7 +91,7 @@ class Renderer:
         Members of a group are not: the mention on the card reaches them. Where Slack does not say who is in
         the channel, everybody named by id is asked: being told twice is better than never being told.
         """
-        named = sorted(one for one in scene.approvals.may_approve if not is_group(one))
+        named = sorted(one for one in scene.approvals.asked if not is_group(one))
         try:
             members = await self.directory.members_of(channel) if named else frozenset()
         except DirectoryError:

@@ -8,7 +8,6 @@ from bot.domain.policy import OF_AMOUNTS, Reason, Refusal
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
 from bot.slack.text import (
-    STATES,
     amount,
     asking,
     escape,
@@ -16,7 +15,7 @@ from bot.slack.text import (
     mention,
     mentions,
     moment,
-    state_words,
+    standing,
     subject,
 )
 
@@ -94,11 +93,11 @@ def in_plain_words(answer: answers.Answer) -> str:
             return f"{text} {remedy or 'Ask somebody who may pay more.'}"
         case answers.AlreadyRequested(payment):
             past = "paid" if payment.state is State.PAID else "requested"
-            return f"It was already {past}: {subject(payment)}. {state_words(payment.state)}."
+            return f"It was already {past}: {subject(payment)}. {standing(payment)[1]}."
         case answers.NotFound(request_id):
             return f"There is no payment #{request_id}."
         case _:
-            return f"{subject(answer.payment)}: {state_words(answer.payment.state)}."
+            return f"{subject(answer.payment)}: {standing(answer.payment)[1]}."
 
 
 def misunderstood(command: Misunderstood) -> str:
@@ -120,7 +119,7 @@ def refused(refusal: Refusal) -> str:
 
 
 def _state(payment: Payment) -> str:
-    emoji, words = STATES[payment.state]
+    emoji, words = standing(payment)
     return f"{emoji} {words}"
 
 

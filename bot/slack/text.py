@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 
 from bot.domain.payment import Invoice, Payment, State
 from bot.domain.slack_ids import is_group
@@ -11,6 +13,12 @@ from bot.domain.wording import money, shorten
 
 SECTION = 3000
 """Characters of a section's text that Slack takes."""
+
+_ORDER = re.compile(r"(\(Repeat Invoice: [0-9]+\)) *", re.ASCII)
+"""What MyAdmin puts before each description, which tells nobody what it is for."""
+
+_CURRENCIES = 5
+"""Currencies that are added up one by one."""
 
 _NAMED = 50
 """People and groups that are mentioned one by one."""
@@ -24,11 +32,14 @@ STATES: dict[State, tuple[str, str]] = {
     State.UNKNOWN: (":grey_question:", "Unknown; do not pay it again"),
     State.PAID: (":white_check_mark:", "Paid"),
     State.DECLINED: (":x:", "Declined; nothing was paid"),
-    State.DENIED: (":no_entry:", "Denied"),
+    State.DENIED: (":no_entry:", "Denied; nothing was paid"),
     State.CANCELLED: (":heavy_minus_sign:", "Cancelled; nothing was paid"),
     State.EXPIRED: (":alarm_clock:", "Expired; nothing was paid"),
 }
 """One emoji a state, always with its words."""
+
+_WITHDRAWN = (STATES[State.CANCELLED][0], "Withdrawn; nothing was paid")
+"""Of what its requester took back, which nothing else cancelled."""
 
 
 def escape(text: str) -> str:
@@ -37,6 +48,11 @@ def escape(text: str) -> str:
     The three characters are Slack's own list. A blank line of quotes or a mention cannot come out of it.
     """
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def unescaped(text: str) -> str:
+    """The same for a place in which nothing is marked up."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def harmless(text: str, most: int) -> str:
@@ -56,6 +72,11 @@ def quote(text: str, most: int = 2000) -> str:
         kept.append(f"> {cut}")
         room -= len(cut) + 3
     return "\n".join(kept)
+
+
+def standing(payment: Payment) -> tuple[str, str]:
+    """How a payment stands: the emoji and the words."""
+    return _WITHDRAWN if payment.withdrawn else STATES[payment.state]
 
 
 def state_words(state: State) -> str:
@@ -103,9 +124,44 @@ def amount(invoice: Invoice | None) -> str:
     return money(invoice.amount, escape(invoice.currency)).strip()
 
 
-def description(invoice: Invoice, most: int) -> str:
-    """What it is for, in one line of at most `most` characters, not escaped; may be empty."""
-    return shorten(" ".join(invoice.description.split()), most)
+def totals(invoices: Iterable[Invoice | None]) -> str:
+    """What they add up to in each currency; see `added_up`."""
+    return added_up(None if one is None else (one.amount, one.currency) for one in invoices)
+
+
+def added_up(amounts: Iterable[tuple[Decimal, str] | None]) -> str:
+    """Amounts in each currency, as in `2,085.98 USD · 17.50 EUR`; the commonest currency comes first.
+
+    Those that are not known are counted. Empty for none at all.
+    """
+    sums: dict[str, list[Decimal]] = {}
+    unknown = 0
+    for one in amounts:
+        if one is None:
+            unknown += 1
+        else:
+            sums.setdefault(one[1], []).append(one[0])
+    in_order = sorted(sums.items(), key=lambda one: (-len(one[1]), one[0]))
+    # Slack takes only so much; what bills in more currencies than this is no billing API.
+    parts = [money(sum(each, Decimal(0)), escape(currency)).strip() for currency, each in in_order]
+    if len(parts) > _CURRENCIES:
+        parts[_CURRENCIES:] = [f"{len(parts) - _CURRENCIES} more currencies"]
+    if unknown:
+        parts.append(f"{unknown:,} of unknown amount")
+    return " · ".join(parts)
+
+
+def description(invoice: Invoice, most: int, *, whole: bool = False) -> str:
+    """What it is for, in one line of at most `most` characters, not escaped; may be empty.
+
+    whole: with the number of the order that MyAdmin puts before it, which comes last here.
+    """
+    told = " ".join(invoice.description.split())
+    order = _ORDER.match(told)
+    if order is None:
+        return shorten(told, most)
+    named = told[order.end() :]
+    return shorten(f"{named} {order[1]}" if whole or not named else named, most).strip()
 
 
 def due(value: date, today: date) -> str:

@@ -31,7 +31,7 @@ from bot.payments.answers import Requested
 from bot.payments.authority import NOT_FULL_MEMBER, Person
 from bot.slack import replies
 from bot.slack.inbound import Body, Services, one_line
-from bot.slack.text import harmless, state_words, subject
+from bot.slack.text import harmless, standing, subject
 from bot.slack.web_api import Client, Later, Posted, Rejected, write
 
 log = structlog.get_logger()
@@ -147,5 +147,5 @@ async def fail(client: Client, run: str, error: str) -> dict[str, Any] | Rejecte
 
 def failure(payment: Payment) -> str:
     """Why no payment came of it, as plain text."""
-    said = payment.status_text or payment.reason
-    return f"{subject(payment)}: {state_words(payment.state)}. {said or ''}".strip()
+    said = payment.status_text or ("" if payment.withdrawn else payment.reason)
+    return f"{subject(payment)}: {standing(payment)[1]}. {said or ''}".strip()

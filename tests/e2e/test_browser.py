@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ABOVE_100, TWO_FOR_SERVERS = POLICIES[1][0], POLICIES[2][0]
 """The README's examples: Bob and Carol approve, in the first in #approvals."""
 
-APPROVE, DENY, CANCEL = "action-payment_approve", "action-payment_deny", "action-payment_cancel"
+APPROVE, DENY, WITHDRAW = "action-payment_approve", "action-payment_deny", "action-payment_cancel"
 
 
 async def types(page: Page, text: str) -> None:
@@ -34,10 +34,11 @@ async def confirm(page: Page, button: str, question: str) -> None:
 
 
 async def rests(card: Locator, *texts: str) -> None:
-    """The card comes to say all of this, and nothing on it can be pressed any more."""
+    """The card comes to say all of this, and nothing but Ask again can be pressed on it any more."""
     for text in texts:
         await expect(card).to_contain_text(text)
-    await expect(card.locator("[data-testid^=action-]")).to_have_count(0)
+    buttons = "[data-testid^=action-]:not([data-testid=action-payment_ask_again])"
+    await expect(card.locator(buttons)).to_have_count(0)
 
 
 async def submit(page: Page) -> None:
@@ -125,7 +126,9 @@ async def test_a_denial_asks_why(open_office: OpenOffice) -> None:
     await expect(form).to_contain_text("Please complete this required field.")
     await bob.get_by_test_id("input-reason").fill("too <expensive> & late")
     await submitted(bob)
-    await rests(alice.get_by_test_id("message"), "Denied", "too <expensive> & late")
+    await rests(
+        alice.get_by_test_id("message"), "Denied by @Bob Brandt", "nothing was paid", "too <expensive> & late"
+    )
     await alice.get_by_test_id("thread-open").click()
     replies = alice.get_by_test_id("thread-panel").get_by_test_id("message")
     await expect(replies.nth(1)).to_contain_text("Denied by @Bob Brandt")
@@ -137,11 +140,11 @@ async def test_the_requester_takes_it_back(open_office: OpenOffice) -> None:
     office = await open_office(TWO_FOR_SERVERS)
     alice, bob = await office.windows.open("alice"), await office.windows.open("bob")
     await types(alice, "/pay vps 10101")
-    await confirm(bob, CANCEL, "Only the person who asked can do this.")
+    await confirm(bob, WITHDRAW, "Only the person who asked can do this.")
     await expect(bob.get_by_test_id("ephemeral")).to_contain_text("Only @Alice Ahrens can do that.")
-    await confirm(alice, CANCEL, "#1 · vps invoice 10101 will not be paid.")
+    await confirm(alice, WITHDRAW, "#1 · vps invoice 10101 will not be paid.")
     for page in (alice, bob):
-        await rests(page.get_by_test_id("message").first, "Cancelled; nothing was paid")
+        await rests(page.get_by_test_id("message").first, "Withdrawn; nothing was paid")
 
 
 async def test_the_form_says_under_each_input_what_is_wrong(open_office: OpenOffice) -> None:
@@ -189,14 +192,14 @@ async def test_the_shortcut_asks_in_which_channel(open_office: OpenOffice) -> No
 
 
 async def test_both_cards_follow_and_lead_to_each_other(open_office: OpenOffice) -> None:
-    """The requester's has Cancel only, the approvers' the decision; a link opens the thread on the page."""
+    """The requester's has Withdraw only, the approvers' the decision; a link opens the thread on the page."""
     office = await open_office(ABOVE_100)
     alice = await office.windows.open("alice")
     bob = await office.windows.open("bob", channel="approvals")
     await types(alice, "/pay vps 10103")
     asked, decided = alice.get_by_test_id("message"), bob.get_by_test_id("message")
     await expect(asked).to_contain_text("Needs 1 more approval in #approvals")
-    await expect(asked.get_by_test_id(CANCEL)).to_be_visible()
+    await expect(asked.get_by_test_id(WITHDRAW)).to_be_visible()
     await expect(asked.get_by_test_id(APPROVE)).to_have_count(0)
     await expect(decided.locator(".mention-me")).to_have_text(["@finance"])
     await asked.get_by_role("link", name="the card").click()
@@ -211,6 +214,35 @@ async def test_both_cards_follow_and_lead_to_each_other(open_office: OpenOffice)
     await expect(thread).to_contain_text("Payment of 120.00 USD for Invoice 10103 Successful.")
 
 
+async def test_several_are_approved_at_once(open_office: OpenOffice) -> None:
+    """Two boxes, the button with their sum, one question with every line, and both are paid."""
+    office = await open_office(TWO_FOR_SERVERS)
+    alice = await office.windows.open("alice")
+    for invoice in ("vps 10101", "vps 10102", "servers 10901"):
+        await types(alice, f"/pay {invoice}")
+        await expect(alice.get_by_test_id("message").last).to_contain_text(invoice.replace(" ", " invoice "))
+    bob = await office.windows.open("bob", PHONE)
+    await bob.get_by_role("button", name="Channels").click()
+    await goes_to(bob, "home")
+    home = bob.get_by_test_id("home-view")
+    await expect(home).to_contain_text("Waiting for your approval: 3 · 408.99 USD")
+    selected = home.get_by_test_id("action-approve_selected")
+    # The servers' request expires first.
+    await home.get_by_role("checkbox").nth(0).check()
+    await expect(selected).to_have_text("Approve selected (1 · 349.00 USD)")
+    await home.get_by_role("checkbox").nth(1).check()
+    await expect(selected).to_have_text("Approve selected (2 · 359.00 USD)")
+    await selected.click()
+    form = bob.get_by_test_id("modal")
+    await expect(form).to_contain_text("#1 · vps invoice 10101 · 10.00 USD")
+    await expect(form).to_contain_text("You are 1 of 2; it is paid after one more.")
+    assert await fits(bob)
+    await submitted(bob)
+    await expect(home).to_contain_text("Waiting for your approval: 1 · 49.99 USD")
+    await expect(home).to_contain_text("#1 · vps invoice 10101 · 10.00 USD")
+    await expect(alice.get_by_test_id("message").last).to_contain_text("Needs 1 more approval from @Carol")
+
+
 async def test_the_home_tab_approves_and_denies(open_office: OpenOffice) -> None:
     """What waits goes from the list as it is decided, and the outcome comes, while the tab is open."""
     office = await open_office(TWO_FOR_SERVERS)
@@ -222,7 +254,7 @@ async def test_the_home_tab_approves_and_denies(open_office: OpenOffice) -> None
     await goes_to(bob, "home")
     home = bob.get_by_test_id("home-view")
     await expect(home.get_by_test_id(APPROVE)).to_have_count(2)
-    await home.get_by_test_id(APPROVE).last.click()
+    await home.get_by_test_id(APPROVE).first.click()
     await expect(bob.get_by_test_id("dialog")).to_contain_text("Pay 10.00 USD for vps invoice 10101?")
     await bob.get_by_test_id("confirm-accept").click()
     await expect(home.get_by_test_id(DENY)).to_have_count(1)
@@ -232,7 +264,8 @@ async def test_the_home_tab_approves_and_denies(open_office: OpenOffice) -> None
     await expect(home).to_contain_text("Nothing waits for you.")
     outcomes = home.locator(".block-section").last
     await expect(outcomes).to_contain_text("#1 · vps invoice 10101 · 10.00 USD · Paid")
-    await expect(outcomes).to_contain_text("#2 · vps invoice 10102 · 49.99 USD · Denied")
+    await expect(outcomes).to_contain_text("#2 · vps invoice 10102 · 49.99 USD ·")
+    await expect(outcomes).to_contain_text("Denied; nothing was paid")
     await expect(bob.locator(".unknown")).to_have_count(0)
     await rests(alice.get_by_test_id("message").last, "Denied", "not ours")
 

@@ -21,7 +21,7 @@ from aiohttp import web
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.card import APPROVE, CANCEL
+from bot.slack.card import APPROVE, WITHDRAW
 from tests.e2e.listening import Listening, command_body, signature, signed
 
 Headers = Sequence[tuple[str, str | bytes]]
@@ -363,7 +363,7 @@ async def test_a_good_request_leads_the_bot_to_no_other_address(
         "response_url": trap.url,
         "user": {"id": ids.ALICE, "team_id": ids.TEAM_ID},
         "team": {"id": ids.TEAM_ID},
-        "actions": [{"action_id": CANCEL, "block_id": "b", "value": "99", "type": "button"}],
+        "actions": [{"action_id": WITHDRAW, "block_id": "b", "value": "99", "type": "button"}],
     }
     body = urlencode({"payload": json.dumps(payload)}).encode()
     with structlog.testing.capture_logs() as logged:

@@ -142,12 +142,13 @@ class TestTheWholeWay:
     async def test_what_was_never_sent_is_sent_later_by_itself(
         self, slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
     ) -> None:
-        """No way to pay it at first: the thread says that nothing was sent, and then that it was paid."""
-        billing.fail("unpayable")
+        """No login at first: the thread says that nothing was sent, and then that it was paid."""
+        billing.fail("login-fault")
         bot = await start_bot()
         await pay(slack)
         await slack.wait_for(lambda: slack.messages("#payments") and threads(slack)[0])
-        assert threads(slack)[0][0].startswith("#1: Not sent; will be tried again")
+        assert threads(slack)[0][0].startswith("#1: Waiting: the billing API cannot be reached")
+        assert "Nothing was sent; it is tried again by itself." in threads(slack)[0][0]
         billing.heal()
         await slack.wait_for(lambda: ANSWER in threads(slack)[0][-1])
         assert await bot.rest(10)

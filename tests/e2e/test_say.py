@@ -58,11 +58,13 @@ async def test_two_people_approve_and_it_is_paid(say: Say) -> None:
     """Each press with the question that it answers, each change of the card, and one call."""
     said = await say(TWO_FOR_SERVERS, REQUEST, "bob: approve", "carol: approve")
     assert said.code == 0
-    question = "    Slack asks: Approve this payment? Pay 349.00 USD for servers invoice 10901?"
+    question = "    Slack asks: Approve this payment? Pay 349.00 USD for servers invoice 10901? You are"
     assert said.lines("  bob presses", "  carol presses", "    Slack asks", "      ↳") == [
-        *("  bob presses [Approve]", question, "  bob presses [Approve]"),
+        *("  bob presses [Approve]", f"{question} 1 of 2; it is paid after one more."),
+        "  bob presses [Approve]",
         "      ↳ invoice-pay: Approved by @bob (1 of 2)",
-        *("  carol presses [Approve]", question, "  carol presses [Approve]"),
+        *("  carol presses [Approve]", f"{question} 2 of 2; it is paid at once and cannot be undone."),
+        "  carol presses [Approve]",
         "      ↳ invoice-pay: Approved by @carol (2 of 2). That is all it needs.",
         "      ↳ invoice-pay: Sending it to the billing API now.",
         "      ↳ invoice-pay: ✅ Paid",
@@ -70,7 +72,7 @@ async def test_two_people_approve_and_it_is_paid(say: Say) -> None:
     assert said.lines("      ·") == ["      · billing API: api_make_payment servers 10901: paid"]
     assert "          > Payment of 349.00 USD for Invoice 10901 Successful.\n" in said.transcript
     changes = said.lines("  invoice-pay (the card #1 changes): ")
-    assert changes[0].endswith(": Needs 1 more approval from @bob or @carol")
+    assert changes[0].endswith(": Needs 1 more approval from @carol")
     assert changes[-1].endswith(": ✅ Paid")
     assert said.transcript.count("    (its buttons are gone)\n") == 1
 
@@ -93,25 +95,29 @@ async def test_a_denial_shows_the_form_and_what_was_entered(say: Say) -> None:
     # The card may change first.
     assert after.count("  (the form closes for bob)\n") == 1
     denied = (
-        "  invoice-pay (the card #1 changes): ⛔ Denied\n    > too expensive\n    (its buttons are gone)\n"
+        "  invoice-pay (the card #1 changes): ⛔ Denied; nothing was paid\n"
+        "    Denied by @bob\n    > too expensive\n    [Ask again]\n"
     )
     assert denied in said.transcript
-    assert "      ↳ invoice-pay: Denied by @bob\n          > too expensive\n" in said.transcript
+    assert (
+        "      ↳ invoice-pay: Denied by @bob. Nothing was paid.\n          > too expensive\n"
+        in said.transcript
+    )
 
 
 async def test_the_requester_takes_it_back(say: Say) -> None:
     """Slack asks once more, and the card and the thread say that nothing was paid."""
-    said = await say(TWO_FOR_SERVERS, REQUEST, "alice: cancel")
+    said = await say(TWO_FOR_SERVERS, REQUEST, "alice: withdraw")
     assert said.code == 0
-    after = said.after("  alice presses [Cancel]")
+    after = said.after("  alice presses [Withdraw]")
     assert "#1 · servers invoice 10901 will not be paid." in after
-    assert "  alice presses [Take it back]\n" in after
-    assert "      ↳ invoice-pay: Cancelled by @alice, who asked for it. Nothing was paid.\n" in after
+    assert "  alice presses [Withdraw]\n" in after
+    assert "      ↳ invoice-pay: Withdrawn by @alice, who asked for it. Nothing was paid.\n" in after
 
 
 async def test_every_refusal_is_seen_before_the_next_line(say: Say) -> None:
     """Own request, no say in it, somebody else's request: each told to that person, and nothing is paid."""
-    lines = ("alice: approve", "alice: deny no", "mallory: approve", "mallory: deny", "bob: cancel")
+    lines = ("alice: approve", "alice: deny no", "mallory: approve", "mallory: deny", "bob: withdraw")
     said = await say(TWO_FOR_SERVERS, REQUEST, *lines)
     assert said.code == 0
     told = [line for line in said.lines("  ") if " presses " in line or "sees this" in line]
@@ -122,7 +128,7 @@ async def test_every_refusal_is_seen_before_the_next_line(say: Say) -> None:
         *("  alice presses [Deny]", own),
         *("  mallory presses [Approve]", "  mallory presses [Approve]", others),
         *("  mallory presses [Deny]", others),
-        *("  bob presses [Cancel]", "  bob presses [Take it back]"),
+        *("  bob presses [Withdraw]", "  bob presses [Withdraw]"),
         "  invoice-pay (only bob sees this): Nothing was done: #1 · servers invoice 10901 was asked for by"
         " somebody else.",
     ]
@@ -149,7 +155,7 @@ async def test_both_cards_and_the_direct_message_are_shown(say: Say) -> None:
     lines = said.transcript.splitlines()
     assert lines[0] == "#payments"
     asked = lines[: lines.index("  bob presses [Approve]")]
-    assert asked.count("    [Cancel]") == asked.count("    [Approve] [Deny]") == 1
+    assert asked.count("    [Withdraw]") == asked.count("    [Approve] [Deny]") == 1
     assert "    Needs 1 more approval in #approvals" in asked
     assert "    Needs 1 more approval from @finance or @mallory" in asked
     direct = asked[asked.index("direct messages of mallory") :]
@@ -175,7 +181,7 @@ async def test_the_form_of_the_command_alone_is_shown(say: Say) -> None:
     ("line", "why"),
     [
         ("alice: approve", "alice is not in #approvals, where the button is"),
-        ("xena: cancel", "xena is not in #payments, where the button is"),
+        ("xena: withdraw", "xena is not in #payments, where the button is"),
         ("xena: hello", "xena is not in #payments"),
         ("xena: /pay vps 10101", "Slack said not_in_channel"),
         ("alice: /paid vps 10101", "Slack said invalid_command"),

@@ -16,7 +16,7 @@ from typing import Any
 from bot.domain.payment import State
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Message
-from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, DENY, WITHDRAW
 from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
 from tests.faults.billing_answers import OWN
@@ -80,7 +80,7 @@ def _asks(chance: random.Random) -> Step:
 
 
 def _decides(chance: random.Random) -> Step:
-    what = chance.choices([APPROVE, DENY, CANCEL], [8, 1, 1])[0]
+    what = chance.choices([APPROVE, DENY, WITHDRAW], [8, 1, 1])[0]
     return Step("clicks", chance.uniform(0, 0.12), (chance.choice(PEOPLE), what, chance.random()))
 
 

@@ -23,7 +23,7 @@ from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.announcer import DECIDED
 from bot.slack.post_search import METADATA
-from bot.slack.text import state_words
+from bot.slack.text import standing
 from tests.ledger.making import attempts, stored
 
 _TOLD = frozenset(
@@ -285,7 +285,7 @@ class _Slack:
             if card is None:
                 stand = ", ".join(one.ts for one in messages)
                 flaws.append(f"the {row['kind']} is {cards[row['kind']]}, in Slack there is {stand}")
-            elif not card.text.endswith(state_words(payment.state)):
+            elif not card.text.endswith(standing(payment)[1]):
                 flaws.append(f"the {row['kind']} says {card.text!r}, the ledger {payment.state}")
         return flaws
 

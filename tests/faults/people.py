@@ -14,7 +14,7 @@ from bot.sandbox.local_slack.errors import NotSeen
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import View
 from bot.slack import decisions, pay_form
-from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, DENY, WITHDRAW
 from tests.faults.installation import Installation
 from tests.slack.acting import text
 
@@ -65,7 +65,7 @@ async def takes_back(installation: Installation, person: str) -> None:
     asked = await card(installation)
 
     async def click() -> bool:
-        return (await installation.slack.person(person).clicks(asked, CANCEL)).ok
+        return (await installation.slack.person(person).clicks(asked, WITHDRAW)).ok
 
     await _again(installation, click, _in_state(State.CANCELLED))
 

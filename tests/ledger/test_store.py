@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from bot.domain.events import Denied
 from bot.domain.payment import (
     MOVES,
     RELEASED,
@@ -308,6 +309,42 @@ async def test_counts_and_lists(ledger: Ledger) -> None:
     assert counted == {State.PAID: 1, State.DENIED: 1, State.REQUESTED: 1}
 
 
+async def test_all_that_waits_is_listed_and_what_expires_first_leads(ledger: Ledger, clock: Clock) -> None:
+    """However much came later, and whatever was decided."""
+    await request_in(ledger, State.DENIED, InvoiceRef("vps", 1))
+    late = await request_in(ledger, State.PENDING_APPROVAL, InvoiceRef("vps", 2))
+    soon = await request_in(
+        ledger, State.PENDING_APPROVAL, InvoiceRef("vps", 3), expires_at=clock.now + timedelta(hours=1)
+    )
+    for number in range(4, 64):
+        await request_in(ledger, State.PENDING_APPROVAL, InvoiceRef("vps", number))
+    found = await ledger.pending()
+    assert (found[:2], len(found)) == ([soon, late], 62)
+
+
+async def test_what_somebody_approved_and_still_waits(ledger: Ledger) -> None:
+    """By the events: a row that somebody wrote into the table hides nothing from anybody."""
+    one, two, three = [
+        await request_in(ledger, State.PENDING_APPROVAL, InvoiceRef("vps", number)) for number in (1, 2, 3)
+    ]
+    for payment in (one, two):
+        await approved(ledger, payment, "U2")
+    await approved(ledger, three, "U3")
+    async with ledger.transaction() as transaction:
+        await transaction.add_approval(three, "U2")  # without its event
+    await moved(ledger, two, State.APPROVED)
+    assert await ledger.approved_by("U2") == {one.request.id}
+
+
+async def test_who_denied_it(ledger: Ledger) -> None:
+    """Nobody, until somebody did."""
+    payment = await request_in(ledger, State.PENDING_APPROVAL)
+    assert await ledger.denier(payment.request.id) is None
+    async with ledger.transaction() as transaction:
+        await transaction.move(payment, State.DENIED, Denied("no"), actor="U2", reason="no")
+    assert await ledger.denier(payment.request.id) == "U2"
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -357,3 +394,15 @@ async def test_a_bug_is_not_called_an_outage(ledger: Ledger) -> None:
         async with ledger.transaction() as transaction:
             await transaction.start_attempt(replace(payment, id=999), "host:1")
     assert not isinstance(caught.value, LedgerUnavailable)
+
+
+async def test_a_number_that_was_given_again_is_another_payment(ledger: Ledger) -> None:
+    """After a failover that lost commits: what a process remembers is about a payment that is not there."""
+    payment = await request(ledger)
+    made = payment.request.created_at - timedelta(microseconds=1)
+    before = replace(payment, request=replace(payment.request, created_at=made))
+    for forgotten in (before, replace(payment, id=payment.id + 1)):
+        async with ledger.transaction() as transaction:
+            with pytest.raises(Stale, match="set back"):
+                await transaction.again(forgotten)
+            assert await transaction.again(payment) == payment

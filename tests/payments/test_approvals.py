@@ -108,7 +108,7 @@ class Company(RuleBasedStateMachine):
         self.check_who_approved()
         for payment in self.each():
             requester = Person(payment.request.requester, TEAM)
-            self.run(self.office.desk.cancel(requester, payment.request.id))
+            self.run(self.office.desk.withdraw(requester, payment.request.id))
         self.row["invoices_deleted"] = 1
 
     def each(self) -> list[Payment]:

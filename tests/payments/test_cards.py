@@ -60,7 +60,7 @@ async def test_who_is_past_cancelling_is_told_and_not_moved(
     card = await card_of(office)
     payment = await office.ledger.payment(card.request_id)
     assert payment is not None
-    await office.desk.cancel(ALICE, payment.request.id)
+    await office.desk.withdraw(ALICE, payment.request.id)
     before = await office.now(payment)
     await undeliverable.refused(card, before, "is_archived")
     assert await office.now(payment) == before

@@ -18,7 +18,7 @@ from bot.payments.answers import (
 )
 from bot.payments.approvals import shown
 from bot.payments.authority import Person
-from bot.payments.overview import Concerns, Overview
+from bot.payments.overview import Overview
 from bot.slack import home, lists, replies
 from bot.slack.card import Scene, request_card
 from tests.fixture_types import Clock
@@ -132,9 +132,10 @@ class TestApprove:
         assert (await office.last(payment)).what == Approved(1, 3, "10.00 USD")
         again = await office.desk.approve(BOB, payment.request.id)
         assert "waits for 2 more people" in str(replies.said(again, ""))
-        (waiting,) = await Overview(office.ledger, office.authority).waiting(CAROL)
-        assert "2 missing" in str(lists.pending([waiting], "").blocks)
-        tab = home.home(Concerns((waiting,), (), ()), "", date(2026, 3, 2))
+        overview = Overview(office.ledger, office.authority)
+        concerns = await overview.of(CAROL, most=1)
+        assert "2 missing" in str(lists.pending(concerns.pending, concerns.waiting, "").blocks)
+        tab = home.home(home.Tab(concerns, "", date(2026, 3, 2), may_ask=True))
         assert "needs 2 more approvals" in str(tab)
         approvals = await shown(office.ledger, office.authority, payment)
         card = Scene(payment, approvals, office.clock.now, TIMING, SETTLED, "", "")
@@ -147,7 +148,7 @@ class TestApprove:
         payment = await strict.looked_up()
         await strict.desk.approve(BOB, payment.request.id)
         strict.rules(policy(tiers=(Tier(None, 2),), approvers=frozenset({CAROL.id, "U4"})))
-        (waiting,) = await Overview(strict.ledger, strict.authority).waiting(CAROL)
+        (waiting,) = (await Overview(strict.ledger, strict.authority).of(CAROL, most=1)).waiting
         assert (waiting.approvals.counted, waiting.approvals.missing, waiting.mine) == ((), 2, True)
 
     async def test_what_expired_cannot_be_approved(self, strict: Office, clock: Clock) -> None:
@@ -167,7 +168,7 @@ class TestApprove:
         for answer in (
             await strict.desk.approve(CAROL, payment.request.id),
             await strict.desk.deny(CAROL, payment.request.id, "no"),
-            await strict.desk.cancel(ALICE, payment.request.id),
+            await strict.desk.withdraw(ALICE, payment.request.id),
             await strict.desk.may_decide(CAROL, payment.request.id),
         ):
             assert answer == AlreadyDecided(denied.payment)

@@ -138,10 +138,10 @@ class TestCancel:
     async def test_who_asked_may_take_it_back(self, strict: Office) -> None:
         """Nothing is sent, and the invoice can be requested again."""
         payment = await strict.looked_up()
-        answer = await strict.desk.cancel(ALICE, payment.request.id)
+        answer = await strict.desk.withdraw(ALICE, payment.request.id)
         assert isinstance(answer, Done)
         assert answer.payment.state is State.CANCELLED
-        assert answer.payment.reason == "cancelled by its requester"
+        assert answer.payment.reason == "withdrawn by its requester"
         assert (await strict.last(payment)).actor == ALICE.id
         await strict.execute()
         assert strict.billing.payments_received("vps", 10101) == 0
@@ -151,15 +151,15 @@ class TestCancel:
     async def test_nobody_else_may(self, strict: Office, person: Person) -> None:
         """Not an approver either, nor somebody of another team with the same id; the try is recorded."""
         payment = await strict.looked_up()
-        assert await strict.desk.cancel(person, payment.request.id) == NotYours(payment)
+        assert await strict.desk.withdraw(person, payment.request.id) == NotYours(payment)
         assert await strict.now(payment) == payment
         assert await strict.refusals() == [(person.id, "not_the_requester")]
 
     async def test_what_was_sent_cannot_be_taken_back(self, office: Office) -> None:
         """Whatever became of it."""
         payment = await office.lost(paid=True)
-        assert await office.desk.cancel(ALICE, payment.request.id) == AlreadyDecided(payment)
-        assert await office.desk.cancel(ALICE, 999) == NotFound(999)
+        assert await office.desk.withdraw(ALICE, payment.request.id) == AlreadyDecided(payment)
+        assert await office.desk.withdraw(ALICE, 999) == NotFound(999)
 
 
 async def _waits_for_another(ledger: Ledger) -> None:

@@ -149,7 +149,7 @@ async def test_a_forged_state_is_not_laundered_by_the_requesters_cancel(
     payment = await office.lost_unread()
     await forge(ledger_url, f"UPDATE payments SET state = '{state}' WHERE id = {payment.id}")
     received = office.billing.payments_received("vps", VPS.number)
-    assert await office.desk.cancel(ALICE, payment.request.id) == CONTRADICTED
+    assert await office.desk.withdraw(ALICE, payment.request.id) == CONTRADICTED
     assert await office.refusals() == [(ALICE.id, "ledger_contradicted")]
     office.billing.heal()
     answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="again", typed_there=True)
@@ -167,7 +167,7 @@ async def test_a_state_forged_while_the_call_is_under_way_keeps_the_invoice(
     async def forged(step: str, payment_id: int) -> None:
         if step == "intended":
             await forge(ledger_url, f"UPDATE payments SET state = 'APPROVED' WHERE id = {payment_id}")
-            answers.append(await office.desk.cancel(ALICE, payment_id))
+            answers.append(await office.desk.withdraw(ALICE, payment_id))
 
     office.checkpoint = forged
     office.rules(policy())
@@ -209,7 +209,7 @@ async def test_nobody_decides_on_a_state_that_was_forged(
     """A lost answer that is shown as waiting for approval stays what its events say."""
     office.rules(policy(tiers=(Tier(None, 1),)))
     payment = await office.looked_up()
-    assert isinstance(await office.desk.cancel(ALICE, payment.request.id), Done)
+    assert isinstance(await office.desk.withdraw(ALICE, payment.request.id), Done)
     await forge(ledger_url, f"UPDATE payments SET state = 'PENDING_APPROVAL' WHERE id = {payment.id}")
     before = await office.actions(payment)
     if decide == "approve":
@@ -254,7 +254,7 @@ async def test_one_forged_payment_does_not_stop_the_chores(
     """It is left as it is, and not looked at again at once; what is due beside it is done."""
     office.rules(policy(tiers=(Tier(None, 1),)))
     forged, other = await office.looked_up(), await office.looked_up(InvoiceRef("vps", 10102))
-    await office.desk.cancel(ALICE, forged.request.id)
+    await office.desk.withdraw(ALICE, forged.request.id)
     await forge(
         ledger_url,
         f"UPDATE payments SET state = '{state}', tries = 9, due_at = '2020-01-01 00:00:00.000000',"
@@ -274,7 +274,7 @@ async def test_a_forged_stranded_payment_is_left_and_the_others_are_not(
 ) -> None:
     """Neither stops the chores, nor is the forged one looked at again at once."""
     forged, other = await office.request(), await office.request(InvoiceRef("vps", 10102))
-    await office.desk.cancel(ALICE, forged.request.id)
+    await office.desk.withdraw(ALICE, forged.request.id)
     await forge(ledger_url, f"UPDATE payments SET state = 'APPROVED' WHERE id = {forged.id}")
     clock.advance(days=4)
     with capture_logs() as logs:

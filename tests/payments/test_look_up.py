@@ -99,7 +99,9 @@ async def test_over_a_limit_it_is_cancelled_and_its_card_says_why(office: Office
     await office.look_up_worker.pool.drain(10)
     payment = await office.now(payment)
     assert payment.state is State.CANCELLED
-    assert payment.reason == "10.00 USD is above the limit of 9.00 USD for one payment."
+    assert (
+        payment.reason == "10.00 USD is above the limit of 9.00 USD for one payment; waiting will not help."
+    )
     kinds = [delivery.kind for delivery in await claimed(office.ledger)]
     assert kinds == [Kind.CARD]
 
@@ -177,7 +179,7 @@ async def test_what_was_cancelled_meanwhile_stays_cancelled(office: Office) -> N
     office.billing.fail("slow", operation="api_vps_*")
     payment = await office.request()
     await office.look_up_worker.poll_once()
-    await office.desk.cancel(ALICE, payment.request.id)
+    await office.desk.withdraw(ALICE, payment.request.id)
     office.billing.heal()
     await office.look_up_worker.pool.drain(10)
     assert (await office.now(payment)).state is State.CANCELLED

@@ -40,7 +40,7 @@ class TestOneCall:
 
         async def cancel_in_between(step: str, payment_id: int) -> None:
             if step == "checked":
-                await office.desk.cancel(ALICE, payment_id)
+                await office.desk.withdraw(ALICE, payment_id)
 
         office.checkpoint = cancel_in_between
         office.rules(policy())

@@ -56,7 +56,7 @@ async def test_the_thread_carries_what_the_billing_api_says(command: CommandLine
     assert "You are not among those who may request payments." in gil
     assert '"10102.5" is not an invoice number.' in malformed
     assert "Did you mean /pay vps 10102?" in misspelt
-    assert "Pays invoices from this channel." in helped
+    assert "Nobody has to approve." in helped
     assert "(only alice sees this)" in helped
     assert "Domain Name Renewal for café & <b> <!channel>" in harmless
     for refused in (mallory, gil, malformed, misspelt, helped):

@@ -11,7 +11,7 @@ from bot.domain.payment import State
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Message
 from bot.slack import pay_form
-from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, DENY, WITHDRAW
 from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
 from bot.slack.workflow_step import STEP
@@ -87,7 +87,7 @@ class People:
         if not cards:
             return
         card = cards[-1 - int(which * len(cards))]
-        if what == CANCEL:
+        if what == WITHDRAW:
             asked = [one for one in PEOPLE if f"by <@{self._slack.person(one).id}>" in card.text]
             person = asked[0] if asked else person
         actor = self._slack.person(person)

@@ -15,7 +15,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message, visible_texts
 from bot.sandbox.local_slack.views import Values, View
-from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, DENY, WITHDRAW
 from tests.fixture_types import QUICK
 from tests.ledger.making import stored
 
@@ -54,9 +54,9 @@ async def press_deny(slack: LocalSlack, target: Message | View, by: str) -> Resu
     return await slack.person(by).clicks(target, DENY)
 
 
-async def cancel(slack: LocalSlack, target: Message, by: str) -> Result:
-    """Press Cancel, and yes in the question that follows."""
-    return await slack.person(by).clicks(target, CANCEL)
+async def withdraw(slack: LocalSlack, target: Message, by: str) -> Result:
+    """Press Withdraw, and yes in the question that follows."""
+    return await slack.person(by).clicks(target, WITHDRAW)
 
 
 async def deny(slack: LocalSlack, target: Message | View, by: str, reason: str) -> Result:

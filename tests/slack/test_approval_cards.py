@@ -7,17 +7,17 @@ import asyncio
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
-from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, ASK_AGAIN, DENY, WITHDRAW
 from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread
 
 
 async def test_two_cards_stand_and_link_to_each_other(slack: LocalSlack, start_bot: StartBot) -> None:
-    """The approval channel's card has the decision, the origin's has Cancel; both follow the state."""
+    """The approval channel's card has the decision, the origin's has Withdraw; both follow the state."""
     bot = await start_bot(PAY_APPROVALS_REQUIRED="2", PAY_APPROVAL_CHANNEL=ids.APPROVALS)
     origin = await request(slack, bot)
     asking = card(slack, "#approvals")
-    assert origin.action_ids() == [CANCEL]
+    assert origin.action_ids() == [WITHDRAW]
     assert asking.action_ids() == [APPROVE, DENY]
     assert f"/archives/{ids.APPROVALS}/p{asking.ts.replace('.', '')}|" in shown(origin)
     assert f"/archives/{ids.PAYMENTS}/p{origin.ts.replace('.', '')}|" in shown(asking)
@@ -27,9 +27,10 @@ async def test_two_cards_stand_and_link_to_each_other(slack: LocalSlack, start_b
         assert "Approved so far by <@U0BOB00001>" in shown(card(slack, channel))
     await deny(slack, card(slack, "#approvals"), "carol", "no")
     await at_rest(bot)
-    for channel in ("#payments", "#approvals"):
-        assert card(slack, channel).action_ids() == []
-        assert "Denied" in shown(card(slack, channel))
+    for channel, buttons in (("#payments", [ASK_AGAIN]), ("#approvals", [])):
+        assert card(slack, channel).action_ids() == buttons
+        assert "*Denied; nothing was paid*" in shown(card(slack, channel))
+        assert "\nDenied by <@U0CAROL001>\n> no" in shown(card(slack, channel))
     assert len(thread(slack)) == 2
     assert card(slack, "#approvals").thread == ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -10,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.domain.payment import Invoice, InvoiceRef, State
+from bot.domain.payment import WITHDRAWN, Invoice, InvoiceRef, State
 from bot.slack.card import (
     APPROVE,
-    CANCEL,
+    ASK_AGAIN,
     DENY,
     WAS_NOT_PAID,
     WAS_PAID,
+    WITHDRAW,
     Scene,
     approval_card,
     invitation,
@@ -99,6 +101,71 @@ class TestWhatItSays:
         assert "<@U149>" in said(card)
         assert "<@U150>" not in said(card)
 
+    def test_who_approved_is_not_asked_again(self) -> None:
+        """Nor is anybody mentioned twice in what is posted."""
+        scene = scene_of(
+            payment_in(State.PENDING_APPROVAL), approvers=["U2"], may_approve=frozenset({"U2", "U3", "S1"})
+        )
+        card = request_card(scene)
+        assert "Needs 1 more approval from <!subteam^S1> or <@U3>\nApproved so far by <@U2>" in said(card)
+        mentioned = re.findall(r"<[@!][^>|]*>", said(card))
+        assert len(mentioned) == len(set(mentioned))
+
+    def test_what_is_denied_says_who_and_that_nothing_was_paid(self) -> None:
+        """And why."""
+        scene = scene_of(payment_in(State.DENIED, reason="too dear"), approvers=[])
+        scene = replace(scene, approvals=replace(scene.approvals, denied_by="U3"))
+        assert ":no_entry: *Denied; nothing was paid*\nDenied by <@U3>\n> too dear" in said(
+            request_card(scene)
+        )
+
+    @pytest.mark.parametrize("reason", [WITHDRAWN, "cancelled by its requester"])
+    def test_what_was_taken_back_is_withdrawn(self, reason: str) -> None:
+        """Also where an earlier version took it back; what the rules cancel is called cancelled."""
+        card = request_card(scene_of(payment_in(State.CANCELLED, reason=reason)))
+        assert ":heavy_minus_sign: *Withdrawn; nothing was paid*" in said(card)
+        assert "requester" not in said(card)
+        card = request_card(scene_of(payment_in(State.CANCELLED, reason="the amount changed")))
+        assert "*Cancelled; nothing was paid*\n> the amount changed" in said(card).replace(
+            "\nApproved by <@U2>", ""
+        )
+
+
+def question(scene: Scene) -> str:
+    """What Approve asks before it counts."""
+    (approve, _, _) = request_card(scene).blocks[2]["elements"]
+    text = str(approve["confirm"]["text"]["text"])
+    assert len(text) <= 300
+    return text
+
+
+class TestTheQuestion:
+    """Approve asks once more, with what follows from a yes."""
+
+    @pytest.mark.parametrize(
+        ("required", "approvers", "follows"),
+        [
+            (1, [], "It is paid at once and cannot be undone."),
+            (2, [], "You are 1 of 2; it is paid after one more."),
+            (2, ["U2"], "You are 2 of 2; it is paid at once and cannot be undone."),
+            (4, ["U2"], "You are 2 of 4; it is paid after 2 more."),
+            (1, ["U2"], "You are 2 of 2; it is paid at once and cannot be undone."),
+        ],
+    )
+    def test_it_says_the_total_and_whether_this_is_the_last_approval(
+        self, required: int, approvers: list[str], follows: str
+    ) -> None:
+        scene = scene_of(payment_in(State.PENDING_APPROVAL, approvals_required=required), approvers=approvers)
+        assert question(scene) == f"Pay 10.00 USD for vps invoice 10101?\n{follows}"
+
+    def test_an_amount_that_nobody_knows_is_asked_about_as_such(self) -> None:
+        payment = payment_in(State.PENDING_APPROVAL, approvals_required=1, invoice=None)
+        assert question(scene_of(payment, approvers=[])) == (
+            "Pay vps invoice 10101, whatever its amount is?\n"
+            "It is paid at once and cannot be undone.\n"
+            "If its amount can be read by then, you are asked again."
+        )
+
 
 class TestButtons:
     """Where there is something to decide, and nowhere else."""
@@ -114,16 +181,17 @@ class TestButtons:
                 if "action_id" in element
             ]
             expected = {
-                State.PENDING_APPROVAL: [APPROVE, DENY, CANCEL],
+                State.PENDING_APPROVAL: [APPROVE, DENY, WITHDRAW],
                 State.UNKNOWN: [WAS_PAID, WAS_NOT_PAID],
+                **{one: [ASK_AGAIN] for one in (State.DECLINED, State.DENIED, State.EXPIRED)},
             }
             assert actions == expected.get(state, [])
 
     def test_the_buttons_stand_where_approvals_are_given(self) -> None:
-        """With an approval channel, the requester's card keeps only the button to take it back."""
+        """With an approval channel, the requester's card keeps only the button to withdraw it."""
         payment = payment_in(State.PENDING_APPROVAL, approval_channel="C2", approval_ts="1700000000.000002")
         own, other = request_card(scene_of(payment)), approval_card(scene_of(payment))
         assert "https://acme.slack.com/archives/C2/p1700000000000002" in said(own)
         assert "https://acme.slack.com/archives/C1/p1700000000000001" in said(other)
-        assert [each["action_id"] for each in own.blocks[2]["elements"]] == [CANCEL]
+        assert [each["action_id"] for each in own.blocks[2]["elements"]] == [WITHDRAW]
         assert [each["action_id"] for each in other.blocks[2]["elements"]] == [APPROVE, DENY]

@@ -1,4 +1,4 @@
-"""Approve, Deny and Cancel: who may, what counts, and what everybody and only the clicker gets to see."""
+"""Approve, Deny and Withdraw: who may, what counts, and what everybody and only the clicker gets to see."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from bot.domain.payment import State
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.card import APPROVE, CANCEL, DENY
+from bot.slack.card import APPROVE, ASK_AGAIN, DENY, WITHDRAW
 from tests.fixture_types import QUICK, StartBot
 from tests.slack.acting import (
     approve,
     at_rest,
-    cancel,
     card,
     deny,
     press_deny,
@@ -26,6 +25,7 @@ from tests.slack.acting import (
     shown,
     thread,
     told,
+    withdraw,
 )
 
 
@@ -35,7 +35,7 @@ async def test_an_approval_leads_to_the_payment(
     """Nothing is paid before it; then each step is told once in the thread, and no button stays."""
     bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
     asked = await request(slack, bot)
-    assert asked.action_ids() == [APPROVE, DENY, CANCEL]
+    assert asked.action_ids() == [APPROVE, DENY, WITHDRAW]
     assert "Needs 1 more approval from <@U0BOB00001> or <@U0CAROL001>" in shown(asked)
     assert billing.payments_received("vps", 10101) == 0
     assert (await approve(slack, asked, "bob")).ok
@@ -133,11 +133,18 @@ async def test_two_approvals_are_by_two_people(
 
 
 async def test_approve_asks_once_more_with_amount_and_invoice(slack: LocalSlack, start_bot: StartBot) -> None:
-    """The question names what is about to be paid."""
-    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
-    (buttons,) = [block for block in (await request(slack, bot)).blocks if block["type"] == "actions"]
-    question = buttons["elements"][0]["confirm"]
-    assert question["text"]["text"] == "Pay 10.00 USD for vps invoice 10101?"
+    """And says of each click whether it is the one that pays."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="2")
+    asked = await request(slack, bot)
+    for person, follows in (
+        ("bob", "You are 1 of 2; it is paid after one more."),
+        ("carol", "You are 2 of 2; it is paid at once and cannot be undone."),
+    ):
+        (buttons,) = [block for block in card(slack).blocks if block["type"] == "actions"]
+        question = buttons["elements"][0]["confirm"]["text"]["text"]
+        assert question == f"Pay 10.00 USD for vps invoice 10101?\n{follows}"
+        await approve(slack, asked, person)
+        await at_rest(bot)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +176,7 @@ async def test_somebody_of_another_organization_is_refused(slack: LocalSlack, st
     await slack.person("alice").types("#shared-with-partner", "/pay vps 10101")
     await at_rest(bot)
     asked = card(slack, "#shared-with-partner")
-    for action in (APPROVE, DENY, CANCEL):
+    for action in (APPROVE, DENY, WITHDRAW):
         assert (await slack.person("xena").clicks(asked, action)).ok
     await slack.wait_for(lambda: len(slack.ephemerals("xena")) == 3)
     assert "Only people of this workspace can do that." in shown(slack.ephemerals("xena")[0])
@@ -225,29 +232,29 @@ async def test_a_stale_card_is_repaired(slack: LocalSlack, start_bot: StartBot) 
     await deny(slack, old, "bob", "not ours")
     await at_rest(bot)
     slack.world.update(card(slack), blocks=old.blocks, text=old.text)
-    assert card(slack).action_ids() == [APPROVE, DENY, CANCEL]
-    for person, action in (("carol", APPROVE), ("carol", DENY), ("alice", CANCEL)):
+    assert card(slack).action_ids() == [APPROVE, DENY, WITHDRAW]
+    for person, action in (("carol", APPROVE), ("carol", DENY), ("alice", WITHDRAW)):
         assert (await slack.person(person).clicks(old, action)).ok
     await slack.wait_for(lambda: len(slack.ephemerals("carol")) == 2 and slack.ephemerals("alice"))
     assert "Nothing was done" in shown(slack.ephemerals("carol")[0])
     assert "Denied" in shown(slack.ephemerals("carol")[0])
     assert slack.views("carol") == []
     await at_rest(bot)
-    assert card(slack).action_ids() == []
+    assert card(slack).action_ids() == [ASK_AGAIN]
     assert "not ours" in shown(card(slack))
 
 
 async def test_only_the_requester_takes_it_back(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:
-    """An approver's Cancel is refused; the requester's is final, and the thread says so."""
+    """An approver's Withdraw is refused; the requester's is final, and the thread says so."""
     bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
     asked = await request(slack, bot)
-    await cancel(slack, asked, "bob")
+    await withdraw(slack, asked, "bob")
     assert "Only <@U0ALICE001> can do that." in await told(slack, "bob")
-    await cancel(slack, asked, "alice")
+    await withdraw(slack, asked, "alice")
     await at_rest(bot)
-    assert thread(slack) == ["#1: Cancelled by <@U0ALICE001>, who asked for it. Nothing was paid."]
+    assert thread(slack) == ["#1: Withdrawn by <@U0ALICE001>, who asked for it. Nothing was paid."]
     assert card(slack).action_ids() == []
     assert billing.payments_received("vps", 10101) == 0
 
@@ -263,9 +270,12 @@ async def test_a_denial_says_who_and_why(
     assert result.ok
     assert slack.views("carol") == []
     await at_rest(bot)
-    assert thread(slack)[1] == "#1: Denied by <@U0CAROL001>\n> &lt;!channel&gt; too dear &amp; late"
+    assert (
+        thread(slack)[1]
+        == "#1: Denied by <@U0CAROL001>. Nothing was paid.\n> &lt;!channel&gt; too dear &amp; late"
+    )
     assert "&lt;!channel&gt; too dear &amp; late" in shown(card(slack))
-    assert card(slack).action_ids() == []
+    assert card(slack).action_ids() == [ASK_AGAIN]
     assert billing.payments_received("vps", 10101) == 0
 
 

@@ -322,7 +322,8 @@ class TestWords:
         assert message is not None
         check(message)
         assert "*900 unpaid invoices that nobody has asked for*" in message.blocks[0]["text"]["text"]
-        assert "Due by 9 Mar 2026: 300 · 5.00 EUR, " in message.blocks[0]["text"]["text"]
+        assert "Due by 9 Mar 2026: 300 · 369,115.50 USD · 5.00 EUR" in message.blocks[0]["text"]["text"]
         assert "`/pay vps 2`" in message.blocks[0]["text"]["text"]
+        assert "… and 890 more; `/pay list` shows them.\nCould not be read: mail." in message.text
         assert due_message(due_in(Listing((), ()), MONDAY, WEEK), MONDAY, WEEK) is None
         assert waiting_message([], "https://acme.slack.com/") is None

@@ -14,7 +14,7 @@ from bot.domain import events
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.approvals import ApprovalStatus
-from bot.payments.overview import Concerns, Waiting
+from bot.payments.overview import Concerns, Pending, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack import event_text, home, lists, replies
@@ -127,10 +127,13 @@ def test_lists_and_the_home_tab() -> None:
     check(lists.unpaid(Listing((), (EVIL,)), EVIL, today))
     check(lists.mine([], "https://acme.slack.com/"))
     check(lists.mine([payment], "https://acme.slack.com/"))
-    check(lists.pending([Waiting(payment, ApprovalStatus(2), True)], "https://acme.slack.com/"))
+    waiting = Waiting(payment, ApprovalStatus(2), True)
+    found = Pending((payment,) * 3, (payment,), 1)
+    check(lists.pending(found, [waiting], "https://acme.slack.com/"))
     check(lists.status(payment, every_event(), "https://acme.slack.com/"))
-    concerns = Concerns((Waiting(payment, ApprovalStatus(2), True),), (payment,), (payment,))
-    harmless(*mrkdwn(home.home(concerns, "https://acme.slack.com/", today)["blocks"]))
+    concerns = Concerns(found, (waiting,), (payment,), (payment,))
+    tab = home.Tab(concerns, "https://acme.slack.com/", today, may_ask=True)
+    harmless(*mrkdwn(home.home(tab)["blocks"]))
 
 
 def test_the_bot_s_own_words() -> None:

@@ -14,7 +14,7 @@ from bot.domain.events import Denied
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.approvals import ApprovalStatus
-from bot.payments.overview import Concerns, Waiting
+from bot.payments.overview import Concerns, Pending, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.blocks import checked_blocks, checked_view
 from bot.slack import event_text, home, lists
@@ -84,8 +84,10 @@ def test_the_other_views_keep_block_kits_limits(note: str, described: str) -> No
         Waiting(payment(note, invoice(1, described), id=number), ApprovalStatus(2, ("U2",)), True)
         for number in range(10)
     )
-    asked = (one,) * home.MOST
-    checked_view(home.home(Concerns(many, asked, asked), "https://acme.slack.com/", TODAY), "home")
+    asked = (one,) * 300
+    mine = tuple(one.payment for one in many) * 30
+    concerns = Concerns(Pending(mine, (), 3), many, asked, asked)
+    checked_view(home.home(home.Tab(concerns, "https://acme.slack.com/", TODAY, may_ask=True)), "home")
 
 
 @given(st.lists(texts, max_size=60))
@@ -102,7 +104,11 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
         lists.unpaid(Listing((), ("vps",)), "vps", TODAY),
         lists.status(payment(), events, "https://acme.slack.com/"),
         lists.mine([payment()] * 50, "https://acme.slack.com/"),
-        lists.pending([Waiting(payment(), ApprovalStatus(2), True)] * 50, "https://acme.slack.com/"),
+        lists.pending(
+            Pending((payment(),) * 90, (payment(),), 2),
+            [Waiting(payment(), ApprovalStatus(2), True)] * 50,
+            "https://acme.slack.com/",
+        ),
     ):
         checked_blocks(message.blocks)
         assert message.text.strip()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+
+from bot.domain.command import Request, parse
+from bot.domain.payment import DOCUMENTED_MODULES, Invoice, InvoiceRef
+from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import event_text
 from bot.slack.card import DENY
+from bot.slack.lists import unpaid
 from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, told
+from tests.slack.scenes import check, said
 from tests.slack.test_escaping import every_event
 
 
@@ -31,15 +39,63 @@ async def test_the_list_tells_what_is_unpaid(
     await request(slack, bot, "vps 10102")
     listed = await asks(slack, "list vps")
     lines = listed.splitlines()
-    assert "*4 unpaid invoices of vps*" in lines
-    numbers = [line.split("`")[1] for line in lines if line.startswith("`")]
-    assert numbers == ["vps 10103", "vps 10102", "vps 10101", "vps 10104"]
-    assert "*120.00 USD* · *overdue* since" in listed
-    (requested,) = [line for line in lines if line.startswith("`vps 10102`")]
-    assert requested.endswith("_requested already, #1_")
+    assert lines[0] == "*4 unpaid invoices of vps · 819.99 USD*"
+    assert lines[1] == ":warning: *Overdue · 1 · 120.00 USD*"
+    assert lines[2].startswith("`/pay vps 10103` · *120.00 USD* · *overdue* since")
+    assert lines[2].endswith(" · KVM Windows VPS 8 Slices")
+    assert lines[3] == "*Due later · 3 · 699.99 USD*"
+    assert [line.split("`")[1] for line in lines if line.startswith("`")] == [
+        "/pay vps 10103",
+        "/pay status vps 10102",
+        "/pay vps 10101",
+        "/pay vps 10104",
+    ]
+    assert lines[4].endswith("_requested already, #1_")
     everything = await asks(slack, "list")
-    assert "*17 unpaid invoices*" in everything
+    assert "*17 unpaid invoices · 2,563.47 USD · 61.45 EUR*" in everything
+    assert ":warning: *Overdue · 5 · 1,379.50 USD · 17.50 EUR*" in everything
     assert "café &amp; &lt;b&gt; &lt;!channel&gt;" in everything
+    assert "Repeat Invoice" not in everything
+    newest = slack.ephemerals("alice")[-1]
+    assert newest.text == everything.replace(
+        "*17 unpaid invoices · 2,563.47 USD · 61.45 EUR*", "17 unpaid invoices · 2,563.47 USD · 61.45 EUR"
+    )
+
+
+async def test_what_it_shows_can_be_typed(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Each line begins with a command that is understood as it stands."""
+    await start_bot()
+    listed = await asks(slack, "list")
+    usages = [line.split("`")[1] for line in listed.splitlines() if line.startswith("`")]
+    assert len(usages) == 17
+    for usage in usages:
+        assert isinstance(parse(usage.removeprefix("/pay"), DOCUMENTED_MODULES), Request)
+
+
+def invoice(number: int, due: date | None, amount: str = "10.00", currency: str = "USD") -> Unpaid:
+    text = f"(Repeat Invoice: {number})  MailBaby  Mail"
+    return Unpaid(Invoice(InvoiceRef("mail", number), text, Decimal(amount), currency, due), None)
+
+
+def test_what_is_overdue_comes_first_and_is_added_up() -> None:
+    """What has no due date is not overdue; where nothing is overdue, no heading says so."""
+    today = date(2026, 3, 2)
+    late, later = date(2026, 3, 1), date(2026, 3, 2)
+    found = Listing((invoice(1, late, "1234.5"), invoice(2, later, "0.5", "EUR"), invoice(3, None)), ())
+    message = unpaid(found, None, today)
+    check(message)
+    assert said(message).splitlines() == [
+        "*3 unpaid invoices · 1,244.50 USD · 0.50 EUR*",
+        ":warning: *Overdue · 1 · 1,234.50 USD*",
+        "`/pay mail 1` · *1,234.50 USD* · *overdue* since 1 Mar 2026 · MailBaby Mail",
+        "*Due later · 2 · 0.50 EUR · 10.00 USD*",
+        "`/pay mail 2` · *0.50 EUR* · due 2 Mar 2026 · MailBaby Mail",
+        "`/pay mail 3` · *10.00 USD* · MailBaby Mail",
+    ]
+    assert said(unpaid(Listing((invoice(3, later),), ()), "mail", today)).splitlines() == [
+        "*1 unpaid invoice of mail · 10.00 USD*",
+        "`/pay mail 3` · *10.00 USD* · due 2 Mar 2026 · MailBaby Mail",
+    ]
 
 
 async def test_the_command_does_not_wait_for_a_slow_list(
@@ -61,7 +117,7 @@ async def test_what_cannot_be_read_is_named(
     await start_bot()
     billing.fail("fault-before", operation="api_mail_get_client_unpaid_invoices")
     listed = await asks(slack, "list")
-    assert "*16 unpaid invoices*" in listed
+    assert "*16 unpaid invoices · " in listed
     assert "Could not be read now: mail." in listed
     alone = await asks(slack, "list mail")
     assert "Could not be read now: mail." in alone
@@ -84,7 +140,7 @@ async def test_a_long_list_keeps_slacks_limits(
     listed = await asks(slack, "list licenses")
     lines = [line for line in listed.splitlines() if line.startswith("`")]
     (more,) = [line for line in listed.splitlines() if line.startswith("…")]
-    assert "*402 unpaid invoices of licenses*" in listed
+    assert "*402 unpaid invoices of licenses · " in listed
     assert more == f"… and {402 - len(lines)} more."
     assert len(lines) > 20
 
@@ -106,7 +162,7 @@ async def test_the_status_tells_the_history_in_words(slack: LocalSlack, start_bo
         "approved by <@U0BOB00001> (1 of 2)",
         "denied by <@U0CAROL001>: too &lt;dear&gt;",
     ]
-    assert ":no_entry: Denied" in by_number
+    assert ":no_entry: Denied; nothing was paid" in by_number
 
 
 async def test_the_status_of_what_was_never_asked_for(slack: LocalSlack, start_bot: StartBot) -> None:

@@ -20,7 +20,7 @@ from tests.fixture_types import NewDatabase, StartBot
 from tests.lost_commits import CommitWire, commit_wire
 from tests.optional_step import with_the_step
 from tests.postgresql import Databases
-from tests.slack.acting import approve, at_rest, cancel, card, press_deny, request, shown, text
+from tests.slack.acting import approve, at_rest, card, press_deny, request, shown, text, withdraw
 from tests.slack.test_pay_form import in_channel, opened
 
 NOTHING = "nothing was done"
@@ -85,7 +85,7 @@ async def _denies(slack: LocalSlack) -> str:
 
 
 async def _cancels(slack: LocalSlack) -> str:
-    await cancel(slack, card(slack), "alice")
+    await withdraw(slack, card(slack), "alice")
     return ""
 
 

@@ -138,7 +138,8 @@ WRONG: tuple[tuple[Values, str, str], ...] = (
     (text("number", "12a"), "number", '"12a" is not an invoice number.'),
     (text("number", "0"), "number", "begins with a zero"),
     (text("number", "101 02"), "number", "One invoice at a time"),
-    (text("number", "list"), "number", '"list" is not an invoice number.'),
+    (text("number", "mine"), "number", '"mine" is not an invoice number.'),
+    (text("number", "all"), "number", "one invoice at a time"),
     (text("number", "10101"), "number", "It was already paid: #1 · vps invoice 10101. Paid."),
     (text("number", "10103") | picked("vps", 10102), "number", "not both"),
 )

@@ -12,7 +12,7 @@ from bot.sandbox.local_slack.messages import Message
 from bot.slack.card import APPROVE
 from bot.slack.decisions import Clicked
 from tests.fixture_types import QUICK, NewDatabase, NewSettings, StartBot
-from tests.slack.acting import approve, at_rest, cancel, card, press_deny, request, shown, text, told
+from tests.slack.acting import approve, at_rest, card, press_deny, request, shown, text, told, withdraw
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def test_the_buttons_of_a_forgotten_request_decide_on_no_other_that_has_it
     assert "#1 · vps invoice 10102 · 10.00 USD" in shown(new)
     assert (await approve(slack, forgotten, "bob")).ok
     assert (await press_deny(slack, forgotten, "bob")).ok
-    assert (await cancel(slack, forgotten, "alice")).ok
+    assert (await withdraw(slack, forgotten, "alice")).ok
     await at_rest(bot)
     assert slack.views("bob") == []
     assert await bot.ledger.by_state() == {State.PENDING_APPROVAL: 1}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import html
+from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.text import escape, quote
+from bot.domain.payment import Invoice, InvoiceRef
+from bot.slack.text import description, escape, quote, totals
 from tests.slack.scenes import (
     outside,
 )
@@ -40,3 +43,44 @@ def test_a_long_text_is_cut_at_its_end_only() -> None:
 def test_the_three_characters_that_slack_reads_are_escaped() -> None:
     """Slack's own list."""
     assert escape("<&>") == "&lt;&amp;&gt;"
+
+
+def invoice(amount: str, currency: str = "USD", description: str = "") -> Invoice:
+    return Invoice(InvoiceRef("vps", 1), description, Decimal(amount), currency, None)
+
+
+class TestTotals:
+    def test_each_currency_is_added_up_for_itself(self) -> None:
+        """Exactly; what is not known is counted, and not left out."""
+        many = [invoice("0.10", "EUR"), invoice("1000.10"), invoice("1000.20"), None, None]
+        assert totals(many) == "2,000.30 USD · 0.10 EUR · 2 of unknown amount"
+        assert totals([]) == ""
+        assert totals([invoice("5", "")]) == "5.00"
+
+    def test_odd_currencies_are_harmless_and_counted(self) -> None:
+        """Slack takes only so much text."""
+        many = [invoice("1", f"<{letter}>") for letter in "abcdefgh"]
+        assert totals(many) == " · ".join(
+            [*(f"1.00 &lt;{letter}&gt;" for letter in "abcde"), "3 more currencies"]
+        )
+
+
+class TestDescriptions:
+    """MyAdmin puts the number of an order before each of them, which tells nobody what it is for."""
+
+    ORDER = "(Repeat Invoice: 19160103)  KVM  Windows"
+
+    def test_the_number_of_the_order_is_away_or_last(self) -> None:
+        assert description(invoice("1", description=self.ORDER), 100) == "KVM Windows"
+        assert description(invoice("1", description=self.ORDER), 100, whole=True) == (
+            "KVM Windows (Repeat Invoice: 19160103)"
+        )
+        assert description(invoice("1", description=self.ORDER), 20, whole=True) == "KVM Windows (Repeat…"
+
+    @pytest.mark.parametrize("text", ["KVM (Repeat Invoice: 1)", "(Repeat Invoice: x) KVM", "(Other: 1) KVM"])
+    def test_nothing_else_is_taken_from_it(self, text: str) -> None:
+        assert description(invoice("1", description=text), 100) == text
+
+    def test_what_is_nothing_but_that_number_is_shown(self) -> None:
+        only = invoice("1", description="(Repeat Invoice: 5)")
+        assert description(only, 100) == description(only, 100, whole=True) == "(Repeat Invoice: 5)"

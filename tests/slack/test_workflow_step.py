@@ -80,7 +80,7 @@ async def test_a_denial_fails_the_step(slack: LocalSlack, start_bot: StartBot) -
     await deny(slack, card(slack), "bob", "<!channel> no")
     await ended(slack, run)
     assert run.status == "failed"
-    assert run.error == "#1 · vps invoice 10101: Denied. &lt;!channel&gt; no"
+    assert run.error == "#1 · vps invoice 10101: Denied; nothing was paid. &lt;!channel&gt; no"
 
 
 async def test_what_the_api_says_stays_text_in_a_workflow(
