@@ -174,6 +174,8 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("resolve 42", "Was payment #42 paid, or not?"),
         ("resolve 42 maybe so", "Was payment #42 paid, or not?"),
         ("resolve 42 paid", "A note is missing: how do you know? Type /pay resolve 42 paid <note>"),
+        ("vpsX12345", 'I know no module "vpsX12345".'),
+        ("resolve 42 paid", "<note>; the note is kept in the audit trail."),
         ("resolve 42 not paid", "Type /pay resolve 42 not-paid <note>"),
         ("resolve 42 paid \u00a0\u200b", "A note is missing"),
         ("resolve 42 paid " + "x" * (MAX_NOTE + 1), "longer than 500 characters"),
