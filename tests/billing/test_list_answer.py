@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from zeep.exceptions import Fault
 
@@ -52,6 +54,26 @@ class TestRows:
         ]
         assert read(rows(ALL)) == []
         assert read(listed("<return/>")) == []
+
+    @pytest.mark.parametrize("end", ["</return>", "Response>", "Body>", "Envelope"])
+    def test_an_answer_that_ends_early_is_none(self, end: str) -> None:
+        """Also where all rows have come: what would have followed is not known."""
+        body = rows(ALL, row())
+        whole, found, _ = body.rpartition(end.encode())
+        with pytest.raises(MarkupRefused):
+            read(whole + found)
+
+    @pytest.mark.parametrize("nil", ["true", "1"])
+    def test_a_column_without_a_text_of_its_own_is_null(self, nil: str) -> None:
+        """It says so, or holds elements."""
+        body = rows(ALL, row())
+        amount = re.compile(rb"<invoices_amount[^>]*>10[^<]*</invoices_amount>")
+        for instead in (
+            f'<invoices_amount xsi:nil="{nil}">10</invoices_amount>',
+            "<invoices_amount><b>10</b></invoices_amount>",
+        ):
+            changed, count = amount.subn(instead.encode(), body)
+            assert (count, read(changed)) == (1, [EXPECTED | {"invoices_amount": None}])
 
     @pytest.mark.parametrize("piece", [1, 7, 100])
     def test_the_pieces_it_comes_in_make_no_difference(self, piece: int) -> None:
