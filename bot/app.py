@@ -43,6 +43,7 @@ from bot.payments.timing import CALLS, Timing
 from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import Handle, Poller, TaskPool, Worker
 from bot.slack.announcer import Announcer
+from bot.slack.ask_again import AskAgain
 from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
 from bot.slack.decisions import Decisions
@@ -55,6 +56,7 @@ from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
 from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
+from bot.slack.selection import Selections
 from bot.slack.unpaid_view import UnpaidViews
 from bot.slack.web_api import Client, Workspace, web_client
 from bot.slack.workflow_step import WorkflowStep
@@ -247,7 +249,9 @@ def build(
     for subject in (
         Commands(services, lists, pay_forms),
         Decisions(services),
+        Selections(services),
         Resolutions(services),
+        AskAgain(services),
         pay_forms,
         unpaid_views,
         homes,

@@ -42,7 +42,7 @@ _LOCKS = {"request": 1, "limits": 2}
 
 
 class Stale(Exception):
-    """The payment moved on since it was read. Read it again and decide anew."""
+    """The payment moved on since it was read, or is not there any more. Read it again and decide anew."""
 
 
 class Transaction(Leases):
@@ -153,9 +153,16 @@ class Transaction(Leases):
         return await self._one(requests.c.id == request_id)
 
     async def again(self, payment: Payment) -> Payment:
-        """The same of one that was read before: as it is now."""
+        """The same of one that was read before: as it is now. Raises Stale.
+
+        No payment is ever deleted, but a database server may fail over to one that has not all of them yet,
+        and give the number to another.
+        """
         current = await self.payment(payment.id)
-        assert current is not None, "bug: payments are never deleted"
+        if current is None or current.request.mark != payment.request.mark:
+            raise Stale(
+                f"the ledger was set back: it knows of no {payment.number} for {payment.ref} any more"
+            )
         return current
 
     async def _one(self, *where: ColumnElement[bool]) -> Payment | None:

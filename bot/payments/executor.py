@@ -215,6 +215,12 @@ class Executor:
             except LedgerUnavailable as error:
                 log.warning("outcome not stored yet", payment=sending.id, error=str(error))
                 await asyncio.sleep(self.timing.poll)
+            except Stale:
+                invoice, outcome_of_it = str(sending.ref), outcome.verdict.value
+                log.exception(
+                    "what became of a call can only be logged", invoice=invoice, outcome=outcome_of_it
+                )
+                return
 
     async def _commit(
         self, transaction: Transaction, sending: Payment, attempt: int, outcome: Outcome

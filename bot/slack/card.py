@@ -29,6 +29,12 @@ from bot.slack.text import (
 APPROVE, DENY, WITHDRAW = "payment_approve", "payment_deny", "payment_cancel"
 """The action ids of the buttons. For their values, see `decisions.Clicked`."""
 
+ASK_AGAIN = "payment_ask_again"
+"""That of the button by which the same is requested anew."""
+
+ASKED_AGAIN_FROM = frozenset({State.DECLINED, State.DENIED, State.EXPIRED})
+"""What may be wanted all the same: nobody took it back, and nothing says that it cannot be paid."""
+
 WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
 """Those of the buttons by which a person settles what the bot could not find out."""
 
@@ -66,6 +72,9 @@ def request_card(scene: Scene) -> Message:
         buttons = [] if elsewhere else decision_buttons(payment, scene.approvals)
         blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _withdraw(payment)]})
     blocks += _resolution(payment)
+    if payment.state in ASKED_AGAIN_FROM:
+        again = button(ASK_AGAIN, "Ask again", value_of(payment))
+        blocks.append({"type": "actions", "block_id": "again", "elements": [again]})
     if elsewhere and payment.request.cards.approval_channel and payment.request.cards.approval_ts:
         where = link(
             scene.team_url, payment.request.cards.approval_channel, payment.request.cards.approval_ts
@@ -173,16 +182,19 @@ def _question(payment: Payment, approvals: ApprovalStatus) -> str:
     lines = [
         f"Pay {amount(payment.invoice)} for {which}?" if known else f"Pay {which}, whatever its amount is?"
     ]
-    after = approvals.awaited - 1
-    given = len(approvals.counted) + 1
-    which_one = f"You are {given} of {given + after}; it" if given + after > 1 else "It"
-    if after:
-        lines.append(f"{which_one} is paid after {'one' if after == 1 else after} more.")
-    else:
-        lines.append(f"{which_one} is paid at once and cannot be undone.")
+    lines.append(what_follows(approvals))
     if not known:
         lines.append("If its amount can be read by then, you are asked again.")
     return "\n".join(lines)
+
+
+def what_follows(approvals: ApprovalStatus) -> str:
+    """What becomes of a payment that one more person approves."""
+    after, given = approvals.awaited - 1, len(approvals.counted) + 1
+    which = f"You are {given} of {given + after}; it" if given + after > 1 else "It"
+    if after:
+        return f"{which} is paid after {'one' if after == 1 else after} more."
+    return f"{which} is paid at once and cannot be undone."
 
 
 def value_of(payment: Payment) -> str:

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -19,13 +18,12 @@ import structlog
 from bot.domain.digest import DigestPlan
 from bot.domain.payment import Invoice, Payment, mark_of
 from bot.domain.policy import Policy
-from bot.domain.wording import money
 from bot.errors import DirectoryError
 from bot.ledger.digests import Digest
 from bot.ledger.store import Ledger
 from bot.payments.authority import Person
 from bot.payments.catalogue import Catalogue
-from bot.payments.digest import Due, approvers_named, due_in, totals
+from bot.payments.due_soon import Due, approvers_named, due_in
 from bot.payments.executor import Checkpoint, no_checkpoint
 from bot.payments.overview import Overview
 from bot.payments.timing import Timing
@@ -37,7 +35,7 @@ from bot.slack.listing import listing
 from bot.slack.pace import Pace
 from bot.slack.pay_form import OPEN_FORM
 from bot.slack.post_search import Search, search_history
-from bot.slack.text import amount, day, description, escape, link, mention, moment, subject
+from bot.slack.text import amount, day, description, escape, link, mention, moment, subject, totals
 from bot.slack.web_api import Client, Later, Posted, Rejected, Workspace, post_message
 
 log = structlog.get_logger()
@@ -46,7 +44,10 @@ METADATA = "payment_digest"
 """The event type of a digest's metadata."""
 
 _PATIENCE = timedelta(hours=1)
-"""So long it is waited for modules that cannot be read; then it is told without them."""
+"""So long it is waited for what cannot be read, of the billing API or of Slack; then it is told without."""
+
+_SHOWN = 10
+"""Invoices that the channel is told one by one."""
 
 _AT_ONCE = 4
 
@@ -103,25 +104,24 @@ class DigestTeller:
         return True
 
     async def _tell(self, digest: Digest) -> None:
-        in_channel = digest.place == self.plan.channel
-        if in_channel:
-            due = due_in(await self.unpaid.of(self.catalogue.modules), digest.day, self.plan.within)
-            if due.unread and self.ledger.clock() - digest.created_at < _PATIENCE:
-                await self._again(digest, self.timing.deliver_most, begun=digest.begun)
-                return
-            message = due_message(due, digest.day, self.plan.within)
-        else:
-            pending = await self.overview.pending(self._person(digest))
-            message = waiting_message(pending.mine, self.workspace.url)
-        if message is None:
+        message, whole = await self._message(digest)
+        if not whole and self.ledger.clock() - digest.created_at < _PATIENCE:
+            await self._again(digest, self.timing.deliver_most, begun=digest.begun)
+        elif message is None:
             await self._end(digest, "there was nothing to tell")
         elif digest.begun:
             await self._look(digest, message)
         else:
             await self._post(digest, message)
 
-    def _person(self, digest: Digest) -> Person:
-        return Person(digest.place, self.workspace.team)
+    async def _message(self, digest: Digest) -> tuple[Message | None, bool]:
+        """What to tell, if anything; and whether all of it could be read."""
+        if digest.place == self.plan.channel:
+            found = await self.unpaid.of(self.catalogue.modules)
+            due = due_in(found, digest.day, self.plan.within)
+            return due_message(due, digest.day, self.plan.within), not due.unread
+        pending = await self.overview.pending(Person(digest.place, self.workspace.team))
+        return waiting_message(pending.mine, self.workspace.url), not pending.unsure
 
     async def _look(self, digest: Digest, message: Message) -> None:
         """An earlier try may have arrived."""
@@ -170,7 +170,11 @@ class DigestTeller:
             case Posted(ts):
                 await self._end(digest, "told", ts=ts)
             case Rejected(error):
-                log.error("a digest cannot be told", place=digest.place, error=error)
+                log.error(
+                    "a digest cannot be told; invite the bot, or correct PAY_DIGEST",
+                    place=digest.place,
+                    error=error,
+                )
                 await self._end(digest, error)
             case Later():
                 await self._later(digest, answer, begun=answer.ambiguous)
@@ -204,17 +208,19 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
     if not due.invoices and not due.unread:
         return None
     count = len(due.invoices)
-    heading = f"*{count} unpaid invoice{'' if count == 1 else 's'} that nobody has asked for*"
+    heading = f"*{count:,} unpaid invoice{'' if count == 1 else 's'} that nobody has asked for*"
     parts = [
         _part("Overdue", due.overdue),
         _part(f"Due by {day(today + within)}", due.soon),
     ]
-    problems = [f"Could not be read: {escape(', '.join(due.unread))}."] if due.unread else []
+    left = count - _SHOWN
+    endings = [f"… and {left:,} more; `/pay list` shows them."] if left > 0 else []
+    if due.unread:
+        endings.append(f"Could not be read: {escape(', '.join(due.unread))}.")
     told = listing(
         "\n".join([heading, *filter(None, parts)]) if count else "",
-        [_invoice(one, today) for one in due.invoices],
-        " Type `/pay list` to see them.",
-        problems,
+        [_invoice(one, today) for one in due.invoices[:_SHOWN]],
+        endings=endings,
     )
     if not count:
         return told
@@ -227,32 +233,25 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
 
 
 def waiting_message(payments: Sequence[Payment], team_url: str) -> Message | None:
-    """What an approver is told, in that order; None where nothing waits for them."""
+    """What an approver is told, in the order given; None where nothing waits for them."""
     if not payments:
         return None
-    known = [one.invoice for one in payments if one.invoice is not None]
-    many = f"{len(payments)} requests wait" if len(payments) > 1 else "1 request waits"
-    added = f": {_added(totals(known))}" if known else ""
-    unknown = f", and {len(payments) - len(known)} of an unknown amount" if len(known) < len(payments) else ""
+    many = f"{len(payments):,} requests wait" if len(payments) > 1 else "1 request waits"
+    heading = f"*{many} for your approval: {totals(one.invoice for one in payments)}*"
     lines = []
     for payment in payments:
-        cards = payment.request.cards
-        channel, ts = cards.approval_channel or payment.request.channel, cards.approval_ts or cards.ts
+        request, cards = payment.request, payment.request.cards
+        channel, ts = cards.approval_channel or request.channel, cards.approval_ts or cards.ts
         what = f"<{link(team_url, channel, ts)}|{subject(payment)}>" if ts else subject(payment)
         lines.append(
-            f"{what} · {amount(payment.invoice)} · asked for by {mention(payment.request.requester)}"
-            f" · expires {moment(payment.request.expires_at)}"
+            f"{what} · {amount(payment.invoice)} · asked for by {mention(request.requester)}"
+            f" · expires {moment(request.expires_at)}"
         )
-    endings = ["Decide on the cards, or on my Home tab."]
-    return listing(f"*{many} for your approval{added}{unknown}*", lines, endings=endings)
+    return listing(heading, lines, endings=["Decide on the cards, or on my Home tab."])
 
 
-def _part(title: str, invoices: tuple[Invoice, ...]) -> str:
-    return f"{title}: {len(invoices)} · {_added(totals(invoices))}" if invoices else ""
-
-
-def _added(by_currency: dict[str, Decimal]) -> str:
-    return ", ".join(money(total, escape(currency)) for currency, total in by_currency.items())
+def _part(title: str, invoices: Sequence[Invoice]) -> str:
+    return f"{title}: {len(invoices):,} · {totals(invoices)}" if invoices else ""
 
 
 def _invoice(invoice: Invoice, today: date) -> str:

@@ -31,6 +31,7 @@ from bot.slack.inbound import Body, Services
 from bot.slack.listing import ROOM, fitting, paragraphs
 from bot.slack.lists import unsure
 from bot.slack.pay_form import OPEN_FORM
+from bot.slack.selection import approve_selected, checkbox
 from bot.slack.text import (
     amount,
     description,
@@ -163,12 +164,11 @@ class Tab:
 def home(tab: Tab) -> View:
     """The tab."""
     concerns = tab.concerns
-    open_requests = [one for one in concerns.requested if one.state not in FINAL]
     blocks = [
         *_waiting_for_you(tab),
         header("Unpaid invoices"),
         {"type": "actions", "block_id": "unpaid", "elements": _unpaid_buttons(tab)},
-        *_list("Your open requests", open_requests, tab.team_url, "You have no open request."),
+        *_list("Your open requests", concerns.requested, tab.team_url, "You have no open request."),
         *_list("Recent outcomes", concerns.outcomes, tab.team_url, "Nothing yet."),
     ]
     return {"type": "home", "blocks": blocks}
@@ -180,19 +180,18 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
     mine = concerns.pending.mine
     sum_up = f": {len(mine):,} · {unescaped(totals(one.invoice for one in mine))}" if mine else ""
     yield header(shorten(f"Waiting for your approval{sum_up}", 150))
+    several = len(concerns.waiting) > 1
     for one in concerns.waiting:
-        yield from _waiting(one, tab.team_url, tab.today)
+        yield from _waiting(one, tab, checkbox(one.payment) if several else {})
+    if several:
+        yield approve_selected()
     others = mine[len(concerns.waiting) :]
     lines = [
         f"{_linked(one, tab.team_url)} · {amount(one.invoice)} · expires {moment(one.request.expires_at)}"
         for one in others
     ]
-    kept = fitting(lines, ROOM)
-    if len(kept) < len(lines):
-        beyond = len(lines) - len(kept)
-        kept = [*kept, f"… and {beyond:,} more, which expire later; they come here as these are decided."]
-    if kept:
-        yield from map(section, paragraphs([f"*{len(others):,} more, which expire later:*", *kept]))
+    if lines:
+        yield from _lines([f"*{len(others):,} more, which expire later:*", *lines])
     if concerns.pending.unsure:
         yield context(unsure(concerns.pending.unsure))
     elif not mine:
@@ -209,13 +208,13 @@ def closed(text: str) -> View:
     return {"type": "home", "blocks": [section(text)]}
 
 
-def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
+def _waiting(one: Waiting, tab: Tab, box: Block) -> list[Block]:
     payment, invoice = one.payment, one.payment.invoice
-    lines = [f"*{_linked(payment, team_url)} · {amount(invoice)}*"]
+    lines = [f"*{_linked(payment, tab.team_url)} · {amount(invoice)}*"]
     if invoice is not None and (described := description(invoice, 200)):
         lines.append(escape(described))
     if invoice is not None and invoice.due is not None:
-        lines.append(f"Due {due(invoice.due, today)}")
+        lines.append(f"Due {due(invoice.due, tab.today)}")
     needs = more_approvals(one.approvals)
     lines.append(
         f"Asked for by {mention(payment.request.requester)} · needs {needs}"
@@ -228,14 +227,22 @@ def _waiting(one: Waiting, team_url: str, today: date) -> list[Block]:
         "block_id": f"decide:{payment.request.id}",
         "elements": decision_buttons(payment, one.approvals),
     }
-    return [section("\n".join(lines)), buttons]
+    return [section("\n".join(lines)) | box, buttons]
 
 
 def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> list[Block]:
     lines = [
         f"{_linked(one, team_url)} · {amount(one.invoice)} · {' '.join(standing(one))}" for one in payments
     ]
-    return [header(title), section("\n".join(lines)) if lines else context(none)]
+    return [header(title), *(_lines(lines) if lines else [context(none)])]
+
+
+def _lines(lines: Sequence[str]) -> list[Block]:
+    """As many of them as there is room for, and how many more there are."""
+    kept = fitting(lines, ROOM)
+    left = len(lines) - len(kept)
+    more = [f"… and {left:,} more, which come here as others are done."] if left else []
+    return [section(text) for text in paragraphs([*kept, *more])]
 
 
 def _linked(payment: Payment, team_url: str) -> str:

@@ -125,26 +125,27 @@ def amount(invoice: Invoice | None) -> str:
 
 
 def totals(invoices: Iterable[Invoice | None]) -> str:
-    """What they add up to in each currency, as in `2,085.98 USD · 17.50 EUR`; the commonest currency
-    comes first.
+    """What they add up to in each currency; see `added_up`."""
+    return added_up(None if one is None else (one.amount, one.currency) for one in invoices)
 
-    Those without an amount are counted. Empty for no invoice.
+
+def added_up(amounts: Iterable[tuple[Decimal, str] | None]) -> str:
+    """Amounts in each currency, as in `2,085.98 USD · 17.50 EUR`; the commonest currency comes first.
+
+    Those that are not known are counted. Empty for none at all.
     """
     sums: dict[str, list[Decimal]] = {}
     unknown = 0
-    for invoice in invoices:
-        if invoice is None:
+    for one in amounts:
+        if one is None:
             unknown += 1
         else:
-            sums.setdefault(invoice.currency, []).append(invoice.amount)
+            sums.setdefault(one[1], []).append(one[0])
     in_order = sorted(sums.items(), key=lambda one: (-len(one[1]), one[0]))
     # Slack takes only so much; what bills in more currencies than this is no billing API.
-    parts = [
-        money(sum(amounts, Decimal(0)), escape(currency)).strip()
-        for currency, amounts in in_order[:_CURRENCIES]
-    ]
-    if len(in_order) > _CURRENCIES:
-        parts.append(f"{len(in_order) - _CURRENCIES} more currencies")
+    parts = [money(sum(each, Decimal(0)), escape(currency)).strip() for currency, each in in_order]
+    if len(parts) > _CURRENCIES:
+        parts[_CURRENCIES:] = [f"{len(parts) - _CURRENCIES} more currencies"]
     if unknown:
         parts.append(f"{unknown:,} of unknown amount")
     return " · ".join(parts)

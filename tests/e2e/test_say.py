@@ -96,7 +96,7 @@ async def test_a_denial_shows_the_form_and_what_was_entered(say: Say) -> None:
     assert after.count("  (the form closes for bob)\n") == 1
     denied = (
         "  invoice-pay (the card #1 changes): ⛔ Denied; nothing was paid\n"
-        "    Denied by @bob\n    > too expensive\n    (its buttons are gone)\n"
+        "    Denied by @bob\n    > too expensive\n    [Ask again]\n"
     )
     assert denied in said.transcript
     assert (

@@ -394,3 +394,15 @@ async def test_a_bug_is_not_called_an_outage(ledger: Ledger) -> None:
         async with ledger.transaction() as transaction:
             await transaction.start_attempt(replace(payment, id=999), "host:1")
     assert not isinstance(caught.value, LedgerUnavailable)
+
+
+async def test_a_number_that_was_given_again_is_another_payment(ledger: Ledger) -> None:
+    """After a failover that lost commits: what a process remembers is about a payment that is not there."""
+    payment = await request(ledger)
+    made = payment.request.created_at - timedelta(microseconds=1)
+    before = replace(payment, request=replace(payment.request, created_at=made))
+    for forgotten in (before, replace(payment, id=payment.id + 1)):
+        async with ledger.transaction() as transaction:
+            with pytest.raises(Stale, match="set back"):
+                await transaction.again(forgotten)
+            assert await transaction.again(payment) == payment

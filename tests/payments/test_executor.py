@@ -6,11 +6,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.ledger.store import Ledger
 from tests.fixture_types import Clock
+from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import attempts, stored
 from tests.payments.conftest import ALICE, ONE, PAY, UNPAID, Office
 
@@ -236,3 +238,23 @@ class TestNotOffered:
         assert payment.state is State.CANCELLED
         assert "no operation any more" in str(payment.reason)
         assert office.billing.payments_received("vps", 10101) == 0
+
+
+async def test_the_answer_of_a_payment_that_the_ledger_forgot_settles_no_other(
+    office: Office, ledger_url: str
+) -> None:
+    """A failover lost it, and gave its number away: what became of the call is in the log alone."""
+
+    async def fail_over(point: str, payment_id: int) -> None:
+        if point == "answered":
+            async with past_the_ledger(ledger_url) as engine:
+                await forge(engine, "UPDATE requests SET created_at = expires_at")
+
+    office.checkpoint = fail_over
+    office.rules(office.authority.policy)
+    with capture_logs() as logs:
+        payment = await office.pay()
+    assert payment.state is State.SENDING
+    assert [attempt.verdict for attempt in await attempts(office.ledger, payment.id)] == [None]
+    (logged,) = [one for one in logs if one["event"] == "what became of a call can only be logged"]
+    assert (logged["invoice"], logged["outcome"]) == ("vps 10101", "PAID")

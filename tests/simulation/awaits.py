@@ -26,7 +26,7 @@ def _source() -> Iterator[tuple[str, ast.AST]]:
             yield name, ast.parse(file.read_text(encoding="utf-8"))
 
 
-def awaits() -> dict[str, list[range]]:
+def _awaits() -> dict[str, list[range]]:
     """The lines of every await, by file; only of files that have any."""
     found = {
         name: [lines for node in ast.walk(tree) if (lines := _waits(node)) is not None]
@@ -44,7 +44,10 @@ def _waits(node: ast.AST) -> range | None:
     return None
 
 
-FILES = tuple(sorted(awaits()))
+AWAITS = _awaits()
+"""The lines of every await, by file."""
+
+FILES = tuple(sorted(AWAITS))
 """Where a crash may be drawn to fall."""
 
 
@@ -53,9 +56,9 @@ def figures(crashed_at: Collection[str]) -> list[str]:
     places = set(crashed_at)
     met = {
         file: sum(any(f"{file}:{line}" in places for line in lines) for lines in every)
-        for file, every in awaits().items()
+        for file, every in AWAITS.items()
     }
-    all_of_them = {file: len(every) for file, every in awaits().items()}
+    all_of_them = {file: len(every) for file, every in AWAITS.items()}
     by_file = ", ".join(f"{file} {met[file]}/{count}" for file, count in all_of_them.items())
     total = f"{sum(met.values())} of {sum(all_of_them.values())}"
     return [f"awaits of the bot that a crash met: {total}", f"by file: {by_file}"]

@@ -24,6 +24,7 @@ class _Sent(NamedTuple):
     """The row of the payment that is being sent. times: as the ledger keeps them."""
 
     id: int
+    request_id: int
     amount: object
     currency: str | None
     approvals_required: int
@@ -58,7 +59,7 @@ def at_call(installation: Installation, call: Call) -> list[str]:
 def _of_itself(installation: Installation, ref: Ref, sent: _Sent) -> Iterator[str]:
     """Its invoice, its time and its card."""
     past, now = installation.past, installation.loop.now
-    if sent.id in past.forged:
+    if sent.request_id in past.forged:
         yield "although somebody wrote past the bot what it rests on"
     if sent.card_ts is None:
         yield "without a card"
@@ -83,7 +84,9 @@ def _by_whom(installation: Installation, ref: Ref, sent: _Sent) -> Iterator[str]
     if not past.counts(sent.requester, rules["PAY_ALLOWED_USERS"], now):
         yield "for somebody who may not ask any more"
     approvers = installation.rows(
-        "SELECT approver FROM approvals WHERE request_id = ? AND approver <> ?", sent.id, sent.requester
+        "SELECT approver FROM approvals WHERE request_id = ? AND approver <> ?",
+        sent.request_id,
+        sent.requester,
     )
     counting = [one for (one,) in approvers if past.counts(one, rules.get("PAY_APPROVERS", ""), now)]
     required = max(sent.approvals_required, int(rules["PAY_APPROVALS_REQUIRED"]))
@@ -95,7 +98,7 @@ def _by_whom(installation: Installation, ref: Ref, sent: _Sent) -> Iterator[str]
             yield f"by an approval of {one}, who was not shown {ref[0]} {ref[1]} at {price}"
     ((at,),) = installation.rows(
         "SELECT at FROM events WHERE request_id = ? AND to_state = 'SENDING' ORDER BY id DESC LIMIT 1",
-        sent.id,
+        sent.request_id,
     )
     if at >= sent.expires_at:
         yield f"at {at}, and its request expired at {sent.expires_at}"

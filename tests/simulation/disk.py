@@ -72,6 +72,11 @@ class Disk:
             if connection.idle_since < now - IDLE_S:
                 connection.end_transaction()
 
+    def end_all(self) -> None:
+        """End the connections that are in a transaction, as a database server that goes down does."""
+        for connection in list(self.connections):
+            connection.end_transaction()
+
     def heal(self) -> None:
         """Nothing is wrong."""
         self.trouble = None

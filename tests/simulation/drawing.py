@@ -75,7 +75,7 @@ def draw(seed: int, length: int) -> list[Step]:
         _runs_a_step: 2,
         _comes_or_goes: 3,
         _crashes: 24,
-        _stands_still: 3,
+        _stands_still: 5,
         _sets_the_clock: 4,
         _billing_answers: 12,
         _slack_answers: 10,
@@ -89,7 +89,7 @@ def draw(seed: int, length: int) -> list[Step]:
         _heals: 8,
     }
     # What is seldom, and changes all that follows: of one kind in a history, if any.
-    weights |= chance.choice(({}, {}, {}, {_bursts: 1}, {_forges: 2}, {_backs_up: 2, _restores: 2}))
+    weights |= chance.choice(({}, {}, {}, {_bursts: 2}, {_forges: 4}, {_backs_up: 4, _restores: 5}))
     drawn = chance.choices(list(weights), list(weights.values()), k=length)
     steps = [one(chance, place) for place, one in enumerate(drawn)]
     for place in range(1, length):
@@ -172,9 +172,11 @@ def _crashes(chance: random.Random, _place: int) -> Step:
 
 
 def _stands_still(chance: random.Random, _place: int) -> Step:
+    aimed = ("payments/executor.py", "billing/client.py", "slack/announcer.py", chance.choice(FILES))
+    file = chance.choice(aimed) if chance.random() < 0.7 else ""
     if chance.random() < 0.5:
-        return Step("is stopped", _soon(chance), (chance.random(), _while(chance)))
-    return Step("sleeps", _soon(chance), (chance.random(), _span(chance, MINUTE, 4 * DAY)))
+        return Step("is stopped", _soon(chance), (chance.random(), _while(chance), file))
+    return Step("sleeps", _soon(chance), (chance.random(), _span(chance, MINUTE, 4 * DAY), file))
 
 
 def _sets_the_clock(chance: random.Random, _place: int) -> Step:

@@ -236,7 +236,7 @@ class Installation:
         return backup
 
     def set_back(self, to: sqlite3.Connection) -> None:
-        """Restore a backup. No bot runs."""
+        """Restore a backup. Nobody is in a transaction."""
         to.backup(self._rows)
 
     @asynccontextmanager

@@ -30,7 +30,8 @@ class Machine:
 
     mark: its name, for the trace.
     ahead: seconds that its wall clock is before what is right. booted: when, by true time.
-    fuse: how many turns it has left before it crashes; None for as many as it likes. Those of tasks that were
+    fuse: how many turns it has left before it crashes, or only stops if `only_stops`; None for as many as it
+    likes. Those of tasks that were
     there before the task of the number `burns_from` are not counted; with `burns_at` only those of tasks that
     wait in the bot at places of which it says so, see `waits_of`.
     at_crash: called when it is gone, as the kernel lets go of what a process had.
@@ -47,6 +48,7 @@ class Machine:
         self.alive = True
         self.fuse: int | None = None
         self.burns_from = 0
+        self.only_stops = False
         self.burns_at: Callable[[list[str]], bool] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._remembers = _TASKS
@@ -90,9 +92,16 @@ class Machine:
         if self.fuse is not None and number >= self.burns_from and self._burns(handle):
             self.fuse -= 1
             if self.fuse <= 0:
-                self.crash()
+                self._burnt(handle)
                 return False
         return True
+
+    def _burnt(self, handle: Any) -> None:
+        self.fuse = None
+        if self.only_stops:
+            self._held = [handle]
+        else:
+            self.crash()
 
     def _burns(self, handle: Any) -> bool:
         if self.burns_at is None:

@@ -70,6 +70,7 @@ class Processes:
             begun_now = not file and turns % 4
             process.machine.burns_from = self._installation.loop.next_number() if begun_now else 0
             process.machine.burns_at = partial(self._unmet, file) if file else None
+            process.machine.only_stops = False
             process.machine.fuse = turns
             if file and not await self._crashed(process, AIMED_S):
                 process.machine.fuse = None
@@ -109,17 +110,25 @@ class Processes:
         self._installation.start(process.number)
         self._busy.discard(process.number)
 
-    async def _stop(self, which: float, seconds: float) -> None:
-        await self._still(which, seconds, slept=0.0)
+    async def _stop(self, which: float, seconds: float, file: str) -> None:
+        await self._still(which, seconds, file, slept=0.0)
         self.faults["SIGSTOP"] += 1
 
-    async def _sleep(self, which: float, seconds: float) -> None:
-        await self._still(which, seconds, slept=seconds)
+    async def _sleep(self, which: float, seconds: float, file: str) -> None:
+        await self._still(which, seconds, file, slept=seconds)
         self.faults["sleep"] += 1
 
-    async def _still(self, which: float, seconds: float, *, slept: float) -> None:
+    async def _still(self, which: float, seconds: float, file: str, *, slept: float) -> None:
+        """file: of the bot; if there is one, it waits for a task that waits in it."""
         if (process := self._one(which)) is not None:
-            process.machine.stop()
+            machine = process.machine
+            if file:
+                machine.burns_at = lambda waits_at: any(one.startswith(f"{file}:") for one in waits_at)
+                machine.burns_from, machine.only_stops, machine.fuse = 0, True, 1
+                with suppress(AssertionError):
+                    await self._installation.happens(lambda: machine.stopped, "it stops", AIMED_S)
+                machine.fuse = None
+            machine.stop()
             await asyncio.sleep(seconds)
             self._installation.loop.resume(process.machine, slept=slept)
             self._busy.discard(process.number)
@@ -218,28 +227,36 @@ class Processes:
         """As one should: a bot is started on the backup when nothing can be carried out late any more."""
         if self._backup is not None:
             backup, self._backup = self._backup, None
-            await self._set_back(backup)
+            await self._all_crash()
+            self._set_back(backup)
             self.faults["restored"] += 1
             await asyncio.sleep(self._installation.settled_after)
             for process in self._installation.processes:
                 self._installation.start(process.number)
 
     async def _fail_over(self, seconds: float) -> None:
-        """To a replica that lags behind: what was committed last is lost, and nobody waits."""
+        """To a replica that lags behind: what was committed last is lost, and nobody waits.
+
+        Several bots go on, with what they remember of it.
+        """
         await self._back_up()
         await asyncio.sleep(seconds)
         if self._backup is not None:
-            await self._set_back(self._backup)
+            alone = len(self._installation.processes) == 1
+            if alone:
+                await self._all_crash()
+            else:
+                self._installation.loop.disk.end_all()
+            self._set_back(self._backup)
             self._backup = None
             self._installation.past.unsafe_since = self._installation.loop.now
             self.faults["failed over"] += 1
-            for process in self._installation.processes:
+            for process in self._installation.processes if alone else ():
                 self._installation.start(process.number)
 
-    async def _set_back(self, backup: _Backup) -> None:
+    def _set_back(self, backup: _Backup) -> None:
         """What came after the backup is forgotten, and stands in Slack and in the billing API's books."""
         installation, past = self._installation, self._installation.past
-        await self._all_crash()
         installation.set_back(backup.ledger)
         calls = installation.billing.log[backup.calls :]
         past.forgotten.update(

@@ -7,7 +7,7 @@ import asyncio
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
-from bot.slack.card import APPROVE, DENY, WITHDRAW
+from bot.slack.card import APPROVE, ASK_AGAIN, DENY, WITHDRAW
 from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread
 
@@ -27,8 +27,8 @@ async def test_two_cards_stand_and_link_to_each_other(slack: LocalSlack, start_b
         assert "Approved so far by <@U0BOB00001>" in shown(card(slack, channel))
     await deny(slack, card(slack, "#approvals"), "carol", "no")
     await at_rest(bot)
-    for channel in ("#payments", "#approvals"):
-        assert card(slack, channel).action_ids() == []
+    for channel, buttons in (("#payments", [ASK_AGAIN]), ("#approvals", [])):
+        assert card(slack, channel).action_ids() == buttons
         assert "*Denied; nothing was paid*" in shown(card(slack, channel))
         assert "\nDenied by <@U0CAROL001>\n> no" in shown(card(slack, channel))
     assert len(thread(slack)) == 2

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bot.domain.payment import WITHDRAWN, Invoice, InvoiceRef, State
 from bot.slack.card import (
     APPROVE,
+    ASK_AGAIN,
     DENY,
     WAS_NOT_PAID,
     WAS_PAID,
@@ -182,6 +183,7 @@ class TestButtons:
             expected = {
                 State.PENDING_APPROVAL: [APPROVE, DENY, WITHDRAW],
                 State.UNKNOWN: [WAS_PAID, WAS_NOT_PAID],
+                **{one: [ASK_AGAIN] for one in (State.DECLINED, State.DENIED, State.EXPIRED)},
             }
             assert actions == expected.get(state, [])
 

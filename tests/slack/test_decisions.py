@@ -12,7 +12,7 @@ from bot.domain.payment import State
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.card import APPROVE, DENY, WITHDRAW
+from bot.slack.card import APPROVE, ASK_AGAIN, DENY, WITHDRAW
 from tests.fixture_types import QUICK, StartBot
 from tests.slack.acting import (
     approve,
@@ -240,7 +240,7 @@ async def test_a_stale_card_is_repaired(slack: LocalSlack, start_bot: StartBot) 
     assert "Denied" in shown(slack.ephemerals("carol")[0])
     assert slack.views("carol") == []
     await at_rest(bot)
-    assert card(slack).action_ids() == []
+    assert card(slack).action_ids() == [ASK_AGAIN]
     assert "not ours" in shown(card(slack))
 
 
@@ -275,7 +275,7 @@ async def test_a_denial_says_who_and_why(
         == "#1: Denied by <@U0CAROL001>. Nothing was paid.\n> &lt;!channel&gt; too dear &amp; late"
     )
     assert "&lt;!channel&gt; too dear &amp; late" in shown(card(slack))
-    assert card(slack).action_ids() == []
+    assert card(slack).action_ids() == [ASK_AGAIN]
     assert billing.payments_received("vps", 10101) == 0
 
 

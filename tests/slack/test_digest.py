@@ -15,7 +15,7 @@ from bot.billing.client import BillingClient
 from bot.config import policy_of
 from bot.domain.payment import Invoice, InvoiceRef, State
 from bot.ledger.store import Ledger
-from bot.payments.digest import due_in
+from bot.payments.due_soon import due_in
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.books import MODULES
@@ -322,7 +322,8 @@ class TestWords:
         assert message is not None
         check(message)
         assert "*900 unpaid invoices that nobody has asked for*" in message.blocks[0]["text"]["text"]
-        assert "Due by 9 Mar 2026: 300 · 5.00 EUR, " in message.blocks[0]["text"]["text"]
+        assert "Due by 9 Mar 2026: 300 · 369,115.50 USD · 5.00 EUR" in message.blocks[0]["text"]["text"]
         assert "`/pay vps 2`" in message.blocks[0]["text"]["text"]
+        assert "… and 890 more; `/pay list` shows them.\nCould not be read: mail." in message.text
         assert due_message(due_in(Listing((), ()), MONDAY, WEEK), MONDAY, WEEK) is None
         assert waiting_message([], "https://acme.slack.com/") is None

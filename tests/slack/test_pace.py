@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
+from bot.slack import pace as pace_of_slack
 from bot.slack.pace import Bucket, Pace
 
 
@@ -21,8 +24,8 @@ async def taken(pace: Pace, channel: str, count: int) -> float:
 
 
 async def test_a_burst_goes_at_once() -> None:
-    """A card and its replies do not wait for each other."""
-    assert await taken(Pace(), "C1", 5) < 0.5
+    """Ten requests, card and reply, do not wait for each other."""
+    assert await taken(Pace(), "C1", 20) < 0.5
 
 
 async def test_beyond_the_burst_posts_wait_their_turn() -> None:
@@ -89,3 +92,37 @@ async def test_a_channel_that_was_quiet_for_long_is_not_remembered() -> None:
     await asyncio.sleep(0.01)
     assert not pace.full
     assert not pace._channels
+
+
+class TestAfterSlackSaidToWait:
+    async def test_no_burst_goes_to_that_channel(self) -> None:
+        """One after the other from then on; the others know nothing of it."""
+        pace = Pace(posts=20, burst=10)
+        pace.pause("C1", 0.0)
+        assert await taken(pace, "C1", 5) >= 0.19
+        assert await taken(pace, "C2", 10) < 0.1
+
+    async def test_a_burst_goes_again_when_it_was_quiet_for_a_while(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is posted meanwhile puts that off."""
+        monkeypatch.setattr(pace_of_slack, "QUIET_S", 0.15)
+        pace = Pace(posts=1000, burst=10)
+        pace.pause("C1", 0.0)
+        for _ in range(3):
+            await asyncio.sleep(0.1)
+            pace.posted("C1")
+        assert "C1" in pace.lately
+        await asyncio.sleep(0.2)
+        assert "C1" not in pace.lately
+        assert await taken(pace, "C1", 10) < 0.1
+
+    async def test_messages_are_changed_one_after_the_other_as_well(self) -> None:
+        """In all channels together."""
+        pace = Pace(updates=20)
+        pace.pause_updates(0.0)
+        assert pace.updates == 1
+        pace.updated()
+        assert pace.updates == 0
+        await asyncio.sleep(0.2)
+        assert pace.updates == 1

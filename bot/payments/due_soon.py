@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 
 from bot.domain.payment import Invoice
 from bot.domain.policy import Policy
@@ -39,14 +37,6 @@ def due_in(listing: Listing, today: date, within: timedelta) -> Due:
         soon=tuple(one for due, one in dated if today <= due <= today + within),
         unread=listing.unread,
     )
-
-
-def totals(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
-    """What they add up to, by currency, in the order of the currencies' names."""
-    added: dict[str, Decimal] = {}
-    for one in invoices:
-        added[one.currency] = added.get(one.currency, Decimal(0)) + one.amount
-    return dict(sorted(added.items()))
 
 
 def approvers_named(policy: Policy) -> tuple[frozenset[str], frozenset[str]]:

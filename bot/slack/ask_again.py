@@ -1,0 +1,63 @@
+"""Ask again: a new request for what was declined, denied or expired, by whoever may ask for it now.
+
+The same path as a command: the rules decide anew, in the channel of the first request, which the person must
+be in, as Slack says. The note goes along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.payments.answers import AlreadyDecided, Answer, Forgotten, NotFound
+from bot.payments.authority import Person
+from bot.slack import replies
+from bot.slack.card import ASK_AGAIN, ASKED_AGAIN_FROM
+from bot.slack.decisions import Clicked, repair
+from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
+from bot.slack.respond import respond_to
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Requests by the desk; a new card shows the outcome."""
+
+    services: Services
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen for the button."""
+        app.action(ASK_AGAIN)(self._pressed)
+
+    async def _pressed(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        async with self.services.gate.entered():
+            asking = self._reply(clicker(body), Clicked.read(action["value"]), body)
+            reply, late = await in_time(outcome_of(asking), ack)
+            if not late:
+                await ack()
+            if reply is not None:
+                await respond_to(self.services.client, body, reply)
+
+    async def _reply(self, person: Person, on: Clicked, body: Body) -> str | None:
+        """What the clicker is told; None where the new card tells everybody."""
+        answer = await self._ask(person, on, body)
+        await repair(self.services, answer)
+        return replies.said(answer, self.services.workspace.url)
+
+    async def _ask(self, person: Person, on: Clicked, body: Body) -> Answer:
+        before = await self.services.ledger.of_request(on.request_id)
+        if before is None:
+            return NotFound(on.request_id)
+        if on.mark not in (None, before.request.mark):
+            return Forgotten(before)
+        if before.state not in ASKED_AGAIN_FROM:
+            return AlreadyDecided(before)
+        return await self.services.desk.request(
+            person,
+            before.request.channel,
+            before.ref,
+            # Delivered again, it is the same click, and so the same request.
+            trigger_id=f"again:{body['trigger_id']}",
+            response_url=body.get("response_url"),
+            note=before.request.note,
+        )

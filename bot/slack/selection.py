@@ -1,0 +1,194 @@
+"""Several approvals at once from the Home tab: checkboxes, a question with every line, and one yes.
+
+Each of them goes the way of a single click, through the desk: who may approve, what they saw and what it
+costs is asked there, for each, when the yes comes. What cannot be approved is skipped and named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.domain.payment import Payment, State
+from bot.domain.wording import shorten
+from bot.payments.answers import Done
+from bot.payments.approvals import shown
+from bot.payments.authority import Person
+from bot.slack import replies
+from bot.slack.blocks import Block, View, button, notice, plain, section
+from bot.slack.card import value_of, what_follows
+from bot.slack.decisions import Clicked, repair
+from bot.slack.inbound import Body, Response, Services, clicker, outcome_of, submitted
+from bot.slack.listing import paragraphs
+from bot.slack.respond import open_view
+from bot.slack.text import added_up, amount, standing, subject, totals, unescaped
+from bot.slack.web_api import write
+
+SELECT, APPROVE_SELECTED = "select_request", "approve_selected"
+"""The action ids of a checkbox and of the button."""
+
+APPROVE_FORM = "approve_selected_form"
+"""The callback id of the question."""
+
+_VALUE = 150
+"""Characters of an option's value that Slack takes."""
+
+
+def checkbox(payment: Payment) -> dict[str, Any]:
+    """What a section needs to be selected by; its value is what Approve carries."""
+    value = _value(payment)
+    if len(value) > _VALUE:
+        return {}
+    options = [{"text": plain("Select"), "value": value}]
+    box = {"type": "checkboxes", "action_id": SELECT, "options": options}
+    return {"block_id": f"select:{value_of(payment)}", "accessory": box}
+
+
+def approve_selected(values: Sequence[str] = ()) -> Block:
+    """The button, with what is selected and what that adds up to."""
+    prices = [_price(Clicked.read(value)) for value in values]
+    sum_up = f" ({len(values)} · {unescaped(added_up(prices))})" if values else "…"
+    label = shorten(f"Approve selected{sum_up}", 75)
+    return {
+        "type": "actions",
+        "block_id": "selected",
+        "elements": [button(APPROVE_SELECTED, label, "selected", style="primary")],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Selections:
+    """Asks once more for all that was selected, and approves each by the desk."""
+
+    services: Services
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen for the checkboxes, the button and the question."""
+        app.action(SELECT)(self._toggled)
+        app.action(APPROVE_SELECTED)(self._asked)
+        app.view(APPROVE_FORM)(self._confirmed)
+
+    async def _toggled(self, ack: AsyncAck, body: Body) -> None:
+        """Say on the button what is selected by now; a tab that shows something else by now is left alone."""
+        await ack()
+        async with self.services.gate.entered():
+            tab = body["view"]
+            chosen = _selected(tab)
+            blocks = [_relabelled(block, chosen) for block in tab["blocks"]]
+            view = {"type": "home", "blocks": blocks}
+            await write(
+                self.services.client,
+                "views.publish",
+                user_id=clicker(body).id,
+                view=view,
+                hash=tab["hash"],
+            )
+
+    async def _asked(self, ack: AsyncAck, body: Body) -> None:
+        async with self.services.gate.entered():
+            outcome = await outcome_of(self._question(clicker(body), _selected(body["view"])))
+            view = notice(outcome) if isinstance(outcome, str) else outcome
+            await open_view(self.services.client, str(body["trigger_id"]), view)
+            await ack()
+
+    async def _question(self, person: Person, values: Sequence[str]) -> View:
+        """Every line that would be approved, and why others would not. Raises LedgerUnavailable."""
+        kept: list[Payment] = []
+        lines, skipped = [], []
+        for value in values:
+            on = Clicked.read(value)
+            payment = await self.services.ledger.of_request(on.request_id)
+            why_not = _why_not(person, payment, on)
+            if payment is None or why_not is not None:
+                skipped.append(f"#{on.request_id}: {why_not}")
+                continue
+            approvals = await shown(self.services.ledger, self.services.authority, payment)
+            kept.append(payment)
+            lines.append(f"{subject(payment)} · *{amount(payment.invoice)}*\n{what_follows(approvals)}")
+        if skipped:
+            skipped.insert(0, "*Skipped*")
+        if not kept:
+            return notice("\n".join(skipped) or "Nothing is selected.\nSelect what you want to approve.")
+        heading = f"*Approve selected ({len(kept)} · {totals(one.invoice for one in kept)})*"
+        return {
+            "type": "modal",
+            "callback_id": APPROVE_FORM,
+            "private_metadata": json.dumps([_value(one) for one in kept]),
+            "title": plain("Approve these payments?"),
+            "submit": plain(f"Approve {len(kept)}"),
+            "close": plain("Go back"),
+            "blocks": [section(text) for text in paragraphs([heading, *lines, *skipped])],
+        }
+
+    async def _confirmed(self, ack: AsyncAck, body: Body, view: View) -> None:
+        approving = self._approved(clicker(body), json.loads(view["private_metadata"]))
+        await submitted(self.services.gate, ack, approving, block=APPROVE_FORM)
+
+    async def _approved(self, person: Person, values: Sequence[str]) -> Response:
+        """Approve one after the other; what came of those that were not."""
+        told = []
+        for value in values:
+            on = Clicked.read(value)
+            approving = self.services.desk.approve(person, on.request_id, mark=on.mark, seen=on.price)
+            answer = await outcome_of(approving)
+            if isinstance(answer, Done) and answer.payment.state is not State.EXPIRED:
+                continue
+            if isinstance(answer, str):
+                told.append(f"#{on.request_id}: {answer}")
+                continue
+            await repair(self.services, answer)
+            told.append(f"#{on.request_id}: {replies.said(answer, self.services.workspace.url)}")
+        if not told:
+            return {}
+        heading = f"*{len(values) - len(told)} of {len(values)} approved; these were not:*"
+        blocks = [section(text) for text in paragraphs([heading, *told])]
+        return {"response_action": "update", "view": notice("") | {"blocks": blocks}}
+
+
+def _why_not(person: Person, payment: Payment | None, on: Clicked) -> str | None:
+    """Why it is not even asked about; the desk has the last word."""
+    if payment is None or on.mark not in (None, payment.request.mark):
+        return "another request has this number now."
+    if payment.request.requester == person.id:
+        return "you asked for it, so somebody else has to decide."
+    if payment.state is not State.PENDING_APPROVAL:
+        return f"{standing(payment)[1]}."
+    if on.price != payment.price:
+        return f"it is {amount(payment.invoice)} now, which your tab did not show."
+    return None
+
+
+def _value(payment: Payment) -> str:
+    return f"{value_of(payment)} {payment.price}"
+
+
+def _price(on: Clicked) -> tuple[Decimal, str] | None:
+    """What was shown; None where the amount was not known."""
+    if on.price in (None, "unknown"):
+        return None
+    figure, _, currency = on.price.partition(" ")
+    return Decimal(figure), currency
+
+
+def _selected(view: View) -> list[str]:
+    """The values of what is selected, in the order of the tab."""
+    state = view["state"]["values"]
+    entered = [state.get(block["block_id"], {}).get(SELECT, {}) for block in view["blocks"]]
+    return [str(one["value"]) for box in entered for one in box.get("selected_options") or ()]
+
+
+def _relabelled(block: Block, chosen: Sequence[str]) -> Block:
+    """The block as it is now: the button says what is selected, and the boxes stay as they are."""
+    if block["block_id"] == "selected":
+        return approve_selected(chosen)
+    box = block.get("accessory") or {}
+    if box.get("action_id") != SELECT:
+        return block
+    on = [option for option in box["options"] if option["value"] in chosen]
+    box = {name: value for name, value in box.items() if name != "initial_options"}
+    return block | {"accessory": box | ({"initial_options": on} if on else {})}
