@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Table, or_, update
+from sqlalchemy import Table, and_, case, or_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import FINAL, Payment, State
@@ -113,26 +113,18 @@ class Leases:
 
         What waits, waits by the clock that wrote it down; that may have been another one than today's.
         A lease is not ended: who is alive prolongs it in time, and one of the dead runs out soon.
-        Payments come before deliveries, as everybody locks them so.
+        Each row is changed once: changing it again would lock its request, which comes before it.
         """
-        not_sent = payments.c.state == State.NOT_SENT.value
-        await self._connection.execute(
-            update(payments)
-            .where(
-                payments.c.state.in_([state.value for state in _WAITING]),
-                payments.c.due_at > self.now,
-                or_(~not_sent, payments.c.due_at > self.now + LONGEST_RETRY),
+        stays = and_(payments.c.state == State.NOT_SENT.value, payments.c.due_at <= self.now + LONGEST_RETRY)
+        waits = and_(payments.c.state.in_([state.value for state in _WAITING]), ~stays)
+        for table, condition in ((payments, waits), (deliveries, PENDING)):
+            late = and_(condition, table.c.due_at > self.now)
+            long = table.c.lease_until > self.now + LONGEST_LEASE
+            await self._connection.execute(
+                update(table)
+                .where(or_(late, long))
+                .values(
+                    due_at=case((late, self.now), else_=table.c.due_at),
+                    lease_until=case((long, self.now + LONGEST_LEASE), else_=table.c.lease_until),
+                )
             )
-            .values(due_at=self.now)
-        )
-        await self._shorten(payments)
-        await self._connection.execute(
-            update(deliveries).where(PENDING, deliveries.c.due_at > self.now).values(due_at=self.now)
-        )
-        await self._shorten(deliveries)
-
-    async def _shorten(self, table: Table) -> None:
-        most = self.now + LONGEST_LEASE
-        await self._connection.execute(
-            update(table).where(table.c.lease_until > most).values(lease_until=most)
-        )

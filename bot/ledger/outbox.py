@@ -92,6 +92,8 @@ class Outbox:
 
         One that was given up stands there all the same, as can be seen.
         """
+        # PostgreSQL locks it anyway where a delivery is changed twice.
+        await self._lock_request(request_id)
         stands = deliveries.c.ts.is_not(None)
         await self._connection.execute(
             update(deliveries)
@@ -203,7 +205,7 @@ class Outbox:
             # The requester was told, or the card tells: nothing is answered any more where it was typed.
             changes[requests.c.response_url] = None
         if changes:
-            await self._lock_request(delivery)
+            await self._lock_request(delivery.request_id)
         ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **FREE)
         if not (ours and changes):
             return ours
@@ -246,10 +248,10 @@ class Outbox:
             .values(response_url=None)
         )
 
-    async def _lock_request(self, delivery: Delivery) -> None:
+    async def _lock_request(self, request_id: int) -> None:
         """Everybody locks a request before its deliveries, so that no two wait for each other."""
         await self._connection.execute(
-            select(requests.c.id).where(requests.c.id == delivery.request_id).with_for_update()
+            select(requests.c.id).where(requests.c.id == request_id).with_for_update()
         )
 
     async def _set(self, delivery: Delivery, **values: Any) -> bool:

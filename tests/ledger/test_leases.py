@@ -232,6 +232,50 @@ async def test_a_chore_and_a_person_at_the_same_payment_come_one_after_the_other
         assert await retrying == await looking
 
 
+async def test_a_card_that_is_shown_again_and_a_person_at_its_request_come_one_after_the_other(
+    new_postgresql: NewDatabase, clock: Clock
+) -> None:
+    """Whoever changes the deliveries of a request twice has locked the request before."""
+    url = new_postgresql(migrated=True)
+    async with open_ledger(url, clock=clock) as one, open_ledger(url, clock=clock) as two:
+        payment = await with_card(one, await request(one))
+
+        async def show_again() -> None:
+            async with two.transaction() as transaction:
+                await transaction.outbox.repair_cards(payment.request.id)
+
+        async with one.transaction() as transaction:
+            await transaction.again(payment)
+            showing = asyncio.create_task(show_again())
+            await _waits(one)
+            await transaction.outbox.refresh_cards(payment.request.id)
+        await showing
+
+
+async def test_who_looks_at_all_that_waits_and_a_person_come_one_after_the_other(
+    new_postgresql: NewDatabase, clock: Clock
+) -> None:
+    """Also where a payment waits for its time and for the end of a lease, both by a clock set back since."""
+    url = new_postgresql(migrated=True)
+    async with open_ledger(url, clock=clock) as one, open_ledger(url, clock=clock) as two:
+        far = clock.now + timedelta(days=1)
+        payment = await request(one, due_at=far, lease_owner="one", lease_until=far)
+
+        async def bring_forward() -> None:
+            async with two.transaction() as transaction:
+                await transaction.bring_forward()
+
+        async with one.transaction() as transaction:
+            await transaction._connection.execute(
+                text(f"SELECT 1 FROM requests WHERE id = {payment.request.id} FOR UPDATE")
+            )
+            await asyncio.wait_for(bring_forward(), 10)
+        found = await one.payment(payment.id)
+        assert found is not None
+        assert found.lease is not None
+        assert (found.due_at, found.lease.until) == (clock.now, clock.now + timedelta(minutes=1))
+
+
 async def _waits(ledger: Ledger) -> None:
     """Until a transaction waits for what another one holds."""
     waiting = text(
