@@ -124,15 +124,19 @@ def handed_transactions() -> Iterator[tuple[str, str, ast.AsyncFunctionDef]]:
                         yield f"{relative(path)}:{node.lineno} {node.name}", argument.arg, node
 
 
+_WHAT_WAS_TOLD = ("outbox", "digests", "now")
+"""All that the Slack layer uses of a transaction."""
+
+
 def beyond_the_outbox(tree: ast.Module) -> list[str]:
-    """Lines that use more of a transaction than its outbox and its time, or hand it on."""
+    """Lines that use more of a transaction than what was told and its time, or hand it on."""
     found = []
     for name, block in transactions(tree):
         parents = {id(child): node for node in ast.walk(block) for child in ast.iter_child_nodes(node)}
         for node in ast.walk(block):
             if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
                 parent = parents[id(node)]
-                if not (isinstance(parent, ast.Attribute) and parent.attr in ("outbox", "now")):
+                if not (isinstance(parent, ast.Attribute) and parent.attr in _WHAT_WAS_TOLD):
                     found.append(ast.unparse(parent))
     return found
 

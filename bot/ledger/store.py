@@ -203,9 +203,9 @@ class Ledger:
         return {payment.ref.number: payment for payment in await self._payments(statement)}
 
     async def recent(
-        self, *, requester: str | None = None, states: Iterable[State] | None = None, limit: int = 10
+        self, *, requester: str | None = None, states: Iterable[State] | None = None, limit: int | None = 10
     ) -> list[Payment]:
-        """The newest payments, of one person or of everybody, in some states or all."""
+        """The newest payments, of one person or of everybody, in some states or all. limit: None for all."""
         statement = PAYMENTS.order_by(payments.c.id.desc()).limit(limit)
         if requester is not None:
             statement = statement.where(requests.c.requester == requester)

@@ -117,20 +117,20 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
     return status
 
 
-def remind_at(payment: Payment, rule: Rule | None, now: datetime, *, due: datetime | None = None) -> datetime:
+def remind_at(payment: Payment, rule: Rule | None, now: datetime) -> datetime:
     """When those who may approve are reminded next; when it expires, if they are not any more.
 
     Every so often, where the rule says so; otherwise when half of the time is over, and an hour before the
-    end. due: when the reminder was due that is sent just now: it is not sent again, whatever the clock says.
+    end. It is written down with the reminder before, so a clock that is set back brings none again.
     """
+    request = payment.request
     if rule is None:
-        return payment.request.expires_at
+        return request.expires_at
     if rule.remind_every is not None:
         return now + rule.remind_every
-    half = payment.request.created_at + (payment.request.expires_at - payment.request.created_at) / 2
-    after = now if due is None else max(now, due)
-    to_come = (one for one in (half, max(half, payment.request.expires_at - LAST_HOUR)) if one > after)
-    return next(to_come, payment.request.expires_at)
+    half = request.created_at + (request.expires_at - request.created_at) / 2
+    to_come = (one for one in (half, max(half, request.expires_at - LAST_HOUR)) if one > now)
+    return next(to_come, request.expires_at)
 
 
 async def expire(transaction: Transaction, payment: Payment) -> Payment:

@@ -120,8 +120,7 @@ class Maintenance:
 
     async def _remind(self, transaction: Transaction, payment: Payment) -> None:
         rule = self.policy.rule_named(payment.request.rule)
-        following = remind_at(payment, rule, transaction.now, due=payment.due_at)
-        reminded = await transaction.change(payment, due_at=following)
+        reminded = await transaction.change(payment, due_at=remind_at(payment, rule, transaction.now))
         event_id = await transaction.record(Reminded(), actor="timekeeper", payment=reminded)
         await transaction.announce_in_thread(reminded, event_id)
 

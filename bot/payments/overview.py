@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.domain.payment import FINAL, Payment
+from bot.domain.payment import FINAL, Payment, State
 from bot.domain.policy import Refusal, Rule
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
 from bot.payments.approvals import ApprovalStatus, shown
 from bot.payments.authority import Authority, Person
+
+_OPEN = [state for state in State if state not in FINAL]
 
 MOST = 50
 """Payments whose approvals are looked up for one answer."""
@@ -42,7 +44,8 @@ class Pending:
 class Concerns:
     """All that concerns one person, the newest first; of what waits for them, what expires first.
 
-    waiting: the first of `pending.mine`, with their approvals.
+    waiting: the first of `pending.mine`, with their approvals. requested: all that they asked for and that is
+    not at its end. outcomes: the latest.
     """
 
     pending: Pending
@@ -59,12 +62,12 @@ class Overview:
     authority: Authority
 
     async def of(self, person: Person, *, most: int) -> Concerns:
-        """At most `most` of each kind, and all of what waits for this person."""
+        """All that waits for or was asked for by this person; at most `most` with their approvals."""
         pending = await self.pending(person)
         return Concerns(
             pending=pending,
             waiting=tuple(await self.standing(pending.mine[:most], mine=True)),
-            requested=tuple(await self.ledger.recent(requester=person.id, limit=most)),
+            requested=tuple(await self.ledger.recent(requester=person.id, states=_OPEN, limit=None)),
             outcomes=tuple(await self.ledger.concerning(person.id, FINAL, limit=most)),
         )
 

@@ -23,7 +23,7 @@ from bot.ledger.digests import Digest
 from bot.ledger.store import Ledger
 from bot.payments.authority import Person
 from bot.payments.catalogue import Catalogue
-from bot.payments.digest import Due, approvers_named, due_in
+from bot.payments.due_soon import Due, approvers_named, due_in
 from bot.payments.executor import Checkpoint, no_checkpoint
 from bot.payments.overview import Overview
 from bot.payments.timing import Timing

@@ -164,12 +164,11 @@ class Tab:
 def home(tab: Tab) -> View:
     """The tab."""
     concerns = tab.concerns
-    open_requests = [one for one in concerns.requested if one.state not in FINAL]
     blocks = [
         *_waiting_for_you(tab),
         header("Unpaid invoices"),
         {"type": "actions", "block_id": "unpaid", "elements": _unpaid_buttons(tab)},
-        *_list("Your open requests", open_requests, tab.team_url, "You have no open request."),
+        *_list("Your open requests", concerns.requested, tab.team_url, "You have no open request."),
         *_list("Recent outcomes", concerns.outcomes, tab.team_url, "Nothing yet."),
     ]
     return {"type": "home", "blocks": blocks}
@@ -191,12 +190,8 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
         f"{_linked(one, tab.team_url)} · {amount(one.invoice)} · expires {moment(one.request.expires_at)}"
         for one in others
     ]
-    kept = fitting(lines, ROOM)
-    if len(kept) < len(lines):
-        beyond = len(lines) - len(kept)
-        kept = [*kept, f"… and {beyond:,} more, which expire later; they come here as these are decided."]
-    if kept:
-        yield from map(section, paragraphs([f"*{len(others):,} more, which expire later:*", *kept]))
+    if lines:
+        yield from _lines([f"*{len(others):,} more, which expire later:*", *lines])
     if concerns.pending.unsure:
         yield context(unsure(concerns.pending.unsure))
     elif not mine:
@@ -239,7 +234,15 @@ def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> 
     lines = [
         f"{_linked(one, team_url)} · {amount(one.invoice)} · {' '.join(standing(one))}" for one in payments
     ]
-    return [header(title), section("\n".join(lines)) if lines else context(none)]
+    return [header(title), *(_lines(lines) if lines else [context(none)])]
+
+
+def _lines(lines: Sequence[str]) -> list[Block]:
+    """As many of them as there is room for, and how many more there are."""
+    kept = fitting(lines, ROOM)
+    left = len(lines) - len(kept)
+    more = [f"… and {left:,} more, which come here as others are done."] if left else []
+    return [section(text) for text in paragraphs([*kept, *more])]
 
 
 def _linked(payment: Payment, team_url: str) -> str:

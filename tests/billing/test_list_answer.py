@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from zeep.exceptions import Fault
 
@@ -52,6 +54,50 @@ class TestRows:
         ]
         assert read(rows(ALL)) == []
         assert read(listed("<return/>")) == []
+
+    @pytest.mark.parametrize(
+        ("attributes", "empty"),
+        [
+            ("", True),
+            ('xsi:type="SOAP-ENC:Array"', True),
+            ('xsi:type="array"', True),
+            ('xsi:type="tns:array_of_rows"', True),
+            ('SOAP-ENC:arrayType="x[0]"', True),
+            ('xsi:type="tns:arrays"', False),
+            ('xsi:type="xsd:string"', False),
+            ('SOAP-ENC:arrayType="x[0]" xsi:nil="1"', False),
+            ('SOAP-ENC:arrayType="x[0]" xsi:nil="true"', False),
+        ],
+    )
+    def test_only_what_is_called_a_list_is_an_empty_one(self, attributes: str, empty: bool) -> None:
+        """An empty text may be an error."""
+        assert read(listed(f"<return {attributes}></return>")) == ([] if empty else None)
+
+    def test_rows_make_a_list_of_whatever_it_is_called(self) -> None:
+        """But not of one that holds something else as well."""
+        assert read(listed(f'<return xsi:type="tns:rows">{row()}</return>')) == [EXPECTED]
+        for strange in ("<x/>", "<x/><x/>", "<item/>", "<item/><x/>"):
+            assert read(listed(f"<return>{row()}{strange}</return>")) is None
+
+    @pytest.mark.parametrize("part", ["Envelope", "Header", "Body"])
+    def test_what_is_no_envelope_is_none(self, part: str) -> None:
+        """Each of its elements has its name and its namespace."""
+        body = rows(ALL, row()).decode().replace("<SOAP-ENV:Body>", "<SOAP-ENV:Header/><SOAP-ENV:Body>")
+        assert read(body.encode()) == [EXPECTED]
+        with pytest.raises(MarkupRefused, match="no SOAP envelope"):
+            read(body.replace(f"SOAP-ENV:{part}", part).encode())
+
+    @pytest.mark.parametrize("nil", ["true", "1"])
+    def test_a_column_without_a_text_of_its_own_is_null(self, nil: str) -> None:
+        """It says so, or holds elements."""
+        body = rows(ALL, row())
+        amount = re.compile(rb"<invoices_amount[^>]*>10[^<]*</invoices_amount>")
+        for instead in (
+            f'<invoices_amount xsi:nil="{nil}">10</invoices_amount>',
+            "<invoices_amount><b>10</b></invoices_amount>",
+        ):
+            changed, count = amount.subn(instead.encode(), body)
+            assert (count, read(changed)) == (1, [EXPECTED | {"invoices_amount": None}])
 
     @pytest.mark.parametrize("piece", [1, 7, 100])
     def test_the_pieces_it_comes_in_make_no_difference(self, piece: int) -> None:
@@ -187,10 +233,18 @@ class TestReferences:
             read(body.replace(old, new))
 
     def test_references_are_kept_up_to_a_cap(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What cannot be told at once costs memory."""
-        monkeypatch.setattr(list_answer, "MAX_KEPT", 10)
+        """What cannot be told at once costs memory: each row, what it refers to, and all of their columns."""
+        kept = 1 + 2 + 2 * (1 + len(EXPECTED))
+        monkeypatch.setattr(list_answer, "MAX_KEPT", kept)
+        assert read(referring()) is not None
+        monkeypatch.setattr(list_answer, "MAX_KEPT", kept - 1)
         with pytest.raises(MarkupRefused, match="more than can be kept"):
             read(referring())
+
+    def test_what_refers_to_nothing_is_not_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is told at once, however long the list."""
+        monkeypatch.setattr(list_answer, "MAX_KEPT", 0)
+        assert read(LIST.encode()) == [EXPECTED, EXPECTED | {"invoices_id": "5"}]
 
 
 FAULT = "<SOAP-ENV:Fault><faultcode>Server</faultcode><faultstring>Aborted</faultstring></SOAP-ENV:Fault>"

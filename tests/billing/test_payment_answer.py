@@ -10,6 +10,8 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.billing.client import BillingClient
+from bot.billing.markup import MarkupRefused
+from bot.billing.payment_answer import require_one_meaning
 from bot.domain.payment import Outcome, Verdict
 from bot.sandbox.local_billing import nusoap
 from tests.billing.conftest import VPS
@@ -133,6 +135,58 @@ async def test_an_answer_that_says_two_things_leaves_a_payment_unknown(
     told = await client.make_payment(VPS)
     assert (told.verdict, told.status, told.status_text) == (Verdict.UNKNOWN, None, None), told
     assert server.received.count(PAY) == 1
+
+
+@pytest.mark.parametrize("what", CONTRADICTING)
+async def test_it_is_refused_before_anybody_reads_it(what: str) -> None:
+    """By the look at it alone, whatever zeep would have made of it."""
+    with pytest.raises(MarkupRefused):
+        require_one_meaning(CONTRADICTING[what].encode())
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (answer(OK), None),
+        (answer(""), None),
+        (envelope(FAULT).decode(), None),
+        (envelope("").decode(), "not that of a payment"),
+        (envelope(FAULT + FAULT).decode(), "more than one response"),
+        (envelope(FAULT + part("s", "x")).decode(), "not that of a payment"),
+        (response(""), "not one return value"),
+        (answer(OK + TEXT, after=part("s", "x").replace("multiRef", "single")), "more than one response"),
+        (answer(OK + TEXT, after="<multiRef>x</multiRef>"), "more than one response"),
+        (answer(OK + TEXT, after=part("s", "", 'href="#s"')), "more than one response"),
+        (answer(OK + TEXT, after=part("s", "x") + part("t", "y")), None),
+        (answer(f'<status href="s"/>{TEXT}', after=part("s", "ok")), "refers to what is not in it"),
+        (response('<return href="#r"/>', after=part("r", "ok")), "a text in place of a status"),
+        (answer(f'<status href="xs"/>{TEXT}', after=part("s", "ok")), "refers to what is not in it"),
+        (answer("<status><b>ok</b></status>"), "elements in its status"),
+        (answer('<status href="#s"/>', after=part("s", "<b>ok</b>")), "elements in its status"),
+        (answer('<status xsi:nil="0">ok</status>'), None),
+        (answer('<status xsi:nil=" false ">ok</status>'), None),
+        (answer(OK).replace("SOAP-ENV:Envelope", "Other"), "no SOAP envelope"),
+        (
+            answer(OK).replace(
+                "<SOAP-ENV:Body>",
+                '<SOAP-ENV:Header><x href="#x"/></SOAP-ENV:Header><SOAP-ENV:Body>',
+            ),
+            "refers to what is not in it",
+        ),
+        (answer("<status/>"), None),
+        (answer(OK)[:-1], "not XML that can be read"),
+        (answer(OK).replace("schemas.xmlsoap.org/soap/envelope", "x"), "no SOAP envelope"),
+        (answer(OK).replace("<SOAP-ENV:Body>", "<SOAP-ENV:Body/><SOAP-ENV:Body>"), "no SOAP envelope"),
+        (answer(OK).replace("<SOAP-ENV:Body>", "<SOAP-ENV:Head/><SOAP-ENV:Body>"), "no SOAP envelope"),
+    ],
+)
+async def test_each_way_to_say_two_things_has_its_name(document: str, why: str | None) -> None:
+    """And what says one thing is let through, one without a status as well."""
+    if why is None:
+        require_one_meaning(document.encode())
+        return
+    with pytest.raises(MarkupRefused, match=why):
+        require_one_meaning(document.encode())
 
 
 GOOD = {

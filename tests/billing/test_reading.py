@@ -248,6 +248,7 @@ class TestModuleNames:
         odd = ["vps\n", "vps\x00", "vp\u0455", "v-p", "1vps", "vps ", "<b>", True, ["vps"], "a" + "0" * 31]
         told = ["vps", "mail", "VPS", "v", "../etc", "", None, 5, "vps", "x" * 65, "floating_ips", *odd]
         assert reading.module_names(told, NO_SECRETS) == ("vps", "mail", "floating_ips")
+        assert reading.module_names(["x", "hd"], NO_SECRETS) == ("hd",)
         assert reading.module_names("error", NO_SECRETS) == ()
         assert reading.module_names(None, NO_SECRETS) == ()
         assert reading.module_names(["hunter2", "vps"], Redaction(["hunter2"])) == ("vps",)

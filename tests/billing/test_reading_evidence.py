@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from bot.billing.list_answer import Row
 from bot.domain.payment import InvoiceEvidence, Proof
-from tests.billing.invoice_rows import evidence, payment, row
+from tests.billing.invoice_rows import MAIL, evidence, payment, row
 
 OTHER = row(id=5)
 """Another unpaid charge: the list that holds it is no empty one."""
@@ -66,6 +68,29 @@ def test_rows_count_only_for_their_own_module(module: str | None) -> None:
         Proof.ABSENCE,
         None,
     )
+
+
+@pytest.mark.parametrize("rows", list(permutations([row(), row(paid=1), OTHER])))
+def test_no_row_takes_back_what_another_says(rows: list[Row]) -> None:
+    """In whatever order they stand: it is unpaid, and it is not clear whether it is."""
+    found = evidence([], rows)
+    assert (found.unpaid, found.unclear) == (True, True)
+    others = [row(id=6, paid=1) if one == row(paid=1) else one for one in rows if one != row()]
+    assert evidence([], others).gone
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [row(id=5, paid=1)],
+        [payment(id=MAIL.number, extra=5)],
+        [row(type=None, paid=1)],
+        [row(type="odd", paid=1), payment(type="odd")],
+    ],
+)
+def test_what_is_neither_its_charge_nor_a_payment_of_it_says_nothing(rows: list[Row]) -> None:
+    """Another charge, another's payment that has its number, and a row of no kind."""
+    assert evidence(rows, []) == InvoiceEvidence(False, None, None)
 
 
 def test_a_row_of_another_module_does_not_hide_ours() -> None:

@@ -148,6 +148,33 @@ def test_evidence_holds_no_word_of_the_server() -> None:
     assert failure_of(error, sent=True).evidence == ("TransportError: the answer is not XML that can be read")
 
 
+@pytest.mark.parametrize(
+    ("kind", "answered"),
+    [
+        (transport.UnexpectedStatus, True),
+        (transport.AnswerTooLarge, True),
+        (transport.AnswerCoded, True),
+        (markup.MarkupRefused, True),
+        (requests.exceptions.ContentDecodingError, True),
+        (urllib3.exceptions.DecodeError, True),
+        (zeep.exceptions.Fault, True),
+        (zeep.exceptions.TransportError, True),
+        (IndexError, True),
+        (transport.TooLate, False),
+        (wire.NotAllowed, False),
+        (requests.exceptions.ReadTimeout, False),
+        (requests.exceptions.ChunkedEncodingError, False),
+        (ProtocolError, False),
+        (TimeoutError, False),
+        (OSError, False),
+    ],
+)
+def test_what_could_not_be_read_was_there(kind: type[BaseException], answered: bool) -> None:
+    """An answer came, or none did; and before a byte went out there was none to come."""
+    assert failure_of(made(kind), sent=True).answered is answered
+    assert not failure_of(made(kind), sent=False).answered
+
+
 def test_only_a_fault_of_the_api_is_a_fault() -> None:
     """zeep's stand-in for any HTTP 500 has no code, and does not count as the API's own word."""
     own = zeep.exceptions.Fault("no", code="SOAP-ENV:Server")  # type: ignore[no-untyped-call]

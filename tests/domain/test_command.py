@@ -174,6 +174,8 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("resolve 42", "Was payment #42 paid, or not?"),
         ("resolve 42 maybe so", "Was payment #42 paid, or not?"),
         ("resolve 42 paid", "A note is missing: how do you know? Type /pay resolve 42 paid <note>"),
+        ("vpsX12345", 'I know no module "vpsX12345".'),
+        ("resolve 42 paid", "<note>; the note is kept in the audit trail."),
         ("resolve 42 not paid", "Type /pay resolve 42 not-paid <note>"),
         ("resolve 42 paid \u00a0\u200b", "A note is missing"),
         ("resolve 42 paid " + "x" * (MAX_NOTE + 1), "longer than 500 characters"),
@@ -182,6 +184,10 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("x" * 40, '"' + "x" * 40 + '"'),
         ("vps 5>", "There is a link, a mention or a bracket in it."),
         ("vps <5", "There is a link, a mention or a bracket in it."),
+        ("approve <5", "There is a link, a mention or a bracket in it."),
+        ("approve 5>", "There is a link, a mention or a bracket in it."),
+        ("please pay vps 5", 'The word "please" is not needed. Type /pay vps 5.'),
+        ("please vps 5 6", "For that invoice alone, type /pay vps 5."),
         ("vps 1 2x", "One invoice at a time"),
         ("vps 1 X5", 'I do not know what "X5" means'),
         ("bac\u212aups 5", "I know no module"),
@@ -212,6 +218,11 @@ def test_what_is_said_about_a_slip(text: str, answer: str) -> None:
         ("Approve #2", "Type /pay status 2 to find the card of payment #2, or open my Home tab."),
         ("aprove 2", "Approving is a click on its card"),
         ("approve", "Type /pay pending to find what waits for you, or open my Home tab."),
+        ("approve x", "Type /pay pending to find what waits for you, or open my Home tab."),
+        ("approve \u0665", "Type /pay pending to find what waits for you, or open my Home tab."),
+        ("approve 12345678901", "Type /pay pending to find what waits for you, or open my Home tab."),
+        ("history", "Type /pay status vps 12345 to see what became of it."),
+        ("settle", "Type /pay resolve 42 paid <note>"),
         ("reject 7 too dear", "Denying is a click on its card, not a command. Type /pay status 7"),
         ("cancel 2", "Withdrawing a request is a click on its card, not a command. Type /pay status 2"),
         ("withdraw", "Type /pay mine to find your own requests"),
@@ -263,6 +274,7 @@ def test_the_modules_are_those_of_the_api() -> None:
     """A module that the API has added is understood; one that it has dropped is not."""
     assert parse("dedicated 5", ["dedicated"]) == Request(InvoiceRef("dedicated", 5))
     assert "The modules are: dedicated." in said("vps 5", ["dedicated"])
+    assert "Which invoice of approve?" in said("approve", ["approve"])
     assert "Type /pay dedicated 12345" in said("dedicated", ["dedicated"])
     assert "/pay help" in said("vps 5", [])
     assert "Type /pay status dedicated 12345" in said("status", ["dedicated", "licenses"])

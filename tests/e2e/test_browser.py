@@ -34,10 +34,11 @@ async def confirm(page: Page, button: str, question: str) -> None:
 
 
 async def rests(card: Locator, *texts: str) -> None:
-    """The card comes to say all of this, and nothing on it can be pressed any more."""
+    """The card comes to say all of this, and nothing but Ask again can be pressed on it any more."""
     for text in texts:
         await expect(card).to_contain_text(text)
-    await expect(card.locator("[data-testid^=action-]")).to_have_count(0)
+    buttons = "[data-testid^=action-]:not([data-testid=action-payment_ask_again])"
+    await expect(card.locator(buttons)).to_have_count(0)
 
 
 async def submit(page: Page) -> None:
@@ -213,6 +214,35 @@ async def test_both_cards_follow_and_lead_to_each_other(open_office: OpenOffice)
     await expect(thread).to_contain_text("Payment of 120.00 USD for Invoice 10103 Successful.")
 
 
+async def test_several_are_approved_at_once(open_office: OpenOffice) -> None:
+    """Two boxes, the button with their sum, one question with every line, and both are paid."""
+    office = await open_office(TWO_FOR_SERVERS)
+    alice = await office.windows.open("alice")
+    for invoice in ("vps 10101", "vps 10102", "servers 10901"):
+        await types(alice, f"/pay {invoice}")
+        await expect(alice.get_by_test_id("message").last).to_contain_text(invoice.replace(" ", " invoice "))
+    bob = await office.windows.open("bob", PHONE)
+    await bob.get_by_role("button", name="Channels").click()
+    await goes_to(bob, "home")
+    home = bob.get_by_test_id("home-view")
+    await expect(home).to_contain_text("Waiting for your approval: 3 · 408.99 USD")
+    selected = home.get_by_test_id("action-approve_selected")
+    # The servers' request expires first.
+    await home.get_by_role("checkbox").nth(0).check()
+    await expect(selected).to_have_text("Approve selected (1 · 349.00 USD)")
+    await home.get_by_role("checkbox").nth(1).check()
+    await expect(selected).to_have_text("Approve selected (2 · 359.00 USD)")
+    await selected.click()
+    form = bob.get_by_test_id("modal")
+    await expect(form).to_contain_text("#1 · vps invoice 10101 · 10.00 USD")
+    await expect(form).to_contain_text("You are 1 of 2; it is paid after one more.")
+    assert await fits(bob)
+    await submitted(bob)
+    await expect(home).to_contain_text("Waiting for your approval: 1 · 49.99 USD")
+    await expect(home).to_contain_text("#1 · vps invoice 10101 · 10.00 USD")
+    await expect(alice.get_by_test_id("message").last).to_contain_text("Needs 1 more approval from @Carol")
+
+
 async def test_the_home_tab_approves_and_denies(open_office: OpenOffice) -> None:
     """What waits goes from the list as it is decided, and the outcome comes, while the tab is open."""
     office = await open_office(TWO_FOR_SERVERS)
@@ -224,7 +254,7 @@ async def test_the_home_tab_approves_and_denies(open_office: OpenOffice) -> None
     await goes_to(bob, "home")
     home = bob.get_by_test_id("home-view")
     await expect(home.get_by_test_id(APPROVE)).to_have_count(2)
-    await home.get_by_test_id(APPROVE).last.click()
+    await home.get_by_test_id(APPROVE).first.click()
     await expect(bob.get_by_test_id("dialog")).to_contain_text("Pay 10.00 USD for vps invoice 10101?")
     await bob.get_by_test_id("confirm-accept").click()
     await expect(home.get_by_test_id(DENY)).to_have_count(1)

@@ -3,6 +3,7 @@
 Where `tests/planted` breaks the lines that somebody thought of, this breaks all of them.
 
 - `mutants`: which mutants of a file there are; mutmut's operators make them
+- `marking`: which tests come by which statement
 - `running`: runs the tests that come by a mutant's line, in a fork, until one fails
 - `equivalent`: mutants that do the same as the source, each with the reason
 

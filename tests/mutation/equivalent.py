@@ -21,6 +21,7 @@ _CHECKS, _POLICY = "domain/policy/checks.py", "domain/policy/policy.py"
 _ONLY_ITS_NUMBER = "of what is read only a number is used, and the text is thrown away"
 _AS_LONG = "both are always of one length: `strict` is an assertion"
 _AT_TWO = "an amount of two decimals is written the same in both ways"
+_READING, _LIST = "billing/reading.py", "billing/list_answer.py"
 
 EQUIVALENT = (
     Same(_COMMAND, "_explain_order", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
@@ -28,10 +29,15 @@ EQUIVALENT = (
     Same(_COMMAND, "_named", "> 1", "> 2", "of two words, all but the last is the first"),
     Same(_COMMAND, "_close_name", "n=1", "n=2", "only the first of them is looked at"),
     Same(_COMMAND, "_close_name", "n=1", "", "only the first of them is looked at"),
+    Same("domain/near_commands.py", "instead_of", 'else ""', 'else "XXXX"', "neither is a number"),
     Same(_CHECKS, "_of_tiers", "strict=False", "", "it is the default; the linter wants it to be written"),
     Same(_POLICY, "PolicyError.__init__", "strict=True", "strict=None", _AS_LONG),
     Same(_POLICY, "PolicyError.__init__", "strict=True", "strict=False", _AS_LONG),
     Same(_POLICY, "PolicyError.__init__", "strict=True", "", _AS_LONG),
     Same(_WORDING, "money", "> -2", ">= -2", _AT_TWO),
     Same(_WORDING, "money", "> -2", "> -3", _AT_TWO),
+    Same(_READING, "_ref", "number is None", "(number is None) and False", "no reference has that number"),
+    Same(_READING, "_whole", '""', '"XXXX"', "neither is a number"),
+    Same(_READING, "_whole_or_boolean", '""', '"XXXX"', "neither is a boolean"),
+    Same(_LIST, "_ListAnswer._add_row", "strange += 1", "strange += 2", "whether there are any is asked"),
 )

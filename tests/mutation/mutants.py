@@ -27,6 +27,7 @@ from tests.mutation.equivalent import Same
 from tests.planted.breaks import ROOT
 
 _LOG = m.Call(func=m.Attribute(value=m.Name("log")))
+_STATEMENT = (cst.SimpleStatementLine, cst.BaseCompoundStatement)
 _WORDS = m.Raise() | m.Assert()
 _LITERAL = m.SimpleString() | m.FormattedString() | m.ConcatenatedString()
 
@@ -67,12 +68,12 @@ class Mutant:
     """One change. file: in the repository. function: its outermost one, and which of that name it is.
 
     function is None where the change is not inside a function's body: what is loaded has to be loaded anew.
-    lines: of the statement it is in. before, after: the lines changed. source: of the whole file.
+    line: where its statement begins. before, after: the lines changed. source: of the whole file.
     """
 
     file: str
     function: tuple[str, int] | None
-    lines: range
+    line: int
     before: str
     after: str
     source: str
@@ -100,16 +101,24 @@ def mutants_of(file: str) -> list[Mutant]:
     module.visit(visitor)
     functions = functions_of(ast.parse(source))
     found: dict[str, Mutant] = {}
-    for lines, mutated in visitor.found:
-        function = next((key for key, span in functions.items() if lines.start in span), None)
-        mutant = Mutant(file, function, lines, *_changed(source, mutated), mutated)
+    for line, mutated in visitor.found:
+        function = next((key for key, one in functions.items() if line in one.lines), None)
+        mutant = Mutant(file, function, line, *_changed(source, mutated), mutated)
         found.setdefault(mutant.name, mutant)
     return list(found.values())
 
 
-def functions_of(tree: ast.Module) -> dict[tuple[str, int], range]:
-    """The lines of the bodies of the outermost functions, and of their names how many came before."""
-    found: dict[tuple[str, int], range] = {}
+@dataclass(frozen=True, slots=True)
+class Function:
+    """lines: of its body."""
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef
+    lines: range
+
+
+def functions_of(tree: ast.Module) -> dict[tuple[str, int], Function]:
+    """The outermost functions, by their names and how many of that name came before."""
+    found: dict[tuple[str, int], Function] = {}
 
     def look(body: list[ast.stmt], of: str) -> None:
         for node in body:
@@ -119,7 +128,7 @@ def functions_of(tree: ast.Module) -> dict[tuple[str, int], range]:
                 name = f"{of}{node.name}"
                 number = sum(key[0] == name for key in found)
                 assert node.end_lineno is not None
-                found[name, number] = range(node.body[0].lineno, node.end_lineno + 1)
+                found[name, number] = Function(node, range(node.body[0].lineno, node.end_lineno + 1))
 
     look(tree.body, "")
     return found
@@ -146,18 +155,18 @@ class _Visitor(cst.CSTVisitor):
         self._module = module
         self._source = source
         self._in_words = 0
-        self._statement: tuple[int, int] | None = None
+        self._statements = [0]
         self._starts = [0]
         for line in source.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
-        self.found: list[tuple[range, str]] = []
+        self.found: list[tuple[int, str]] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         if _left_out(node) or (self._in_words and m.matches(node, _LITERAL)):
             return False
         self._in_words += m.matches(node, _WORDS)
-        if isinstance(node, cst.SimpleStatementLine):
-            self._statement = self._lines(node)
+        if isinstance(node, _STATEMENT):
+            self._statements.append(self.get_metadata(PositionProvider, node).start.line)
         for kind, operator in (*_OPERATORS, *_ADDED):
             if isinstance(node, kind):
                 for mutated in operator(node):
@@ -169,18 +178,11 @@ class _Visitor(cst.CSTVisitor):
 
     def on_leave(self, original_node: cst.CSTNode) -> None:
         self._in_words -= m.matches(original_node, _WORDS)
-        if isinstance(original_node, cst.SimpleStatementLine):
-            self._statement = None
+        if isinstance(original_node, _STATEMENT):
+            self._statements.pop()
 
     def _add(self, node: cst.CSTNode, mutated: cst.CSTNode) -> None:
-        start, end = self._statement or self._lines(node)
-        if isinstance(node, cst.Match):
-            end = start
-        self.found.append((range(start, end + 1), self._spliced(node, mutated)))
-
-    def _lines(self, node: cst.CSTNode) -> tuple[int, int]:
-        place = self.get_metadata(PositionProvider, node)
-        return place.start.line, place.end.line
+        self.found.append((self._statements[-1], self._spliced(node, mutated)))
 
     def _spliced(self, node: cst.CSTNode, mutated: cst.CSTNode) -> str:
         place = self.get_metadata(PositionProvider, node)

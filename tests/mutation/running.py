@@ -8,6 +8,7 @@ anew, and is not tried.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import os
@@ -23,9 +24,9 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TextIO
 
-import coverage
 import pytest
 
+from tests.mutation.marking import MARK, marked
 from tests.mutation.mutants import Mutant
 from tests.planted.breaks import ROOT
 
@@ -35,9 +36,14 @@ TRIES = 3
 KILLED, SURVIVED, HUNG, NOT_COVERED, NOT_TRIED = "killed", "survived", "hung", "not covered", "not tried"
 
 
+_Living = tuple[tuple[int, ...], FunctionType]
+"""A function, and where it is inside of the outermost one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """tests_s: seconds of tests for one mutant, at most. hung_s: without an end after it. jobs: at once."""
+    """jobs: so many mutants at once. tests_s: of the processor, for the tests of one, at most. hung_s: on the
+    clock, for one; it hangs then."""
 
     tests_s: float
     hung_s: float
@@ -76,7 +82,7 @@ class Runner:
         self._files = sorted({mutant.file for mutant in mutants})
         self._seconds: dict[str, float] = {}
         self._failed: set[str] = set()
-        self._current = ""
+        self._passed: set[tuple[str, int]] = set()
         self._children: dict[int, _Child] = {}
         self._killers: dict[str, Counter[str]] = defaultdict(Counter)
 
@@ -102,16 +108,16 @@ class Runner:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run all of them once, and then those of each mutant."""
+        self._functions = _functions({str(ROOT / file) for file in self._files})
         lines = self._map(session)
         items = {item.nodeid: item for item in session.items if item.nodeid not in self._failed}
-        self._functions = _functions({str(ROOT / file) for file in self._files})
         gc.collect()
         gc.freeze()
         for name in sorted(self._failed):
             print(f"not counted, it fails without a change: {name}", file=self._console)
         print(f"{len(items)} tests, {len(self._mutants)} mutants", file=self._console, flush=True)
         for mutant in self._mutants:
-            passing = set().union(*(lines[mutant.file].get(line, ()) for line in mutant.lines))
+            passing = lines[mutant.file].get(mutant.line, ())
             chosen = self._chosen(mutant, [items[name] for name in passing if name in items])
             if not chosen:
                 self._tell(Verdict(mutant, NOT_COVERED, "", 0.0))
@@ -125,23 +131,26 @@ class Runner:
 
     def _map(self, session: pytest.Session) -> dict[str, dict[int, list[str]]]:
         """Which tests come by which line of which file."""
-        measured = coverage.Coverage(
-            data_file=None,
-            config_file=False,
-            include=[str(ROOT / file) for file in self._files],
-            concurrency=["thread", "greenlet"],
-        )
-        measured.start()
+        found: dict[str, dict[int, list[str]]] = {file: defaultdict(list) for file in self._files}
+        setattr(builtins, MARK, self._passed.add)
+        for file in self._files:
+            self._give_all(file, marked(file))
         for item in session.items:
-            measured.switch_context(item.nodeid)
-            begun = time.monotonic()
+            self._passed.clear()
             for _ in range(TRIES):
+                begun = time.process_time()
                 if self._passes(session, item):
                     break
-            self._seconds[item.nodeid] = time.monotonic() - begun
-        measured.stop()
-        data = measured.get_data()
-        return {file: data.contexts_by_lineno(str(ROOT / file)) for file in self._files}
+            self._seconds[item.nodeid] = time.process_time() - begun
+            for file, line in self._passed:
+                found[file][line].append(item.nodeid)
+        for file in self._files:
+            self._give_all(file, _compiled((ROOT / file).read_text(encoding="utf-8"), str(ROOT / file)))
+        return found
+
+    def _give_all(self, file: str, module: CodeType) -> None:
+        for key, code in _outermost(module).items():
+            _give(self._functions[str(ROOT / file), *key], code)
 
     def _passes(self, session: pytest.Session, item: pytest.Item) -> bool:
         self._failed.discard(item.nodeid)
@@ -170,7 +179,7 @@ class Runner:
             code = 3
             try:
                 os.setpgid(0, 0)
-                signal.alarm(int(self._limits.hung_s + 3 * self._limits.tests_s))
+                signal.alarm(int(self._limits.hung_s))
                 cpu = int(20 + self._limits.tests_s + sum(os.times()[:2]))
                 resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
                 session.config._tmp_path_factory._basetemp = folder  # type: ignore[attr-defined]
@@ -184,16 +193,14 @@ class Runner:
         """0: no test failed; 1: the one that is told did; 4: the change could not be made."""
         path = str(ROOT / mutant.file)
         assert mutant.function is not None
-        functions = self._functions.get((path, *mutant.function), [])
-        if not functions:
-            return 4
-        before = functions[0].__code__
-        after = _outermost(compile(mutant.source, path, "exec", dont_inherit=True))[mutant.function]
+        functions = self._functions[path, *mutant.function]
+        before = _outermost(_compiled(Path(path).read_text(encoding="utf-8"), path))[mutant.function]
+        after = _outermost(_compiled(mutant.source, path))[mutant.function]
         for item in items:
             os.write(said, f"{item.nodeid}\n".encode())
             try:
                 _give(functions, after)
-            except ValueError:  # another number of variables from outside
+            except ValueError:
                 return 4
             if not self._passes(session, item):
                 _give(functions, before)
@@ -223,9 +230,13 @@ def _run(session: pytest.Session, item: pytest.Item) -> None:
     session.config.hook.pytest_runtest_protocol(item=item, nextitem=session)
 
 
-def _give(functions: list[FunctionType], code: CodeType) -> None:
-    for function in functions:
-        function.__code__ = code
+def _give(functions: list[_Living], code: CodeType) -> None:
+    """Raises ValueError where it would use other variables from outside, or other functions inside."""
+    by_place = dict(_with_inner(code))
+    for place, function in functions:
+        if place not in by_place:
+            raise ValueError("it has other functions inside")
+        function.__code__ = by_place[place]
 
 
 def _end_group(pid: int) -> None:
@@ -255,16 +266,27 @@ def _outermost(module: CodeType) -> dict[tuple[str, int], CodeType]:
     return found
 
 
-def _functions(paths: set[str]) -> dict[tuple[str, str, int], list[FunctionType]]:
-    """The functions of these files that live in this process."""
+def _with_inner(code: CodeType, place: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], CodeType]]:
+    """The code of a function, and of those inside of it, with their places."""
+    yield place, code
+    for number, one in enumerate(one for one in code.co_consts if isinstance(one, CodeType)):
+        yield from _with_inner(one, (*place, number))
+
+
+def _compiled(source: str, path: str) -> CodeType:
+    return compile(source, path, "exec", dont_inherit=True)
+
+
+def _functions(paths: set[str]) -> dict[tuple[str, str, int], list[_Living]]:
+    """The functions of these files in this process, by the outermost one that they are inside of."""
     gc.unfreeze()
     by_code: dict[CodeType, list[FunctionType]] = defaultdict(list)
     for one in gc.get_objects():
         if type(one) is FunctionType and one.__code__.co_filename in paths:
             by_code[one.__code__].append(one)
-    found: dict[tuple[str, str, int], list[FunctionType]] = {}
+    found: dict[tuple[str, str, int], list[_Living]] = {}
     for path in paths:
-        whole = compile(Path(path).read_text(encoding="utf-8"), path, "exec", dont_inherit=True)
-        for key, code in _outermost(whole).items():
-            found[(path, *key)] = by_code.get(code, [])
+        for key, code in _outermost(_compiled(Path(path).read_text(encoding="utf-8"), path)).items():
+            living = [(place, one) for place, inner in _with_inner(code) for one in by_code.get(inner, ())]
+            found[path, *key] = living
     return found

@@ -133,6 +133,8 @@ async def test_a_limit_that_came_up_since_counts_on_the_amount(office: Office) -
     payment = await office.now(payment)
     assert payment.state is State.CANCELLED
     assert "above the limit of 5.00 USD" in str(payment.reason)
+    event = await office.last(payment)
+    assert (event.actor, event.action) == ("executor", "cancelled")
 
 
 async def test_an_invoice_that_turns_out_not_to_be_listed_is_not_paid(office: Office) -> None:

@@ -13,7 +13,7 @@ from bot.ledger.queues import EXECUTOR
 from bot.ledger.transaction import Transaction
 from bot.payments.executor import no_checkpoint
 from tests.fixture_types import Clock
-from tests.payments.conftest import PAY, Office, policy
+from tests.payments.conftest import ALICE, ONE, PAY, Office, policy
 
 
 class TestBeforeTheCall:
@@ -32,6 +32,25 @@ class TestBeforeTheCall:
         await office.execute()
         assert (await office.now(payment)).state is State.APPROVED
         assert PAY not in office.calls()
+
+    async def test_what_was_taken_back_while_it_was_checked_is_left_as_it_is(self, office: Office) -> None:
+        """That it could not be checked either is of no interest any more."""
+        payment = await office.approved()
+        office.billing.fail("unreadable")
+
+        async def take_back(step: str, payment_id: int) -> None:
+            if step == "checked":
+                await office.desk.withdraw(ALICE, payment.request.id)
+
+        office.checkpoint = take_back
+        office.rules(ONE)
+        await office.execute()
+        last = await office.last(payment)
+        assert ((await office.now(payment)).state, last.actor, last.action) == (
+            State.CANCELLED,
+            ALICE.id,
+            "cancelled",
+        )
 
     async def test_who_lost_the_lease_a_moment_ago_does_not_send(self, office: Office, clock: Clock) -> None:
         """The check is young enough still, and another instance has taken the payment up and will pay it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from bot.domain.payment import State
@@ -129,6 +131,23 @@ class TestHeld:
         await office.execute()
         payment = await office.now(payment)
         assert (payment.state, payment.reason) == (State.CANCELLED, UNREACHABLE)
+
+    @pytest.mark.parametrize(("before", "state"), [(1, State.APPROVED), (0, State.CANCELLED)])
+    async def test_it_is_held_until_the_request_expires(
+        self, office: Office, clock: Clock, before: int, state: State
+    ) -> None:
+        """To the second: the moment itself is too late. Until then it is tried again and again."""
+        payment = await office.approved()
+        office.billing.fail("unreadable")
+        clock.until(payment.request.expires_at - timedelta(seconds=before))
+        await office.execute()
+        payment = await office.now(payment)
+        assert (payment.state, payment.reason) == (state, "the invoice cannot be read any more")
+        assert payment.lease is None
+        event = await office.last(payment)
+        assert (event.actor, event.action) == ("executor", "held" if before else "cancelled")
+        if before:
+            assert payment.due_at == clock.now + office.timing.hold
 
     @pytest.mark.parametrize("mode", ["unreadable", "unlisted"])
     async def test_an_account_that_never_could_read_pays(self, office: Office, mode: str) -> None:

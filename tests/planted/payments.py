@@ -433,4 +433,18 @@ BREAKS = (
         "",
         seen_by="payments:test_two_requests_at_once_do_not_share_what_is_left_of_a_limit",
     ),
+    Break(
+        "nobody-is-reminded-where-the-rule-does-not-say",
+        _APPROVALS,
+        "if one > now)",
+        "if one < now)",
+        seen_by="payments:test_where_the_rule_does_not_say_people_are_reminded_twice",
+    ),
+    Break(
+        "what-the-api-lacks-is-tried-again",
+        _EXECUTOR,
+        "        except CannotPay as error:\n",
+        "        except ZeroDivisionError as error:\n",
+        seen_by="payments:test_an_api_that_has_no_payment_is_not_tried_again",
+    ),
 )

@@ -15,7 +15,7 @@ from bot.billing.client import BillingClient
 from bot.config import policy_of
 from bot.domain.payment import Invoice, InvoiceRef, State
 from bot.ledger.store import Ledger
-from bot.payments.digest import due_in
+from bot.payments.due_soon import due_in
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.books import MODULES

@@ -84,7 +84,7 @@ def test_the_other_views_keep_block_kits_limits(note: str, described: str) -> No
         Waiting(payment(note, invoice(1, described), id=number), ApprovalStatus(2, ("U2",)), True)
         for number in range(10)
     )
-    asked = (one,) * home.MOST
+    asked = (one,) * 300
     mine = tuple(one.payment for one in many) * 30
     concerns = Concerns(Pending(mine, (), 3), many, asked, asked)
     checked_view(home.home(home.Tab(concerns, "https://acme.slack.com/", TODAY, may_ask=True)), "home")

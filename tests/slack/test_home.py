@@ -192,7 +192,7 @@ async def test_nothing_that_waits_for_me_is_hidden(
     await slack.person("bob").opens_home()
     view = await sees(slack, "bob", "Waiting for your approval: 15 · 1,507.50 USD", "invoice 20014")
     decided = [block["block_id"] for block in view.blocks if block["type"] == "actions"]
-    assert decided == [*(f"decide:{number}" for number in range(1, 11)), "unpaid"]
+    assert decided == [*(f"decide:{number}" for number in range(1, 11)), "selected", "unpaid"]
     assert "*5 more, which expire later:*" in shown(view)
     lines = [line for line in shown(view).splitlines() if " · expires " in line and line.startswith("<http")]
     assert [line.split("|")[1][:3].strip() for line in lines] == ["#11", "#12", "#13", "#14", "#15"]
@@ -205,6 +205,18 @@ async def test_nothing_that_waits_for_me_is_hidden(
     assert pending.index("invoice 20000") < pending.index("invoice 20014")
     left = 75 - sum(" missing · until " in line for line in pending.splitlines())
     assert f"… and {left} more. Those that wait for you are on my Home tab." in pending
+
+
+async def test_my_open_requests_are_all_there(slack: LocalSlack, start_bot: StartBot) -> None:
+    """However many of mine came later and are done."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await request(slack, bot)
+    for number in range(15):
+        ref = InvoiceRef("mail", 30_000 + number)
+        await requested(bot.ledger, ref, requester=ids.ALICE, team=ids.TEAM_ID, moved_to=State.CANCELLED)
+    await slack.person("alice").opens_home()
+    view = await sees(slack, "alice", "Your open requests", "#1 · vps invoice 10101")
+    assert "You have no open request." not in shown(view)
 
 
 async def test_what_slack_does_not_say_is_not_hidden(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -76,7 +77,7 @@ def test_each_refusal_says_what_stands_in_the_way() -> None:
             Rule(
                 "servers",
                 frozenset({"U1"}),
-                frozenset({"U9"}),
+                frozenset({"U9", "U1", "U2"}),
                 modules=frozenset({"vps", "servers"}),
                 channels=frozenset({"C1"}),
             ),
@@ -86,19 +87,19 @@ def test_each_refusal_says_what_stands_in_the_way() -> None:
     assert isinstance(person, Refusal)
     assert person.reason is Reason.PERSON
     assert person.text == "You are not among those who may request payments."
-    assert person.ask == {"U9"}
+    assert person.ask == {"U9", "U1"}
 
     module = policy.match("mail", "C1", frozenset({"U1"}))
     assert isinstance(module, Refusal)
     assert module.reason is Reason.MODULE
     assert "mail invoices; your modules are: servers, vps." in module.text
-    assert module.ask == {"U9"}
+    assert module.ask == {"U9", "U2"}
 
     channel = policy.match("vps", "C2", frozenset({"U1"}))
     assert isinstance(channel, Refusal)
     assert channel.reason is Reason.CHANNEL
     assert channel.channels == {"C1"}
-    assert channel.ask == {"U9"}
+    assert channel.ask == {"U9", "U2"}
 
 
 @pytest.mark.parametrize("policy", [Policy(()), simple(requesters=[])])
@@ -150,6 +151,8 @@ class TestWhomToAskForMore:
     def test_somebody_whom_another_rule_lets_pay_more(self) -> None:
         """Those of the same rule have the same limit."""
         more = Rule("more", frozenset({"U3", "U1"}), limit_per_payment=Decimal(1000))
+        enough = replace(more, limit_per_person_per_day=Decimal(640), limit_per_rule_per_day=Decimal(640))
+        assert Policy((A_DAY, enough)).advised(refusal_by(A_DAY, Decimal(640)), OF).ask == {"U3"}
         advised = Policy((A_DAY, more)).advised(refusal_by(A_DAY, Decimal(640)), OF)
         assert (set(advised.ask), advised.remedy) == ({"U3"}, "")
 
