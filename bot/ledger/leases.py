@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import or_, update
+from sqlalchemy import Table, or_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import FINAL, Payment, State
 from bot.ledger.queues import Queue
 from bot.ledger.rows import payment_of, readable
-from bot.ledger.schema import FREE, PAYMENTS, PENDING, deliveries, payments
+from bot.ledger.schema import FREE, PAYMENTS, PENDING, deliveries, payments, requests
 
 log = structlog.get_logger()
 
@@ -41,14 +41,17 @@ class Leases:
 
     async def claim(self, queue: Queue, *, owner: str, lease: timedelta, limit: int) -> list[Payment]:
         """Take up to `limit` payments that are due, so that no other instance works on them."""
-        return await self._taken(queue, limit, lease_owner=owner, lease_until=self.now + lease)
+        return await self._taken(queue, limit, payments, lease_owner=owner, lease_until=self.now + lease)
 
     async def lock_due(self, queue: Queue, *, limit: int) -> list[Payment]:
-        """The same for who is done with them when the transaction ends."""
-        return await self._taken(queue, limit)
+        """The same for who is done with them when the transaction ends.
 
-    async def _taken(self, queue: Queue, limit: int, **lease: Any) -> list[Payment]:
-        found = queue.some.with_for_update(skip_locked=True, of=payments)
+        Their requests are locked before them, as by everybody: a delivery that is added locks its request.
+        """
+        return await self._taken(queue, limit, requests, payments)
+
+    async def _taken(self, queue: Queue, limit: int, *locked: Table, **lease: Any) -> list[Payment]:
+        found = queue.some.with_for_update(skip_locked=True, of=locked)
         ids = list((await self._connection.execute(found, {"now": self.now, "limit": limit})).scalars())
         if not ids:
             return []
@@ -110,6 +113,7 @@ class Leases:
 
         What waits, waits by the clock that wrote it down; that may have been another one than today's.
         A lease is not ended: who is alive prolongs it in time, and one of the dead runs out soon.
+        Payments come before deliveries, as everybody locks them so.
         """
         not_sent = payments.c.state == State.NOT_SENT.value
         await self._connection.execute(
@@ -121,12 +125,14 @@ class Leases:
             )
             .values(due_at=self.now)
         )
+        await self._shorten(payments)
         await self._connection.execute(
             update(deliveries).where(PENDING, deliveries.c.due_at > self.now).values(due_at=self.now)
         )
-        for table in (payments, deliveries):
-            await self._connection.execute(
-                update(table)
-                .where(table.c.lease_until > self.now + LONGEST_LEASE)
-                .values(lease_until=self.now + LONGEST_LEASE)
-            )
+        await self._shorten(deliveries)
+
+    async def _shorten(self, table: Table) -> None:
+        most = self.now + LONGEST_LEASE
+        await self._connection.execute(
+            update(table).where(table.c.lease_until > most).values(lease_until=most)
+        )

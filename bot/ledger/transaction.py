@@ -167,8 +167,13 @@ class Transaction(Leases):
 
     async def _one(self, *where: ColumnElement[bool]) -> Payment | None:
         statement = PAYMENTS.where(*where).with_for_update()
-        row = (await self._connection.execute(statement)).mappings().one_or_none()
-        return None if row is None else payment_of(row)
+        rows = (await self._connection.execute(statement)).mappings().all()
+        if len(rows) > 1:
+            raise LedgerContradicted(
+                f"request #{rows[0]['request_id']} has {len(rows)} payments, and it was made with one."
+                " Run `python -m bot audit verify`"
+            )
+        return payment_of(rows[0]) if rows else None
 
     async def requested_total(
         self,

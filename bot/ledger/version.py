@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import LedgerContradicted, LedgerUnavailable, LedgerUnfit
-from bot.ledger.database import reason, writing
+from bot.ledger.database import PATIENT, reason, writing
 from bot.ledger.schema import chain
 
 _MIGRATION_LOCK = 0x70617931
@@ -28,13 +28,19 @@ async def migrate(engine: AsyncEngine) -> bool:
 
     def upgrade(connection: Connection) -> bool:
         if connection.dialect.name == "postgresql":
+            # Another instance may be bringing a large ledger up to date: that takes minutes.
+            connection.execute(PATIENT)
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
         found = _version(connection)
         if found is None and connection.dialect.name == "sqlite" and inspect(connection).get_table_names():
             raise LedgerUnfit(
                 "the file is the database of another program; let LEDGER_URL name a file of its own"
             )
         if found != newest():
+            if connection.dialect.name == "sqlite":
+                _must_hang_together(connection)
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -45,6 +51,18 @@ async def migrate(engine: AsyncEngine) -> bool:
             return await connection.run_sync(upgrade)
     except (DBAPIError, OSError) as error:
         raise LedgerUnavailable(f"the ledger cannot be opened: {reason(error)}") from None
+
+
+def _must_hang_together(connection: Connection) -> None:
+    """Others may have deleted in a SQLite file what a row refers to: it has no place. Raises LedgerUnfit."""
+    torn = connection.execute(text("PRAGMA foreign_key_check")).first()
+    if torn is not None:
+        table, row, missing, _ = torn
+        raise LedgerUnfit(
+            f"it cannot be brought up to date: row {row} of {table} refers to a row of {missing} that is"
+            " missing, because somebody changed the file past the bot; restore a backup, or run"
+            " `python -m bot audit verify` of the version before, which names all such rows"
+        )
 
 
 def check(connection: Connection) -> None:

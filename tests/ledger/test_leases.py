@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
+from bot.domain.events import Retry
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.ledger.opening import open_ledger
-from bot.ledger.queues import EXECUTOR, LOOK_UP, RECONCILER, REMIND, RESCUE, STRANDED, Queue
+from bot.ledger.queues import EXECUTOR, LOOK_UP, RECONCILER, REMIND, RESCUE, RETRY, STRANDED, Queue
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
-from tests.fixture_types import Clock
+from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import claimed, request, request_in, with_card
 
 LEASE = timedelta(seconds=30)
@@ -200,3 +202,42 @@ async def test_a_clock_that_is_set_back_leaves_the_living_a_minute(ledger: Ledge
     assert await claimed(ledger, "two") == []
     clock.advance(seconds=1)
     assert [one.id for one in await claimed(ledger, "two")] == [held.id]
+
+
+async def test_a_chore_and_a_person_at_the_same_payment_come_one_after_the_other(
+    new_postgresql: NewDatabase, clock: Clock
+) -> None:
+    """Both take what they lock in the same order, so none of them waits for the other for ever."""
+    url = new_postgresql(migrated=True)
+    async with open_ledger(url, clock=clock) as one, open_ledger(url, clock=clock) as two:
+        payment = await request_in(one, State.NOT_SENT)
+        locked, go = asyncio.Event(), asyncio.Event()
+
+        async def retry() -> Payment:
+            async with one.transaction() as transaction:
+                (due,) = await transaction.lock_due(RETRY, limit=1)
+                locked.set()
+                await go.wait()
+                return await transaction.move(due, State.APPROVED, Retry(), actor="timekeeper")
+
+        async def look() -> Payment:
+            async with two.transaction() as transaction:
+                return await transaction.again(payment)
+
+        retrying = asyncio.create_task(retry())
+        await locked.wait()
+        looking = asyncio.create_task(look())
+        await _waits(one)
+        go.set()
+        assert await retrying == await looking
+
+
+async def _waits(ledger: Ledger) -> None:
+    """Until a transaction waits for what another one holds."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10), ledger._reads.connect() as connection:
+        while not (await connection.execute(waiting)).scalar_one():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from bot.domain.payment import InvoiceRef
+from bot.errors import LedgerUnfit
 from bot.ledger import database, schema, version
 from bot.ledger.opening import open_ledger
 from tests.fixture_types import Clock, NewDatabase
+from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import request
 from tests.ledger.released import release, upgrade
 
@@ -115,6 +117,86 @@ async def test_a_ledger_of_before_holds_a_request_for_every_payment(ledger_url: 
         }
         assert (await ledger.verify()).whole
         assert (await request(ledger, InvoiceRef("mail", 5))).request.id == before[-1].id + 1
+
+
+async def test_what_an_older_instance_writes_meanwhile_is_carried_over(
+    new_postgresql: NewDatabase, clock: Clock
+) -> None:
+    """A transaction that began before the migration ends before it: what it was told was written stands."""
+    url = new_postgresql(migrated=False)
+    await release(url)
+    await upgrade(url, "0005")
+    engine = database.engine_for(url)
+    async with engine.connect() as older:
+        await older.execute(text("UPDATE payments SET reason = 'in doubt' WHERE id = 1"))
+        opening = asyncio.create_task(_open(url, clock))
+        await _somebody_waits(url)
+        await older.commit()
+    await engine.dispose()
+    await opening
+    async with open_ledger(url, clock=clock) as ledger:
+        carried = await ledger.of_request(1)
+    assert carried is not None
+    assert carried.reason == "in doubt"
+
+
+async def test_who_starts_while_another_migrates_waits_for_it(
+    new_postgresql: NewDatabase, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for longer than anybody waits for a lock otherwise: a large ledger takes minutes."""
+    url = new_postgresql(migrated=False)
+    monkeypatch.setitem(database._SESSION, "lock_timeout", "100ms")
+    engine = database.engine_for(url)
+    async with engine.connect() as first:
+        await first.execute(text(f"SELECT pg_advisory_xact_lock({version._MIGRATION_LOCK})"))
+        opening = asyncio.create_task(_open(url, clock))
+        await _somebody_waits(url)
+        await asyncio.sleep(0.3)
+        await first.rollback()
+    await engine.dispose()
+    await opening
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM payments WHERE id = 2",
+        "UPDATE approvals SET payment_id = 777 WHERE id = 1",
+        "UPDATE attempts SET payment_id = 777 WHERE id = 1",
+        "UPDATE deliveries SET payment_id = 777 WHERE id = 3",
+    ],
+)
+async def test_a_ledger_of_before_whose_rows_do_not_hang_together_is_left_as_it_is(
+    new_sqlite: NewDatabase, clock: Clock, statement: str
+) -> None:
+    """Whoever starts the bot is told of a row, and what to do."""
+    url = new_sqlite(migrated=False)
+    await release(url)
+    async with past_the_ledger(url) as engine:
+        await forge(engine, statement)
+    with pytest.raises(LedgerUnfit, match=r"row \d+ of \w+ refers to a row of payments that is missing"):
+        await _open(url, clock)
+    async with past_the_ledger(url) as engine, engine.connect() as connection:
+        found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+        assert found.scalars().all() == ["0002"]
+
+
+async def _open(url: str, clock: Clock) -> None:
+    async with open_ledger(url, clock=clock):
+        pass
+
+
+async def _somebody_waits(url: str) -> None:
+    """Until a transaction waits for what another one holds."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    engine = database.engine_for(url)
+    async with asyncio.timeout(10), database.reading(engine).connect() as connection:
+        while not (await connection.execute(waiting)).scalar_one():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await engine.dispose()
 
 
 async def test_every_ledger_has_an_identity_of_its_own(ledger_url: str) -> None:

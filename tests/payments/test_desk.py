@@ -245,7 +245,9 @@ class TestResolve:
         ):
             declined = await request_in(one, State.UNKNOWN)
             settling = Settling(timedelta(0), clock.boottime)
-            said = await settle_by_hand(one, BOB.id, declined.id, paid=False, note="no", settling=settling)
+            said = await settle_by_hand(
+                one, BOB.id, declined.request.id, paid=False, note="no", settling=settling
+            )
             assert isinstance(said, Done)
             inserted, go = asyncio.Event(), asyncio.Event()
 
@@ -269,7 +271,7 @@ class TestResolve:
 
             async def correct() -> object:
                 return await settle_by_hand(
-                    one, BOB.id, declined.id, paid=True, note="yes", settling=settling
+                    one, BOB.id, declined.request.id, paid=True, note="yes", settling=settling
                 )
 
             if first == "correction":

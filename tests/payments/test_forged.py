@@ -315,3 +315,27 @@ async def test_what_another_payment_says_for_it_is_believed_only_where_it_is_pro
     again = await office.pay()
     assert (again.state, again.reason) == (State.APPROVED, DISPROVED.reason)
     assert office.billing.payments_received("vps", VPS.number) == before
+
+
+async def test_another_payment_that_was_written_into_a_request_is_not_paid(
+    office: Office, ledger_url: str
+) -> None:
+    """Nor is the one that was asked for; nobody decides on a request of which it is not known what it is."""
+    office.rules(policy(tiers=TWO))
+    payment = await office.looked_up()
+    columns = "module, state, version, tries, looked_up_at, listed, amount, currency, updated_at, due_at"
+    await forge(
+        ledger_url,
+        f"INSERT INTO payments (request_id, line, number, {columns})"
+        f" SELECT request_id, 2, 10102, {columns} FROM payments WHERE id = {payment.id}",
+        "UPDATE payments SET state = 'APPROVED' WHERE line = 2",
+    )
+    assert await office.desk.withdraw(ALICE, payment.request.id) is CONTRADICTED
+    for person in (BOB, CAROL):
+        await office.desk.approve(person, payment.request.id)
+    await office.execute()
+    for number in (10101, 10102):
+        assert office.billing.payments_received("vps", number) == 0
+    assert (await office.ledger.verify()).flaws == (
+        f"#{payment.request.id}: no event asks for payment 2 of it",
+    )

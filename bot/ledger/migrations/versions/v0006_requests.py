@@ -49,6 +49,10 @@ FILL = (
 
 def upgrade() -> None:
     """Forward only."""
+    on_postgresql = op.get_bind().dialect.name == "postgresql"
+    if on_postgresql:
+        # What an older instance commits between the copy of a table and its end would be lost.
+        op.execute(f"LOCK TABLE {', '.join(_OLD)}, events IN ACCESS EXCLUSIVE MODE")
     # An instance of an earlier version may have written it after version 0005.
     op.execute(NAME_REQUESTED)
     for name in _OLD:
@@ -64,7 +68,7 @@ def upgrade() -> None:
     op.drop_index("ix_events_payment_id", "events")
     op.execute("ALTER TABLE events RENAME COLUMN payment_id TO request_id")
     op.create_index("ix_events_request_id", "events", ["request_id"])
-    if op.get_bind().dialect.name == "postgresql":
+    if on_postgresql:
         for name in _OLD:
             op.execute(
                 f"SELECT setval(pg_get_serial_sequence('{name}', 'id'),"
