@@ -45,6 +45,8 @@ class TestTheGoodWay:
             ("executor", "sending"),
             ("billing", "answered"),
         ]
+        sending = stored(history[-2])
+        assert sending["try"] == 1
         answered = stored(history[-1])
         assert (answered["verdict"], answered["status"]) == ("PAID", "ok")
         assert answered["status_text"] == payment.status_text
