@@ -40,7 +40,7 @@ HELP: tuple[tuple[str, str], ...] = (
         "/pay resolve 42 paid|not-paid <note>",
         "settles payment #42, whose answer was lost; the note says how you know",
     ),
-    ("/pay help", "shows this"),
+    ("/pay help", "shows what you may do, and this"),
 )
 """Every way to use the command, as (usage, explanation) rows of plain text."""
 

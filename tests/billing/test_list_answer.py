@@ -95,6 +95,7 @@ class TestRows:
         for instead in (
             f'<invoices_amount xsi:nil="{nil}">10</invoices_amount>',
             "<invoices_amount><b>10</b></invoices_amount>",
+            "<invoices_amount>1<b>10</b>0</invoices_amount>",
         ):
             changed, count = amount.subn(instead.encode(), body)
             assert (count, read(changed)) == (1, [EXPECTED | {"invoices_amount": None}])
@@ -107,6 +108,14 @@ class TestRows:
         assert found == read(body)
         assert found is not None
         assert found[0]["invoices_description"] == "caf\u00e9 <b> & \u20ac"
+
+    def test_a_text_without_end_is_not_kept_whole(self) -> None:
+        """A column is cut once it is longer than any."""
+        found = read(rows(ALL, row(description="x" * 5 * list_answer.MAX_COLUMN_CHARS)), piece=100)
+        assert found is not None
+        text = found[0]["invoices_description"]
+        assert text is not None
+        assert list_answer.MAX_COLUMN_CHARS <= len(text) < list_answer.MAX_COLUMN_CHARS + 100
 
     def test_a_list_that_breaks_off_anywhere_is_none(self) -> None:
         """What came before is never read as the whole."""
@@ -241,6 +250,21 @@ class TestReferences:
         with pytest.raises(MarkupRefused, match="more than can be kept"):
             read(referring())
 
+    def test_a_row_of_the_list_is_kept_whose_column_stands_elsewhere(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With all of its columns."""
+        told = row(id=5).replace('xsi:type="xsd:int">5<', 'href="#n5"><')
+        value = nusoap.array("tns:sql_row_invoices", [told])
+        answer = f'<ns1:{NAME}Response xmlns:ns1="urn:myapi">{value}</ns1:{NAME}Response>'
+        body = envelope(f'{answer}<multiRef id="n5">5</multiRef>')
+        kept = 1 + len(EXPECTED) + 1
+        monkeypatch.setattr(list_answer, "MAX_KEPT", kept)
+        assert read(body) == [EXPECTED | {"invoices_id": "5"}]
+        monkeypatch.setattr(list_answer, "MAX_KEPT", kept - 1)
+        with pytest.raises(MarkupRefused, match="more than can be kept"):
+            read(body)
+
     def test_what_refers_to_nothing_is_not_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is told at once, however long the list."""
         monkeypatch.setattr(list_answer, "MAX_KEPT", 0)
@@ -266,6 +290,7 @@ BESIDE = {
     "a second body": LIST.replace(END, f"{END}<SOAP-ENV:Body>{FAULT}{END}"),
     "a second body that is empty": LIST.replace(END, f"{END}<SOAP-ENV:Body/>"),
     "text after the rows": LIST.replace("</return>", "query aborted</return>"),
+    "text, and then spaces": LIST.replace("</return>", "query aborted<!-- --> </return>"),
     "text between the rows": LIST.replace("</item><item", "</item>query aborted<item"),
     "text far behind": LIST.replace("</return>", f"{SPACES}query aborted</return>"),
     "text in a row": LIST.replace("</item>", "and so on</item>", 1),

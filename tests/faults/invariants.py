@@ -52,14 +52,14 @@ class PastTheBot:
 
     forged: payments whose rows somebody changed. by_hand, deleted: invoices that were paid, or deleted, in
     MyAdmin itself. forgotten: calls that were received, and that a ledger which was set back does not know.
-    set_back: payments up to this number were there when it was set back to what it was before.
+    set_back: requests up to this number were there when it was set back; below zero: it never was.
     """
 
     forged: set[int] = field(default_factory=set)
     by_hand: set[Ref] = field(default_factory=set)
     deleted: set[Ref] = field(default_factory=set)
     forgotten: Counter[Ref] = field(default_factory=Counter)
-    set_back: int = 0
+    set_back: int = -1
 
 
 class Installation(Protocol):
@@ -138,7 +138,7 @@ async def check_invariants(installation: Installation) -> Findings:
         found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.thread_flaws(payment, events, mine)]
         for row in mine:
             found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.flaws(payment, row)]
-    if not installation.past.set_back:
+    if installation.past.set_back < 0:
         found.wrong += slack.unknown(told)
     found.wrong += _steps_ended(installation, everything)
     asked = {(payment.ref.module, payment.ref.number) for payment in everything}

@@ -21,6 +21,7 @@ _CHECKS, _POLICY = "domain/policy/checks.py", "domain/policy/policy.py"
 _ONLY_ITS_NUMBER = "of what is read only a number is used, and the text is thrown away"
 _AS_LONG = "both are always of one length: `strict` is an assertion"
 _AT_TWO = "an amount of two decimals is written the same in both ways"
+_IF_ANY = "only whether there are any is asked"
 _READING, _LIST = "billing/reading.py", "billing/list_answer.py"
 
 EQUIVALENT = (
@@ -39,5 +40,9 @@ EQUIVALENT = (
     Same(_READING, "_ref", "number is None", "(number is None) and False", "no reference has that number"),
     Same(_READING, "_whole", '""', '"XXXX"', "neither is a number"),
     Same(_READING, "_whole_or_boolean", '""', '"XXXX"', "neither is a boolean"),
-    Same(_LIST, "_ListAnswer._add_row", "strange += 1", "strange += 2", "whether there are any is asked"),
+    Same(_LIST, "_ListAnswer._add_row", "strange += 1", "strange += 2", _IF_ANY),
+    Same(_LIST, "_ListAnswer._add_row", "strange += 1", "strange -= 1", _IF_ANY),
+    Same(
+        _LIST, "_ListAnswer.start", "None and self._open", "None or self._open", "of two kids it is no list"
+    ),
 )

@@ -45,6 +45,8 @@ class TestTheGoodWay:
             ("executor", "sending"),
             ("billing", "answered"),
         ]
+        sending = stored(history[-2])
+        assert sending["try"] == 1
         answered = stored(history[-1])
         assert (answered["verdict"], answered["status"]) == ("PAID", "ok")
         assert answered["status_text"] == payment.status_text
@@ -104,6 +106,8 @@ class TestWhatBecameOfTheCall:
         (attempt,) = await attempts(ledger, payment.id)
         assert (attempt.verdict, attempt.finished_at) == (state.value, clock.now)
         assert payment.reason == attempt.evidence
+        told = stored(await office.last(payment))
+        assert told.get("unclear", False) is (mode in {"html-after", "missing-status-after", "fault-before"})
         assert payment.due_at > clock.now or state in (State.PAID, State.DECLINED)
 
     async def test_a_decline_says_why_and_frees_the_invoice(self, office: Office) -> None:

@@ -52,6 +52,49 @@ class TestBeforeTheCall:
             "cancelled",
         )
 
+    @pytest.mark.parametrize(
+        ("late", "state", "reason"),
+        [
+            (-1.0, State.PAID, None),
+            (0.0, State.APPROVED, "checking it took too long"),
+        ],
+    )
+    async def test_a_check_may_take_a_lease_and_the_time_of_a_call(
+        self, office: Office, clock: Clock, late: float, state: State, reason: str | None
+    ) -> None:
+        """Nobody else has taken it up; but what came about in so long a time was not checked."""
+        payment = await office.looked_up()
+
+        async def wait(step: str, payment_id: int) -> None:
+            if step == "checked":
+                preflight = office.executor.preflight
+                clock.advance(seconds=office.timing.lease.total_seconds() + preflight.call_timeout + late)
+
+        office.checkpoint = wait
+        office.rules(policy())
+        await office.execute()
+        now = await office.now(payment)
+        assert now.state is state
+        assert reason in (None, now.reason)
+
+    async def test_what_expires_while_it_is_checked_is_not_sent(self, office: Office, clock: Clock) -> None:
+        """The moment itself is too late."""
+        payment = await office.looked_up()
+
+        async def wait(step: str, payment_id: int) -> None:
+            if step == "checked":
+                clock.until(payment.request.expires_at)
+
+        office.checkpoint = wait
+        office.rules(policy())
+        await office.execute()
+        now = await office.now(payment)
+        assert (now.state, now.reason) == (
+            State.CANCELLED,
+            "it was not sent before the request expired",
+        )
+        assert PAY not in office.calls()
+
     async def test_who_lost_the_lease_a_moment_ago_does_not_send(self, office: Office, clock: Clock) -> None:
         """The check is young enough still, and another instance has taken the payment up and will pay it."""
         payment = await office.looked_up()

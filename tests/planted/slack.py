@@ -312,4 +312,26 @@ BREAKS = (
         'Origin((body.get("channel") or {}).get("id"), None)',
         seen_by="slack:test_its_button_opens_the_form",
     ),
+    Break(
+        "what-was-selected-is-approved-unseen",
+        "slack/selection.py",
+        "mark=on.mark, seen=on.price)",
+        "mark=on.mark, seen=payment.price if (payment := await self.services.ledger.of_request("
+        "on.request_id)) else None)",
+        seen_by="slack:test_a_yes_to_what_was_not_shown_counts_for_nothing",
+    ),
+    Break(
+        "what-was-selected-is-whatever-has-its-number-now",
+        "slack/selection.py",
+        "mark=on.mark, seen=on.price)",
+        "seen=on.price)",
+        seen_by="slack:test_a_yes_to_what_was_not_shown_counts_for_nothing",
+    ),
+    Break(
+        "who-looks-at-the-unpaid-is-not-asked",
+        "slack/unpaid_view.py",
+        "        if refusal is None:\n            return None\n",
+        "        if refusal is None or person:\n            return None\n",
+        seen_by="slack:test_the_unpaid_invoices_are_shown_over_the_tab",
+    ),
 )

@@ -19,6 +19,7 @@ from tests.simulation.drawing import Step, draw
 from tests.simulation.entropy import Entropy
 from tests.simulation.planted import PLANTED, VARIABLE
 from tests.simulation.playing import Played, Player, total
+from tests.simulation.scenes import SCENES
 
 LENGTH = 250
 """Steps in one history."""
@@ -34,6 +35,7 @@ YEAR = 365 * 86400.0
 @click.option("--shrink", is_flag=True, help="Find the shortest history that goes wrong as --seed does.")
 @click.option("--until-wrong", is_flag=True, help="Stop at the first history that goes wrong.")
 @click.option("--planted", "see", is_flag=True, help="See whether each planted fault is seen.")
+@click.option("--scene", help="Play this history that was made by hand, or all of them, and tell it.")
 @click.option("--length", default=LENGTH, show_default=True, help="Steps of one history.")
 @click.pass_obj
 def main(
@@ -46,6 +48,7 @@ def main(
     shrink: bool,
     until_wrong: bool,
     see: bool,
+    scene: str | None,
     length: int,
 ) -> None:
     """Play histories of the whole bot under virtual time; each is told again by its seed."""
@@ -54,7 +57,9 @@ def main(
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
     try:
         player = Player(folder, entropy)
-        if seed is None:
+        if scene is not None:
+            wrong = any([_one(player, *SCENES[name]) for name in SCENES if scene in (name, "all")])
+        elif seed is None:
             wrong = _many(player, steps, jobs, first, length, until_wrong=until_wrong)
         elif shrink:
             wrong = _shrunk(player, seed, draw(seed, length))
@@ -92,12 +97,13 @@ def _unseen(steps: int, jobs: int, length: int) -> list[str]:
         planted.source()
         typed = [sys.executable, "-m", "tests.simulation", "--until-wrong"]
         typed += ["--steps", str(steps), "--jobs", str(jobs), "--length", str(length)]
+        typed += ["--scene", planted.scene] if planted.scene else []
         environment = os.environ | {VARIABLE: planted.name}
         ran = subprocess.run(typed, env=environment, capture_output=True, text=True, check=False)
-        found = ran.stdout.partition("\n")[0] if ran.returncode else "not seen"
-        if not ran.stdout.startswith("--seed"):
+        found = [line for line in ran.stdout.splitlines() if line.startswith(("--seed", "wrong: "))]
+        if not (ran.returncode and found):
             unseen.append(planted.name)
-        click.echo(f"{planted.name}: {found}")
+        click.echo(f"{planted.name}: {found[0] if found else 'not seen'}")
     click.echo(f"{len(PLANTED) - len(unseen)} of {len(PLANTED)} planted faults seen")
     return unseen
 

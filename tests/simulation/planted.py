@@ -19,12 +19,16 @@ VARIABLE = "SIMULATION_PLANTED"
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """file: under bot/. line: what stands there, once. instead: what is read in its place."""
+    """file: under bot/. line: what stands there, once. instead: what is read in its place.
+
+    scene: the history made by hand that goes wrong with it; where there is none, drawn ones do.
+    """
 
     name: str
     file: str
     line: str
     instead: str
+    scene: str = ""
 
     def source(self) -> str:
         """The file with the fault. Raises ValueError where the line does not stand there once."""
@@ -126,12 +130,14 @@ PLANTED = (
         "payments/preflight.py",
         "        if transaction.now >= payment.request.expires_at:\n",
         "        if False:\n",
+        "it expires before it can be sent",
     ),
     Planted(
         "who may not approve any more counts",
         "payments/approvals.py",
         "return _status(payment, rule, given, frozenset(given) - counting)",
         "return _status(payment, rule, given)",
+        "who approved leaves",
     ),
     Planted(
         "what Slack said of people is good for a day",
@@ -156,18 +162,14 @@ PLANTED = (
         "domain/payment.py",
         "        return mark_of(self.created_at)\n",
         '        return ""\n',
-    ),
-    Planted(
-        "what was written past the bot is believed",
-        "payments/preflight.py",
-        "        if (flaw := await transaction.disproved(payment)) is not None:\n",
-        "        if (flaw := None) is not None:\n",
+        "an old card after a restore",
     ),
     Planted(
         "what is not unpaid any more is sent",
         "payments/preflight.py",
         'else Cancel("the invoice is not unpaid any more")',
         "else None",
+        "an invoice is deleted",
     ),
     Planted(
         "an approval is of whatever it costs now",

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from bot.payments.worker import TaskPool
 from tests.simulation.loop import SimulatedLoop, Stuck
-from tests.simulation.machine import CURRENT, Machine
+from tests.simulation.machine import CURRENT, Machine, on
 from tests.simulation.system import Loop, context_of
 from tests.simulation.threads import Executor, this_thread
 
@@ -125,6 +126,33 @@ class TestMachines:
 
         play(crash())
         assert len(turns) == fuse - 1
+
+    @pytest.mark.parametrize("stops", [False, True])
+    def test_a_process_can_end_or_stop_where_a_task_of_the_bot_waits(self, stops: bool) -> None:
+        """Only turns of tasks count that wait at such a place; one that only stopped goes on from there."""
+        done: list[str] = []
+
+        async def wait(name: str) -> None:
+            await asyncio.sleep(0.1)
+            done.append(name)
+
+        async def crash() -> None:
+            machine = Machine("one", 1)
+            pool = TaskPool[int]("bot", 1, asyncio.Event())
+            begin(machine, wait("not of the bot"))
+            await asyncio.sleep(0.05)
+            with on(machine):
+                pool.start(1, wait("its work"))
+                begin(machine, pool.drain(10))
+            await asyncio.sleep(0)
+            machine.burns_at = lambda places: any(one.startswith("payments/worker.py:") for one in places)
+            machine.only_stops, machine.fuse = stops, 1
+            await asyncio.sleep(1)
+            assert machine.alive is stops
+            assert machine.stopped is stops
+
+        play(crash())
+        assert done == ["not of the bot", "its work"]
 
     def test_a_machine_that_sleeps_stands_still_and_its_timers_with_it(self) -> None:
         """A stopped process finds its timers due; one that slept has the rest of them before it."""

@@ -13,6 +13,7 @@ import pytest
 from tests.simulation.command_line import shrink_to_wrong
 from tests.simulation.drawing import Step, draw
 from tests.simulation.planted import PLANTED, Planted
+from tests.simulation.scenes import SCENES
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +44,11 @@ def test_no_drawn_history_goes_wrong() -> None:
     assert found is not None, said
     assert (found[1], found[2]) == ("120", "3")
     assert int(found[3]) > 0
+
+
+def test_no_scene_goes_wrong() -> None:
+    """Histories that were made by hand, of what is drawn seldom: nothing is sent that must not be."""
+    assert simulate("--scene", "all").count(" turns, trace ") == len(SCENES)
 
 
 def test_a_seed_tells_the_same_history_again() -> None:

@@ -7,13 +7,14 @@ from decimal import Decimal
 
 from bot import app
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.payments.authority import Person
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.views import View
-from bot.slack.selection import APPROVE_SELECTED, SELECT, approve_selected, checkbox
+from bot.slack.selection import APPROVE_SELECTED, SELECT, Selections, approve_selected, checkbox
 from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, pay, shown, state_of
 from tests.slack.scenes import payment_in
@@ -153,6 +154,23 @@ async def test_my_own_requests_cannot_be_selected_and_are_named(
     assert "*Skipped*\n#4: you asked for it, so somebody else has to decide." in shown(question)
     assert "submit" not in question.definition
     assert await state_of(bot, 4) is State.PENDING_APPROVAL
+
+
+async def test_a_yes_to_what_was_not_shown_counts_for_nothing(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Another price, and another request of that number: neither is approved, and each is named."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await three_wait(slack, bot)
+    first, second = await bot.ledger.of_request(1), await bot.ledger.of_request(2)
+    assert first is not None
+    assert second is not None
+    mark = first.request.mark
+    values = [f"1:{mark} 9.99 USD", f"2:20200101T000000.000000 {second.price}"]
+    response = await Selections(bot.services)._approved(Person(ids.BOB, ids.TEAM_ID), values)
+    told = str(response["view"]["blocks"])
+    assert "*0 of 2 approved; these were not:*" in told
+    assert "#1 · vps invoice 10101 is 10.00 USD, which what you clicked did not show" in told
+    assert "#2 is another request now than the one that you see." in told
+    assert [await bot.ledger.approvers(number) for number in (1, 2)] == [[], []]
 
 
 async def test_nothing_selected_asks_nothing(slack: LocalSlack, start_bot: StartBot) -> None:

@@ -1,0 +1,70 @@
+"""Short histories made by hand: each lets one planted fault be seen at once, which drawn ones meet seldom.
+
+The seed says what the bot is told, and all that is drawn beside the steps; see `drawing.settings_of`.
+"""
+
+from __future__ import annotations
+
+from bot.sandbox.local_slack import identifiers as ids
+from bot.slack.card import APPROVE
+from tests.simulation.drawing import HOUR, Step, instances_of, settings_of
+from tests.simulation.outside import EVERYBODY_GROUP
+
+_BY_ID = ",".join((ids.ALICE, ids.BOB, ids.CAROL))
+
+
+def _seed(approvers: str, expires_after: str) -> int:
+    """Of a history of one bot in which one person must approve."""
+    wanted = {
+        "PAY_ALLOWED_USERS": _BY_ID,
+        "PAY_APPROVALS_REQUIRED": "1",
+        "PAY_EXPIRES_AFTER": expires_after,
+        "PAY_APPROVERS": approvers,
+    }
+    return next(seed for seed in range(1, 5000) if settings_of(seed) == wanted and instances_of(seed) == 1)
+
+
+_BEGINS = Step("all is well", 10.0)
+"""By then the bot is there."""
+
+
+def _asks(number: int, channel: str = "payments") -> Step:
+    return Step("asks", 5.0, ("alice", channel, "vps", number, False))
+
+
+def _approves(pause: float, which: float = 0.0) -> Step:
+    return Step("clicks", pause, ("bob", APPROVE, which, False, False))
+
+
+SCENES: dict[str, tuple[int, list[Step]]] = {
+    "who approved leaves": (
+        _seed(EVERYBODY_GROUP, "6h"),
+        [
+            *(_BEGINS, _asks(20001), Step("is away", 0.5, ("billing", 600.0)), _approves(1.0)),
+            Step("comes or goes", 1300.0, ("bob", "leaves the groups")),
+        ],
+    ),
+    "an old card after a restore": (
+        _seed(_BY_ID, "3d"),
+        [
+            *(_BEGINS, Step("backs up", 1.0), _asks(20001), Step("restores", 1200.0, (1.0,))),
+            *(_asks(20091, "payments-2"), _approves(30.0, 0.99)),
+        ],
+    ),
+    "an invoice is deleted": (
+        _seed(_BY_ID, "3d"),
+        [_BEGINS, _asks(20001), Step("is deleted", HOUR, ("vps", 20001)), _approves(30.0)],
+    ),
+    "an approval is forged": (
+        _seed(_BY_ID, "3d"),
+        [_BEGINS, _asks(20001), Step("forges", HOUR, (0.0, 0.0))],
+    ),
+    "it expires before it can be sent": (
+        _seed(_BY_ID, "10m"),
+        [
+            *(_BEGINS, _asks(20001), Step("crash", 0.01, (0.0, 1, "payments/executor.py", 900.0))),
+            _approves(1200.0),
+        ],
+    ),
+}
+"""The seed and the steps, by what happens."""
