@@ -110,7 +110,7 @@ async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> Appro
             if rule is not None:
                 return await checked(ledger, authority, payment, rule)
         except DirectoryError:
-            log.info("approvals are shown unchecked", payment=payment.id)
+            log.info("approvals are shown unchecked", payment=payment.number)
     status = _status(payment, rule, await ledger.approvers(payment.request.id))
     if payment.state is State.DENIED:
         return replace(status, denied_by=await ledger.denier(payment.request.id))

@@ -31,7 +31,7 @@ class Undeliverable:
 
     async def refused(self, delivery: Delivery, payment: Payment, error: str) -> None:
         """It cannot be posted there. No card, no payment; a reply goes to the requester instead."""
-        log.warning("not deliverable", payment=payment.id, kind=delivery.kind, error=error)
+        log.warning("not deliverable", payment=payment.number, kind=delivery.kind, error=error)
         if delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
             await self._no_card(delivery, payment, error)
         elif delivery.kind is Kind.THREAD_REPLY:
@@ -42,7 +42,7 @@ class Undeliverable:
 
     async def no_update(self, delivery: Delivery, payment: Payment, error: str, *, card_lost: bool) -> None:
         """What stands cannot be changed any more. card_lost: it does not stand any more, nor its thread."""
-        log.warning("card cannot be updated", payment=payment.id, error=error)
+        log.warning("card cannot be updated", payment=payment.number, error=error)
         async with self.ledger.transaction() as transaction:
             if await _give_up(transaction, delivery, payment, error) is None:
                 return
@@ -51,7 +51,7 @@ class Undeliverable:
 
     async def in_vain(self, delivery: Delivery, payment: Payment, error: str) -> None:
         """Slack did not take it for days: told to the requester, where there is a way left."""
-        log.error("given up", payment=payment.id, kind=delivery.kind, error=error)
+        log.error("given up", payment=payment.number, kind=delivery.kind, error=error)
         if delivery.ts is None and delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
             await self._no_card(delivery, payment, error, at_last=True)
             return
@@ -97,7 +97,7 @@ class Undeliverable:
                     )
                     return
                 except LedgerContradicted:
-                    log.exception("not cancelled: the audit trail says otherwise", payment=payment.id)
+                    log.exception("not cancelled: the audit trail says otherwise", payment=payment.number)
             if own and not redirected:
                 event_id = await transaction.record(no_card, actor="announcer", payment=payment)
                 await transaction.outbox.add(payment, Kind.DIRECT, event_id=event_id)

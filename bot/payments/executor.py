@@ -77,7 +77,7 @@ class Executor:
             try:
                 intent = await self._intend(payment, check)
             except Stale:
-                log.info("not sent: it moved on", payment=payment.id)
+                log.info("not sent: it moved on", payment=payment.number)
                 return
             if isinstance(intent, Cancel | Hold):
                 await self._do_not_send(payment, intent)
@@ -108,7 +108,7 @@ class Executor:
         try:
             await self._hold_or_cancel(payment, check)
         except LedgerContradicted:
-            log.exception("left as it is: the audit trail says otherwise", payment=payment.id)
+            log.exception("left as it is: the audit trail says otherwise", payment=payment.number)
             async with self.ledger.transaction() as transaction:
                 current = await transaction.again(payment)
                 if current.version == payment.version:
@@ -213,7 +213,7 @@ class Executor:
                     await self._commit(transaction, sending, attempt, outcome)
                 return
             except LedgerUnavailable as error:
-                log.warning("outcome not stored yet", payment=sending.id, error=str(error))
+                log.warning("outcome not stored yet", payment=sending.number, error=str(error))
                 await asyncio.sleep(self.timing.poll)
             except Stale:
                 invoice, outcome_of_it = str(sending.ref), outcome.verdict.value
@@ -255,10 +255,10 @@ class Executor:
                 return
             except LedgerContradicted:
                 # The answer is written down all the same; it is what the call was made for.
-                log.exception("not settled: the audit trail says otherwise", payment=current.id)
+                log.exception("not settled: the audit trail says otherwise", payment=current.number)
         event_id = await transaction.record(AnsweredLate(*answer), actor="executor", payment=current)
         if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
-            log.error("it was paid after all", payment=current.id, state=current.state)
+            log.error("it was paid after all", payment=current.number, state=current.state)
         if outcome.verdict in (Verdict.PAID, Verdict.DECLINED):
             await transaction.announce_in_thread(current, event_id)
 

@@ -86,7 +86,7 @@ class LookUp:
         except NotOffered as error:
             return error
         except BillingError as error:
-            log.info("invoice not readable", payment=payment.id, error=str(error))
+            log.info("invoice not readable", payment=payment.number, error=str(error))
             return None
 
     async def _against(

@@ -75,7 +75,7 @@ class Maintenance:
             try:
                 await chore(transaction, payment)
             except LedgerContradicted:
-                log.exception("left as it is: the audit trail says otherwise", payment=payment.id)
+                log.exception("left as it is: the audit trail says otherwise", payment=payment.number)
                 await transaction.postpone(payment, until=transaction.now + self.timing.hold)
         return bool(due)
 

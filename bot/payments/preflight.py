@@ -126,7 +126,7 @@ class Preflight:
         except Unreadable:
             read = None
         except (NeverSent, AnswerLost) as error:
-            log.info("invoice not readable", payment=payment.id, error=str(error))
+            log.info("invoice not readable", payment=payment.number, error=str(error))
             return Hold(_UNREACHABLE if isinstance(error, NeverSent) else "the billing API does not answer")
         if read is not None and read.invoice is not None:
             self.read_at.begin(payment.id, begun)
@@ -142,7 +142,7 @@ class Preflight:
     async def again(self, transaction: Transaction, payment: Payment, check: Go) -> Cancel | Hold | None:
         """What came up since the check, asked in the transaction that writes the intent."""
         if (flaw := await transaction.disproved(payment)) is not None:
-            log.error("not sent: the audit trail says otherwise", payment=payment.id, flaw=flaw)
+            log.error("not sent: the audit trail says otherwise", payment=payment.number, flaw=flaw)
             return DISPROVED
         if transaction.now >= payment.request.expires_at:
             return _TOO_OLD
@@ -159,7 +159,7 @@ class Preflight:
             return cancel
         # What speaks for it is believed only where it is proved; last, because it takes the trail's end.
         if (flaw := await transaction.disproved_beside(payment)) is not None:
-            log.error("not sent: the audit trail contradicts a precedent", payment=payment.id, flaw=flaw)
+            log.error("not sent: the audit trail contradicts a precedent", payment=payment.number, flaw=flaw)
             return DISPROVED
         return None
 

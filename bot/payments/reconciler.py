@@ -66,7 +66,7 @@ class Reconciler:
                 due = transaction.now + self._wait(self.settling.lasted(payment, transaction.now))
                 await transaction.release(current, owner=self.instance, due_at=due)
                 await self._ask(transaction, current, evidence, since=lost_at, overdue=decisive)
-                log.info("still unknown", payment=payment.id, reading=evidence, error=why)
+                log.info("still unknown", payment=payment.number, reading=evidence, error=why)
                 return
             await transaction.move(
                 current,

@@ -154,7 +154,7 @@ class Announcer:
         answer = await end_step(self.client, payment)
         if isinstance(answer, Rejected):
             # Somebody cancelled the workflow's run, or it was told before and the answer was lost.
-            log.info("a workflow step had ended", payment=payment.id, error=answer.error)
+            log.info("a workflow step had ended", payment=payment.number, error=answer.error)
             async with self.ledger.transaction() as transaction:
                 await transaction.outbox.give_up(delivery, answer.error)
             return
@@ -181,7 +181,7 @@ class Announcer:
                 return answer
             # A bug of ours must not cost anybody the reply: the text alone says the same.
             refused = answer.error
-            log.error("Slack refuses what it says", payment=payment.id, kind=delivery.kind, error=refused)
+            log.error("Slack refuses what it says", payment=payment.number, kind=delivery.kind, error=refused)
         return Later(refused, None, ambiguous=False)
 
     async def _update(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
@@ -350,5 +350,5 @@ def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[Block]
     if message.blocks:
         yield message.text, [], True
     reference = secrets.token_hex(4)
-    log.error("told in a plain line", payment=payment.id, reference=reference)
+    log.error("told in a plain line", payment=payment.number, reference=reference)
     yield event_text.plain(payment, reference).text, [], False

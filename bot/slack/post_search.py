@@ -68,7 +68,7 @@ async def find(
         method = "conversations.history"
     found = await search_history(client, bot_id, method, arguments, wanted, search, age=age)
     if isinstance(found, Rejected):
-        log.info("history not readable", payment=payment.id, error=found.error)
+        log.info("history not readable", payment=payment.number, error=found.error)
         return None
     return found
 

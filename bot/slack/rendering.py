@@ -68,7 +68,7 @@ class Renderer:
             log.error(
                 "cannot be put into words; it is told in a plain line",
                 reference=reference,
-                payment=payment.id,
+                payment=payment.number,
                 kind=delivery.kind,
                 event_id=delivery.event_id,
                 exc_info=True,

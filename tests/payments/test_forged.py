@@ -264,7 +264,7 @@ async def test_one_forged_payment_does_not_stop_the_chores(
     with capture_logs() as logs:
         await office.maintenance.poll_once()
         await office.maintenance.poll_once()
-    assert [log["payment"] for log in logs if log["log_level"] == "error"] == [forged.id]
+    assert [log["payment"] for log in logs if log["log_level"] == "error"] == [forged.number]
     assert (await office.now(forged)).state.value == state
     assert (await office.now(other)).state is State.EXPIRED
 
@@ -280,7 +280,7 @@ async def test_a_forged_stranded_payment_is_left_and_the_others_are_not(
     with capture_logs() as logs:
         await office.maintenance.poll_once()
         await office.maintenance.poll_once()
-    assert [log["payment"] for log in logs if log["log_level"] == "error"] == [forged.id]
+    assert [log["payment"] for log in logs if log["log_level"] == "error"] == [forged.number]
     assert (await office.now(other)).state is State.EXPIRED
 
 

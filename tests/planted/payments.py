@@ -13,7 +13,7 @@ _INTENT = """\
             try:
                 intent = await self._intend(payment, check)
             except Stale:
-                log.info("not sent: it moved on", payment=payment.id)
+                log.info("not sent: it moved on", payment=payment.number)
                 return
             if isinstance(intent, Cancel | Hold):
                 await self._do_not_send(payment, intent)

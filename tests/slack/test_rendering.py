@@ -27,7 +27,7 @@ class TestWords:
     def reference(self, logs: list[Any]) -> str:
         """The one that stands in the log."""
         (entry,) = [each for each in logs if "cannot be put into words" in each["event"]]
-        assert (entry["log_level"], entry["payment"]) == ("error", 1)
+        assert (entry["log_level"], entry["payment"]) == ("error", "#1")
         assert entry["exc_info"]
         return str(entry["reference"])
 
