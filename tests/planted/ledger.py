@@ -90,7 +90,7 @@ BREAKS = (
     Break(
         "who-claims-locks-no-row",
         "ledger/leases.py",
-        "found = queue.some.with_for_update(skip_locked=True, of=payments)",
+        "found = queue.some.with_for_update(skip_locked=True, of=locked)",
         "found = queue.some",
         seen_by="ledger:test_two_who_claim_at_once_share_the_work",
         case="postgresql",
