@@ -148,12 +148,13 @@ async def test_the_requester_takes_it_back(open_office: OpenOffice) -> None:
 
 
 async def test_the_form_says_under_each_input_what_is_wrong(open_office: OpenOffice) -> None:
-    """`/pay` alone opens it; another module brings its invoices; the note reaches the approvers."""
+    """`/pay` alone opens it; another module brings its invoices; the note stays and reaches the approvers."""
     office = await open_office(TWO_FOR_SERVERS)
     alice = await office.windows.open("alice")
     await types(alice, "/pay")
     form, invoice = alice.get_by_test_id("modal"), alice.get_by_test_id("input-invoice")
     await expect(invoice).to_contain_text("Domain Name Renewal for café & <b> <!channel>")
+    await alice.get_by_test_id("input-note").fill("for the <new> rack")
     await submit(alice)
     await expect(form).to_contain_text("Which invoice? Pick one, or type its number.")
     await expect(invoice).to_have_attribute("aria-invalid", "true")
@@ -161,7 +162,6 @@ async def test_the_form_says_under_each_input_what_is_wrong(open_office: OpenOff
     await submit(alice)
     await expect(form).to_contain_text('"10902.5" is not an invoice number.')
     await alice.get_by_test_id("input-number").fill("")
-    await alice.get_by_test_id("input-note").fill("for the <new> rack")
     await alice.get_by_test_id("input-module").select_option("servers")
     await expect(invoice).to_contain_text("10902 · 1,250.50 USD")
     await invoice.select_option("10901")

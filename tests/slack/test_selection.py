@@ -36,12 +36,13 @@ async def three_wait(slack: LocalSlack, bot: app.Bot, numbers: Sequence[int] = N
 
 async def selects(slack: LocalSlack, *requests: int) -> View:
     """Bob ticks the boxes of these requests; the tab as it is then."""
-    for number in requests:
-        view = await sees(slack, "bob")
+    view = await sees(slack, "bob")
+    for ticked, number in enumerate(requests, start=1):
         (block,) = [one for one in view.blocks if one["block_id"].startswith(f"select:{number}:")]
         value = block["accessory"]["options"][0]["value"]
         assert (await slack.person("bob").clicks(view, SELECT, [value], block["block_id"])).ok
-    return await sees(slack, "bob", f"Approve selected ({len(requests)} · ")
+        view = await sees(slack, "bob", f"Approve selected ({ticked} · ")
+    return view
 
 
 async def asked(slack: LocalSlack, view: View) -> View:
