@@ -110,7 +110,9 @@ def payment_in(request: PaymentRequest, row: RowMapping) -> Payment:
     ref = InvoiceRef(row["module"], row["number"])
     invoice = None
     if row["amount"] is not None:
-        invoice = Invoice(ref, row["description"], row["amount"], row["currency"], row["due_date"])
+        # One without a currency was written past the bot: that is for the proof to say, and a card is shown.
+        described, currency = row["description"] or "", row["currency"] or ""
+        invoice = Invoice(ref, described, row["amount"], currency, row["due_date"])
     return Payment(
         request=request,
         ref=ref,

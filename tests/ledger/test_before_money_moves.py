@@ -14,6 +14,7 @@ from bot.errors import LedgerContradicted
 from bot.ledger import audit, precedents, proof
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
+from bot.slack.text import amount, description
 from tests.ledger.forging import (
     OF_OTHERS,
     OF_PAYMENTS,
@@ -113,6 +114,19 @@ class TestDisproved:
         assert f"event {event_id} is the answer to no call" in str(
             await disproved(released, payment.request.id)
         )
+
+
+async def test_a_forged_amount_without_a_currency_can_be_put_into_words(
+    released: Ledger, engine: AsyncEngine
+) -> None:
+    """The proof names it; the card must be told all the same."""
+    payment = await request_in(released, State.PENDING_APPROVAL, InvoiceRef("vps", 777))
+    await forge(engine, f"UPDATE payments SET amount = '1.00' WHERE id = {payment.id}")
+    forged = await released.payment(payment.id)
+    assert forged is not None
+    assert forged.invoice is not None
+    assert (amount(forged.invoice), description(forged.invoice, 100)) == ("1.00", "")
+    assert "its amount is 1.00" in str(await disproved(released, payment.request.id))
 
 
 class TestHeldByTheTrail:

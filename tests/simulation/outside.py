@@ -68,6 +68,7 @@ class Outside(PastTheBot):
     def left(self, person: str, now: float) -> None:
         """Somebody is out from now on."""
         self.out_since.setdefault(person, now)
+        self.were_out.add(person)
 
     def counts(self, person: str, principals: str, now: float) -> bool:
         """Whether a bot may let this person do it: named by id, or through a group until lately.
