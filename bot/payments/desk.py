@@ -154,11 +154,9 @@ class Desk:
 
     async def _withdraw(self, person: Person, request_id: int, mark: str | None) -> Answer:
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.of_request(request_id)
-            if payment is None:
-                return NotFound(request_id)
-            if mark not in (None, payment.request.mark):
-                return Forgotten(payment)
+            payment = _meant(await transaction.of_request(request_id), request_id, mark)
+            if not isinstance(payment, Payment):
+                return payment
             if person.id != payment.request.requester or person.team != payment.request.team:
                 refused = events.Refused("withdraw", "not_the_requester")
                 await transaction.record(refused, actor=person.id, payment=payment)
@@ -248,11 +246,9 @@ class Desk:
         self, person: Person, request_id: int, mark: str | None, what: str
     ) -> Answer | _Decidable:
         """What this person may decide, or why not."""
-        payment = await self.ledger.of_request(request_id)
-        if payment is None:
-            return NotFound(request_id)
-        if mark not in (None, payment.request.mark):
-            return Forgotten(payment)
+        payment = _meant(await self.ledger.of_request(request_id), request_id, mark)
+        if not isinstance(payment, Payment):
+            return payment
         if payment.state is not State.PENDING_APPROVAL:
             return AlreadyDecided(payment)
         rule = await self.authority.rule_of(payment)
@@ -309,11 +305,9 @@ class Desk:
         self, person: Person, request_id: int, *, paid: bool, mark: str | None = None
     ) -> Answer | None:
         """Whether this person may settle now what is unknown: None, or why not (which is recorded)."""
-        payment = await self.ledger.of_request(request_id)
-        if payment is None:
-            return NotFound(request_id)
-        if mark not in (None, payment.request.mark):
-            return Forgotten(payment)
+        payment = _meant(await self.ledger.of_request(request_id), request_id, mark)
+        if not isinstance(payment, Payment):
+            return payment
         if payment.state is not State.UNKNOWN:
             return AlreadyDecided(payment)
         if (refused := await self._refused_to_resolve(person, payment)) is not None:
@@ -326,11 +320,9 @@ class Desk:
     async def _resolve(
         self, person: Person, request_id: int, mark: str | None, *, paid: bool, note: str, correcting: bool
     ) -> Answer:
-        payment = await self.ledger.of_request(request_id)
-        if payment is None:
-            return NotFound(request_id)
-        if mark not in (None, payment.request.mark):
-            return Forgotten(payment)
+        payment = _meant(await self.ledger.of_request(request_id), request_id, mark)
+        if not isinstance(payment, Payment):
+            return payment
         if payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS:
             return AlreadyDecided(payment)
         if (refused := await self._refused_to_resolve(person, payment)) is not None:
@@ -380,3 +372,10 @@ class Desk:
     ) -> None:
         refused = events.Refused(what, refusal.reason.value, person.team)
         await transaction.record(refused, actor=person.id, payment=payment)
+
+
+def _meant(payment: Payment | None, request_id: int, mark: str | None) -> Payment | NotFound | Forgotten:
+    """The payment, if it is the one that people were shown. mark: see `Desk`."""
+    if payment is None:
+        return NotFound(request_id)
+    return payment if mark in (None, payment.request.mark) else Forgotten(payment)
