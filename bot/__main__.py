@@ -17,22 +17,19 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from bot import config, logs
+from bot.checks.command import check
 from bot.config import Settings
 from bot.errors import BotError, ConfigError
+from bot.options import ENV_FILE
 
 if TYPE_CHECKING:
     from bot.ledger.store import Ledger
 
-ENV_FILE = click.option(
-    "--env-file",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Read variables from this file instead of .env.",
-)
 PAYMENT = click.IntRange(min=1, max=2**63 - 1)
 """A payment's number, as far as a database can count."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(commands=[check], context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Pay invoices from Slack: /pay <module> <invoice>."""
 
@@ -104,26 +101,6 @@ async def _run(settings: Settings) -> int:
             raise
         return 0
     return 1 if bot.broken.is_set() else 0
-
-
-@main.command()
-@ENV_FILE
-@click.option("--policy", is_flag=True, help="Also say in words who may do what.")
-def check(env_file: Path | None, policy: bool) -> None:
-    """Check the settings without starting anything."""
-    from bot.domain.policy.words import describe  # noqa: PLC0415
-
-    try:
-        settings = config.load(env_file)
-        rules = config.policy_of(settings)
-    except ConfigError as error:
-        sys.exit(_refuse(error))
-    click.echo("The settings are complete.")
-    if not any(rule.requesters for rule in rules.rules):
-        click.echo("Nobody may request payments yet: PAY_ALLOWED_USERS is empty.")
-    if policy:
-        for line in describe(rules):
-            click.echo(line)
 
 
 @main.command()

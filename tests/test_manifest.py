@@ -15,6 +15,8 @@ import yaml
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
+from bot.slack.installation import NEEDED
+from bot.slack.installation import OPTIONAL as OPTIONAL_SCOPES
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "manifest.yml").read_text(encoding="utf-8")
@@ -161,16 +163,20 @@ class TestSlacksRules:
 SCOPES_OF = {
     "auth.test": set(),
     "apps.connections.open": set(),  # an app-level token's connections:write
+    "bots.info": {"users:read"},
     "chat.postMessage": {"chat:write"},
     "chat.update": {"chat:write"},
+    "conversations.info": {"channels:read", "groups:read"},
     "conversations.members": {"channels:read", "groups:read"},
     "users.conversations": {"channels:read", "groups:read"},
     "conversations.history": {"channels:history", "groups:history"},
     "conversations.replies": {"channels:history", "groups:history"},
     "functions.completeSuccess": set(),
     "functions.completeError": set(),
+    "usergroups.list": {"usergroups:read"},
     "usergroups.users.list": {"usergroups:read"},
     "users.info": {"users:read"},
+    "users.list": {"users:read"},
     "views.open": set(),
     "views.publish": set(),
     "views.update": set(),
@@ -252,6 +258,11 @@ class TestWhatTheCodeUses:
         assert granted("bot") == needed
         optional = {scope for method in used & OPTIONAL for scope in SCOPES_OF[method]}
         assert granted("bot_optional") == optional - needed
+
+    def test_a_check_asks_for_the_same_scopes(self) -> None:
+        """What it calls missing or superfluous is what the manifest says."""
+        assert granted("bot") == NEEDED.keys()
+        assert granted("bot_optional") == OPTIONAL_SCOPES.keys()
 
     def test_the_commands_and_shortcuts_are_those_that_are_listened_for(self) -> None:
         """A command that nobody answers would be a time-out for who types it."""
