@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run`, `sandbox`, `check`, `audit`, `resolve`."""
+"""The command line: `python -m bot run`, `sandbox`, `check`, `manifest`, `audit`, `resolve`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from bot import config, logs
+from bot import config, logs, manifest
 from bot.checks.command import check
 from bot.config import Settings
 from bot.errors import BotError, ConfigError
@@ -29,7 +29,8 @@ PAYMENT = click.IntRange(min=1, max=2**63 - 1)
 """A payment's number, as far as a database can count."""
 
 
-@click.group(commands=[check], context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, commands=[check, manifest.command])
+@click.version_option(package_name="invoice-payment-bot", message="%(package)s %(version)s")
 def main() -> None:
     """Pay invoices from Slack: /pay <module> <invoice>."""
 

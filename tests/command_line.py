@@ -15,6 +15,9 @@ from bot.config import VARIABLES
 
 ROOT = Path(__file__).parents[1]
 
+WITHOUT_SETTINGS = ("sandbox", "manifest")
+"""The commands that read no settings."""
+
 LONGEST = 45.0
 """Seconds after which a process hangs; most end in one or two."""
 
@@ -39,7 +42,7 @@ async def invoke(name: str, *arguments: str, **variables: str) -> Ended:
 
     That takes a tenth of the time, and is for commands that leave logging and signals as they are.
     """
-    settings = ["--env-file", os.devnull] if name != "sandbox" else []
+    settings = ["--env-file", os.devnull] if name not in WITHOUT_SETTINGS else []
     done = await asyncio.to_thread(
         CliRunner().invoke,
         main,

@@ -14,9 +14,11 @@ import pytest
 import yaml
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
+from bot.manifest import manifest, request_url
+from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
 from bot.slack.installation import NEEDED
 from bot.slack.installation import OPTIONAL as OPTIONAL_SCOPES
+from tests.command_line import Ended, invoke
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "manifest.yml").read_text(encoding="utf-8")
@@ -307,17 +309,97 @@ class TestWhatTheCodeUses:
         """The bot tells people directly what it cannot tell in a channel, so its Messages tab is on."""
         assert MANIFEST["features"]["app_home"]["messages_tab_enabled"] is True
 
-    def test_the_workflow_step_in_the_comments_is_good_too(self) -> None:
-        """Whoever takes the # away gets a manifest that Slack takes, and a step that is listened for."""
-        if "functions" in MANIFEST or "# functions:" not in TEXT:
-            return
-        commented = TEXT[TEXT.index("# functions:") :]
-        step = yaml.safe_load(
-            "\n".join(line.removeprefix("#").removeprefix(" ") for line in commented.splitlines())
-        )
-        whole = MANIFEST | step
-        whole["settings"] = MANIFEST["settings"] | {"org_deploy_enabled": True}
-        jsonschema.validate(whole, SCHEMA)
-        assert step["functions"].keys() == listeners()["function"]
-        requester = next(iter(step["functions"].values()))["input_parameters"]["requester"]
+
+HTTPS = "https://pay.example.com"
+URL_OF_IT = "https://pay.example.com/slack/events"
+
+
+def printed(*, http: bool, step: bool) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(manifest(URL_OF_IT if http else None, workflow_step=step))
+    return content
+
+
+def differences(one: Any, other: Any, place: str = "") -> set[str]:
+    """Where the two differ: what is missing, added or another value."""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        one, other = dict(enumerate(one)), dict(enumerate(other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = one.keys() | other.keys()
+        return {
+            found for key in keys for found in differences(one.get(key), other.get(key), f"{place}/{key}")
+        }
+    return set() if one == other else {place}
+
+
+class TestWhatIsPrinted:
+    @pytest.mark.parametrize("http", [False, True], ids=["socket", "http"])
+    @pytest.mark.parametrize("step", [False, True], ids=["plain", "step"])
+    def test_slack_takes_each(self, http: bool, step: bool) -> None:
+        """By its schema, and as the local Slack has it: nothing is delivered to nowhere."""
+        content = printed(http=http, step=step)
+        jsonschema.validate(content, SCHEMA)
+        assert AppManifest(content).refusals == []
+
+    async def test_plain_it_is_the_file(self) -> None:
+        """Whoever pastes the file and whoever prints it get the same app."""
+        assert await invoke("manifest") == Ended(0, TEXT, "")
+
+    async def test_http_says_where_and_turns_socket_mode_off(self) -> None:
+        """Events, buttons and the command each name the one address, and nothing else is another."""
+        ended = await invoke("manifest", "--http", HTTPS)
+        assert (ended.code, ended.err) == (0, "")
+        content = yaml.safe_load(ended.out)
+        assert differences(MANIFEST, content) == {
+            "/settings/socket_mode_enabled",
+            "/settings/event_subscriptions/request_url",
+            "/settings/interactivity/request_url",
+            "/features/slash_commands/0/url",
+        }
+        assert ended.out.count(URL_OF_IT) == 3
+        assert content["settings"]["socket_mode_enabled"] is False
+
+    async def test_the_workflow_step_is_one_that_is_listened_for(self) -> None:
+        """It adds the step, its event and what Slack demands of an app that has one."""
+        ended = await invoke("manifest", "--workflow-step")
+        content = yaml.safe_load(ended.out)
+        assert differences(MANIFEST, content) == {
+            "/functions",
+            "/settings/event_subscriptions/bot_events",
+            "/settings/org_deploy_enabled",
+        }
+        assert "# Workflow Builder" not in ended.out
+        assert "function_executed" in content["settings"]["event_subscriptions"]["bot_events"]
+        assert content["settings"]["org_deploy_enabled"] is True
+        assert content["functions"].keys() == listeners()["function"]
+        requester = next(iter(content["functions"].values()))["input_parameters"]["requester"]
         assert requester["type"] == "slack#/types/user_context", "a user_id could be anybody's"
+
+    @pytest.mark.parametrize(
+        ("address", "url"),
+        [
+            (HTTPS, URL_OF_IT),
+            (f"{HTTPS}/", URL_OF_IT),
+            (URL_OF_IT, URL_OF_IT),
+            ("https://example.com:8443/pay", "https://example.com:8443/pay/slack/events"),
+        ],
+    )
+    def test_an_address_may_be_written_in_several_ways(self, address: str, url: str) -> None:
+        """With a slash at its end or without, with the path or without."""
+        assert request_url(address) == url
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "http://pay.example.com",
+            "pay.example.com",
+            "https://",
+            "https://a b",
+            "https://x/?a=b",
+            "https://x\ny: 1",
+        ],
+    )
+    async def test_what_is_no_public_address_is_refused(self, address: str) -> None:
+        """Slack wants https, and nothing but an address gets into the manifest."""
+        ended = await invoke("manifest", "--http", address)
+        assert (ended.code, ended.out) == (2, "")
+        assert "must be a public address such as https://pay.example.com" in ended.err

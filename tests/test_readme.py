@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+import yaml
 
 from bot import config
 from bot.config import policy_file
 from bot.domain.command import HELP
 from bot.domain.policy.words import describe
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 POLICIES = re.findall(r"<!-- policy -->\n```toml\n(.*?)```\n\n```text\n(.*?)\n```", README, flags=re.DOTALL)
 
 
@@ -38,3 +42,11 @@ def test_every_command_is_in_its_table() -> None:
     table = README[README.index("## What you can type") : README.index("## Approvals")]
     words = {usage.split()[1] for usage, _ in HELP if len(usage.split()) > 1}
     assert all(f"/pay {word}" in table for word in words - {"<module>"})
+
+
+def test_its_link_opens_slacks_page_with_the_manifest_filled_in() -> None:
+    """The very manifest of manifest.yml, minified; no other character ends the link early."""
+    manifest = yaml.safe_load((ROOT / "manifest.yml").read_text(encoding="utf-8"))
+    filled_in = quote(json.dumps(manifest, separators=(",", ":")), safe="")
+    assert "**[Create the Slack app][create]**" in README
+    assert f"\n[create]: https://api.slack.com/apps?new_app=1&manifest_json={filled_in}\n" in README

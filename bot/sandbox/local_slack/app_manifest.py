@@ -115,6 +115,28 @@ class AppManifest:
         return bool(self.content.get("settings", {}).get("socket_mode_enabled"))
 
     @property
+    def request_url(self) -> str | None:
+        """Where events are delivered; None where that is Socket Mode, which wins if it is on as well."""
+        url = self._setting("event_subscriptions").get("request_url")
+        return None if self.socket_mode_enabled or url is None else str(url)
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why Slack would not take it: without Socket Mode, everything that is delivered needs an address.
+
+        The words for events and for interactivity are those of apps.manifest.validate.
+        """
+        if self.socket_mode_enabled:
+            return []
+        found = []
+        if self.events and self.request_url is None:
+            found.append("Event Subscription requires either Request URL or Socket Mode Enabled")
+        if self.interactivity_enabled and not self._setting("interactivity").get("request_url"):
+            found.append("Interactivity requires a Request URL")
+        found += [f"{each['command']} requires a URL" for each in self.commands if not each.get("url")]
+        return found
+
+    @property
     def events(self) -> frozenset[str]:
         """The event types that the app subscribed to."""
         return frozenset(self._setting("event_subscriptions").get("bot_events", ()))

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import secrets
 from typing import Protocol
 from urllib.parse import urlencode
 
@@ -86,6 +87,16 @@ class HttpMode:
             raise NotDelivered("operation_timeout", "http_timeout") from None
         except aiohttp.ClientError:
             raise NotDelivered("dispatch_failed", "connection_failed") from None
+
+    async def challenge(self) -> bool:
+        """Whether whoever answers there is the app: it gives the challenge back, in time."""
+        challenge = secrets.token_hex(16)
+        payload = {"type": "url_verification", "token": "legacy", "challenge": challenge}
+        try:
+            answer = await self.deliver("events_api", payload)
+        except NotDelivered:
+            return False
+        return challenge in (answer.get("challenge"), answer.get("text"))
 
     async def _post(self, session: aiohttp.ClientSession, body: str, headers: dict[str, str]) -> Json:
         async with session.post(self._url, data=body, headers=headers) as response:

@@ -5,6 +5,8 @@ Exception
 +-- NotDelivered    the app did not take a command, an interaction or an event
 LookupError
 +-- NotThere        a person acts on something that they cannot see
+ValueError
++-- ManifestRefused an app cannot be made of this manifest
 AssertionError
 +-- NotSeen         what a test waited for did not happen in time
 """
@@ -40,6 +42,10 @@ class NotDelivered(Exception):
 
 class NotThere(LookupError):
     """There is no such button, view, person, channel or message for this person to act on."""
+
+
+class ManifestRefused(ValueError):
+    """Slack makes no app of this manifest. The text says why."""
 
 
 class NotSeen(AssertionError):

@@ -14,7 +14,7 @@ from bot.sandbox.local_slack.actor import Actor
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
 from bot.sandbox.local_slack.changes import Changes, Clock
 from bot.sandbox.local_slack.delivery import Delivery, HttpMode
-from bot.sandbox.local_slack.errors import NotSeen
+from bot.sandbox.local_slack.errors import ManifestRefused, NotSeen
 from bot.sandbox.local_slack.events import Events
 from bot.sandbox.local_slack.faults import Faults, drop
 from bot.sandbox.local_slack.interactions import Interactions, Result
@@ -36,7 +36,8 @@ _LAST_CALLS = 15
 class LocalSlack:
     """One workspace with one installed app.
 
-    port: 0 takes a free one. manifest: the app's parsed manifest; `DEFAULT_MANIFEST` by default.
+    port: 0 takes a free one. manifest: the app's parsed manifest; `DEFAULT_MANIFEST` by default. It says
+    whether Slack delivers by Socket Mode or to a request URL. Raises ManifestRefused where it says neither.
     scopes: what the bot token was granted; by default what the manifest asks for.
     ack_deadline, trigger_lifetime, response_url_lifetime, ping_interval: seconds, Slack's by default.
     event_retry_delays: seconds before each repetition of an event. edit_window: seconds in which a
@@ -70,6 +71,8 @@ class LocalSlack:
         self.clock = Clock()
         self.world = World(self.clock, self._changes)
         app_manifest = AppManifest(DEFAULT_MANIFEST if manifest is None else manifest)
+        if app_manifest.refusals:
+            raise ManifestRefused("; ".join(app_manifest.refusals))
         populate(self.world, app_manifest.bot_name, app_manifest.app_name)
         number = secrets.randbelow(10**12)
         self.bot_token = f"xoxb-{number}-{secrets.token_hex(12)}"
@@ -94,6 +97,8 @@ class LocalSlack:
         self.calls = self._web_api.calls
         self._response_urls = ResponseUrls(self._workspace, self.faults, response_url_lifetime)
         self._delivery = Delivery(self.world, self.faults, self.sockets)
+        if app_manifest.request_url is not None:
+            self.deliver_to(app_manifest.request_url)
         self._interactions = Interactions(self._workspace, self._response_urls, self._delivery)
         self._events = Events(self._workspace, self._delivery, event_retry_delays)
         self._page_api = PageApi(self._workspace, self._changes, self._interactions, self._events)
@@ -232,6 +237,11 @@ class LocalSlack:
         secret = self.signing_secret if signing_secret is None else signing_secret
         deadline = self.sockets.ack_deadline
         self._delivery.transport = HttpMode(url, secret, self.clock, deadline)
+
+    async def challenges(self) -> bool:
+        """Whether the request URL is verified, as by "Retry" on the app's page. Not for Socket Mode."""
+        assert isinstance(self._delivery.transport, HttpMode), "Socket Mode has no request URL"
+        return await self._delivery.transport.challenge()
 
     # What the app hears of
 

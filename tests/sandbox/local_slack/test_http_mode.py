@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.errors import ManifestRefused
 
 Json = dict[str, Any]
 
@@ -144,3 +145,28 @@ async def test_an_outage_stops_deliveries(slack: LocalSlack, bot: Bot) -> None:
         result = await slack.person("alice").types("#payments", "/pay")
     assert result.error == "dispatch_failed"
     assert bot.headers == []
+
+
+async def test_a_request_url_is_verified_by_what_comes_back(slack: LocalSlack, bot: Bot) -> None:
+    """Who gives the challenge back in time is the app; an app with another secret is none, nor is nobody."""
+    assert await slack.challenges()
+    slack.deliver_to(bot.url, signing_secret="not the app's")
+    assert not await slack.challenges()
+    slack.deliver_to("http://127.0.0.1:9/slack/events")
+    assert not await slack.challenges()
+
+
+@pytest.mark.parametrize(
+    ("part", "why"),
+    [
+        ({"event_subscriptions": {"bot_events": ["app_home_opened"]}}, "Event Subscription requires either"),
+        ({"interactivity": {"is_enabled": True}}, "Interactivity requires a Request URL"),
+        ({}, "/pay requires a URL"),
+    ],
+)
+def test_an_app_that_nothing_can_be_delivered_to_is_refused(part: Json, why: str) -> None:
+    """With neither Socket Mode nor a request URL, as Slack refuses it."""
+    commands = {} if part else {"slash_commands": [{"command": "/pay", "description": "x"}]}
+    manifest = {"display_information": {"name": "x"}, "features": commands, "settings": part}
+    with pytest.raises(ManifestRefused, match=why):
+        LocalSlack(manifest=manifest)
