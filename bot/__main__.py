@@ -1,18 +1,16 @@
-"""The command line: `python -m bot run`, `sandbox`, `check`, `manifest`, `audit`, `resolve`."""
+"""The command line: `python -m bot run`, `setup`, `sandbox`, `check`, `manifest`, `audit`, `resolve`."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import pwd
 import signal
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +18,9 @@ from bot import config, logs, manifest
 from bot.checks.command import check
 from bot.config import Settings
 from bot.errors import BotError, ConfigError
+from bot.leaving import leave
 from bot.options import ENV_FILE
+from bot.setup.command import setup
 
 if TYPE_CHECKING:
     from bot.ledger.store import Ledger
@@ -29,7 +29,9 @@ PAYMENT = click.IntRange(min=1, max=2**63 - 1)
 """A payment's number, as far as a database can count."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, commands=[check, manifest.command])
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]}, commands=[check, manifest.command, setup]
+)
 @click.version_option(package_name="invoice-payment-bot", message="%(package)s %(version)s")
 def main() -> None:
     """Pay invoices from Slack: /pay <module> <invoice>."""
@@ -64,17 +66,7 @@ def run(env_file: Path | None) -> None:
     except BotError as error:
         click.echo(f"The bot cannot start: {error}", err=True)
         code = 2
-    _leave(code)
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process now: Python would wait for a billing call's thread, for its whole time-out."""
-    if threading.active_count() > 1:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    leave(code)
 
 
 async def _run(settings: Settings) -> int:

@@ -18,6 +18,7 @@ from bot.checks.local import Local, look
 from bot.config import Settings
 from bot.domain.policy import Policy
 from bot.domain.policy.words import describe
+from bot.leaving import leave
 from bot.options import ENV_FILE
 from bot.redaction import Redaction
 
@@ -35,7 +36,10 @@ def check(env_file: Path | None, online: bool, policy: bool, as_json: bool) -> N
     """Check what the bot was told. Exit code 1 if anything is wrong; each line says the remedy."""
     quiet()
     local = look(env_file)
-    found = asyncio.run(_told(local, online, as_json))
+    try:
+        found = asyncio.run(_told(local, online, as_json))
+    except KeyboardInterrupt:
+        leave(1)
     words = describe(local.policy) if policy and local.policy is not None else []
     well = all(finding.verdict is not Verdict.WRONG for finding in found)
     if as_json:

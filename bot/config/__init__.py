@@ -15,6 +15,7 @@ from bot.config.settings import (
     load_ledger,
     names_not_read,
     policy_of,
+    policy_problems,
     problem_of,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "load_ledger",
     "names_not_read",
     "policy_of",
+    "policy_problems",
     "problem_of",
 ]

@@ -127,7 +127,7 @@ def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = Non
     settings, problems = _check(Settings, given)
     problems = [*misspelt(given, VARIABLES), *_contradictions(given), *problems]
     if settings is None or problems:
-        raise ConfigError(*problems, *_problems_of_policy(given))
+        raise ConfigError(*problems, *policy_problems(given))
     return settings
 
 
@@ -253,8 +253,8 @@ def _demand_a_number(settings: PolicySettings) -> None:
         )
 
 
-def _problems_of_policy(given: Mapping[str, str]) -> Sequence[Problem]:
-    """What is wrong with the policy as a whole, to be told with the rest.
+def policy_problems(given: Mapping[str, str]) -> Sequence[Problem]:
+    """What is wrong with the policy as a whole, to be told with the rest. given: as by `given_in`.
 
     Nothing where a variable of it is wrong by itself, which is told already.
     """
