@@ -17,7 +17,7 @@ from bot.setup.draft import Draft
 from bot.setup.step import Known, Step
 from bot.slack import roster
 from tests.fixture_types import NewDatabase
-from tests.ledger.released import fill
+from tests.ledger.released import release
 from tests.setup.answering import Answering
 
 
@@ -318,7 +318,7 @@ class TestServices:
     ) -> None:
         """Unless a bot runs on it."""
         url = new_sqlite(migrated=False)
-        await fill(url)
+        await release(url)
         assert "of an earlier version" in (await answered(services.LedgerPlace(draft), draft, url))[-1]
         with one_process(url), pytest.raises(ConfigError, match="another process runs on the ledger"):
             await services.make_ledger(draft)
