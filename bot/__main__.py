@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run`, `sandbox`, `check`, `manifest`, `audit`, `resolve`."""
+"""The command line: `python -m bot run`, `sandbox`, `check`, `manifest`, `deploy`, `audit`, `resolve`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from bot import config, logs, manifest
+from bot import config, deploy, logs, manifest
 from bot.config import Settings
 from bot.errors import BotError, ConfigError
 
@@ -32,7 +32,9 @@ PAYMENT = click.IntRange(min=1, max=2**63 - 1)
 """A payment's number, as far as a database can count."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, commands=[manifest.command])
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]}, commands=[manifest.command, deploy.command]
+)
 @click.version_option(package_name="invoice-payment-bot", message="%(package)s %(version)s")
 def main() -> None:
     """Pay invoices from Slack: /pay <module> <invoice>."""
