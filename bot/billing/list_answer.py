@@ -18,6 +18,7 @@ from typing import Protocol
 from zeep.exceptions import Fault
 
 from bot.billing.markup import BODY, ENVELOPE, FAULT, HEADER, MarkupRefused, Reader
+from bot.billing.plain_rows import PlainRows
 
 Row = Mapping[str, str | None]
 """The texts of a row's columns, as far as they are wanted; None where the API says that there is none."""
@@ -59,7 +60,7 @@ def read_list(operation: str, pieces: Iterable[bytes], status: int, rows: Rows) 
     or returned None, counts for nothing.
     """
     answer = _ListAnswer(f"{operation}Response", rows)
-    reader = Reader(answer, namespaces=True)
+    reader = PlainRows(Reader(answer, namespaces=True), answer, COLUMNS)
     for piece in pieces:
         reader.feed(piece)
     reader.close()
@@ -142,6 +143,24 @@ class _ListAnswer:
         self._returned: _Element | None = None
         self._by_id: dict[str, _Element] = {}
         self._kept = 0
+        self._last: Row = {}
+
+    @property
+    def between_rows(self) -> bool:
+        """Whether the list has begun and goes on, and no row of it is open."""
+        return bool(self._open) and self._open[-1] is self._returned
+
+    @property
+    def told(self) -> tuple[int, Row]:
+        """How many rows the list has, and the one that was told last."""
+        return (0 if self._returned is None else self._returned.rows), self._last
+
+    def tell(self, row: Row) -> None:
+        """One more row, which did not come by way of the parser."""
+        assert self._returned is not None, "bug: there is no list yet"
+        self._returned.kids += 1
+        self._returned.rows += 1
+        self._rows.add(row)
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         depth = len(self._open)
@@ -162,7 +181,8 @@ class _ListAnswer:
     def text(self, data: str) -> None:
         element = self._open[-1]
         if len(element.text) < MAX_COLUMN_CHARS:
-            element.text += data
+            # To the character, so that the pieces it comes in make no difference.
+            element.text = (element.text + data)[:MAX_COLUMN_CHARS]
         # A column has no more than its text. Of what holds others, any text counts, however far behind.
         if len(self._open) - 1 <= _ROW_DEPTH and not element.has_text:
             element.has_text = bool(data.strip())
@@ -212,6 +232,7 @@ class _ListAnswer:
             return
         parent.rows += 1
         if at_once:
+            self._last = row.fields
             self._rows.add(row.fields)
         else:
             self._keep(1 + len(row.fields))

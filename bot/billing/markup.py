@@ -43,6 +43,8 @@ _ELEMENT = 800
 
 _CHUNK = 64 * 1024
 
+_COMMON_ENCODINGS = ("utf-8", "iso-8859-1", "us-ascii")
+
 
 class MarkupRefused(Exception):
     """What came is no XML, or none that a billing API would send. The text is our own."""
@@ -72,6 +74,7 @@ class Reader:
         self._handler = handler
         self._depth = 0
         self._fed = 0
+        self._odd = False
         self.names: dict[str, str] = {}
         """Every name so far."""
         self._parser = expat.ParserCreate(namespace_separator=" " if namespaces else None, intern=self.names)
@@ -80,6 +83,8 @@ class Reader:
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = handler.text
+        self._parser.StartCdataSectionHandler = self._turn_odd
+        self._parser.XmlDeclHandler = self._declared
         if not instructions:
             self._parser.ProcessingInstructionHandler = _refuse_instruction
 
@@ -99,11 +104,25 @@ class Reader:
         """The document must be whole."""
         self._parse(b"", final=True)
 
+    @property
+    def is_between_tags(self) -> bool:
+        """Whether it stands between two tags, and what is ASCII would be read as ASCII.
+
+        Not so for good where there was a CDATA section, or an encoding that is none of the common ones.
+        """
+        return not self._odd and self._parser.CurrentByteIndex == self._fed
+
+    def _turn_odd(self) -> None:
+        self._odd = True
+
+    def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        self._odd |= encoding is not None and encoding.lower() not in _COMMON_ENCODINGS
+
     def _parse(self, data: bytes, *, final: bool) -> None:
         try:
             self._parser.Parse(data, final)
-        except (expat.ExpatError, UnicodeError, LookupError):
-            # The last two are those of a document that names an encoding which Python does not know.
+        except (expat.ExpatError, ValueError, LookupError):
+            # The last two are those of a document that names an encoding which cannot be read, or is unknown.
             raise MarkupRefused("the answer is not XML that can be read") from None
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:

@@ -97,7 +97,7 @@ class UnpaidCharges:
     def __init__(self, module: str, redaction: Redaction) -> None:
         self._module = module
         self._redaction = redaction
-        self._found: dict[InvoiceRef, Invoice] = {}
+        self._found: dict[int, Invoice] = {}
 
     def add(self, row: Row) -> None:
         """Read one row."""
@@ -111,7 +111,7 @@ class UnpaidCharges:
             return
         if len(self._found) >= MAX_INVOICES:
             raise AnswerTooLarge(f"there are more than {MAX_INVOICES} unpaid invoices of one module")
-        self._found[ref] = Invoice(
+        self._found[ref.number] = Invoice(
             ref=ref,
             description=kept(row.get("invoices_description") or "", self._redaction, MAX_DESCRIPTION_BYTES),
             amount=amount,
@@ -276,12 +276,13 @@ def _amount(text: str | None) -> Decimal | None:
     if not _NUMBER.fullmatch(number):
         return None
     amount = Decimal(number)
-    if _places(amount) > MAX_PLACES:
+    if (places := _places(amount)) > MAX_PLACES:
         # PHP may write a float with all its seventeen digits: 49.990000000000002 is 49.99.
         amount = Decimal(repr(float(number)))
-    if amount >= MAX_AMOUNT or _places(amount) > MAX_PLACES:
+        places = _places(amount)
+    if amount >= MAX_AMOUNT or places > MAX_PLACES:
         return None
-    return amount if _places(amount) > 2 else amount.quantize(_CENT)
+    return amount if places > 2 else amount.quantize(_CENT)
 
 
 def _places(amount: Decimal) -> int:

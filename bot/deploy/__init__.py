@@ -31,9 +31,9 @@ def file(name: str) -> str:
 @click.command("deploy")
 @click.argument("name", required=False, type=click.Choice(list(FILES)), metavar="[NAME]")
 def command(name: str | None) -> None:
-    """Print the file NAME, which runs or watches the bot; without NAME, list what there is.
+    """Print a file that runs or watches the bot: NAME.
 
-    Write it to a file of that name, read what stands at its head, and adapt it.
+    Without NAME, list what there is. Write it to a file, read what stands at its head, and adapt it.
     """
     if name is not None:
         click.echo(file(name), nl=False)

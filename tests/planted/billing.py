@@ -6,7 +6,7 @@ from tests.planted.breaks import Break
 
 _CALLS, _CLIENT, _READING = "billing/calls.py", "billing/client.py", "billing/reading.py"
 _WIRE, _VERDICTS, _TRANSPORT = "billing/wire.py", "billing/verdicts.py", "billing/transport.py"
-_LIST = "billing/list_answer.py"
+_LIST, _MARKUP, _PLAIN = "billing/list_answer.py", "billing/markup.py", "billing/plain_rows.py"
 
 BREAKS = (
     Break(
@@ -248,5 +248,47 @@ BREAKS = (
         "    logger.addFilter(_at_least_info)\n",
         "",
         seen_by="billing:test_zeep_cannot_be_made_to_log_envelopes",
+    ),
+    Break(
+        "what-looks-like-a-row-is-one-also-in-a-comment",
+        _PLAIN,
+        "return self._parser.is_between_tags and self._rows.between_rows",
+        "return self._rows.between_rows",
+        seen_by="billing:test_what_looks_like_a_row_elsewhere_is_none",
+    ),
+    Break(
+        "what-looks-like-a-row-is-one-also-beside-the-list",
+        _PLAIN,
+        "return self._parser.is_between_tags and self._rows.between_rows",
+        "return self._parser.is_between_tags and bool(self._rows.told[0])",
+        seen_by="billing:test_what_looks_like_a_row_elsewhere_is_none",
+    ),
+    Break(
+        "what-looks-like-a-row-is-one-also-in-a-cdata-section",
+        _MARKUP,
+        "    def _turn_odd(self) -> None:\n        self._odd = True\n",
+        "    def _turn_odd(self) -> None:\n        pass\n",
+        seen_by="billing:test_what_looks_like_a_row_elsewhere_is_none",
+    ),
+    Break(
+        "letters-are-those-of-ascii-in-every-encoding",
+        _MARKUP,
+        "self._odd |= encoding is not None and encoding.lower() not in _COMMON_ENCODINGS",
+        "pass",
+        seen_by="billing:test_letters_are_those_of_the_encoding",
+    ),
+    Break(
+        "of-two-values-for-one-column-the-last-counts",
+        _PLAIN,
+        "len(set(names)) == len(names)",
+        "True",
+        seen_by="billing:test_a_row_says_each_column_once",
+    ),
+    Break(
+        "rows-that-were-read-without-the-parser-do-not-count",
+        _LIST,
+        "        self._returned.rows += 1\n        self._rows.add(row)\n",
+        "        self._rows.add(row)\n",
+        seen_by="billing:test_it_is_read_as_by_the_parser_alone",
     ),
 )
