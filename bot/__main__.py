@@ -1,38 +1,39 @@
-"""The command line: `python -m bot run`, `sandbox`, `check`, `manifest`, `audit`, `resolve`."""
+"""The command line: `run`, `setup`, `sandbox`, `check`, `manifest`, `deploy`, `audit`, `resolve`."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import pwd
 import signal
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from bot import config, logs, manifest
+from bot import config, deploy, logs, manifest
+from bot.checks.command import check
 from bot.config import Settings
+from bot.domain.payment import InvoiceRef
 from bot.errors import BotError, ConfigError
+from bot.leaving import leave
+from bot.options import ENV_FILE
+from bot.setup.command import setup
 
 if TYPE_CHECKING:
     from bot.ledger.store import Ledger
 
-ENV_FILE = click.option(
-    "--env-file",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Read variables from this file instead of .env.",
-)
 PAYMENT = click.IntRange(min=1, max=2**63 - 1)
 """A payment's number, as far as a database can count."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, commands=[manifest.command])
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    commands=[check, deploy.command, manifest.command, setup],
+)
 @click.version_option(package_name="invoice-payment-bot", message="%(package)s %(version)s")
 def main() -> None:
     """Pay invoices from Slack: /pay <module> <invoice>."""
@@ -67,17 +68,7 @@ def run(env_file: Path | None) -> None:
     except BotError as error:
         click.echo(f"The bot cannot start: {error}", err=True)
         code = 2
-    _leave(code)
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process now: Python would wait for a billing call's thread, for its whole time-out."""
-    if threading.active_count() > 1:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    leave(code)
 
 
 async def _run(settings: Settings) -> int:
@@ -109,30 +100,11 @@ async def _run(settings: Settings) -> int:
 
 @main.command()
 @ENV_FILE
-@click.option("--policy", is_flag=True, help="Also say in words who may do what.")
-def check(env_file: Path | None, policy: bool) -> None:
-    """Check the settings without starting anything."""
-    from bot.domain.policy.words import describe  # noqa: PLC0415
-
-    try:
-        settings = config.load(env_file)
-        rules = config.policy_of(settings)
-    except ConfigError as error:
-        sys.exit(_refuse(error))
-    click.echo("The settings are complete.")
-    if not any(rule.requesters for rule in rules.rules):
-        click.echo("Nobody may request payments yet: PAY_ALLOWED_USERS is empty.")
-    if policy:
-        for line in describe(rules):
-            click.echo(line)
-
-
-@main.command()
-@ENV_FILE
 @click.argument("payment", type=PAYMENT)
 @click.argument("outcome", type=click.Choice(["paid", "not-paid"]))
 @click.argument("note")
-def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> None:
+@click.option("--invoice", help="Which of several payments of the request, for example 'vps 10102'.")
+def resolve(env_file: Path | None, payment: int, outcome: str, note: str, invoice: str | None) -> None:
     """Settle PAYMENT, whose answer was lost. NOTE says how you know; it goes into the audit trail."""
     if not note.strip():
         raise click.UsageError("the note must say how you know what became of it")
@@ -142,8 +114,16 @@ def resolve(env_file: Path | None, payment: int, outcome: str, note: str) -> Non
 
     settings = settings_or_exit(env_file)
     opening = open_ledger(settings.ledger_url.get_secret_value(), begin=False)
-    paid = outcome == "paid"
-    sys.exit(_with_ledger(opening, lambda ledger: _resolve(ledger, settings, payment, paid, note)))
+    paid, ref = outcome == "paid", _invoice(invoice) if invoice is not None else None
+    sys.exit(_with_ledger(opening, lambda ledger: _resolve(ledger, settings, payment, paid, note, ref)))
+
+
+def _invoice(named: str) -> InvoiceRef:
+    module, _, number = named.strip().partition(" ")
+    try:
+        return InvoiceRef(module, int(number))
+    except ValueError:
+        raise click.UsageError("name the invoice by its module and number, as in 'vps 10102'") from None
 
 
 def _user() -> str:
@@ -155,7 +135,9 @@ def _user() -> str:
         return f"uid:{number}"
 
 
-async def _resolve(ledger: Ledger, settings: Settings, request_id: int, paid: bool, note: str) -> int:
+async def _resolve(
+    ledger: Ledger, settings: Settings, request_id: int, paid: bool, note: str, ref: InvoiceRef | None
+) -> int:
     from bot.payments import answers, settlement  # noqa: PLC0415
     from bot.payments.settling import Settling  # noqa: PLC0415
     from bot.payments.timing import Timing  # noqa: PLC0415
@@ -165,7 +147,7 @@ async def _resolve(ledger: Ledger, settings: Settings, request_id: int, paid: bo
 
     async def settle() -> answers.Answer:
         return await settlement.settle_by_hand(
-            ledger, actor, request_id, paid=paid, note=note, settling=settling
+            ledger, actor, request_id, paid=paid, note=note, settling=settling, ref=ref
         )
 
     answer = await settle()
@@ -177,18 +159,23 @@ async def _resolve(ledger: Ledger, settings: Settings, request_id: int, paid: bo
             await asyncio.sleep(max(settling.left(answer.payment, ledger.clock()).total_seconds(), 0.01))
             answer = await settle()
     match answer:
-        case answers.Done(payment):
+        case answers.Done(batch, line):
+            payment = batch.of_line(line)
             click.echo(f"{payment.number} is {payment.state}. The thread is told by the running bot.")
             return 0
         case answers.TooEarly(payment, until):
             click.echo(f"The call for {payment.number} may still be carried out.", err=True)
             click.echo(f"Look again after {until:%Y-%m-%d %H:%M} UTC.", err=True)
-        case answers.AlreadyDecided(payment):
+        case answers.AlreadyDecided(batch):
+            payment = batch.of_line(None) if ref is None else settlement.meant(batch, ref) or batch.first
             click.echo(f"{payment.number} is {payment.state}; only UNKNOWN ones can be settled,", err=True)
             click.echo("and what was settled on somebody's word or weak evidence corrected.", err=True)
         case answers.AlreadyRequested(payment):
             click.echo(f"{payment.ref} was requested again: {payment.number}, {payment.state}.", err=True)
             click.echo(f"Settle {payment.number} first.", err=True)
+        case answers.WhichInvoice(batch):
+            click.echo(f"{batch.number} has {len(batch.payments)} payments.", err=True)
+            click.echo(f"Say which with --invoice, as in --invoice '{batch.first.ref}'.", err=True)
         case _:
             click.echo(f"There is no payment #{request_id}.", err=True)
     return 1

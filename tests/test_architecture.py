@@ -174,7 +174,7 @@ class TestTransactions:
         bad = ast.parse(
             "async def f(self):\n"
             "    async with self._ledger.transaction() as transaction:\n"
-            "        await transaction.outbox.add(payment, transaction.now)\n"
+            "        await transaction.outbox.add(payment.request, transaction.now)\n"
             "        await transaction.move(payment, State.CANCELLED)\n"
             "        change = transaction.change\n"
             "        await cancel(transaction, payment)\n"

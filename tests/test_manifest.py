@@ -16,6 +16,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.manifest import manifest, request_url
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
+from bot.slack.installation import NEEDED
+from bot.slack.installation import OPTIONAL as OPTIONAL_SCOPES
 from tests.command_line import Ended, invoke
 
 ROOT = Path(__file__).parents[1]
@@ -163,16 +165,20 @@ class TestSlacksRules:
 SCOPES_OF = {
     "auth.test": set(),
     "apps.connections.open": set(),  # an app-level token's connections:write
+    "bots.info": {"users:read"},
     "chat.postMessage": {"chat:write"},
     "chat.update": {"chat:write"},
+    "conversations.info": {"channels:read", "groups:read"},
     "conversations.members": {"channels:read", "groups:read"},
     "users.conversations": {"channels:read", "groups:read"},
     "conversations.history": {"channels:history", "groups:history"},
     "conversations.replies": {"channels:history", "groups:history"},
     "functions.completeSuccess": set(),
     "functions.completeError": set(),
+    "usergroups.list": {"usergroups:read"},
     "usergroups.users.list": {"usergroups:read"},
     "users.info": {"users:read"},
+    "users.list": {"users:read"},
     "views.open": set(),
     "views.publish": set(),
     "views.update": set(),
@@ -254,6 +260,11 @@ class TestWhatTheCodeUses:
         assert granted("bot") == needed
         optional = {scope for method in used & OPTIONAL for scope in SCOPES_OF[method]}
         assert granted("bot_optional") == optional - needed
+
+    def test_a_check_asks_for_the_same_scopes(self) -> None:
+        """What it calls missing or superfluous is what the manifest says."""
+        assert granted("bot") == NEEDED.keys()
+        assert granted("bot_optional") == OPTIONAL_SCOPES.keys()
 
     def test_the_commands_and_shortcuts_are_those_that_are_listened_for(self) -> None:
         """A command that nobody answers would be a time-out for who types it."""

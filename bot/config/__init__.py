@@ -1,11 +1,33 @@
 """What the bot is told from outside, checked once; whatever is wrong is a `Problem` with its remedy.
 
-settings     the variables of the environment and of `.env`
+settings     the variables of the environment and of `.env`; `names` are those that there are not
 policy_file  the TOML file of rules; `lines` finds where in it something stands
 rule_table   one rule: what may be written for each of its fields
 values       the kinds of values, with the words for what is wrong with one; `slack_ids` are those of Slack
 """
 
-from bot.config.settings import VARIABLES, Settings, load, load_ledger, policy_of
+from bot.config.settings import (
+    DOTENV,
+    VARIABLES,
+    Settings,
+    given_in,
+    load,
+    load_ledger,
+    names_not_read,
+    policy_of,
+    policy_problems,
+    problem_of,
+)
 
-__all__ = ["VARIABLES", "Settings", "load", "load_ledger", "policy_of"]
+__all__ = [
+    "DOTENV",
+    "VARIABLES",
+    "Settings",
+    "given_in",
+    "load",
+    "load_ledger",
+    "names_not_read",
+    "policy_of",
+    "policy_problems",
+    "problem_of",
+]

@@ -7,10 +7,9 @@ wrong variable must not end up in a log.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -20,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, Validati
 
 from bot.config import policy_file
 from bot.config.digest_line import DigestLine
+from bot.config.names import misspelt, unread
 from bot.config.rule_table import FOR_APPROVERS, rule_of
 from bot.config.slack_ids import Channel, Principal
 from bot.config.values import WRONG, Duration, LedgerAddress, WebAddress, number, token, wrong
@@ -106,7 +106,8 @@ class Settings(PolicySettings, LedgerSettings):
 
 VARIABLES = tuple(name.upper() for name in Settings.model_fields)
 
-_PAY = tuple(name for name in VARIABLES if name.startswith("PAY_"))
+DOTENV = Path(".env")
+"""Where variables are read from beside the environment, unless another file is named."""
 
 _MISSING = {
     "SLACK_BOT_TOKEN": "Copy it from your Slack app's page, under OAuth & Permissions.",
@@ -122,20 +123,36 @@ def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = Non
     environment: the process's own unless told otherwise; it wins over the file.
     Raises ConfigError with every problem at once.
     """
-    given = _merged(dotenv, environment)
+    given = given_in(dotenv, environment)
     settings, problems = _check(Settings, given)
-    problems = [*_misspelt(given), *_contradictions(given), *problems]
+    problems = [*misspelt(given, VARIABLES), *_contradictions(given), *problems]
     if settings is None or problems:
-        raise ConfigError(*problems, *_problems_of_policy(given))
+        raise ConfigError(*problems, *policy_problems(given))
     return settings
 
 
 def load_ledger(dotenv: Path | None = None, environment: Mapping[str, str] | None = None) -> LedgerSettings:
     """Read only where the ledger is: an auditor needs no token and no password. As `load` otherwise."""
-    settings, problems = _check(LedgerSettings, _merged(dotenv, environment))
+    settings, problems = _check(LedgerSettings, given_in(dotenv, environment))
     if settings is None:
         raise ConfigError(*problems)
     return settings
+
+
+def problem_of(name: str, value: str) -> Problem | None:
+    """What is wrong with the value of one variable, by itself."""
+    _, problems = _check(Settings, {name: value})
+    return next((problem for problem in problems if problem.where == name), None)
+
+
+def names_not_read(
+    dotenv: Path | None = None, environment: Mapping[str, str] | None = None
+) -> list[tuple[Problem, bool]]:
+    """Variables beside the policy's that look like the bot's and are none; whether they were meant for it.
+
+    Parameters as for `load`. Raises ConfigError.
+    """
+    return list(unread(given_in(dotenv, environment), VARIABLES))
 
 
 def policy_of(settings: PolicySettings) -> Policy:
@@ -154,9 +171,9 @@ def policy_of(settings: PolicySettings) -> Policy:
         raise ConfigError(*(replace(one, where=variables[one.where]) for one in problems)) from None
 
 
-def _merged(dotenv: Path | None, environment: Mapping[str, str] | None) -> dict[str, str]:
-    """All that is set and not blank; the environment wins over the file."""
-    path = dotenv if dotenv is not None else Path(".env")
+def given_in(dotenv: Path | None = None, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """All that is set and not blank, as it is written. Parameters as for `load`. Raises ConfigError."""
+    path = dotenv if dotenv is not None else DOTENV
     try:
         from_file = dotenv_values(path, interpolate=False) if path.is_file() else {}
     except (OSError, UnicodeDecodeError):
@@ -221,22 +238,6 @@ def _contradictions(given: Mapping[str, str]) -> Iterator[Problem]:
         )
 
 
-_KUBERNETES = re.compile(
-    r"PAY_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)", re.ASCII
-)
-"""What it sets for a service whose name is pay, or begins with it."""
-
-
-def _misspelt(names: Iterable[str]) -> Iterator[Problem]:
-    """What was meant for the policy and is not read: a restriction that is misspelt restricts nothing."""
-    for name in names:
-        if not name.upper().startswith("PAY_") or name in _PAY or _KUBERNETES.fullmatch(name):
-            continue
-        near = difflib.get_close_matches(name.upper(), _PAY, n=1)
-        remedy = f"Did you mean {near[0]}?" if near else "Remove it; .env.example has those that there are."
-        yield Problem(name, "is no variable of this bot", remedy)
-
-
 def _demand_a_number(settings: PolicySettings) -> None:
     """Whoever says who approves, or where, and not how many must, means approvals and would get none."""
     meant = [
@@ -252,8 +253,8 @@ def _demand_a_number(settings: PolicySettings) -> None:
         )
 
 
-def _problems_of_policy(given: Mapping[str, str]) -> Sequence[Problem]:
-    """What is wrong with the policy as a whole, to be told with the rest.
+def policy_problems(given: Mapping[str, str]) -> Sequence[Problem]:
+    """What is wrong with the policy as a whole, to be told with the rest. given: as by `given_in`.
 
     Nothing where a variable of it is wrong by itself, which is told already.
     """

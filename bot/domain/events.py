@@ -118,6 +118,22 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """One payment of several is taken out of the request before it is decided on. price: of what is left."""
+
+    action: ClassVar = "left_out"
+    reason: str
+    price: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Of several payments none is under way any more. What became of each is told of each."""
+
+    action: ClassVar = "completed"
+
+
+@dataclass(frozen=True, slots=True)
 class Expired:
     """Nobody decided in time."""
 
@@ -264,6 +280,8 @@ KnownEvent = (
     | AskedAgain
     | Denied
     | Cancelled
+    | LeftOut
+    | Completed
     | Expired
     | Stranded
     | NoCard

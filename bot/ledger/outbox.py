@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import Payment
+from bot.domain.payment import PaymentRequest
 from bot.ledger.rows import Delivery, Kind, delivery_of, readable
 from bot.ledger.schema import FREE, NOW, PENDING, deliveries, requests
 
@@ -37,6 +38,9 @@ Lane = tuple[str, bool]
 
 Busy = Collection[Lane]
 """The lanes that take nothing more just now."""
+
+TOGETHER = timedelta(seconds=3)
+"""So long the outcome of one of several payments may wait to be told together with the next."""
 
 DELIVERIES = "deliveries"
 """The topic of commits that may leave something new to deliver."""
@@ -54,21 +58,31 @@ class Outbox:
         self._changed_topics = changed_topics
 
     async def add(
-        self, payment: Payment, kind: Kind, *, event_id: int | None = None, channel: str | None = None
+        self,
+        request: PaymentRequest,
+        kind: Kind,
+        *,
+        event_id: int | None = None,
+        channel: str | None = None,
+        after: timedelta = timedelta(0),
     ) -> None:
         """Something to tell; telling the same thing in the same place twice is one delivery.
 
-        channel: the request's own, or for a direct message its requester, unless told otherwise.
+        channel: the request's own, or for a direct message its requester, unless told otherwise. after: it
+        may wait so long for what else comes up in its thread; what may not takes with it what waits there.
         """
-        self._changed_topics.add(DELIVERIES)
-        where = channel or (payment.request.requester if kind is Kind.DIRECT else payment.request.channel)
+        if not after:
+            self._changed_topics.add(DELIVERIES)
+            if kind is Kind.THREAD_REPLY and request.size > 1:
+                await self._hasten(request)
+        where = channel or (request.requester if kind is Kind.DIRECT else request.channel)
         told = [kind.value, *([str(event_id)] if event_id is not None else [])]
         slot = kind.value if kind in _CARD_COLUMNS else ":".join([*told, where])
         dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
         await self._connection.execute(
             dialect.insert(deliveries)
             .values(
-                request_id=payment.request.id,
+                request_id=request.id,
                 slot=slot,
                 kind=kind.value,
                 channel=where,
@@ -78,9 +92,23 @@ class Outbox:
                 tries=0,
                 ambiguous=False,
                 created_at=self._now,
-                due_at=self._now,
+                due_at=self._now + after,
             )
             .on_conflict_do_nothing()
+        )
+
+    async def _hasten(self, request: PaymentRequest) -> None:
+        """What waits for company in the thread goes now."""
+        await self._connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.request_id == request.id,
+                deliveries.c.kind == Kind.THREAD_REPLY.value,
+                deliveries.c.tries == 0,
+                deliveries.c.due_at > self._now,
+                PENDING,
+            )
+            .values(due_at=self._now)
         )
 
     async def refresh_cards(self, request_id: int, *, after: timedelta = timedelta(0)) -> None:
@@ -158,6 +186,42 @@ class Outbox:
         )
         return readable((await self._connection.execute(taken)).mappings(), delivery_of)
 
+    async def claim_with(
+        self, first: Delivery, *, owner: str, lease: timedelta, limit: int
+    ) -> Sequence[Delivery]:
+        """Take also the replies that follow one about several payments, whether or not they are due.
+
+        Up to `limit`, and none that was tried before: it may stand there already.
+        """
+        if first.kind is not Kind.THREAD_REPLY or first.ambiguous or limit <= 0:
+            return ()
+        following = (
+            select(deliveries.c.id, or_(deliveries.c.tries > 0, deliveries.c.ambiguous))
+            .join(requests)
+            .where(
+                requests.c.size > 1,
+                deliveries.c.request_id == first.request_id,
+                deliveries.c.kind == Kind.THREAD_REPLY.value,
+                deliveries.c.id > first.id,
+                PENDING,
+            )
+            .order_by(deliveries.c.id)
+            .limit(limit)
+            .with_for_update(of=deliveries)
+        )
+        rows = (await self._connection.execute(following)).all()
+        ids = [id_ for id_, _ in takewhile(lambda row: not row[1], rows)]
+        if not ids:
+            return ()
+        taken = (
+            update(deliveries)
+            .where(deliveries.c.id.in_(ids), deliveries.c.lease_owner.is_(None))
+            .values(lease_owner=owner, lease_until=self._now + lease, tries=deliveries.c.tries + 1)
+            .returning(deliveries)
+        )
+        found = readable((await self._connection.execute(taken)).mappings(), delivery_of)
+        return sorted(found, key=lambda one: one.id)
+
     async def _first(
         self, statement: Select[Any], closed: list[str], limit: int, lately: Collection[str]
     ) -> list[int]:
@@ -168,10 +232,10 @@ class Outbox:
         """Prolong a lease; False if another instance has it now."""
         return await self._set(delivery, lease_until=self._now + lease)
 
-    async def redirect_replies(self, payment: Payment, why: str) -> bool:
+    async def redirect_replies(self, request: PaymentRequest, why: str) -> bool:
         """Tell the requester directly what still waits to be told in a thread; whether there was any."""
         waiting = and_(
-            deliveries.c.request_id == payment.request.id,
+            deliveries.c.request_id == request.id,
             deliveries.c.kind == Kind.THREAD_REPLY.value,
             PENDING,
         )
@@ -183,7 +247,7 @@ class Outbox:
         )
         told = sorted((await self._connection.execute(statement)).scalars())
         for event_id in told:
-            await self.add(payment, Kind.DIRECT, event_id=event_id)
+            await self.add(request, Kind.DIRECT, event_id=event_id)
         return bool(told)
 
     async def mark_delivered(self, delivery: Delivery, *, ts: str) -> bool:

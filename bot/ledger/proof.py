@@ -32,7 +32,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Approved
-from bot.domain.payment import RELEASED, InvoiceRef, Payment, PaymentRequest, State
+from bot.domain.payment import RELEASED, InvoiceRef, PaymentRequest, State
 from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, linked
 from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
 from bot.ledger.rows import Kind
@@ -330,21 +330,18 @@ async def disproof(connection: AsyncConnection, request: PaymentRequest) -> str 
     return flaws[0] if flaws else None
 
 
-async def state_by_trail(connection: AsyncConnection, payment: Payment) -> str | None:
-    """The state of a payment by the events of its request; None where none asks for it.
+async def states_by_trail(connection: AsyncConnection, request: PaymentRequest) -> dict[int, str]:
+    """The states of a request's payments by its events, by line.
 
-    Or where the event that brought it there does not fit into the trail.
+    Without those whose last move does not fit into the trail.
     """
-    replay = Replay(payment.request.id)
-    fitting: set[int] = set()
-    for row in await connection.execute(OF_ONE_REQUEST, {"request": payment.request.id}):
+    replay = Replay(request.id)
+    fitting: set[int | None] = {None}
+    for row in await connection.execute(OF_ONE_REQUEST, {"request": request.id}):
         if linked(row):
             fitting.add(row[0])
         _add(replay, row)
-    line = replay.lines.get(payment.line)
-    if line is None or line.last_move not in {None, *fitting}:
-        return None
-    return line.state
+    return {number: line.state for number, line in replay.lines.items() if line.last_move in fitting}
 
 
 def _add(replay: Replay, row: Sequence[Any]) -> None:

@@ -71,10 +71,19 @@ def _in(state: State) -> ColumnElement[bool]:
     return payments.c.state == state.value
 
 
+_earlier = payments.alias("earlier")
+
+
+def _first_in(state: State) -> ColumnElement[bool]:
+    """The first line of its request that is in a state; it stands for all of them, which move together."""
+    before = _earlier.c.request_id == payments.c.request_id, _earlier.c.line < payments.c.line
+    return and_(_in(state), ~exists().where(*before, _earlier.c.state == state.value))
+
+
 _DUE, _EXPIRY = payments.c.due_at, requests.c.expires_at
 _HAS_CARD = requests.c.card_ts.is_not(None)
 
-LOOK_UP = _of_payments("look-up", _in(State.REQUESTED), _DUE, woken_by={State.REQUESTED}, awaited=True)
+LOOK_UP = _of_payments("look-up", _first_in(State.REQUESTED), _DUE, woken_by={State.REQUESTED}, awaited=True)
 EXECUTOR = _of_payments(
     "executor",
     and_(_in(State.APPROVED), _HAS_CARD),
@@ -87,11 +96,13 @@ RECONCILER = _of_payments("reconciler", _in(State.UNKNOWN), _DUE, woken_by={Stat
 
 RESCUE = _of_payments("rescue", _in(State.SENDING), payments.c.lease_until, awaited=True)
 """Payments whose executor died, or lost the ledger, while the call was under way."""
-STRANDED = _of_payments("stranded", or_(_in(State.REQUESTED), and_(_in(State.APPROVED), ~_HAS_CARD)), _EXPIRY)
-"""Payments past their time that never got as far as a card: nobody can decide or cancel them."""
+STRANDED = _of_payments(
+    "stranded", or_(_first_in(State.REQUESTED), and_(_first_in(State.APPROVED), ~_HAS_CARD)), _EXPIRY
+)
+"""Requests past their time that never got as far as a card: nobody can decide or cancel them."""
 RETRY = _of_payments("retry", _in(State.NOT_SENT), _DUE)
-EXPIRE = _of_payments("expire", _in(State.PENDING_APPROVAL), _EXPIRY)
-REMIND = _of_payments("remind", and_(_in(State.PENDING_APPROVAL), _EXPIRY > NOW), _DUE)
+EXPIRE = _of_payments("expire", _first_in(State.PENDING_APPROVAL), _EXPIRY)
+REMIND = _of_payments("remind", and_(_first_in(State.PENDING_APPROVAL), _EXPIRY > NOW), _DUE)
 
 OUTBOX = Queue("outbox", READY, {DELIVERIES}, exists().where(PENDING))
 """Deliveries that are due. Whoever claims them also looks at which lanes are busy: see `Outbox.claim`."""

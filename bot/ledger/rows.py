@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import MappingResult, RowMapping
 
+from bot.domain.batch import Batch
 from bot.domain.events import DomainEvent, decode, line_of
 from bot.domain.payment import Cards, Invoice, InvoiceRef, Lease, Payment, PaymentRequest, State
+from bot.errors import LedgerContradicted
 
 log = structlog.get_logger()
 
@@ -121,6 +123,23 @@ def payment_in(request: PaymentRequest, row: RowMapping) -> Payment:
         lease=Lease(row["lease_owner"], row["lease_until"]) if row["lease_until"] is not None else None,
         **{name: row[name] for name in _PLAIN},
     )
+
+
+def batch_of(rows: MappingResult) -> Batch | None:
+    """Read the rows of `PAYMENTS` of one request, in the order of its lines. Raises LedgerContradicted.
+
+    Nothing is decided on a part of it, so every row must be there and be readable.
+    """
+    lines = readable(rows, payment_of)
+    if not lines:
+        return None
+    request = lines[0].request
+    if len(lines) != request.size:
+        raise LedgerContradicted(
+            f"request {request.number} has {len(lines)} payments that can be read, and it was made with"
+            f" {request.size}. Run `python -m bot audit verify`"
+        )
+    return Batch(tuple(lines))
 
 
 def request_of(row: RowMapping, prefix: str = "") -> PaymentRequest:

@@ -14,9 +14,11 @@ from typing import Any
 
 import structlog
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Select,
     column,
+    exists,
     func,
     or_,
     select,
@@ -25,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.clocks import BootClock, boottime
+from bot.domain.batch import Batch
 from bot.domain.events import Approved, Corrected, Denied, NotTold, Resolved
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
@@ -33,6 +36,7 @@ from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
     Event,
+    batch_of,
     event_of,
     payment_of,
     readable,
@@ -177,10 +181,24 @@ class Ledger:
         found = await self._all(PAYMENTS.where(payments.c.id == payment_id))
         return payment_of(found[0]) if found else None
 
-    async def of_request(self, request_id: int) -> Payment | None:
-        """The payment of a request."""
-        found = await self._all(PAYMENTS.where(requests.c.id == request_id))
-        return payment_of(found[0]) if found else None
+    async def of_request(self, request_id: int) -> Batch | None:
+        """A request with its payments. Raises LedgerContradicted."""
+        statement = PAYMENTS.where(requests.c.id == request_id).order_by(payments.c.line)
+        async with database.honest_errors(), self._reads.connect() as connection:
+            return batch_of((await connection.execute(statement)).mappings())
+
+    async def _batches(self, which: Select[Any]) -> list[Batch]:
+        """Requests with their payments, in the order in which their ids are selected; those that can be read.
+
+        which: selects ids of requests.
+        """
+        lines = PAYMENTS.where(requests.c.id.in_(which)).order_by(requests.c.id, payments.c.line)
+        by_request: dict[int, list[Payment]] = {}
+        for payment in await self._payments(lines):
+            by_request.setdefault(payment.request.id, []).append(payment)
+        ids = [row["id"] for row in await self._all(which)]
+        found = [by_request[one] for one in ids if one in by_request]
+        return [Batch(tuple(one)) for one in found if len(one) == one[0].request.size]
 
     async def any_due(self, queue: Queue) -> bool:
         """Whether whoever claims from this queue would find work."""
@@ -204,19 +222,23 @@ class Ledger:
 
     async def recent(
         self, *, requester: str | None = None, states: Iterable[State] | None = None, limit: int | None = 10
-    ) -> list[Payment]:
-        """The newest payments, of one person or of everybody, in some states or all. limit: None for all."""
-        statement = PAYMENTS.order_by(payments.c.id.desc()).limit(limit)
-        if requester is not None:
-            statement = statement.where(requests.c.requester == requester)
-        if states is not None:
-            statement = statement.where(payments.c.state.in_([state.value for state in states]))
-        return await self._payments(statement)
+    ) -> list[Batch]:
+        """The newest requests, of one person or of everybody, with a payment in some states or in any.
 
-    async def pending(self) -> list[Payment]:
+        limit: None for all.
+        """
+        which = select(requests.c.id).order_by(requests.c.id.desc()).limit(limit)
+        if requester is not None:
+            which = which.where(requests.c.requester == requester)
+        if states is not None:
+            which = which.where(_with_payment(payments.c.state.in_([state.value for state in states])))
+        return await self._batches(which)
+
+    async def pending(self) -> list[Batch]:
         """All that waits for approval, what expires first before the others."""
-        waits = payments.c.state == State.PENDING_APPROVAL.value
-        return await self._payments(PAYMENTS.where(waits).order_by(requests.c.expires_at, payments.c.id))
+        waits = _with_payment(payments.c.state == State.PENDING_APPROVAL.value)
+        which = select(requests.c.id).where(waits).order_by(requests.c.expires_at, requests.c.id)
+        return await self._batches(which)
 
     async def approved_by(self, person: str) -> frozenset[int]:
         """The requests that wait for approval and this person approved, as far as an event tells of it."""
@@ -227,20 +249,24 @@ class Ledger:
         rows = await self._all(select(payments.c.id).where(payments.c.state == state.value))
         return [row["id"] for row in rows]
 
-    async def concerning(self, user_id: str, states: Iterable[State], *, limit: int = 10) -> list[Payment]:
-        """The payments in some states that a person asked for or decided on, the latest change first."""
+    async def concerning(self, user_id: str, states: Iterable[State], *, limit: int = 10) -> list[Batch]:
+        """The requests with payments in some states that a person made or decided on; the latest first."""
         acted = select(events.c.request_id).where(
             events.c.actor == user_id,
             events.c.action.in_([what.action for what in (Approved, Denied, Resolved, Corrected)]),
         )
-        return await self._payments(
-            PAYMENTS.where(
+        which = (
+            select(requests.c.id)
+            .join(payments)
+            .where(
                 payments.c.state.in_([state.value for state in states]),
                 or_(requests.c.requester == user_id, requests.c.id.in_(acted)),
             )
-            .order_by(payments.c.updated_at.desc(), payments.c.id.desc())
+            .group_by(requests.c.id)
+            .order_by(func.max(payments.c.updated_at).desc(), requests.c.id.desc())
             .limit(limit)
         )
+        return await self._batches(which)
 
     async def last_event(self) -> int:
         """The id of the latest event: while it stays, nothing that people are shown has changed."""
@@ -346,3 +372,8 @@ class Ledger:
             if self.shared:
                 await connection.execute(database.PATIENT)
             yield connection
+
+
+def _with_payment(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a request has such a payment."""
+    return exists().where(payments.c.request_id == requests.c.id, condition)

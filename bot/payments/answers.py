@@ -5,51 +5,56 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain.payment import Payment
+from bot.domain.batch import Batch
+from bot.domain.payment import Payment, PaymentRequest
 from bot.domain.policy import Refusal
 from bot.payments.approvals import ApprovalStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """The payment request is in the ledger; the rest follows by itself."""
+    """The payment request is in the ledger; the rest follows by itself.
 
-    payment: Payment
+    held: what was asked for as well, and another request holds already.
+    """
+
+    batch: Batch
+    held: tuple[Payment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyRequested:
-    """The invoice has a live payment request, or was paid by one."""
+    """The invoice has a live payment request, or was paid by one. Of several that all have: the first."""
 
     payment: Payment
 
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """There is no payment with this number."""
+    """There is no request with this number."""
 
     request_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was clicked is about a request that the ledger knows no more; `payment` has its number now."""
+    """What was clicked is about a request that the ledger knows no more; `request` has its number now."""
 
-    payment: Payment
+    request: PaymentRequest
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyDecided:
-    """The payment is in no state in which this can be done; `payment` says how it stands."""
+    """The request, or the payment of it, is in no state in which this can be done; `batch` says in which."""
 
-    payment: Payment
+    batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyApproved:
     """This person's approval was counted before."""
 
-    payment: Payment
+    batch: Batch
     approvals: ApprovalStatus
 
 
@@ -57,14 +62,14 @@ class AlreadyApproved:
 class Outdated:
     """What was clicked showed another amount, or none: nobody approves what they did not see."""
 
-    payment: Payment
+    batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
 class NotYours:
     """Only the requester may withdraw; only an approver may settle."""
 
-    payment: Payment
+    batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +81,18 @@ class TooEarly:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """It is done and recorded."""
+class WhichInvoice:
+    """Several payments of the request are unknown, and it was not said which of them is meant."""
 
-    payment: Payment
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is done and recorded. line: of the payment that it was done with; None: with the whole request."""
+
+    batch: Batch
+    line: int | None = None
 
 
 Answer = (
@@ -92,6 +105,7 @@ Answer = (
     | Outdated
     | NotYours
     | TooEarly
+    | WhichInvoice
     | Done
     | Refusal
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 
 import structlog
 
+from bot.domain.batch import Batch, sums
 from bot.domain.events import Expired
-from bot.domain.payment import Payment, State
+from bot.domain.payment import Payment, PaymentRequest, State
 from bot.domain.policy import Rule
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
@@ -25,7 +27,7 @@ LAST_HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ApprovalStatus:
-    """How far a payment is with its approvals.
+    """How far a request is with its approvals.
 
     required: how many people must approve. counted: who approved and counts, in that order. void: who
     approved and does not count any more. may_approve: whom the rule names, people and groups. denied_by: who
@@ -50,80 +52,84 @@ class ApprovalStatus:
 
     @property
     def awaited(self) -> int:
-        """How many approvals a payment waits for that waits: at least the one click that lets it go."""
+        """How many approvals a request waits for that waits: at least the one click that lets it go."""
         return max(self.missing, 1)
 
 
-def required_now(payment: Payment, rule: Rule | None) -> int:
+def required_now(batch: Batch, rule: Rule | None) -> int:
     """How many people must approve: what was frozen, or what the rule as it is now asks for, if that is more.
 
     rule: None where there is none any more.
     """
     if rule is None:
-        return payment.request.approvals_required
-    return max(payment.request.approvals_required, frozen_by(payment, rule))
+        return batch.request.approvals_required
+    return max(batch.request.approvals_required, frozen_by(batch.held, rule))
 
 
-def frozen_by(payment: Payment, rule: Rule) -> int:
-    """What a rule asks for the payment's amount as far as that is known, to be frozen with it."""
-    invoice = payment.invoice
-    return rule.approvals_required(*((invoice.amount, invoice.currency) if invoice else (None, None)))
+def frozen_by(payments: Iterable[Payment], rule: Rule) -> int:
+    """What a rule asks for these, to be frozen with them: the most of what it asks for each and in total.
+
+    Splitting into many small ones does not help, and one of unknown amount counts as above every threshold.
+    """
+    lines = tuple(payments)
+    each = ((one.invoice.amount, one.invoice.currency) if one.invoice else (None, None) for one in lines)
+    totals = ((total, currency) for currency, total in sums(lines).items())
+    return max((rule.approvals_required(*one) for one in chain(each, totals)), default=0)
 
 
-async def checked(ledger: Ledger, authority: Authority, payment: Payment, rule: Rule) -> ApprovalStatus:
+async def checked(ledger: Ledger, authority: Authority, batch: Batch, rule: Rule) -> ApprovalStatus:
     """How far it is by this rule. Raises DirectoryError where Slack does not say who may approve."""
-    given = await ledger.approvers(payment.request.id)
-    counting = await authority.still_approved_by(rule, given, payment.request.requester)
-    return _status(payment, rule, given, frozenset(given) - counting)
+    given = await ledger.approvers(batch.request.id)
+    counting = await authority.still_approved_by(rule, given, batch.request.requester)
+    return _status(batch, rule, given, frozenset(given) - counting)
 
 
-def recounted(before: ApprovalStatus, payment: Payment, rule: Rule, given: Iterable[str]) -> ApprovalStatus:
+def recounted(before: ApprovalStatus, batch: Batch, rule: Rule, given: Iterable[str]) -> ApprovalStatus:
     """How far it is when these have approved: who came since `before` was checked at their own click.
 
     given: somebody may stand in it twice, and counts once.
     """
-    return _status(payment, rule, given, before.void)
+    return _status(batch, rule, given, before.void)
 
 
 def _status(
-    payment: Payment, rule: Rule | None, given: Iterable[str], void: frozenset[str] = frozenset()
+    batch: Batch, rule: Rule | None, given: Iterable[str], void: frozenset[str] = frozenset()
 ) -> ApprovalStatus:
     return ApprovalStatus(
-        required_now(payment, rule),
+        required_now(batch, rule),
         tuple(dict.fromkeys(one for one in given if one not in void)),
         void,
-        rule.approvers - {payment.request.requester} if rule else frozenset(),
+        rule.approvers - {batch.request.requester} if rule else frozenset(),
     )
 
 
-async def shown(ledger: Ledger, authority: Authority, payment: Payment) -> ApprovalStatus:
+async def shown(ledger: Ledger, authority: Authority, batch: Batch) -> ApprovalStatus:
     """How far it is, for people to look at.
 
     While it waits for approval that is what the next click will be asked by; where Slack does not say in time
     who may approve, and once it is decided, everybody counts who did.
     """
-    rule = authority.policy.rule_named(payment.request.rule)
-    if payment.state is State.PENDING_APPROVAL:
+    rule = authority.policy.rule_named(batch.request.rule)
+    if batch.waiting:
         try:
-            now = await authority.rule_of(payment)
-            rule = now if isinstance(now, Rule) else rule
+            now = await authority.rule_of(batch.waiting)
+            rule = now.rule if isinstance(now.rule, Rule) else rule
             if rule is not None:
-                return await checked(ledger, authority, payment, rule)
+                return await checked(ledger, authority, batch, rule)
         except DirectoryError:
-            log.info("approvals are shown unchecked", payment=payment.number)
-    status = _status(payment, rule, await ledger.approvers(payment.request.id))
-    if payment.state is State.DENIED:
-        return replace(status, denied_by=await ledger.denier(payment.request.id))
+            log.info("approvals are shown unchecked", payment=batch.number)
+    status = _status(batch, rule, await ledger.approvers(batch.request.id))
+    if batch.ended_together is State.DENIED:
+        return replace(status, denied_by=await ledger.denier(batch.request.id))
     return status
 
 
-def remind_at(payment: Payment, rule: Rule | None, now: datetime) -> datetime:
+def remind_at(request: PaymentRequest, rule: Rule | None, now: datetime) -> datetime:
     """When those who may approve are reminded next; when it expires, if they are not any more.
 
     Every so often, where the rule says so; otherwise when half of the time is over, and an hour before the
     end. It is written down with the reminder before, so a clock that is set back brings none again.
     """
-    request = payment.request
     if rule is None:
         return request.expires_at
     if rule.remind_every is not None:
@@ -133,12 +139,13 @@ def remind_at(payment: Payment, rule: Rule | None, now: datetime) -> datetime:
     return next(to_come, request.expires_at)
 
 
-async def expire(transaction: Transaction, payment: Payment) -> Payment:
+async def expire(transaction: Transaction, batch: Batch) -> Batch:
     """Nobody decided in time."""
-    return await transaction.move(
-        payment,
+    expired = await transaction.move_together(
+        batch.waiting,
         State.EXPIRED,
         Expired(),
         actor="timekeeper",
         reason="not enough approvals in time",
     )
+    return batch.with_payments(expired)

@@ -7,7 +7,7 @@ look-up; somebody who is in through a group must be a full, active member of thi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +59,24 @@ NOT_CONCERNED = Refusal(
 )
 
 
+OTHER_RULE = Refusal(
+    reason=Reason.OTHER_RULE,
+    text="It falls under another rule now than the rest of its request.",
+    remedy="Ask for it alone.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The rule that payments of a request stand under.
+
+    rule: for all that it is not refused for; a refusal where it is for all. against: why not, by line.
+    """
+
+    rule: Rule | Refusal
+    against: Mapping[int, Refusal]
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What somebody may pick in the form: the modules, and a channel to begin with, if a rule names one."""
@@ -103,13 +121,26 @@ class Authority:
         by_id = self.policy.match(module, channel, alone)
         return NOT_FULL_MEMBER if isinstance(by_id, Refusal) else by_id
 
-    async def rule_of(self, payment: Payment) -> Rule | Refusal:
-        """The rule that the payment's requester stands under now; it may have changed since.
+    async def rule_of(self, payments: Sequence[Payment]) -> Ruling:
+        """The rule that some payments of one request stand under now; it may have changed since.
 
-        That they were in the channel was asked when they named it: who leaves it later takes nothing back.
+        That the requester was in the channel was asked when they named it: who leaves it later takes nothing
+        back. Raises DirectoryError.
         """
-        person = Person(payment.request.requester, payment.request.team)
-        return await self._rule_for(person, payment.ref.module, payment.request.channel)
+        request = payments[0].request
+        person = Person(request.requester, request.team)
+        by_module = {
+            module: await self._rule_for(person, module, request.channel)
+            for module in dict.fromkeys(one.ref.module for one in payments)
+        }
+        rules = [rule for rule in by_module.values() if isinstance(rule, Rule)]
+        rule = next((one for one in rules if one.name == request.rule), rules[0] if rules else None)
+        against = {
+            one.line: its if isinstance(its, Refusal) else OTHER_RULE
+            for one in payments
+            if (its := by_module[one.ref.module]) is not rule
+        }
+        return Ruling(rule if rule is not None else by_module[payments[0].ref.module], against)
 
     async def may_approve(self, rule: Rule, person: Person, requester: str) -> Refusal | None:
         """None if this person may approve what the requester asked for. Raises DirectoryError."""

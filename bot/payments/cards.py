@@ -6,12 +6,13 @@ Where Slack will not have it, that happens at once; where it merely did not take
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from bot.domain.events import NoCard, NotTold
-from bot.domain.payment import CANCELLABLE, Payment, State
+from bot.domain.events import DomainEvent, NoCard, NotTold
+from bot.domain.payment import CANCELLABLE, Payment, PaymentRequest, State
 from bot.errors import LedgerContradicted
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
@@ -29,46 +30,48 @@ class Undeliverable:
 
     ledger: Ledger
 
-    async def refused(self, delivery: Delivery, payment: Payment, error: str) -> None:
+    async def refused(self, delivery: Delivery, request: PaymentRequest, error: str) -> None:
         """It cannot be posted there. No card, no payment; a reply goes to the requester instead."""
-        log.warning("not deliverable", payment=payment.number, kind=delivery.kind, error=error)
+        log.warning("not deliverable", payment=request.number, kind=delivery.kind, error=error)
         if delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
-            await self._no_card(delivery, payment, error)
+            await self._no_card(delivery, request, error)
         elif delivery.kind is Kind.THREAD_REPLY:
-            await self.directly(delivery, payment, error)
+            await self.directly(delivery, request, error)
         else:
             async with self.ledger.transaction() as transaction:
-                await _give_up(transaction, delivery, payment, error)
+                await _give_up(transaction, delivery, request, error)
 
-    async def no_update(self, delivery: Delivery, payment: Payment, error: str, *, card_lost: bool) -> None:
+    async def no_update(
+        self, delivery: Delivery, request: PaymentRequest, error: str, *, card_lost: bool
+    ) -> None:
         """What stands cannot be changed any more. card_lost: it does not stand any more, nor its thread."""
-        log.warning("card cannot be updated", payment=payment.number, error=error)
+        log.warning("card cannot be updated", payment=request.number, error=error)
         async with self.ledger.transaction() as transaction:
-            if await _give_up(transaction, delivery, payment, error) is None:
+            if await _give_up(transaction, delivery, request, error) is None:
                 return
             if card_lost and delivery.kind is Kind.CARD:
                 await transaction.outbox.card_lost(delivery)
 
-    async def in_vain(self, delivery: Delivery, payment: Payment, error: str) -> None:
+    async def in_vain(self, delivery: Delivery, request: PaymentRequest, error: str) -> None:
         """Slack did not take it for days: told to the requester, where there is a way left."""
-        log.error("given up", payment=payment.number, kind=delivery.kind, error=error)
+        log.error("given up", payment=request.number, kind=delivery.kind, error=error)
         if delivery.ts is None and delivery.kind in (Kind.CARD, Kind.APPROVAL_CARD):
-            await self._no_card(delivery, payment, error, at_last=True)
+            await self._no_card(delivery, request, error, at_last=True)
             return
         async with self.ledger.transaction() as transaction:
-            given_up = await _give_up(transaction, delivery, payment, error)
+            given_up = await _give_up(transaction, delivery, request, error)
             if given_up is not None and delivery.kind not in (Kind.DIRECT, Kind.INVITATION):
-                await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id or given_up)
+                await transaction.outbox.add(request, Kind.DIRECT, event_id=delivery.event_id or given_up)
 
-    async def directly(self, delivery: Delivery, payment: Payment, error: str) -> None:
+    async def directly(self, delivery: Delivery, request: PaymentRequest, error: str) -> None:
         """A reply for the thread goes to the requester alone."""
         async with self.ledger.transaction() as transaction:
-            await transaction.payment(payment.id)  # before its deliveries, as everybody does
+            await transaction.of_request(request.id)  # before its deliveries, as everybody does
             if await transaction.outbox.give_up(delivery, error):
-                await transaction.outbox.add(payment, Kind.DIRECT, event_id=delivery.event_id)
+                await transaction.outbox.add(request, Kind.DIRECT, event_id=delivery.event_id)
 
     async def _no_card(
-        self, delivery: Delivery, payment: Payment, error: str, *, at_last: bool = False
+        self, delivery: Delivery, request: PaymentRequest, error: str, *, at_last: bool = False
     ) -> None:
         """Cancel what nobody can see, or what nobody can decide.
 
@@ -76,20 +79,20 @@ class Undeliverable:
         """
         own = delivery.kind is Kind.CARD
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.again(payment)
+            batch = await transaction.whole(request)
             if not await transaction.outbox.give_up(delivery, error):
                 return
             if at_last:
-                await _not_told(transaction, delivery, payment, error)
+                await _not_told(transaction, delivery, request, error)
             reason = "the card could not be posted"
             no_card = NoCard(reason, error, delivery.channel)
-            redirected = own and await transaction.outbox.redirect_replies(payment, error)
-            undecided = payment.state is State.PENDING_APPROVAL
-            if payment.state in CANCELLABLE and (own or undecided):
+            redirected = own and await transaction.outbox.redirect_replies(request, error)
+            ending = batch.within(CANCELLABLE) if own else batch.waiting
+            if ending:
                 try:
-                    await transaction.move(
-                        payment,
-                        State.CANCELLED,
+                    await end_together(
+                        transaction,
+                        ending,
                         no_card,
                         actor="announcer",
                         announce=Kind.DIRECT if own else Kind.THREAD_REPLY,
@@ -97,20 +100,46 @@ class Undeliverable:
                     )
                     return
                 except LedgerContradicted:
-                    log.exception("not cancelled: the audit trail says otherwise", payment=payment.number)
+                    log.exception("not cancelled: the audit trail says otherwise", payment=request.number)
             if own and not redirected:
-                event_id = await transaction.record(no_card, actor="announcer", payment=payment)
-                await transaction.outbox.add(payment, Kind.DIRECT, event_id=event_id)
+                event_id = await transaction.record(no_card, actor="announcer", request=request)
+                await transaction.outbox.add(request, Kind.DIRECT, event_id=event_id)
 
 
-async def _give_up(transaction: Transaction, delivery: Delivery, payment: Payment, error: str) -> int | None:
+async def end_together(
+    transaction: Transaction,
+    ending: Sequence[Payment],
+    what: DomainEvent,
+    *,
+    actor: str,
+    reason: str,
+    announce: Kind | None = Kind.THREAD_REPLY,
+) -> Sequence[Payment]:
+    """Cancel payments of a request that are in several states: an event a state, and one word about all."""
+    ended: list[Payment] = []
+    for state in dict.fromkeys(one.state for one in ending):
+        same = [one for one in ending if one.state is state]
+        ended += await transaction.move_together(
+            same,
+            State.CANCELLED,
+            what,
+            actor=actor,
+            announce=None if ended else announce,
+            reason=reason,
+        )
+    return ended
+
+
+async def _give_up(
+    transaction: Transaction, delivery: Delivery, request: PaymentRequest, error: str
+) -> int | None:
     """Give it up, with its event; the event's id, or None where another instance has the delivery now."""
-    await transaction.payment(payment.id)  # before its deliveries, as everybody does
+    await transaction.of_request(request.id)  # before its deliveries, as everybody does
     if not await transaction.outbox.give_up(delivery, error):
         return None
-    return await _not_told(transaction, delivery, payment, error)
+    return await _not_told(transaction, delivery, request, error)
 
 
-async def _not_told(transaction: Transaction, delivery: Delivery, payment: Payment, error: str) -> int:
+async def _not_told(transaction: Transaction, delivery: Delivery, request: PaymentRequest, error: str) -> int:
     not_told = NotTold(delivery.kind.value, delivery.channel, error)
-    return await transaction.record(not_told, actor="announcer", payment=payment)
+    return await transaction.record(not_told, actor="announcer", request=request)

@@ -6,146 +6,53 @@ in the audit trail. Look-ups in Slack come before the transaction; a DirectoryEr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TypeVar
-
-import structlog
 
 from bot.domain import events
+from bot.domain.batch import Batch, sums
 from bot.domain.command import MAX_NOTE
-from bot.domain.payment import CANCELLABLE, CORRECTIONS, WITHDRAWN, InvoiceRef, Payment, State
-from bot.domain.policy import Reason, Refusal, Rule
-from bot.errors import LedgerContradicted, LedgerUnavailable
-from bot.ledger.replay import asked
-from bot.ledger.store import Ledger
-from bot.ledger.transaction import Transaction
+from bot.domain.payment import (
+    CANCELLABLE,
+    WITHDRAWN,
+    InvoiceRef,
+    State,
+)
+from bot.domain.policy import Refusal, Rule
 from bot.payments.answers import (
     AlreadyApproved,
     AlreadyDecided,
-    AlreadyRequested,
     Answer,
     Done,
-    Forgotten,
-    NotFound,
     NotYours,
     Outdated,
-    Requested,
-    TooEarly,
 )
 from bot.payments.approvals import checked, expire, recounted
-from bot.payments.authority import Authority, Person
-from bot.payments.settlement import settle_by_hand
-from bot.payments.settling import Settling
-
-log = structlog.get_logger()
+from bot.payments.authority import Person
+from bot.payments.cards import end_together
+from bot.payments.counter import is_requester, shown_to
+from bot.payments.requesting import Requesting
+from bot.payments.resolving import Resolving
 
 MAX_REASON = MAX_NOTE
-_TRIES = 3
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _NewRequest:
-    """A request by somebody who may ask."""
-
-    person: Person
-    channel: str
-    ref: InvoiceRef
-    trigger_id: str
-    response_url: str | None
-    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Decidable:
-    """A payment that somebody may decide on, by the rule as it is now."""
+    """A request that somebody may decide on, by the rule as it is now."""
 
-    payment: Payment
+    batch: Batch
     rule: Rule
 
 
-CONTRADICTED = Refusal(
-    reason=Reason.CONTRADICTED,
-    text="The ledger and its audit trail contradict each other about this invoice, so nothing was done.",
-    remedy="Tell the people who run this bot: `python -m bot audit verify` shows where.",
-)
-
-
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Requesting, Resolving):
     """What people may do; each is one transaction.
 
     mark: of the request that they were shown, see `PaymentRequest.mark`; None where what they used does not
         tell.
     settling: how long after its answer was lost a call may still be carried out.
     """
-
-    ledger: Ledger
-    authority: Authority
-    settling: Settling
-
-    async def request(
-        self,
-        person: Person,
-        channel: str,
-        ref: InvoiceRef,
-        *,
-        trigger_id: str,
-        typed_there: bool = False,
-        response_url: str | None = None,
-        note: str | None = None,
-    ) -> Requested | AlreadyRequested | Refusal:
-        """Ask for an invoice to be paid. Asking again with the same trigger_id is the same request.
-
-        typed_there: Slack itself says that they acted in that channel; otherwise they must be in it.
-        Raises DirectoryError, LedgerUnavailable: then nothing was requested.
-        """
-        rule = await self.authority.may_request(person, ref.module, channel, typed_there=typed_there)
-        if isinstance(rule, Refusal):
-            await self.record_refusal(person, rule, f"request {ref}")
-            return rule
-        new = _NewRequest(person, channel, ref, trigger_id, response_url, note)
-        return await self._uncontradicted(person, f"request {ref}", self._request(new, rule))
-
-    async def _request(self, new: _NewRequest, rule: Rule) -> Requested | AlreadyRequested:
-        async with self.ledger.transaction() as transaction:
-            # What holds the invoice may let go of it between the insert and the look at it.
-            for _ in range(_TRIES):
-                payment = await transaction.insert(
-                    new.ref,
-                    team=new.person.team,
-                    channel=new.channel,
-                    requester=new.person.id,
-                    note=new.note,
-                    trigger_id=new.trigger_id,
-                    response_url=new.response_url,
-                    rule=rule.name,
-                    approvals_required=rule.most_approvals,
-                    expires_at=transaction.now + rule.expires_after,
-                )
-                if payment is not None:
-                    await transaction.record(asked(payment), actor=new.person.id, payment=payment)
-                    return Requested(payment)
-                if (same := await transaction.by_trigger(new.trigger_id)) is not None:
-                    return Requested(same)
-                if (live := await transaction.live(new.ref)) is not None:
-                    refused = events.Refused(f"request {new.ref}", "already_requested")
-                    await transaction.record(refused, actor=new.person.id, payment=live)
-                    return AlreadyRequested(live)
-        raise LedgerUnavailable(f"{new.ref} is being let go of just now")
-
-    async def repair(self, request_id: int) -> None:
-        """Somebody acted on a card that was out of date: show it again."""
-        async with self.ledger.transaction() as transaction:
-            await transaction.outbox.repair_cards(request_id)
-
-    async def record_refusal(self, person: Person, refusal: Refusal, what: str) -> None:
-        """Put a refusal into the audit trail that was not the policy's."""
-        async with self.ledger.transaction() as transaction:
-            await self._refused(transaction, person, refusal, what)
 
     async def withdraw(self, person: Person, request_id: int, *, mark: str | None = None) -> Answer:
         """The requester takes a request back, as long as nothing was sent."""
@@ -154,23 +61,78 @@ class Desk:
 
     async def _withdraw(self, person: Person, request_id: int, mark: str | None) -> Answer:
         async with self.ledger.transaction() as transaction:
-            payment = _meant(await transaction.of_request(request_id), request_id, mark)
-            if not isinstance(payment, Payment):
-                return payment
-            if person.id != payment.request.requester or person.team != payment.request.team:
+            batch = shown_to(await transaction.of_request(request_id), request_id, mark)
+            if not isinstance(batch, Batch):
+                return batch
+            if not is_requester(person, batch):
                 refused = events.Refused("withdraw", "not_the_requester")
-                await transaction.record(refused, actor=person.id, payment=payment)
-                return NotYours(payment)
-            if payment.state not in CANCELLABLE:
-                return AlreadyDecided(payment)
-            withdrawn = await transaction.move(
-                payment,
-                State.CANCELLED,
+                await transaction.record(refused, actor=person.id, request=batch.request)
+                return NotYours(batch)
+            if not (left := batch.within(CANCELLABLE)):
+                return AlreadyDecided(batch)
+            withdrawn = await end_together(
+                transaction,
+                left,
                 events.Cancelled("by its requester"),
                 actor=person.id,
                 reason=WITHDRAWN,
             )
-            return Done(withdrawn)
+            return Done(batch.with_payments(withdrawn))
+
+    async def leave_out(
+        self, person: Person, request_id: int, ref: InvoiceRef, reason: str, *, mark: str | None = None
+    ) -> Answer:
+        """Take one of several invoices out before they are decided on: the requester may, and an approver.
+
+        Raises DirectoryError, LedgerUnavailable: then nothing was done.
+        """
+        leaving_out = self._leave_out(person, request_id, mark, ref, reason)
+        return await self._uncontradicted(person, f"leave {ref} out of #{request_id}", leaving_out)
+
+    async def _leave_out(
+        self, person: Person, request_id: int, mark: str | None, ref: InvoiceRef, reason: str
+    ) -> Answer:
+        open_to = await self._may_leave_out(person, request_id, mark)
+        if not isinstance(open_to, Batch):
+            return open_to
+        async with self.ledger.transaction() as transaction:
+            batch = await transaction.whole(open_to.request)
+            payment = next((one for one in batch.waiting if one.ref == ref), None)
+            if payment is None or not batch.several:
+                return AlreadyDecided(batch)
+            left = Batch(tuple(one for one in batch.payments if one is not payment))
+            said = reason.strip()[:MAX_REASON]
+            out = await transaction.move(
+                payment,
+                State.CANCELLED,
+                events.LeftOut(said, left.price),
+                actor=person.id,
+                reason=f"left out: {said}",
+            )
+            now = batch.with_payments([out])
+            before, after = sums(batch.held), sums(now.held)
+            if any(after[currency] > before[currency] for currency in after):
+                # It was a credit, so the others cost more without it: nobody approved that.
+                await transaction.void_approvals(batch.request)
+                await transaction.record(events.AskedAgain(), actor="policy", request=batch.request)
+            return Done(now, out.line)
+
+    async def _may_leave_out(self, person: Person, request_id: int, mark: str | None) -> Answer | Batch:
+        batch = shown_to(await self.ledger.of_request(request_id), request_id, mark)
+        if not isinstance(batch, Batch):
+            return batch
+        if is_requester(person, batch):
+            return batch if batch.waiting else AlreadyDecided(batch)
+        open_to = await self._may_decide(person, request_id, mark, "leave out")
+        return open_to.batch if isinstance(open_to, _Decidable) else open_to
+
+    async def may_leave_out(
+        self, person: Person, request_id: int, *, mark: str | None = None
+    ) -> Answer | None:
+        """Whether this person may take an invoice out now: None, or why not (which is recorded)."""
+        asking = self._may_leave_out(person, request_id, mark)
+        answer = await self._uncontradicted(person, f"leave out of #{request_id}", asking)
+        return None if isinstance(answer, Batch) else answer
 
     async def approve(
         self, person: Person, request_id: int, *, mark: str | None = None, seen: str | None = None
@@ -188,36 +150,39 @@ class Desk:
         if not isinstance(open_to, _Decidable):
             return open_to
         rule = open_to.rule
-        before = await checked(self.ledger, self.authority, open_to.payment, rule)
+        before = await checked(self.ledger, self.authority, open_to.batch, rule)
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.again(open_to.payment)
-            if payment.state is not State.PENDING_APPROVAL:
-                return AlreadyDecided(payment)
-            if payment.request.expires_at <= transaction.now:
-                return Done(await expire(transaction, payment))
-            if seen != payment.price and (
-                seen is not None or await transaction.count_events(payment, events.AskedAgain)
+            batch = await transaction.whole(open_to.batch.request)
+            if not batch.waiting:
+                return AlreadyDecided(batch)
+            if batch.request.expires_at <= transaction.now:
+                return Done(await expire(transaction, batch))
+            if seen != batch.price and (
+                seen is not None
+                or batch.several
+                or await transaction.count_events(batch.first, events.AskedAgain)
             ):
-                return Outdated(payment)
-            fresh = await transaction.add_approval(payment, person.id)
-            given = await transaction.approvers(payment.request.id)
-            now = recounted(before, payment, rule, [*given, person.id] if fresh else given)
+                return Outdated(batch)
+            fresh = await transaction.add_approval(batch.request, person.id)
+            given = await transaction.approvers(batch.request.id)
+            now = recounted(before, batch, rule, [*given, person.id] if fresh else given)
             if now.missing and not fresh:
-                return AlreadyApproved(payment, now)
+                return AlreadyApproved(batch, now)
             if fresh:
-                approved = events.Approved(len(now.counted), now.required, payment.price)
-                event_id = await transaction.record(approved, actor=person.id, payment=payment)
-                await transaction.announce_in_thread(payment, event_id)
+                approved = events.Approved(len(now.counted), now.required, batch.price)
+                event_id = await transaction.record(approved, actor=person.id, request=batch.request)
+                await transaction.announce_in_thread(batch.request, event_id)
             if not now.missing:
-                payment = await transaction.move(
-                    payment,
+                moved = await transaction.move_together(
+                    batch.waiting,
                     State.APPROVED,
                     events.ApprovalComplete(rule.name, ", ".join(sorted(now.counted))),
                     actor="policy",
                     announce=None,
                     due_at=transaction.now,
                 )
-            return Done(payment)
+                batch = batch.with_payments(moved)
+            return Done(batch)
 
     async def deny(self, person: Person, request_id: int, reason: str, *, mark: str | None = None) -> Answer:
         """One approver's no is final. Raises DirectoryError, LedgerUnavailable."""
@@ -229,153 +194,60 @@ class Desk:
         if not isinstance(open_to, _Decidable):
             return open_to
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.again(open_to.payment)
-            if payment.state is not State.PENDING_APPROVAL:
-                return AlreadyDecided(payment)
+            batch = await transaction.whole(open_to.batch.request)
+            if not batch.waiting:
+                return AlreadyDecided(batch)
             said = reason.strip()[:MAX_REASON]
-            denied = await transaction.move(
-                payment,
+            denied = await transaction.move_together(
+                batch.waiting,
                 State.DENIED,
                 events.Denied(said),
                 actor=person.id,
                 reason=said,
             )
-            return Done(denied)
+            return Done(batch.with_payments(denied))
 
     async def _may_decide(
         self, person: Person, request_id: int, mark: str | None, what: str
     ) -> Answer | _Decidable:
         """What this person may decide, or why not."""
-        payment = _meant(await self.ledger.of_request(request_id), request_id, mark)
-        if not isinstance(payment, Payment):
-            return payment
-        if payment.state is not State.PENDING_APPROVAL:
-            return AlreadyDecided(payment)
-        rule = await self.authority.rule_of(payment)
-        if isinstance(rule, Refusal):
-            return await self._cancel_for(rule, payment)
-        refusal = await self.authority.may_approve(rule, person, payment.request.requester)
+        batch = shown_to(await self.ledger.of_request(request_id), request_id, mark)
+        if not isinstance(batch, Batch):
+            return batch
+        if not batch.waiting:
+            return AlreadyDecided(batch)
+        ruling = await self.authority.rule_of(batch.waiting)
+        if ruling.against:
+            batch = await self._cancel_for(ruling.against, batch)
+        if isinstance(ruling.rule, Refusal) or not batch.waiting:
+            return AlreadyDecided(batch)
+        refusal = await self.authority.may_approve(ruling.rule, person, batch.request.requester)
         if refusal is None:
-            return _Decidable(payment, rule)
+            return _Decidable(batch, ruling.rule)
         async with self.ledger.transaction() as transaction:
-            await self._refused(transaction, person, refusal, what, payment)
+            await self._refused(transaction, person, refusal, what, batch.request)
         return refusal
 
-    async def _cancel_for(self, refusal: Refusal, payment: Payment) -> Answer:
-        """The requester may not ask for it any more, so there is nothing to decide."""
+    async def _cancel_for(self, against: Mapping[int, Refusal], batch: Batch) -> Batch:
+        """The requester may not ask for these any more, so there is nothing to decide about them."""
         async with self.ledger.transaction() as transaction:
-            payment = await transaction.again(payment)
-            if payment.state is not State.PENDING_APPROVAL:
-                return AlreadyDecided(payment)
+            batch = await transaction.whole(batch.request)
             reason = "the requester may not ask for this any more"
-            cancelled = await transaction.move(
-                payment,
-                State.CANCELLED,
-                events.Cancelled(reason, refusal=refusal.reason.value),
-                actor="policy",
-                reason=reason,
-            )
-            return AlreadyDecided(cancelled)
+            for payment in batch.waiting:
+                if (refusal := against.get(payment.line)) is None:
+                    continue
+                cancelled = await transaction.move(
+                    payment,
+                    State.CANCELLED,
+                    events.Cancelled(reason, refusal=refusal.reason.value),
+                    actor="policy",
+                    reason=reason,
+                )
+                batch = batch.with_payments([cancelled])
+            return batch
 
     async def may_decide(self, person: Person, request_id: int, *, mark: str | None = None) -> Answer | None:
         """Whether this person may decide now: None, or why not (which is recorded)."""
         deciding = self._may_decide(person, request_id, mark, "deny")
         answer = await self._uncontradicted(person, f"deny #{request_id}", deciding)
         return None if isinstance(answer, _Decidable) else answer
-
-    async def resolve(
-        self,
-        person: Person,
-        request_id: int,
-        *,
-        paid: bool,
-        note: str,
-        mark: str | None = None,
-        correcting: bool = True,
-    ) -> Answer:
-        """A person settles a lost answer, or corrects what was settled on the weakest evidence.
-
-        An approver does, or the requester where there are none. correcting: see `settle_by_hand`.
-        Raises DirectoryError, LedgerUnavailable.
-        """
-        resolving = self._resolve(person, request_id, mark, paid=paid, note=note, correcting=correcting)
-        return await self._uncontradicted(person, f"resolve #{request_id}", resolving)
-
-    async def may_resolve(
-        self, person: Person, request_id: int, *, paid: bool, mark: str | None = None
-    ) -> Answer | None:
-        """Whether this person may settle now what is unknown: None, or why not (which is recorded)."""
-        payment = _meant(await self.ledger.of_request(request_id), request_id, mark)
-        if not isinstance(payment, Payment):
-            return payment
-        if payment.state is not State.UNKNOWN:
-            return AlreadyDecided(payment)
-        if (refused := await self._refused_to_resolve(person, payment)) is not None:
-            return refused
-        now = self.ledger.clock()
-        if not paid and (left := self.settling.left(payment, now)) > timedelta(0):
-            return TooEarly(payment, now + left)
-        return None
-
-    async def _resolve(
-        self, person: Person, request_id: int, mark: str | None, *, paid: bool, note: str, correcting: bool
-    ) -> Answer:
-        payment = _meant(await self.ledger.of_request(request_id), request_id, mark)
-        if not isinstance(payment, Payment):
-            return payment
-        if payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS:
-            return AlreadyDecided(payment)
-        if (refused := await self._refused_to_resolve(person, payment)) is not None:
-            return refused
-        return await settle_by_hand(
-            self.ledger,
-            person.id,
-            request_id,
-            paid=paid,
-            note=note,
-            settling=self.settling,
-            correcting=correcting,
-        )
-
-    async def _refused_to_resolve(self, person: Person, payment: Payment) -> Answer | None:
-        # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
-        rule = self.authority.policy.rule_named(payment.request.rule) or await self.authority.rule_of(payment)
-        if isinstance(rule, Refusal):
-            refusal: Refusal | None = rule
-        elif rule.approvers:
-            refusal = await self.authority.may_approve(rule, person, payment.request.requester)
-        elif person.id != payment.request.requester or person.team != payment.request.team:
-            return NotYours(payment)
-        else:
-            refusal = None
-        if refusal is not None:
-            async with self.ledger.transaction() as transaction:
-                await self._refused(transaction, person, refusal, "resolve", payment)
-        return refusal
-
-    async def _uncontradicted(self, person: Person, what: str, doing: Awaitable[T]) -> T | Refusal:
-        """The answer, or the refusal to follow on what was written past the bot."""
-        try:
-            return await doing
-        except LedgerContradicted:
-            log.exception("refused: the ledger contradicts its audit trail", what=what)
-            await self.record_refusal(person, CONTRADICTED, what)
-            return CONTRADICTED
-
-    async def _refused(
-        self,
-        transaction: Transaction,
-        person: Person,
-        refusal: Refusal,
-        what: str,
-        payment: Payment | None = None,
-    ) -> None:
-        refused = events.Refused(what, refusal.reason.value, person.team)
-        await transaction.record(refused, actor=person.id, payment=payment)
-
-
-def _meant(payment: Payment | None, request_id: int, mark: str | None) -> Payment | NotFound | Forgotten:
-    """The payment, if it is the one that people were shown. mark: see `Desk`."""
-    if payment is None:
-        return NotFound(request_id)
-    return payment if mark in (None, payment.request.mark) else Forgotten(payment)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -19,12 +19,13 @@ import structlog
 from bot.domain.events import Answered, AnsweredLate, AskedAgain, Held, Sending
 from bot.domain.payment import Outcome, Payment, State, Verdict
 from bot.errors import BillingError, CannotPay, LedgerContradicted, LedgerUnavailable
+from bot.ledger.locked_reads import Stale
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.schema import FREE
 from bot.ledger.store import Ledger
-from bot.ledger.transaction import Stale, Transaction
-from bot.payments.approvals import remind_at
+from bot.ledger.transaction import Transaction
+from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
 from bot.payments.payable import Cancel, cancel
@@ -143,29 +144,33 @@ class Executor:
 
         An approval of an amount that nobody knew was a blank cheque: who gave it is asked again.
         """
-        rule, invoice = known.rule, known.invoice
-        required = rule.approvals_required(invoice.amount, invoice.currency)
+        rule = known.rule
         payment = await transaction.change(
             payment,
             looked_up_at=transaction.now,
             listed=True,
             due_at=transaction.now,
             **FREE,
-            **snapshot(invoice),
+            **snapshot(known.invoice),
         )
-        payment = await transaction.change_request(payment, approvals_required=required)
+        batch = await transaction.whole(payment.request)
+        required = frozen_by(batch.held, rule)
+        request = await transaction.change_request(batch.request, approvals_required=required)
+        payment = replace(payment, request=request)
         await transaction.record(frozen(payment), actor="executor", payment=payment)
         policy = self.preflight.authority.policy
         if (over := await over_limit(transaction, payment, rule, policy)) is not None:
             await cancel(transaction, payment, over, actor="executor")
         elif required:
-            await transaction.void_approvals(payment)
-            await transaction.move(
-                payment,
+            await transaction.void_approvals(request)
+            # With all that was approved with it and is not under way: who gave that saw another total.
+            await transaction.move_together(
+                batch.with_request(request).within((State.APPROVED,)),
                 State.PENDING_APPROVAL,
                 AskedAgain(),
                 actor="executor",
-                due_at=remind_at(payment, rule, transaction.now),
+                due_at=remind_at(request, rule, transaction.now),
+                **FREE,
             )
 
     async def _intend(self, payment: Payment, check: Go) -> tuple[Payment, int] | Cancel | Hold:
@@ -178,13 +183,15 @@ class Executor:
                 raise Stale(f"{payment.number} moved on")
             if (flaw := await self.preflight.again(transaction, current, check)) is not None:
                 return flaw
+            alone = current.request.size == 1
             sending = await transaction.move(
                 current,
                 State.SENDING,
                 Sending(self.instance, current.tries + 1),
                 actor="executor",
-                # Where nobody was waited for, the outcome follows the request at once.
-                announce=Kind.THREAD_REPLY if current.request.approvals_required else None,
+                # Where nobody was waited for, the outcome follows the request at once; of several the card
+                # tells how far they are.
+                announce=Kind.THREAD_REPLY if alone and current.request.approvals_required else None,
                 tries=current.tries + 1,
                 reason=None,
                 lease_until=transaction.now + self.timing.lease,

@@ -40,7 +40,7 @@ async def _refusal(transaction: Transaction, payment: Payment, rule: Rule) -> Re
             since=midnight,
             until=midnight + timedelta(days=1),
             currency=invoice.currency,
-            except_id=payment.request.id,
+            except_payment=payment.id,
             rule=rule.name,
             requester=requester,
         )

@@ -1,17 +1,20 @@
-"""The look-up: reads the invoice once, freezes what it says, and asks the rule what it takes.
+"""The look-up: reads each invoice of a request, freezes what it says, and asks the rule what they take.
 
 An unknown amount counts as above every threshold.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
 from bot.clocks import Ages
+from bot.domain.batch import SHOWN_LINES, Batch
 from bot.domain.events import ApprovalComplete
-from bot.domain.payment import Payment, State
+from bot.domain.payment import Invoice, Payment, State
 from bot.domain.policy import Refusal, Rule
 from bot.errors import BillingError, DirectoryError, NotOffered
 from bot.ledger.replay import frozen
@@ -20,13 +23,17 @@ from bot.ledger.schema import FREE
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import frozen_by, remind_at
-from bot.payments.authority import Authority
+from bot.payments.authority import Authority, Ruling
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
-from bot.payments.payable import Cancel, Listed, cancel, forbidden, not_listed, not_offered, read_listed
+from bot.payments.payable import Cancel, Listed, cancel, forbidden, found_in, not_listed, not_offered
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
+
+
+_Read = Listed | NotOffered | None
+"""What the list of its module says of an invoice; or that there is no such list, or it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,49 +51,75 @@ class LookUp:
     instance: str
 
     async def handle(self, payment: Payment) -> None:
-        """Look one up that was claimed. Raises LedgerUnavailable."""
+        """Look up the request of one that was claimed. Raises LedgerUnavailable, LedgerContradicted."""
         self.read_at.forget_older(self.timing.fresh)
+        batch = await self.ledger.of_request(payment.request.id)
+        new = batch.within((State.REQUESTED,)) if batch is not None else ()
+        if not new:
+            return  # cancelled meanwhile
         begun = self.read_at.clock()
-        found = await self._read(payment)
-        read = found if isinstance(found, Listed) else None
-        if read is not None and read.invoice is not None:
-            self.read_at.begin(payment.id, begun)
+        found = await self._read(new)
+        for one in new:
+            read = found[one.line]
+            if isinstance(read, Listed) and read.invoice is not None:
+                self.read_at.begin(one.id, begun)
         try:
-            rule = await self.authority.rule_of(payment)
+            ruling = await self.authority.rule_of(new)
         except DirectoryError:
             async with self.ledger.transaction() as transaction:
                 due = transaction.now + self.timing.hold
                 await transaction.release(payment, owner=self.instance, due_at=due)
             return
         async with self.ledger.transaction() as transaction:
-            current = await transaction.again(payment)
-            if current.version != payment.version:
+            current = await transaction.whole(payment.request)
+            if _versions(current.within((State.REQUESTED,))) != _versions(new):
                 return  # cancelled meanwhile, or taken up by another after our lease ran out
-            invoice = read.invoice if read else None
+            await self._decide(transaction, current, ruling, found)
+
+    async def _decide(
+        self, transaction: Transaction, batch: Batch, ruling: Ruling, found: Mapping[int, _Read]
+    ) -> None:
+        """Freeze what was read of each, cancel what must not be paid, and ask the rule about the rest."""
+        accepted = []
+        # Where there is nothing else to show, the card shows why not.
+        await transaction.outbox.add(batch.request, Kind.CARD)
+        for payment in batch.within((State.REQUESTED,)):
+            read = found[payment.line]
+            invoice = read.invoice if isinstance(read, Listed) else None
             current = await transaction.change(
-                current,
+                payment,
                 looked_up_at=transaction.now,
-                listed=None if read is None else invoice is not None,
-                due_at=current.request.expires_at,
+                listed=invoice is not None if isinstance(read, Listed) else None,
+                due_at=batch.request.expires_at,
                 **FREE,
                 **(snapshot(invoice) if invoice else {}),
             )
-            against = await self._against(transaction, current, rule, found)
-            if against is not None:
-                await transaction.outbox.add(current, Kind.CARD)
+            rule = ruling.against.get(payment.line, ruling.rule)
+            if (against := await self._against(transaction, current, rule, read)) is not None:
                 await cancel(transaction, current, against, actor="policy")
             else:
-                assert isinstance(rule, Rule), "bug: a refusal speaks against it"
-                await self._accept(transaction, current, rule)
+                accepted.append(current)
+        if accepted:
+            assert isinstance(ruling.rule, Rule), "bug: a refusal speaks against all of them"
+            await self._accept(transaction, accepted, ruling.rule)
 
-    async def _read(self, payment: Payment) -> Listed | NotOffered | None:
-        """What the list of unpaid invoices says; None: it could not be read."""
+    async def _read(self, new: Sequence[Payment]) -> dict[int, _Read]:
+        """What the lists of unpaid invoices say of each, by line; None: the list could not be read."""
+        modules = list(dict.fromkeys(one.ref.module for one in new))
+        lists = dict(zip(modules, await asyncio.gather(*map(self._list, modules)), strict=True))
+        found: dict[int, _Read] = {}
+        for one in new:
+            unpaid = lists[one.ref.module]
+            found[one.line] = found_in(unpaid, one.ref) if isinstance(unpaid, list) else unpaid
+        return found
+
+    async def _list(self, module: str) -> list[Invoice] | NotOffered | None:
         try:
-            return await read_listed(self.billing, payment.ref, timeout=self.timing.look_up)
+            return await self.billing.unpaid_invoices(module, timeout=self.timing.look_up)
         except NotOffered as error:
             return error
         except BillingError as error:
-            log.info("invoice not readable", payment=payment.number, error=str(error))
+            log.info("invoices not readable", module=module, error=str(error))
             return None
 
     async def _against(
@@ -94,7 +127,7 @@ class LookUp:
         transaction: Transaction,
         payment: Payment,
         rule: Rule | Refusal,
-        found: Listed | NotOffered | None,
+        found: _Read,
     ) -> Cancel | None:
         """What forbids it."""
         if isinstance(rule, Refusal):
@@ -113,28 +146,34 @@ class LookUp:
             return not_offered(payment.ref)
         return await over_limit(transaction, payment, rule, self.authority.policy)
 
-    async def _accept(self, transaction: Transaction, payment: Payment, rule: Rule) -> None:
-        """Freeze what the rule asks for, show the card, and go on at once where nobody has to approve."""
-        required = frozen_by(payment, rule)
-        payment = await transaction.change_request(
-            payment,
+    async def _accept(self, transaction: Transaction, accepted: Sequence[Payment], rule: Rule) -> None:
+        """Freeze what the rule asks for, and go on at once where nobody has to approve."""
+        required = frozen_by(accepted, rule)
+        request = await transaction.change_request(
+            accepted[0].request,
             rule=rule.name,
             approvals_required=required,
             approval_channel=rule.approval_channel if required else None,
         )
-        payment = await transaction.move(
-            payment,
-            State.PENDING_APPROVAL if required else State.APPROVED,
-            frozen(payment),
-            actor="look-up",
-            announce=None,
-            due_at=remind_at(payment, rule, transaction.now) if required else transaction.now,
-        )
+        due_at = remind_at(request, rule, transaction.now) if required else transaction.now
+        for one in accepted:
+            payment = replace(one, request=request)
+            await transaction.move(
+                payment,
+                State.PENDING_APPROVAL if required else State.APPROVED,
+                frozen(payment),
+                actor="look-up",
+                announce=None,
+                due_at=due_at,
+            )
+        if len(accepted) > SHOWN_LINES and transaction.sealed_by is not None:
+            await transaction.announce_in_thread(request, transaction.sealed_by.event_id)
         if not required:
             complete = ApprovalComplete(rule.name, approvers="")
-            await transaction.record(complete, actor="policy", payment=payment)
-        await transaction.outbox.add(payment, Kind.CARD)
-        if payment.request.approved_elsewhere:
-            await transaction.outbox.add(
-                payment, Kind.APPROVAL_CARD, channel=payment.request.cards.approval_channel
-            )
+            await transaction.record(complete, actor="policy", request=request)
+        elif request.approved_elsewhere:
+            await transaction.outbox.add(request, Kind.APPROVAL_CARD, channel=request.cards.approval_channel)
+
+
+def _versions(payments: Sequence[Payment]) -> list[tuple[int, int]]:
+    return [(one.id, one.version) for one in payments]

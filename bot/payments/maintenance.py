@@ -46,7 +46,7 @@ class Maintenance:
             RESCUE: self._rescue,
             STRANDED: _strand,
             RETRY: self._retry,
-            EXPIRE: expire,
+            EXPIRE: _expire,
             REMIND: self._remind,
         }
 
@@ -119,17 +119,25 @@ class Maintenance:
         )
 
     async def _remind(self, transaction: Transaction, payment: Payment) -> None:
-        rule = self.policy.rule_named(payment.request.rule)
-        reminded = await transaction.change(payment, due_at=remind_at(payment, rule, transaction.now))
-        event_id = await transaction.record(Reminded(), actor="timekeeper", payment=reminded)
-        await transaction.announce_in_thread(reminded, event_id)
+        batch = await transaction.whole(payment.request)
+        due = remind_at(batch.request, self.policy.rule_named(batch.request.rule), transaction.now)
+        # Whichever of them stands for all when others were left out.
+        for one in batch.waiting:
+            await transaction.change(one, due_at=due)
+        event_id = await transaction.record(Reminded(), actor="timekeeper", request=batch.request)
+        await transaction.announce_in_thread(batch.request, event_id)
+
+
+async def _expire(transaction: Transaction, payment: Payment) -> None:
+    await expire(transaction, await transaction.whole(payment.request))
 
 
 async def _strand(transaction: Transaction, payment: Payment) -> None:
     """Its card never came to stand in Slack, so whoever asked is told directly."""
+    batch = await transaction.whole(payment.request)
     expired = payment.state is State.REQUESTED
-    await transaction.move(
-        payment,
+    await transaction.move_together(
+        batch.within((payment.state,)),
         State.EXPIRED if expired else State.CANCELLED,
         Stranded(),
         actor="timekeeper",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.domain.payment import FINAL, Payment, State
-from bot.domain.policy import Refusal, Rule
+from bot.domain.batch import Batch
+from bot.domain.payment import FINAL, State
+from bot.domain.policy import Refusal
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
 from bot.payments.approvals import ApprovalStatus, shown
@@ -15,14 +16,14 @@ from bot.payments.authority import Authority, Person
 _OPEN = [state for state in State if state not in FINAL]
 
 MOST = 50
-"""Payments whose approvals are looked up for one answer."""
+"""Requests whose approvals are looked up for one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A payment that waits for approval. mine: this person may decide it, and has not yet."""
+    """A request that waits for approval. mine: this person may decide it, and has not yet."""
 
-    payment: Payment
+    batch: Batch
     approvals: ApprovalStatus
     mine: bool
 
@@ -35,8 +36,8 @@ class Pending:
     Slack did not say in time whether it is: `unsure` counts that; its cards take their click all the same.
     """
 
-    mine: tuple[Payment, ...]
-    others: tuple[Payment, ...]
+    mine: tuple[Batch, ...]
+    others: tuple[Batch, ...]
     unsure: int = 0
 
 
@@ -50,8 +51,8 @@ class Concerns:
 
     pending: Pending
     waiting: tuple[Waiting, ...]
-    requested: tuple[Payment, ...]
-    outcomes: tuple[Payment, ...]
+    requested: tuple[Batch, ...]
+    outcomes: tuple[Batch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,46 +72,49 @@ class Overview:
             outcomes=tuple(await self.ledger.concerning(person.id, FINAL, limit=most)),
         )
 
-    async def standing(self, payments: Sequence[Payment], *, mine: bool) -> list[Waiting]:
+    async def standing(self, batches: Sequence[Batch], *, mine: bool) -> list[Waiting]:
         """How far these are with their approvals."""
-        return [Waiting(one, await shown(self.ledger, self.authority, one), mine) for one in payments]
+        return [Waiting(one, await shown(self.ledger, self.authority, one), mine) for one in batches]
 
     async def pending(self, person: Person) -> Pending:
         """What waits for approval: all of it, however much that is, or the oldest would be forgotten."""
         approved = await self.ledger.approved_by(person.id)
         decidable = _Decidable(self.authority, person)
-        mine: list[Payment] = []
-        others: list[Payment] = []
+        mine: list[Batch] = []
+        others: list[Batch] = []
         unsure = 0
-        for payment in await self.ledger.pending():
-            theirs = False if payment.request.id in approved else await decidable.is_theirs(payment)
+        for batch in await self.ledger.pending():
+            theirs = False if batch.request.id in approved else await decidable.is_theirs(batch)
             unsure += theirs is None
-            (mine if theirs else others).append(payment)
+            (mine if theirs else others).append(batch)
         return Pending(tuple(mine), tuple(others), unsure)
 
 
 class _Decidable:
-    """Whether one person may decide on payments: asked once for all that are alike."""
+    """Whether one person may decide on requests: asked once for all that are alike."""
 
     def __init__(self, authority: Authority, person: Person) -> None:
         self._authority = authority
         self._person = person
-        self._known: dict[tuple[str, ...], bool | None] = {}
+        self._known: dict[tuple[object, ...], bool | None] = {}
 
-    async def is_theirs(self, payment: Payment) -> bool | None:
+    async def is_theirs(self, batch: Batch) -> bool | None:
         """None where Slack does not say so in time."""
-        alike = (payment.ref.module, payment.request.channel, payment.request.team, payment.request.requester)
+        request = batch.request
+        modules = frozenset(one.ref.module for one in batch.waiting)
+        alike = (modules, request.channel, request.team, request.requester, request.rule)
         if alike not in self._known:
-            self._known[alike] = await self._ask(payment)
+            self._known[alike] = await self._ask(batch)
         return self._known[alike]
 
-    async def _ask(self, payment: Payment) -> bool | None:
-        if payment.request.requester == self._person.id:
+    async def _ask(self, batch: Batch) -> bool | None:
+        requester = batch.request.requester
+        if requester == self._person.id:
             return False
         try:
-            rule: Rule | Refusal = await self._authority.rule_of(payment)
+            rule = (await self._authority.rule_of(batch.waiting)).rule
             if isinstance(rule, Refusal):
                 return False
-            return await self._authority.may_approve(rule, self._person, payment.request.requester) is None
+            return await self._authority.may_approve(rule, self._person, requester) is None
         except DirectoryError:
             return None

@@ -7,6 +7,7 @@ paid only if nothing speaks against it and the account can never read its invoic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.domain.events import Cancelled
@@ -57,9 +58,13 @@ async def cancel(transaction: Transaction, payment: Payment, against: Cancel, *,
     await transaction.move(payment, State.CANCELLED, against.event, actor=actor, reason=against.reason)
 
 
-async def read_listed(billing: BillingApi, ref: InvoiceRef, *, timeout: float | None = None) -> Listed:
+async def read_listed(billing: BillingApi, ref: InvoiceRef) -> Listed:
     """Look for one invoice in its module's list. Raises as `BillingApi.unpaid_invoices` does."""
-    unpaid = await billing.unpaid_invoices(ref.module, timeout=timeout)
+    return found_in(await billing.unpaid_invoices(ref.module), ref)
+
+
+def found_in(unpaid: Sequence[Invoice], ref: InvoiceRef) -> Listed:
+    """What the list of its module says of an invoice."""
     return Listed(next((one for one in unpaid if one.ref == ref), None), empty=not unpaid)
 
 

@@ -15,7 +15,7 @@ from bot.clocks import Ages
 from bot.domain.payment import Invoice, Payment
 from bot.domain.policy import Refusal, Rule
 from bot.domain.wording import money
-from bot.errors import AnswerLost, DirectoryError, NeverSent, NotOffered, Unreadable
+from bot.errors import AnswerLost, DirectoryError, LedgerContradicted, NeverSent, NotOffered, Unreadable
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import checked
@@ -84,18 +84,9 @@ class Preflight:
     async def check(self, payment: Payment) -> Go | Hold | Cancel | Known:
         """Ask Slack who may, and the billing API what the invoice says now. Raises LedgerUnavailable."""
         begun = self.boottime()
-        try:
-            rule = await self.authority.rule_of(payment)
-            if isinstance(rule, Refusal):
-                return Cancel(f"the requester may not ask for this any more: {rule.text}")
-            approvals = await checked(self.ledger, self.authority, payment, rule)
-        except DirectoryError:
-            return Hold("Slack does not say who may approve this")
-        if approvals.missing:
-            return Cancel(
-                f"it needs {approvals.required} approvals by the rules as they are now,"
-                f" and has {len(approvals.counted)}"
-            )
+        rule = await self._allowed(payment)
+        if not isinstance(rule, Rule):
+            return rule
         precedents = await self.ledger.precedents(payment)
         fresh = self.read_at.younger(payment.id, self.timing.fresh)
         if payment.invoice is not None and fresh and not precedents.any:
@@ -113,6 +104,30 @@ class Preflight:
             if payment.invoice is None and read.invoice is not None
             else Go(rule, begun, unpaid=True)
         )
+
+    async def _allowed(self, payment: Payment) -> Rule | Hold | Cancel:
+        """The rule that lets it be sent, by who may ask and who approved now; or why not."""
+        try:
+            batch = await self.ledger.of_request(payment.request.id)
+            if batch is None:
+                return DISPROVED
+            rule = (await self.authority.rule_of([payment])).rule
+            if isinstance(rule, Refusal):
+                return Cancel(f"the requester may not ask for this any more: {rule.text}")
+            approvals = await checked(self.ledger, self.authority, batch, rule)
+        except LedgerContradicted:
+            log.exception("not sent: the ledger contradicts itself", payment=payment.number)
+            return DISPROVED
+        except DirectoryError:
+            return Hold("Slack does not say who may approve this")
+        if approvals.missing and batch.waiting:
+            return Hold("its request waits for approval again")
+        if approvals.missing:
+            return Cancel(
+                f"it needs {approvals.required} approvals by the rules as they are now,"
+                f" and has {len(approvals.counted)}"
+            )
+        return rule
 
     async def _read(self, payment: Payment) -> Listed | Hold | Cancel | None:
         """What the list of unpaid invoices says now; None where the account can never read it."""

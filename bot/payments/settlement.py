@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from bot.domain.batch import Batch
 from bot.domain.command import MAX_NOTE
 from bot.domain.events import Corrected, Reconciled, Resolved
-from bot.domain.payment import CORRECTIONS, WEAK, Payment, State
+from bot.domain.payment import CORRECTIONS, WEAK, InvoiceRef, Payment, State
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, NotFound, TooEarly
+from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, NotFound, TooEarly, WhichInvoice
 from bot.payments.settling import Settling
 
 OPERATOR = "operator:"
@@ -24,12 +25,14 @@ async def settle_by_hand(
     paid: bool,
     note: str,
     settling: Settling,
+    ref: InvoiceRef | None = None,
     correcting: bool = True,
-) -> NotFound | AlreadyDecided | AlreadyRequested | TooEarly | Done:
+) -> NotFound | AlreadyDecided | AlreadyRequested | TooEarly | WhichInvoice | Done:
     """Settle a lost answer on somebody's word, or correct it. The caller has checked that they may.
 
     settling: how long after its answer was lost a call may still be carried out. Before that, "not paid"
     would let the invoice go while a payment of it may be on its way.
+    ref: which of several is meant; see `meant`.
     correcting: they know that it may be settled by now, and mean what they say all the same.
     """
     to = State.PAID if paid else State.DECLINED
@@ -37,12 +40,15 @@ async def settle_by_hand(
         if paid:
             # A new request for the invoice may be on its way. Before the payment, as requests lock it too.
             await transaction.lock("request")
-        payment = await transaction.of_request(request_id)
-        if payment is None:
+        batch = await transaction.of_request(request_id)
+        if batch is None:
             return NotFound(request_id)
+        payment = meant(batch, ref)
+        if payment is None:
+            return WhichInvoice(batch)
         correction = payment.state is not State.UNKNOWN
         if correction and not (correcting and await _correctable(transaction, payment, to, actor)):
-            return AlreadyDecided(payment)
+            return AlreadyDecided(batch)
         if not paid and (left := settling.left(payment, transaction.now)) > timedelta(0):
             return TooEarly(payment, transaction.now + left)
         if paid and correction and (live := await transaction.live(payment.ref)) is not None:
@@ -55,7 +61,19 @@ async def settle_by_hand(
             actor=actor,
             reason=said,
         )
-        return Done(settled)
+        return Done(batch.with_payments([settled]), settled.line)
+
+
+def meant(batch: Batch, ref: InvoiceRef | None) -> Payment | None:
+    """Which payment of a request is to be settled; None where that is not clear.
+
+    ref: its invoice; None: the only one that is unknown, or that there is.
+    """
+    if ref is not None:
+        return next((one for one in batch.payments if one.ref == ref), None)
+    unknown = batch.within((State.UNKNOWN,))
+    lines = unknown if batch.several else batch.payments
+    return lines[0] if len(lines) == 1 else None
 
 
 async def _correctable(transaction: Transaction, payment: Payment, to: State, actor: str) -> bool:

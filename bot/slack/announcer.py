@@ -11,8 +11,7 @@ while it took others, is told to the requester in another way, stands in the tra
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -20,8 +19,9 @@ from typing import Any
 import structlog
 
 from bot.clocks import Ages
+from bot.domain.batch import Batch
 from bot.domain.events import NoCard
-from bot.domain.payment import Payment
+from bot.domain.payment import PaymentRequest
 from bot.ledger.outbox import Lane
 from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Kind
@@ -30,10 +30,10 @@ from bot.payments.cards import Undeliverable
 from bot.payments.executor import Checkpoint, no_checkpoint
 from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 from bot.payments.worker import TaskPool
-from bot.slack import event_text, post_search
-from bot.slack.blocks import Block, Message
+from bot.slack import post_search
+from bot.slack.blocks import Message
 from bot.slack.pace import Pace
-from bot.slack.rendering import Rendered, Renderer
+from bot.slack.rendering import Rendered, Renderer, ways_to_say
 from bot.slack.respond import respond
 from bot.slack.web_api import (
     CONTENT,
@@ -52,6 +52,9 @@ log = structlog.get_logger()
 
 DECIDED = "decided before it was told"
 """Why an invitation or a reminder was given up."""
+
+_TOGETHER = 20
+"""Replies that are told together with the one before them in a thread."""
 
 _ON_ITS_WAY = timedelta(minutes=1)
 """So long before a response_url ends nothing is begun there."""
@@ -104,7 +107,7 @@ class Announcer:
         self._claimed.forget_older(self.timing.lease)
         began = self._claimed.clock()
         async with self.ledger.transaction() as transaction:
-            due = await transaction.outbox.claim(
+            first = await transaction.outbox.claim(
                 owner=self.instance,
                 lease=self.timing.lease,
                 busy=paused | full | self.pool.keys,
@@ -112,28 +115,53 @@ class Announcer:
                 updates=self.pace.updates,
                 lately=self.pace.lately,
             )
-        for delivery in due:
-            self._claimed.begin(delivery.id, began)
+            due = [
+                (
+                    one,
+                    await transaction.outbox.claim_with(
+                        one, owner=self.instance, lease=self.timing.lease, limit=_TOGETHER
+                    ),
+                )
+                for one in first
+            ]
+        for delivery, following in due:
+            for one in (delivery, *following):
+                self._claimed.begin(one.id, began)
             if delivery.ts is not None:
                 self.pace.updated()
             elif delivery.kind is not Kind.STEP:
                 self.pace.posted(delivery.channel)
-            self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery))
+            self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery, following))
 
-    async def _one(self, delivery: Delivery) -> None:
-        payment = await self.ledger.of_request(delivery.request_id)
-        assert payment is not None, "bug: payments are never deleted"
+    async def _one(self, delivery: Delivery, following: Sequence[Delivery]) -> None:
+        batch = await self.ledger.of_request(delivery.request_id)
+        assert batch is not None, "bug: requests are never deleted"
         if delivery.kind is Kind.STEP:
-            await self._end_step(delivery, payment)
+            await self._end_step(delivery, batch)
             return
-        rendered = await self.renderer.render(delivery, payment)
+        rendered = await self.renderer.render(delivery, batch)
         if rendered.pointless:
             async with self.ledger.transaction() as transaction:
                 await transaction.outbox.give_up(delivery, DECIDED)
+            await self._leave(following)
         elif delivery.ts is not None:
-            await self._update(delivery, payment, rendered)
+            await self._update(delivery, batch, rendered)
         else:
-            await self._post(delivery, payment, rendered)
+            rendered, together = await self.renderer.gathered(rendered, following, batch)
+            await self._leave(following[len(together) :])
+            await self._post(delivery, batch, rendered, together)
+
+    async def _leave(self, following: Sequence[Delivery]) -> None:
+        """These are told by the next messages."""
+        if following:
+            async with self.ledger.transaction() as transaction:
+                for one in following:
+                    await transaction.outbox.retry_at(
+                        one, due_at=transaction.now, ambiguous=False, counted=False
+                    )
+
+    async def _all_ours(self, delivery: Delivery, together: Sequence[Delivery]) -> bool:
+        return all([await self._ours(one) for one in (delivery, *together)])
 
     async def _ours(self, delivery: Delivery) -> bool:
         """Whether we may make a call for it, which takes up to half a lease: no other instance begins one.
@@ -150,23 +178,29 @@ class Announcer:
             log.info("another instance tells it", request=delivery.request_id, kind=delivery.kind)
         return ours
 
-    async def _end_step(self, delivery: Delivery, payment: Payment) -> None:
-        answer = await end_step(self.client, payment)
+    async def _end_step(self, delivery: Delivery, batch: Batch) -> None:
+        answer = await end_step(self.client, batch.first)
         if isinstance(answer, Rejected):
             # Somebody cancelled the workflow's run, or it was told before and the answer was lost.
-            log.info("a workflow step had ended", payment=payment.number, error=answer.error)
+            log.info("a workflow step had ended", payment=batch.number, error=answer.error)
             async with self.ledger.transaction() as transaction:
                 await transaction.outbox.give_up(delivery, answer.error)
             return
-        await self._store(delivery, payment, answer)
+        await self._store(delivery, batch, answer)
 
     async def _send(
-        self, delivery: Delivery, payment: Payment, method: str, message: Message, **arguments: Any
+        self,
+        delivery: Delivery,
+        batch: Batch,
+        method: str,
+        message: Message,
+        together: Sequence[Delivery] = (),
+        **arguments: Any,
     ) -> Answer | None:
         """Send it as well as Slack will have it; None where another instance has it by now."""
         refused = ""
-        for text, blocks, marked in _ways(message, payment):
-            if not await self._ours(delivery):
+        for text, blocks, marked in ways_to_say(message, batch):
+            if not await self._all_ours(delivery, together):
                 return None
             answer = await post_message(
                 self.client,
@@ -174,46 +208,51 @@ class Announcer:
                 text=text,
                 **({"blocks": blocks} if blocks or method == "chat.update" else {}),
                 channel=delivery.channel,
-                **({"metadata": self._metadata(delivery)} if marked else {}),
+                **({"metadata": self._metadata(delivery, together)} if marked else {}),
                 **arguments,
             )
             if not isinstance(answer, Rejected) or answer.error not in CONTENT:
                 return answer
             # A bug of ours must not cost anybody the reply: the text alone says the same.
             refused = answer.error
-            log.error("Slack refuses what it says", payment=payment.number, kind=delivery.kind, error=refused)
+            log.error("Slack refuses what it says", payment=batch.number, kind=delivery.kind, error=refused)
         return Later(refused, None, ambiguous=False)
 
-    async def _update(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
-        answer = await self._send(delivery, payment, "chat.update", rendered.message, ts=delivery.ts)
+    async def _update(self, delivery: Delivery, batch: Batch, rendered: Rendered) -> None:
+        answer = await self._send(delivery, batch, "chat.update", rendered.message, ts=delivery.ts)
         if isinstance(answer, Rejected):
             card_lost = answer.error == "message_not_found"
-            await self._undeliverable.no_update(delivery, payment, answer.error, card_lost=card_lost)
+            await self._undeliverable.no_update(delivery, batch.request, answer.error, card_lost=card_lost)
         elif answer is not None:
-            await self._store(delivery, payment, answer)
+            await self._store(delivery, batch, answer)
 
-    async def _post(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> None:
+    async def _post(
+        self, delivery: Delivery, batch: Batch, rendered: Rendered, together: Sequence[Delivery]
+    ) -> None:
+        request = batch.request
         if delivery.ambiguous:
-            found = await self._arrived(delivery, payment)
+            found = await self._arrived(delivery, request)
             if isinstance(found, Posted):
-                await self._store(delivery, payment, found, rendered, earlier=True)
+                await self._store(delivery, batch, found, rendered, earlier=True)
                 return
             if found is not None and not self.timing.may_repost(delivery.tries):
-                await self._look_again(delivery, payment, found)
+                await self._look_again(delivery, found)
                 return
             self._searches.pop(delivery.id, None)  # what is posted now is newer than what was read
-        if delivery.kind is Kind.THREAD_REPLY and payment.request.cards.lost:
-            await self._undeliverable.directly(delivery, payment, "card_lost")
+        if delivery.kind is Kind.THREAD_REPLY and request.cards.lost:
+            for one in (delivery, *together):
+                await self._undeliverable.directly(one, request, "card_lost")
             return
-        if delivery.kind is Kind.DIRECT and await self._responded(delivery, payment, rendered):
+        if delivery.kind is Kind.DIRECT and await self._responded(delivery, request, rendered):
             return
-        arguments = {"thread_ts": payment.request.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
-        await self.checkpoint(f"posting {delivery.kind}", payment.id)
+        arguments = {"thread_ts": request.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
+        await self.checkpoint(f"posting {delivery.kind}", batch.first.id)
         answer = await self._send(
             delivery,
-            payment,
+            batch,
             "chat.postMessage",
             rendered.message,
+            together,
             unfurl_links=False,
             unfurl_media=False,
             **arguments,
@@ -221,34 +260,41 @@ class Announcer:
         if answer is None:
             return
         if isinstance(answer, Rejected):
-            await self._undeliverable.refused(delivery, payment, answer.error)
+            for one in (delivery, *together):
+                await self._undeliverable.refused(one, request, answer.error)
         else:
-            await self._store(delivery, payment, answer, rendered)
+            await self._store(delivery, batch, answer, rendered, together)
 
     async def _store(
         self,
         delivery: Delivery,
-        payment: Payment,
+        batch: Batch,
         answer: Posted | Later,
         rendered: Rendered | None = None,
+        together: Sequence[Delivery] = (),
         *,
         earlier: bool = False,
     ) -> None:
         """Store that it was told; whoever cannot see the card is asked once it stands.
 
-        earlier: it was found, so it was posted at an earlier try.
+        together: what was told by the same message. earlier: it was found, so it was posted at an earlier
+        try.
         """
         if isinstance(answer, Later):
-            await self._later(delivery, payment, answer)
+            await self._later(delivery, batch.request, answer, together)
             return
         self._reachable.discard(delivery.id)
         async with self.ledger.transaction() as transaction:
             stands = transaction.outbox.mark_found if earlier else transaction.outbox.mark_delivered
             ours = await stands(delivery, ts=answer.ts)
+            for one in together:
+                await transaction.outbox.mark_delivered(one, ts=answer.ts)
             for person in rendered.invited if rendered and ours else ():
-                await transaction.outbox.add(payment, Kind.INVITATION, channel=person)
+                await transaction.outbox.add(batch.request, Kind.INVITATION, channel=person)
 
-    async def _later(self, delivery: Delivery, payment: Payment, answer: Later) -> None:
+    async def _later(
+        self, delivery: Delivery, request: PaymentRequest, answer: Later, together: Sequence[Delivery]
+    ) -> None:
         """Try again, after growing pauses; or tell it in another way, where that has been tried for days."""
         # Who is told when to come back is not kept waiting by a failure.
         told_when = answer.error == "ratelimited" and answer.after is not None
@@ -260,7 +306,8 @@ class Announcer:
             else:
                 self.pace.pause_updates(wait)
         if not told_when and await self._in_vain(delivery, answer):
-            await self._undeliverable.in_vain(delivery, payment, answer.error)
+            await self._undeliverable.in_vain(delivery, request, answer.error)
+            await self._leave(together)
             return
         _log_later("not delivered yet", delivery, answer, wait)
         async with self.ledger.transaction() as transaction:
@@ -273,8 +320,10 @@ class Announcer:
                 ambiguous=answer.ambiguous or delivery.ambiguous,
                 counted=not told_when,
             )
+            for one in together:
+                await transaction.outbox.retry_at(one, due_at=due, ambiguous=answer.ambiguous, counted=False)
 
-    async def _look_again(self, delivery: Delivery, payment: Payment, answer: Later) -> None:
+    async def _look_again(self, delivery: Delivery, answer: Later) -> None:
         """Look again later. Always counted: no limit on reading may hold a reply for ever.
 
         That a history may not be read now says nothing about posting.
@@ -299,19 +348,19 @@ class Announcer:
             self._reachable.add(delivery.id)
         return reachable_before
 
-    async def _responded(self, delivery: Delivery, payment: Payment, rendered: Rendered) -> bool:
+    async def _responded(self, delivery: Delivery, request: PaymentRequest, rendered: Rendered) -> bool:
         """Tell the person that there is no card where the command was typed, while Slack still takes that."""
-        fresh = self.ledger.clock() - payment.request.created_at < RESPONSE_URL_LASTS - _ON_ITS_WAY
+        fresh = self.ledger.clock() - request.created_at < RESPONSE_URL_LASTS - _ON_ITS_WAY
         no_card = rendered.event is not None and isinstance(rendered.event.what, NoCard)
-        if payment.request.response_url is None or not fresh or not no_card:
+        if request.response_url is None or not fresh or not no_card:
             return False
-        if not await respond(self.client, payment.request.response_url, rendered.message):
+        if not await respond(self.client, request.response_url, rendered.message):
             return False
         async with self.ledger.transaction() as transaction:
             await transaction.outbox.mark_delivered(delivery, ts="response_url")
         return True
 
-    async def _arrived(self, delivery: Delivery, payment: Payment) -> Posted | Later | None:
+    async def _arrived(self, delivery: Delivery, request: PaymentRequest) -> Posted | Later | None:
         search = self._searches.pop(delivery.id, None)
         if search is None or search.tries != delivery.tries - 1:
             # Begun anew where another instance had it meanwhile: that one may have posted.
@@ -320,7 +369,7 @@ class Announcer:
             self.client,
             self.renderer.workspace.bot_id,
             delivery,
-            payment,
+            request,
             self._metadata(delivery),
             search,
             age=self.ledger.clock() - delivery.created_at,
@@ -330,8 +379,8 @@ class Announcer:
             self._searches[delivery.id] = search
         return found
 
-    def _metadata(self, delivery: Delivery) -> dict[str, Any]:
-        return post_search.metadata(self.ledger.identity, delivery)
+    def _metadata(self, delivery: Delivery, together: Sequence[Delivery] = ()) -> dict[str, Any]:
+        return post_search.metadata(self.ledger.identity, delivery, together)
 
 
 def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> None:
@@ -339,16 +388,3 @@ def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> Non
     wrong_token = answer.error in WRONG_TOKEN
     level, text = (log.error, _REFUSED) if wrong_token else (log.warning, what)
     level(text, request=delivery.request_id, kind=delivery.kind, error=answer.error, wait=wait)
-
-
-def _ways(message: Message, payment: Payment) -> Iterator[tuple[str, list[Block], bool]]:
-    """How to say it, and whether with metadata: with blocks, as text alone, and at last in a plain line.
-
-    That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one.
-    """
-    yield message.text, message.blocks, True
-    if message.blocks:
-        yield message.text, [], True
-    reference = secrets.token_hex(4)
-    log.error("told in a plain line", payment=payment.number, reference=reference)
-    yield event_text.plain(payment, reference).text, [], False

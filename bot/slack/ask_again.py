@@ -13,7 +13,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.payments.answers import AlreadyDecided, Answer, Forgotten, NotFound
 from bot.payments.authority import Person
 from bot.slack import replies
-from bot.slack.card import ASK_AGAIN, ASKED_AGAIN_FROM
+from bot.slack.card import ASK_AGAIN, ASKED_AGAIN_FROM, may_ask_again
 from bot.slack.decisions import Clicked, repair
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
 from bot.slack.respond import respond_to
@@ -49,13 +49,13 @@ class AskAgain:
         if before is None:
             return NotFound(on.request_id)
         if on.mark not in (None, before.request.mark):
-            return Forgotten(before)
-        if before.state not in ASKED_AGAIN_FROM:
+            return Forgotten(before.request)
+        if not may_ask_again(before):
             return AlreadyDecided(before)
         return await self.services.desk.request(
             person,
             before.request.channel,
-            before.ref,
+            [one.ref for one in before.within(ASKED_AGAIN_FROM)],
             # Delivered again, it is the same click, and so the same request.
             trigger_id=f"again:{body['trigger_id']}",
             response_url=body.get("response_url"),

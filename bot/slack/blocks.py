@@ -15,12 +15,24 @@ Block = dict[str, Any]
 View = dict[str, Any]
 
 
+_MOST_BLOCKS, _MOST_TEXT, _MOST_CHARACTERS = 45, 3_900, 11_000
+"""Of one message: Slack takes 50 blocks and 12,000 characters in them, and wants less than 4,000 of text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message's blocks, and the text that stands for them."""
 
     text: str
     blocks: list[Block]
+
+    def followed_by(self, other: Message) -> Message | None:
+        """Both in one; None where that is more than Slack takes."""
+        text, blocks = f"{self.text}\n{other.text}", [*self.blocks, *other.blocks]
+        fits = (
+            len(text) <= _MOST_TEXT and len(blocks) <= _MOST_BLOCKS and len(str(blocks)) <= _MOST_CHARACTERS
+        )
+        return Message(text, blocks) if fits else None
 
 
 def paragraph(text: str) -> Message:

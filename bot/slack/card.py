@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from bot.domain.payment import Payment, State
+from bot.domain.batch import SHOWN_LINES, Batch
+from bot.domain.payment import Payment, PaymentRequest, State
 from bot.payments.approvals import ApprovalStatus
 from bot.payments.timing import Timing
 from bot.slack.blocks import Block, Message, button, confirm, context, section
-from bot.slack.next_step import next_step
+from bot.slack.next_step import next_steps
 from bot.slack.text import (
     amount,
+    cost_of,
     day,
     description,
     due,
@@ -23,7 +26,8 @@ from bot.slack.text import (
     place,
     quote,
     standing,
-    subject,
+    standing_of,
+    subject_of,
 )
 
 APPROVE, DENY, WITHDRAW = "payment_approve", "payment_deny", "payment_cancel"
@@ -41,14 +45,14 @@ WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A payment with what a message about it needs.
+    """A request with what a message about it needs.
 
     now: to tell what is overdue. settled: how long after a call whose answer is not known it is known what
     became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @. daily:
     approvers are told once a day what waits for them.
     """
 
-    payment: Payment
+    batch: Batch
     approvals: ApprovalStatus
     now: datetime
     timing: Timing
@@ -65,81 +69,106 @@ class Scene:
 
 def request_card(scene: Scene) -> Message:
     """The root message in the channel of the request."""
-    payment = scene.payment
-    elsewhere = payment.request.approved_elsewhere
-    blocks = [section(_facts(scene)), section(_standing(scene, asks=not elsewhere))]
-    if payment.state is State.PENDING_APPROVAL:
-        buttons = [] if elsewhere else decision_buttons(payment, scene.approvals)
-        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _withdraw(payment)]})
-    blocks += _resolution(payment)
-    if payment.state in ASKED_AGAIN_FROM:
-        again = button(ASK_AGAIN, "Ask again", value_of(payment))
+    batch, request = scene.batch, scene.batch.request
+    elsewhere = request.approved_elsewhere
+    blocks = [*map(section, _facts(scene)), section(_standing(scene, asks=not elsewhere))]
+    if batch.waiting:
+        buttons = [] if elsewhere else decision_buttons(batch, scene.approvals)
+        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _withdraw(batch)]})
+    blocks += _resolution(batch)
+    if may_ask_again(batch):
+        again = button(ASK_AGAIN, "Ask again", value_of(request))
         blocks.append({"type": "actions", "block_id": "again", "elements": [again]})
-    if elsewhere and payment.request.cards.approval_channel and payment.request.cards.approval_ts:
-        where = link(
-            scene.team_url, payment.request.cards.approval_channel, payment.request.cards.approval_ts
-        )
-        blocks.append(
-            context(f"Approvals: <{where}|the card> in {place(payment.request.cards.approval_channel)}")
-        )
-    return Message(_fallback(payment), blocks)
+    if elsewhere and request.cards.approval_channel and request.cards.approval_ts:
+        where = link(scene.team_url, request.cards.approval_channel, request.cards.approval_ts)
+        blocks.append(context(f"Approvals: <{where}|the card> in {place(request.cards.approval_channel)}"))
+    return Message(_fallback(batch), blocks)
+
+
+def may_ask_again(batch: Batch) -> bool:
+    """Whether anything of it may be asked for anew: when nothing is under way any more."""
+    return not batch.under_way and bool(batch.within(ASKED_AGAIN_FROM))
 
 
 def approval_card(scene: Scene) -> Message:
     """The card in the approval channel, where that is another one."""
-    payment = scene.payment
-    blocks = [section(_facts(scene)), section(_standing(scene))]
-    if payment.state is State.PENDING_APPROVAL:
-        blocks.append(
-            {"type": "actions", "block_id": "decide", "elements": decision_buttons(payment, scene.approvals)}
-        )
-    blocks += _resolution(payment)
-    if payment.request.cards.ts:
-        where = link(scene.team_url, payment.request.channel, payment.request.cards.ts)
-        blocks.append(context(f"Requested in {place(payment.request.channel)}: <{where}|the thread>"))
-    return Message(_fallback(payment), blocks)
+    batch, request = scene.batch, scene.batch.request
+    blocks = [*map(section, _facts(scene)), section(_standing(scene))]
+    if batch.waiting:
+        buttons = decision_buttons(batch, scene.approvals)
+        blocks.append({"type": "actions", "block_id": "decide", "elements": buttons})
+    blocks += _resolution(batch)
+    if request.cards.ts:
+        where = link(scene.team_url, request.channel, request.cards.ts)
+        blocks.append(context(f"Requested in {place(request.channel)}: <{where}|the thread>"))
+    return Message(_fallback(batch), blocks)
 
 
-def _fallback(payment: Payment) -> str:
+def _fallback(batch: Batch) -> str:
     return (
-        f"Payment request {subject(payment)}, {amount(payment.invoice)},"
-        f" by {mention(payment.request.requester)}: {standing(payment)[1]}"
+        f"Payment request {subject_of(batch)}, {cost_of(batch)},"
+        f" by {mention(batch.request.requester)}: {standing_of(batch)[1]}"
     )
 
 
-def _facts(scene: Scene) -> str:
-    payment, invoice = scene.payment, scene.payment.invoice
-    lines = [f"*{subject(payment)} · {amount(invoice)}*"]
+def _facts(scene: Scene) -> Iterator[str]:
+    """What is asked for, in paragraphs."""
+    batch = scene.batch
+    lines = [f"*{subject_of(batch)} · {cost_of(batch)}*"]
+    if not batch.several:
+        lines += _of_one(batch.first, scene.today)
+    lines.append(f"Asked for by {mention(batch.request.requester)}")
+    if batch.request.note:
+        lines.append(quote(batch.request.note, 1000))
+    yield "\n".join(lines)
+    if batch.several:
+        shown = [line_of(one, batch, scene.today) for one in batch.payments[:SHOWN_LINES]]
+        left = len(batch.payments) - len(shown)
+        yield "\n".join([*shown, *([f"… and {left} more; all are in the thread."] if left else [])])
+
+
+def _of_one(payment: Payment, today: date) -> Iterator[str]:
+    """What the only payment is for, and when it is due."""
+    invoice = payment.invoice
     if invoice is not None:
         if described := description(invoice, 300, whole=True):
-            lines.append(escape(described))
+            yield escape(described)
         if invoice.due is not None:
-            paid = payment.state is State.PAID
-            lines.append(f"Due {day(invoice.due) if paid else due(invoice.due, scene.today)}")
+            yield f"Due {day(invoice.due) if payment.state is State.PAID else due(invoice.due, today)}"
     elif payment.listed is False:
-        lines.append("Not in the list of unpaid invoices")
-    lines.append(f"Asked for by {mention(payment.request.requester)}")
-    if payment.request.note:
-        lines.append(quote(payment.request.note, 1000))
-    return "\n".join(lines)
+        yield "Not in the list of unpaid invoices"
+
+
+def line_of(payment: Payment, batch: Batch, today: date) -> str:
+    """One of several payments in a line; with its state, where they are in more than one."""
+    parts = [f"`{payment.ref}`", f"*{amount(payment.invoice)}*"]
+    if len({one.state for one in batch.payments}) > 1:
+        emoji, words = standing(payment)
+        parts.insert(0, f"{emoji} {words.partition(';')[0]}")
+    invoice = payment.invoice
+    if invoice is not None:
+        if invoice.due is not None and payment.state is not State.PAID:
+            parts.append(f"due {due(invoice.due, today)}")
+        if described := description(invoice, 60):
+            parts.append(escape(described))
+    return " · ".join(parts)
 
 
 def _standing(scene: Scene, *, asks: bool = True) -> str:
-    payment = scene.payment
-    emoji, words = standing(payment)
+    batch = scene.batch
+    emoji, words = standing_of(batch)
     lines = [f"{emoji} *{words}*"]
-    if payment.state is State.PENDING_APPROVAL:
+    if batch.waiting:
         lines.append(waiting(scene, asks=asks, daily=scene.daily))
-    elif payment.request.approvals_required and scene.approvals.counted:
+    elif batch.request.approvals_required and scene.approvals.counted:
         lines.append(f"Approved by {', '.join(mention(one) for one in scene.approvals.counted)}")
     if scene.approvals.denied_by:
         lines.append(f"Denied by {mention(scene.approvals.denied_by)}")
-    told = payment.state in (State.DENIED, State.CANCELLED, State.EXPIRED) and not payment.withdrawn
-    if told and payment.reason:
-        lines.append(quote(payment.reason, 1000))
-    if (step := next_step(payment, scene.now, scene.timing, scene.settled)) is not None:
-        lines.append(step)
-    return "\n".join(lines)
+    ended = batch.ended_together
+    reasons = dict.fromkeys(one.reason for one in batch.payments if one.state is ended and one.reason)
+    if ended is not None and not batch.withdrawn and len(reasons) == 1:
+        lines.append(quote(next(iter(reasons)), 1000))
+    return "\n".join([*lines, *next_steps(batch, scene.now, scene.timing, scene.settled)])
 
 
 def waiting(scene: Scene, *, asks: bool = True, daily: bool = False) -> str:
@@ -147,16 +176,16 @@ def waiting(scene: Scene, *, asks: bool = True, daily: bool = False) -> str:
 
     daily: they are told once a day, and not here.
     """
-    payment, approvals = scene.payment, scene.approvals
+    request, approvals = scene.batch.request, scene.approvals
     so_far = ", ".join(mention(one) for one in approvals.counted)
     named = mentions(approvals.asked) if approvals.asked else "somebody whom the rules name"
-    whom = f"from {named}" if asks else f"in {place(str(payment.request.cards.approval_channel))}"
+    whom = f"from {named}" if asks else f"in {place(str(request.cards.approval_channel))}"
     if asks and daily:
         whom = "from those who may give it: they are told once a day"
     lines = [f"Needs {more_approvals(approvals)} {whom}"]
     if so_far:
         lines.append(f"Approved so far by {so_far}")
-    lines.append(f"Expires {moment(payment.request.expires_at)}")
+    lines.append(f"Expires {moment(request.expires_at)}")
     return "\n".join(line for line in lines if line)
 
 
@@ -165,23 +194,25 @@ def more_approvals(approvals: ApprovalStatus) -> str:
     return "1 more approval" if approvals.awaited == 1 else f"{approvals.awaited} more approvals"
 
 
-def decision_buttons(payment: Payment, approvals: ApprovalStatus) -> list[Block]:
+def decision_buttons(batch: Batch, approvals: ApprovalStatus) -> list[Block]:
     """Approve, which asks once more, and Deny, which asks why."""
-    once_more = confirm("Approve this payment?", _question(payment, approvals), "Approve")
-    value = value_of(payment)
+    title = f"Approve {len(batch.waiting)} payments?" if batch.several else "Approve this payment?"
+    once_more = confirm(title, _question(batch, approvals), "Approve")
+    value = value_of(batch.request)
     return [
-        button(APPROVE, "Approve", f"{value} {payment.price}", style="primary", confirm=once_more),
+        button(APPROVE, "Approve", f"{value} {batch.price}", style="primary", confirm=once_more),
         button(DENY, "Deny", value, style="danger"),
     ]
 
 
-def _question(payment: Payment, approvals: ApprovalStatus) -> str:
+def _question(batch: Batch, approvals: ApprovalStatus) -> str:
     """What Approve asks: about how much, and what follows from it."""
-    which = f"{payment.ref.module} invoice {payment.ref.number}"
-    known = payment.invoice is not None
-    lines = [
-        f"Pay {amount(payment.invoice)} for {which}?" if known else f"Pay {which}, whatever its amount is?"
-    ]
+    known = all(one.invoice is not None for one in batch.waiting)
+    if batch.several:
+        lines = [f"Pay {cost_of(batch)} for {len(batch.waiting)} invoices?"]
+    else:
+        which = f"{batch.first.ref.module} invoice {batch.first.ref.number}"
+        lines = [f"Pay {cost_of(batch)} for {which}?" if known else f"Pay {which}, whatever its amount is?"]
     lines.append(what_follows(approvals))
     if not known:
         lines.append("If its amount can be read by then, you are asked again.")
@@ -197,41 +228,39 @@ def what_follows(approvals: ApprovalStatus) -> str:
     return f"{which} is paid at once and cannot be undone."
 
 
-def value_of(payment: Payment) -> str:
-    """What a button carries of the payment that it is about; Approve also its price."""
-    return f"{payment.request.id}:{payment.request.mark}"
+def value_of(request: PaymentRequest) -> str:
+    """What a button carries of the request that it is about; Approve also its price."""
+    return f"{request.id}:{request.mark}"
 
 
-def _resolution(payment: Payment) -> list[Block]:
+def _resolution(batch: Batch) -> list[Block]:
     """The buttons of what is unknown; each opens a form that asks how the person knows."""
-    if payment.state is not State.UNKNOWN:
+    if not batch.within((State.UNKNOWN,)):
         return []
-    buttons = [
-        button(WAS_PAID, "It was paid", value_of(payment)),
-        button(WAS_NOT_PAID, "It was not paid", value_of(payment)),
-    ]
+    value = value_of(batch.request)
+    buttons = [button(WAS_PAID, "It was paid", value), button(WAS_NOT_PAID, "It was not paid", value)]
     return [{"type": "actions", "block_id": "resolve", "elements": buttons}]
 
 
-def _withdraw(payment: Payment) -> Block:
-    question = f"{subject(payment)} will not be paid. Only the person who asked can do this."
+def _withdraw(batch: Batch) -> Block:
+    question = f"{subject_of(batch)} will not be paid. Only the person who asked can do this."
     once_more = confirm("Withdraw this request?", question, "Withdraw")
-    return button(WITHDRAW, "Withdraw", value_of(payment), confirm=once_more)
+    return button(WITHDRAW, "Withdraw", value_of(batch.request), confirm=once_more)
 
 
 def invitation(scene: Scene) -> Message:
     """What an approver is told directly, with a link to the card."""
-    payment, cards = scene.payment, scene.payment.request.cards
-    channel, ts = cards.approval_channel or payment.request.channel, cards.approval_ts or cards.ts
+    request, cards = scene.batch.request, scene.batch.request.cards
+    channel, ts = cards.approval_channel or request.channel, cards.approval_ts or cards.ts
     assert ts is not None, "bug: people are invited to a card that stands"
     text = (
-        f"{mention(payment.request.requester)} asks for your approval of {subject(payment)},"
-        f" {amount(payment.invoice)}."
+        f"{mention(request.requester)} asks for your approval of {subject_of(scene.batch)},"
+        f" {cost_of(scene.batch)}."
     )
     where = link(scene.team_url, channel, ts)
     lines = [
         text,
-        *([quote(payment.request.note, 1000)] if payment.request.note else []),
+        *([quote(request.note, 1000)] if request.note else []),
         f"<{where}|Decide on its card> in {place(channel)}, or on my Home tab.",
     ]
     return Message(text, [section("\n".join(lines))])

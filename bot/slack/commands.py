@@ -60,7 +60,7 @@ class Commands:
                 answer = await desk.request(
                     person,
                     channel,
-                    ref,
+                    [ref],
                     trigger_id=trigger_id,
                     typed_there=True,
                     response_url=response_url,

@@ -47,7 +47,7 @@ async def workspace_of(client: Client) -> Workspace:
     while True:
         answer = await query(client, "auth.test")
         if isinstance(answer, dict):
-            workspace = _workspace(answer)
+            workspace = workspace_in(answer)
             if workspace is not None:
                 return workspace
             answer = NOT_SLACKS
@@ -59,8 +59,8 @@ async def workspace_of(client: Client) -> Workspace:
         pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
-def _workspace(answer: dict[str, Any]) -> Workspace | None:
-    """None where the answer does not say it. Raises ConfigError for the token of a person."""
+def workspace_in(answer: dict[str, Any]) -> Workspace | None:
+    """What auth.test says; None where it does not. Raises ConfigError for the token of a person."""
     told = {name: answer.get(name) for name in ("team_id", "url", "user_id", "user", "bot_id")}
     if told["user_id"] and not told["bot_id"]:
         remedy = "Use the one that begins with xoxb-."

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.domain.payment import Payment, State
+from bot.domain.batch import Batch
+from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
 from bot.payments.answers import AlreadyApproved, AlreadyDecided, Answer, Done, Outdated
 from bot.payments.authority import Person
@@ -34,7 +35,7 @@ from bot.slack.inbound import (
     submitted,
 )
 from bot.slack.respond import respond_to
-from bot.slack.text import amount, mention, subject
+from bot.slack.text import cost_of, mention, subject_of
 
 log = structlog.get_logger()
 
@@ -100,7 +101,7 @@ class Decisions:
         """What the clicker is told; None where the card and its thread tell everybody."""
         answer = await deciding
         await repair(self.services, answer)
-        if isinstance(answer, Done) and answer.payment.state is not State.EXPIRED:
+        if isinstance(answer, Done) and answer.batch.ended_together is not State.EXPIRED:
             return None
         return replies.said(answer, self.services.workspace.url)
 
@@ -115,8 +116,8 @@ class Decisions:
         if refused is not None:
             await repair(self.services, refused)
             return replies.said(refused, self.services.workspace.url)
-        payment = await self.services.ledger.of_request(on.request_id)
-        return None if payment is None else deny_form(payment)
+        batch = await self.services.ledger.of_request(on.request_id)
+        return None if batch is None else deny_form(batch)
 
     async def _deny(self, ack: AsyncAck, body: Body, view: View) -> None:
         await submitted(self.services.gate, ack, self._denied(clicker(body), view), block=REASON)
@@ -139,22 +140,20 @@ async def repair(services: Services, answer: Answer) -> None:
     if not isinstance(answer, AlreadyDecided | AlreadyApproved | Outdated):
         return
     try:
-        await services.desk.repair(answer.payment.request.id)
+        await services.desk.repair(answer.batch.request.id)
     except LedgerUnavailable as error:
-        log.warning("a card was not shown again", payment=answer.payment.request.id, error=str(error))
+        log.warning("a card was not shown again", payment=answer.batch.number, error=str(error))
 
 
-def deny_form(payment: Payment) -> View:
+def deny_form(batch: Batch) -> View:
     """Ask for the reason."""
     reason = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
-    asked = (
-        f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.request.requester)}"
-    )
+    asked = f"*{subject_of(batch)} · {cost_of(batch)}*\nAsked for by {mention(batch.request.requester)}"
     return {
         "type": "modal",
         "callback_id": DENY_FORM,
-        "private_metadata": value_of(payment),
-        "title": plain("Deny this payment"),
+        "private_metadata": value_of(batch.request),
+        "title": plain("Deny these payments" if batch.several else "Deny this payment"),
         "submit": plain("Deny"),
         "close": plain("Go back"),
         "blocks": [

@@ -15,8 +15,9 @@ from typing import Any
 
 import structlog
 
+from bot.domain.batch import Batch
 from bot.domain.digest import DigestPlan
-from bot.domain.payment import Invoice, Payment, mark_of
+from bot.domain.payment import Invoice, mark_of
 from bot.domain.policy import Policy
 from bot.errors import DirectoryError
 from bot.ledger.digests import Digest
@@ -35,7 +36,18 @@ from bot.slack.listing import listing
 from bot.slack.pace import Pace
 from bot.slack.pay_form import OPEN_FORM
 from bot.slack.post_search import Search, search_history
-from bot.slack.text import amount, day, description, escape, link, mention, moment, subject, totals
+from bot.slack.text import (
+    amount,
+    cost_of,
+    day,
+    description,
+    escape,
+    link,
+    mention,
+    moment,
+    subject_of,
+    totals,
+)
 from bot.slack.web_api import Client, Later, Posted, Rejected, Workspace, post_message
 
 log = structlog.get_logger()
@@ -232,19 +244,20 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
     return Message(told.text, [*told.blocks, press])
 
 
-def waiting_message(payments: Sequence[Payment], team_url: str) -> Message | None:
+def waiting_message(batches: Sequence[Batch], team_url: str) -> Message | None:
     """What an approver is told, in the order given; None where nothing waits for them."""
-    if not payments:
+    if not batches:
         return None
-    many = f"{len(payments):,} requests wait" if len(payments) > 1 else "1 request waits"
-    heading = f"*{many} for your approval: {totals(one.invoice for one in payments)}*"
+    many = f"{len(batches):,} requests wait" if len(batches) > 1 else "1 request waits"
+    sum_up = totals(one.invoice for batch in batches for one in batch.waiting)
+    heading = f"*{many} for your approval: {sum_up}*"
     lines = []
-    for payment in payments:
-        request, cards = payment.request, payment.request.cards
+    for batch in batches:
+        request, cards = batch.request, batch.request.cards
         channel, ts = cards.approval_channel or request.channel, cards.approval_ts or cards.ts
-        what = f"<{link(team_url, channel, ts)}|{subject(payment)}>" if ts else subject(payment)
+        what = f"<{link(team_url, channel, ts)}|{subject_of(batch)}>" if ts else subject_of(batch)
         lines.append(
-            f"{what} · {amount(payment.invoice)} · asked for by {mention(request.requester)}"
+            f"{what} · {cost_of(batch)} · asked for by {mention(request.requester)}"
             f" · expires {moment(request.expires_at)}"
         )
     return listing(heading, lines, endings=["Decide on the cards, or on my Home tab."])

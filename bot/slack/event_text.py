@@ -1,39 +1,37 @@
-"""An event in words: the reply in the thread that tells it, and its line in a payment's history. Pure."""
+"""An event in words: the reply in the thread that tells it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import assert_never
 
 from bot.domain import events
-from bot.domain.payment import FINAL, Payment, State
+from bot.domain.batch import Batch
+from bot.domain.payment import Payment, State
 from bot.domain.slack_ids import is_group, is_user
-from bot.domain.wording import money, shorten
+from bot.domain.wording import shorten
 from bot.ledger.rows import Event
-from bot.slack.blocks import Block, Message, context, paragraph, section
-from bot.slack.card import Scene, waiting
+from bot.slack.blocks import Message, context, paragraph, section
+from bot.slack.card import Scene, line_of, waiting
+from bot.slack.listing import paragraphs
 from bot.slack.next_step import ask_again, checking, not_sent
 from bot.slack.text import (
     amount,
     asking,
+    cost_of,
     escape,
     harmless,
     link,
     mention,
     mentions,
-    moment,
     place,
     quote,
-    standing,
+    standing_of,
     state_line,
     state_words,
-    subject,
+    subject_of,
+    totals,
 )
-
-_LONGEST = 300
-"""Characters of what somebody wrote or the API answered, in one line of a history."""
 
 
 class Untold(Exception):
@@ -42,21 +40,27 @@ class Untold(Exception):
 
 def thread_reply(event: Event, scene: Scene) -> Message:
     """The reply in the thread that tells one event. Raises Untold."""
+    payment = scene.batch.of_line(event.line)
     # The late answer is one that came too late to be the outcome.
     if isinstance(event.what, events.Answered) and not isinstance(event.what, events.AnsweredLate):
-        return _answered(event.what, event.to_state, event.at, scene)
-    text = "\n".join(_lines(event, scene))
-    return Message(f"{scene.payment.number}: {text}", [section(text)])
+        return _answered(event.what, event.to_state, event.at, scene, payment)
+    lines = _lines(event, scene, payment)
+    number = scene.batch.number
+    if scene.batch.several and event.line is not None:
+        number, lines[0] = payment.number, f"*{payment.ref}* · {lines[0]}"
+    text = "\n".join(lines)
+    return Message(f"{number}: {text}", [section(one) for one in paragraphs(text.split("\n"))])
 
 
-def plain(payment: Payment, reference: str) -> Message:
-    """What stands for a message that could not be made: which payment, how it stands, what the API said.
+def plain(batch: Batch, reference: str) -> Message:
+    """What stands for a message that could not be made: which request, how it stands, what the API said.
 
     reference: stands in the log, with what went wrong.
     """
-    said = f" The billing API says: {harmless(payment.status_text, 2000)}" if payment.status_text else ""
+    told = [one.status_text for one in batch.payments if one.status_text]
+    said = f" The billing API says: {harmless(told[0], 2000)}" if told and not batch.several else ""
     text = (
-        f"{subject(payment)}: {standing(payment)[1]}.{said}"
+        f"{subject_of(batch)}: {standing_of(batch)[1]}.{said}"
         f" More was to be said here; ask the people who run this bot, reference {reference}."
     )
     return paragraph(text)
@@ -67,62 +71,81 @@ def direct(event: Event, scene: Scene) -> Message:
     told = thread_reply(event, scene)
     if isinstance(event.what, events.NoCard):
         return told  # it names the channel and the invoice itself
-    where = f"{subject(scene.payment)} in {place(scene.payment.request.channel)}"
+    where = f"{subject_of(scene.batch)} in {place(scene.batch.request.channel)}"
     return Message(f"{told.text} ({where})", [context(where), *told.blocks])
 
 
-def _answered(answer: events.Answered, state: State | None, at: datetime, scene: Scene) -> Message:
-    """The API's status_text, verbatim and harmless, under what it means."""
+def _answered(
+    answer: events.Answered, state: State | None, at: datetime, scene: Scene, payment: Payment
+) -> Message:
+    """The API's status_text, verbatim and harmless, under what it means; of several, in one paragraph."""
     assert state is not None, "bug: an answer moves the state"
     said = answer.status_text
-    blocks: list[Block] = [section(state_line(state))]
-    text = f"{scene.payment.number}: {state_words(state)}"
+    head = state_line(state)
+    if scene.batch.several:
+        head = f"{head} · `{payment.ref}` · *{amount(payment.invoice)}*"
+    parts = [head]
+    text = f"{payment.number}: {state_words(state)}"
     if said is not None:
-        blocks.append(section("The billing API says:\n" + quote(said)))
+        parts.append(("" if scene.batch.several else "The billing API says:\n") + quote(said))
         text += f". The billing API says: {harmless(said, 3000)}"
-    if (follows := _after(answer, state, at, scene)) is not None:
-        blocks.append(section("\n".join(follows)))
+    if (follows := _after(answer, state, at, scene, payment)) is not None:
+        parts.append("\n".join(follows))
         text += f"{'' if text.endswith('.') else '.'} {follows[0]}"
     if answer.status is not None and state in (State.PAID, State.DECLINED):
-        blocks.append(context(f"status `{escape(shorten(answer.status, 80))}`"))
+        small = f"status `{escape(shorten(answer.status, 80))}`"
     else:
-        blocks.append(context(escape(shorten(answer.evidence, 500))))
-    return Message(text, blocks)
+        small = escape(shorten(answer.evidence, 500))
+    if scene.batch.several:
+        if said is None:
+            parts.append(small)
+        return Message(text, [section(one) for one in paragraphs("\n".join(parts).split("\n"))])
+    return Message(text, [*map(section, parts), context(small)])
 
 
-def _after(answer: events.Answered, state: State, at: datetime, scene: Scene) -> list[str] | None:
+def _after(
+    answer: events.Answered, state: State, at: datetime, scene: Scene, payment: Payment
+) -> list[str] | None:
     """What follows an answer, and when; None where it was paid. at: when it came."""
     match state:
         case State.UNKNOWN:
             unclear = answer.unclear or (answer.status, answer.status_text) != (None, None)
-            return _unknown("The answer was unclear" if unclear else "The answer was lost", at, scene)
+            return _unknown(
+                "The answer was unclear" if unclear else "The answer was lost", at, scene, payment
+            )
         case State.NOT_SENT:
-            return [not_sent(answer.attempt or scene.payment.tries, at, scene.timing)]
+            return [not_sent(answer.attempt or payment.tries, at, scene.timing)]
         case State.DECLINED:
-            again = ask_again(scene.payment)
+            again = ask_again(payment)
             return [f"Nothing was paid. When what the billing API says is mended, ask again: {again}."]
         case _:
             return None
 
 
-def _unknown(why: str, at: datetime, scene: Scene) -> list[str]:
+def _unknown(why: str, at: datetime, scene: Scene, payment: Payment) -> list[str]:
     return [
         f"{why}; it may have been paid. {checking(at, scene.settled)}",
         "Whoever knows what became of it can say so on the card, or type"
-        f" `/pay resolve {scene.payment.request.id} paid` or `not-paid`, and how you know.",
+        f" `/pay resolve {_which(payment)} paid` or `not-paid`, and how you know.",
     ]
 
 
-def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 - a case an event
+def _which(payment: Payment) -> str:
+    """What to type after `/pay resolve`."""
+    request = payment.request
+    return f"{request.id}" if request.size == 1 else f"{request.id} {payment.ref}"
+
+
+def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: PLR0911, PLR0912 - a case an event
     """What the thread is told. Raises Untold."""
-    payment = scene.payment
+    batch = scene.batch
     match event.what:
         case events.Approved(given, required):
             last = ". That is all it needs." if given >= required else ""
             return [f"Approved by {mention(event.actor)} ({given} of {required}){last}"]
         case events.AskedAgain():
             return [
-                f"The amount is known now: {amount(payment.invoice)}. Nobody knew it when this was approved.",
+                f"The amount is known now: {cost_of(batch)}. Nobody knew it when this was approved.",
                 f"Please decide again. {waiting(scene)}",
             ]
         case events.Sending(attempt=attempt):
@@ -133,6 +156,18 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
             return [denied, *([quote(reason)] if reason else [])]
         case events.Cancelled() as cancelled:
             return _cancelled(cancelled, event.actor, scene)
+        case events.LeftOut(reason):
+            left = (
+                f"{len(batch.waiting)} payments are left · {cost_of(batch)}."
+                if batch.waiting
+                else "None is left."
+            )
+            return [f"Left out by {mention(event.actor)}; it is not paid. {left}", quote(reason)]
+        case events.Completed():
+            return _completed(batch)
+        case events.LookedUp():
+            heading = f"All {len(batch.payments)} invoices of {batch.number}:"
+            return [heading, *(line_of(one, batch, scene.today) for one in batch.payments)]
         case events.Expired():
             return [
                 "Expired: there were not enough approvals in time. Nothing was paid.",
@@ -143,7 +178,7 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
         case events.Held(reason):
             return [f"Waiting: {escape(reason)}. Nothing was sent; it is tried again by itself."]
         case events.AnsweredLate() as answer:
-            return _answered_late(answer, scene)
+            return _answered_late(answer, payment)
         case events.Stranded():
             ended = "Cancelled" if event.to_state is State.CANCELLED else "Expired"
             return [
@@ -153,7 +188,7 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
         case events.LeaseRanOut():
             return [
                 state_line(State.UNKNOWN),
-                *_unknown("The answer was lost, as the bot stopped meanwhile", event.at, scene),
+                *_unknown("The answer was lost, as the bot stopped meanwhile", event.at, scene, payment),
             ]
         case events.Reconciled(evidence):
             assert event.to_state is not None, "bug: a reading that settles moves the state"
@@ -168,26 +203,25 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
             return _settled(event, note)
         case events.Unsettled(reading):
             may_settle = scene.approvals.may_approve
-            whom = mentions(may_settle) if may_settle else mention(payment.request.requester)
+            whom = mentions(may_settle) if may_settle else mention(batch.request.requester)
             return [
                 f"Still unknown; do not pay it again. {escape(reading).capitalize()}.",
                 f"{whom}: look in MyAdmin, and say on the card what you saw, or type"
-                f" `/pay resolve {payment.request.id} paid` or `not-paid`, and how you know.",
+                f" `/pay resolve {_which(payment)} paid` or `not-paid`, and how you know.",
             ]
         case events.NoCard() as no_card:
             return _no_card(no_card, scene)
         case events.NotTold(kind=kind, error=error):
             what = "end the workflow's step" if kind == "step" else "bring its card up to date"
             return [
-                state_line(payment.state),
+                f"{standing_of(batch)[0]} *{standing_of(batch)[1]}*",
                 f"For days I could not {what}: Slack says {escape(error)}.",
                 "So I tell you here how it stands"
-                + ("; nobody has to do anything." if payment.state in FINAL else "."),
+                + ("." if batch.under_way else "; nobody has to do anything."),
             ]
         case (
             events.Requested()
             | events.Refused()
-            | events.LookedUp()
             | events.ApprovalComplete()
             | events.Retry()
             | events.Answered()
@@ -199,7 +233,7 @@ def _lines(event: Event, scene: Scene) -> list[str]:  # noqa: PLR0911, PLR0912 -
 
 
 def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[str]:
-    if actor == scene.payment.request.requester:
+    if actor == scene.batch.request.requester:
         return [f"Withdrawn by {mention(actor)}, who asked for it. Nothing was paid."]
     lines = [f"Cancelled: {escape(cancelled.reason)}", "Nothing was paid."]
     # Whatever a forged row names is nobody.
@@ -212,11 +246,42 @@ def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[st
     return lines
 
 
-def _answered_late(answer: events.AnsweredLate, scene: Scene) -> list[str]:
+def _completed(batch: Batch) -> list[str]:
+    """What became of several, when none is under way any more."""
+    by_word: dict[str, list[Payment]] = {}
+    for payment in batch.payments:
+        by_word.setdefault(_SUM_UP[payment.state], []).append(payment)
+    lines = [
+        f"{word}: {len(by_word[word])} · {totals(one.invoice for one in by_word[word])}"
+        for word in dict.fromkeys(_SUM_UP.values())
+        if word in by_word
+    ]
+    everything = totals(one.invoice for one in batch.payments)
+    heading = f"*{batch.number} is done: {len(batch.payments)} payments · {everything}*"
+    if batch.under_way:
+        heading = f"*{batch.number}: nothing is under way any more, but not all is known*"
+    return [heading, *lines]
+
+
+_SUM_UP = {
+    State.PAID: "Paid",
+    State.DECLINED: "Declined, nothing was paid",
+    State.UNKNOWN: "Unknown; do not pay them again",
+    State.CANCELLED: "Cancelled or left out",
+    State.DENIED: "Denied",
+    State.EXPIRED: "Expired",
+    **dict.fromkeys(
+        (State.REQUESTED, State.PENDING_APPROVAL, State.APPROVED, State.SENDING, State.NOT_SENT), "Under way"
+    ),
+}
+"""Under which words a payment is counted in the summary."""
+
+
+def _answered_late(answer: events.AnsweredLate, payment: Payment) -> list[str]:
     """What the API said after the payment had been settled otherwise, or in the same way."""
-    said, number = answer.status_text, scene.payment.number
+    said, number = answer.status_text, payment.number
     words = ["The billing API says:", quote(said)] if said is not None else []
-    paid, called_paid = answer.verdict == State.PAID, scene.payment.state is State.PAID
+    paid, called_paid = answer.verdict == State.PAID, payment.state is State.PAID
     if paid == called_paid:
         return [f"The answer to the call for {number} came late, and says the same.", *words]
     if paid:
@@ -244,82 +309,7 @@ def _settled(event: Event, note: str) -> list[str]:
 
 def _no_card(no_card: events.NoCard, scene: Scene) -> list[str]:
     where = place(no_card.channel)
-    first = f"Nothing was paid: I cannot post in {where}, so {subject(scene.payment)} was cancelled."
+    first = f"Nothing was paid: I cannot post in {where}, so {subject_of(scene.batch)} was cancelled."
     if no_card.error in ("not_in_channel", "channel_not_found"):
         return [first, f"Type `/invite @{escape(scene.bot_name)}` there, then ask again."]
     return [first, f"Ask again in another channel. Slack says: {escape(no_card.error)}."]
-
-
-def history(trail: Sequence[Event]) -> list[str]:
-    """The events in order, each as mrkdwn. What has no words, a refused click, is left to the audit trail."""
-    told = ((event, _line(event)) for event in trail)
-    return [f"{moment(event.at)} {line}" for event, line in told if line is not None]
-
-
-def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an event
-    """An event in a few words; None where it has none."""
-    who = mention(event.actor) if event.actor[:1] in "UW" else escape(event.actor)
-    match event.what:
-        case events.Requested(note=note):
-            return f"requested by {who}{_said(note)}"
-        case events.LookedUp(amount=figure, currency=currency, approvals_required=required):
-            told = escape(_money(figure, currency)) if figure is not None else "amount unknown"
-            return f"looked up: {told}; {f'approvals needed: {required}' if required else 'no approval'}"
-        case events.Approved(given, required):
-            return f"approved by {who} ({given} of {required})"
-        case events.AskedAgain():
-            return "asked again, as the amount was not known when it was approved"
-        case events.ApprovalComplete(approvers=approvers):
-            return "approval complete" if approvers else "approved by the rules"
-        case events.Denied(reason):
-            return f"denied by {who}{_said(reason)}"
-        case events.Cancelled(reason):
-            return f"withdrawn by {who}" if who.startswith("<") else f"cancelled by {who}{_said(reason)}"
-        case events.Expired():
-            return "expired: not enough approvals in time"
-        case events.Reminded():
-            return "reminded those who may approve"
-        case events.Held(reason):
-            return f"waits{_said(reason)}"
-        case events.Sending():
-            return "sent to the billing API"
-        case events.Answered() as answer:
-            return f"{_became(event) or 'answered late'}{_said(answer.status_text or answer.evidence)}"
-        case events.Retry():
-            return "tried again: nothing had been sent"
-        case events.LeaseRanOut():
-            return "the answer was lost: the bot stopped while the call was under way"
-        case events.Reconciled(evidence):
-            return f"{_became(event)}{_said(evidence)} (the invoice was read again)"
-        case events.Unsettled(reading):
-            return f"still unknown{_said(reading)}"
-        case events.Resolved(note=note):
-            how = "corrected" if isinstance(event.what, events.Corrected) else "settled"
-            return f"{how} by {who}{_said(note)}"
-        case events.Stranded():
-            return "ended: its card could not be posted in time"
-        case events.NoCard(error=error):
-            return f"cancelled: its card could not be posted{_said(error)}"
-        case events.NotTold(error=error):
-            return f"could not be told where it belongs{_said(error)}"
-        case events.Refused() | events.Unrecognized():
-            return None
-        case _:
-            assert_never(event.what)
-
-
-def _became(event: Event) -> str:
-    return event.to_state.lower().replace("_", " ") if event.to_state else ""
-
-
-def _said(words: str | None) -> str:
-    return f": {escape(shorten(' '.join(words.split()), _LONGEST))}" if words else ""
-
-
-def _money(figure: str, currency: str | None) -> str:
-    """An amount as the trail keeps it, in whatever digits; a forged one may be none."""
-    try:
-        amount = Decimal(figure)
-    except InvalidOperation:
-        return figure
-    return money(amount, currency or "").strip() if amount.is_finite() else figure

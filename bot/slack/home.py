@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncApp
 
-from bot.domain.payment import FINAL, Payment
+from bot.domain.batch import Batch
 from bot.domain.wording import shorten
 from bot.errors import DirectoryError
 from bot.payments.authority import Choice, Person
@@ -25,7 +25,7 @@ from bot.payments.overview import Concerns, Waiting
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Block, View, button, context, header, section
-from bot.slack.card import decision_buttons, more_approvals
+from bot.slack.card import decision_buttons, line_of, more_approvals
 from bot.slack.directory import within
 from bot.slack.inbound import Body, Services
 from bot.slack.listing import ROOM, fitting, paragraphs
@@ -33,7 +33,7 @@ from bot.slack.lists import unsure
 from bot.slack.pay_form import OPEN_FORM
 from bot.slack.selection import approve_selected, checkbox
 from bot.slack.text import (
-    amount,
+    cost_of,
     description,
     due,
     escape,
@@ -41,8 +41,8 @@ from bot.slack.text import (
     mention,
     moment,
     quote,
-    standing,
-    subject,
+    standing_of,
+    subject_of,
     totals,
     unescaped,
 )
@@ -59,6 +59,9 @@ APART = 2.0
 
 MOST = 10
 """Payments in each part; a view takes a hundred blocks."""
+
+_SHOWN = 5
+"""Lines of a request that are shown here."""
 
 _PUBLISHED_AT_ONCE = 4
 _EACH = 0.7
@@ -142,7 +145,7 @@ class Homes:
             concerns = await services.overview.of(person, most=MOST)
             choice = await services.authority.choice_of(person, None, services.catalogue.modules)
         under_way = [*concerns.pending.mine, *concerns.requested]
-        whole = all(one.request.cards.ts for one in under_way if one.state not in FINAL)
+        whole = all(one.request.cards.ts for one in under_way if one.under_way)
         today, may_ask = services.ledger.clock().date(), isinstance(choice, Choice)
         view = home(Tab(concerns, services.workspace.url, today, may_ask))
         return view, whole and not concerns.pending.unsure
@@ -178,16 +181,20 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
     """All that waits: the first with buttons, the others in a line each, and those beyond that counted."""
     concerns = tab.concerns
     mine = concerns.pending.mine
-    sum_up = f": {len(mine):,} · {unescaped(totals(one.invoice for one in mine))}" if mine else ""
+    sum_up = (
+        f": {len(mine):,} · {unescaped(totals(one.invoice for batch in mine for one in batch.waiting))}"
+        if mine
+        else ""
+    )
     yield header(shorten(f"Waiting for your approval{sum_up}", 150))
     several = len(concerns.waiting) > 1
     for one in concerns.waiting:
-        yield from _waiting(one, tab, checkbox(one.payment) if several else {})
+        yield from _waiting(one, tab, checkbox(one.batch) if several else {})
     if several:
         yield approve_selected()
     others = mine[len(concerns.waiting) :]
     lines = [
-        f"{_linked(one, tab.team_url)} · {amount(one.invoice)} · expires {moment(one.request.expires_at)}"
+        f"{_linked(one, tab.team_url)} · {cost_of(one)} · expires {moment(one.request.expires_at)}"
         for one in others
     ]
     if lines:
@@ -209,31 +216,33 @@ def closed(text: str) -> View:
 
 
 def _waiting(one: Waiting, tab: Tab, box: Block) -> list[Block]:
-    payment, invoice = one.payment, one.payment.invoice
-    lines = [f"*{_linked(payment, tab.team_url)} · {amount(invoice)}*"]
+    batch, request = one.batch, one.batch.request
+    lines = [f"*{_linked(batch, tab.team_url)} · {cost_of(batch)}*"]
+    invoice = None if batch.several else batch.first.invoice
+    if batch.several:
+        lines += [line_of(each, batch, tab.today) for each in batch.waiting[:_SHOWN]]
+        if (left := len(batch.waiting) - _SHOWN) > 0:
+            lines.append(f"… and {left} more; all are in the thread of its card.")
     if invoice is not None and (described := description(invoice, 200)):
         lines.append(escape(described))
     if invoice is not None and invoice.due is not None:
         lines.append(f"Due {due(invoice.due, tab.today)}")
     needs = more_approvals(one.approvals)
     lines.append(
-        f"Asked for by {mention(payment.request.requester)} · needs {needs}"
-        f" · expires {moment(payment.request.expires_at)}"
+        f"Asked for by {mention(request.requester)} · needs {needs} · expires {moment(request.expires_at)}"
     )
-    if payment.request.note:
-        lines.append(quote(payment.request.note, 500))
+    if request.note:
+        lines.append(quote(request.note, 500))
     buttons = {
         "type": "actions",
-        "block_id": f"decide:{payment.request.id}",
-        "elements": decision_buttons(payment, one.approvals),
+        "block_id": f"decide:{request.id}",
+        "elements": decision_buttons(batch, one.approvals),
     }
     return [section("\n".join(lines)) | box, buttons]
 
 
-def _list(title: str, payments: Sequence[Payment], team_url: str, none: str) -> list[Block]:
-    lines = [
-        f"{_linked(one, team_url)} · {amount(one.invoice)} · {' '.join(standing(one))}" for one in payments
-    ]
+def _list(title: str, batches: Sequence[Batch], team_url: str, none: str) -> list[Block]:
+    lines = [f"{_linked(one, team_url)} · {cost_of(one)} · {' '.join(standing_of(one))}" for one in batches]
     return [header(title), *(_lines(lines) if lines else [context(none)])]
 
 
@@ -245,10 +254,10 @@ def _lines(lines: Sequence[str]) -> list[Block]:
     return [section(text) for text in paragraphs([*kept, *more])]
 
 
-def _linked(payment: Payment, team_url: str) -> str:
+def _linked(batch: Batch, team_url: str) -> str:
     """Its name, which leads to the card that the person can act on."""
-    cards = payment.request.cards
-    for channel, ts in ((cards.approval_channel, cards.approval_ts), (payment.request.channel, cards.ts)):
+    cards = batch.request.cards
+    for channel, ts in ((cards.approval_channel, cards.approval_ts), (batch.request.channel, cards.ts)):
         if channel and ts:
-            return f"<{link(team_url, channel, ts)}|{subject(payment)}>"
-    return subject(payment)
+            return f"<{link(team_url, channel, ts)}|{subject_of(batch)}>"
+    return subject_of(batch)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from bot.domain import command
-from bot.domain.payment import Payment
+from bot.domain.batch import Batch
 from bot.errors import LedgerUnavailable
 from bot.ledger.rows import Event
 from bot.payments.authority import Person
@@ -22,11 +22,24 @@ from bot.payments.unpaid import Listing, Unpaid
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, paragraph
-from bot.slack.event_text import history
+from bot.slack.card import line_of
+from bot.slack.history_text import history
 from bot.slack.inbound import Services
 from bot.slack.listing import ROOM, listing
 from bot.slack.respond import respond
-from bot.slack.text import amount, day, description, escape, link, mention, moment, standing, subject, totals
+from bot.slack.text import (
+    amount,
+    cost_of,
+    day,
+    description,
+    escape,
+    link,
+    mention,
+    moment,
+    standing_of,
+    subject_of,
+    totals,
+)
 
 Asked = (
     command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
@@ -68,18 +81,20 @@ class Lists:
                 if payment is None:
                     nobody = f"Nobody has asked for {ref.module} invoice {ref.number} here."
                     return paragraph(f"{nobody}\nType `/pay {ref}` to ask for it.")
-                return await self._status(payment)
+                batch = await ledger.of_request(payment.request.id)
+                return replies.not_found(payment.request.id) if batch is None else await self._status(batch)
             case command.StatusOfPayment(request_id):
-                payment = await ledger.of_request(request_id)
-                return replies.not_found(request_id) if payment is None else await self._status(payment)
+                batch = await ledger.of_request(request_id)
+                return replies.not_found(request_id) if batch is None else await self._status(batch)
             case command.Mine():
                 return mine(await ledger.recent(requester=person.id, limit=_MINE), team_url)
             case command.Pending():
                 return await self._pending(person)
 
-    async def _status(self, payment: Payment) -> Message:
-        events = await self.services.ledger.history(payment.request.id)
-        return status(payment, events, self.services.workspace.url)
+    async def _status(self, batch: Batch) -> Message:
+        events = await self.services.ledger.history(batch.request.id)
+        today = self.services.ledger.clock().date()
+        return status(batch, events, self.services.workspace.url, today)
 
     async def _pending(self, person: Person) -> Message:
         overview = self.services.overview
@@ -155,9 +170,9 @@ def _invoice(one: Unpaid, *, overdue: bool) -> str:
     return " · ".join(parts)
 
 
-def mine(payments: Sequence[Payment], team_url: str) -> Message:
+def mine(batches: Sequence[Batch], team_url: str) -> Message:
     """Somebody's own requests, the newest first."""
-    lines = [_payment(one, team_url) for one in payments]
+    lines = [_request(one, team_url) for one in batches]
     heading = (
         "*Your latest requests*"
         if lines
@@ -173,19 +188,18 @@ def pending(found: Pending, first: Sequence[Waiting], team_url: str) -> Message:
     """
     lines = []
     for one in first:
-        payment = one.payment
+        request = one.batch.request
         line = (
-            f"{_payment(payment, team_url)} · asked for by {mention(payment.request.requester)}"
-            f" · {one.approvals.awaited} missing · until {moment(payment.request.expires_at)}"
+            f"{_request(one.batch, team_url)} · asked for by {mention(request.requester)}"
+            f" · {one.approvals.awaited} missing · until {moment(request.expires_at)}"
         )
         lines.append(f"*Waits for you* · {line}" if one.mine else line)
     if not lines:
         return listing("Nothing waits for approval.", lines)
     every = [*found.mine, *found.others]
-    heading = f"*Waiting for approval: {len(every):,} · {totals(one.invoice for one in every)}*"
+    heading = f"*Waiting for approval: {len(every):,} · {_totals(every)}*"
     if found.mine:
-        yours = totals(one.invoice for one in found.mine)
-        heading += f"\n*Waiting for you: {len(found.mine):,} · {yours}*"
+        heading += f"\n*Waiting for you: {len(found.mine):,} · {_totals(found.mine)}*"
     remedy = " Those that wait for you are on my Home tab." if found.mine else ""
     endings = [unsure(found.unsure)] if found.unsure else []
     return listing(heading, lines, remedy, endings, left_out=len(every) - len(lines))
@@ -199,15 +213,19 @@ def unsure(count: int) -> str:
     )
 
 
-def status(payment: Payment, events: Sequence[Event], team_url: str) -> Message:
-    """How a payment stands, and how that came about."""
-    heading = f"{_payment(payment, team_url)} · asked for by {mention(payment.request.requester)}"
-    return listing(heading, history(events))
+def status(batch: Batch, events: Sequence[Event], team_url: str, today: date) -> Message:
+    """How a request stands, and how that came about."""
+    heading = f"{_request(batch, team_url)} · asked for by {mention(batch.request.requester)}"
+    each = [f"{one.line}. {line_of(one, batch, today)}" for one in batch.payments] if batch.several else []
+    return listing(heading, [*each, *history(events)])
 
 
-def _payment(payment: Payment, team_url: str) -> str:
-    emoji, words = standing(payment)
-    what = subject(payment)
-    ts = payment.request.cards.ts
-    linked = f"<{link(team_url, payment.request.channel, ts)}|{what}>" if ts else what
-    return f"{linked} · {amount(payment.invoice)} · {emoji} {words}"
+def _totals(batches: Sequence[Batch]) -> str:
+    return totals(one.invoice for batch in batches for one in batch.waiting)
+
+
+def _request(batch: Batch, team_url: str) -> str:
+    emoji, words = standing_of(batch)
+    what, ts = subject_of(batch), batch.request.cards.ts
+    linked = f"<{link(team_url, batch.request.channel, ts)}|{what}>" if ts else what
+    return f"{linked} · {cost_of(batch)} · {emoji} {words}"

@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bot.domain.batch import Batch
 from bot.domain.payment import Payment, State
 from bot.payments.timing import Timing
 from bot.slack.text import time_of_day
 
 SETTLE_IT = "I could not find out by now. Look in MyAdmin, and say here what you saw."
+
+
+def next_steps(batch: Batch, now: datetime, timing: Timing, settled: timedelta) -> list[str]:
+    """What follows for a request: of several payments, for the first in each state."""
+    first = {one.state: one for one in reversed(batch.payments)}
+    if batch.several:
+        first.pop(State.DECLINED, None)
+    found = (next_step(one, now, timing, settled) for one in first.values())
+    return [step for step in found if step is not None]
 
 
 def next_step(payment: Payment, now: datetime, timing: Timing, settled: timedelta) -> str | None:

@@ -108,7 +108,7 @@ class PayForms:
             await self.services.desk.record_refusal(person, choice, "form")
             return replies.refused(choice)
         latest = await ledger.recent(requester=person.id, limit=1)
-        usual = latest[0].ref.module if latest else ""
+        usual = latest[0].first.ref.module if latest else ""
         form = PayForm(
             origin=replace(origin, suggested=choice.channel or origin.suggested),
             modules=choice.modules,
@@ -165,7 +165,7 @@ class PayForms:
         answer = await self.services.desk.request(
             person,
             channel,
-            ref,
+            [ref],
             # Sent again, it is the same request; with another invoice in it, it is another.
             trigger_id=f"view:{view['id']}:{ref}",
             typed_there=origin.channel is not None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
-from bot.domain.payment import Payment, mark_of
+from bot.domain.payment import PaymentRequest, mark_of
 from bot.ledger.rows import Delivery, Kind
 from bot.slack.web_api import NOT_SLACKS, Client, Later, Posted, Rejected, query
 
@@ -36,20 +37,27 @@ class Search:
     farthest: float | None = None
 
 
-def metadata(ledger: str, delivery: Delivery) -> dict[str, Any]:
+def metadata(ledger: str, delivery: Delivery, together: Sequence[Delivery] = ()) -> dict[str, Any]:
     """What a post carries. Anybody in the channel can read it, so it tells nothing.
 
-    made: a ledger that was set back gives the numbers of its deliveries again, to others.
+    made: a ledger that was set back gives the numbers of its deliveries again, to others. together: those
+    that the same post tells as well.
     """
-    payload = {"ledger": ledger, "delivery": delivery.id, "made": mark_of(delivery.created_at)}
+    payload: dict[str, Any] = {"ledger": ledger, **_named(delivery)}
+    if together:
+        payload["also"] = [_named(one) for one in together]
     return {"event_type": METADATA, "event_payload": payload}
+
+
+def _named(delivery: Delivery) -> dict[str, Any]:
+    return {"delivery": delivery.id, "made": mark_of(delivery.created_at)}
 
 
 async def find(
     client: Client,
     bot_id: str,
     delivery: Delivery,
-    payment: Payment,
+    request: PaymentRequest,
     wanted: dict[str, Any],
     search: Search,
     *,
@@ -63,12 +71,12 @@ async def find(
     """
     arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
     if delivery.kind is Kind.THREAD_REPLY:
-        method, arguments["ts"] = "conversations.replies", payment.request.cards.ts
+        method, arguments["ts"] = "conversations.replies", request.cards.ts
     else:
         method = "conversations.history"
     found = await search_history(client, bot_id, method, arguments, wanted, search, age=age)
     if isinstance(found, Rejected):
-        log.info("history not readable", payment=payment.number, error=found.error)
+        log.info("history not readable", payment=request.number, error=found.error)
         return None
     return found
 
@@ -124,6 +132,12 @@ def _same(message: dict[str, Any], wanted: dict[str, Any]) -> bool:
     if not (isinstance(found, dict) and isinstance(message.get("ts"), str)):
         return False
     payload, ours = found.get("event_payload"), wanted["event_payload"]
+    if not isinstance(payload, dict) or found.get("event_type") != wanted["event_type"]:
+        return False
+    alone = {name: payload[name] for name in payload if name != "also"}
     # The first versions did not tell when it was made.
-    known = payload == ours or payload == {name: ours[name] for name in ours if name != "made"}
-    return known and found.get("event_type") == wanted["event_type"]
+    if alone in (ours, {name: ours[name] for name in ours if name != "made"}):
+        return True
+    also = payload.get("also")
+    named = also if isinstance(also, list) else []
+    return any(isinstance(one, dict) and {"ledger": payload.get("ledger"), **one} == ours for one in named)

@@ -7,14 +7,14 @@ newer version, one without what its words need, a bug.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 
+from bot.domain.batch import Batch
 from bot.domain.events import Reminded
-from bot.domain.payment import Payment, State
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Delivery, Event, Kind
@@ -23,7 +23,7 @@ from bot.payments.approvals import shown
 from bot.payments.authority import Authority
 from bot.payments.timing import Timing
 from bot.slack import event_text
-from bot.slack.blocks import Message
+from bot.slack.blocks import Block, Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
 from bot.slack.directory import SlackDirectory
 from bot.slack.web_api import Workspace
@@ -57,10 +57,10 @@ class Renderer:
     settled: timedelta
     daily: bool = False
 
-    async def render(self, delivery: Delivery, payment: Payment) -> Rendered:
+    async def render(self, delivery: Delivery, batch: Batch) -> Rendered:
         """What this delivery says. Raises LedgerUnavailable, and nothing else."""
         try:
-            return await self._render(delivery, payment)
+            return await self._render(delivery, batch)
         except LedgerUnavailable:
             raise
         except Exception:  # whatever it is, no reply may wait behind it; the log has all of it
@@ -68,20 +68,34 @@ class Renderer:
             log.error(
                 "cannot be put into words; it is told in a plain line",
                 reference=reference,
-                payment=payment.number,
+                payment=batch.number,
                 kind=delivery.kind,
                 event_id=delivery.event_id,
                 exc_info=True,
             )
-            return Rendered(event_text.plain(payment, reference), None)
+            return Rendered(event_text.plain(batch, reference), None)
 
-    async def _render(self, delivery: Delivery, payment: Payment) -> Rendered:
+    async def gathered(
+        self, rendered: Rendered, following: Sequence[Delivery], batch: Batch
+    ) -> tuple[Rendered, Sequence[Delivery]]:
+        """What a reply says together with those that follow it, as far as one message takes them."""
+        together: list[Delivery] = []
+        for one in following:
+            more = await self.render(one, batch)
+            joined = rendered.message.followed_by(more.message)
+            if more.pointless or joined is None:
+                break
+            rendered = replace(rendered, message=joined)
+            together.append(one)
+        return rendered, together
+
+    async def _render(self, delivery: Delivery, batch: Batch) -> Rendered:
         event = await self.ledger.event(delivery.event_id) if delivery.event_id is not None else None
-        scene = await self._scene(payment)
+        scene = await self._scene(batch)
         invited: Sequence[str] = ()
-        if delivery.ts is None and asks_for_decisions(delivery, payment) and not self.daily:
+        if delivery.ts is None and asks_for_decisions(delivery, batch) and not self.daily:
             invited = await self._absent(delivery.channel, scene)
-        decided = payment.state is not State.PENDING_APPROVAL
+        decided = not batch.waiting
         asks = delivery.kind is Kind.INVITATION or (event is not None and isinstance(event.what, Reminded))
         return Rendered(_message(delivery, event, scene), event, invited, pointless=asks and decided)
 
@@ -98,10 +112,10 @@ class Renderer:
             return named
         return [one for one in named if one not in members]
 
-    async def _scene(self, payment: Payment) -> Scene:
+    async def _scene(self, batch: Batch) -> Scene:
         return Scene(
-            payment=payment,
-            approvals=await shown(self.ledger, self.authority, payment),
+            batch=batch,
+            approvals=await shown(self.ledger, self.authority, batch),
             now=self.ledger.clock(),
             timing=self.timing,
             settled=self.settled,
@@ -111,10 +125,10 @@ class Renderer:
         )
 
 
-def asks_for_decisions(delivery: Delivery, payment: Payment) -> bool:
+def asks_for_decisions(delivery: Delivery, batch: Batch) -> bool:
     """Whether this is the card with the buttons to approve and deny."""
-    return payment.state is State.PENDING_APPROVAL and delivery.kind is (
-        Kind.APPROVAL_CARD if payment.request.approved_elsewhere else Kind.CARD
+    return bool(batch.waiting) and delivery.kind is (
+        Kind.APPROVAL_CARD if batch.request.approved_elsewhere else Kind.CARD
     )
 
 
@@ -131,3 +145,16 @@ def _message(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
         if delivery.kind is Kind.THREAD_REPLY
         else event_text.direct(event, scene)
     )
+
+
+def ways_to_say(message: Message, batch: Batch) -> Iterator[tuple[str, list[Block], bool]]:
+    """How to say it, and whether with metadata: with blocks, as text alone, and at last in a plain line.
+
+    That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one.
+    """
+    yield message.text, message.blocks, True
+    if message.blocks:
+        yield message.text, [], True
+    reference = secrets.token_hex(4)
+    log.error("told in a plain line", payment=batch.number, reference=reference)
+    yield event_text.plain(batch, reference).text, [], False

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from bot.domain.batch import Batch
 from bot.domain.command import Misunderstood
-from bot.domain.payment import Payment, State
+from bot.domain.payment import PaymentRequest, State
 from bot.domain.policy import OF_AMOUNTS, Reason, Refusal
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
 from bot.slack.text import (
-    amount,
     asking,
+    cost_of,
     escape,
     link,
     mention,
     mentions,
     moment,
     standing,
+    standing_of,
     subject,
+    subject_of,
 )
 
 TRY_AGAIN = "That did not work just now, and nothing was done.\nTry again in a minute."
@@ -44,43 +47,56 @@ def unavailable(error: LedgerUnavailable) -> str:
     return NOT_KNOWN if isinstance(error, CommitLost) else TRY_AGAIN
 
 
-def said(answer: answers.Answer, team_url: str) -> str | None:
+def said(answer: answers.Answer, team_url: str) -> str | None:  # noqa: PLR0911 - a case an answer
     """What came of it; None where the card says it all."""
     match answer:
         case answers.Requested():
             return None
-        case answers.Done(payment):
-            return f"{subject(payment)}: {_state(payment)}.\n{_where(payment, team_url)}"
+        case answers.Done(batch):
+            return f"{subject_of(batch)}: {_state(batch)}.\n{_where(batch.request, team_url)}"
         case answers.AlreadyRequested(payment):
             past = "paid" if payment.state is State.PAID else "requested"
             return (
                 f"{payment.ref.module} invoice {payment.ref.number} was already {past}; it is"
-                f" {payment.number}.\n{_state(payment)}. {_where(payment, team_url)}"
+                f" {payment.number}.\n{' '.join(standing(payment))}. {_where(payment.request, team_url)}"
             )
-        case answers.NotFound() | answers.Forgotten():
-            return _not_there(answer)
-        case answers.NotYours(payment):
+        case answers.NotFound(request_id):
+            return not_found(request_id)
+        case answers.Forgotten(request):
             return (
-                f"Nothing was done: {subject(payment)} was asked for by somebody else.\n"
-                f"Only {mention(payment.request.requester)} can do that."
+                f"Nothing was done: {request.number} is another request now than the one that you see.\n"
+                "My record was set back since then; ask for the invoice again if it is still to be paid."
+            )
+        case answers.NotYours(batch):
+            return (
+                f"Nothing was done: {subject_of(batch)} was asked for by somebody else.\n"
+                f"Only {mention(batch.request.requester)} can do that."
             )
         case answers.TooEarly(payment, until):
             return (
                 f"The call for {subject(payment)} may still be carried out, so it cannot be called not paid"
                 f" yet.\nLook again after {moment(until)}; if it was paid, you can say so now."
             )
-        case answers.AlreadyApproved(payment, approvals):
-            people = "1 more person" if approvals.awaited == 1 else f"{approvals.awaited} more people"
-            return f"You approved {subject(payment)} before; each person counts once.\nIt waits for {people}."
-        case answers.Outdated(payment):
+        case answers.WhichInvoice(batch):
+            unknown = batch.within((State.UNKNOWN,))
             return (
-                f"{subject(payment)} is {amount(payment.invoice)}, which what you clicked did not show;"
+                f"{len(unknown)} payments of {batch.number} are unknown, so it is not clear which you mean.\n"
+                f"Name the invoice, as in `/pay resolve {batch.request.id} {unknown[0].ref} paid`."
+            )
+        case answers.AlreadyApproved(batch, approvals):
+            people = "1 more person" if approvals.awaited == 1 else f"{approvals.awaited} more people"
+            return (
+                f"You approved {subject_of(batch)} before; each person counts once.\nIt waits for {people}."
+            )
+        case answers.Outdated(batch):
+            return (
+                f"{subject_of(batch)} is {cost_of(batch)}, which what you clicked did not show;"
                 " your approval was not counted.\nLook at the card again, and approve it there."
             )
-        case answers.AlreadyDecided(payment):
+        case answers.AlreadyDecided(batch):
             return (
-                f"Nothing was done: {subject(payment)} is past that.\n"
-                f"{_state(payment)}. {_where(payment, team_url)}"
+                f"Nothing was done: {subject_of(batch)} is past that.\n"
+                f"{_state(batch)}. {_where(batch.request, team_url)}"
             )
         case Refusal():
             return refused(answer)
@@ -94,10 +110,14 @@ def in_plain_words(answer: answers.Answer) -> str:
         case answers.AlreadyRequested(payment):
             past = "paid" if payment.state is State.PAID else "requested"
             return f"It was already {past}: {subject(payment)}. {standing(payment)[1]}."
+        case answers.TooEarly(payment):
+            return f"{subject(payment)}: {standing(payment)[1]}."
         case answers.NotFound(request_id):
             return f"There is no payment #{request_id}."
+        case answers.Forgotten(request):
+            return f"{request.number} is another request now."
         case _:
-            return f"{subject(answer.payment)}: {standing(answer.payment)[1]}."
+            return f"{subject_of(answer.batch)}: {standing_of(answer.batch)[1]}."
 
 
 def misunderstood(command: Misunderstood) -> str:
@@ -118,15 +138,14 @@ def refused(refusal: Refusal) -> str:
     return "\n".join(lines)
 
 
-def _state(payment: Payment) -> str:
-    emoji, words = standing(payment)
-    return f"{emoji} {words}"
+def _state(batch: Batch) -> str:
+    return " ".join(standing_of(batch))
 
 
-def _where(payment: Payment, team_url: str) -> str:
-    if payment.request.cards.ts is None:
+def _where(request: PaymentRequest, team_url: str) -> str:
+    if request.cards.ts is None:
         return "Its card follows."
-    return f"<{link(team_url, payment.request.channel, payment.request.cards.ts)}|See its card>."
+    return f"<{link(team_url, request.channel, request.cards.ts)}|See its card>."
 
 
 def unexpected(reference: str) -> str:
@@ -134,15 +153,6 @@ def unexpected(reference: str) -> str:
     return (
         "Something went wrong, and it is not your fault.\n"
         f"Ask the people who run this bot; reference {reference}."
-    )
-
-
-def _not_there(answer: answers.NotFound | answers.Forgotten) -> str:
-    if isinstance(answer, answers.NotFound):
-        return not_found(answer.request_id)
-    return (
-        f"Nothing was done: {answer.payment.number} is another request now than the one that you see.\n"
-        "My record was set back since then; ask for the invoice again if it is still to be paid."
     )
 
 

@@ -6,11 +6,12 @@ what is unknown corrects nothing that was settled meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.domain.payment import Payment
+from bot.domain.payment import InvoiceRef, Payment, State
 from bot.payments.answers import Done
 from bot.payments.authority import Person
 from bot.payments.desk import MAX_REASON
@@ -29,13 +30,13 @@ from bot.slack.inbound import (
     one_line,
     submitted,
 )
-from bot.slack.text import amount, mention, subject
+from bot.slack.text import amount, mention, subject, unescaped
 
 RESOLVE_FORM = "resolve_form"
 """The callback id of the form."""
 
-HOW = "how"
-"""Its input."""
+HOW, WHICH = "how", "which"
+"""Its inputs; the second only where several payments of the request are unknown."""
 
 _PAID, _NOT_PAID = "paid", "not-paid"
 
@@ -63,20 +64,29 @@ class Resolutions:
         if refused is not None:
             await repair(self.services, refused)
             return replies.said(refused, self.services.workspace.url)
-        payment = await self.services.ledger.of_request(on.request_id)
-        return None if payment is None else resolve_form(payment, paid=paid)
+        batch = await self.services.ledger.of_request(on.request_id)
+        unknown = batch.within((State.UNKNOWN,)) if batch is not None else ()
+        return resolve_form(unknown, paid=paid) if unknown else None
 
     async def _resolve(self, ack: AsyncAck, body: Body, view: View) -> None:
         await submitted(self.services.gate, ack, self._resolved(clicker(body), view), block=HOW)
 
     async def _resolved(self, person: Person, view: View) -> Response:
-        note = one_line(view["state"]["values"][HOW][HOW].get("value"))
+        values = view["state"]["values"]
+        note = one_line(values[HOW][HOW].get("value"))
         if not note:
             return error_under(HOW, "Say how you know: it goes into the audit trail.")
         outcome, _, value = str(view["private_metadata"]).partition(" ")
         on = Clicked.read(value)
+        picked = values[WHICH][WHICH]["selected_option"]["value"] if WHICH in values else None
         answer = await self.services.desk.resolve(
-            person, on.request_id, mark=on.mark, paid=outcome == _PAID, note=note, correcting=False
+            person,
+            on.request_id,
+            mark=on.mark,
+            paid=outcome == _PAID,
+            note=note,
+            ref=_ref(picked) if picked else None,
+            correcting=False,
         )
         if isinstance(answer, Done):
             return {}
@@ -85,26 +95,39 @@ class Resolutions:
         return {"response_action": "update", "view": notice(told)}
 
 
-def resolve_form(payment: Payment, *, paid: bool) -> View:
-    """Ask how the person knows what became of it."""
+def _ref(picked: str) -> InvoiceRef:
+    module, _, number = picked.partition(" ")
+    return InvoiceRef(module, int(number))
+
+
+def resolve_form(unknown: Sequence[Payment], *, paid: bool) -> View:
+    """Ask how the person knows what became of it, and of which where several are unknown."""
     how = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
     follows = (
         "The invoice cannot be requested again then."
         if paid
         else "The invoice may be requested and paid again then, so be sure that MyAdmin shows it as unpaid."
     )
-    asked = (
-        f"*{subject(payment)} · {amount(payment.invoice)}*\nAsked for by {mention(payment.request.requester)}"
-    )
+    first, request = unknown[0], unknown[0].request
+    what = f"{subject(first)} · {amount(first.invoice)}"
+    pickers = []
+    if request.size > 1:
+        what = f"{request.number} · {len(unknown)} unknown"
+        options = [
+            {"text": plain(f"{one.ref} · {unescaped(amount(one.invoice))}"[:75]), "value": str(one.ref)}
+            for one in unknown
+        ]
+        pickers.append(input_block(WHICH, "Which invoice?", {"type": "static_select", "options": options}))
     return {
         "type": "modal",
         "callback_id": RESOLVE_FORM,
-        "private_metadata": f"{_PAID if paid else _NOT_PAID} {value_of(payment)}",
+        "private_metadata": f"{_PAID if paid else _NOT_PAID} {value_of(request)}",
         "title": plain("It was paid" if paid else "It was not paid"),
         "submit": plain("Settle it"),
         "close": plain("Go back"),
         "blocks": [
-            section(f"{asked}\n{follows}"),
+            section(f"*{what}*\nAsked for by {mention(request.requester)}\n{follows}"),
+            *pickers,
             input_block(HOW, "How do you know?", how, hint=plain("Everybody in the channel will see it.")),
         ],
     }

@@ -9,24 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.domain.payment import Payment, State
+from bot.domain.batch import Batch, amounts_in
+from bot.domain.payment import State
 from bot.domain.wording import shorten
 from bot.payments.answers import Done
 from bot.payments.approvals import shown
 from bot.payments.authority import Person
 from bot.slack import replies
 from bot.slack.blocks import Block, View, button, notice, plain, section
-from bot.slack.card import value_of, what_follows
+from bot.slack.card import line_of, value_of, what_follows
 from bot.slack.decisions import Clicked, repair
 from bot.slack.inbound import Body, Response, Services, clicker, outcome_of, submitted
 from bot.slack.listing import paragraphs
 from bot.slack.respond import open_view
-from bot.slack.text import added_up, amount, standing, subject, totals, unescaped
+from bot.slack.text import added_up, cost_of, standing_of, subject_of, totals, unescaped
 from bot.slack.web_api import write
 
 SELECT, APPROVE_SELECTED = "select_request", "approve_selected"
@@ -39,19 +39,19 @@ _VALUE = 150
 """Characters of an option's value that Slack takes."""
 
 
-def checkbox(payment: Payment) -> dict[str, Any]:
+def checkbox(batch: Batch) -> dict[str, Any]:
     """What a section needs to be selected by; its value is what Approve carries."""
-    value = _value(payment)
+    value = _value(batch)
     if len(value) > _VALUE:
         return {}
     options = [{"text": plain("Select"), "value": value}]
     box = {"type": "checkboxes", "action_id": SELECT, "options": options}
-    return {"block_id": f"select:{value_of(payment)}", "accessory": box}
+    return {"block_id": f"select:{value_of(batch.request)}", "accessory": box}
 
 
 def approve_selected(values: Sequence[str] = ()) -> Block:
     """The button, with what is selected and what that adds up to."""
-    prices = [_price(Clicked.read(value)) for value in values]
+    prices = [one for value in values for one in amounts_in(Clicked.read(value).price)]
     sum_up = f" ({len(values)} · {unescaped(added_up(prices))})" if values else "…"
     label = shorten(f"Approve selected{sum_up}", 75)
     return {
@@ -98,23 +98,27 @@ class Selections:
 
     async def _question(self, person: Person, values: Sequence[str]) -> View:
         """Every line that would be approved, and why others would not. Raises LedgerUnavailable."""
-        kept: list[Payment] = []
+        kept: list[Batch] = []
         lines, skipped = [], []
+        today = self.services.ledger.clock().date()
         for value in values:
             on = Clicked.read(value)
-            payment = await self.services.ledger.of_request(on.request_id)
-            why_not = _why_not(person, payment, on)
-            if payment is None or why_not is not None:
+            batch = await self.services.ledger.of_request(on.request_id)
+            why_not = _why_not(person, batch, on)
+            if batch is None or why_not is not None:
                 skipped.append(f"#{on.request_id}: {why_not}")
                 continue
-            approvals = await shown(self.services.ledger, self.services.authority, payment)
-            kept.append(payment)
-            lines.append(f"{subject(payment)} · *{amount(payment.invoice)}*\n{what_follows(approvals)}")
+            approvals = await shown(self.services.ledger, self.services.authority, batch)
+            kept.append(batch)
+            lines.append(f"{subject_of(batch)} · *{cost_of(batch)}*\n{what_follows(approvals)}")
+            if batch.several:
+                lines += [line_of(one, batch, today) for one in batch.waiting]
         if skipped:
             skipped.insert(0, "*Skipped*")
         if not kept:
             return notice("\n".join(skipped) or "Nothing is selected.\nSelect what you want to approve.")
-        heading = f"*Approve selected ({len(kept)} · {totals(one.invoice for one in kept)})*"
+        sum_up = totals(one.invoice for batch in kept for one in batch.waiting)
+        heading = f"*Approve selected ({len(kept)} · {sum_up})*"
         return {
             "type": "modal",
             "callback_id": APPROVE_FORM,
@@ -136,7 +140,7 @@ class Selections:
             on = Clicked.read(value)
             approving = self.services.desk.approve(person, on.request_id, mark=on.mark, seen=on.price)
             answer = await outcome_of(approving)
-            if isinstance(answer, Done) and answer.payment.state is not State.EXPIRED:
+            if isinstance(answer, Done) and answer.batch.ended_together is not State.EXPIRED:
                 continue
             if isinstance(answer, str):
                 told.append(f"#{on.request_id}: {answer}")
@@ -150,29 +154,21 @@ class Selections:
         return {"response_action": "update", "view": notice("") | {"blocks": blocks}}
 
 
-def _why_not(person: Person, payment: Payment | None, on: Clicked) -> str | None:
+def _why_not(person: Person, batch: Batch | None, on: Clicked) -> str | None:
     """Why it is not even asked about; the desk has the last word."""
-    if payment is None or on.mark not in (None, payment.request.mark):
+    if batch is None or on.mark not in (None, batch.request.mark):
         return "another request has this number now."
-    if payment.request.requester == person.id:
+    if batch.request.requester == person.id:
         return "you asked for it, so somebody else has to decide."
-    if payment.state is not State.PENDING_APPROVAL:
-        return f"{standing(payment)[1]}."
-    if on.price != payment.price:
-        return f"it is {amount(payment.invoice)} now, which your tab did not show."
+    if not batch.waiting:
+        return f"{standing_of(batch)[1]}."
+    if on.price != batch.price:
+        return f"it is {cost_of(batch)} now, which your tab did not show."
     return None
 
 
-def _value(payment: Payment) -> str:
-    return f"{value_of(payment)} {payment.price}"
-
-
-def _price(on: Clicked) -> tuple[Decimal, str] | None:
-    """What was shown; None where the amount was not known."""
-    if on.price in (None, "unknown"):
-        return None
-    figure, _, currency = on.price.partition(" ")
-    return Decimal(figure), currency
+def _value(batch: Batch) -> str:
+    return f"{value_of(batch.request)} {batch.price}"
 
 
 def _selected(view: View) -> list[str]:

@@ -53,7 +53,7 @@ TURNED_OFF = (
 Socket = aiohttp.ClientWebSocketResponse
 
 
-class _NoConnection(Exception):
+class NoConnection(Exception):
     """A try failed. word: why. after: seconds for which Slack wants to be left alone."""
 
     def __init__(self, word: str, after: float = 0.0) -> None:
@@ -156,7 +156,7 @@ class Receiver:
             try:
                 async with asyncio.timeout(ONE_ADDRESS):
                     socket = await self._try()
-            except _NoConnection as failure:
+            except NoConnection as failure:
                 word, after = failure.word, failure.after
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 # Its text may hold the address, which lets anybody in.
@@ -180,22 +180,7 @@ class Receiver:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _try(self) -> Socket:
-        address = await open_connection(self.client, self.app_token)
-        if not isinstance(address, str):
-            raise _NoConnection(address.error, address.after or 0.0)
-        async with AsyncExitStack() as unless_it_works:
-            socket = await self._session.ws_connect(
-                address,
-                heartbeat=PING,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                proxy=self.client.proxy,
-                ssl=True if self.client.ssl is None else self.client.ssl,
-            )
-            unless_it_works.push_async_callback(socket.close)
-            hello = _read_json(await socket.receive())
-            if hello.get("type") != "hello":
-                raise _NoConnection(str(hello.get("reason", "no hello")))
-            unless_it_works.pop_all()
+        socket, hello = await connect(self._session, self.client, self.app_token)
         self._sockets.add(socket)
         own = len(self._sockets)
         told = hello.get("num_connections")
@@ -249,6 +234,32 @@ class Receiver:
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(ended)
+
+
+async def connect(
+    session: aiohttp.ClientSession, client: Client, app_token: str
+) -> tuple[Socket, dict[str, Any]]:
+    """Open one connection, and read Slack's hello.
+
+    Raises NoConnection, aiohttp.ClientError, TimeoutError, OSError; their texts may hold the address.
+    """
+    address = await open_connection(client, app_token)
+    if not isinstance(address, str):
+        raise NoConnection(address.error, address.after or 0.0)
+    async with AsyncExitStack() as unless_it_works:
+        socket = await session.ws_connect(
+            address,
+            heartbeat=PING,
+            timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+            proxy=client.proxy,
+            ssl=True if client.ssl is None else client.ssl,
+        )
+        unless_it_works.push_async_callback(socket.close)
+        hello = _read_json(await socket.receive())
+        if hello.get("type") != "hello":
+            raise NoConnection(str(hello.get("reason", "no hello")))
+        unless_it_works.pop_all()
+    return socket, hello
 
 
 def _read_json(frame: aiohttp.WSMessage) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 
+from bot.domain.batch import SENT, Batch
 from bot.domain.payment import Invoice, Payment, State
 from bot.domain.slack_ids import is_group
 from bot.domain.wording import money, shorten
@@ -188,7 +190,59 @@ def time_of_day(value: datetime) -> str:
 
 def subject(payment: Payment) -> str:
     """Which payment: #42 · vps invoice 10101. Module names are checked, so nothing needs escaping."""
-    return f"{payment.number} · {payment.ref.module} invoice {payment.ref.number}"
+    return f"{payment.request.number} · {payment.ref.module} invoice {payment.ref.number}"
+
+
+def subject_of(batch: Batch) -> str:
+    """Which request: as its payment, or #42 · 12 payments."""
+    return f"{batch.number} · {len(batch.payments)} payments" if batch.several else subject(batch.first)
+
+
+def cost_of(batch: Batch) -> str:
+    """What a request costs: of what is to be decided on, while there is such, or of what was not let go."""
+    if not batch.several:
+        return amount(batch.first.invoice)
+    return totals(one.invoice for one in batch.waiting or batch.held or batch.payments)
+
+
+def standing_of(batch: Batch) -> tuple[str, str]:
+    """How a request stands: the emoji and the words, which count what became of several."""
+    if not batch.several:
+        return standing(batch.first)
+    if (ended := batch.ended_together) is not None:
+        return _WITHDRAWN if batch.withdrawn else STATES[ended]
+    if batch.within((State.REQUESTED, State.PENDING_APPROVAL)):
+        return STATES[State.PENDING_APPROVAL]
+    counts = Counter(_PROGRESS[one.state] for one in batch.payments)
+    if not batch.within(SENT):
+        return STATES[State.APPROVED]
+    told = [f"{counts['paid']} of {len(batch.payments)} paid"]
+    told += [
+        f"{counts[word]} {word}" for word in ("declined", "unknown", "cancelled", "under way") if counts[word]
+    ]
+    if counts["under way"]:
+        emoji = STATES[State.SENDING][0]
+    else:
+        emoji = STATES[
+            next(state for state in (State.UNKNOWN, State.PAID, State.DECLINED) if batch.within((state,)))
+        ][0]
+    return emoji, ", ".join(told)
+
+
+_PROGRESS = {
+    State.REQUESTED: "under way",
+    State.PENDING_APPROVAL: "under way",
+    State.APPROVED: "under way",
+    State.SENDING: "under way",
+    State.NOT_SENT: "under way",
+    State.UNKNOWN: "unknown",
+    State.PAID: "paid",
+    State.DECLINED: "declined",
+    State.DENIED: "cancelled",
+    State.CANCELLED: "cancelled",
+    State.EXPIRED: "cancelled",
+}
+"""The word under which a payment is counted among several."""
 
 
 def link(team_url: str, channel: str, ts: str) -> str:

@@ -218,13 +218,24 @@ async def open_connection(client: Client, app_token: str) -> str | Rejected | La
 
 async def query(client: Client, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
     """Read something. As a GET: Slack takes no JSON there, and aiohttp asks once more if it was cut off."""
+    return (await query_with_headers(client, method, **arguments))[0]
+
+
+async def query_with_headers(
+    client: Client, method: str, **arguments: Any
+) -> tuple[dict[str, Any] | Rejected | Later, Mapping[str, str]]:
+    """The same, with the answer's headers; none where there was no answer."""
     plain = {name: int(value) if isinstance(value, bool) else value for name, value in arguments.items()}
-    return await _once(client, method, verb="GET", params=plain)
+    return await _exchange(client, method, verb="GET", params=plain)
 
 
-async def _once(
+async def _once(client: Client, method: str, **arguments: Any) -> dict[str, Any] | Rejected | Later:
+    return (await _exchange(client, method, **arguments))[0]
+
+
+async def _exchange(
     client: Client, method: str, *, token: str | None = None, verb: str = "POST", **arguments: Any
-) -> dict[str, Any] | Rejected | Later:
+) -> tuple[dict[str, Any] | Rejected | Later, Mapping[str, str]]:
     headers = {**client.headers, "Authorization": f"Bearer {token or client.token}"}
     kind = "application/json; charset=utf-8" if "json" in arguments else "application/x-www-form-urlencoded"
     headers["Content-Type"] = kind
@@ -246,12 +257,12 @@ async def _once(
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > _LONGEST_ANSWER:
-                    return Later("the answer is too long", None, ambiguous=True)
-            return _understood(method, response.status, response.headers, body)
+                    return Later("the answer is too long", None, ambiguous=True), {}
+            return _understood(method, response.status, response.headers, body), response.headers
     except aiohttp.ClientConnectorError as error:
-        return Later(type(error).__name__, None, ambiguous=False)
+        return Later(type(error).__name__, None, ambiguous=False), {}
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return Later(type(error).__name__, None, ambiguous=True)
+        return Later(type(error).__name__, None, ambiguous=True), {}
 
 
 def _understood(

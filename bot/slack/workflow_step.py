@@ -93,7 +93,7 @@ class WorkflowStep:
             problem = asked.problem if isinstance(asked, command.Misunderstood) else "That is no invoice."
             return f"{problem} The step takes a module such as vps, and an invoice's number."
         answer = await desk.request(
-            person, channel, asked.ref, trigger_id=f"{STEP_TRIGGER}{run}", note=_note(inputs.get("note"))
+            person, channel, [asked.ref], trigger_id=f"{STEP_TRIGGER}{run}", note=_note(inputs.get("note"))
         )
         return None if isinstance(answer, Requested) else replies.in_plain_words(answer)
 

@@ -95,7 +95,8 @@ async def asks_in_the_form(
 
 async def the_payment(ledger: Ledger) -> Payment | None:
     """The newest one. It need not be #1: PostgreSQL gives the number of what was not committed to nobody."""
-    return next(iter(await ledger.recent(limit=1)), None)
+    latest = await ledger.recent(limit=1)
+    return latest[0].first if latest else None
 
 
 async def card(installation: Installation, channel: str = "payments") -> Message:

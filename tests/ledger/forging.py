@@ -49,7 +49,8 @@ async def forge_in(connection: AsyncConnection, *statements: str) -> None:
 
 
 async def all_of(ledger: Ledger) -> list[Payment]:
-    return sorted(await ledger.recent(limit=1000), key=lambda payment: payment.id)
+    found = await ledger.recent(limit=1000)
+    return sorted((one.first for one in found), key=lambda payment: payment.id)
 
 
 async def in_state(ledger: Ledger, state: State) -> Payment:
@@ -69,7 +70,7 @@ async def disproved_in(connection: AsyncConnection, request_id: int) -> str | No
 async def disproved_by(transaction: Transaction, request_id: int) -> str | None:
     payment = await transaction.of_request(request_id)
     assert payment is not None
-    return await transaction.disproved(payment)
+    return await transaction.disproved(payment.first)
 
 
 OF_PAYMENTS = [

@@ -40,8 +40,9 @@ async def request(
             "expires_at": transaction.now + timedelta(days=3),
         }
         of_payment = {name: fields.pop(name) for name in list(fields) if name not in schema.requests.c}
-        payment = await transaction.insert(ref, **(values | fields))
-        assert payment is not None, "the invoice has a live payment"
+        batch = await transaction.insert([ref], **(values | fields))
+        assert batch is not None, "the invoice has a live payment"
+        payment = batch.first
         await transaction.record(asked(payment), actor=payment.request.requester, payment=payment)
         if of_payment:
             payment = await transaction.change(payment, **of_payment)
@@ -61,9 +62,9 @@ async def moved(ledger: Ledger, payment: Payment, to: State, **changes: Any) -> 
 async def approved(ledger: Ledger, payment: Payment, approver: str) -> bool:
     """One person's approval, with its event; False if it was given before."""
     async with ledger.transaction() as transaction:
-        fresh = await transaction.add_approval(payment, approver)
+        fresh = await transaction.add_approval(payment.request, approver)
         if fresh:
-            await transaction.record(Approved(1, 1), actor=approver, payment=payment)
+            await transaction.record(Approved(1, 1), actor=approver, request=payment.request)
         return fresh
 
 
@@ -88,7 +89,7 @@ def way_to(state: State) -> list[State]:
 async def with_card(ledger: Ledger, payment: Payment, ts: str = "1700000000.000001") -> Payment:
     """The payment, its card posted."""
     async with ledger.transaction() as transaction:
-        await transaction.outbox.add(payment, Kind.CARD)
+        await transaction.outbox.add(payment.request, Kind.CARD)
     (card,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
         await transaction.outbox.mark_delivered(card, ts=ts)

@@ -24,10 +24,10 @@ from hypothesis.stateful import (
 )
 
 from bot.domain.payment import MOVES, RELEASED, IllegalMove, InvoiceRef, Payment, State
+from bot.ledger.locked_reads import Stale
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import LOOK_UP, RECONCILER, REMIND, RETRY, Queue
 from bot.ledger.store import Ledger
-from bot.ledger.transaction import Stale
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import happened, request
 
@@ -174,7 +174,7 @@ class Desks(RuleBasedStateMachine):
     @precondition(lambda self: self.states)
     def the_ledger_shows_the_states(self) -> None:
         recent = self.run(self.ledgers[0].recent(limit=1000))
-        assert {payment.id: payment.state for payment in recent} == self.states
+        assert {one.first.id: one.first.state for one in recent} == self.states
 
     @invariant()
     def no_invoice_is_held_twice_or_paid_twice(self) -> None:

@@ -193,7 +193,7 @@ async def test_a_clock_that_is_set_back_leaves_the_living_a_minute(ledger: Ledge
     """What somebody is telling just now nobody else tells; what the dead held is free soon."""
     payment = await request(ledger)
     async with ledger.transaction() as transaction:
-        await transaction.outbox.add(payment, Kind.CARD)
+        await transaction.outbox.add(payment.request, Kind.CARD)
     (held,) = await claimed(ledger, "one")
     await ledger.wake_due()
     clock.set(days=-1)

@@ -110,9 +110,9 @@ async def test_a_ledger_of_before_holds_a_request_for_every_payment(ledger_url: 
     assert {state for _, state in before} >= {"REQUESTED", "UNKNOWN", "PAID", "DECLINED", "DENIED"}
     async with open_ledger(ledger_url, clock=clock) as ledger:
         carried = [await ledger.of_request(number) for number, _ in before]
-        told = [(one.request.id, str(one.state)) for one in carried if one is not None]
+        told = [(one.request.id, str(one.first.state)) for one in carried if one is not None]
         assert told == [tuple(row) for row in before]
-        assert {(one.line, one.request.size, one.number) for one in carried if one is not None} == {
+        assert {(one.first.line, one.request.size, one.number) for one in carried if one is not None} == {
             (1, 1, f"#{number}") for number, _ in before
         }
         assert (await ledger.verify()).whole
@@ -137,7 +137,7 @@ async def test_what_an_older_instance_writes_meanwhile_is_carried_over(
     async with open_ledger(url, clock=clock) as ledger:
         carried = await ledger.of_request(1)
     assert carried is not None
-    assert carried.reason == "in doubt"
+    assert carried.first.reason == "in doubt"
 
 
 async def test_who_starts_while_another_migrates_waits_for_it(

@@ -16,7 +16,7 @@ from tests.ledger.making import claimed, happened, moved, request, request_in, w
 
 async def add(ledger: Ledger, payment: Payment, kind: Kind, channel: str | None = None) -> None:
     async with ledger.transaction() as transaction:
-        await transaction.outbox.add(payment, kind, channel=channel)
+        await transaction.outbox.add(payment.request, kind, channel=channel)
 
 
 async def done(ledger: Ledger, delivery: Delivery, ts: str = "1700000000.000009") -> None:
@@ -240,7 +240,7 @@ async def test_an_approval_card_leaves_the_address_for_an_answer(ledger: Ledger)
     """It stands elsewhere, and the requester's own card may still be refused."""
     payment = await with_card(ledger, await request(ledger, approval_channel="C2"))
     async with ledger.transaction() as transaction:
-        await transaction.change_request(payment, response_url=URL)
+        await transaction.change_request(payment.request, response_url=URL)
     await add(ledger, payment, Kind.APPROVAL_CARD, "C2")
     (card,) = await claimed(ledger)
     await done(ledger, card)
@@ -277,7 +277,7 @@ async def test_who_lost_a_card_to_another_instance_is_told_so(ledger: Ledger, cl
     """It invites nobody to a card that the other one will tell of."""
     payment = await request(ledger)
     async with ledger.transaction() as transaction:
-        await transaction.outbox.add(payment, Kind.CARD)
+        await transaction.outbox.add(payment.request, Kind.CARD)
     (mine,) = await claimed(ledger, owner="one")
     clock.advance(minutes=1)
     (theirs,) = await claimed(ledger, owner="two")

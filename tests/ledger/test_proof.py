@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -45,7 +46,9 @@ async def looked_up(ledger: Ledger, clock: Clock) -> Payment:
     async with ledger.transaction() as transaction:
         told = snapshot(Invoice(payment.ref, "VPS 'x'", Decimal("12.50"), "USD", None))
         payment = await transaction.change(payment, listed=True, **told)
-        payment = await transaction.change_request(payment, approvals_required=1)
+        payment = replace(
+            payment, request=await transaction.change_request(payment.request, approvals_required=1)
+        )
         return await transaction.move(payment, State.PENDING_APPROVAL, frozen(payment), actor="look-up")
 
 

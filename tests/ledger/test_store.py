@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from bot.domain.batch import Batch
 from bot.domain.events import Denied
 from bot.domain.payment import (
     MOVES,
@@ -25,11 +26,11 @@ from bot.domain.payment import (
 )
 from bot.errors import LedgerUnavailable
 from bot.ledger import database
+from bot.ledger.locked_reads import Stale
 from bot.ledger.opening import open_ledger
 from bot.ledger.rows import snapshot
 from bot.ledger.schema import payments
 from bot.ledger.store import Ledger
-from bot.ledger.transaction import Stale
 from tests.fixture_types import Clock
 from tests.ledger.making import (
     REF,
@@ -138,7 +139,7 @@ async def test_one_command_makes_one_payment(ledger: Ledger) -> None:
     with pytest.raises(AssertionError):
         await request(ledger, InvoiceRef("mail", 1), trigger_id="123.456")
     async with ledger.transaction() as transaction:
-        assert await transaction.by_trigger("123.456") == first
+        assert await transaction.by_trigger("123.456") == Batch((first,))
 
 
 async def test_of_many_requests_at_once_one_is_taken(ledger: Ledger) -> None:
@@ -289,7 +290,7 @@ async def test_what_was_spent_counts_only_what_may_be_paid(ledger: Ledger, clock
                 since=midnight,
                 until=midnight + timedelta(days=1),
                 currency="USD",
-                except_id=this.id,
+                except_payment=this.id,
                 rule="default",
                 requester=requester,
             )
@@ -301,10 +302,10 @@ async def test_counts_and_lists(ledger: Ledger) -> None:
     one = await request_in(ledger, State.PAID, InvoiceRef("vps", 1))
     two = await request_in(ledger, State.DENIED, InvoiceRef("vps", 2), requester="U2")
     three = await request(ledger, InvoiceRef("vps", 3))
-    assert await ledger.recent() == [three, two, one]
-    assert await ledger.recent(limit=1) == [three]
-    assert await ledger.recent(requester="U2") == [two]
-    assert await ledger.recent(states=[State.PAID, State.DENIED]) == [two, one]
+    assert await ledger.recent() == [Batch((one,)) for one in (three, two, one)]
+    assert await ledger.recent(limit=1) == [Batch((three,))]
+    assert await ledger.recent(requester="U2") == [Batch((two,))]
+    assert await ledger.recent(states=[State.PAID, State.DENIED]) == [Batch((two,)), Batch((one,))]
     counted = await ledger.by_state()
     assert counted == {State.PAID: 1, State.DENIED: 1, State.REQUESTED: 1}
 
@@ -319,7 +320,7 @@ async def test_all_that_waits_is_listed_and_what_expires_first_leads(ledger: Led
     for number in range(4, 64):
         await request_in(ledger, State.PENDING_APPROVAL, InvoiceRef("vps", number))
     found = await ledger.pending()
-    assert (found[:2], len(found)) == ([soon, late], 62)
+    assert (found[:2], len(found)) == ([Batch((soon,)), Batch((late,))], 62)
 
 
 async def test_what_somebody_approved_and_still_waits(ledger: Ledger) -> None:
@@ -331,7 +332,7 @@ async def test_what_somebody_approved_and_still_waits(ledger: Ledger) -> None:
         await approved(ledger, payment, "U2")
     await approved(ledger, three, "U3")
     async with ledger.transaction() as transaction:
-        await transaction.add_approval(three, "U2")  # without its event
+        await transaction.add_approval(three.request, "U2")  # without its event
     await moved(ledger, two, State.APPROVED)
     assert await ledger.approved_by("U2") == {one.request.id}
 

@@ -58,7 +58,7 @@ async def test_what_is_due_wakes_those_who_do_it(ledger: Ledger, events: Events)
     payment = await request(ledger)
     assert await told(ledger, events) == {LOOK_UP}
     async with ledger.transaction() as transaction:
-        await transaction.outbox.add(payment, Kind.CARD)
+        await transaction.outbox.add(payment.request, Kind.CARD)
     assert await told(ledger, events) == {LOOK_UP, OUTBOX}
     (card,) = await claimed(ledger)
     assert await told(ledger, events) == {LOOK_UP}
@@ -116,7 +116,7 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
     payment = await request(ledger)
     assert woken() == {LOOK_UP}
     async with ledger.transaction() as transaction:
-        await transaction.outbox.add(payment, Kind.CARD)
+        await transaction.outbox.add(payment.request, Kind.CARD)
         payment = await transaction.move(
             payment, State.APPROVED, happened("moved"), actor="test", announce=None
         )

@@ -137,13 +137,13 @@ class Office:
         answer = await self.desk.request(
             person,
             "C1",
-            ref,
+            [ref],
             typed_there=True,
             trigger_id=fields.pop("trigger_id", f"t{self.triggers()}"),
             **fields,
         )
         assert isinstance(answer, Requested), answer
-        return answer.payment
+        return answer.batch.first
 
     async def looked_up(self, ref: InvoiceRef = VPS, **fields: Any) -> Payment:
         """A request whose look-up is done and whose card stands."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.domain.batch import Batch
 from bot.domain.events import Approved
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Tier
@@ -82,7 +83,7 @@ async def test_a_click_on_what_did_not_show_the_amount_approves_nothing(
     payment = await unread(office)
     await office.execute()
     answer = await office.desk.approve(BOB, payment.request.id, seen=seen)
-    assert answer == Outdated(await office.now(payment))
+    assert answer == Outdated(Batch((await office.now(payment),)))
     assert await office.ledger.approvers(payment.request.id) == []
     await office.execute()
     assert PAY not in office.calls()

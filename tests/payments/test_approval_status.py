@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.domain.batch import Batch
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Policy, Rule, Tier
 from bot.payments.approvals import ApprovalStatus, shown
@@ -13,7 +14,7 @@ from tests.payments.conftest import ALICE, BOB, CAROL, TWO, Office
 
 
 async def status(office: Office, payment: Payment) -> ApprovalStatus:
-    return await shown(office.ledger, office.authority, await office.now(payment))
+    return await shown(office.ledger, office.authority, Batch((await office.now(payment),)))
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ class Company(RuleBasedStateMachine):
     def each(self) -> list[Payment]:
         """The payments of this run."""
         latest = self.run(self.office.ledger.recent(limit=50))
-        return [one for one in latest if one.id in self.approved]
+        return [one.first for one in latest if one.first.id in self.approved]
 
     @rule(
         asks=people,
@@ -151,11 +151,13 @@ class Company(RuleBasedStateMachine):
         if held is not None and held.state is State.PAID:
             self.new_invoice()
         trigger = f"t{self.office.triggers()}"
-        answer = self.run(self.office.desk.request(person, "C1", self.ref, trigger_id=trigger))
+        answer = self.run(self.office.desk.request(person, "C1", [self.ref], trigger_id=trigger))
         if isinstance(answer, Requested):
-            self.approved[answer.payment.id] = set()
+            self.approved[answer.batch.first.id] = set()
             self.look()
-        return answer.payment if isinstance(answer, Requested | AlreadyRequested) else None
+        if isinstance(answer, Requested):
+            return answer.batch.first
+        return answer.payment if isinstance(answer, AlreadyRequested) else None
 
     def approve(self, payment: Payment, clicks: list[Person], at_once: bool) -> None:
         """One after the other, or all at the same moment; some of them twice."""
@@ -217,7 +219,7 @@ class Company(RuleBasedStateMachine):
 
         async def post(payment: Payment) -> None:
             async with self.office.ledger.transaction() as transaction:
-                await transaction.change_request(payment, card_ts=f"{payment.id}.0")
+                await transaction.change_request(payment.request, card_ts=f"{payment.id}.0")
 
         self.run(look_up())
         for payment in self.each():

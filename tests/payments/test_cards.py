@@ -43,7 +43,7 @@ async def test_what_has_no_card_is_cancelled_and_its_requester_told(
     payment = await office.ledger.payment(card.request_id)
     assert payment is not None
     assert payment.state is state
-    await undeliverable.refused(card, payment, "is_archived")
+    await undeliverable.refused(card, payment.request, "is_archived")
     assert (await office.now(payment)).state is State.CANCELLED
     event = await office.last(payment)
     assert (event.action, event.actor) == ("no_card", "announcer")
@@ -62,7 +62,7 @@ async def test_who_is_past_cancelling_is_told_and_not_moved(
     assert payment is not None
     await office.desk.withdraw(ALICE, payment.request.id)
     before = await office.now(payment)
-    await undeliverable.refused(card, before, "is_archived")
+    await undeliverable.refused(card, before.request, "is_archived")
     assert await office.now(payment) == before
     assert await told(office) == [Kind.DIRECT]
 
@@ -72,7 +72,7 @@ async def test_who_lost_its_lease_cancels_nothing(office: Office, undeliverable:
     card = await card_of(office)
     payment = await office.ledger.payment(card.request_id)
     assert payment is not None
-    await undeliverable.refused(replace(card, lease_owner="another"), payment, "is_archived")
+    await undeliverable.refused(replace(card, lease_owner="another"), payment.request, "is_archived")
     assert await office.now(payment) == payment
 
 
@@ -90,5 +90,5 @@ async def test_the_approvals_card_alone_cancels_only_what_is_undecided(
     assert payment is not None
     if decided:
         await office.desk.approve(BOB, payment.request.id, seen=payment.price)
-    await undeliverable.refused(card, payment, "not_in_channel")
+    await undeliverable.refused(card, payment.request, "not_in_channel")
     assert (await office.now(payment)).state is state

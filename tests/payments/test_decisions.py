@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from bot.domain.batch import Batch
 from bot.domain.events import Approved
 from bot.domain.payment import State
 from bot.domain.policy import Tier
@@ -43,12 +44,12 @@ class TestApprove:
         assert payment.request.approvals_required == 2
         first = await strict.desk.approve(BOB, payment.request.id)
         assert isinstance(first, Done)
-        assert first.payment.state is State.PENDING_APPROVAL
+        assert first.batch.first.state is State.PENDING_APPROVAL
         await strict.execute()
         assert strict.billing.payments_received("vps", 10101) == 0
         second = await strict.desk.approve(CAROL, payment.request.id)
         assert isinstance(second, Done)
-        assert second.payment.state is State.APPROVED
+        assert second.batch.first.state is State.APPROVED
         event = await strict.last(payment)
         assert (event.action, stored(event)["approvers"]) == ("approval_complete", "U2, U3")
         await strict.execute()
@@ -109,10 +110,10 @@ class TestApprove:
         strict.rules(policy(tiers=(Tier(None, 2),), approvers=frozenset({CAROL.id, "U4"})))
         answer = await strict.desk.approve(CAROL, payment.request.id)
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.PENDING_APPROVAL
+        assert answer.batch.first.state is State.PENDING_APPROVAL
         answer = await strict.desk.approve(Person("U4", "T1"), payment.id)
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.APPROVED
+        assert answer.batch.first.state is State.APPROVED
 
     async def test_a_rule_that_got_stricter_counts(self, strict: Office) -> None:
         """And one that got laxer does not: what was asked for stays asked for."""
@@ -121,7 +122,7 @@ class TestApprove:
         office.rules(policy(tiers=(Tier(None, 1),), approvers=frozenset({BOB.id, CAROL.id})))
         answer = await office.desk.approve(BOB, payment.request.id)
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.PENDING_APPROVAL, "two were asked for when it was requested"
+        assert answer.batch.first.state is State.PENDING_APPROVAL, "two were asked for when it was requested"
 
     async def test_how_many_are_missing_is_the_same_wherever_it_is_told(self, office: Office) -> None:
         """A rule that asks for three instead of one, and one approval given: two are missing."""
@@ -137,8 +138,8 @@ class TestApprove:
         assert "2 missing" in str(lists.pending(concerns.pending, concerns.waiting, "").blocks)
         tab = home.home(home.Tab(concerns, "", date(2026, 3, 2), may_ask=True))
         assert "needs 2 more approvals" in str(tab)
-        approvals = await shown(office.ledger, office.authority, payment)
-        card = Scene(payment, approvals, office.clock.now, TIMING, SETTLED, "", "")
+        approvals = await shown(office.ledger, office.authority, Batch((payment,)))
+        card = Scene(Batch((payment,)), approvals, office.clock.now, TIMING, SETTLED, "", "")
         assert "Needs 2 more approvals from" in str(request_card(card).blocks)
 
     async def test_an_approval_that_does_not_count_any_more_is_missing_everywhere(
@@ -158,7 +159,7 @@ class TestApprove:
         clock.advance(days=3)
         answer = await strict.desk.approve(CAROL, payment.request.id)
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.EXPIRED
+        assert answer.batch.first.state is State.EXPIRED
 
     async def test_what_is_decided_stays_decided(self, strict: Office) -> None:
         """A stale button does nothing, and its answer says how the payment stands."""
@@ -171,7 +172,7 @@ class TestApprove:
             await strict.desk.withdraw(ALICE, payment.request.id),
             await strict.desk.may_decide(CAROL, payment.request.id),
         ):
-            assert answer == AlreadyDecided(denied.payment)
+            assert answer == AlreadyDecided(denied.batch)
         assert await strict.desk.approve(BOB, 999) == NotFound(999)
         assert await strict.desk.deny(BOB, 999, "no") == NotFound(999)
 
@@ -181,7 +182,7 @@ class TestApprove:
         strict.rules(policy(requesters=frozenset({"U7"}), tiers=(Tier(None, 2),)))
         answer = await strict.desk.approve(BOB, payment.request.id)
         assert isinstance(answer, AlreadyDecided)
-        assert answer.payment.state is State.CANCELLED
+        assert answer.batch.first.state is State.CANCELLED
 
 
 class TestDeny:
@@ -191,10 +192,10 @@ class TestDeny:
         await strict.desk.approve(CAROL, payment.request.id)
         answer = await strict.desk.deny(BOB, payment.request.id, "  wrong invoice " + "x" * 600)
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.DENIED
-        assert answer.payment.reason is not None
-        assert answer.payment.reason.startswith("wrong invoice")
-        assert len(answer.payment.reason) == 500
+        assert answer.batch.first.state is State.DENIED
+        assert answer.batch.first.reason is not None
+        assert answer.batch.first.reason.startswith("wrong invoice")
+        assert len(answer.batch.first.reason) == 500
         assert (await strict.last(payment)).actor == BOB.id
 
     async def test_who_may_decide_is_told_so(self, strict: Office) -> None:

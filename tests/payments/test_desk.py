@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from bot.domain.batch import Batch
 from bot.domain.payment import Payment, State
 from bot.errors import DirectoryError
 from bot.ledger.opening import open_ledger
@@ -66,7 +67,7 @@ class TestRequest:
         """Whoever asks, and whatever became of the first, unless it came to nothing."""
         first = await office.pay()
         assert first.state is State.PAID
-        answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="other")
+        answer = await office.desk.request(ALICE, "C1", [VPS], trigger_id="other")
         assert answer == AlreadyRequested(first)
         assert await office.refusals() == [(ALICE.id, "already_requested")]
         assert office.billing.payments_received("vps", 10101) == 1
@@ -74,16 +75,16 @@ class TestRequest:
     async def test_a_double_click_makes_one_payment(self, office: Office) -> None:
         """Two commands at the same moment: one request, one refusal, no error."""
         answers = await asyncio.gather(
-            *(office.desk.request(ALICE, "C1", VPS, trigger_id=f"click {number}") for number in range(6))
+            *(office.desk.request(ALICE, "C1", [VPS], trigger_id=f"click {number}") for number in range(6))
         )
         assert sum(isinstance(answer, Requested) for answer in answers) == 1
         assert sum(isinstance(answer, AlreadyRequested) for answer in answers) == 5
 
     async def test_a_refusal_is_recorded_and_requests_nothing(self, office: Office) -> None:
         """Who asked for what and why not; the billing API hears nothing of it."""
-        answer = await office.desk.request(MALLORY, "C1", VPS, trigger_id="1.2")
+        answer = await office.desk.request(MALLORY, "C1", [VPS], trigger_id="1.2")
         assert refused(answer) == "person_not_allowed"
-        answer = await office.desk.request(Person(ALICE.id, "T9"), "C1", VPS, trigger_id="1.3")
+        answer = await office.desk.request(Person(ALICE.id, "T9"), "C1", [VPS], trigger_id="1.3")
         assert refused(answer) == "other_team"
         events = await trail(office.ledger)
         assert [stored(event) for event in events] == [
@@ -100,7 +101,7 @@ class TestRequest:
         office.rules(policy(requesters=frozenset({GROUP})))
         office.register.silent = True
         with pytest.raises(DirectoryError):
-            await office.desk.request(ALICE, "C1", VPS, trigger_id="1.2")
+            await office.desk.request(ALICE, "C1", [VPS], trigger_id="1.2")
         assert (await office.ledger.verify()).events == 0
         office.register.silent = False
         office.register.groups[GROUP] = {ALICE.id}
@@ -108,7 +109,7 @@ class TestRequest:
 
     async def test_a_refusal_that_was_not_the_policys_is_recorded(self, office: Office) -> None:
         """Such as that of a page or a form."""
-        answer = await office.desk.request(MALLORY, "C1", VPS, trigger_id="1.2")
+        answer = await office.desk.request(MALLORY, "C1", [VPS], trigger_id="1.2")
         assert refused(answer)
         await office.desk.record_refusal(MALLORY, answer, "list")  # type: ignore[arg-type]
         assert len(await office.refusals()) == 2
@@ -122,7 +123,7 @@ class TestCancel:
         """Forgetting it is the strict way: as if somebody had named the channel. The refusal is in the
         trail."""
         office.register.outside = {ALICE.id}
-        answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="1.2")
+        answer = await office.desk.request(ALICE, "C1", [VPS], trigger_id="1.2")
         assert refused(answer) == "not_in_the_channel"
         assert await office.refusals() == [(ALICE.id, "not_in_the_channel")]
         assert await office.ledger.recent() == []
@@ -140,8 +141,8 @@ class TestCancel:
         payment = await strict.looked_up()
         answer = await strict.desk.withdraw(ALICE, payment.request.id)
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.CANCELLED
-        assert answer.payment.reason == "withdrawn by its requester"
+        assert answer.batch.first.state is State.CANCELLED
+        assert answer.batch.first.reason == "withdrawn by its requester"
         assert (await strict.last(payment)).actor == ALICE.id
         await strict.execute()
         assert strict.billing.payments_received("vps", 10101) == 0
@@ -151,14 +152,14 @@ class TestCancel:
     async def test_nobody_else_may(self, strict: Office, person: Person) -> None:
         """Not an approver either, nor somebody of another team with the same id; the try is recorded."""
         payment = await strict.looked_up()
-        assert await strict.desk.withdraw(person, payment.request.id) == NotYours(payment)
+        assert await strict.desk.withdraw(person, payment.request.id) == NotYours(Batch((payment,)))
         assert await strict.now(payment) == payment
         assert await strict.refusals() == [(person.id, "not_the_requester")]
 
     async def test_what_was_sent_cannot_be_taken_back(self, office: Office) -> None:
         """Whatever became of it."""
         payment = await office.lost(paid=True)
-        assert await office.desk.withdraw(ALICE, payment.request.id) == AlreadyDecided(payment)
+        assert await office.desk.withdraw(ALICE, payment.request.id) == AlreadyDecided(Batch((payment,)))
         assert await office.desk.withdraw(ALICE, 999) == NotFound(999)
 
 
@@ -180,7 +181,7 @@ class TestResolve:
         payment = await office.lost(paid=True)
         answer = await office.desk.resolve(BOB, payment.request.id, paid=paid, note=" seen in MyAdmin ")
         assert isinstance(answer, Done)
-        assert answer.payment.state is state
+        assert answer.batch.first.state is state
         event = await office.last(payment)
         assert (event.action, event.actor) == ("resolved", BOB.id)
         assert stored(event) == {"paid": paid, "note": "seen in MyAdmin"}
@@ -202,10 +203,10 @@ class TestResolve:
         office.rules(policy(approvers=frozenset()))
         payment = await office.lost(paid=True)
         assert await office.desk.resolve(MALLORY, payment.request.id, paid=True, note="x") == NotYours(
-            payment
+            Batch((payment,))
         )
         answer = await office.desk.resolve(Person(ALICE.id, "T9"), payment.id, paid=True, note="x")
-        assert answer == NotYours(payment)
+        assert answer == NotYours(Batch((payment,)))
         assert isinstance(await office.desk.resolve(ALICE, payment.request.id, paid=True, note="x"), Done)
 
     async def test_a_requester_who_left_does_not_leave_it_unsettled(self, office: Office) -> None:
@@ -219,7 +220,7 @@ class TestResolve:
         """What is known needs nobody's word."""
         payment = await office.pay()
         assert await office.desk.resolve(BOB, payment.request.id, paid=False, note="x") == AlreadyDecided(
-            payment
+            Batch((payment,))
         )
         assert await office.desk.resolve(BOB, 999, paid=False, note="x") == NotFound(999)
 
@@ -254,7 +255,7 @@ class TestResolve:
             async def ask() -> Payment | None:
                 async with two.transaction() as transaction:
                     payment = await transaction.insert(
-                        declined.ref,
+                        [declined.ref],
                         team="T1",
                         channel="C1",
                         requester=ALICE.id,
@@ -267,7 +268,7 @@ class TestResolve:
                     )
                     inserted.set()
                     await go.wait()
-                    return payment
+                    return payment.first if payment else None
 
             async def correct() -> object:
                 return await settle_by_hand(

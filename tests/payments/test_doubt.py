@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from bot.domain.batch import Batch
 from bot.domain.payment import Outcome, Payment, State, Verdict
 from bot.ledger.rows import Kind
 from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, TooEarly
@@ -35,12 +36,12 @@ class TestNotPaidBeforeTheSettlingTime:
             answer = await desk.resolve(BOB, payment.request.id, paid=False, note="not in MyAdmin")
             assert answer == TooEarly(payment, until)
             assert await office.now(payment) == payment
-        held = await office.desk.request(ALICE, "C1", VPS, trigger_id="again")
+        held = await office.desk.request(ALICE, "C1", [VPS], trigger_id="again")
         assert held == AlreadyRequested(payment)
         clock.until(until)
         answer = await desk.resolve(BOB, payment.request.id, paid=False, note="not in MyAdmin")
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.DECLINED
+        assert answer.batch.first.state is State.DECLINED
         await office.request()
 
     async def test_the_waiting_counts_from_when_the_answer_was_known_to_be_lost(
@@ -60,7 +61,7 @@ class TestNotPaidBeforeTheSettlingTime:
         payment = await office.lost(paid=False)
         answer = await desk.resolve(BOB, payment.request.id, paid=True, note="seen in MyAdmin")
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.PAID
+        assert answer.batch.first.state is State.PAID
 
     async def test_an_operator_is_told_the_same(self, office: Office, clock: Clock) -> None:
         """On the command line nobody checks who it is, but the time counts there too."""
@@ -148,7 +149,7 @@ class TestAPersonCorrects:
         payment = await settled_by_absence(office, clock)
         answer = await office.desk.resolve(BOB, payment.request.id, paid=False, note="it was moved")
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.DECLINED
+        assert answer.batch.first.state is State.DECLINED
         event = await office.last(payment)
         assert (event.actor, event.action, event.from_state, event.to_state) == (
             BOB.id,
@@ -170,9 +171,9 @@ class TestAPersonCorrects:
             BOB, payment.request.id, paid=True, note="it shows on the statement"
         )
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.PAID
-        held = await office.desk.request(ALICE, "C1", VPS, trigger_id="again")
-        assert held == AlreadyRequested(answer.payment)
+        assert answer.batch.first.state is State.PAID
+        held = await office.desk.request(ALICE, "C1", [VPS], trigger_id="again")
+        assert held == AlreadyRequested(answer.batch.first)
 
     async def test_declined_is_not_corrected_while_a_new_request_holds_the_invoice(
         self, office: Office, clock: Clock
@@ -194,7 +195,7 @@ class TestAPersonCorrects:
             office.billing.fail("declined", times=1)
         payment = await office.pay()
         answer = await office.desk.resolve(BOB, payment.request.id, paid=not paid, note="I think not")
-        assert answer == AlreadyDecided(payment)
+        assert answer == AlreadyDecided(Batch((payment,)))
 
     async def test_what_the_api_answered_late_is_not_corrected(self, office: Office, clock: Clock) -> None:
         """It was called paid as it had left the list; then the API itself said so."""
@@ -203,7 +204,7 @@ class TestAPersonCorrects:
             (attempt,) = await attempts(office.ledger, payment.id)
             await transaction.finish_attempt(attempt.id, Outcome(Verdict.PAID, "ok", "Paid.", "late"))
         answer = await office.desk.resolve(BOB, payment.request.id, paid=False, note="it was moved")
-        assert answer == AlreadyDecided(payment)
+        assert answer == AlreadyDecided(Batch((payment,)))
 
     @pytest.mark.parametrize("paid", [True, False], ids=["payment row", "paid flag"])
     async def test_what_a_payment_row_proves_is_not_corrected(
@@ -221,7 +222,7 @@ class TestAPersonCorrects:
         payment = await office.now(payment)
         assert payment.state is State.PAID
         answer = await office.desk.resolve(BOB, payment.request.id, paid=False, note="I do not see it")
-        assert answer == AlreadyDecided(payment)
+        assert answer == AlreadyDecided(Batch((payment,)))
 
     async def test_a_slip_is_corrected_by_whoever_made_it_or_by_the_operator(
         self, office: Office, clock: Clock
@@ -241,4 +242,4 @@ class TestAPersonCorrects:
             office.ledger, "operator:root", payment.id, paid=True, note="it is", settling=office.settling
         )
         assert isinstance(answer, Done)
-        assert answer.payment.state is State.PAID
+        assert answer.batch.first.state is State.PAID

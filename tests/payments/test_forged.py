@@ -10,7 +10,7 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.ledger import database
 from bot.payments.answers import AlreadyRequested, Done
-from bot.payments.desk import CONTRADICTED
+from bot.payments.counter import CONTRADICTED
 from bot.payments.preflight import DISPROVED
 from tests.fixture_types import Clock
 from tests.ledger.making import attempts, stored
@@ -73,7 +73,7 @@ async def test_a_paid_invoice_whose_row_lets_go_of_it_is_not_paid_again(
     assert payment.state is State.PAID
     office.billing.add_invoice("vps", VPS.number)
     await forge(ledger_url, f"UPDATE payments SET {change} WHERE id = {payment.id}")
-    answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="again")
+    answer = await office.desk.request(ALICE, "C1", [VPS], trigger_id="again")
     assert answer == CONTRADICTED
     assert await office.refusals() == [(ALICE.id, "ledger_contradicted")]
     assert len(await office.ledger.recent()) == 1
@@ -109,8 +109,8 @@ async def test_an_amount_that_nobody_can_read_stops_no_other_payment(
     assert [bad.id] in [entry.get("payments") for entry in logs]
     assert (await office.now(good)).state is State.PAID
     assert office.billing.payments_received("vps", VPS.number) == 0
-    assert [one.id for one in await office.ledger.recent()] == [good.id]
-    assert [one.id for one in await office.ledger.concerning(ALICE.id, State)] == [good.id]
+    assert [one.first.id for one in await office.ledger.recent()] == [good.id]
+    assert [one.first.id for one in await office.ledger.concerning(ALICE.id, State)] == [good.id]
     assert set(await office.ledger.live("vps")) == {10102}
     with capture_logs() as logs:
         await office.execute()
@@ -152,7 +152,7 @@ async def test_a_forged_state_is_not_laundered_by_the_requesters_cancel(
     assert await office.desk.withdraw(ALICE, payment.request.id) == CONTRADICTED
     assert await office.refusals() == [(ALICE.id, "ledger_contradicted")]
     office.billing.heal()
-    answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="again", typed_there=True)
+    answer = await office.desk.request(ALICE, "C1", [VPS], trigger_id="again", typed_there=True)
     assert isinstance(answer, AlreadyRequested)
     await office.execute()
     assert office.billing.payments_received("vps", VPS.number) == received
@@ -174,7 +174,7 @@ async def test_a_state_forged_while_the_call_is_under_way_keeps_the_invoice(
     payment = await office.pay()
     assert answers == [CONTRADICTED]
     assert stored(await office.last(payment))["verdict"] == "PAID"
-    answer = await office.desk.request(ALICE, "C1", VPS, trigger_id="again", typed_there=True)
+    answer = await office.desk.request(ALICE, "C1", [VPS], trigger_id="again", typed_there=True)
     assert isinstance(answer, AlreadyRequested)
 
 

@@ -17,7 +17,7 @@ BREAKS = (
     Break(
         "a-misspelt-restriction-restricts-nothing",
         _SETTINGS,
-        "problems = [*_misspelt(given), *_contradictions(given), *problems]",
+        "problems = [*misspelt(given, VARIABLES), *_contradictions(given), *problems]",
         "problems = [*_contradictions(given), *problems]",
         seen_by="config:test_a_misspelt_variable_is_refused",
     ),

@@ -135,8 +135,8 @@ PLANTED = (
     Planted(
         "who may not approve any more counts",
         "payments/approvals.py",
-        "return _status(payment, rule, given, frozenset(given) - counting)",
-        "return _status(payment, rule, given)",
+        "return _status(batch, rule, given, frozenset(given) - counting)",
+        "return _status(batch, rule, given)",
         "who approved leaves",
     ),
     Planted(
@@ -174,8 +174,8 @@ PLANTED = (
     Planted(
         "an approval is of whatever it costs now",
         "payments/desk.py",
-        "if seen != payment.price and (",
-        "if not payment.price and (",
+        "if seen != batch.price and (",
+        "if not batch.price and (",
     ),
     Planted(
         "no card is needed",

@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bot.domain import events
+from bot.domain.batch import Batch
 from bot.domain.events import DomainEvent
 from bot.domain.payment import Cards, Invoice, InvoiceRef, Payment, PaymentRequest, State
 from bot.ledger.rows import Event
@@ -116,7 +117,7 @@ def scene_of(payment: Payment, **fields: Any) -> Scene:
         "team_url": TEAM_URL,
         "bot_name": "invoice-pay",
     }
-    return Scene(payment=payment, **(values | fields))
+    return Scene(batch=Batch((payment,)), **(values | fields))
 
 
 def event_of(what: DomainEvent, to: State | None = None, actor: str = "executor") -> Event:

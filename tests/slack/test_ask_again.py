@@ -45,7 +45,7 @@ async def test_what_was_denied_is_asked_for_again_with_its_note(
     bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
     alice = Person(ids.ALICE, bot.services.workspace.team)
     await bot.services.desk.request(
-        alice, ids.PAYMENTS, REF, trigger_id="1.1", typed_there=True, note="for the new office"
+        alice, ids.PAYMENTS, [REF], trigger_id="1.1", typed_there=True, note="for the new office"
     )
     await at_rest(bot)
     await deny(slack, card(slack), "bob", "not now")
@@ -54,7 +54,7 @@ async def test_what_was_denied_is_asked_for_again_with_its_note(
     await at_rest(bot)
     again = await bot.ledger.of_request(2)
     assert again is not None
-    assert (again.state, again.request.note) == (State.PENDING_APPROVAL, "for the new office")
+    assert (again.first.state, again.request.note) == (State.PENDING_APPROVAL, "for the new office")
     assert "for the new office" in shown(card(slack))
 
 

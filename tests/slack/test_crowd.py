@@ -65,7 +65,7 @@ async def test_cards_that_wait_to_be_changed_hold_up_no_new_card(
     payments = await old_requests(bot.ledger)
     for payment in payments:
         async with bot.ledger.transaction() as transaction:
-            await transaction.outbox.add(payment, Kind.CARD)
+            await transaction.outbox.add(payment.request, Kind.CARD)
     await slack.wait_for(lambda: all(slack.messages(f"#crowd-{one}") for one in range(CROWD)), timeout=30)
     for payment in payments:
         async with bot.ledger.transaction() as transaction:
@@ -84,7 +84,7 @@ async def test_queues_in_many_channels_hold_up_no_other_channel(
     payments = await old_requests(bot.ledger, each=4)
     async with bot.ledger.transaction() as transaction:
         for payment in payments:
-            await transaction.outbox.add(payment, Kind.CARD)
+            await transaction.outbox.add(payment.request, Kind.CARD)
     await slack.wait_for(
         lambda: len([one for one in slack.calls if one.method == "chat.postMessage"]) > CROWD
     )
@@ -106,7 +106,7 @@ async def test_nobody_is_refused_and_everything_comes(slack: LocalSlack, start_b
             moved_to=State.CANCELLED,
         )
         async with bot.ledger.transaction() as transaction:
-            await transaction.outbox.add(payment, Kind.CARD)
+            await transaction.outbox.add(payment.request, Kind.CARD)
     assert await bot.rest(10)
     numbers = [message.text.split("invoice ")[1].split(",")[0] for message in slack.messages("#payments")]
     assert numbers == [str(number) for number in range(1, 8)]

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from bot.domain import events
+from bot.domain.batch import Batch
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.approvals import ApprovalStatus
@@ -20,6 +21,7 @@ from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack import event_text, home, lists, replies
 from bot.slack.blocks import Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
+from bot.slack.history_text import history
 from tests.slack.scenes import UNTOLD, event_of, payment_in, scene_of
 
 EVIL = "<!channel> <@U0EVIL0001> <https://evil.example|Pay here> & <module>"
@@ -102,7 +104,7 @@ def test_cards_and_invitations(state: State) -> None:
     check(request_card(scene))
     check(approval_card(scene))
     check(invitation(scene))
-    check(event_text.plain(scene.payment, "abcd"))
+    check(event_text.plain(scene.batch, "abcd"))
 
 
 @pytest.mark.parametrize("event", every_event(), ids=lambda event: event.action)
@@ -114,7 +116,7 @@ def test_replies_and_histories(event: Event, actor: str) -> None:
     if not isinstance(event.what, UNTOLD):
         check(event_text.thread_reply(event, scene))
         check(event_text.direct(event, scene))
-    harmless(*event_text.history([event]))
+    harmless(*history([event]))
 
 
 def test_lists_and_the_home_tab() -> None:
@@ -126,12 +128,13 @@ def test_lists_and_the_home_tab() -> None:
     check(lists.unpaid(Listing((one,) * 500, (EVIL,)), None, today))
     check(lists.unpaid(Listing((), (EVIL,)), EVIL, today))
     check(lists.mine([], "https://acme.slack.com/"))
-    check(lists.mine([payment], "https://acme.slack.com/"))
-    waiting = Waiting(payment, ApprovalStatus(2), True)
-    found = Pending((payment,) * 3, (payment,), 1)
+    batch = Batch((payment,))
+    check(lists.mine([batch], "https://acme.slack.com/"))
+    waiting = Waiting(batch, ApprovalStatus(2), True)
+    found = Pending((batch,) * 3, (batch,), 1)
     check(lists.pending(found, [waiting], "https://acme.slack.com/"))
-    check(lists.status(payment, every_event(), "https://acme.slack.com/"))
-    concerns = Concerns(found, (waiting,), (payment,), (payment,))
+    check(lists.status(batch, every_event(), "https://acme.slack.com/", date(2026, 3, 2)))
+    concerns = Concerns(found, (waiting,), (batch,), (batch,))
     tab = home.Tab(concerns, "https://acme.slack.com/", today, may_ask=True)
     harmless(*mrkdwn(home.home(tab)["blocks"]))
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.batch import Batch
 from bot.domain.events import Denied
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
@@ -17,9 +18,10 @@ from bot.payments.approvals import ApprovalStatus
 from bot.payments.overview import Concerns, Pending, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_slack.blocks import checked_blocks, checked_view
-from bot.slack import event_text, home, lists
+from bot.slack import home, lists
 from bot.slack.blocks import notice
 from bot.slack.decisions import deny_form
+from bot.slack.history_text import history
 from bot.slack.inbound import one_line
 from bot.slack.pay_form import Origin, PayForm
 from bot.slack.text import SECTION
@@ -78,14 +80,14 @@ def test_what_was_entered_is_one_line() -> None:
 def test_the_other_views_keep_block_kits_limits(note: str, described: str) -> None:
     """The form of a denial, a notice, and the Home tab with as much as there can be."""
     one = payment(note, invoice(1, described))
-    checked_view(deny_form(one), "modal")
+    checked_view(deny_form(Batch((one,))), "modal")
     checked_view(notice(described.strip() or "x"), "modal")
     many = tuple(
-        Waiting(payment(note, invoice(1, described), id=number), ApprovalStatus(2, ("U2",)), True)
+        Waiting(Batch((payment(note, invoice(1, described), id=number),)), ApprovalStatus(2, ("U2",)), True)
         for number in range(10)
     )
-    asked = (one,) * 300
-    mine = tuple(one.payment for one in many) * 30
+    asked = (Batch((one,)),) * 300
+    mine = tuple(one.batch for one in many) * 30
     concerns = Concerns(Pending(mine, (), 3), many, asked, asked)
     checked_view(home.home(home.Tab(concerns, "https://acme.slack.com/", TODAY, may_ask=True)), "home")
 
@@ -102,11 +104,11 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
     for message in (
         lists.unpaid(listing, None, TODAY),
         lists.unpaid(Listing((), ("vps",)), "vps", TODAY),
-        lists.status(payment(), events, "https://acme.slack.com/"),
-        lists.mine([payment()] * 50, "https://acme.slack.com/"),
+        lists.status(Batch((payment(),)), events, "https://acme.slack.com/", date(2026, 3, 2)),
+        lists.mine([Batch((payment(),))] * 50, "https://acme.slack.com/"),
         lists.pending(
-            Pending((payment(),) * 90, (payment(),), 2),
-            [Waiting(payment(), ApprovalStatus(2), True)] * 50,
+            Pending((Batch((payment(),)),) * 90, (Batch((payment(),)),), 2),
+            [Waiting(Batch((payment(),)), ApprovalStatus(2), True)] * 50,
             "https://acme.slack.com/",
         ),
     ):
@@ -118,5 +120,5 @@ def test_lists_keep_block_kits_limits(given_texts: list[str]) -> None:
 def test_history_shows_outside_text_as_text() -> None:
     """A reason, a note and the API's words are escaped and on one line."""
     event = Event(1, NOW, 1, None, "U1", Denied("<!channel>\n& more"), None, State.DENIED)
-    (line,) = event_text.history([event])
+    (line,) = history([event])
     assert line.endswith("denied by <@U1>: &lt;!channel&gt; &amp; more")

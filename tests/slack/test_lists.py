@@ -11,8 +11,8 @@ from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack import event_text
 from bot.slack.card import DENY
+from bot.slack.history_text import history
 from bot.slack.lists import unpaid
 from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, deny, request, told
@@ -230,5 +230,5 @@ async def test_help_names_every_way(slack: LocalSlack, start_bot: StartBot) -> N
 
 def test_every_event_has_words() -> None:
     """No event of the audit trail shows its internal name, save what only the trail is for."""
-    wordless = {event.action for event in every_event() if not event_text.history([event])}
+    wordless = {event.action for event in every_event() if not history([event])}
     assert wordless == {"refused"}

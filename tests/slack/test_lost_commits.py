@@ -129,7 +129,7 @@ async def prepare(slack: LocalSlack, billing: LocalBilling, bot: app.Bot, name: 
 
 async def state_of(bot: app.Bot) -> State | None:
     latest = await bot.ledger.recent(limit=1)
-    return latest[0].state if latest else None
+    return latest[0].first.state if latest else None
 
 
 @pytest.mark.parametrize("name", ACTS)

@@ -78,5 +78,5 @@ async def test_whatever_people_do_is_done_to_what_they_name(
 async def _states(bot: app.Bot) -> list[State]:
     """Of all that was asked for, in the order in which it was."""
     found = [await bot.ledger.of_request(number) for number in range(1, 6)]
-    assert [payment and payment.id for payment in found] == [1001, 1002, 1003, 1004, 1005]
-    return [payment.state for payment in found if payment is not None]
+    assert [one and one.first.id for one in found] == [1001, 1002, 1003, 1004, 1005]
+    return [one.first.state for one in found if one is not None]

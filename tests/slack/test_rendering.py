@@ -100,7 +100,7 @@ class TestWords:
         async with bot.ledger.transaction() as transaction:
             payment = await transaction.payment(1)
             assert payment is not None
-            await transaction.outbox.add(payment, Kind.INVITATION, channel=ids.BOB)
+            await transaction.outbox.add(payment.request, Kind.INVITATION, channel=ids.BOB)
             await transaction._connection.execute(
                 update(deliveries).where(deliveries.c.kind == "invitation").values(kind="telegram")
             )

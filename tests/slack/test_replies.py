@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain import command
+from bot.domain.batch import Batch
 from bot.domain.payment import DOCUMENTED_MODULES, State
 from bot.domain.policy import Reason, Refusal
 from bot.payments import answers
@@ -27,12 +28,12 @@ ANSWERS: dict[str, Answer] = {
     "already requested": answers.AlreadyRequested(payment_in(State.SENDING)),
     "already paid": answers.AlreadyRequested(PAID),
     "not found": answers.NotFound(42),
-    "not yours": answers.NotYours(PAID),
-    "decided": answers.AlreadyDecided(PAID),
+    "not yours": answers.NotYours(Batch((PAID,))),
+    "decided": answers.AlreadyDecided(Batch((PAID,))),
     "approved before": answers.AlreadyApproved(
-        payment_in(State.PENDING_APPROVAL), ApprovalStatus(2, ("U2",))
+        Batch((payment_in(State.PENDING_APPROVAL),)), ApprovalStatus(2, ("U2",))
     ),
-    "done": answers.Done(PAID),
+    "done": answers.Done(Batch((PAID,))),
     "refused": REFUSAL,
 }
 
@@ -55,7 +56,7 @@ def test_every_answer_says_what_happened_and_how_to_go_on(name: str) -> None:
 
 def test_a_request_that_is_taken_needs_no_words() -> None:
     """The card says it all."""
-    assert replies.said(answers.Requested(PAID), TEAM_URL) is None
+    assert replies.said(answers.Requested(Batch((PAID,))), TEAM_URL) is None
 
 
 def test_a_second_request_links_to_the_first_card() -> None:
@@ -71,7 +72,10 @@ def test_a_second_request_links_to_the_first_card() -> None:
 @pytest.mark.parametrize("state", sorted(State))
 def test_how_a_payment_stands_is_said_for_every_state(state: State) -> None:
     """With its words, never by emoji alone."""
-    for answer in (answers.AlreadyDecided(payment_in(state)), answers.AlreadyRequested(payment_in(state))):
+    for answer in (
+        answers.AlreadyDecided(Batch((payment_in(state),))),
+        answers.AlreadyRequested(payment_in(state)),
+    ):
         assert STATES[state][1] in str(replies.said(answer, TEAM_URL))
         assert STATES[state][1] in replies.in_plain_words(answer)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from bot import app
+from bot.domain.batch import Batch
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.payments.authority import Person
 from bot.sandbox.local_billing import LocalBilling
@@ -124,14 +125,14 @@ async def test_an_approval_counts_once_and_waits_for_the_others(
         assert await bot.ledger.approvers(number) == [ids.BOB]
     again = await bot.ledger.of_request(1)
     assert again is not None
-    await yes(slack, await asked_of(slack, await sees(slack, "bob", "vps invoice 10103"), again))
+    await yes(slack, await asked_of(slack, await sees(slack, "bob", "vps invoice 10103"), again.first))
     assert "You approved #1 · vps invoice 10101 before" in shown(slack.views("bob")[-1])
     assert await bot.ledger.approvers(1) == [ids.BOB]
 
 
 async def asked_of(slack: LocalSlack, view: View, payment: Payment) -> View:
     """The question about one that the tab does not offer: it was there before, or somebody made it up."""
-    value = checkbox(payment)["accessory"]["options"][0]["value"]
+    value = checkbox(Batch((payment,)))["accessory"]["options"][0]["value"]
     place = next(one["block_id"] for one in view.blocks if one["block_id"].startswith("select:"))
     state = {"type": "checkboxes", "selected_options": [{"value": value}]}
     button = {"type": "button", "action_id": APPROVE_SELECTED, "block_id": "selected", "value": "selected"}
@@ -151,7 +152,7 @@ async def test_my_own_requests_cannot_be_selected_and_are_named(
     assert own is not None
     view = await sees(slack, "bob", "Your open requests", "#4 · vps invoice 10104")
     assert not any(block["block_id"].startswith("select:4:") for block in view.blocks)
-    question = await asked_of(slack, view, own)
+    question = await asked_of(slack, view, own.first)
     assert "*Skipped*\n#4: you asked for it, so somebody else has to decide." in shown(question)
     assert "submit" not in question.definition
     assert await state_of(bot, 4) is State.PENDING_APPROVAL
@@ -192,7 +193,7 @@ async def test_nothing_selected_asks_nothing(slack: LocalSlack, start_bot: Start
 def test_the_button_says_what_is_selected_within_slacks_limits() -> None:
     """Also of odd amounts; what an option cannot carry has no box, and its own button."""
     payment = payment_in(State.PENDING_APPROVAL)
-    value = checkbox(payment)["accessory"]["options"][0]["value"]
+    value = checkbox(Batch((payment,)))["accessory"]["options"][0]["value"]
     block = approve_selected([value] * 3 + ["7:mark unknown"])
     checked_blocks([block])
     label = block["elements"][0]["text"]["text"]
@@ -200,4 +201,4 @@ def test_the_button_says_what_is_selected_within_slacks_limits() -> None:
     many = approve_selected([f"1:m 1234567890.00 {letter * 16}" for letter in "ABCDEF"])
     checked_blocks([many])
     odd = Invoice(InvoiceRef("vps", 1), "", Decimal("1" * 130), "USD", None)
-    assert checkbox(payment_in(State.PENDING_APPROVAL, invoice=odd)) == {}
+    assert checkbox(Batch((payment_in(State.PENDING_APPROVAL, invoice=odd),))) == {}

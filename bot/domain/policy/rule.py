@@ -33,7 +33,7 @@ _WHEN_IT_IS_READ = "Ask again when /pay list shows it with its amount."
 class Reason(StrEnum):
     """Why something is refused; the value is what the audit trail stores.
 
-    The last four are for whoever knows what Slack and the ledger say; the rules themselves do not.
+    The last five are for whoever knows what Slack and the ledger say; the rules themselves do not.
     """
 
     NOBODY_ALLOWED = "nobody_allowed"
@@ -51,6 +51,7 @@ class Reason(StrEnum):
     NOT_FULL_MEMBER = "not_a_full_member"
     NOT_IN_CHANNEL = "not_in_the_channel"
     CONTRADICTED = "ledger_contradicted"
+    OTHER_RULE = "another_rule_than_the_rest"
 
 
 OF_AMOUNTS = frozenset(

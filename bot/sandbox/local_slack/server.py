@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -155,6 +155,18 @@ class LocalSlack:
         await self._page_api.stop()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    # The app
+
+    def grant(self, scopes: Iterable[str]) -> None:
+        """From now on the bot token may do this, as after the app was installed anew."""
+        self._workspace.scopes = frozenset(scopes)
+
+    def token_of_another_app(self, app: str) -> str:
+        """An app-level token of somebody else's app, given its id. It connects, and nothing is sent to it."""
+        token = f"xapp-1-{app}-{secrets.randbelow(10**12)}-{secrets.token_hex(32)}"
+        self._workspace.other_apps[token] = app
+        return token
 
     # People
 

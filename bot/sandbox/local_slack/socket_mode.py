@@ -152,16 +152,21 @@ class SocketMode:
         ticket = request.query.get("ticket", "")
         if ticket not in self._workspace.tickets:
             raise web.HTTPForbidden(text="invalid ticket")
-        self._workspace.tickets.remove(ticket)
+        app = self._workspace.tickets.pop(ticket)
         socket = web.WebSocketResponse(heartbeat=self._ping_interval, timeout=1)
         await socket.prepare(request)
+        if app != APP_ID:
+            await socket.send_str(json.dumps(_hello(app, 1)))
+            async for _ in socket:
+                pass  # nothing is ever sent to that app
+            return socket
         if len(self._rotation) >= MOST_CONNECTIONS:
             await socket.send_str(json.dumps(_disconnect("too_many_websockets")))
             await socket.close()
             return socket
         connection = Connection(socket, request.transport)
         self._rotation.append(connection)
-        await connection.send(self._hello())
+        await connection.send(_hello(APP_ID, self.connections))
         self._announce()
         try:
             async for message in socket:
@@ -187,17 +192,18 @@ class SocketMode:
     def _announce(self) -> None:
         self._workspace.world.announce(ChangeKind.CONNECTIONS_CHANGED, text=f"{self.connections} connections")
 
-    def _hello(self) -> Json:
-        return {
-            "type": "hello",
-            "num_connections": self.connections,
-            "connection_info": {"app_id": APP_ID},
-            "debug_info": {
-                "host": "applink-sandbox",
-                "build_number": 1,
-                "approximate_connection_time": _LIFETIME,
-            },
-        }
+
+def _hello(app: str, connections: int) -> Json:
+    return {
+        "type": "hello",
+        "num_connections": connections,
+        "connection_info": {"app_id": app},
+        "debug_info": {
+            "host": "applink-sandbox",
+            "build_number": 1,
+            "approximate_connection_time": _LIFETIME,
+        },
+    }
 
 
 def _disconnect(reason: str) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from bot.sandbox.local_slack.arguments import Arguments, read_arguments
 from bot.sandbox.local_slack.changes import ChangeKind, Clock
 from bot.sandbox.local_slack.errors import ApiError
 from bot.sandbox.local_slack.faults import UNANSWERED, Faults, too_many_requests
+from bot.sandbox.local_slack.identifiers import APP_ID
 from bot.sandbox.local_slack.messages import Json
 from bot.sandbox.local_slack.methods import METHODS
 from bot.sandbox.local_slack.methods.method import Context, Method
@@ -90,12 +92,12 @@ class WebApi:
             call.error = error.code
             return self._error(request, error)
         call.ok, call.error = True, None
-        return web.json_response({"ok": True, **fields}, headers=self._scope_headers(method))
+        return web.json_response({"ok": True, **fields}, headers=self._headers(method))
 
     def _run(self, method: Method, values: dict[str, Any], token: str) -> Json:
         self._authenticate(method, token)
         arguments = Arguments(values)
-        context = Context(self._workspace, arguments)
+        context = Context(self._workspace, arguments, self._workspace.other_apps.get(token, APP_ID))
         if method.scope:
             context.require_scope(method.scope)
         unknown = sorted(arguments.names() - method.arguments - _EVERYWHERE)
@@ -110,7 +112,7 @@ class WebApi:
         if not token:
             raise ApiError("not_authed")
         bot_tokens = {self._workspace.bot_token, *self._workspace.workflow_tokens()}
-        if token not in bot_tokens | {self._workspace.app_token}:
+        if token not in bot_tokens | {self._workspace.app_token} | self._workspace.other_apps.keys():
             raise ApiError("invalid_auth")
         if (token in bot_tokens) != (method.token == "bot"):  # noqa: S105
             raise ApiError("not_allowed_token_type")
@@ -118,13 +120,14 @@ class WebApi:
     def _error(self, request: web.Request, error: ApiError) -> web.Response:
         method = METHODS.get(request.match_info["method"])
         return web.json_response(
-            {"ok": False, "error": error.code, **error.fields}, headers=self._scope_headers(method)
+            {"ok": False, "error": error.code, **error.fields}, headers=self._headers(method)
         )
 
-    def _scope_headers(self, method: Method | None) -> dict[str, str]:
+    def _headers(self, method: Method | None) -> dict[str, str]:
+        date = {"Date": formatdate(self._workspace.clock.now(), usegmt=True)}
         if method is None or method.token != "bot":  # noqa: S105
-            return {}
-        return {
+            return date
+        return date | {
             "X-OAuth-Scopes": ",".join(sorted(self._workspace.scopes)),
             "X-Accepted-OAuth-Scopes": method.scope or "",
         }

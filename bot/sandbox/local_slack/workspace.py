@@ -73,7 +73,8 @@ class Workspace:
 
     scopes: what the bot token may do. edit_window: seconds in which a message may be edited, None
     for ever. address: http://host:port, known once the server listens. tickets: Socket Mode addresses
-    that were given out and not yet used.
+    that were given out and not yet used, each with the app whose it is. other_apps: the app-level tokens of
+    apps that are somebody else's, each with its app.
     """
 
     clock: Clock
@@ -87,7 +88,8 @@ class Workspace:
     signing_secret: str
     edit_window: float | None = None
     address: str = ""
-    tickets: set[str] = field(default_factory=set)
+    tickets: dict[str, str] = field(default_factory=dict)
+    other_apps: dict[str, str] = field(default_factory=dict)
     executions: dict[str, Execution] = field(default_factory=dict)
 
     def may_write(self, channel: Channel) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -72,6 +73,16 @@ async def test_auth_test_says_who_the_bot_is(slack: LocalSlack) -> None:
     assert answer["user_id"] == ids.BOT_USER_ID
     assert answer["bot_id"] == ids.BOT_ID
     assert answer["team_id"] == ids.TEAM_ID
+
+
+async def test_the_answer_says_what_the_token_may_do_and_what_time_it_is(slack: LocalSlack) -> None:
+    """In its headers, as Slack does; after the app was installed anew, what was granted then."""
+    slack.grant({"users:read", "chat:write"})
+    slack.clock.advance(7200)
+    answer = await client(slack).auth_test()
+    assert answer.headers["X-OAuth-Scopes"] == "chat:write,users:read"
+    told = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    assert told == pytest.approx(slack.clock.now(), abs=2)
 
 
 async def test_api_test_needs_no_token_and_echoes_errors(slack: LocalSlack) -> None:

@@ -7,7 +7,6 @@ import secrets
 from bot.sandbox.local_slack.changes import ChangeKind
 from bot.sandbox.local_slack.errors import ApiError
 from bot.sandbox.local_slack.identifiers import (
-    APP_ID,
     BOT_ID,
     BOT_USER_ID,
     TEAM_DOMAIN,
@@ -45,9 +44,9 @@ def open_connection(context: Context) -> Json:
     if not context.workspace.manifest.socket_mode_enabled:
         raise ApiError("socket_mode_not_enabled")
     ticket = secrets.token_urlsafe(16)
-    context.workspace.tickets.add(ticket)
+    context.workspace.tickets[ticket] = context.app
     address = context.workspace.address.replace("http://", "ws://")
-    return {"url": f"{address}/link/?ticket={ticket}&app_id={APP_ID}"}
+    return {"url": f"{address}/link/?ticket={ticket}&app_id={context.app}"}
 
 
 def complete_success(context: Context) -> Json:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bot.sandbox.local_slack.arguments import Arguments
 from bot.sandbox.local_slack.errors import ApiError
+from bot.sandbox.local_slack.identifiers import APP_ID
 from bot.sandbox.local_slack.messages import Json
 from bot.sandbox.local_slack.workspace import Workspace
 from bot.sandbox.local_slack.world import Channel, ChannelKind
@@ -17,10 +18,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One call of one method."""
+    """One call of one method. app: the id of the app whose token it came with."""
 
     workspace: Workspace
     arguments: Arguments
+    app: str = APP_ID
 
     def require_scope(self, scope: str) -> None:
         """Raise missing_scope unless the bot token was granted it."""

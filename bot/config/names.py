@@ -1,0 +1,51 @@
+"""Names of variables that this bot does not have, and those that were probably meant.
+
+A restriction that is misspelt restricts nothing, so the bot does not start with an unknown `PAY_` name. With
+the prefixes of the other variables, other programs have variables too: those are only told of.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from bot.domain.problem import Problem
+
+_OTHERS = ("SLACK_", "BILLING_", "LEDGER_")
+
+_SIMILAR = 0.83
+"""How alike a name with one of those prefixes must be (0 to 1): BILLING_USER is, SLACK_WEBHOOK_URL is not."""
+
+_KUBERNETES = re.compile(
+    r"(PAY|SLACK|BILLING|LEDGER)_(\w+_)?"
+    r"(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)",
+    re.ASCII,
+)
+"""What it sets for a service whose name is pay, or begins with it."""
+
+
+def misspelt(names: Iterable[str], known: Collection[str]) -> Iterator[Problem]:
+    """What was meant for the policy and is not read. known: the bot's variables."""
+    policy = [name for name in known if name.startswith("PAY_")]
+    for name in names:
+        if not name.upper().startswith("PAY_") or name in policy or _KUBERNETES.fullmatch(name):
+            continue
+        near = difflib.get_close_matches(name.upper(), policy, n=1)
+        remedy = f"Did you mean {near[0]}?" if near else "Remove it; .env.example has those that there are."
+        yield Problem(name, "is no variable of this bot", remedy)
+
+
+def unread(names: Collection[str], known: Collection[str]) -> Iterator[tuple[Problem, bool]]:
+    """What is set beside the policy, looks like the bot's and is not read; whether it was meant for the bot.
+
+    It was where a variable of almost that name is not set.
+    """
+    for name in names:
+        if not name.upper().startswith(_OTHERS) or name in known or _KUBERNETES.fullmatch(name):
+            continue
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=_SIMILAR)
+        if near and near[0] not in names:
+            yield Problem(name, "is no variable of this bot", f"Did you mean {near[0]}?"), True
+        else:
+            yield Problem(name, "is not read by this bot", "Leave it if another program reads it."), False

@@ -1,0 +1,208 @@
+"""What a write transaction reads: rows that nobody else changes until it ends, and what proves them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import (
+    ColumnElement,
+    func,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.batch import Batch
+from bot.domain.events import KnownEvent
+from bot.domain.payment import (
+    InvoiceRef,
+    Payment,
+    PaymentRequest,
+    State,
+    Verdict,
+)
+from bot.errors import LedgerContradicted
+from bot.ledger import audit, proof
+from bot.ledger.leases import Leases
+from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
+from bot.ledger.rows import Event, batch_of, event_of, payment_of, request_of
+from bot.ledger.schema import LIVE, PAYMENTS, attempts, concerns, events, payments, requests
+
+_LOCKS = {"request": 1, "limits": 2}
+
+
+class Stale(Exception):
+    """The payment moved on since it was read, or is not there any more. Read it again and decide anew."""
+
+
+class LockedReads(Leases):
+    """The part of a transaction that reads."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        super().__init__(connection, now)
+        self._sqlite = connection.dialect.name == "sqlite"
+
+    async def lock(self, name: str) -> None:
+        """Take an advisory lock until the transaction ends. SQLite has one writer anyway."""
+        if not self._sqlite:
+            await self._connection.execute(
+                text("SELECT pg_advisory_xact_lock(1886745961, :key)"), {"key": _LOCKS[name]}
+            )
+
+    async def by_trigger(self, trigger_id: str) -> Batch | None:
+        """The request that this command made."""
+        return await self._whole(requests.c.trigger_id == trigger_id)
+
+    async def live(self, ref: InvoiceRef) -> Payment | None:
+        """The payment that holds this invoice: under way, unknown, or paid."""
+        return await self._one(payments.c.module == ref.module, payments.c.number == ref.number, LIVE)
+
+    async def precedents(self, payment: Payment) -> Precedents:
+        """What other requests for the invoice's number say against this payment."""
+        return await precedents(self._connection, payment)
+
+    async def has_listed(self, module: str | None = None) -> bool:
+        """Whether a list of unpaid invoices was ever seen to hold an invoice; that of one module, or any."""
+        return await has_listed(self._connection, module)
+
+    async def disproved(self, payment: Payment) -> str | None:
+        """What the audit trail says against the rows of a payment's request; None if it proves them."""
+        return await proof.disproof(self._connection, payment.request)
+
+    async def disproved_beside(self, payment: Payment) -> str | None:
+        """What the audit trail says against other requests that bear on this payment; None if it proves them.
+
+        Those are the ones with its number, and the ones that were asked for its invoice. Takes the end of the
+        trail where there are any, so that none moves meanwhile: take other locks before.
+        """
+        found = await self._connection.execute(
+            BESIDE,
+            {"request": payment.request.id, "number": payment.ref.number, "invoice": str(payment.ref)},
+        )
+        ids = sorted(found.scalars())
+        if not ids:
+            return None
+        await audit.hold_end(self._connection)
+        rows = (await self._connection.execute(select(requests).where(requests.c.id.in_(ids)))).mappings()
+        others = {row["id"]: row for row in rows}
+        for other in ids:
+            if other not in others:
+                return f"#{other}: its row is missing"
+            if (flaw := await proof.disproof(self._connection, request_of(others[other]))) is not None:
+                return flaw
+        return None
+
+    async def payment(self, payment_id: int) -> Payment | None:
+        """Read one payment and keep others from changing it until the transaction ends."""
+        return await self._one(payments.c.id == payment_id)
+
+    async def of_request(self, request_id: int) -> Batch | None:
+        """The same of a request with all of its payments."""
+        return await self._whole(requests.c.id == request_id)
+
+    async def again(self, payment: Payment) -> Payment:
+        """The same of one that was read before: as it is now. Raises Stale.
+
+        No payment is ever deleted, but a database server may fail over to one that has not all of them yet,
+        and give the number to another.
+        """
+        current = await self.payment(payment.id)
+        if current is None or current.request.mark != payment.request.mark:
+            raise Stale(
+                f"the ledger was set back: it knows of no {payment.number} for {payment.ref} any more"
+            )
+        return current
+
+    async def whole(self, request: PaymentRequest) -> Batch:
+        """The same of a request that was read before. Raises Stale."""
+        current = await self.of_request(request.id)
+        if current is None or current.request.mark != request.mark:
+            raise Stale(f"the ledger was set back: it knows of no {request.number} any more")
+        return current
+
+    async def _one(self, *where: ColumnElement[bool]) -> Payment | None:
+        statement = PAYMENTS.where(*where).with_for_update()
+        row = (await self._connection.execute(statement)).mappings().one_or_none()
+        return payment_of(row) if row is not None else None
+
+    async def _whole(self, condition: ColumnElement[bool]) -> Batch | None:
+        statement = PAYMENTS.where(condition).order_by(payments.c.line).with_for_update()
+        return batch_of((await self._connection.execute(statement)).mappings())
+
+    async def requested_total(
+        self,
+        *,
+        since: datetime,
+        until: datetime,
+        currency: str,
+        except_payment: int,
+        rule: str,
+        requester: str | None,
+    ) -> Decimal:
+        """What the live payments of a rule in that time add up to, of one person or of everybody."""
+        statement = (
+            select(payments.c.amount)
+            .join(requests)
+            .where(
+                requests.c.created_at >= since,
+                requests.c.created_at < until,
+                payments.c.currency == currency,
+                payments.c.id != except_payment,
+                requests.c.rule == rule,
+                LIVE,
+            )
+        )
+        if requester is not None:
+            statement = statement.where(requests.c.requester == requester)
+        amounts = (await self._connection.execute(statement)).scalars()
+        return sum((amount for amount in amounts if amount is not None), Decimal(0))
+
+    async def approvers(self, request_id: int) -> list[str]:
+        """Who approved so far, in order, as far as an event tells of it."""
+        found = await self._connection.execute(proof.APPROVERS, {"request": request_id})
+        return list(found.scalars())
+
+    async def count_events(self, payment: Payment, what: type[KnownEvent]) -> int:
+        """How often something happened to a payment."""
+        statement = (
+            select(func.count())
+            .select_from(events)
+            .where(
+                events.c.request_id == payment.request.id,
+                concerns(literal(payment.line)),
+                events.c.action == what.action,
+            )
+        )
+        return int((await self._connection.execute(statement)).scalar_one())
+
+    async def answered_paid(self, payment_id: int) -> bool:
+        """Whether the API itself said of a call for it that it is paid; be it late."""
+        said = attempts.c.verdict == State.PAID.value
+        statement = select(attempts.c.id).where(attempts.c.payment_id == payment_id, said).limit(1)
+        return (await self._connection.execute(statement)).first() is not None
+
+    async def last_move(self, payment: Payment) -> Event:
+        """What brought a payment, which has moved, to its state. Raises LedgerContradicted: it never did."""
+        statement = (
+            select(events)
+            .where(
+                events.c.request_id == payment.request.id,
+                concerns(literal(payment.line)),
+                events.c.to_state == payment.state.value,
+            )
+            .order_by(events.c.id.desc())
+            .limit(1)
+        )
+        row = (await self._connection.execute(statement)).mappings().one_or_none()
+        if row is None:
+            raise LedgerContradicted(f"by the audit trail, payment {payment.number} never moved")
+        return event_of(row)
+
+    async def answered(self, attempt_id: int, verdict: Verdict) -> bool:
+        """Whether it is written down already that this became of a wire call."""
+        found = await self._connection.execute(
+            select(attempts.c.verdict).where(attempts.c.id == attempt_id, attempts.c.finished_at.is_not(None))
+        )
+        return found.scalar_one_or_none() == verdict.value

@@ -1,0 +1,87 @@
+"""What the desk's parts share: refusals are recorded, and what was written past the bot is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from bot.domain import events
+from bot.domain.batch import Batch
+from bot.domain.payment import (
+    PaymentRequest,
+)
+from bot.domain.policy import Reason, Refusal
+from bot.errors import LedgerContradicted
+from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
+from bot.payments.answers import (
+    Forgotten,
+    NotFound,
+)
+from bot.payments.authority import Authority, Person
+from bot.payments.settling import Settling
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+CONTRADICTED = Refusal(
+    reason=Reason.CONTRADICTED,
+    text="The ledger and its audit trail contradict each other about this invoice, so nothing was done.",
+    remedy="Tell the people who run this bot: `python -m bot audit verify` shows where.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What serves people. settling: how long after its answer was lost a call may still be carried out."""
+
+    ledger: Ledger
+    authority: Authority
+    settling: Settling
+
+    async def repair(self, request_id: int) -> None:
+        """Somebody acted on a card that was out of date: show it again."""
+        async with self.ledger.transaction() as transaction:
+            await transaction.outbox.repair_cards(request_id)
+
+    async def record_refusal(self, person: Person, refusal: Refusal, what: str) -> None:
+        """Put a refusal into the audit trail that was not the policy's."""
+        async with self.ledger.transaction() as transaction:
+            await self._refused(transaction, person, refusal, what)
+
+    async def _uncontradicted(self, person: Person, what: str, doing: Awaitable[T]) -> T | Refusal:
+        """The answer, or the refusal to follow on what was written past the bot."""
+        try:
+            return await doing
+        except LedgerContradicted:
+            log.exception("refused: the ledger contradicts its audit trail", what=what)
+            await self.record_refusal(person, CONTRADICTED, what)
+            return CONTRADICTED
+
+    async def _refused(
+        self,
+        transaction: Transaction,
+        person: Person,
+        refusal: Refusal,
+        what: str,
+        request: PaymentRequest | None = None,
+    ) -> None:
+        refused = events.Refused(what, refusal.reason.value, person.team)
+        await transaction.record(refused, actor=person.id, request=request)
+
+
+def is_requester(person: Person, batch: Batch) -> bool:
+    """Whether it was this person who asked."""
+    return (person.id, person.team) == (batch.request.requester, batch.request.team)
+
+
+def shown_to(batch: Batch | None, request_id: int, mark: str | None) -> Batch | NotFound | Forgotten:
+    """The request, if it is the one that people were shown. mark: see `Desk`."""
+    if batch is None:
+        return NotFound(request_id)
+    return batch if mark in (None, batch.request.mark) else Forgotten(batch.request)

@@ -1,0 +1,107 @@
+"""Asking: a request for one invoice or several enters the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.domain import events
+from bot.domain.payment import (
+    InvoiceRef,
+    Payment,
+)
+from bot.domain.policy import Refusal, Rule
+from bot.errors import LedgerUnavailable
+from bot.ledger.replay import asked
+from bot.ledger.transaction import Transaction
+from bot.payments.answers import (
+    AlreadyRequested,
+    Requested,
+)
+from bot.payments.authority import OTHER_RULE, Person
+from bot.payments.counter import Counter
+
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _NewRequest:
+    """A request by somebody who may ask."""
+
+    person: Person
+    channel: str
+    refs: tuple[InvoiceRef, ...]
+    trigger_id: str
+    response_url: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Requesting(Counter):
+    """The part of the desk where people ask."""
+
+    async def request(
+        self,
+        person: Person,
+        channel: str,
+        refs: Sequence[InvoiceRef],
+        *,
+        trigger_id: str,
+        typed_there: bool = False,
+        response_url: str | None = None,
+        note: str | None = None,
+    ) -> Requested | AlreadyRequested | Refusal:
+        """Ask for invoices to be paid by one request. Asking again with the same trigger_id is the same one.
+
+        refs: one or more that stand under one rule, each once. Those that another request holds are left out.
+        typed_there: Slack itself says that they acted in that channel; otherwise they must be in it.
+        Raises DirectoryError, LedgerUnavailable: then nothing was requested.
+        """
+        what = f"request {', '.join(map(str, refs))}"
+        rules: list[Rule] = []
+        for module in dict.fromkeys(ref.module for ref in refs):
+            rule = await self.authority.may_request(person, module, channel, typed_there=typed_there)
+            if not isinstance(rule, Refusal) and rules and rule != rules[0]:
+                rule = OTHER_RULE
+            if isinstance(rule, Refusal):
+                await self.record_refusal(person, rule, what)
+                return rule
+            rules.append(rule)
+        new = _NewRequest(person, channel, tuple(refs), trigger_id, response_url, note)
+        return await self._uncontradicted(person, what, self._request(new, rules[0]))
+
+    async def _request(self, new: _NewRequest, rule: Rule) -> Requested | AlreadyRequested:
+        async with self.ledger.transaction() as transaction:
+            # What holds an invoice may let go of it between the insert and the look at it.
+            free, held = new.refs, list[Payment]()
+            for _ in range(_TRIES):
+                batch = await transaction.insert(
+                    free,
+                    team=new.person.team,
+                    channel=new.channel,
+                    requester=new.person.id,
+                    note=new.note,
+                    trigger_id=new.trigger_id,
+                    response_url=new.response_url,
+                    rule=rule.name,
+                    approvals_required=rule.most_approvals,
+                    expires_at=transaction.now + rule.expires_after,
+                )
+                if batch is not None:
+                    for payment in batch.payments:
+                        await transaction.record(asked(payment), actor=new.person.id, payment=payment)
+                    await self._record_held(transaction, new, held)
+                    return Requested(batch, tuple(held))
+                if (same := await transaction.by_trigger(new.trigger_id)) is not None:
+                    return Requested(same)
+                held = [one for ref in new.refs if (one := await transaction.live(ref)) is not None]
+                free = tuple(ref for ref in new.refs if ref not in {one.ref for one in held})
+                if not free:
+                    await self._record_held(transaction, new, held)
+                    return AlreadyRequested(held[0])
+        raise LedgerUnavailable(f"{new.refs[0]} is being let go of just now")
+
+    async def _record_held(self, transaction: Transaction, new: _NewRequest, held: Sequence[Payment]) -> None:
+        for live in held:
+            refused = events.Refused(f"request {live.ref}", "already_requested")
+            await transaction.record(refused, actor=new.person.id, payment=live)

@@ -1,0 +1,110 @@
+"""Settling: people say what became of a payment whose answer was lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bot.domain.batch import Batch
+from bot.domain.payment import (
+    CORRECTIONS,
+    InvoiceRef,
+    State,
+)
+from bot.domain.policy import Refusal, Rule
+from bot.payments.answers import (
+    AlreadyDecided,
+    Answer,
+    NotYours,
+    TooEarly,
+    WhichInvoice,
+)
+from bot.payments.authority import Person
+from bot.payments.counter import Counter, is_requester, shown_to
+from bot.payments.settlement import meant, settle_by_hand
+
+
+@dataclass(frozen=True, slots=True)
+class Resolving(Counter):
+    """The part of the desk where people settle."""
+
+    async def resolve(
+        self,
+        person: Person,
+        request_id: int,
+        *,
+        paid: bool,
+        note: str,
+        ref: InvoiceRef | None = None,
+        mark: str | None = None,
+        correcting: bool = True,
+    ) -> Answer:
+        """A person settles a lost answer, or corrects what was settled on the weakest evidence.
+
+        An approver does, or the requester where there are none. ref, correcting: see `settle_by_hand`.
+        Raises DirectoryError, LedgerUnavailable.
+        """
+
+        async def resolving() -> Answer:
+            batch = shown_to(await self.ledger.of_request(request_id), request_id, mark)
+            if not isinstance(batch, Batch):
+                return batch
+            payment = meant(batch, ref)
+            if payment is None and len(batch.within((State.UNKNOWN,))) > 1:
+                return WhichInvoice(batch)
+            if payment is None or (payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS):
+                return AlreadyDecided(batch)
+            if (refused := await self._refused_to_resolve(person, batch)) is not None:
+                return refused
+            return await settle_by_hand(
+                self.ledger,
+                person.id,
+                request_id,
+                paid=paid,
+                note=note,
+                settling=self.settling,
+                ref=ref,
+                correcting=correcting,
+            )
+
+        return await self._uncontradicted(person, f"resolve #{request_id}", resolving())
+
+    async def may_resolve(
+        self, person: Person, request_id: int, *, paid: bool, mark: str | None = None
+    ) -> Answer | None:
+        """Whether this person may settle now what is unknown: None, or why not (which is recorded)."""
+
+        async def asking() -> Answer | None:
+            batch = shown_to(await self.ledger.of_request(request_id), request_id, mark)
+            if not isinstance(batch, Batch):
+                return batch
+            if not (unknown := batch.within((State.UNKNOWN,))):
+                return AlreadyDecided(batch)
+            if (refused := await self._refused_to_resolve(person, batch)) is not None:
+                return refused
+            now = self.ledger.clock()
+            first = min(unknown, key=lambda one: self.settling.left(one, now))
+            if not paid and (left := self.settling.left(first, now)) > timedelta(0):
+                return TooEarly(first, now + left)
+            return None
+
+        return await self._uncontradicted(person, f"resolve #{request_id}", asking())
+
+    async def _refused_to_resolve(self, person: Person, batch: Batch) -> Answer | None:
+        # The rule that it was asked under: whoever asked may have left since, and it must be settled still.
+        request = batch.request
+        rule: Rule | Refusal | None = self.authority.policy.rule_named(request.rule)
+        if rule is None:
+            rule = (await self.authority.rule_of(batch.payments)).rule
+        if isinstance(rule, Refusal):
+            refusal: Refusal | None = rule
+        elif rule.approvers:
+            refusal = await self.authority.may_approve(rule, person, request.requester)
+        elif not is_requester(person, batch):
+            return NotYours(batch)
+        else:
+            refusal = None
+        if refusal is not None:
+            async with self.ledger.transaction() as transaction:
+                await self._refused(transaction, person, refusal, "resolve", request)
+        return refusal

@@ -1,0 +1,115 @@
+"""`check` without a connection: the settings, the rules, the names, and who can read the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from tests.checks.looking import looked
+from tests.command_line import CommandLine, invoke
+
+
+async def test_nothing_is_connected_to(
+    environment: dict[str, str], slack: LocalSlack, billing: LocalBilling
+) -> None:
+    """It takes a moment, and works without a network."""
+    found = await looked(**environment)
+    assert found.code == 0
+    assert found.of("ok", "settings") == ["complete; Slack reaches the bot over Socket Mode"]
+    assert (slack.calls, billing.log) == ([], [])
+
+
+async def test_each_line_says_whether_it_is_well_and_the_remedy(environment: dict[str, str]) -> None:
+    """A line a finding: the verdict, the place, what it is and what to do."""
+    ended = await invoke("check", **environment | {"PAY_APROVERS": "U1"})
+    assert (ended.code, ended.err) == (1, "")
+    said = ended.out.splitlines()
+    assert said == ["WRONG PAY_APROVERS: is no variable of this bot. Did you mean PAY_APPROVERS?"]
+
+
+async def test_everything_that_is_wrong_is_said_at_once(environment: dict[str, str]) -> None:
+    """Whoever mends it does so once."""
+    bad = {
+        "BILLING_TIMEOUT": "soon",
+        "PAY_ALLOWED_USERS": "@alice",
+        "BILLING_USERNAME": "",
+        "BILLING_USER": "a",
+    }
+    found = await looked(**environment | bad)
+    assert found.code == 1
+    assert {one["where"] for one in found.checks} == bad.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SLACK_BOT_TOKE", "SLACK_BOT_TOKEN"),
+        ("BILLING_USER", "BILLING_USERNAME"),
+        ("slack_app_token", "SLACK_APP_TOKEN"),
+        ("LEDGER_UR", "LEDGER_URL"),
+    ],
+)
+async def test_a_misspelt_name_is_found(environment: dict[str, str], name: str, meant: str) -> None:
+    """Where the variable that was meant is not set; the value is not said."""
+    found = await looked(**environment | {meant: "", name: "Zq7Marker"})
+    assert f"is no variable of this bot. Did you mean {meant}?" in found.of("wrong", name)
+    assert "Zq7Marker" not in str(found)
+
+
+@pytest.mark.parametrize("name", ["SLACK_WEBHOOK_URL", "BILLING_SERVICE_HOST", "BILLING_USER", "HTTP_PROXY"])
+async def test_what_other_programs_read_is_no_mistake(environment: dict[str, str], name: str) -> None:
+    """Neither what resembles nothing, nor what stands beside the right one, nor what Kubernetes sets."""
+    found = await looked(**environment | {name: "x"})
+    assert (found.code, found.of("wrong")) == (0, [])
+
+
+async def test_an_empty_allowlist_is_wrong(environment: dict[str, str]) -> None:
+    """Nobody could pay anything."""
+    found = await looked(**environment | {"PAY_ALLOWED_USERS": ""})
+    assert found.code == 1
+    assert "nobody may request payments" in found.of("wrong", "PAY_ALLOWED_USERS")[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        (0o600, None),
+        (0o640, None),
+        (0o644, "others on this machine can read it, with its secrets. Run: chmod 600 .env"),
+        (0o666, "others on this machine can write to it. Run: chmod go-w .env"),
+        (0o620, "others on this machine can write to it. Run: chmod go-w .env"),
+    ],
+)
+async def test_who_else_can_read_the_file_of_secrets_is_told(
+    command: CommandLine, environment: dict[str, str], tmp_path: Path, mode: int, said: str | None
+) -> None:
+    """A group of the operator's choice may read it, and nobody else."""
+    file = tmp_path / ".env"
+    file.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
+    file.chmod(mode)
+    ended = await command("check")
+    assert ended.code == (0 if said is None else 1), ended
+    assert (f"WRONG .env: {said}" if said else "ok    .env: cannot be read by others") in ended.out
+    assert not any(environment[name] in ended.out for name in ("SLACK_BOT_TOKEN", "BILLING_PASSWORD"))
+
+
+async def test_who_else_can_write_the_rules_is_told(environment: dict[str, str], tmp_path: Path) -> None:
+    """They would say who may pay. Everybody may read them."""
+    file = tmp_path / "policy.toml"
+    file.write_text("[[rule]]\nname = 'x'\nrequesters = ['U1']\n")
+    alone = {name: "" for name in environment if name.startswith("PAY_")} | {"PAY_POLICY_FILE": str(file)}
+    file.chmod(0o644)
+    assert (await looked(**environment | alone)).code == 0
+    file.chmod(0o664)
+    found = await looked(**environment | alone)
+    assert found.of("wrong") == [f"others on this machine can write to it. Run: chmod go-w {file}"]
+
+
+async def test_a_terminal_obeys_nothing_of_it(environment: dict[str, str]) -> None:
+    """A name in the environment may hold anything."""
+    ended = await invoke("check", **environment, **{"PAY_\x1b[2J": "x"})
+    assert "\x1b" not in ended.out
+    assert ended.code == 1
