@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run`, `setup`, `sandbox`, `check`, `manifest`, `audit`, `resolve`."""
+"""The command line: `run`, `setup`, `sandbox`, `check`, `manifest`, `deploy`, `audit`, `resolve`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot import config, logs, manifest
+from bot import config, deploy, logs, manifest
 from bot.checks.command import check
 from bot.config import Settings
 from bot.domain.payment import InvoiceRef
@@ -31,7 +31,8 @@ PAYMENT = click.IntRange(min=1, max=2**63 - 1)
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]}, commands=[check, manifest.command, setup]
+    context_settings={"help_option_names": ["-h", "--help"]},
+    commands=[check, deploy.command, manifest.command, setup],
 )
 @click.version_option(package_name="invoice-payment-bot", message="%(package)s %(version)s")
 def main() -> None:

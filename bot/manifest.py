@@ -90,8 +90,8 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str | 
     "--workflow-step", is_flag=True, help="With the step for Workflow Builder; it needs a paid plan."
 )
 def command(url: str | None, workflow_step: bool) -> None:
-    """Print the manifest of the Slack app, to be pasted where Slack asks for it.
+    """Print the Slack app's manifest.
 
-    Without --http it is for Socket Mode, which needs no public address.
+    Paste it where Slack asks for it. Without --http it is for Socket Mode, which needs no public address.
     """
     click.echo(manifest(url, workflow_step=workflow_step), nl=False)

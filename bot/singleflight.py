@@ -1,7 +1,7 @@
 """Singleflight: who asks for what is being asked for already shares that call, its answer and its failure.
 
-One for the event loop, and one for threads. An answer may be kept; a failure is told to those who waited
-for it, and the next one who asks tries again.
+One for the event loop, one whose answers are never older than their questions, and one for threads. An answer
+may be kept; a failure is told to those who waited for it, and the next one who asks tries again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from bot.clocks import BootClock, boottime
@@ -64,6 +65,93 @@ class Singleflight(Generic[Key, Value]):
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept[key] = flight.result(), self._clock()
+
+
+@dataclass(slots=True, eq=False)
+class _Flight(Generic[Value]):
+    """deadline: of the most patient of those who wait. begun: nobody can join it any more."""
+
+    deadline: float
+    begun: bool = False
+    task: asyncio.Task[Value] | None = None
+
+
+class FreshSingleflight(Generic[Key, Value]):
+    """For the tasks of one event loop: a call that many share, and that began after each of them had asked.
+
+    Who asks while one is under way waits for its end, and shares the next one with all who ask meanwhile.
+
+    patience_s: seconds for which one that is under way is waited for; after that, the next begins beside it.
+    """
+
+    def __init__(self, *, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._next: dict[Key, _Flight[Value]] = {}
+        self._last: dict[Key, asyncio.Task[Value]] = {}
+        self._tasks: set[asyncio.Task[Value]] = set()
+
+    async def get(
+        self,
+        key: Key,
+        call: Callable[[float], Coroutine[Any, Any, Value]],
+        deadline: float,
+        *,
+        grace_s: float,
+    ) -> Value:
+        """The answer of a call that begins now or later. Raises what the call raises, and `TooLong`.
+
+        call: is given the deadline of the most patient, on the clock of `time.monotonic`, like `deadline`.
+        grace_s: seconds after the deadline in which the call may still end in its own words.
+        """
+        flight = self._next.get(key)
+        if flight is None:
+            flight = self._next[key] = _Flight(deadline)
+            flight.task = asyncio.create_task(self._fly(key, flight, call))
+            self._tasks.add(flight.task)
+            flight.task.add_done_callback(lambda done: self._landed(key, done))
+        flight.deadline = max(flight.deadline, deadline)
+        assert flight.task is not None, "bug: it was made above"
+        await asyncio.wait([flight.task], timeout=max(0.0, deadline - time.monotonic()) + grace_s)
+        if not flight.task.done():
+            raise TooLong(begun=flight.begun)
+        return flight.task.result()
+
+    async def close(self) -> None:
+        """Cancel the calls under way, and whoever waits for them."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _fly(
+        self, key: Key, flight: _Flight[Value], call: Callable[[float], Coroutine[Any, Any, Value]]
+    ) -> Value:
+        if (last := self._last.get(key)) is not None:
+            await asyncio.wait([last], timeout=self._patience_s)
+        else:
+            await asyncio.sleep(0)  # so that all who ask in this turn of the loop share it
+        flight.begun = True
+        del self._next[key]
+        assert flight.task is not None, "bug: it runs in it"
+        self._last[key] = flight.task
+        return await call(flight.deadline)
+
+    def _landed(self, key: Key, task: asyncio.Task[Value]) -> None:
+        self._tasks.discard(task)
+        if self._last.get(key) is task:
+            del self._last[key]
+        flight = self._next.get(key)
+        if flight is not None and flight.task is task:
+            del self._next[key]  # it was cancelled before it began
+        if not task.cancelled():
+            task.exception()  # asyncio is told that somebody knows of it
+
+
+class TooLong(Exception):
+    """A call took longer than somebody could wait. begun: it was under way."""
+
+    def __init__(self, *, begun: bool) -> None:
+        super().__init__()
+        self.begun = begun
 
 
 class ThreadSingleflight(Generic[Value]):

@@ -6,13 +6,13 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from bot import singleflight
-from bot.singleflight import Singleflight, ThreadSingleflight
+from bot.singleflight import FreshSingleflight, Singleflight, ThreadSingleflight, TooLong
 
 
 class Clock:
@@ -171,6 +171,145 @@ class TestOnTheEventLoop:
         assert lookup.calls[0].cancelled()
         with pytest.raises(asyncio.CancelledError):
             await asking
+
+
+class Reading:
+    """A call of a `FreshSingleflight`: notes the deadlines it was given."""
+
+    def __init__(self) -> None:
+        self.lookup = Lookup()
+        self.deadlines: list[float] = []
+
+    @property
+    def calls(self) -> list[asyncio.Future[str]]:
+        return self.lookup.calls
+
+    async def __call__(self, deadline: float) -> str:
+        self.deadlines.append(deadline)
+        return await self.lookup()
+
+
+Fresh = FreshSingleflight[str, str]
+
+
+class TestFresh:
+    """Nobody is given an answer that is older than the question."""
+
+    @pytest.fixture
+    async def flights(self) -> AsyncIterator[Fresh]:
+        flights: Fresh = FreshSingleflight(patience_s=60.0)
+        yield flights
+        await flights.close()
+
+    @pytest.fixture
+    def reading(self) -> Reading:
+        return Reading()
+
+    @staticmethod
+    def ask(flights: Fresh, reading: Reading, key: str = "a", timeout: float = 5.0) -> asyncio.Task[str]:
+        until = time.monotonic() + timeout
+        return asyncio.create_task(flights.get(key, reading, until, grace_s=0.0))
+
+    async def test_who_asks_at_the_same_time_shares_a_call(self, flights: Fresh, reading: Reading) -> None:
+        """Another key has a call of its own."""
+        asking = [self.ask(flights, reading, key) for key in ("a", "a", "b")]
+        await turn()
+        for call, answer in zip(reading.calls, "AB", strict=True):
+            call.set_result(answer)
+        assert await asyncio.gather(*asking) == ["A", "A", "B"]
+
+    async def test_who_asks_while_one_is_under_way_shares_the_next(
+        self, flights: Fresh, reading: Reading
+    ) -> None:
+        """What that one says may be older than the question."""
+        first = self.ask(flights, reading)
+        await turn()
+        later = [self.ask(flights, reading)]
+        await turn()
+        later.append(self.ask(flights, reading))
+        await turn()
+        assert len(reading.calls) == 1
+        reading.calls[0].set_result("old")
+        await turn()
+        assert (first.result(), [one.done() for one in later]) == ("old", [False, False])
+        reading.calls[1].set_result("new")
+        assert await asyncio.gather(*later) == ["new", "new"]
+        assert len(reading.calls) == 2
+
+    async def test_a_failure_is_told_to_those_who_shared_it_only(
+        self, flights: Fresh, reading: Reading
+    ) -> None:
+        """The next call is made all the same."""
+        first = self.ask(flights, reading)
+        await turn()
+        later = self.ask(flights, reading)
+        await turn()
+        reading.calls[0].set_exception(ValueError("no"))
+        await turn()
+        reading.calls[1].set_result("A")
+        assert await later == "A"
+        with pytest.raises(ValueError, match="no"):
+            await first
+
+    async def test_one_that_hangs_holds_up_the_next_for_a_while_only(self, reading: Reading) -> None:
+        """After that, both are under way."""
+        flights: Fresh = FreshSingleflight(patience_s=0.01)
+        first = self.ask(flights, reading)
+        await turn()
+        second = self.ask(flights, reading)
+        await asyncio.sleep(0.05)
+        reading.calls[1].set_result("B")
+        assert await second == "B"
+        reading.calls[0].set_result("A")
+        assert await first == "A"
+        third = self.ask(flights, reading)
+        await turn()
+        reading.calls[2].set_result("C")
+        assert await third == "C"
+
+    async def test_a_call_is_given_the_deadline_of_the_most_patient(
+        self, flights: Fresh, reading: Reading
+    ) -> None:
+        """Whoever has less time gives up alone, and is told whether the call was under way."""
+        first = self.ask(flights, reading, timeout=0.05)
+        second = self.ask(flights, reading, timeout=9.0)
+        await turn()
+        waiting = self.ask(flights, reading, timeout=0.05)
+        for task, begun in ((first, True), (waiting, False)):
+            with pytest.raises(TooLong) as caught:
+                await task
+            assert caught.value.begun is begun
+        assert reading.deadlines[0] > time.monotonic() + 5
+        reading.calls[0].set_result("A")
+        assert await second == "A"
+
+    async def test_who_is_cancelled_leaves_the_call_to_the_others(
+        self, flights: Fresh, reading: Reading
+    ) -> None:
+        """Also before it began."""
+        first, second = (self.ask(flights, reading) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        await turn()
+        reading.calls[0].set_result("A")
+        assert await second == "A"
+
+    async def test_closing_cancels_what_is_under_way_and_what_waits(
+        self, flights: Fresh, reading: Reading
+    ) -> None:
+        """Nothing of it is left, and a later question is answered."""
+        first = self.ask(flights, reading)
+        await turn()
+        second = self.ask(flights, reading)
+        await turn()
+        await flights.close()
+        for task in (first, second):
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        third = self.ask(flights, reading)
+        await turn()
+        reading.calls[-1].set_result("C")
+        assert await third == "C"
 
 
 class Making:

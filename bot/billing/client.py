@@ -25,11 +25,15 @@ from bot.billing.calls import BillingCalls
 from bot.billing.transport import keep_envelopes_out_of_logs
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
+from bot.singleflight import FreshSingleflight, TooLong
 
 log = structlog.get_logger()
 
 LAST_WORD_S = 0.25
 """Seconds that a read whose time is over is given to say so itself."""
+
+PATIENCE_S = 2.0
+"""Seconds after which a reading of a list is waited for no longer, and the next one begins beside it."""
 
 T = TypeVar("T")
 
@@ -63,6 +67,7 @@ class BillingClient:
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="billing")
         self._running: set[Future[Any]] = set()
+        self._unpaid: FreshSingleflight[str, list[Invoice]] = FreshSingleflight(patience_s=PATIENCE_S)
 
     async def prepare(self) -> None:
         """Have the WSDL and a proven session ready, so that `make_payment` has nothing left but to pay.
@@ -97,10 +102,23 @@ class BillingClient:
     async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> list[Invoice]:
         """The unpaid invoices of a module, in the API's order.
 
+        Many may share one reading, which never begins before they asked: an invoice that is not in it was not
+        unpaid then, and what was paid before is not in it.
+
         Raises `NeverSent`, `AnswerLost`, or `Unreadable` where the account or the installation cannot
         read them. A session that has died is replaced once.
         """
-        return await self._read(lambda deadline: self._calls.unpaid_invoices(module, deadline), timeout)
+
+        async def read(deadline: float) -> list[Invoice]:
+            return await self._read_until(lambda until: self._calls.unpaid_invoices(module, until), deadline)
+
+        try:
+            found = await self._unpaid.get(module, read, self._deadline(timeout), grace_s=LAST_WORD_S)
+        except TooLong as error:
+            if error.begun:
+                raise AnswerLost("the billing API did not answer in time") from None
+            raise NeverSent("another reading was still under way at the deadline") from None
+        return found.copy()
 
     async def evidence_of(self, ref: InvoiceRef, *, decisive: bool = True) -> InvoiceEvidence:
         """What the list of unpaid invoices, and where it is needed that of all, say about one.
@@ -135,13 +153,18 @@ class BillingClient:
             _done, left = await asyncio.wait(running, timeout=grace)
             if left:
                 log.warning("billing calls were still running at the end", calls=len(left))
+        await self._unpaid.close()
         self._calls.close()
 
+    def _deadline(self, timeout: float | None) -> float:
+        return time.monotonic() + (self._timeout if timeout is None else timeout)
+
     async def _read(self, read: Callable[[float], T], timeout: float | None) -> T:
-        seconds = self._timeout if timeout is None else timeout
-        deadline = time.monotonic() + seconds
+        return await self._read_until(read, self._deadline(timeout))
+
+    async def _read_until(self, read: Callable[[float], T], deadline: float) -> T:
         job = self._submit(lambda: _error_as_value(read, deadline))
-        if not await _finished(job, seconds) and not job.cancel():
+        if not await _finished(job, deadline - time.monotonic()) and not job.cancel():
             # The thread has the same deadline, and knows better what was sent and what was not.
             await _finished(job, LAST_WORD_S)
         if not job.done():

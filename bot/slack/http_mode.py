@@ -98,3 +98,5 @@ async def _read(request: web.Request) -> bytes:
         raise NotSlacks("the body did not come in time") from None
     except web.RequestPayloadError:
         raise NotSlacks("the body is broken") from None
+    except ConnectionError:
+        raise NotSlacks("the body broke off") from None

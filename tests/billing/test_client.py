@@ -12,13 +12,23 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import DOCUMENTED_MODULES, InvoiceEvidence, InvoiceRef, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
-from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_billing import Failure, LocalBilling
+from bot.sandbox.local_billing.failures import Exchange, plain
 from tests.billing.conftest import VPS, NewClient
+
+
+async def _after_a_while(exchange: Exchange) -> web.StreamResponse:
+    await asyncio.sleep(0.3)
+    return await plain(exchange)
+
+
+SLOW = Failure("the answer was right a while ago", _after_a_while, carried_out=True)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -102,6 +112,53 @@ async def test_a_read_gives_up_in_time(api: LocalBilling, client: BillingClient)
     with pytest.raises((AnswerLost, NeverSent)):
         await client.unpaid_invoices("vps", timeout=0.3)
     assert time.monotonic() - started < 0.8
+
+
+async def test_who_asks_for_the_same_list_meanwhile_shares_the_next_reading(
+    api: LocalBilling, client: BillingClient
+) -> None:
+    """Fifty ask one after the other while the first reading is under way; each has a list of its own."""
+    await client.prepare()
+    api.fail(SLOW, operation="api_vps_*")
+    asking = [asyncio.create_task(client.unpaid_invoices("vps"))]
+    for _ in range(50):
+        await asyncio.sleep(0.002)
+        asking.append(asyncio.create_task(client.unpaid_invoices("vps")))
+    lists = await asyncio.gather(*asking)
+    assert [call.operation for call in api.log].count("api_vps_get_client_unpaid_invoices") == 2
+    assert all(one == lists[0] for one in lists)
+    lists[0].clear()
+    assert lists[1]
+
+
+async def test_a_reading_never_serves_who_asked_after_it_began(
+    api: LocalBilling, client: BillingClient
+) -> None:
+    """An invoice that was paid before the question is not in the answer."""
+    await client.prepare()
+    api.fail(SLOW, operation="api_vps_*")
+    before = asyncio.create_task(client.unpaid_invoices("vps"))
+    await until(lambda: any("unpaid" in call.operation for call in api.log))
+    assert (await client.make_payment(VPS)).verdict is Verdict.PAID
+    after = await client.unpaid_invoices("vps")
+    assert VPS in [one.ref for one in await before]
+    assert VPS not in [one.ref for one in after]
+
+
+async def test_who_waits_for_a_reading_behind_another_gives_up_in_time(
+    api: LocalBilling, client: BillingClient
+) -> None:
+    """And is told what is true: its own was never sent."""
+    await client.prepare()
+    api.fail("stall")
+    first = asyncio.create_task(client.unpaid_invoices("vps", timeout=1.0))
+    await until(lambda: any("unpaid" in call.operation for call in api.log))
+    started = time.monotonic()
+    with pytest.raises(NeverSent, match="another reading"):
+        await client.unpaid_invoices("vps", timeout=0.1)
+    assert time.monotonic() - started < 0.8
+    with pytest.raises(AnswerLost):
+        await first
 
 
 async def test_a_payment_that_gets_no_thread_in_time_is_never_sent(

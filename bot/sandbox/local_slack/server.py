@@ -23,7 +23,7 @@ from bot.sandbox.local_slack.page_api import PageApi
 from bot.sandbox.local_slack.response_urls import ResponseUrls
 from bot.sandbox.local_slack.socket_mode import SocketMode
 from bot.sandbox.local_slack.views import View, Views
-from bot.sandbox.local_slack.web_api import ApiCall, WebApi
+from bot.sandbox.local_slack.web_api import MESSAGE_BURST, ApiCall, WebApi
 from bot.sandbox.local_slack.workspace import Execution, Triggers, Workspace
 from bot.sandbox.local_slack.world import World, populate
 
@@ -41,7 +41,8 @@ class LocalSlack:
     scopes: what the bot token was granted; by default what the manifest asks for.
     ack_deadline, trigger_lifetime, response_url_lifetime, ping_interval: seconds, Slack's by default.
     event_retry_delays: seconds before each repetition of an event. edit_window: seconds in which a
-    message may be edited, None for ever.
+    message may be edited, None for ever. enforce_rate_limits: whether Slack's are kept to.
+    message_burst: how many messages at once a channel then tolerates; one a second follows.
 
     `world`, `clock`, `sockets` and `faults` are the parts that tests turn: people and channels,
     time, connections (ghosts, duplicates, disconnects), and trouble; `fail` and `heal` are those of
@@ -62,6 +63,7 @@ class LocalSlack:
         ping_interval: float = 10.0,
         edit_window: float | None = None,
         enforce_rate_limits: bool = False,
+        message_burst: int = MESSAGE_BURST,
     ) -> None:
         self._host = host
         self._port = port
@@ -93,7 +95,12 @@ class LocalSlack:
         self.faults = Faults()
         self.fail, self.heal = self.faults.order, self.faults.heal
         self.sockets = SocketMode(self._workspace, ack_deadline, ping_interval)
-        self._web_api = WebApi(self._workspace, self.faults, enforce_rate_limits=enforce_rate_limits)
+        self._web_api = WebApi(
+            self._workspace,
+            self.faults,
+            enforce_rate_limits=enforce_rate_limits,
+            message_burst=message_burst,
+        )
         self.calls = self._web_api.calls
         self._response_urls = ResponseUrls(self._workspace, self.faults, response_url_lifetime)
         self._delivery = Delivery(self.world, self.faults, self.sockets)

@@ -43,12 +43,14 @@ class ApiCall:
 class WebApi:
     """Serves the Web API. `calls` is the log, the oldest first."""
 
-    def __init__(self, workspace: Workspace, faults: Faults, *, enforce_rate_limits: bool) -> None:
+    def __init__(
+        self, workspace: Workspace, faults: Faults, *, enforce_rate_limits: bool, message_burst: int
+    ) -> None:
         self.calls: list[ApiCall] = []
         self.enforce_rate_limits = enforce_rate_limits
         self._workspace = workspace
         self._faults = faults
-        self._rate_limits = RateLimits(workspace.clock)
+        self._rate_limits = RateLimits(workspace.clock, message_burst)
 
     def routes(self) -> list[web.RouteDef]:
         """What to mount."""
@@ -177,14 +179,15 @@ class Bucket:
 class RateLimits:
     """Slack's rate limits: about one message a second per channel, and a tier for every method."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, message_burst: int = MESSAGE_BURST) -> None:
         self._clock = clock
+        self._message_burst = message_burst
         self._buckets: dict[str, Bucket] = {}
 
     def take(self, method: str, channel: str, tier: int) -> int:
         """Count a call: 0 if it may pass, else Retry-After in seconds."""
         if method == "chat.postMessage":
-            return self._bucket(f"{method} {channel}", MESSAGES_PER_SECOND, MESSAGE_BURST).take()
+            return self._bucket(f"{method} {channel}", MESSAGES_PER_SECOND, self._message_burst).take()
         return self._bucket(method, tier / 60, tier).take()
 
     def _bucket(self, name: str, rate: float, burst: float) -> Bucket:

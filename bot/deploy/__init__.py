@@ -1,0 +1,43 @@
+"""`python -m bot deploy`: ways to run the bot and to watch it, as files that one prints, reads and adapts.
+
+They come with the installed bot, so that they fit the version that runs.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import click
+
+FILES = {
+    "Containerfile": "an image, for Podman or Docker",
+    "compose.yaml": "two instances and their PostgreSQL, for Docker Compose",
+    "invoice-payment-bot.service": "a sandboxed service, for systemd",
+    "nginx.conf": "what stands in front of HTTP mode, for nginx",
+    "Caddyfile": "the same for Caddy",
+    "alerts.yml": "five alerts, for Prometheus",
+    "dashboard.json": "a dashboard, for Grafana",
+    "env.example": "every variable, explained: fill it in as .env",
+    "constraints.txt": "the versions of everything it needs with which it was tested, for pip",
+}
+"""What each is for."""
+
+
+def file(name: str) -> str:
+    """One of FILES, as it stands."""
+    return (resources.files("bot.deploy") / name).read_text(encoding="utf-8")
+
+
+@click.command("deploy")
+@click.argument("name", required=False, type=click.Choice(list(FILES)), metavar="[NAME]")
+def command(name: str | None) -> None:
+    """Print a file that runs or watches the bot: NAME.
+
+    Without NAME, list what there is. Write it to a file, read what stands at its head, and adapt it.
+    """
+    if name is not None:
+        click.echo(file(name), nl=False)
+        return
+    width = max(map(len, FILES))
+    for each, about in FILES.items():
+        click.echo(f"{each:{width}}  {about}")

@@ -1,0 +1,95 @@
+"""Measures the figures, both sides in turn, and prints what ours is to the plain bot, and to our goals."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import math
+import os
+import pkgutil
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.parsers import expat
+
+import click
+
+from bot.sandbox.run import quiet
+from tests.bench import figures
+from tests.bench.figures import Line
+from tests.bench.world import SIDES, median
+
+NAMES = sorted(module.name for module in pkgutil.iter_modules(figures.__path__))
+VERSIONS = ("slack-bolt", "slack-sdk", "aiohttp", "zeep", "lxml", "sqlalchemy", "aiosqlite")
+
+Values = dict[str, dict[str, list[float]]]
+"""By line and side: what each round gave."""
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(NAMES))
+@click.option(
+    "--rounds", type=click.IntRange(min=1), help="Rounds of each figure, in place of its own number."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, every round included.")
+def main(names: Sequence[str], rounds: int | None, as_json: bool) -> None:
+    """Measure the named figures, or all of them."""
+    quiet()
+    began = time.perf_counter()
+    found = {name: asyncio.run(_measured(_figure(name), rounds)) for name in names or NAMES}
+    took = time.perf_counter() - began
+    if as_json:
+        told = {"machine": _machine(), "seconds": round(took), "figures": found}
+        click.echo(json.dumps(told, indent=1).replace("NaN", "null"))
+        return
+    click.echo(f"{'ours/plain':>10} {'ours':>9} {'plain':>9} {'goal':>9}")
+    for name, values in found.items():
+        for key, line in _figure(name).LINES.items():
+            click.echo(_told(line, values[key]))
+    click.echo(f"{took:.0f} s; {', '.join(f'{name} {value}' for name, value in _machine().items())}")
+
+
+def _figure(name: str) -> ModuleType:
+    return importlib.import_module(f"{figures.__name__}.{name}")
+
+
+async def _measured(figure: ModuleType, rounds: int | None) -> Values:
+    """Every line's rounds, of both sides."""
+    values: Values = {key: {side.name: [] for side in SIDES} for key in figure.LINES}
+    for _ in range(rounds or figure.ROUNDS):
+        for side in SIDES:
+            found: dict[str, float] = await figure.measure(side)
+            for key, value in found.items():
+                values[key][side.name].append(value)
+    return values
+
+
+def _told(line: Line, values: dict[str, list[float]]) -> str:
+    """Ratio, ours, plain, goal, and whether ours is not beyond it."""
+    ours, plain = (median(values[side.name]) for side in SIDES)
+    ratio = f"{ours / plain:.2f}" if plain and line.unit and not math.isnan(plain) else ""
+    goal = "" if line.goal is None else f"{line.goal:g}"
+    missed = "  MISSED" if line.goal is not None and not ours <= line.goal else ""
+    shown = ["-" if math.isnan(value) else f"{value:.4g}" for value in (ours, plain)]
+    return f"{ratio:>10} {shown[0]:>9} {shown[1]:>9} {goal:>9} {line.unit:2}  {line.about}{missed}"
+
+
+def _machine() -> dict[str, Any]:
+    told = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.partition(":")[2].strip() for line in told if line.startswith("model name")), "?")
+    machine = {
+        "cpu": f"{os.cpu_count()} x {model}",
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "expat": expat.EXPAT_VERSION,
+    }
+    return machine | {name: version(name) for name in VERSIONS}
+
+
+if __name__ == "__main__":
+    main()

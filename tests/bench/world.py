@@ -1,0 +1,215 @@
+"""The Slack and the billing API that both sides meet, and the sides themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from bot.sandbox.local_billing import Call, Failure, LocalBilling
+from bot.sandbox.local_billing.failures import Exchange, plain
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.changes import Change, ChangeKind
+from bot.sandbox.local_slack.interactions import Result
+from tests.fixture_types import environment_of
+
+CHANNEL = "#payments"
+MODULE = "vps"
+FIRST = 50_000
+"""The number of the first invoice that is there to be paid; the others follow."""
+
+BURST = 25
+"""Messages that Slack takes at once in a channel, as people measured it; then one a second."""
+
+QUIET_S = 6.0
+"""Seconds in which nothing happens after which nothing more is waited for."""
+
+PATIENCE_S = 180.0
+"""Seconds after which nothing more is waited for, whatever happens."""
+
+ROOT = Path(__file__).parents[2]
+
+_ANSWER = re.compile(r"Invoice (\d+) Successful")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two that are compared. arguments: of the interpreter."""
+
+    name: str
+    arguments: Sequence[str]
+
+
+OURS = Side("ours", ("-m", "bot", "run"))
+PLAIN = Side("plain", ("-m", "tests.bench.plain_bot"))
+SIDES = (OURS, PLAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Seconds that Slack and the billing API take for a call, what Slack takes at once, unpaid invoices."""
+
+    slack_s: float = 0.0
+    billing_s: float = 0.0
+    burst: int = BURST
+    unpaid: int = 100
+
+
+@dataclass(eq=False)
+class World:
+    """A running side among those whom it serves.
+
+    answered: when the API's words for an invoice stood in the thread. pid: of the side's process.
+    connected_s: seconds from its start to its connection.
+    """
+
+    slack: LocalSlack
+    billing: LocalBilling
+    pid: int = 0
+    connected_s: float = 0.0
+    answered: dict[int, float] = field(default_factory=dict)
+    _happened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.slack.on_change(self._notice)
+        self.billing.on_call = self._called
+
+    def _called(self, _call: Call) -> None:
+        self._happened.set()
+
+    def _notice(self, change: Change) -> None:
+        self._happened.set()
+        if change.kind is ChangeKind.MESSAGE_POSTED and (found := _ANSWER.search(change.text)):
+            self.answered.setdefault(int(found[1]), time.perf_counter())
+
+    async def types(self, number: int, channel: str = CHANNEL) -> Result:
+        """Alice asks for a payment; returns when that was acknowledged, or Slack gave up."""
+        return await self.slack.person("alice").types(channel, f"/pay {MODULE} {number}")
+
+    @property
+    def bot(self) -> str:
+        """The app's own user."""
+        return ids.BOT_USER_ID
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for that, or until nothing happens any more."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while not condition():
+                    self._happened.clear()
+                    async with asyncio.timeout(QUIET_S):
+                        await self._happened.wait()
+
+    async def until_answered(self, numbers: Iterable[int]) -> None:
+        """Wait until these are answered, or nothing happens any more."""
+        wanted = set(numbers)
+        await self.until(lambda: wanted <= self.answered.keys())
+
+    async def warm(self, count: int = 1) -> None:
+        """Pay once or more in another channel, and let all come to rest, as if it had run for a while."""
+        for number in range(FIRST - count, FIRST):
+            await self.types(number, "#shared-with-partner")
+            await self.until_answered([number])
+            await asyncio.sleep(0.3)
+
+    def paid(self, numbers: Iterable[int]) -> int:
+        """How many of these were paid."""
+        return sum(self.billing.payments_made(MODULE, number) == 1 for number in numbers)
+
+    def refusals(self) -> int:
+        """How often Slack said that it was too much."""
+        return sum(call.error == "ratelimited" for call in self.slack.calls)
+
+    def cpu_s(self) -> float:
+        """Seconds of a processor that the side's process has taken."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mb(self) -> float:
+        """Memory of the side's process."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) / 1024
+
+
+@asynccontextmanager
+async def meeting(side: Side, conditions: Conditions) -> AsyncIterator[World]:
+    """Run a side until the block ends."""
+    async with AsyncExitStack() as stack:
+        slack = LocalSlack(enforce_rate_limits=True, message_burst=conditions.burst)
+        await stack.enter_async_context(slack)
+        billing = LocalBilling()
+        await billing.start()
+        stack.push_async_callback(billing.stop)
+        for number in range(FIRST - 50, FIRST + conditions.unpaid):
+            billing.add_invoice(MODULE, number)
+        world = World(slack, billing)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pay-bench-"))
+        slow_down(world, conditions)
+        process = await _start(world, side, Path(folder))
+        stack.push_async_callback(_end, process)
+        yield world
+        billing.heal()
+
+
+def slow_down(world: World, conditions: Conditions) -> None:
+    """Let every call take its time from now on."""
+    if conditions.slack_s:
+        world.slack.fail("*", "slow", seconds=conditions.slack_s)
+
+    async def late(exchange: Exchange) -> web.StreamResponse:
+        await asyncio.sleep(conditions.billing_s)
+        return await plain(exchange)
+
+    if conditions.billing_s:
+        world.billing.fail(Failure("every call takes its time", late, carried_out=True, on="*"))
+
+
+async def _start(world: World, side: Side, folder: Path) -> asyncio.subprocess.Process:
+    """Start a side, and wait until it is connected."""
+    environment = environment_of(world.slack, world.billing, f"sqlite:///{folder}/ledger.db")
+    environment |= {"BILLING_TIMEOUT": "60", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    log = folder / "log"
+    started = time.perf_counter()
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *side.arguments, env=environment, cwd=folder, stdout=out, stderr=out
+        )
+    while not world.slack.sockets.connections:
+        if process.returncode is not None or time.perf_counter() - started > 60:
+            raise RuntimeError(f"{side.name} did not start:\n{log.read_text()[-2000:]}")
+        await asyncio.sleep(0.002)
+    world.pid, world.connected_s = process.pid, time.perf_counter() - started
+    return process
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """At once: a side that is stopped politely would wait for what hangs."""
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value that this share of them, from 0 to 1, does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle one; of none, NaN."""
+    there = list(values)
+    return statistics.median(there) if there else float("nan")
