@@ -151,7 +151,7 @@ async def test_a_phone_never_scrolls_sideways(slack: LocalSlack, windows: Window
 async def test_a_table_is_drawn_and_scrolls_by_itself(slack: LocalSlack, windows: Windows) -> None:
     """Its first row is the heading; what is in a cell stays text; the page of a phone does not widen."""
     texts = [["Invoice", "For"], ["vps 10101", HOSTILE]]
-    rows = [[{"type": "raw_text", "text": text} for text in row] for row in texts]
+    rows: list[list[object]] = [[{"type": "raw_text", "text": text} for text in row] for row in texts]
     rich = [{"type": "rich_text_section", "elements": [{"type": "text", "text": "*20* &lt;"}]}]
     rows.append([{"type": "raw_text", "text": "vps 10102"}, {"type": "rich_text", "elements": rich}])
     settings = [{}, {"align": "right"}]
