@@ -37,6 +37,7 @@ from bot.payments.look_up import LookUp
 from bot.payments.maintenance import Maintenance
 from bot.payments.overview import Overview
 from bot.payments.preflight import Preflight
+from bot.payments.proposals import Proposals
 from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
 from bot.payments.timing import CALLS, Timing
@@ -231,13 +232,15 @@ def build(
     announcer = Announcer(
         ledger, edges.client, renderer, timing, pace, instance, ledger.watch(OUTBOX), checkpoint
     )
+    desk, unpaid = Desk(ledger, authority, settling), UnpaidInvoices(billing, ledger)
     services = Services(
-        desk=Desk(ledger, authority, settling),
+        desk=desk,
         ledger=ledger,
         authority=authority,
         overview=Overview(ledger, authority),
         catalogue=Catalogue(billing),
-        unpaid=UnpaidInvoices(billing, ledger),
+        unpaid=unpaid,
+        proposals=Proposals(desk, authority, unpaid),
         directory=directory,
         client=edges.client,
         workspace=edges.workspace,

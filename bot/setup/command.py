@@ -57,11 +57,19 @@ def _answers(_context: click.Context, _parameter: click.Parameter, given: tuple[
 )
 @click.option("--non-interactive", is_flag=True, help="Ask nothing: take the answers from the environment.")
 @click.option("--overwrite", is_flag=True, help="Change the file without asking where there is one.")
-@click.option("--set", "answers", multiple=True, metavar="NAME=VALUE", callback=_answers, help="An answer.")
+@click.option(
+    "--set",
+    "answers",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_answers,
+    help="An answer; may be repeated.",
+)
 def setup(env_file: Path, non_interactive: bool, overwrite: bool, answers: dict[str, str]) -> None:
     """Ask what the bot must be told, try each answer, and write .env.
 
     What is there already is the default, from the file, the environment and --set; secrets are not shown.
+    Exit code 1: the file was not written, and why is said.
     """
     if not non_interactive and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("this is no terminal; use --non-interactive, and set the variables")
