@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot import config, logs
+from bot import config
 from bot.checks.command import quiet
 from bot.config import VARIABLES
 from bot.domain.policy.words import describe
@@ -74,6 +74,7 @@ def setup(env_file: Path, non_interactive: bool, overwrite: bool, answers: dict[
     if not non_interactive and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("this is no terminal; use --non-interactive, and set the variables")
     quiet()
+    draft = Draft({})
     try:
         draft = Draft(config.given_in(env_file) | answers)
         _refuse_what_is_not_asked(draft)
@@ -87,7 +88,7 @@ def setup(env_file: Path, non_interactive: bool, overwrite: bool, answers: dict[
         leave(1)
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(logs.printable(str(problem)), err=True)
+            Terminal(draft).complain(problem)
         click.echo(f"{env_file} was not written.", err=True)
         sys.exit(1)
 
