@@ -131,6 +131,17 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], 
     assert not (tmp_path / ".env").is_file()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can write for somebody else")
+def test_the_owner_stays_the_same(tmp_path: Path) -> None:
+    """The bot's user could not read root's file."""
+    file = tmp_path / ".env"
+    file.write_text("A=1\n")
+    os.chown(file, 12345, 54321)
+    write(file, "A=2\n")
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12345, 54321, 0o600)
+
+
 def test_a_link_stays_one(tmp_path: Path) -> None:
     """What it leads to is replaced."""
     real, link = tmp_path / "real.env", tmp_path / ".env"
