@@ -105,7 +105,7 @@ def _quoted(value: str) -> str:
 def write(path: Path, text: str) -> None:
     """Put the text in place of the file, all of it or nothing, for its owner alone. Raises ConfigError.
 
-    A link stays one, and the file that it leads to is replaced; who could read it, but for everybody, still can.
+    A link stays one, and the file that it leads to is replaced. See `_keep_readers` for one that was there.
     """
     file = os.path.realpath(path)
     if os.path.exists(file) and not os.path.isfile(file):
@@ -131,7 +131,7 @@ def write(path: Path, text: str) -> None:
 
 
 def _keep_readers(file: str, descriptor: int) -> None:
-    """Whose it was it stays, and a group that alone could read it still can: the bot's, where root owns it."""
+    """Whose it was it stays, and a group that alone could read it still can: the bot's, of root's file."""
     try:
         before = os.stat(file)
     except FileNotFoundError:
