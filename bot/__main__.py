@@ -51,14 +51,18 @@ def _refuse(error: ConfigError, what: str = "The bot cannot start") -> int:
     click.echo(f"{what}:", err=True)
     for problem in error.problems:
         click.echo(f"  {problem}", err=True)
-    click.echo("Every variable is explained in .env.example.", err=True)
+    click.echo("`python -m bot deploy env.example` explains every variable.", err=True)
     return 2
 
 
 @main.command()
 @ENV_FILE
 def run(env_file: Path | None) -> None:
-    """Run the bot until it is told to stop (Ctrl-C or SIGTERM)."""
+    """Run the bot until it is told to stop.
+
+    Ctrl-C and SIGTERM stop it, when a payment under way is finished. Exit code 0: it was told to stop;
+    1: a part of it broke; 2: it cannot start, and what has to be put right is listed.
+    """
     settings = settings_or_exit(env_file)
     logs.configure(settings)
     try:
@@ -101,11 +105,20 @@ async def _run(settings: Settings) -> int:
 @main.command()
 @ENV_FILE
 @click.argument("payment", type=PAYMENT)
-@click.argument("outcome", type=click.Choice(["paid", "not-paid"]))
+@click.argument("outcome", type=click.Choice(["paid", "not-paid"]), metavar="OUTCOME")
 @click.argument("note")
-@click.option("--invoice", help="Which of several payments of the request, for example 'vps 10102'.")
+@click.option(
+    "--invoice",
+    metavar="'MODULE NUMBER'",
+    help="Which of several payments of the request, for example 'vps 10102'.",
+)
 def resolve(env_file: Path | None, payment: int, outcome: str, note: str, invoice: str | None) -> None:
-    """Settle PAYMENT, whose answer was lost. NOTE says how you know; it goes into the audit trail."""
+    """Settle a payment whose answer was lost.
+
+    PAYMENT is its number, as on its card. OUTCOME is paid or not-paid, and NOTE says how you know; both go
+    into the audit trail. Exit code 0: it is settled; 1: it is not, and why is said; 2: the ledger cannot be
+    used.
+    """
     if not note.strip():
         raise click.UsageError("the note must say how you know what became of it")
     if any("\ud800" <= char <= "\udfff" for char in note):
@@ -183,12 +196,13 @@ async def _resolve(
 
 @main.group(invoke_without_command=True)
 @ENV_FILE
-@click.option("--payment", type=PAYMENT, help="Only the events of this payment.")
+@click.option("--payment", type=PAYMENT, metavar="NUMBER", help="Only the events of this payment.")
 @click.pass_context
 def audit(context: click.Context, env_file: Path | None, payment: int | None) -> None:
-    """Print the audit trail, and prove the ledger by it. Exit code 1 if it was tampered with.
+    """Print the audit trail, and prove the ledger by it.
 
-    Only LEDGER_URL is needed, and nothing is changed; a bot may be running.
+    Only LEDGER_URL is needed, and nothing is changed; a bot may be running. Exit code 0: the ledger is whole;
+    1: somebody changed it past the bot; 2: it cannot be read.
     """
     if context.invoked_subcommand is None:
         sys.exit(_read_ledger(env_file, lambda ledger: _audit(ledger, payment)))
@@ -199,7 +213,10 @@ def audit(context: click.Context, env_file: Path | None, payment: int | None) ->
 @ENV_FILE
 @click.pass_obj
 def verify(of_audit: Path | None, env_file: Path | None) -> None:
-    """Prove the ledger without printing the trail. Exit code 1 if it was tampered with."""
+    """Prove the ledger, and print no trail.
+
+    Exit code 0: it is whole; 1: somebody changed it past the bot; 2: it cannot be read.
+    """
     sys.exit(_read_ledger(env_file or of_audit, _verify))
 
 
@@ -299,7 +316,13 @@ def _policy(_context: click.Context, _parameter: click.Parameter, value: str | N
 
 
 @main.command(cls=_WithExamples)
-@click.option("--port", default=8765, show_default=True, help="The page's port; the next free one if taken.")
+@click.option(
+    "--port",
+    default=8765,
+    show_default=True,
+    metavar="NUMBER",
+    help="The page's port; the next free one if taken.",
+)
 @click.option(
     "--say",
     "says",
@@ -315,7 +338,10 @@ def _policy(_context: click.Context, _parameter: click.Parameter, value: str | N
     help="Rules: an example by its name, or a file of your own that names the sandbox's people.",
 )
 def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path) -> None:
-    """Try the bot against a local Slack and a local billing API. No account is needed."""
+    """Try the bot against a local Slack and billing API.
+
+    No account is needed, and nothing is kept. Exit code 1: a line of --say could not be done.
+    """
     from bot.sandbox import run as local  # noqa: PLC0415
 
     local.quiet()

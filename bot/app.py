@@ -37,6 +37,7 @@ from bot.payments.look_up import LookUp
 from bot.payments.maintenance import Maintenance
 from bot.payments.overview import Overview
 from bot.payments.preflight import Preflight
+from bot.payments.proposals import Proposals
 from bot.payments.reconciler import Reconciler
 from bot.payments.settling import Settling
 from bot.payments.timing import CALLS, Timing
@@ -54,6 +55,7 @@ from bot.slack.inbound import Gate, Services
 from bot.slack.lists import Lists
 from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
+from bot.slack.preview import Previews
 from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
 from bot.slack.selection import Selections
@@ -234,23 +236,31 @@ def build(
     announcer = Announcer(
         ledger, edges.client, renderer, timing, pace, instance, ledger.watch(OUTBOX), checkpoint
     )
+    desk, unpaid = Desk(ledger, authority, settling), UnpaidInvoices(billing, ledger)
     services = Services(
-        desk=Desk(ledger, authority, settling),
+        desk=desk,
         ledger=ledger,
         authority=authority,
         overview=Overview(ledger, authority),
         catalogue=Catalogue(billing),
-        unpaid=UnpaidInvoices(billing, ledger),
+        unpaid=unpaid,
+        proposals=Proposals(desk, authority, ledger, unpaid),
         directory=directory,
         client=edges.client,
         workspace=edges.workspace,
         gate=Gate(),
     )
-    homes, lists, pay_forms = Homes(services), Lists(services), PayForms(services)
+    homes, lists, pay_forms, previews = (
+        Homes(services),
+        Lists(services),
+        PayForms(services),
+        Previews(services),
+    )
     unpaid_views = UnpaidViews(services)
     listener = bolt_app(edges.client, edges.workspace)
     for subject in (
-        Commands(services, lists, pay_forms),
+        Commands(services, lists, pay_forms, previews),
+        previews,
         Decisions(services),
         Selections(services),
         Resolutions(services),
@@ -315,7 +325,7 @@ def build(
         paying=Part([paying.poller], [paying.pool], CALLS * settings.billing_timeout + GRACE),
         answering=Part(
             [Poller("home", homes.poll_once, homes.pool.wake, timing.poll)],
-            [homes.pool, lists.pool, pay_forms.pool, unpaid_views.pool],
+            [homes.pool, lists.pool, pay_forms.pool, previews.pool, unpaid_views.pool],
             LAST_WORDS,
         ),
     )

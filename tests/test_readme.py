@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from bot import config
+from bot import config, deploy
 from bot.config import policy_file
 from bot.domain.command import HELP
 from bot.domain.policy.words import describe
@@ -50,3 +50,22 @@ def test_its_link_opens_slacks_page_with_the_manifest_filled_in() -> None:
     filled_in = quote(json.dumps(manifest, separators=(",", ":")), safe="")
     assert "**[Create the Slack app][create]**" in README
     assert f"\n[create]: https://api.slack.com/apps?new_app=1&manifest_json={filled_in}\n" in README
+
+
+def test_it_shows_what_stands_in_front_of_http_mode() -> None:
+    """The very files that `deploy` prints."""
+    shown = dict(re.findall(r"<!-- deploy (\S+) -->\n```\w+\n(.*?)```", README, flags=re.DOTALL))
+    assert shown == {name: deploy.file(name) for name in ("nginx.conf", "Caddyfile")}
+
+
+def test_it_lists_every_file_that_can_be_printed() -> None:
+    """In the words of `python -m bot deploy`."""
+    table = README[README.index("| file | what it is |") :].split("\n\n")[0]
+    assert dict(re.findall(r"^\| `(\S+)` \| (.*) \|$", table, flags=re.MULTILINE)) == deploy.FILES
+
+
+def test_what_only_operators_need_is_folded_away() -> None:
+    """Each section that opens also closes, and a reader sees from its first words what is in it."""
+    assert README.count("<details>") == README.count("</details>") == 2
+    summaries = re.findall(r"<details>\n<summary><b>(.*?)</b>: .*</summary>\n\n", README)
+    assert summaries == ["HTTP mode", "Ways to run it"]

@@ -28,12 +28,22 @@ def file(name: str) -> str:
     return (resources.files("bot.deploy") / name).read_text(encoding="utf-8")
 
 
-@click.command("deploy")
+class _WithFiles(click.Command):
+    """Ends its help with the files that there are."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them."""
+        with formatter.section("Files"):
+            formatter.write_dl(list(FILES.items()))
+
+
+@click.command("deploy", cls=_WithFiles)
 @click.argument("name", required=False, type=click.Choice(list(FILES)), metavar="[NAME]")
 def command(name: str | None) -> None:
-    """Print a file that runs or watches the bot: NAME.
+    """Print a file that runs or watches the bot.
 
-    Without NAME, list what there is. Write it to a file, read what stands at its head, and adapt it.
+    NAME is one of those below; without it they are listed. Write it to a file, read what stands at its
+    head, and adapt it.
     """
     if name is not None:
         click.echo(file(name), nl=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
-from bot.domain.payment import FINAL, RELEASED, Payment, PaymentRequest, State
+from bot.domain.payment import FINAL, RELEASED, Invoice, Payment, PaymentRequest, State
 
 MOST_LINES = 100
 """Invoices of one request."""
@@ -99,7 +99,7 @@ class Batch:
         lines = self.waiting or self.held or self.payments
         if not self.several:
             return self.first.price
-        known = sums(lines)
+        known = sums(one.invoice for one in lines)
         parts = [f"{known[currency]:f} {currency}" for currency in sorted(known)]
         if unknown := sum(one.invoice is None for one in lines):
             parts.append(f"{unknown} {_UNKNOWN}")
@@ -115,10 +115,10 @@ class Batch:
         return Batch(tuple(now.get(one.line, one) for one in self.payments))
 
 
-def sums(payments: Iterable[Payment]) -> dict[str, Decimal]:
+def sums(invoices: Iterable[Invoice | None]) -> dict[str, Decimal]:
     """What those add up to whose amount is known, by currency."""
     found: dict[str, Decimal] = {}
-    for invoice in (one.invoice for one in payments):
+    for invoice in invoices:
         if invoice is not None:
             found[invoice.currency] = found.get(invoice.currency, Decimal(0)) + invoice.amount
     return found

@@ -11,7 +11,7 @@ import structlog
 
 from bot.domain.batch import Batch, sums
 from bot.domain.events import Expired
-from bot.domain.payment import Payment, PaymentRequest, State
+from bot.domain.payment import Invoice, PaymentRequest, State
 from bot.domain.policy import Rule
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
@@ -63,16 +63,16 @@ def required_now(batch: Batch, rule: Rule | None) -> int:
     """
     if rule is None:
         return batch.request.approvals_required
-    return max(batch.request.approvals_required, frozen_by(batch.held, rule))
+    return max(batch.request.approvals_required, frozen_by((one.invoice for one in batch.held), rule))
 
 
-def frozen_by(payments: Iterable[Payment], rule: Rule) -> int:
+def frozen_by(invoices: Iterable[Invoice | None], rule: Rule) -> int:
     """What a rule asks for these, to be frozen with them: the most of what it asks for each and in total.
 
     Splitting into many small ones does not help, and one of unknown amount counts as above every threshold.
     """
-    lines = tuple(payments)
-    each = ((one.invoice.amount, one.invoice.currency) if one.invoice else (None, None) for one in lines)
+    lines = tuple(invoices)
+    each = ((one.amount, one.currency) if one else (None, None) for one in lines)
     totals = ((total, currency) for currency, total in sums(lines).items())
     return max((rule.approvals_required(*one) for one in chain(each, totals)), default=0)
 

@@ -110,7 +110,7 @@ class Desk(Requesting, Resolving):
                 reason=f"left out: {said}",
             )
             now = batch.with_payments([out])
-            before, after = sums(batch.held), sums(now.held)
+            before, after = (sums(one.invoice for one in each.held) for each in (batch, now))
             if any(after[currency] > before[currency] for currency in after):
                 # It was a credit, so the others cost more without it: nobody approved that.
                 await transaction.void_approvals(batch.request)

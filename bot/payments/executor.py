@@ -154,7 +154,7 @@ class Executor:
             **snapshot(known.invoice),
         )
         batch = await transaction.whole(payment.request)
-        required = frozen_by(batch.held, rule)
+        required = frozen_by((one.invoice for one in batch.held), rule)
         request = await transaction.change_request(batch.request, approvals_required=required)
         payment = replace(payment, request=request)
         await transaction.record(frozen(payment), actor="executor", payment=payment)

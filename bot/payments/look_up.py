@@ -148,7 +148,7 @@ class LookUp:
 
     async def _accept(self, transaction: Transaction, accepted: Sequence[Payment], rule: Rule) -> None:
         """Freeze what the rule asks for, and go on at once where nobody has to approve."""
-        required = frozen_by(accepted, rule)
+        required = frozen_by((one.invoice for one in accepted), rule)
         request = await transaction.change_request(
             accepted[0].request,
             rule=rule.name,

@@ -17,6 +17,7 @@ from bot.payments.authority import Authority, Person
 from bot.payments.catalogue import Catalogue
 from bot.payments.desk import Desk
 from bot.payments.overview import Overview
+from bot.payments.proposals import Proposals
 from bot.payments.unpaid import UnpaidInvoices
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, notice
@@ -89,6 +90,7 @@ class Services:
     overview: Overview
     catalogue: Catalogue
     unpaid: UnpaidInvoices
+    proposals: Proposals
     directory: SlackDirectory
     client: Client
     workspace: Workspace

@@ -15,7 +15,7 @@ from bot import app
 from bot.checks import of_ledger
 from bot.checks.findings import Verdict
 from tests.fixture_types import NewDatabase
-from tests.ledger.released import fill
+from tests.ledger.released import release
 from tests.postgresql import Databases
 
 
@@ -82,7 +82,7 @@ async def test_one_that_does_not_fit(new_sqlite: NewDatabase, statement: str, wo
 async def test_one_of_an_earlier_version(new_sqlite: NewDatabase) -> None:
     """Nothing to mend: the bot brings it up to date when it starts. A look does not."""
     url = new_sqlite(migrated=False)
-    await fill(url)
+    await release(url)
     for _ in range(2):
         verdict, text = await said(url)
         assert verdict is Verdict.NOTE

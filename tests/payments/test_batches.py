@@ -46,7 +46,7 @@ class TestAsking:
         assert [one.number for one in batch.payments] == [f"#{batch.request.id} {ref}" for ref in TENS]
         assert (await office.ledger.verify()).whole
 
-    async def test_the_same_command_twice_is_one_request(self, office: Office) -> None:
+    async def test_delivered_again_it_is_the_same_request(self, office: Office) -> None:
         """Slack delivers again what it thinks was lost."""
         assert await ask(office) == await ask(office)
 

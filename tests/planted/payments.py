@@ -270,15 +270,15 @@ BREAKS = (
     Break(
         "a-rule-that-got-stricter-does-not-count",
         _APPROVALS,
-        "return max(batch.request.approvals_required, frozen_by(batch.held, rule))",
+        "return max(batch.request.approvals_required, frozen_by((one.invoice for one in batch.held), rule))",
         "return batch.request.approvals_required",
         seen_by="payments:test_how_many_are_missing_is_the_same_wherever_it_is_told",
     ),
     Break(
         "a-rule-that-got-laxer-counts",
         _APPROVALS,
-        "return max(batch.request.approvals_required, frozen_by(batch.held, rule))",
-        "return frozen_by(batch.held, rule)",
+        "return max(batch.request.approvals_required, frozen_by((one.invoice for one in batch.held), rule))",
+        "return frozen_by((one.invoice for one in batch.held), rule)",
         seen_by="payments:test_a_rule_that_got_stricter_counts",
     ),
     Break(

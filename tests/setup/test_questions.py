@@ -17,7 +17,7 @@ from bot.setup.draft import Draft
 from bot.setup.step import Known, Step
 from bot.slack import roster
 from tests.fixture_types import NewDatabase
-from tests.ledger.released import fill
+from tests.ledger.released import release
 from tests.setup.answering import Answering
 
 
@@ -125,6 +125,7 @@ class TestTokens:
         assert tokens.AppToken(known).needed() == ("SLACK_APP_TOKEN",)
         known.draft.set("SLACK_SIGNING_SECRET", "abc")
         assert not tokens.AppToken(known).wanted()
+        assert "over HTTP" in (await answered(tokens.BotToken(known), known.draft, ""))[-1]
 
 
 class TestPeople:
@@ -318,7 +319,7 @@ class TestServices:
     ) -> None:
         """Unless a bot runs on it."""
         url = new_sqlite(migrated=False)
-        await fill(url)
+        await release(url)
         assert "of an earlier version" in (await answered(services.LedgerPlace(draft), draft, url))[-1]
         with one_process(url), pytest.raises(ConfigError, match="another process runs on the ledger"):
             await services.make_ledger(draft)

@@ -14,12 +14,13 @@ const DRAWERS = {
   conversations_select: drawConversationsSelect,
   radio_buttons: (spec) => drawChoices(spec, "radio"),
   checkboxes: (spec) => drawChoices(spec, "checkbox"),
+  multi_static_select: drawMultiSelect,
   plain_text_input: drawTextInput,
   number_input: drawTextInput,
 };
 
 /** Element types whose node is a group that wants a legend rather than a label. */
-export const isGroup = ({ type }) => type === "radio_buttons" || type === "checkboxes";
+export const isGroup = ({ type }) => ["radio_buttons", "checkboxes", "multi_static_select"].includes(type);
 
 /**
  * The node of one element. `input` is the input block around it, or null: an input's change is told to
@@ -193,6 +194,28 @@ function drawChoices(spec, kind) {
     show();
   });
   show();
+  return group;
+}
+
+/** Slack draws a field with a list that opens; here the list is always open. */
+function drawMultiSelect(spec) {
+  const { source, surface, attributes, input } = spec;
+  const group = drawChoices({ ...spec, source: { ...source, options: optionsOf(source) } }, "checkbox");
+  const labels = [...group.children];
+  for (const { label, options } of source.option_groups ?? []) {
+    const [first] = labels.splice(0, options.length);
+    first.before(element("div", { class: "group-label" }, drawText(label, surface.directory)));
+  }
+  group.classList.add("picker");
+  if (!input) group.setAttribute("aria-label", source.placeholder?.text ?? "Select");
+  const most = source.max_selected_items ?? Infinity;
+  const boxes = [...group.querySelectorAll("input")];
+  const limit = () => {
+    const full = boxes.filter((box) => box.checked).length >= most;
+    for (const box of boxes) box.disabled = full && !box.checked;
+  };
+  group.addEventListener("change", limit);
+  limit();
   return group;
 }
 

@@ -79,6 +79,7 @@ function initialEntry(element, current) {
     case "conversations_select":
       return { type: element.type, selected_conversation: initialConversation(element, current) };
     case "checkboxes":
+    case "multi_static_select":
       return { type: element.type, selected_options: element.initial_options ?? [] };
     default:
       return null;
