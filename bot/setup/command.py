@@ -208,7 +208,7 @@ def _written(draft: Draft, env_file: Path, terminal: Terminal, *, overwrite: boo
         terminal.say(line)
     if changes:
         file_of.write(env_file, file_of.with_answers(file_of.text_of(env_file), changes))
-        terminal.say(f"{env_file} is written, for you alone to read.")
+        terminal.say(f"{env_file} is written; others cannot read it.")
     else:
         terminal.say(f"{env_file} holds all of this already.")
     for name in _overruled(draft, os.environ):

@@ -90,8 +90,9 @@ async def member(client: Client, team: str, identifier: str) -> Member | None:
 
 
 async def groups(client: Client) -> list[Group]:
-    """Every user group, also those that are turned off. Raises ConfigError."""
-    answer = await _asked(client, "usergroups.list", include_users=True, include_disabled=True)
+    """Every user group, also those that are turned off; none where the plan has none. Raises ConfigError."""
+    everything = {"include_users": True, "include_disabled": True}
+    answer = await _asked(client, "usergroups.list", absent="plan_upgrade_required", **everything)
     return [
         Group(
             str(one.get("id")),

@@ -48,6 +48,12 @@ async def test_odd_answers_are_no_errors_of_ours(client: Client, gateway: Gatewa
         await installation_of(client)
 
 
+async def test_a_plan_without_groups_has_none(client: Client, slack: LocalSlack) -> None:
+    """People can be named all the same."""
+    slack.fail("usergroups.list", "error:plan_upgrade_required")
+    assert await roster.groups(client) == []
+
+
 async def test_a_list_that_never_ends_is_given_up(
     client: Client, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
