@@ -1,6 +1,7 @@
 /** The interactive elements of Block Kit. What they stand on, a view or a message, is a `Surface`. */
 
 import { element, icon } from "./dom.js";
+import { drawMultiSelect } from "./multiselect.js";
 import { confirmed, menu } from "./overlays.js";
 import { conversationsOf, optionsOf } from "./surface.js";
 import { drawText, link } from "./text.js";
@@ -11,6 +12,8 @@ const DRAWERS = {
   button: drawButton,
   overflow: drawOverflow,
   static_select: drawStaticSelect,
+  multi_static_select: drawMultiSelect,
+  multi_external_select: drawMultiSelect,
   conversations_select: drawConversationsSelect,
   radio_buttons: (spec) => drawChoices(spec, "radio"),
   checkboxes: (spec) => drawChoices(spec, "checkbox"),
