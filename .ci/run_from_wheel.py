@@ -1,4 +1,4 @@
-"""`python -m bot run` from the wheel, between the local Slack and the local billing API that came with it."""
+"""`python -m bot setup` and `run` from the wheel, between the local Slack and billing API that are in it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ LONGEST = 30.0
 """Seconds for each step."""
 
 
+async def started(folder: str, *arguments: str, **variables: str) -> asyncio.subprocess.Process:
+    """A command of the bot in that folder, with these variables and no others."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", *arguments, cwd=folder, env=variables
+    )
+
+
 async def main() -> None:
-    """Start it, pay an invoice from Slack, and stop it."""
+    """Set it up, start it as it was set up, pay an invoice from Slack, and stop it."""
     assert "site-packages" in bot.__file__, f"this is not the wheel: {bot.__file__}"
     billing = LocalBilling()
     await billing.start()
@@ -31,9 +38,9 @@ async def main() -> None:
                 "BILLING_PASSWORD": billing.password,
                 "PAY_ALLOWED_USERS": ids.ALICE,
             }
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bot", "run", cwd=folder, env=settings
-            )
+            setting_up = await started(folder, "setup", "--non-interactive", **settings)
+            assert await asyncio.wait_for(setting_up.wait(), LONGEST) == 0
+            process = await started(folder, "run")
             try:
                 await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
                 assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok

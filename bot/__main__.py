@@ -51,7 +51,7 @@ def _refuse(error: ConfigError, what: str = "The bot cannot start") -> int:
     click.echo(f"{what}:", err=True)
     for problem in error.problems:
         click.echo(f"  {problem}", err=True)
-    click.echo("Every variable is explained in .env.example.", err=True)
+    click.echo("`python -m bot deploy env.example` explains every variable.", err=True)
     return 2
 
 

@@ -55,6 +55,7 @@ from bot.slack.inbound import Gate, Services
 from bot.slack.lists import Lists
 from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
+from bot.slack.preview import Previews
 from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
 from bot.slack.selection import Selections
@@ -240,17 +241,23 @@ def build(
         overview=Overview(ledger, authority),
         catalogue=Catalogue(billing),
         unpaid=unpaid,
-        proposals=Proposals(desk, authority, unpaid),
+        proposals=Proposals(desk, authority, ledger, unpaid),
         directory=directory,
         client=edges.client,
         workspace=edges.workspace,
         gate=Gate(),
     )
-    homes, lists, pay_forms = Homes(services), Lists(services), PayForms(services)
+    homes, lists, pay_forms, previews = (
+        Homes(services),
+        Lists(services),
+        PayForms(services),
+        Previews(services),
+    )
     unpaid_views = UnpaidViews(services)
     listener = bolt_app(edges.client, edges.workspace)
     for subject in (
-        Commands(services, lists, pay_forms),
+        Commands(services, lists, pay_forms, previews),
+        previews,
         Decisions(services),
         Selections(services),
         Resolutions(services),
@@ -315,7 +322,7 @@ def build(
         paying=Part([paying.poller], [paying.pool], CALLS * settings.billing_timeout + GRACE),
         answering=Part(
             [Poller("home", homes.poll_once, homes.pool.wake, timing.poll)],
-            [homes.pool, lists.pool, pay_forms.pool, unpaid_views.pool],
+            [homes.pool, lists.pool, pay_forms.pool, previews.pool, unpaid_views.pool],
             LAST_WORDS,
         ),
     )

@@ -33,7 +33,7 @@ class TestStarting:
             "BILLING_USERNAME",
             "BILLING_PASSWORD",
         ]
-        assert last == "Every variable is explained in .env.example."
+        assert last == "`python -m bot deploy env.example` explains every variable."
         checked = await invoke("check")
         assert (checked.code, checked.err) == (1, "")
         assert checked.out.splitlines() == [f"WRONG {problem.strip()}" for problem in problems]

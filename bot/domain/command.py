@@ -6,8 +6,6 @@ that were typed, and a near miss is shown as a suggestion, never acted on. `pars
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,36 +13,46 @@ from bot.domain.near_commands import (
     WORDS,
     instead_of,
     listed_anyway,
-    of_every_invoice,
     without_needless_words,
 )
-from bot.domain.payment import MAX_INVOICE, InvoiceRef
-from bot.domain.typed_words import Typed, begins_like_a_number, normal, read_words
-from bot.domain.wording import quote, shorten
+from bot.domain.payment import InvoiceRef
+from bot.domain.typed_invoices import (
+    KEYWORDS,
+    close_name,
+    example,
+    read_due,
+    read_invoice,
+    read_invoices,
+    read_number,
+    split_module,
+    unknown_module,
+)
+from bot.domain.typed_words import Misunderstood, Typed, begins_like_a_number, normal, read_words
+from bot.domain.wording import quote
 
-MAX_TEXT = 1_000
-"""Characters. Longer texts are refused unread; the longest sensible one is a `resolve` with its note."""
+MAX_TEXT = 3_000
+"""Characters. Longer texts are refused unread; the longest sensible one asks for a hundred invoices."""
 
 MAX_NOTE = 500
 """Characters of the note of `resolve`; it is kept in the audit trail and shown in Slack."""
 
 HELP: tuple[tuple[str, str], ...] = (
     ("/pay <module> <invoice>", "asks for one invoice to be paid, for example /pay vps 12345"),
-    ("/pay", "opens a form to pick the invoice"),
+    ("/pay <module> <invoice> <invoice> … note: <why>", "asks for several at once, after a look at them"),
+    ("/pay <module> overdue", "asks for what is overdue; due 7d: due within 7 days; all: every module"),
+    ("/pay", "opens a form to pick invoices"),
     ("/pay list [module]", "shows the unpaid invoices"),
     ("/pay status <module> <invoice>", "tells what became of an invoice"),
     ("/pay status 42", "tells what became of payment #42"),
     ("/pay mine", "shows your own requests"),
     ("/pay pending", "shows what waits for approval"),
     (
-        "/pay resolve 42 paid|not-paid <note>",
+        "/pay resolve 42 [module invoice] paid|not-paid <note>",
         "settles payment #42, whose answer was lost; the note says how you know",
     ),
     ("/pay help", "shows what you may do, and this"),
 )
 """Every way to use the command, as (usage, explanation) rows of plain text."""
-
-_KEYWORDS = ("list", "status", "mine", "pending", "resolve", "help")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +67,22 @@ class OpenForm:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Ask for this invoice to be paid."""
+    """Ask for these invoices to be paid; each stands in it once. note: for those who approve."""
 
-    ref: InvoiceRef
+    refs: tuple[InvoiceRef, ...]
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDue:
+    """Ask for what is unpaid of these modules, or of all (None), and due within so many days.
+
+    within: None: only what is overdue.
+    """
+
+    modules: tuple[str, ...] | None
+    within: int | None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,29 +118,19 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Settle a payment whose outcome is unknown. note: one line, never empty."""
+    """Settle a payment whose outcome is unknown. note: one line, never empty. ref: which of several."""
 
     request_id: int
     paid: bool
     note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Misunderstood:
-    """Nothing is done.
-
-    problem: one line, what is wrong. remedy: one line, how to go on.
-    Both are plain text and may quote what was typed; whoever shows them in Slack escapes them.
-    """
-
-    problem: str
-    remedy: str
+    ref: InvoiceRef | None = None
 
 
 Command = (
     Help
     | OpenForm
     | Request
+    | RequestDue
     | ListUnpaid
     | StatusOfInvoice
     | StatusOfPayment
@@ -140,7 +151,7 @@ def parse(text: str, modules: Sequence[str]) -> Command:
     if len(text) > MAX_TEXT:
         return Misunderstood(
             f"That is longer than {MAX_TEXT} characters, so it was not read.",
-            f"Type a short command, for example /pay {_example(modules)} 12345.",
+            f"Type a short command, for example /pay {example(modules)} 12345.",
         )
     typed = read_words(text)
     words = typed.words
@@ -159,37 +170,60 @@ def parse(text: str, modules: Sequence[str]) -> Command:
         case "status":
             return _read_status(rest, modules)
         case "resolve":
-            return _read_resolve(typed)
-    ref = _read_invoice(words, modules, "/pay")
-    if isinstance(ref, InvoiceRef):
-        return Request(ref)
-    return _near_command(words, modules) or ref
+            return _read_resolve(typed, modules)
+    asked = _read_request(typed, modules)
+    if isinstance(asked, Misunderstood):
+        return _near_command(words, modules) or asked
+    return asked
+
+
+def _read_request(typed: Typed, modules: Sequence[str]) -> Request | RequestDue | Misunderstood:
+    """Read what is to be paid, and the note behind it."""
+    begins = next((at for at, word in enumerate(typed.words) if word.lower().startswith("note:")), None)
+    words, note = typed.words[:begins], None
+    if begins is not None:
+        note = typed.from_word(begins)[len("note:") :].strip()
+        if not note:
+            return Misunderstood("There is no note behind note:.", "Write one, or leave the word away.")
+        if len(note) > MAX_NOTE:
+            return Misunderstood(
+                f"The note is longer than {MAX_NOTE} characters.", "Shorten it, and try again."
+            )
+    due = read_due(words, modules)
+    if isinstance(due, Misunderstood):
+        return due
+    if due is not None:
+        return RequestDue(*due, note)
+    refs = read_invoices(words, modules)
+    return refs if isinstance(refs, Misunderstood) else Request(refs, note)
 
 
 def _near_command(words: list[str], modules: Sequence[str]) -> Misunderstood | None:
     """What to type instead of a word that people expect to work; None where it is a slip of another kind."""
-    if _split_module(words, modules)[0] is not None or any("<" in word or ">" in word for word in words):
+    if split_module(words, modules)[0] is not None or any("<" in word or ">" in word for word in words):
         return None
     shorter = without_needless_words([normal(word) for word in words])
     if 0 < len(shorter) < len(words):
-        ref = _read_invoice(shorter, modules, "/pay")
-        if isinstance(ref, InvoiceRef):
-            return Misunderstood(f"The word {quote(words[0])} is not needed.", f"Type /pay {ref}.")
-        return _near_command(shorter, modules) or ref
+        refs = read_invoices(shorter, modules)
+        if not isinstance(refs, Misunderstood):
+            return Misunderstood(
+                f"The word {quote(words[0])} is not needed.", f"Type /pay {' '.join(shorter)}."
+            )
+        return _near_command(shorter, modules) or refs
     # The word itself, or a slip of one, if it is no slip of a module or of another word.
-    close = _close_name(words, (*modules, *_KEYWORDS, *WORDS))
+    close = close_name(words, (*modules, *KEYWORDS, *WORDS))
     first = close if close in WORDS else normal(words[0])
-    answer = instead_of([first, *words[1:]], _example(modules))
+    answer = instead_of([first, *words[1:]], example(modules))
     return None if answer is None else Misunderstood(*answer)
 
 
 def _read_list(words: list[str], modules: Sequence[str]) -> ListUnpaid | Misunderstood:
     if not words:
         return ListUnpaid(None)
-    module, rest = _split_module(words, modules)
+    module, rest = split_module(words, modules)
     if module is None:
         anyway = listed_anyway(normal(words[0]))
-        return Misunderstood(*anyway) if anyway else _unknown_module(words, modules, "/pay list")
+        return Misunderstood(*anyway) if anyway else unknown_module(words, modules, "/pay list")
     if rest:
         return Misunderstood(
             f"I do not know what {quote(rest[0])} means after /pay list {module}.",
@@ -204,30 +238,45 @@ def _read_status(
     if not words:
         return Misunderstood(
             "The status of what?",
-            f"Type /pay status {_example(modules)} 12345 for an invoice, or /pay status 42 for payment #42.",
+            f"Type /pay status {example(modules)} 12345 for an invoice, or /pay status 42 for payment #42.",
         )
     if len(words) == 1 and begins_like_a_number(words[0]):
-        request_id = _read_number(words[0], "a payment number")
+        request_id = read_number(words[0], "a payment number")
         return request_id if isinstance(request_id, Misunderstood) else StatusOfPayment(request_id)
-    ref = _read_invoice(words, modules, "/pay status")
+    ref = read_invoice(words, modules, "/pay status")
     return ref if isinstance(ref, Misunderstood) else StatusOfInvoice(ref)
 
 
-def _read_resolve(typed: Typed) -> Resolve | Misunderstood:
+def _read_resolve(typed: Typed, modules: Sequence[str]) -> Resolve | Misunderstood:
     usage = "Type /pay resolve 42 paid <note> or /pay resolve 42 not-paid <note>."
     words = typed.words[1:]
     if not words:
         return Misunderstood("Which payment is to be resolved?", usage)
-    request_id = _read_number(words[0], "a payment number")
+    request_id = read_number(words[0], "a payment number")
     if isinstance(request_id, Misunderstood):
         return request_id
-    match [normal(word) for word in words[1:3]]:
+    ref = None
+    module, rest = split_module(words[1:], modules)
+    if module is not None:
+        # Which of several; the number comes before the outcome.
+        number = (
+            read_number(rest[0], "an invoice number")
+            if rest
+            else Misunderstood(
+                f"Which invoice of {module}?", f"Type /pay resolve {request_id} {module} 12345 paid <note>."
+            )
+        )
+        if isinstance(number, Misunderstood):
+            return number
+        ref, rest = InvoiceRef(module, number), rest[1:]
+    taken = len(typed.words) - len(rest)
+    match [normal(word) for word in rest[:2]]:
         case ["paid", *_]:
-            paid, before_note = True, 3
+            paid, before_note = True, taken + 1
         case ["not_paid", *_]:
-            paid, before_note = False, 3
+            paid, before_note = False, taken + 1
         case ["not", "paid"]:
-            paid, before_note = False, 4
+            paid, before_note = False, taken + 2
         case _:
             return Misunderstood(f"Was payment #{request_id} paid, or not?", usage)
     note = typed.from_word(before_note)
@@ -239,111 +288,7 @@ def _read_resolve(typed: Typed) -> Resolve | Misunderstood:
         )
     if len(note) > MAX_NOTE:
         return Misunderstood(f"The note is longer than {MAX_NOTE} characters.", "Shorten it, and try again.")
-    return Resolve(request_id, paid, note)
-
-
-def _read_invoice(words: list[str], modules: Sequence[str], usage: str) -> InvoiceRef | Misunderstood:
-    if any("<" in word or ">" in word for word in words):
-        return Misunderstood(
-            "There is a link, a mention or a bracket in it.",
-            f"Type the plain words, for example {usage} {_example(modules)} 12345.",
-        )
-    module, rest = _split_module(words, modules)
-    if module is None:
-        return _explain_order(words, modules, usage) or _unknown_module(words, modules, usage)
-    if not rest:
-        return Misunderstood(
-            f"Which invoice of {module}?",
-            f"Type {usage} {module} 12345, or /pay list {module} to see the unpaid ones.",
-        )
-    number = _read_number(rest[0], "an invoice number")
-    if isinstance(number, Misunderstood):
-        every = of_every_invoice(normal(rest[0]), module)
-        return Misunderstood(*every) if every else number
-    if len(rest) > 1:
-        if begins_like_a_number(rest[1]):
-            problem = "One invoice at a time, and no blanks inside its number."
-        else:
-            problem = f"I do not know what {quote(rest[1])} means after {usage} {module} {number}."
-        return Misunderstood(problem, f"For that invoice alone, type {usage} {module} {number}.")
-    return InvoiceRef(module, number)
-
-
-def _read_number(word: str, kind: str) -> int | Misunderstood:
-    """Read digits, with at most one `#` before them. kind: "an invoice number" or "a payment number"."""
-    digits = word.removeprefix("#")
-    remedy = f"Type digits (0 to 9) and nothing else, as in 12345; the highest is {MAX_INVOICE}."
-    if not re.fullmatch(r"[0-9]+", digits, re.ASCII):
-        return Misunderstood(f"{quote(word)} is not {kind}.", remedy)
-    if digits.startswith("0"):
-        # Nobody writes an invoice so: 007 is a slip, or the number of something else.
-        return Misunderstood(f"{quote(word)} begins with a zero, as {kind} never does.", remedy)
-    # The length comes first: int() itself refuses thousands of digits with an exception.
-    if len(digits) > len(str(MAX_INVOICE)) or int(digits) > MAX_INVOICE:
-        return Misunderstood(f"{quote(word)} is too high for {kind}.", remedy)
-    return int(digits)
-
-
-def _split_module(words: list[str], modules: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Split off the module that the words begin with; the longest name that fits is meant.
-
-    `floating ips` and `floating-ips` both are floating_ips: no module's name holds a blank or a hyphen,
-    so nothing else can be meant.
-    """
-    names = [normal(word) for word in words]
-    for count in range(len(words), 0, -1):
-        name = "_".join(names[:count])
-        if name in modules:
-            return name, words[count:]
-    return None, words
-
-
-def _explain_order(words: list[str], modules: Sequence[str], usage: str) -> Misunderstood | None:
-    """Name the slip where module and number are both there, or only the number is."""
-    number = _read_number(words[0], "an invoice number")
-    if isinstance(number, int):
-        module, rest = _split_module(words[1:], modules)
-        if module is not None and not rest:
-            return Misunderstood(
-                "The module comes first, then the invoice.", f"Type {usage} {module} {number}."
-            )
-        if len(words) == 1:
-            return Misunderstood(
-                f"Which module does invoice {number} belong to?",
-                f"Type {usage} <module> {number}, or /pay status {number} for payment #{number}."
-                f" {_modules_in_words(modules)}",
-            )
-    glued = re.fullmatch(r"([A-Za-z_-]+)[#:/.,=-]?([1-9][0-9]*)", words[0], re.ASCII)
-    if glued and len(words) == 1:
-        module, _ = _split_module([glued[1].rstrip("-_")], modules)
-        if module is not None:
-            return Misunderstood(
-                "There is no blank between module and invoice.",
-                f"Type {usage} {module} {shorten(glued[2], 40)}.",
-            )
-    return None
-
-
-def _unknown_module(words: list[str], modules: Sequence[str], usage: str) -> Misunderstood:
-    near = _close_name(words, [*modules, *(_KEYWORDS if usage == "/pay" else ())])
-    remedy = _modules_in_words(modules)
-    if near in _KEYWORDS:
-        remedy = f"Did you mean /pay {near}?"
-    elif near:
-        number = _read_number(words[-1], "an invoice number")
-        suffix = f" {number}" if isinstance(number, int) and usage != "/pay list" else ""
-        remedy = f"Did you mean {usage} {near}{suffix}?"
-    return Misunderstood(f"I know no module {quote(' '.join(_named(words)))}.", remedy)
-
-
-def _named(words: list[str]) -> list[str]:
-    # "web hosting 12345" should find webhosting, so the words before a last number count as one name.
-    return words[:-1] if len(words) > 1 and begins_like_a_number(words[-1]) else words[:1]
-
-
-def _close_name(words: list[str], names: Sequence[str]) -> str | None:
-    """The name that was probably meant."""
-    return next(iter(difflib.get_close_matches("_".join(map(normal, _named(words))), names, n=1)), None)
+    return Resolve(request_id, paid, note, ref)
 
 
 def _too_many(keyword: str, rest: list[str]) -> Misunderstood:
@@ -351,11 +296,3 @@ def _too_many(keyword: str, rest: list[str]) -> Misunderstood:
         f"I do not know what {quote(rest[0])} means after /pay {keyword}.",
         f"Type /pay {keyword} alone.",
     )
-
-
-def _modules_in_words(modules: Sequence[str]) -> str:
-    return f"The modules are: {', '.join(modules)}." if modules else "Type /pay help for help."
-
-
-def _example(modules: Sequence[str]) -> str:
-    return "vps" if "vps" in modules or not modules else modules[0]

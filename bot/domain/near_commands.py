@@ -25,10 +25,10 @@ def _click(what: str, find: str) -> Callable[[str, str], Answer]:
     return answer
 
 
-def _one_at_a_time(_: str, example: str) -> Answer:
+def _which_of_all(_: str, __: str) -> Answer:
     return (
-        "I pay one invoice at a time.",
-        f"Type /pay list to see the unpaid ones, then /pay {example} 12345 for each.",
+        "Say which of all: what is overdue, or due by when.",
+        "Type /pay all overdue, or /pay all due 7d; /pay list shows the unpaid ones.",
     )
 
 
@@ -84,7 +84,7 @@ _ANSWERS: dict[str, Callable[[str, str], Answer]] = {
         ("approve approved accept confirm yes ok", _APPROVE),
         ("deny denied reject decline no", _DENY),
         ("withdraw cancel undo revoke abort stop delete remove", _WITHDRAW),
-        ("all everything overdue due several", _one_at_a_time),
+        ("all everything overdue due several", _which_of_all),
         ("unpaid open invoices bills ls", _in_the_list),
         ("approvals approve_list waiting queue todo requests", _what_waits),
         ("history audit log show info find search check", _how_it_stands),
@@ -126,8 +126,9 @@ def of_every_invoice(word: str, module: str) -> Answer | None:
     if word not in _EVERY:
         return None
     return (
-        "I pay one invoice at a time.",
-        f"Type /pay list {module} to see the unpaid ones, then /pay {module} 12345 for each.",
+        f"Say which invoices of {module}: what is overdue, due by when, or their numbers.",
+        f"Type /pay {module} overdue, /pay {module} due 7d or /pay {module} 12345 12346;"
+        f" /pay list {module} shows them.",
     )
 
 

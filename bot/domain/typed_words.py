@@ -33,6 +33,18 @@ class Typed:
         return " ".join(parted.split()).encode("utf-8", "replace").decode("utf-8")
 
 
+@dataclass(frozen=True, slots=True)
+class Misunderstood:
+    """Nothing is done.
+
+    problem: one line, what is wrong. remedy: one line, how to go on.
+    Both are plain text and may quote what was typed; whoever shows them in Slack escapes them.
+    """
+
+    problem: str
+    remedy: str
+
+
 def read_words(text: str) -> Typed:
     """Read a text as Slack sends it, with `&`, `<` and `>` as `&amp;`, `&lt;` and `&gt;`."""
     plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

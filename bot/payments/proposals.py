@@ -12,9 +12,10 @@ from datetime import date
 from decimal import Decimal
 
 from bot.domain.batch import MOST_LINES
-from bot.domain.payment import Invoice, InvoiceRef, Payment
+from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.domain.policy import Refusal, Rule
 from bot.errors import DirectoryError, LedgerUnavailable
+from bot.ledger.store import Ledger
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.approvals import frozen_by
 from bot.payments.authority import Authority, Person
@@ -91,30 +92,44 @@ class Proposals:
 
     desk: Desk
     authority: Authority
+    ledger: Ledger
     unpaid: UnpaidInvoices
 
     async def of_refs(
         self, person: Person, channel: str, refs: Sequence[InvoiceRef], *, typed_there: bool
-    ) -> Proposal:
-        """These invoices, at most `MOST_LINES`. Raises DirectoryError, LedgerUnavailable."""
+    ) -> Proposal | Refusal:
+        """These invoices, at most `MOST_LINES`; a refusal where none of them may be asked for.
+
+        Raises DirectoryError, LedgerUnavailable.
+        """
         modules = tuple(dict.fromkeys(ref.module for ref in refs))
         rules = await self._rules(person, channel, modules, typed_there=typed_there)
-        listing = await self.unpaid.of([module for module in modules if isinstance(rules[module], Rule)])
+        allowed = [module for module in modules if isinstance(rules[module], Rule)]
+        if not allowed:
+            return await self._refused(person, rules[modules[0]], refs)
+        listing = await self.unpaid.of(allowed)
         # An empty list may be all that this account ever gets to see.
         telling = {one.invoice.ref.module for one in listing.invoices}
-        listed = {one.invoice.ref: one for one in listing.invoices}
+        listed = {one.invoice.ref: one.invoice for one in listing.invoices}
+        held = {
+            payment.ref: payment
+            for module in allowed
+            for payment in (
+                await self.ledger.live(module, [ref.number for ref in refs if ref.module == module])
+            ).values()
+        }
         lines: list[Line] = []
         left_out: list[LeftOut] = []
         for ref in refs:
             rule, found = rules[ref.module], listed.get(ref)
             if isinstance(rule, Refusal):
                 left_out.append(LeftOut(ref, rule.text))
-            elif found is not None and found.requested is not None:
-                left_out.append(LeftOut(ref, "it is requested already", found.requested))
+            elif ref in held:
+                left_out.append(_held(held[ref]))
             elif found is None and ref.module in telling:
                 left_out.append(LeftOut(ref, "it is not in the list of unpaid invoices"))
             else:
-                lines.append(Line(ref, found.invoice if found else None))
+                lines.append(Line(ref, found))
         return _proposal(lines, left_out, rules, listing)
 
     async def of_listed(
@@ -125,25 +140,25 @@ class Proposals:
         *,
         due_by: date,
         typed_there: bool,
-    ) -> Proposal:
-        """What is unpaid of these modules and due by then, the longest due first.
+    ) -> Proposal | Refusal:
+        """What is unpaid of these modules and due by then, the longest due first; or why nothing may be.
 
         Raises DirectoryError, LedgerUnavailable.
         """
         rules = await self._rules(person, channel, modules, typed_there=typed_there)
         allowed = [module for module in modules if isinstance(rules[module], Rule)]
-        listing = await self.unpaid.of(allowed or modules)
+        if not allowed:
+            return await self._refused(person, rules[modules[0]], modules)
+        listing = await self.unpaid.of(allowed)
         due = [one for one in listing.invoices if one.invoice.due is not None and one.invoice.due <= due_by]
         lines = [Line(one.invoice.ref, one.invoice) for one in due if one.requested is None]
-        left_out = [
-            LeftOut(one.invoice.ref, "it is requested already", one.requested)
-            for one in due
-            if one.requested is not None
-        ]
-        if not allowed:
-            left_out += [LeftOut(line.ref, _text(rules[line.ref.module])) for line in lines]
-            lines = []
+        left_out = [_held(one.requested) for one in due if one.requested is not None]
         return _proposal(lines, left_out, rules, listing)
+
+    async def _refused(self, person: Person, rule: Rule | Refusal, what: Sequence[object]) -> Refusal:
+        assert isinstance(rule, Refusal), "bug: nothing of it is allowed"
+        await self.desk.record_refusal(person, rule, f"request {', '.join(map(str, what))}")
+        return rule
 
     async def _rules(
         self, person: Person, channel: str, modules: Iterable[str], *, typed_there: bool
@@ -196,6 +211,11 @@ class Proposals:
         return tuple(asked)
 
 
+def _held(payment: Payment) -> LeftOut:
+    paid = payment.state is State.PAID
+    return LeftOut(payment.ref, f"it {'was paid' if paid else 'is requested'} already", payment)
+
+
 def _proposal(
     lines: Sequence[Line],
     left_out: Sequence[LeftOut],
@@ -233,8 +253,3 @@ def _rule(rule: Rule | Refusal) -> Rule:
 
 def _name(rule: Rule | Refusal) -> str:
     return _rule(rule).name
-
-
-def _text(rule: Rule | Refusal) -> str:
-    assert isinstance(rule, Refusal), "bug: what is allowed is not left out for that"
-    return rule.text

@@ -24,8 +24,8 @@ _EMOJI = {
     "white_check_mark": "✅",
     "x": "❌",
 }
-_HELD = ("value", "selected_option", "selected_conversation")
-_INITIAL = ("initial_value", "initial_option", "initial_conversation")
+_HELD = ("value", "selected_option", "selected_options", "selected_conversation")
+_INITIAL = ("initial_value", "initial_option", "initial_options", "initial_conversation")
 
 
 class PlainWords:
@@ -110,6 +110,9 @@ class PlainWords:
             yield " ".join(f"[{text}]" for text in visible_texts(block))
         elif block["type"] == "input":
             yield from self._input(block)
+        elif block["type"] == "table":
+            # What stands in a cell is data: nothing is marked up, and nothing is escaped.
+            yield from (" | ".join("".join(visible_texts(cell)) for cell in row) for row in block["rows"])
         else:
             for text in visible_texts(block):
                 yield from self._lines(text)
@@ -128,6 +131,8 @@ class PlainWords:
     def _chosen(self, held: Any) -> str:
         if isinstance(held, dict):
             return str(held["text"]["text"])
+        if isinstance(held, list):
+            return ", ".join(map(self._chosen, held))
         return self.place(held) if held in self._world.channels else str(held or "")
 
     def _lines(self, text: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot import config, logs
+from bot import config
 from bot.checks.command import quiet
 from bot.config import VARIABLES
 from bot.domain.policy.words import describe
@@ -74,6 +74,7 @@ def setup(env_file: Path, non_interactive: bool, overwrite: bool, answers: dict[
     if not non_interactive and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("this is no terminal; use --non-interactive, and set the variables")
     quiet()
+    draft = Draft({})
     try:
         draft = Draft(config.given_in(env_file) | answers)
         _refuse_what_is_not_asked(draft)
@@ -87,7 +88,7 @@ def setup(env_file: Path, non_interactive: bool, overwrite: bool, answers: dict[
         leave(1)
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(logs.printable(str(problem)), err=True)
+            Terminal(draft).complain(problem)
         click.echo(f"{env_file} was not written.", err=True)
         sys.exit(1)
 
@@ -207,7 +208,7 @@ def _written(draft: Draft, env_file: Path, terminal: Terminal, *, overwrite: boo
         terminal.say(line)
     if changes:
         file_of.write(env_file, file_of.with_answers(file_of.text_of(env_file), changes))
-        terminal.say(f"{env_file} is written, for you alone to read.")
+        terminal.say(f"{env_file} is written; others cannot read it.")
     else:
         terminal.say(f"{env_file} holds all of this already.")
     for name in _overruled(draft, os.environ):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,7 +105,7 @@ def _quoted(value: str) -> str:
 def write(path: Path, text: str) -> None:
     """Put the text in place of the file, all of it or nothing, for its owner alone. Raises ConfigError.
 
-    A link stays one, and the file that it leads to is replaced; its owner stays the same.
+    A link stays one, and the file that it leads to is replaced. See `_keep_readers` for one that was there.
     """
     file = os.path.realpath(path)
     if os.path.exists(file) and not os.path.isfile(file):
@@ -118,7 +119,7 @@ def write(path: Path, text: str) -> None:
                 new.write(text)
                 new.flush()
                 os.fsync(new.fileno())
-                _keep_owner(file, new.fileno())
+                _keep_readers(file, new.fileno())
             os.replace(beside, file)
         except BaseException:
             os.unlink(beside)
@@ -129,10 +130,14 @@ def write(path: Path, text: str) -> None:
         raise ConfigError(Problem(str(path), f"cannot be written ({said})", remedy)) from None
 
 
-def _keep_owner(file: str, descriptor: int) -> None:
+def _keep_readers(file: str, descriptor: int) -> None:
+    """Whose it was it stays, and a group that alone could read it still can: the bot's, of root's file."""
     try:
-        owner = os.stat(file)
+        before = os.stat(file)
     except FileNotFoundError:
         return
-    if owner.st_uid != os.fstat(descriptor).st_uid:
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    now = os.fstat(descriptor)
+    if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    if stat.S_IMODE(before.st_mode) & 0o047 == 0o040:
+        os.fchmod(descriptor, 0o640)

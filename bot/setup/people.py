@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bot import config
 from bot.checks.of_slack import never_allowed
 from bot.domain.problem import Problem
+from bot.domain.slack_ids import is_group, is_user
 from bot.domain.wording import quote
 from bot.errors import ConfigError
 from bot.setup.step import Known
@@ -78,6 +79,10 @@ def _empty(group: Group) -> str | None:
     if not group.active:
         return "is turned off"
     return None if group.members else "has nobody in it"
+
+
+def _are_ids(written: str) -> bool:
+    return all(is_user(word) or is_group(word) for word in words_of(written))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +210,8 @@ class Approvals:
         draft = self.known.draft
         draft.check("PAY_APPROVALS_REQUIRED")
         required = approvals_of(self.known)
-        if not required:
-            return []
+        if not required and _are_ids(draft.get("PAY_APPROVERS")):
+            return []  # they approve nothing, and what was lost they may settle
         said = self._people.resolved()
         problems = [one for one in config.policy_problems(draft.all()) if one.where in self.variables]
         if problems:

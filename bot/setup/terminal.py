@@ -31,6 +31,10 @@ class Terminal:
         """Why an answer will not do, and what to do."""
         self.say(f"  No: {problem.what}. {problem.remedy}")
 
+    def complain(self, problem: Problem) -> None:
+        """What keeps anything from being written."""
+        click.echo(self._harmless(str(problem)), err=True)
+
     def ask(self, question: str, default: str) -> str:
         """An answer that may be seen. default: what Enter means; empty where there must be an answer."""
         shown = self._harmless(default) if default else None

@@ -56,7 +56,7 @@ class BotToken:
         draft.set(
             "SLACK_BOT_TOKEN",
             terminal.ask_secretly(
-                "Bot token (from OAuth & Permissions), xoxb-…", draft.get("SLACK_BOT_TOKEN")
+                "Bot token (from OAuth & Permissions), xoxb-...", draft.get("SLACK_BOT_TOKEN")
             ),
         )
 
@@ -75,6 +75,8 @@ class BotToken:
         known.installation = found
         people = sum(one.active and not one.bot for one in known.members)
         said = [f"@{found.workspace.bot_name} in {found.team}, with {people} people"]
+        if known.draft.get("SLACK_SIGNING_SECRET") and not known.draft.get("SLACK_APP_TOKEN"):
+            said.append("Slack is to reach the bot over HTTP, which cannot be tried from here")
         return said + [str(finding) for finding in of_scopes(found) if finding.verdict is not Verdict.OK]
 
 
@@ -98,7 +100,9 @@ class AppToken:
         draft = self.known.draft
         draft.set(
             "SLACK_APP_TOKEN",
-            terminal.ask_secretly("App token (from Basic Information), xapp-…", draft.get("SLACK_APP_TOKEN")),
+            terminal.ask_secretly(
+                "App token (from Basic Information), xapp-...", draft.get("SLACK_APP_TOKEN")
+            ),
         )
 
     async def check(self) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.domain.command import Help, Misunderstood, OpenForm, Request, Resolve, parse
+from bot.domain.command import Help, OpenForm, Request, RequestDue, Resolve, parse
+from bot.domain.typed_words import Misunderstood
 from bot.errors import DirectoryError
 from bot.payments.allowance import allowance_of
 from bot.payments.authority import Person
@@ -17,6 +18,7 @@ from bot.slack.help_text import help_text
 from bot.slack.inbound import Body, Services, in_time, outcome_of
 from bot.slack.lists import Lists
 from bot.slack.pay_form import Origin, PayForms
+from bot.slack.preview import Previews
 from bot.slack.respond import respond
 
 NAME = "/pay"
@@ -29,6 +31,7 @@ class Commands:
     services: Services
     lists: Lists
     pay_forms: PayForms
+    previews: Previews
 
     def register(self, app: AsyncApp) -> None:
         """Listen for the command."""
@@ -56,20 +59,25 @@ class Commands:
         trigger_id, response_url = str(command["trigger_id"]), str(command["response_url"])
         asked = parse(str(command.get("text") or ""), self.services.catalogue.modules)
         match asked:
-            case Request(ref):
+            case Request(refs) if len(refs) > 1:
+                return self.previews.answer(person, channel, asked, trigger_id, response_url)
+            case RequestDue():
+                return self.previews.answer(person, channel, asked, trigger_id, response_url)
+            case Request(refs, note):
                 answer = await desk.request(
                     person,
                     channel,
-                    [ref],
+                    refs,
                     trigger_id=trigger_id,
                     typed_there=True,
                     response_url=response_url,
+                    note=note,
                 )
                 return replies.said(answer, team_url)
             case OpenForm():
                 return await self.pay_forms.open(person, trigger_id, Origin(channel, response_url))
-            case Resolve(request_id, paid, note):
-                settled = await desk.resolve(person, request_id, paid=paid, note=note)
+            case Resolve(request_id, paid, note, ref):
+                settled = await desk.resolve(person, request_id, paid=paid, note=note, ref=ref)
                 return replies.said(settled, team_url)
             case Misunderstood():
                 return replies.misunderstood(asked)

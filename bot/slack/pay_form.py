@@ -19,6 +19,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.domain import command
 from bot.domain.payment import Invoice, InvoiceRef
 from bot.domain.policy import Reason, Refusal
+from bot.domain.typed_words import Misunderstood
 from bot.domain.wording import shorten
 from bot.payments.answers import Answer, Requested
 from bot.payments.authority import Person
@@ -184,9 +185,9 @@ class PayForms:
         if number is None:
             return error_under(entered.picker or NUMBER, "Which invoice? Pick one, or type its number.")
         read = command.parse(f"{entered.module} {number}", self.services.catalogue.modules)
-        if isinstance(read, command.Request):
-            return read.ref
-        if isinstance(read, command.Misunderstood):
+        if isinstance(read, command.Request) and len(read.refs) == 1:
+            return read.refs[0]
+        if isinstance(read, Misunderstood):
             return error_under(NUMBER, read.problem)
         return error_under(NUMBER, "This is not an invoice number.")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot.domain.batch import Batch
-from bot.domain.command import Misunderstood
 from bot.domain.payment import PaymentRequest, State
 from bot.domain.policy import OF_AMOUNTS, Reason, Refusal
+from bot.domain.typed_words import Misunderstood
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
 from bot.slack.text import (

@@ -36,8 +36,10 @@ def is_slacks(response_url: str, api_url: str) -> bool:
     return any(response_url.startswith(f"{origin}/") for origin in origins)
 
 
-async def respond(client: Client, response_url: str, message: Message) -> bool:
-    """Tell the person alone, where the response_url leads; what they acted on stays. Whether it worked.
+async def respond(client: Client, response_url: str, message: Message, *, instead: bool = False) -> bool:
+    """Tell the person alone, where the response_url leads. Whether it worked.
+
+    instead: of what they acted on, which stays otherwise.
 
     In place of Bolt's: a response_url that is not Slack's is not answered, and no redirect is followed.
     """
@@ -48,7 +50,7 @@ async def respond(client: Client, response_url: str, message: Message) -> bool:
         "text": message.text,
         "blocks": message.blocks,
         "response_type": "ephemeral",
-        "replace_original": False,
+        "replace_original": instead,
     }
     try:
         async with (

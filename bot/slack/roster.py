@@ -79,36 +79,36 @@ async def members(client: Client, team: str) -> list[Member]:
     return [
         _member(one, team)
         async for page in _pages(client, "users.list", limit=PEOPLE_A_PAGE)
-        for one in page.get("members") or ()
-        if isinstance(one, dict)
+        for one in _objects(page.get("members"))
     ]
 
 
 async def member(client: Client, team: str, identifier: str) -> Member | None:
     """One of them; None where there is no such. Raises ConfigError."""
     answer = await _asked(client, "users.info", absent="user_not_found", user=identifier)
-    return None if answer is None else _member(answer.get("user") or {}, team)
+    return None if answer is None else _member(_object(answer.get("user")), team)
 
 
 async def groups(client: Client) -> list[Group]:
-    """Every user group, also those that are turned off. Raises ConfigError."""
-    answer = await _asked(client, "usergroups.list", include_users=True, include_disabled=True)
+    """Every user group, also those that are turned off; none where the plan has none. Raises ConfigError."""
+    everything = {"include_users": True, "include_disabled": True}
+    answer = await _asked(client, "usergroups.list", absent="plan_upgrade_required", **everything)
     return [
         Group(
             str(one.get("id")),
             str(one.get("handle") or ""),
             str(one.get("name") or ""),
             not one.get("date_delete"),
-            tuple(map(str, one.get("users") or ())),
+            tuple(map(str, _list(one.get("users")))),
         )
-        for one in (answer or {}).get("usergroups") or ()
+        for one in _objects((answer or {}).get("usergroups"))
     ]
 
 
 async def channel(client: Client, identifier: str) -> Channel | None:
     """One channel; None for none, or a private one that the bot is not in. Raises ConfigError."""
     answer = await _asked(client, "conversations.info", absent="channel_not_found", channel=identifier)
-    return None if answer is None else _channel(answer.get("channel") or {})
+    return None if answer is None else _channel(_object(answer.get("channel")))
 
 
 async def channels_of_bot(client: Client) -> list[Channel]:
@@ -117,17 +117,16 @@ async def channels_of_bot(client: Client) -> list[Channel]:
     return [
         _channel(one | {"is_member": True})
         async for page in _pages(client, "users.conversations", **kinds)
-        for one in page.get("channels") or ()
-        if isinstance(one, dict)
+        for one in _objects(page.get("channels"))
     ]
 
 
 def _member(told: dict[str, Any], team: str) -> Member:
-    profile = told.get("profile") or {}
+    profile = _object(told.get("profile"))
     handle = str(told.get("name") or told.get("id"))
     real = str(profile.get("real_name") or told.get("real_name") or handle)
     shown = str(profile.get("display_name") or "")
-    teams = {told.get("team_id"), *((told.get("enterprise_user") or {}).get("teams") or ())}
+    teams = [told.get("team_id"), *_list(_object(told.get("enterprise_user")).get("teams"))]
     return Member(
         str(told.get("id")),
         handle,
@@ -149,12 +148,25 @@ def _channel(told: dict[str, Any]) -> Channel:
     )
 
 
+def _object(told: Any) -> dict[str, Any]:
+    """What should be an object; an empty one for whatever else a gateway may answer."""
+    return told if isinstance(told, dict) else {}
+
+
+def _list(told: Any) -> list[Any]:
+    return told if isinstance(told, list) else []
+
+
+def _objects(told: Any) -> list[dict[str, Any]]:
+    return [one for one in _list(told) if isinstance(one, dict)]
+
+
 async def _pages(client: Client, method: str, **arguments: Any) -> AsyncIterator[dict[str, Any]]:
     cursor: dict[str, str] = {}
     for _ in range(PAGES):
         page = await _asked(client, method, **arguments, **cursor) or {}
         yield page
-        following = (page.get("response_metadata") or {}).get("next_cursor")
+        following = _object(page.get("response_metadata")).get("next_cursor")
         if not isinstance(following, str) or not following:
             return
         cursor = {"cursor": following}

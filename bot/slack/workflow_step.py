@@ -26,6 +26,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import command
 from bot.domain.payment import STEP_TRIGGER, Payment, State
+from bot.domain.typed_words import Misunderstood
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import Requested
 from bot.payments.authority import NOT_FULL_MEMBER, Person
@@ -89,11 +90,11 @@ class WorkflowStep:
             return replies.in_plain_words(NOT_FULL_MEMBER)
         typed = f"{inputs.get('module')} {inputs.get('invoice')}"
         asked = command.parse(typed, self.services.catalogue.modules)
-        if not isinstance(asked, command.Request):
-            problem = asked.problem if isinstance(asked, command.Misunderstood) else "That is no invoice."
+        if not isinstance(asked, command.Request) or len(asked.refs) > 1:
+            problem = asked.problem if isinstance(asked, Misunderstood) else "That is not one invoice."
             return f"{problem} The step takes a module such as vps, and an invoice's number."
         answer = await desk.request(
-            person, channel, [asked.ref], trigger_id=f"{STEP_TRIGGER}{run}", note=_note(inputs.get("note"))
+            person, channel, asked.refs, trigger_id=f"{STEP_TRIGGER}{run}", note=_note(inputs.get("note"))
         )
         return None if isinstance(answer, Requested) else replies.in_plain_words(answer)
 

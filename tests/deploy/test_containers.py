@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from typing import Any
@@ -18,6 +19,7 @@ from bot.payments.timing import CALLS
 from bot.status import status_server
 from tests.command_line import LONGEST, ROOT
 from tests.test_status import free_port
+from tests.tools import tool
 
 COMPOSE: dict[str, Any] = yaml.safe_load(file("compose.yaml"))
 LONGEST_STOP = CALLS * config.Settings.model_fields["billing_timeout"].default + app.GRACE + app.LAST_WORDS
@@ -47,6 +49,17 @@ def given(stage: list[tuple[str, str]], instruction: str) -> list[str]:
 
 
 class TestContainerfile:
+    def test_a_linter_finds_nothing(self) -> None:
+        """hadolint, with all its rules, and shellcheck's for what is run."""
+        done = subprocess.run(
+            [tool("hadolint"), "--no-color", ROOT / "bot" / "deploy" / "Containerfile"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "")
+
     def test_only_known_instructions_are_used(self) -> None:
         """A typing error would be found by whoever builds it."""
         used = {name for stage in stages() for name, _ in stage}

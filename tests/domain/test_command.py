@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bot.domain.batch import MOST_LINES
 from bot.domain.command import (
     HELP,
     MAX_NOTE,
@@ -17,16 +18,17 @@ from bot.domain.command import (
     Help,
     ListUnpaid,
     Mine,
-    Misunderstood,
     OpenForm,
     Pending,
     Request,
+    RequestDue,
     Resolve,
     StatusOfInvoice,
     StatusOfPayment,
     parse,
 )
 from bot.domain.payment import DOCUMENTED_MODULES, MAX_INVOICE, InvoiceRef
+from bot.domain.typed_words import Misunderstood, read_words
 
 NUMBERS = st.integers(1, MAX_INVOICE)
 MODULES = st.sampled_from(DOCUMENTED_MODULES)
@@ -68,11 +70,13 @@ def test_no_text_raises_and_every_misunderstanding_is_told_in_two_lines(
 def test_an_accepted_request_holds_the_very_digits_that_were_typed(text: str) -> None:
     """No text is ever read as a number that does not stand in it as a word of its own."""
     command = parse(text, DOCUMENTED_MODULES)
-    if isinstance(command, Request | StatusOfInvoice):
-        number = str(command.ref.number)
-        words = text.split()
-        assert words[-1].strip("\u200b\ufeff\u2060\u00ad") in (number, f"#{number}")
-        assert command.ref.module in DOCUMENTED_MODULES
+    refs = command.refs if isinstance(command, Request) else ()
+    if isinstance(command, StatusOfInvoice):
+        refs = (command.ref,)
+    words = {word.removeprefix("#") for word in read_words(text.replace(",", " ")).words}
+    for ref in refs:
+        assert str(ref.number) in words
+        assert ref.module in DOCUMENTED_MODULES
 
 
 @given(MODULES, NUMBERS, BLANKS, st.sampled_from(["", "#"]), st.sampled_from([str.upper, str.title]))
@@ -82,7 +86,7 @@ def test_a_request_is_read_back_as_it_was_meant(
     """Any case, surplus blanks of any kind, and one # before the number make no difference."""
     typed = f"{blank}{cased(module)}{blank}{sign}{number}{blank}"
     ref = InvoiceRef(module, number)
-    assert parse(typed, DOCUMENTED_MODULES) == Request(ref)
+    assert parse(typed, DOCUMENTED_MODULES) == Request((ref,))
     assert parse(f"{cased('status')}{typed}", DOCUMENTED_MODULES) == StatusOfInvoice(ref)
 
 
@@ -92,6 +96,9 @@ def test_resolve_keeps_the_note_as_it_was_written(number: int, note: str, paid: 
     escaped = note.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     command = parse(f"resolve #{number} {'paid' if paid else 'Not-Paid'} {escaped}", ())
     assert command == Resolve(number, paid, note)
+
+
+VPS_1_2_3 = tuple(InvoiceRef("vps", number) for number in (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -106,9 +113,32 @@ def test_resolve_keeps_the_note_as_it_was_written(number: int, note: str, paid: 
         ("list", ListUnpaid(None)),
         ("list Vps", ListUnpaid("vps")),
         ("list floating ips", ListUnpaid("floating_ips")),
-        ("floating-ips 12", Request(InvoiceRef("floating_ips", 12))),
-        ("Floating IPs #12", Request(InvoiceRef("floating_ips", 12))),
-        ("vps 2147483647", Request(InvoiceRef("vps", 2147483647))),
+        ("floating-ips 12", Request((InvoiceRef("floating_ips", 12),))),
+        ("Floating IPs #12", Request((InvoiceRef("floating_ips", 12),))),
+        ("vps 1 2 3", Request(VPS_1_2_3)),
+        ("vps 1, 2, 3", Request(VPS_1_2_3)),
+        ("vps 1,2,3", Request(VPS_1_2_3)),
+        ("vps 1\nvps 2\nvps 3", Request(VPS_1_2_3)),
+        ("vps 1 2 1 3 vps 2", Request(VPS_1_2_3)),
+        ("vps 1 mail 1", Request((InvoiceRef("vps", 1), InvoiceRef("mail", 1)))),
+        (
+            "floating ips 5 6 VPS 1",
+            Request((*(InvoiceRef("floating_ips", one) for one in (5, 6)), VPS_1_2_3[0])),
+        ),
+        ("vps 1 note: for the <new> office", Request((VPS_1_2_3[0],), "for the <new> office")),
+        ("vps 1 2 3 Note:x", Request(VPS_1_2_3, "x")),
+        ("vps overdue", RequestDue(("vps",), None)),
+        ("all Overdue", RequestDue(None, None)),
+        ("vps, mail overdue note: month end", RequestDue(("vps", "mail"), None, "month end")),
+        ("all due 7d", RequestDue(None, 7)),
+        ("floating ips due 30 days", RequestDue(("floating_ips",), 30)),
+        ("vps due today", RequestDue(("vps",), 0)),
+        ("resolve 42 vps 7 not-paid seen", Resolve(42, False, "seen", InvoiceRef("vps", 7))),
+        (
+            "resolve 42 floating ips 7 paid seen it",
+            Resolve(42, True, "seen it", InvoiceRef("floating_ips", 7)),
+        ),
+        ("vps 2147483647", Request((InvoiceRef("vps", 2147483647),))),
         ("status 42", StatusOfPayment(42)),
         ("status #42", StatusOfPayment(42)),
         ("resolve 42 paid seen in MyAdmin", Resolve(42, True, "seen in MyAdmin")),
@@ -125,7 +155,7 @@ def test_what_is_understood(text: str, command: Command) -> None:
 @pytest.mark.parametrize(
     "number",
     [
-        *("0", "007", "00", "-5", "+5", "1e4", "10003.7", "12,345", "12.", "1_000", "0x10", "12ab"),
+        *("0", "007", "00", "-5", "+5", "1e4", "10003.7", "12.", "1_000", "0x10", "12ab"),
         *("٤٢", "\uff14\uff12", "²", "Ⅻ", "#", "##5", "5#", "2147483648", "9" * 900, "nan"),
         *("`5`", "5\u20e3", "&#53;", "%35"),
     ],
@@ -137,8 +167,8 @@ def test_anything_but_plain_digits_in_range_is_no_invoice(number: str) -> None:
 
 
 def test_an_invisible_character_never_joins_two_numbers() -> None:
-    """A zero-width space inside a number parts it, and two numbers are refused."""
-    assert "no blanks inside its number" in said("vps 12\u200b34")
+    """A zero-width space inside a number parts it; two numbers are shown before anything is asked for."""
+    assert parse("vps 12\u200b34", ["vps"]) == Request((InvoiceRef("vps", 12), InvoiceRef("vps", 34)))
 
 
 @pytest.mark.parametrize(
@@ -158,8 +188,14 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("vps", "Which invoice of vps? Type /pay vps 12345, or /pay list vps"),
         ("vps#12345", "no blank between module and invoice. Type /pay vps 12345."),
         ("VPS12345", "no blank between module and invoice. Type /pay vps 12345."),
-        ("vps 1 2", "One invoice at a time, and no blanks inside its number."),
-        ("vps 1 2", "For that invoice alone, type /pay vps 1."),
+        ("status vps 1 2", "One invoice at a time, and no blanks inside its number."),
+        ("vps 12,345", '"12,345" may be one number or several. Type a number without commas in it'),
+        ("vps 1,234,567", "may be one number or several"),
+        ("vps 10101 now 5", 'I do not know what "now" means'),
+        ("vps 10101 note:", "There is no note behind note:."),
+        ("vps due", "Due when?"),
+        ("vps due soon", 'Due when? I do not know "soon". Type /pay vps due 7d, or /pay vps overdue.'),
+        ("vsp overdue", 'I know no module "vsp". Did you mean /pay vps?'),
         ("vps 1 now", 'I do not know what "now" means after /pay vps 1.'),
         ("list vps 1", 'I do not know what "1" means after /pay list vps.'),
         ("mine vps", 'I do not know what "vps" means after /pay mine. Type /pay mine alone.'),
@@ -179,7 +215,7 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("resolve 42 not paid", "Type /pay resolve 42 not-paid <note>"),
         ("resolve 42 paid \u00a0\u200b", "A note is missing"),
         ("resolve 42 paid " + "x" * (MAX_NOTE + 1), "longer than 500 characters"),
-        ("x" * (MAX_TEXT + 1), "longer than 1000 characters, so it was not read."),
+        ("x" * (MAX_TEXT + 1), "longer than 3000 characters, so it was not read."),
         ("x" * 900, '"' + "x" * 39 + '…"'),
         ("x" * 40, '"' + "x" * 40 + '"'),
         ("vps 5>", "There is a link, a mention or a bracket in it."),
@@ -187,8 +223,8 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("approve <5", "There is a link, a mention or a bracket in it."),
         ("approve 5>", "There is a link, a mention or a bracket in it."),
         ("please pay vps 5", 'The word "please" is not needed. Type /pay vps 5.'),
-        ("please vps 5 6", "For that invoice alone, type /pay vps 5."),
-        ("vps 1 2x", "One invoice at a time"),
+        ("please vps 5 6", 'The word "please" is not needed. Type /pay vps 5 6.'),
+        ("vps 1 2x", '"2x" is not an invoice number.'),
         ("vps 1 X5", 'I do not know what "X5" means'),
         ("bac\u212aups 5", "I know no module"),
         ("vps x", '"x" is not an invoice number.'),
@@ -226,25 +262,30 @@ def test_what_is_said_about_a_slip(text: str, answer: str) -> None:
         ("reject 7 too dear", "Denying is a click on its card, not a command. Type /pay status 7"),
         ("cancel 2", "Withdrawing a request is a click on its card, not a command. Type /pay status 2"),
         ("withdraw", "Type /pay mine to find your own requests"),
-        ("all", "I pay one invoice at a time. Type /pay list to see the unpaid ones, then /pay vps 12345"),
-        ("all overdue", "I pay one invoice at a time."),
+        (
+            "all",
+            "Say which of all: what is overdue, or due by when. Type /pay all overdue",
+        ),
+        ("overdue", "Type /pay all overdue"),
         ("vps", "Which invoice of vps? Type /pay vps 12345, or /pay list vps"),
-        ("vps all", "I pay one invoice at a time. Type /pay list vps to see the unpaid ones, then /pay vps"),
-        ("vps Overdue", "I pay one invoice at a time. Type /pay list vps"),
+        (
+            "vps all",
+            "Type /pay vps overdue, /pay vps due 7d or /pay vps 12345 12346; /pay list vps",
+        ),
         ("list all", "/pay list shows them all"),
         ("unpaid", "Type /pay list, or /pay list vps for one module."),
         ("approvals", "Type /pay pending to see what waits for approval"),
         ("history 2", "Type /pay status 2 to see what became of it."),
         ("retry 2", "Nothing is sent again by a command. Type /pay status 2 to see how it stands"),
         ("settle 4", "Type /pay resolve 4 paid <note> or not-paid <note>, where the answer was lost."),
-        ("mail list", "Type /pay list mail to see the unpaid ones"),
+        ("mail list", "/pay list mail shows them."),
         ("limits", "Type /pay help to see what you may pay, and up to how much."),
         ("--help", "or /pay help for the others."),
         ("?", "or /pay help for the others."),
         ("pay vps 12345", 'The word "pay" is not needed. Type /pay vps 12345.'),
         ("please pay vps 12345", 'The word "please" is not needed. Type /pay vps 12345.'),
         ("invoice 12345", "Which module does invoice 12345 belong to?"),
-        ("pay all", "I pay one invoice at a time."),
+        ("pay all", "Type /pay all overdue"),
     ],
 )
 def test_what_people_expect_to_work_is_answered_with_what_does(text: str, answer: str) -> None:
@@ -260,7 +301,7 @@ def test_what_people_expect_to_work_is_answered_with_what_does(text: str, answer
 def test_a_near_command_is_never_acted_on(rest: str, word: str) -> None:
     """It is answered; only a module of that name is a command."""
     assert isinstance(parse(f"{word} {rest}", DOCUMENTED_MODULES), Misunderstood)
-    assert parse(f"{word} 5", [word]) == Request(InvoiceRef(word, 5))
+    assert parse(f"{word} 5", [word]) == Request((InvoiceRef(word, 5),))
 
 
 def test_the_longest_text_and_the_longest_note_are_read() -> None:
@@ -272,7 +313,7 @@ def test_the_longest_text_and_the_longest_note_are_read() -> None:
 
 def test_the_modules_are_those_of_the_api() -> None:
     """A module that the API has added is understood; one that it has dropped is not."""
-    assert parse("dedicated 5", ["dedicated"]) == Request(InvoiceRef("dedicated", 5))
+    assert parse("dedicated 5", ["dedicated"]) == Request((InvoiceRef("dedicated", 5),))
     assert "The modules are: dedicated." in said("vps 5", ["dedicated"])
     assert "Which invoice of approve?" in said("approve", ["approve"])
     assert "Type /pay dedicated 12345" in said("dedicated", ["dedicated"])
@@ -290,8 +331,8 @@ def test_the_bots_own_words_win_over_modules_of_the_same_name() -> None:
 def test_the_longest_module_that_fits_is_meant() -> None:
     """Where one module's name begins another's, blanks are read as part of the longer one."""
     modules = ["floating", "floating_ips"]
-    assert parse("floating ips 5", modules) == Request(InvoiceRef("floating_ips", 5))
-    assert parse("floating 5", modules) == Request(InvoiceRef("floating", 5))
+    assert parse("floating ips 5", modules) == Request((InvoiceRef("floating_ips", 5),))
+    assert parse("floating 5", modules) == Request((InvoiceRef("floating", 5),))
 
 
 def test_the_help_names_every_command_and_its_examples_work() -> None:
@@ -303,6 +344,10 @@ def test_the_help_names_every_command_and_its_examples_work() -> None:
         "[module]": "vps",
         "paid|not-paid": "paid",
         "<note>": "seen",
+        "<why>": "needed",
+        "…": "",
+        "[module": "",
+        "invoice]": "",
     }
     understood = set()
     for usage in usages:
@@ -310,3 +355,22 @@ def test_the_help_names_every_command_and_its_examples_work() -> None:
         assert not isinstance(command, Misunderstood), usage
         understood.add(type(command))
     assert understood == set(Command.__args__) - {Misunderstood}
+
+
+def test_a_hundred_invoices_are_taken_and_no_more() -> None:
+    """A request holds so many."""
+    hundred = " ".join(map(str, range(1, MOST_LINES + 1)))
+    assert parse(f"vps {hundred}", ["vps"]) == Request(
+        tuple(InvoiceRef("vps", number) for number in range(1, MOST_LINES + 1))
+    )
+    assert "These are 101 invoices, and I take 100 at once." in said(f"vps {hundred} 101")
+
+
+@given(st.lists(st.tuples(st.sampled_from(DOCUMENTED_MODULES), NUMBERS), min_size=1, max_size=20), st.data())
+def test_several_are_read_back_as_they_were_meant(typed: list[tuple[str, int]], data: st.DataObject) -> None:
+    """Whatever parts them, every one is asked for once, in its order, and none that was not typed."""
+    words = [f"{module}{data.draw(st.sampled_from((' ', ' #')))}{number}" for module, number in typed]
+    text = data.draw(st.sampled_from((" ", ", ", "\n", " , "))).join(words)
+    assert parse(text, DOCUMENTED_MODULES) == Request(
+        tuple(dict.fromkeys(InvoiceRef(module, number) for module, number in typed))
+    )

@@ -18,7 +18,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.planted import billing, config, domain, ledger, payments, slack, whole
+from tests.planted import billing, config, domain, ledger, payments, setup, slack, whole
 from tests.planted.breaks import ROOT, Break
 
 ALL: tuple[Break, ...] = (
@@ -28,6 +28,7 @@ ALL: tuple[Break, ...] = (
     *billing.BREAKS,
     *slack.BREAKS,
     *config.BREAKS,
+    *setup.BREAKS,
     *whole.BREAKS,
 )
 

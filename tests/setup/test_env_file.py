@@ -131,6 +131,19 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], 
     assert not (tmp_path / ".env").is_file()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can write for somebody else")
+def test_who_could_read_it_still_can(tmp_path: Path) -> None:
+    """The bot's user, whose it is, or whose group alone may read root's file; not everybody."""
+    file = tmp_path / ".env"
+    file.write_text("A=1\n")
+    for owner, mode, then in ((12345, 0o644, 0o600), (0, 0o640, 0o640), (0, 0o660, 0o640), (0, 0o600, 0o600)):
+        os.chown(file, owner, 54321)
+        file.chmod(mode)
+        write(file, "A=2\n")
+        found = file.stat()
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (owner, 54321, then)
+
+
 def test_a_link_stays_one(tmp_path: Path) -> None:
     """What it leads to is replaced."""
     real, link = tmp_path / "real.env", tmp_path / ".env"

@@ -162,3 +162,16 @@ async def test_leaving_while_nobody_answers_writes_nothing(
     assert await person.ends() == 1
     assert asyncio.get_running_loop().time() - before < 10, "it waited for the call"
     assert os.listdir(tmp_path) == []
+
+
+async def test_a_terminal_that_lacks_letters(
+    slack: LocalSlack, addresses: dict[str, str], tmp_path: Path
+) -> None:
+    """It shows their numbers; what moves its cursor is shown so everywhere."""
+    slack.world.add_person("zoe", "Zoe \x1b[2J 李")
+    async with at_terminal(tmp_path, "setup", **addresses, PYTHONIOENCODING="iso-8859-1") as person:
+        await answer_all(person, [slack.bot_token, slack.app_token, "?"])
+        await person.sees("Zoe \\u001b[2J \\u674e (@zoe, ")
+        await person.presses("Who may request", CTRL_C)
+        assert await person.ends() == 1
+    assert "Traceback" not in person.shown

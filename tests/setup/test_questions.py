@@ -125,6 +125,7 @@ class TestTokens:
         assert tokens.AppToken(known).needed() == ("SLACK_APP_TOKEN",)
         known.draft.set("SLACK_SIGNING_SECRET", "abc")
         assert not tokens.AppToken(known).wanted()
+        assert "over HTTP" in (await answered(tokens.BotToken(known), known.draft, ""))[-1]
 
 
 class TestPeople:

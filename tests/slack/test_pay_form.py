@@ -137,9 +137,9 @@ WRONG: tuple[tuple[Values, str, str], ...] = (
     ({}, "invoice:vps", "Which invoice?"),
     (text("number", "12a"), "number", '"12a" is not an invoice number.'),
     (text("number", "0"), "number", "begins with a zero"),
-    (text("number", "101 02"), "number", "One invoice at a time"),
+    (text("number", "101 102"), "number", "This is not an invoice number."),
     (text("number", "mine"), "number", '"mine" is not an invoice number.'),
-    (text("number", "all"), "number", "one invoice at a time"),
+    (text("number", "all"), "number", "Say which invoices of vps"),
     (text("number", "10101"), "number", "It was already paid: #1 · vps invoice 10101. Paid."),
     (text("number", "10103") | picked("vps", 10102), "number", "not both"),
 )

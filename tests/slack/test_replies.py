@@ -12,6 +12,7 @@ from bot.domain import command
 from bot.domain.batch import Batch
 from bot.domain.payment import DOCUMENTED_MODULES, State
 from bot.domain.policy import Reason, Refusal
+from bot.domain.typed_words import Misunderstood
 from bot.payments import answers
 from bot.payments.answers import Answer
 from bot.payments.approvals import ApprovalStatus
@@ -110,7 +111,7 @@ def test_who_may_not_pay_so_much_is_told_who_may(remedy: str, ask: set[str], sai
 def test_what_was_typed_is_never_more_than_text(words: list[str]) -> None:
     """Whatever is misunderstood is quoted without its powers, shortly."""
     asked = command.parse(" ".join(words), DOCUMENTED_MODULES)
-    if isinstance(asked, command.Misunderstood):
+    if isinstance(asked, Misunderstood):
         said = replies.misunderstood(asked)
         assert tokens(said) == []
         assert "<" not in said

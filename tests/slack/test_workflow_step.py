@@ -120,9 +120,9 @@ REFUSED: tuple[tuple[str | None, dict[str, Any], str], ...] = (
     (None, {}, "Nobody started this step whom Slack can name"),
     ("alice", {"channel": ids.RANDOM}, "in this channel"),
     ("alice", {"channel": None}, "The step names no channel."),
-    ("alice", {"invoice": "10101 10102"}, "One invoice at a time"),
-    ("alice", {"module": "list", "invoice": "vps"}, "That is no invoice."),
-    ("alice", {"module": "resolve", "invoice": "1 paid x"}, "That is no invoice."),
+    ("alice", {"invoice": "10101 10102"}, "That is not one invoice."),
+    ("alice", {"module": "list", "invoice": "vps"}, "That is not one invoice."),
+    ("alice", {"module": "resolve", "invoice": "1 paid x"}, "That is not one invoice."),
     ("alice", {"module": "<@U0BOB00001>"}, "a link, a mention or a bracket"),
     ("alice", {"channel": "C> <!channel>"}, "in this channel"),
 )

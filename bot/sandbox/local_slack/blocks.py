@@ -30,6 +30,8 @@ MESSAGE_BLOCKS = 50
 VIEW_BLOCKS = 100
 TEXT_OF_ALL_BLOCKS = 12_000
 """Undocumented; above it chat.postMessage answers msg_blocks_too_long (slackapi/bolt-js#2509)."""
+TABLE_ROWS, TABLE_COLUMNS, TABLE_TEXT = 100, 20, 10_000
+"""The heading is a row like the others; the characters are those of all cells."""
 
 _kind = string(50)
 _block_id: dict[str, Check] = {"block_id": string(255)}
@@ -75,6 +77,15 @@ _RICH_TEXT = array(
     1000,
 )
 
+_rich_text = record({"type": _kind, "elements": _RICH_TEXT}, _block_id)
+_cell = by_type(
+    {
+        "raw_text": record({"type": _kind, "text": string(3000, 1)}),
+        "rich_text": _rich_text,
+    }
+)
+_column = record({}, {"align": one_of("left", "center", "right"), "is_wrapped": boolean})
+
 _section_fields = record(
     {"type": _kind},
     _block_id
@@ -96,7 +107,7 @@ def _section(value: Any, pointer: str, problems: Problems) -> None:
 _BLOCKS: dict[str, Check] = {
     "section": _section,
     "header": record({"type": _kind, "text": plain_text(150)}, _block_id),
-    "rich_text": record({"type": _kind, "elements": _RICH_TEXT}, _block_id),
+    "rich_text": _rich_text,
     "divider": record({"type": _kind}, _block_id),
     "image": record(
         {"type": _kind, "image_url": string(3000, 1), "alt_text": string(2000)},
@@ -115,6 +126,13 @@ _BLOCKS: dict[str, Check] = {
     "input": record(
         {"type": _kind, "label": plain_text(2000), "element": by_type(FILLED_IN)},
         _block_id | {"hint": plain_text(2000), "optional": boolean, "dispatch_action": boolean},
+    ),
+}
+
+_IN_MESSAGES: dict[str, Check] = _BLOCKS | {
+    "table": record(
+        {"type": _kind, "rows": array(array(_cell, TABLE_COLUMNS), TABLE_ROWS)},
+        _block_id | {"column_settings": array(_column, TABLE_COLUMNS)},
     ),
 }
 
@@ -148,9 +166,10 @@ def checked_blocks(blocks: object) -> list[Json]:
     if not isinstance(blocks, list):
         raise ApiError("invalid_blocks_format")
     problems = Problems()
-    array(by_type(_BLOCKS), MESSAGE_BLOCKS, least=0)(blocks, "/blocks", problems)
+    array(by_type(_IN_MESSAGES), MESSAGE_BLOCKS, least=0)(blocks, "/blocks", problems)
     if not problems.found:
         _check_ids(blocks, "/blocks", problems)
+        _check_tables(blocks, problems)
     if problems.found:
         raise ApiError.with_messages("invalid_blocks", problems.found)
     if sum(len(text) for text in visible_texts(blocks)) > TEXT_OF_ALL_BLOCKS:
@@ -189,6 +208,14 @@ def _check_ids(blocks: list[Json], pointer: str, problems: Problems) -> None:
             if action in actions:
                 problems.report(f"{pointer}/{index}", f"`action_id` {action} already exists in this block")
             actions.add(action)
+
+
+def _check_tables(blocks: list[Json], problems: Problems) -> None:
+    tables = [block for block in blocks if block["type"] == "table"]
+    if len(tables) > 1:
+        raise ApiError.with_messages("invalid_attachments", ["only_one_table_allowed"])
+    if sum(len(text) for text in visible_texts(tables)) > TABLE_TEXT:
+        problems.report("/blocks", f"tables must be less than {TABLE_TEXT + 1} characters")
 
 
 def _check_submit(view: Json, problems: Problems) -> None:

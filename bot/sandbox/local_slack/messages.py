@@ -52,7 +52,7 @@ def visible_texts(node: object) -> Iterator[str]:
                 yield value
             else:
                 yield from visible_texts(value)
-        for name in ("fields", "elements", "accessory", "element", "options"):
+        for name in ("fields", "elements", "accessory", "element", "options", "rows"):
             yield from visible_texts(node.get(name))
 
 

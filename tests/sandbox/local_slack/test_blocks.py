@@ -53,6 +53,11 @@ def modal(*blocks: Json, **fields: Any) -> Json:
     return {"type": "modal", "title": plain("Title"), "blocks": list(blocks), **fields}
 
 
+def table(rows: int, columns: int = 1, text: str = "x", **fields: Any) -> Json:
+    cell = {"type": "raw_text", "text": text}
+    return {"type": "table", "rows": [[cell] * columns] * rows, **fields}
+
+
 CONFIRM = {
     "title": plain("Sure?"),
     "text": mrkdwn("Really?"),
@@ -82,6 +87,9 @@ AT_THE_LIMIT: dict[str, list[Json]] = {
             "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": "x"}]}],
         }
     ],
+    "table of 100 rows": [table(100, column_settings=[{"align": "right", "is_wrapped": True}])],
+    "table of 20 columns": [table(1, 20)],
+    "table of 10000": [table(100, text="x" * 100)],
 }
 
 OVER_THE_LIMIT: dict[str, tuple[list[Json], str]] = {
@@ -210,6 +218,19 @@ OVER_THE_LIMIT: dict[str, tuple[list[Json], str]] = {
         [section(text=None)],
         "must provide an object [json-pointer:/blocks/0/text]",
     ),
+    "table of 101 rows": ([table(101)], "no more than 100 items allowed [json-pointer:/blocks/0/rows]"),
+    "table of 21 columns": (
+        [table(1, 21)],
+        "no more than 20 items allowed [json-pointer:/blocks/0/rows/0]",
+    ),
+    "table of 10001": (
+        [table(73, text="x" * 137)],
+        "tables must be less than 10001 characters [json-pointer:/blocks]",
+    ),
+    "empty cell": (
+        [table(1, text="")],
+        "must be more than 0 characters [json-pointer:/blocks/0/rows/0/0/text]",
+    ),
     "no type": ([{}], "missing required field: type [json-pointer:/blocks/0]"),
 }
 
@@ -246,12 +267,19 @@ VIEWS_OVER_THE_LIMIT: dict[str, tuple[Json, str]] = {
         {"type": "modal", "blocks": []},
         "missing required field: title [json-pointer:/view]",
     ),
+    "a table": (modal(table(1)), "unsupported type: table [json-pointer:/view/blocks/0/type]"),
     "a Home tab": (
         {"type": "home", "blocks": []},
         "must be one of: modal [json-pointer:/view/type]",
     ),
     "not an object": ([], "must provide an object [json-pointer:/view]"),  # type: ignore[dict-item]
 }
+
+
+def test_a_message_takes_one_table() -> None:
+    """Slack says so of an attachment, which is what it makes of a table."""
+    with pytest.raises(ApiError, match="invalid_attachments"):
+        checked_blocks([table(1), table(1)])
 
 
 @pytest.mark.parametrize("blocks", AT_THE_LIMIT.values(), ids=AT_THE_LIMIT)

@@ -146,3 +146,20 @@ async def test_a_phone_never_scrolls_sideways(slack: LocalSlack, windows: Window
     await page.get_by_test_id("channel-random").click()
     await expect(page.get_by_role("heading", name="random")).to_be_visible()
     assert await fits(page)
+
+
+async def test_a_table_is_drawn_and_scrolls_by_itself(slack: LocalSlack, windows: Windows) -> None:
+    """Its first row is the heading; what is in a cell stays text; the page of a phone does not widen."""
+    texts = [["Invoice", "For"], ["vps 10101", HOSTILE]]
+    rows: list[list[object]] = [[{"type": "raw_text", "text": text} for text in row] for row in texts]
+    rich = [{"type": "rich_text_section", "elements": [{"type": "text", "text": "*20* &lt;"}]}]
+    rows.append([{"type": "raw_text", "text": "vps 10102"}, {"type": "rich_text", "elements": rich}])
+    settings = [{}, {"align": "right"}]
+    bot_posts(
+        slack, "fallback", [{"type": "table", "block_id": "t", "rows": rows, "column_settings": settings}]
+    )
+    page = await windows.open("alice", PHONE)
+    table = page.get_by_test_id("message").get_by_role("table")
+    await expect(table.get_by_role("columnheader")).to_have_text(["Invoice", "For"])
+    await expect(table.get_by_role("cell")).to_have_text(["vps 10101", HOSTILE, "vps 10102", "*20* &lt;"])
+    assert await fits(page)

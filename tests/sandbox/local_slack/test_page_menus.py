@@ -15,9 +15,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.blocks import checked_view
 from tests.browser import LAPTOP, PHONE, Windows, chromium, fits
-from tests.sandbox.local_slack.test_menus import Json, menu, modal, option, searched
+from tests.sandbox.local_slack.test_menus import Json, menu, modal, option, plain, searched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GROUPS = (("Ones", ("10", "11")), ("Twos", ("20",)))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -82,11 +84,13 @@ async def test_options_are_picked_and_taken_back(
 
 async def test_the_keyboard_is_enough(slack: LocalSlack, windows: Windows) -> None:
     """Typing narrows the list, arrows and Enter pick, Backspace takes back, Escape closes the list alone."""
-    show(slack, modal(menu(*map(option, ["10", "11", "20"]))))
+    groups = [{"label": plain(one), "options": [*map(option, those)]} for one, those in GROUPS]
+    show(slack, modal({"type": "multi_static_select", "action_id": "static", "option_groups": groups}))
     page = await windows.open("alice")
     field = page.get_by_test_id("input-static")
     await field.focus()
     await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_test_id("options-static")).to_contain_text("Twos")
     await page.keyboard.type("option 1")
     await expect(page.locator(".option")).to_have_count(2)
     await page.keyboard.press("ArrowDown")

@@ -14,6 +14,7 @@ const DRAWERS = {
   image: drawImage,
   rich_text: (block, { directory }) =>
     element("div", { class: "text rich-text" }, drawRichText(block, directory)),
+  table: drawTable,
 };
 
 /** Bring `parent` in line with the blocks of a surface; `errors` are {block_id: message} for inputs. */
@@ -85,6 +86,26 @@ function drawImage(block, { directory }) {
     {},
     block.title && element("figcaption", {}, drawText(block.title, directory)),
     placeholder(block),
+  );
+}
+
+/** As in Slack: the first row is the heading, no cell is wrapped unless asked for, and it scrolls sideways. */
+function drawTable(block, { directory }) {
+  const settings = block.column_settings ?? [];
+  const look = (at) => `${settings[at]?.align ?? "left"} ${settings[at]?.is_wrapped ? "wrapped" : ""}`;
+  const cell = (tag, content, at) =>
+    element(
+      tag,
+      { class: look(at), scope: tag === "th" ? "col" : null },
+      content.type === "rich_text" ? drawRichText(content, directory) : content.text,
+    );
+  const [heading, ...rows] = block.rows.map((row, index) =>
+    element("tr", {}, row.map((content, at) => cell(index === 0 ? "th" : "td", content, at))),
+  );
+  return element(
+    "div",
+    { class: "table-scroller", tabindex: "0", role: "region", "aria-label": "Table" },
+    element("table", {}, element("thead", {}, heading), element("tbody", {}, rows)),
   );
 }
 

@@ -2,7 +2,6 @@
 
 import { element, icon } from "./dom.js";
 import { confirmed } from "./overlays.js";
-import { optionsOf } from "./surface.js";
 
 // Milliseconds without a key before the app is asked, and the characters it wants where it does not say.
 const TYPING_PAUSE = 200;
@@ -52,6 +51,7 @@ export function drawMultiSelect(spec) {
   let told = Promise.resolve();
   let asked = 0;
   let active = -1;
+  let drawn = 0;
 
   /** Every choice is told, one after the other, also where it follows at once. */
   const hold = async (options) => {
@@ -98,31 +98,37 @@ export function drawMultiSelect(spec) {
     if (active < 0) field.removeAttribute("aria-activedescendant");
     else field.setAttribute("aria-activedescendant", nodes[active].id);
   };
-  const offer = (options, none) => {
-    list.replaceChildren(
-      ...options.map((option, index) =>
-        element(
-          "div",
-          {
-            id: `${listId}-${index}`,
-            class: "option",
-            role: "option",
-            "data-value": option.value,
-            "data-testid": `option-${option.value}`,
-            // The field keeps the focus, so that the list stays open for the next choice.
-            onmousedown: (event) => event.preventDefault(),
-            onclick: () => toggle(option),
-          },
-          element("span", {}, option.text.text),
-          option.description && element("span", { class: "choice-description" }, option.description.text),
-        ),
-      ),
+  const drawOption = (option) => {
+    drawn += 1;
+    return element(
+      "div",
+      {
+        id: `${listId}-${drawn}`,
+        class: "option",
+        role: "option",
+        "data-value": option.value,
+        "data-testid": `option-${option.value}`,
+        // The field keeps the focus, so that the list stays open for the next choice.
+        onmousedown: (event) => event.preventDefault(),
+        onclick: () => toggle(option),
+      },
+      element("span", {}, option.text.text),
+      option.description && element("span", { class: "choice-description" }, option.description.text),
     );
-    if (options.length === 0) list.append(element("p", { class: "hint" }, none));
+  };
+  /** groups: [label or null, options]; none: what to say where there are no options. */
+  const offer = (groups, none) => {
+    const nodes = groups
+      .filter(([, options]) => options.length > 0)
+      .flatMap(([label, options]) => [
+        ...(label ? [element("p", { class: "hint" }, label)] : []),
+        ...options.map(drawOption),
+      ]);
+    list.replaceChildren(...(nodes.length > 0 ? nodes : [element("p", { class: "hint" }, none)]));
     list.hidden = false;
     field.setAttribute("aria-expanded", "true");
     show();
-    point(-1 + (options.length > 0));
+    point(nodes.length > 0 ? 0 : -1);
   };
   const look = async () => {
     const typed = field.value.trim();
@@ -131,12 +137,16 @@ export function drawMultiSelect(spec) {
     if (!suggested) {
       const sought = typed.toLowerCase();
       const fits = ({ text }) => text.text.toLowerCase().includes(sought);
-      offer(optionsOf(source).filter(fits), "No results");
+      const groups = (source.option_groups ?? []).map(({ label, options }) => [label.text, options]);
+      offer(
+        [[null, source.options ?? []], ...groups].map(([label, options]) => [label, options.filter(fits)]),
+        "No results",
+      );
     } else if (typed.length < least) offer([], "Type to search");
     else {
       if (list.hidden) offer([], "Loading…");
       const options = await surface.look(source.action_id, typed);
-      if (mine === asked && document.activeElement === field) offer(options, "No results");
+      if (mine === asked && document.activeElement === field) offer([[null, options]], "No results");
     }
   };
   const close = () => {

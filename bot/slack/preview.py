@@ -1,0 +1,240 @@
+"""Several invoices by one command: only who typed sees them before, with one button that asks for them.
+
+The billing API may be slow, so the preview follows when the lists have been read. Nothing is kept between the
+preview and the click but what the button carries; the rules decide anew at the click. However often it is
+pressed, it is the same requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.domain import command
+from bot.domain.payment import Invoice, InvoiceRef
+from bot.domain.policy import Refusal
+from bot.domain.wording import shorten
+from bot.errors import DirectoryError, LedgerUnavailable
+from bot.payments.answers import AlreadyRequested, Requested
+from bot.payments.authority import Person
+from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal
+from bot.payments.worker import TaskPool
+from bot.slack import replies
+from bot.slack.blocks import Message, button, paragraph
+from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
+from bot.slack.listing import listing
+from bot.slack.respond import respond
+from bot.slack.text import amount, description, due, escape, quote, subject_of, totals, unescaped
+
+CONFIRM = "request_several"
+"""The action id of the button."""
+
+_READ_AT_ONCE = 20
+"""Previews that people wait for at the same time."""
+
+_VALUE = 2000
+"""Characters of a button's value that Slack takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Previews:
+    """Shows what would be asked for, and asks for it by the desk."""
+
+    services: Services
+    pool: TaskPool[str] = field(
+        init=False, default_factory=lambda: TaskPool("previews", _READ_AT_ONCE, asyncio.Event())
+    )
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen for the button."""
+        app.action(CONFIRM)(self._confirmed)
+
+    def answer(
+        self,
+        person: Person,
+        channel: str,
+        asked: command.Request | command.RequestDue,
+        trigger_id: str,
+        response_url: str,
+    ) -> str | None:
+        """What to tell the person at once; None where the preview follows."""
+        if trigger_id in self.pool.keys:
+            return None  # Slack delivered the command twice
+        if self.pool.free <= 0:
+            return replies.BUSY
+        # A preview that is lost in a crash is asked for again: nothing was requested.
+        self.pool.start(trigger_id, self._send(person, channel, asked, trigger_id, response_url))
+        return None
+
+    async def _send(
+        self,
+        person: Person,
+        channel: str,
+        asked: command.Request | command.RequestDue,
+        trigger_id: str,
+        response_url: str,
+    ) -> None:
+        message = await outcome_of(self._message(person, channel, asked, trigger_id))
+        told = paragraph(message) if isinstance(message, str) else message
+        await respond(self.services.client, response_url, told)
+
+    async def _message(
+        self, person: Person, channel: str, asked: command.Request | command.RequestDue, trigger_id: str
+    ) -> Message:
+        proposals, today = self.services.proposals, self.services.ledger.clock().date()
+        if isinstance(asked, command.Request):
+            found = await proposals.of_refs(person, channel, asked.refs, typed_there=True)
+        else:
+            due_by = today + timedelta(days=-1 if asked.within is None else asked.within)
+            modules = asked.modules or self.services.catalogue.modules
+            found = await proposals.of_listed(person, channel, modules, due_by=due_by, typed_there=True)
+        if isinstance(found, Refusal):
+            return paragraph(replies.refused(found))
+        return preview(found, asked.note, trigger_id, today)
+
+    async def _confirmed(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        async with self.services.gate.entered():
+            reply, late = await in_time(outcome_of(self._request(clicker(body), body, action)), ack)
+            if not late:
+                await ack()
+            # What can be tried again keeps its button.
+            failed = isinstance(reply, str)
+            message = paragraph(reply) if isinstance(reply, str) else reply
+            await respond(self.services.client, str(body["response_url"]), message, instead=not failed)
+
+    async def _request(self, person: Person, body: Body, action: Body) -> Message:
+        trigger, listed, note = json.loads(action["value"])
+        asked = await self.services.proposals.request(
+            person,
+            str(body["channel"]["id"]),
+            _unpacked(listed),
+            # Pressed again, it is the same requests.
+            trigger=f"several:{trigger}",
+            # They see it because they typed there; that they are in the channel is asked all the same.
+            typed_there=False,
+            response_url=body.get("response_url"),
+            note=note,
+        )
+        return requested(asked, self.services.workspace.url)
+
+
+def preview(found: Proposal, note: str | None, trigger: str, today: date) -> Message:
+    """What would be asked for, with its button; and what would not, and why."""
+    lines = found.lines
+    if not lines:
+        heading = "There is nothing to ask for."
+        return listing(heading, [], endings=[*_left_out(found.left_out), *_unread(found)])
+    sum_up = totals(one.invoice for one in lines)
+    heading = f"*{_count(lines)} · {sum_up}*"
+    if note:
+        heading = f"{heading}\n{quote(note, 600)}"
+    told = listing(
+        heading,
+        list(_grouped(found.groups, today)),
+        endings=[*_left_out(found.left_out), *_unread(found), *_more(found)],
+    )
+    value = json.dumps([trigger, _packed(one.ref for one in lines), note], ensure_ascii=False)
+    if len(value) > _VALUE:
+        return paragraph("That is more than one button can carry.\nAsk for fewer, or write a shorter note.")
+    label = shorten(f"Request {_count(lines)} · {unescaped(sum_up)}", 75)
+    press = {
+        "type": "actions",
+        "block_id": "several",
+        "elements": [button(CONFIRM, label, value, style="primary")],
+    }
+    return Message(told.text, [*told.blocks, press])
+
+
+def _count(lines: Sequence[Line]) -> str:
+    return "1 payment" if len(lines) == 1 else f"{len(lines)} payments"
+
+
+def _grouped(groups: Sequence[Group], today: date) -> Iterator[str]:
+    """The lines; where they fall under several rules, each request under its own heading."""
+    for number, group in enumerate(groups, start=1):
+        approvals = {0: "no approval needed", 1: "needs 1 approval"}.get(
+            group.approvals, f"needs {group.approvals} approvals"
+        )
+        if len(groups) > 1:
+            sum_up = totals(one.invoice for one in group.lines)
+            yield f"*Request {number} of {len(groups)}: {_count(group.lines)} · {sum_up}* · {approvals}"
+        for line in group.lines:
+            yield _line(line, today)
+        if len(groups) == 1:
+            yield f"_{approvals.capitalize()}._"
+
+
+def _line(line: Line, today: date) -> str:
+    invoice: Invoice | None = line.invoice
+    parts = [f"`{line.ref}`", f"*{amount(invoice)}*"]
+    if invoice is not None:
+        if invoice.due is not None:
+            parts.append(f"due {due(invoice.due, today)}")
+        if described := description(invoice, 60):
+            parts.append(escape(described))
+    return " · ".join(parts)
+
+
+def _left_out(left_out: Sequence[LeftOut]) -> Iterator[str]:
+    """What is left out, by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for one in left_out:
+        number = f" ({one.held.request.number})" if one.held is not None else ""
+        by_reason.setdefault(escape(one.why), []).append(f"`{one.ref}`{number}")
+    if by_reason:
+        yield "*Left out:*"
+    for why, refs in by_reason.items():
+        more = f" and {len(refs) - 20} more" if len(refs) > 20 else ""
+        yield f"{', '.join(refs[:20])}{more}: {why}"
+
+
+def _unread(found: Proposal) -> Iterator[str]:
+    if found.unread:
+        yield f"Could not be read now: {escape(', '.join(found.unread))}. Amounts there are not known."
+
+
+def _more(found: Proposal) -> Iterator[str]:
+    if found.more:
+        yield f"{found.more:,} more are due; ask again for them when these are requested."
+
+
+def requested(asked: Sequence[Asked], team_url: str) -> Message:
+    """What came of it, request by request."""
+    told: list[str] = []
+    for one in asked:
+        outcome = one.outcome
+        if isinstance(outcome, Requested):
+            told.append(f"Requested: {subject_of(outcome.batch)}. Its card follows.")
+            told += [f"`{held.ref}` was requested already: {held.request.number}." for held in outcome.held]
+        elif isinstance(outcome, AlreadyRequested):
+            told.append(str(replies.said(outcome, team_url)))
+        elif isinstance(outcome, Refusal):
+            told.append(f"{', '.join(f'`{ref}`' for ref in one.refs[:20])}:\n{replies.refused(outcome)}")
+        else:
+            told.append(f"{len(one.refs)} more: {_failed(outcome)}")
+    return listing("", told)
+
+
+def _failed(error: DirectoryError | LedgerUnavailable) -> str:
+    return replies.SLACK_SILENT if isinstance(error, DirectoryError) else replies.unavailable(error)
+
+
+def _packed(refs: Iterable[InvoiceRef]) -> str:
+    by_module: dict[str, list[str]] = {}
+    for ref in refs:
+        by_module.setdefault(ref.module, []).append(str(ref.number))
+    return ";".join(f"{module} {' '.join(numbers)}" for module, numbers in by_module.items())
+
+
+def _unpacked(listed: Any) -> list[InvoiceRef]:
+    found = []
+    for part in str(listed).split(";"):
+        module, *numbers = part.split(" ")
+        found += [InvoiceRef(module, int(number)) for number in numbers]
+    return found

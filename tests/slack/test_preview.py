@@ -1,0 +1,167 @@
+"""Several invoices by one command: what is shown before, and what one button asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from bot.domain.payment import State
+from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.messages import Message
+from bot.slack.preview import CONFIRM
+from tests.fixture_types import StartBot
+from tests.slack.acting import approve, at_rest, card, pay, shown, thread
+from tests.slack.test_lists import asks
+
+POLICY = """
+[[rule]]
+name = "small"
+requesters = ["alice"]
+modules = ["vps"]
+
+[[rule]]
+name = "other"
+requesters = ["alice"]
+approvers = ["bob"]
+approvals = [{ required = 1 }]
+"""
+
+
+async def confirm(slack: LocalSlack, by: str = "alice") -> str:
+    """Press the button of the newest preview, and return what stands in its place."""
+    preview = slack.ephemerals(by)[-1]
+    result = await slack.person(by).clicks(preview, CONFIRM)
+    assert result.ok, result
+    await slack.wait_for(lambda: CONFIRM not in str(newest(slack, by).blocks))
+    return newest(slack, by).text
+
+
+def newest(slack: LocalSlack, by: str = "alice") -> Message:
+    return slack.ephemerals(by)[-1]
+
+
+def label(slack: LocalSlack) -> str:
+    (row,) = [block for block in newest(slack).blocks if block["type"] == "actions"]
+    return str(row["elements"][0]["text"]["text"])
+
+
+async def test_what_would_be_asked_for_is_shown_first_and_requested_by_one_button(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """The lines, the total, and what is left out and why; then one card, one thread, a payment each."""
+    bot = await start_bot()
+    await pay(slack, "vps 10103")
+    await at_rest(bot)
+    told = await asks(slack, "vps 10101 10102, 10103 mail 10301 999 note: month end")
+    assert told.startswith("*3 payments · 60.99 USD*\n> month end")
+    assert "`vps 10101` · *10.00 USD* · due" in told
+    assert "`vps 10103` (#1): it was paid already" in told
+    assert "`mail 999`: it is not in the list of unpaid invoices" in told
+    assert label(slack) == "Request 3 payments · 60.99 USD"
+    assert (await bot.ledger.of_request(2)) is None
+    assert await confirm(slack) == "Requested: #2 · 3 payments. Its card follows."
+    await at_rest(bot)
+    batch = await bot.ledger.of_request(2)
+    assert batch is not None
+    assert [one.state for one in batch.payments] == [State.PAID] * 3
+    assert batch.request.note == "month end"
+    assert [billing.payments_made(one.ref.module, one.ref.number) for one in batch.payments] == [1] * 3
+    assert "*#2 · 3 payments · 60.99 USD*" in shown(card(slack))
+    assert "3 of 3 paid" in shown(card(slack))
+    said = "\n".join(thread(slack))
+    for number in (10101, 10102, 10301):
+        assert f"for Invoice {number} Successful." in said
+    assert "#2 is done: 3 payments · 60.99 USD" in said
+    assert (await bot.ledger.verify()).whole
+
+
+async def test_what_is_overdue_or_due_soon_is_looked_up_by_the_words(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """In one module or in all."""
+    await start_bot()
+    assert (await asks(slack, "vps overdue")).startswith("*1 payment · 120.00 USD*")
+    assert (await asks(slack, "vps due 7d")).startswith("*2 payments · 169.99 USD*")
+    assert (await asks(slack, "all overdue")).startswith("*5 payments · 1,379.50 USD · 17.50 EUR*")
+    assert await asks(slack, "ssl overdue") == "There is nothing to ask for."
+
+
+async def test_pressed_twice_at_once_it_is_one_request(slack: LocalSlack, start_bot: StartBot) -> None:
+    """And pressed later, on a message that was kept."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await asks(slack, "vps 10101 10102")
+    preview = newest(slack)
+    await asyncio.gather(*(slack.person("alice").clicks(preview, CONFIRM) for _ in range(3)))
+    await at_rest(bot)
+    assert await bot.ledger.of_request(2) is None
+    assert [one.request.size for one in await bot.ledger.pending()] == [2]
+
+
+async def test_what_falls_under_two_rules_is_two_requests(
+    slack: LocalSlack, start_bot: StartBot, tmp_path: Path
+) -> None:
+    """Said in the preview, and each decided on by itself."""
+    text = POLICY.replace("alice", ids.ALICE).replace("bob", ids.BOB)
+    policy = tmp_path / "policy.toml"
+    policy.write_text(text)
+    bot = await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
+    told = await asks(slack, "vps 10101 10102 mail 10301")
+    assert "*Request 1 of 2: 2 payments · 59.99 USD* · no approval needed" in told
+    assert "*Request 2 of 2: 1 payment · 1.00 USD* · needs 1 approval" in told
+    assert label(slack) == "Request 3 payments · 60.99 USD"
+    assert (await confirm(slack)).count("Requested: ") == 2
+    await at_rest(bot)
+    first, second = await bot.ledger.of_request(1), await bot.ledger.of_request(2)
+    assert first is not None
+    assert second is not None
+    assert {one.state for one in first.payments} == {State.PAID}
+    assert [one.state for one in second.payments] == [State.PENDING_APPROVAL]
+
+
+async def test_one_approval_pays_them_all(slack: LocalSlack, start_bot: StartBot) -> None:
+    """The question says how many and how much."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await asks(slack, "vps overdue note: x")
+    await asks(slack, "vps 10101 10102")
+    await confirm(slack)
+    await at_rest(bot)
+    assert "Pay 59.99 USD for 2 invoices?" in str(card(slack).blocks)
+    await approve(slack, card(slack), "bob")
+    await at_rest(bot)
+    assert "2 of 2 paid" in shown(card(slack))
+
+
+async def test_who_may_not_is_refused(slack: LocalSlack, start_bot: StartBot) -> None:
+    """With no list of what is unpaid, and on record."""
+    bot = await start_bot()
+    told = await asks(slack, "vps overdue", by="mallory")
+    assert told.startswith("You are not among those who may request payments.")
+    assert not await bot.ledger.recent()
+
+
+async def test_what_was_requested_meanwhile_is_left_out_at_the_click(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    """The preview may be old; nothing is asked for twice."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await asks(slack, "vps 10101 10102")
+    await slack.person("alice").types("#payments", "/pay vps 10101")
+    await at_rest(bot)
+    assert "`vps 10101` was requested already: #1." in await confirm(slack)
+
+
+async def test_where_nothing_can_be_read_what_was_typed_can_be_asked_for(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """With amounts that are not known."""
+    bot = await start_bot()
+    billing.fail("unreadable")
+    told = await asks(slack, "vps 10101 10102")
+    assert told.startswith("*2 payments · 2 of unknown amount*")
+    await confirm(slack)
+    await at_rest(bot)
+    batch = await bot.ledger.of_request(1)
+    assert batch is not None
+    assert [one.state for one in batch.payments] == [State.PAID] * 2
