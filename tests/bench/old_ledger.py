@@ -50,7 +50,7 @@ def _write(connection: sqlite3.Connection, places: range, count: int, previous: 
     for table, found in rows.items():
         names = ", ".join(found[0])
         values = ", ".join(f":{name}" for name in found[0])
-        connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})", found)  # noqa: S608
+        connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})", found)
     return previous
 
 
