@@ -303,7 +303,7 @@ class Announcer:
                 self.pace.pause_updates(wait)
         if not told_when and await self._in_vain(delivery, answer):
             await self._undeliverable.in_vain(delivery, request, answer.error)
-            await self._leave(together)
+            await self._leave(together, ambiguous=answer.ambiguous)
             return
         _log_later("not delivered yet", delivery, answer, wait)
         async with self.ledger.transaction() as transaction:
