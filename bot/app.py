@@ -57,6 +57,7 @@ from bot.slack.lists import Lists
 from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
 from bot.slack.preview import Previews
+from bot.slack.removal import Removals
 from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
 from bot.slack.selection import Selections
@@ -69,6 +70,9 @@ log = structlog.get_logger()
 
 LAST_WORDS = 5.0
 """Seconds that a stopping bot goes on telling Slack what became of things."""
+
+LOOK_UPS = 64
+"""New requests that are looked up at once; those of one module share the reading of its list."""
 
 GRACE = 20.0
 """Seconds that work which sends no payment may take to finish when the bot is told to stop."""
@@ -226,7 +230,7 @@ def build(
     def worker(queue: Queue, handle: Handle, size: int, lease: timedelta = timing.lease) -> Worker:
         return Worker(ledger, queue, handle, instance=instance, lease=lease, size=size)
 
-    looking_up = worker(LOOK_UP, look_up.handle, 16)
+    looking_up = worker(LOOK_UP, look_up.handle, LOOK_UPS)
     reconciling = worker(RECONCILER, reconciler.handle, 4, reconciler.lease)
     paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
     maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
@@ -262,6 +266,7 @@ def build(
         previews,
         Decisions(services),
         Selections(services),
+        Removals(services),
         Resolutions(services),
         AskAgain(services),
         pay_forms,

@@ -91,8 +91,9 @@ class World:
 
     def _notice(self, change: Change) -> None:
         self._happened.set()
-        if change.kind is ChangeKind.MESSAGE_POSTED and (found := _ANSWER.search(change.text)):
-            self.answered.setdefault(int(found[1]), time.perf_counter())
+        if change.kind is ChangeKind.MESSAGE_POSTED:
+            for number in _ANSWER.findall(change.text):
+                self.answered.setdefault(int(number), time.perf_counter())
 
     async def types(self, number: int, channel: str = CHANNEL) -> Result:
         """Alice asks for a payment; returns when that was acknowledged, or Slack gave up."""
