@@ -29,7 +29,7 @@ ABSENT = Absent.ABSENT
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """Somebody asked for an invoice to be paid. state: the one that it began in. pay_on: as a `PayOn` is stored."""
+    """Somebody asked for an invoice to be paid. state: where it began. pay_on: a `PayOn` as it is stored."""
 
     action: ClassVar = "requested"
     channel: str
@@ -55,7 +55,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """What the billing API told was frozen, with how many must approve, and before which time it is not sent."""
+    """What the billing API told was frozen, with how many must approve and before when it is not sent."""
 
     action: ClassVar = "looked_up"
     listed: bool | None

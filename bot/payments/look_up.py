@@ -117,16 +117,21 @@ class LookUp:
     async def _read(self, new: Sequence[Payment]) -> dict[int, _Read]:
         """What the lists of unpaid invoices say of each, by line; None: the list could not be read."""
         modules = list(dict.fromkeys(one.ref.module for one in new))
-        lists = dict(zip(modules, await asyncio.gather(*map(self._list, modules)), strict=True))
+        pay_on = new[0].request.pay_on
+        # The day cannot do without its due date; a card may do without the amount.
+        needed = pay_on is not None and pay_on.day is None
+        patience = self.timing.lease.total_seconds() / 2 if needed else self.timing.look_up
+        reading = (self._list(module, patience) for module in modules)
+        lists = dict(zip(modules, await asyncio.gather(*reading), strict=True))
         found: dict[int, _Read] = {}
         for one in new:
             unpaid = lists[one.ref.module]
             found[one.line] = found_in(unpaid, one.ref) if isinstance(unpaid, list) else unpaid
         return found
 
-    async def _list(self, module: str) -> list[Invoice] | NotOffered | None:
+    async def _list(self, module: str, timeout: float) -> list[Invoice] | NotOffered | None:
         try:
-            return await self.billing.unpaid_invoices(module, timeout=self.timing.look_up)
+            return await self.billing.unpaid_invoices(module, timeout=timeout)
         except NotOffered as error:
             return error
         except BillingError as error:
