@@ -91,10 +91,9 @@ class Ledger:
         """The time by the ledger: on PostgreSQL the server's, so that all instances have the same."""
         return self._clock() + (self._ahead or timedelta(0))
 
-    def _was_set_back(self) -> bool:
-        """Whether less time has passed by the ledger's clock, since this was asked last, than in truth."""
-        before, self._offset = self._offset, self.clock().timestamp() - self.boottime()
-        return self._offset < before - SET_BACK
+    def _ahead_of_boottime(self) -> float:
+        """Seconds; less than before where less time has passed by the ledger's clock than in truth."""
+        return self.clock().timestamp() - self.boottime()
 
     async def now(self, connection: AsyncConnection) -> datetime:
         """The time, read anew from the server where that has the clock.
@@ -157,10 +156,13 @@ class Ledger:
         One read for all of them, so that idling costs little. Where the ledger's clock was set back, all
         that waits is looked at now: its time would come late.
         """
-        if self._was_set_back():
+        ahead = self._ahead_of_boottime()
+        if ahead < self._offset - SET_BACK:
             log.warning("the ledger's clock was set back: what waits is looked at now")
             async with self.transaction() as transaction:
                 await transaction.bring_forward()
+        # Known only once that is done: where the ledger is away just then, it is done when it is back.
+        self._offset = ahead
         found = {row["name"] for row in await self._due(WITH_WORK)}
         for event, queues in self._watchers.items():
             if any(queue.name in found for queue in queues):

@@ -1,4 +1,4 @@
-"""A ledger that has been in use for years: many payments of one each, all paid and told, with a whole trail."""
+"""A ledger that has been in use for years: payments of one each, all paid and told, with a whole trail."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _write(connection: sqlite3.Connection, places: range, count: int, previous: 
     for table, found in rows.items():
         names = ", ".join(found[0])
         values = ", ".join(f":{name}" for name in found[0])
-        connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})", found)  # noqa: S608
+        connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})", found)
     return previous
 
 
@@ -115,7 +115,7 @@ def _one(rows: dict[str, list[dict[str, Any]]], number: int, at: datetime, previ
             "trigger_id": f"old.{number}",
             "rule": "default",
             "approvals_required": 0,
-            "size": 1,
+            "lines": 1,
             "card_ts": ts,
             "card_lost": 0,
             "created_at": made,

@@ -345,6 +345,7 @@ class TestClocks:
         clock.set(days=20)
         await office.execute()
         assert PAY not in office.calls()
+        assert (await office.now(payment)).tries == (1 if step == "intended" else 0)
         office.checkpoint = no_checkpoint
         office.rules(ONE)
         await office.ledger.wake_due()
@@ -382,13 +383,22 @@ class TestForged:
         await office.execute()
         assert PAY not in office.calls()
 
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE payments SET not_before = '2026-03-20 08:00:00.000000'",
+            "UPDATE requests SET pay_on = '2026-03-20'",
+        ],
+    )
     async def test_what_was_for_no_day_is_not_put_off_by_hand(
-        self, office: Office, clock: Clock, ledger_url: str
+        self, office: Office, clock: Clock, ledger_url: str, statement: str
     ) -> None:
         """That would keep an approval alive beyond its time."""
-        payment = await approved(office, pay_on=PayOn(date(2026, 3, 2)))
-        assert payment.not_before is None
-        await forge(ledger_url, "UPDATE payments SET not_before = '2026-03-20 08:00:00.000000'")
+        office.rules(ONE)
+        payment = await office.looked_up()
+        await office.desk.approve(BOB, payment.request.id)
+        await forge(ledger_url, statement)
+        await office.execute()
+        assert not (await office.ledger.verify()).whole
         await on_the_day(office, clock, payment)
         assert PAY not in office.calls()
-        assert not (await office.ledger.verify()).whole

@@ -138,6 +138,25 @@ async def test_leaving_at_any_question_writes_nothing(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "change", "why"),
+    [
+        ((), {"SLACK_API_URL": "http://slack.example/"}, "SLACK_API_URL: must begin with https://"),
+        ((), {"PAY_APROVERS": "U1"}, "PAY_APROVERS: is no variable of this bot."),
+        (("--env-file", "no/.env"), {}, "no/.env: cannot be written (its folder takes no file)"),
+        (("--env-file", "."), {}, "Error: Invalid value for '--env-file'"),
+    ],
+)
+async def test_what_no_question_would_mend_is_told_before_the_first(
+    tmp_path: Path, options: tuple[str, ...], change: dict[str, str], why: str
+) -> None:
+    """Nobody answers ten questions to hear that it was for nothing."""
+    async with at_terminal(tmp_path, "setup", *options, **change) as person:
+        await person.sees(why)
+        assert await person.ends() in (1, 2)
+    assert "Bot token" not in person.shown
+
+
 async def test_saying_no_at_the_end_writes_nothing(
     person: AtTerminal, slack: LocalSlack, billing: LocalBilling, tmp_path: Path
 ) -> None:

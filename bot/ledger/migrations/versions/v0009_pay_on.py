@@ -1,12 +1,15 @@
-"""A request may be for a day, and a payment of it is not sent before that day's morning."""
+"""A request may be for a day, and a payment of it is not sent before that day's morning.
+
+An instance that does not know of days would send it at once; whatever was released before fails since v0008.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
