@@ -142,7 +142,7 @@ async def test_what_an_older_instance_writes_meanwhile_is_carried_over(
     assert carried.first.reason == "in doubt"
 
 
-@pytest.mark.parametrize("before", ["0006", "0007", "0008"])
+@pytest.mark.parametrize("before", ["0006", "0007", "0008", "0009"])
 async def test_what_was_asked_for_before_is_for_no_day(ledger_url: str, clock: Clock, before: str) -> None:
     """Whatever version its tables are of, all of it is sent at once as before, and the trail proves that."""
     await release(ledger_url)
