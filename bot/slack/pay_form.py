@@ -8,6 +8,7 @@ what can be mended stands under the input it belongs to.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -50,6 +51,9 @@ from bot.slack.text import escape
 
 SHORTCUT = "pay_invoice"
 """The shortcut's callback id in the manifest."""
+
+_AFTER_ACK_S = 0.5
+"""Seconds for Slack to show what a form was acknowledged with, before it shows what came of it."""
 
 
 @dataclass(slots=True)
@@ -179,6 +183,7 @@ class PayForms:
             told = notice(*(escape(text) for text in outcome["errors"].values()))
         else:
             told = outcome.get("view") or notice("That is requested; its card follows in the channel.")
+        await asyncio.sleep(_AFTER_ACK_S)
         await update_view(self.services.client, view, told, unless_changed=False)
 
     async def _requested(self, person: Person, view: View) -> Response:

@@ -10,10 +10,10 @@ from typing import Any
 from bot.domain.payment import State
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Message
-from bot.slack.pay_form_view import MODULES, NUMBERS
 from bot.slack.card import APPROVE, DENY, WITHDRAW
 from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
+from bot.slack.pay_form_view import MODULES, NUMBERS
 from bot.slack.workflow_step import STEP
 from tests.simulation.drawing import PEOPLE
 from tests.simulation.installation import CHANNELS, Acts, Installation
