@@ -56,6 +56,7 @@ from bot.slack.lists import Lists
 from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
 from bot.slack.preview import Previews
+from bot.slack.removal import Removals
 from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
 from bot.slack.selection import Selections
@@ -263,6 +264,7 @@ def build(
         previews,
         Decisions(services),
         Selections(services),
+        Removals(services),
         Resolutions(services),
         AskAgain(services),
         pay_forms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -58,6 +60,19 @@ class LockedReads(Leases):
     async def live(self, ref: InvoiceRef) -> Payment | None:
         """The payment that holds this invoice: under way, unknown, or paid."""
         return await self._one(payments.c.module == ref.module, payments.c.number == ref.number, LIVE)
+
+    async def holding(self, refs: Collection[InvoiceRef]) -> list[Payment]:
+        """The same of several invoices, in their order.
+
+        They are locked in the order of their requests, so that no two wait for each other.
+        """
+        invoices = [(ref.module, ref.number) for ref in refs]
+        statement = PAYMENTS.where(tuple_(payments.c.module, payments.c.number).in_(invoices), LIVE)
+        locked = statement.order_by(requests.c.id, payments.c.line).with_for_update()
+        found = {
+            (one := payment_of(row)).ref: one for row in (await self._connection.execute(locked)).mappings()
+        }
+        return [found[ref] for ref in refs if ref in found]
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""

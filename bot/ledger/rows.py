@@ -15,6 +15,7 @@ from bot.domain.batch import Batch
 from bot.domain.events import DomainEvent, decode, line_of
 from bot.domain.payment import Cards, Invoice, InvoiceRef, Lease, Payment, PaymentRequest, State
 from bot.errors import LedgerContradicted
+from bot.ledger.schema import requests
 
 log = structlog.get_logger()
 
@@ -147,12 +148,16 @@ def request_of(row: RowMapping, prefix: str = "") -> PaymentRequest:
     cards = Cards(
         *(row[prefix + name] for name in ("card_ts", "card_lost", "approval_channel", "approval_ts"))
     )
-    return PaymentRequest(cards=cards, **{name: row[prefix + name] for name in _PLAIN_OF_REQUEST})
+    plain = {name: row[prefix + column] for name, column in _PLAIN_OF_REQUEST.items()}
+    return PaymentRequest(cards=cards, **plain)
 
 
 _COMPOSED = ("request", "ref", "invoice", "state", "cards", "lease")
 _PLAIN = tuple(name for name in Payment.__dataclass_fields__ if name not in _COMPOSED)
-_PLAIN_OF_REQUEST = tuple(name for name in PaymentRequest.__dataclass_fields__ if name not in _COMPOSED)
+_PLAIN_OF_REQUEST = {
+    name: requests.c[name].name for name in PaymentRequest.__dataclass_fields__ if name not in _COMPOSED
+}
+"""The columns of `requests` by what they are called in `PaymentRequest`."""
 
 
 def event_of(row: RowMapping) -> Event:

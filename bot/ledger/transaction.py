@@ -62,9 +62,9 @@ class Transaction(LockedReads):
         await self.lock("request")
         if await self.by_trigger(fields["trigger_id"]) is not None:
             return None
+        if await self.holding(refs):
+            return None
         for ref in refs:
-            if await self.live(ref) is not None:
-                return None
             if (held_by := await proof.holder(self._connection, ref)) is not None:
                 raise LedgerContradicted(
                     f"by the audit trail, request #{held_by} holds {ref}; its row says otherwise."

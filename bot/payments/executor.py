@@ -157,9 +157,10 @@ class Executor:
         required = frozen_by((one.invoice for one in batch.held), rule)
         request = await transaction.change_request(batch.request, approvals_required=required)
         payment = replace(payment, request=request)
+        # Asked before anything is added to the trail, whose end everybody takes last.
+        over = await over_limit(transaction, payment, rule, self.preflight.authority.policy)
         await transaction.record(frozen(payment), actor="executor", payment=payment)
-        policy = self.preflight.authority.policy
-        if (over := await over_limit(transaction, payment, rule, policy)) is not None:
+        if over is not None:
             await cancel(transaction, payment, over, actor="executor")
         elif required:
             await transaction.void_approvals(request)

@@ -25,7 +25,7 @@ from bot.ledger.transaction import Transaction
 from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.authority import Authority, Ruling
 from bot.payments.billing_api import BillingApi
-from bot.payments.limits import over_limit
+from bot.payments.limits import lock_limits, over_limit
 from bot.payments.payable import Cancel, Listed, cancel, forbidden, found_in, not_listed, not_offered
 from bot.payments.timing import Timing
 
@@ -81,6 +81,8 @@ class LookUp:
     ) -> None:
         """Freeze what was read of each, cancel what must not be paid, and ask the rule about the rest."""
         accepted = []
+        if isinstance(ruling.rule, Rule):
+            await lock_limits(transaction, ruling.rule)
         # Where there is nothing else to show, the card shows why not.
         await transaction.outbox.add(batch.request, Kind.CARD)
         for payment in batch.within((State.REQUESTED,)):

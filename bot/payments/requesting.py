@@ -94,7 +94,7 @@ class Requesting(Counter):
                     return Requested(batch, tuple(held))
                 if (same := await transaction.by_trigger(new.trigger_id)) is not None:
                     return Requested(same)
-                held = [one for ref in new.refs if (one := await transaction.live(ref)) is not None]
+                held = await transaction.holding(new.refs)
                 free = tuple(ref for ref in new.refs if ref not in {one.ref for one in held})
                 if not free:
                     await self._record_held(transaction, new, held)

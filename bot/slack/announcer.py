@@ -151,13 +151,13 @@ class Announcer:
             await self._leave(following[len(together) :])
             await self._post(delivery, batch, rendered, together)
 
-    async def _leave(self, following: Sequence[Delivery]) -> None:
-        """These are told by the next messages."""
+    async def _leave(self, following: Sequence[Delivery], *, ambiguous: bool = False) -> None:
+        """These are told by the next messages. ambiguous: unless they were by this one."""
         if following:
             async with self.ledger.transaction() as transaction:
                 for one in following:
                     await transaction.outbox.retry_at(
-                        one, due_at=transaction.now, ambiguous=False, counted=False
+                        one, due_at=transaction.now, ambiguous=ambiguous, counted=False
                     )
 
     async def _all_ours(self, delivery: Delivery, together: Sequence[Delivery]) -> bool:
@@ -307,7 +307,7 @@ class Announcer:
                 self.pace.pause_updates(wait)
         if not told_when and await self._in_vain(delivery, answer):
             await self._undeliverable.in_vain(delivery, request, answer.error)
-            await self._leave(together)
+            await self._leave(together, ambiguous=answer.ambiguous)
             return
         _log_later("not delivered yet", delivery, answer, wait)
         async with self.ledger.transaction() as transaction:

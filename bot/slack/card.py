@@ -34,6 +34,9 @@ from bot.slack.text import (
 APPROVE, DENY, WITHDRAW = "payment_approve", "payment_deny", "payment_cancel"
 """The action ids of the buttons. For their values, see `decisions.Clicked`."""
 
+REMOVE = "payment_remove"
+"""That of the button by which some of several invoices are taken out."""
+
 ASK_AGAIN = "payment_ask_again"
 """That of the button by which the same is requested anew."""
 
@@ -78,7 +81,8 @@ def request_card(scene: Scene) -> Message:
     blocks = [*map(section, _facts(scene)), section(_standing(scene, asks=not elsewhere))]
     if batch.waiting:
         buttons = [] if elsewhere else decision_buttons(batch, scene.approvals)
-        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _withdraw(batch)]})
+        buttons += [*_remove(batch), _withdraw(batch)]
+        blocks.append({"type": "actions", "block_id": "decide", "elements": buttons})
     blocks += _resolution(batch)
     if may_ask_again(batch):
         again = button(ASK_AGAIN, "Ask again", value_of(request))
@@ -99,7 +103,7 @@ def approval_card(scene: Scene) -> Message:
     batch, request = scene.batch, scene.batch.request
     blocks = [*map(section, _facts(scene)), section(_standing(scene))]
     if batch.waiting:
-        buttons = decision_buttons(batch, scene.approvals)
+        buttons = [*decision_buttons(batch, scene.approvals), *_remove(batch)]
         blocks.append({"type": "actions", "block_id": "decide", "elements": buttons})
     blocks += _resolution(batch)
     if request.cards.ts:
@@ -247,6 +251,13 @@ def _resolution(batch: Batch) -> list[Block]:
     value = value_of(batch.request)
     buttons = [button(WAS_PAID, "It was paid", value), button(WAS_NOT_PAID, "It was not paid", value)]
     return [{"type": "actions", "block_id": "resolve", "elements": buttons}]
+
+
+def _remove(batch: Batch) -> list[Block]:
+    """The button that opens a form, while several wait: the last one is denied or withdrawn."""
+    if len(batch.waiting) < 2:
+        return []
+    return [button(REMOVE, "Remove…", value_of(batch.request), accessibility_label="Remove invoices")]
 
 
 def _withdraw(batch: Batch) -> Block:

@@ -10,6 +10,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from bot.domain.payment import InvoiceRef
@@ -138,6 +139,21 @@ async def test_what_an_older_instance_writes_meanwhile_is_carried_over(
         carried = await ledger.of_request(1)
     assert carried is not None
     assert carried.first.reason == "in doubt"
+
+
+async def test_an_instance_that_knows_of_one_line_a_request_can_read_and_write_none(
+    ledger_url: str, clock: Clock
+) -> None:
+    """It may still be running during an update; of several it would pay each by itself, without the total."""
+    await _open(ledger_url, clock)
+    async with past_the_ledger(ledger_url) as engine:
+        for statement in (
+            "SELECT payments.id, requests.size FROM requests JOIN payments ON requests.id = request_id",
+            "UPDATE requests SET approvals_required = 0 WHERE id = 1 RETURNING id, size",
+            "INSERT INTO requests (id, size) VALUES (1, 1)",
+        ):
+            with pytest.raises(DBAPIError, match=r"\bsize\b"):
+                await forge(engine, statement)
 
 
 async def test_who_starts_while_another_migrates_waits_for_it(
