@@ -44,6 +44,7 @@ from bot.slack.pay_form_view import (
     PayForm,
     Wanted,
     modules_offered,
+    opened_with,
 )
 from bot.slack.preview import requested
 from bot.slack.respond import open_view, respond_to, update_view
@@ -133,6 +134,7 @@ class PayForms:
                 wanted=Wanted(due_by=several.due_by if several else None),
             ),
             modules=choice.modules,
+            opened_with=chosen,
             chosen=chosen,
             listing=None,
             today=ledger.clock().date(),
@@ -164,11 +166,12 @@ class PayForms:
             form = PayForm(
                 memory=Memory(memory.origin, memory.serial + 1, wanted if chosen else Wanted()),
                 modules=offered,
+                opened_with=opened_with(shown),
                 chosen=chosen,
                 listing=None,
                 today=today,
             )
-            await self.filling.change(clicker(body), form, body)
+            await self.filling.remake(clicker(body), form, body)
 
     async def _submitted(self, ack: AsyncAck, body: Body, view: View) -> None:
         work = self._requested(clicker(body), view)

@@ -22,7 +22,7 @@ from bot.slack.blocks import View
 from bot.slack.directory import within
 from bot.slack.inbound import BEFORE_A_FORM, Body, Services, clicker
 from bot.slack.pay_form_entered import Entered
-from bot.slack.pay_form_view import Memory, PayForm, Pick, found_for, modules_listed, with_total
+from bot.slack.pay_form_view import Memory, PayForm, Pick, found_for, with_total
 from bot.slack.respond import update_view
 
 log = structlog.get_logger()
@@ -67,7 +67,7 @@ class Filling:
         if self.pool.free > 0 and key not in self.pool.keys:
             self.pool.start(key, self._fill(person, form, shown))
 
-    async def change(self, person: Person, form: PayForm, body: Body) -> None:
+    async def remake(self, person: Person, form: PayForm, body: Body) -> None:
         """Show the form by what was read a short while ago, or say that it reads, and begin."""
         shown = body["view"]
         opened, at = self._opened(shown), _time_of(body)
@@ -112,7 +112,7 @@ class Filling:
     async def looked_for(self, ack: AsyncAck, body: Body) -> None:
         """Suggest invoices for what was typed into the menu."""
         async with self.services.gate.entered():
-            modules = modules_listed(body["view"])
+            modules = Memory.of(body["view"]).listed
             listing = await self._recent(modules)
             if listing is None:
                 try:

@@ -20,7 +20,7 @@ from bot.domain.batch import MOST_LINES
 from bot.domain.payment import Invoice, InvoiceRef
 from bot.domain.wording import shorten
 from bot.payments.unpaid import Listing
-from bot.slack.blocks import Block, View, button, context, input_block, plain
+from bot.slack.blocks import Block, View, button, context, input_block, plain, section
 from bot.slack.text import added_up, amount, description, due, totals, unescaped
 
 PAY_FORM = "pay_form"
@@ -70,11 +70,13 @@ class Memory:
     """What travels with the form as its private_metadata, which only the app can write and nobody sees.
 
     serial: the number of the menu of invoices. wanted: what it will begin with, while it is not there.
+    listed: the modules whose invoices it shows, whatever is chosen by now.
     """
 
     origin: Origin
     serial: int = 0
     wanted: Wanted = Wanted()
+    listed: tuple[str, ...] = ()
 
     def packed(self) -> str:
         """As text: Slack takes 3,000 characters."""
@@ -83,15 +85,15 @@ class Memory:
             by_module.setdefault(ref.module, []).append(ref.number)
         due_by = self.wanted.due_by.isoformat() if self.wanted.due_by else None
         origin = [self.origin.channel, self.origin.response_url, self.origin.suggested]
-        return json.dumps([origin, self.serial, by_module, due_by], separators=(",", ":"))
+        return json.dumps([origin, self.serial, by_module, due_by, self.listed], separators=(",", ":"))
 
     @classmethod
     def of(cls, view: View) -> Memory:
         """Read it back."""
-        origin, serial, by_module, due_by = json.loads(view["private_metadata"])
+        origin, serial, by_module, due_by, listed = json.loads(view["private_metadata"])
         refs = tuple(InvoiceRef(module, number) for module, those in by_module.items() for number in those)
         wanted = Wanted(refs, date.fromisoformat(due_by) if due_by else None)
-        return cls(Origin(*origin), serial, wanted)
+        return cls(Origin(*origin), serial, wanted, tuple(listed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,14 @@ class Pick:
 class PayForm:
     """The form. listing: the unpaid invoices of the modules that are chosen; None while they are being read.
 
-    modules: that are offered. requests: how many there will be, None where that is not known.
+    modules: that are offered. opened_with: those of them that were chosen in the beginning; they stay in the
+    definition, as a menu that is defined anew closes while somebody picks in it.
+    requests: how many there will be, None where that is not known.
     """
 
     memory: Memory
     modules: Sequence[str]
+    opened_with: tuple[str, ...]
     chosen: tuple[str, ...]
     listing: Listing | None
     today: date
@@ -129,8 +134,9 @@ class PayForm:
     def view(self) -> View:
         """The modal."""
         # What was to be picked is in the menu once that is there.
+        wanted = self.memory.wanted if self.listing is None else Wanted()
         return modal(
-            self.memory if self.listing is None else replace(self.memory, wanted=Wanted()),
+            replace(self.memory, wanted=wanted, listed=self.chosen),
             [
                 *([] if self.memory.origin.channel else [self._channel()]),
                 self._modules(),
@@ -170,7 +176,7 @@ class PayForm:
 
     def _modules(self) -> Block:
         options = [{"text": plain(shorten(one, 75)), "value": one} for one in self.modules[:OPTIONS]]
-        chosen = [one for one in options if one["value"] in self.chosen]
+        chosen = [one for one in options if one["value"] in self.opened_with]
         menu = {"type": "multi_static_select", "placeholder": plain("Pick one or more"), "options": options}
         menu |= {"initial_options": chosen} if chosen else {}
         return input_block(MODULES, "Modules", menu, dispatch_action=True)
@@ -197,13 +203,14 @@ class PayForm:
             menu["min_query_length"] = 0
         if picked:
             menu["initial_options"] = picked
-        label = "Unpaid invoices: pick them here, or type them below"
+        label = "Unpaid invoices: pick here, or type below"
         block_id = f"{INVOICES}:{self.memory.serial}"
         return [
             *self._presets(),
+            # Above the menu, which grows with what is picked.
+            total([Pick.of(str(one["value"])) for one in picked], self.requests),
             input_block(INVOICES, label, menu, block_id=block_id, optional=True, dispatch_action=True),
             context(said),
-            total([Pick.of(str(one["value"])) for one in picked], self.requests, block_id=TOTAL),
         ]
 
     def _presets(self) -> list[Block]:
@@ -273,19 +280,18 @@ def modal(memory: Memory, blocks: list[Block]) -> View:
 def with_total(shown: View, picks: Sequence[Pick], requests: int | None) -> View:
     """An open form as it is, but for what is said of the picks."""
     blocks = [
-        total(picks, requests, block_id=TOTAL) if one.get("block_id") == TOTAL else _as_sent(one)
-        for one in shown["blocks"]
+        total(picks, requests) if one.get("block_id") == TOTAL else _as_sent(one) for one in shown["blocks"]
     ]
     return modal(Memory.of(shown), blocks)
 
 
-def total(picks: Sequence[Pick], requests: int | None, *, block_id: str) -> Block:
+def total(picks: Sequence[Pick], requests: int | None) -> Block:
     """What is picked, and what it adds up to."""
     if not picks:
-        return context("Nothing is picked yet.") | {"block_id": block_id}
+        return section("Nothing is picked yet.") | {"block_id": TOTAL}
     count = "1 payment" if len(picks) == 1 else f"{len(picks)} payments"
     rules = f"; {requests} requests, one a rule" if requests is not None and requests > 1 else ""
-    return context(f"*{count} · {added_up(one.cost for one in picks)}*{rules}") | {"block_id": block_id}
+    return section(f"*{count} · {added_up(one.cost for one in picks)}*{rules}") | {"block_id": TOTAL}
 
 
 def due_by(invoices: Iterable[Invoice], day: date) -> list[Invoice]:
@@ -325,8 +331,8 @@ def modules_offered(view: View) -> list[str]:
     return [str(one["value"]) for one in _modules_menu(view)["options"]]
 
 
-def modules_listed(view: View) -> tuple[str, ...]:
-    """The modules whose invoices an open form shows, whatever is chosen by now."""
+def opened_with(view: View) -> tuple[str, ...]:
+    """The modules that were chosen in an open form in the beginning."""
     return tuple(str(one["value"]) for one in _modules_menu(view).get("initial_options", ()))
 
 

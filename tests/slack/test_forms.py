@@ -30,7 +30,6 @@ from bot.slack.pay_form_view import (
     Pick,
     Wanted,
     found_for,
-    modules_listed,
     option,
     with_total,
 )
@@ -54,7 +53,7 @@ def payment(note: str | None = None, described: Invoice | None = None, **fields:
 
 def form(listing: Listing | None, memory: Memory, *chosen: str) -> PayForm:
     """The form of somebody who may ask for three modules."""
-    return PayForm(memory, ["domains", "mail", "vps"], chosen, listing, TODAY, requests=2)
+    return PayForm(memory, ["domains", "mail", "vps"], ("vps",), chosen, listing, TODAY, requests=2)
 
 
 def menu_of(view: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def test_more_invoices_than_a_menu_takes_are_found_by_typing() -> None:
         listing = Listing(tuple(Unpaid(one, None) for one in many[:count]), ())
         view = form(listing, Memory(Origin("C1", None)), "vps").view()
         assert menu_of(view)["type"] == kind
-        assert modules_listed(view) == ("vps",)
+        assert Memory.of(view).listed == ("vps",)
     assert "type to find them" in str(view["blocks"])
     assert len(found_for("", many, TODAY)) == 100
     assert [one["value"] for one in found_for("VPS 129", many, TODAY)] == ["vps 129 10.00 USD"]
@@ -149,7 +148,7 @@ def test_a_sum_changes_nothing_else() -> None:
 )
 def test_where_it_was_opened_travels_with_the_form(origin: Origin, wanted: Wanted) -> None:
     """It comes back with the submission, from where nobody but the app could write it."""
-    memory = Memory(origin, 7, wanted)
+    memory = Memory(origin, 7, wanted, ("vps", "mail"))
     assert Memory.of({"private_metadata": memory.packed()}) == memory
 
 

@@ -14,7 +14,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.views import Values, View
 from bot.slack.pay_form import SHORTCUT
-from bot.slack.pay_form_view import CHANNEL, MODULES, NOTE, NUMBERS, modules_listed
+from bot.slack.pay_form_view import CHANNEL, MODULES, NOTE, NUMBERS, Memory
 from tests.fixture_types import StartBot
 from tests.ledger.making import stored, trail
 from tests.slack.acting import at_rest, card, request, shown, text, thread, told
@@ -63,7 +63,7 @@ async def choose_module(slack: LocalSlack, view: View, *modules: str) -> View:
 
     def filled() -> list[View]:
         views = slack.views("alice")[-1:]
-        return [view for view in views if set(modules_listed(view.definition)) == set(modules)]
+        return [view for view in views if set(Memory.of(view.definition).listed) == set(modules)]
 
     await slack.wait_for(filled)
     return await opened(slack)
