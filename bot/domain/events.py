@@ -254,6 +254,21 @@ class Corrected(Resolved):
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """Nothing is sent from now on, whatever is approved."""
+
+    action: ClassVar = "paused"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What is approved is sent again."""
+
+    action: ClassVar = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
 class NotTold:
     """Slack did not take it for days. kind: the value of the delivery's `Kind`. error: Slack's word."""
 
@@ -296,6 +311,8 @@ KnownEvent = (
     | Unsettled
     | Resolved
     | Corrected
+    | Paused
+    | Resumed
     | NotTold
 )
 DomainEvent = Union[KnownEvent, Unrecognized]  # noqa: UP007 - of a union

@@ -75,6 +75,9 @@ CORRECTIONS: dict[State, State] = {State.PAID: State.DECLINED, State.DECLINED: S
 WITHDRAWN = "withdrawn by its requester"
 """The reason of a payment that its requester took back."""
 
+PAUSED = "payments are paused"
+"""What the reason begins with of a payment that is held because nothing is sent just now."""
+
 _WITHDRAWN = (WITHDRAWN, "cancelled by its requester")
 """The same, with the words of earlier versions."""
 

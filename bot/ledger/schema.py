@@ -126,6 +126,7 @@ requests = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Index("requests_of_requester", "requester", "id"),
+    Index("requests_of_day", "created_at"),
 )
 
 payments = Table(
@@ -157,6 +158,13 @@ payments = Table(
     Index("payments_of_number", "number"),
     Index("payments_of_invoice", "module", "number", "id"),
     sqlite_autoincrement=True,
+)
+
+Index(
+    "requests_to_answer",
+    requests.c.created_at,
+    sqlite_where=requests.c.response_url.is_not(None),
+    postgresql_where=requests.c.response_url.is_not(None),
 )
 
 PAYMENTS = select(payments, *(column.label(f"of_{column.name}") for column in requests.c)).select_from(
@@ -273,8 +281,14 @@ chain = Table(
     Column("ledger", String(36), nullable=False),
     Column("last_event", Id, nullable=False),
     Column("last_hash", String(64), nullable=False),
+    Column("paused_at", UtcDateTime),
+    Column("paused_by", String(64)),
+    Column("paused_reason", Text),
 )
-"""One row: which ledger this is, and the end of its audit trail."""
+"""One row: which ledger this is, the end of its audit trail, and whether sending is paused.
+
+Whoever adds an event locks it, so a pause that is committed stands before every intent that comes after it.
+"""
 
 deliveries = Table(
     "deliveries",

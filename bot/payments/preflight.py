@@ -12,10 +12,11 @@ from datetime import timedelta
 import structlog
 
 from bot.clocks import Ages
-from bot.domain.payment import Invoice, Payment
+from bot.domain.payment import PAUSED, Invoice, Payment
 from bot.domain.policy import Refusal, Rule
 from bot.domain.wording import money
 from bot.errors import AnswerLost, DirectoryError, LedgerContradicted, NeverSent, NotOffered, Unreadable
+from bot.ledger.rows import Pause
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import checked
@@ -52,6 +53,12 @@ class Hold:
     reason: str
 
 
+def paused(pause: Pause) -> Hold:
+    """Nothing is sent until somebody resumes it."""
+    why = f": {pause.reason}" if pause.reason else ""
+    return Hold(f"{PAUSED}{why}")
+
+
 DISPROVED = Hold("the ledger contradicts its own audit trail; whoever runs this bot has to look at it")
 
 
@@ -84,6 +91,8 @@ class Preflight:
     async def check(self, payment: Payment) -> Go | Hold | Cancel | Known:
         """Ask Slack who may, and the billing API what the invoice says now. Raises LedgerUnavailable."""
         begun = self.boottime()
+        if (pause := await self.ledger.paused()) is not None:
+            return paused(pause)
         rule = await self._allowed(payment)
         if not isinstance(rule, Rule):
             return rule
@@ -176,6 +185,8 @@ class Preflight:
         if (flaw := await transaction.disproved_beside(payment)) is not None:
             log.error("not sent: the audit trail contradicts a precedent", payment=payment.number, flaw=flaw)
             return DISPROVED
+        if (pause := await transaction.paused()) is not None:
+            return paused(pause)
         return None
 
 

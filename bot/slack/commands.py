@@ -7,7 +7,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.domain.command import Help, OpenForm, Request, RequestDue, Resolve, parse
+from bot.domain.command import Help, OpenForm, Pause, Request, RequestDue, Resolve, Resume, parse
 from bot.domain.typed_words import Misunderstood
 from bot.errors import DirectoryError
 from bot.payments.allowance import allowance_of
@@ -80,6 +80,10 @@ class Commands:
             case Resolve(request_id, paid, note, ref):
                 settled = await desk.resolve(person, request_id, paid=paid, note=note, ref=ref)
                 return replies.said(settled, team_url)
+            case Pause(reason):
+                return replies.of_pausing(await desk.pause(person, reason))
+            case Resume():
+                return replies.of_pausing(await desk.resume(person))
             case Misunderstood():
                 return replies.misunderstood(asked)
             case Help():

@@ -29,6 +29,20 @@ _CALL = """\
 
 BREAKS = (
     Break(
+        "a-pause-is-not-asked-for-before-the-intent",
+        _PREFLIGHT,
+        "        if (pause := await transaction.paused()) is not None:\n",
+        "        if (pause := await transaction.paused()) is check:\n",
+        seen_by="payments:test_a_pause_after_the_check_stops_what_was_about_to_be_sent",
+    ),
+    Break(
+        "anybody-may-stop-all-sending",
+        "payments/authority.py",
+        "        if await self.principals(person, frozenset(filter(is_group, named))) & named:\n",
+        "        if named:\n",
+        seen_by="payments:test_only_approvers_may_or_requesters_where_there_are_none",
+    ),
+    Break(
         "the-commit-comes-after-the-call",
         _EXECUTOR,
         _INTENT + _CALL,

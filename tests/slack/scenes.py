@@ -226,5 +226,7 @@ UNTOLD = (
     events.LookedUp,
     events.ApprovalComplete,
     events.Retry,
+    events.Paused,
+    events.Resumed,
 )
 """What a thread is not told of: the card shows it, or another reply says it."""
