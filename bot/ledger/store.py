@@ -332,7 +332,7 @@ class Ledger:
         statement = audit.LINES
         if request_id is not None:
             statement = statement.where(events.c.request_id == request_id)
-        async with self._snapshot() as connection:
+        async with self.snapshot() as connection:
             async for row in await connection.stream(statement):
                 yield audit.line(row)
 
@@ -384,11 +384,11 @@ class Ledger:
 
     async def verify(self) -> proof.Verification:
         """Prove the whole ledger by its audit trail, as it is at one moment: others may go on writing."""
-        async with self._snapshot() as connection:
+        async with self.snapshot() as connection:
             return await connection.run_sync(proof.verify)
 
     @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """For what reads long: at one moment, and not cut off by what bounds a write transaction."""
         async with database.honest_errors(), database.snapshot(self._engine).connect() as connection:
             if self.shared:
