@@ -17,7 +17,8 @@ from bot.slack.blocks import Message, paragraph
 from bot.slack.help_text import help_text
 from bot.slack.inbound import Body, Services, in_time, outcome_of
 from bot.slack.lists import Lists
-from bot.slack.pay_form import Origin, PayForms
+from bot.slack.pay_form import PayForms
+from bot.slack.pay_form_view import Origin
 from bot.slack.preview import Previews
 from bot.slack.respond import respond
 

@@ -30,11 +30,11 @@ from bot.payments.overview import Overview
 from bot.payments.timing import Timing
 from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import TaskPool
-from bot.slack.blocks import Message, button
+from bot.slack.blocks import Message
 from bot.slack.directory import SlackDirectory
 from bot.slack.listing import listing
 from bot.slack.pace import Pace
-from bot.slack.pay_form import OPEN_FORM
+from bot.slack.pay_form_button import Several
 from bot.slack.post_search import Search, search_history
 from bot.slack.text import (
     amount,
@@ -239,7 +239,7 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
     press = {
         "type": "actions",
         "block_id": "digest",
-        "elements": [button(OPEN_FORM, "Pay…", "digest", style="primary")],
+        "elements": [Several(due_by=today + within).button(style="primary")],
     }
     return Message(told.text, [*told.blocks, press])
 

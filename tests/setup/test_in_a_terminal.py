@@ -123,9 +123,7 @@ async def test_no_secret_is_ever_shown(
     assert "holds all of this already" in again.shown
 
 
-@pytest.mark.parametrize(
-    ("place", "keys"), [*((place, CTRL_C) for place in (0, 1, 2, 5, 9, 10, 11)), (0, CTRL_D), (11, CTRL_D)]
-)
+@pytest.mark.parametrize(("place", "keys"), [*((place, CTRL_C) for place in (0, 2, 5, 9, 11)), (2, CTRL_D)])
 async def test_leaving_at_any_question_writes_nothing(
     person: AtTerminal, slack: LocalSlack, billing: LocalBilling, tmp_path: Path, place: int, keys: str
 ) -> None:
@@ -138,22 +136,11 @@ async def test_leaving_at_any_question_writes_nothing(
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("options", "change", "why"),
-    [
-        ((), {"SLACK_API_URL": "http://slack.example/"}, "SLACK_API_URL: must begin with https://"),
-        ((), {"PAY_APROVERS": "U1"}, "PAY_APROVERS: is no variable of this bot."),
-        (("--env-file", "no/.env"), {}, "no/.env: cannot be written (its folder takes no file)"),
-        (("--env-file", "."), {}, "Error: Invalid value for '--env-file'"),
-    ],
-)
-async def test_what_no_question_would_mend_is_told_before_the_first(
-    tmp_path: Path, options: tuple[str, ...], change: dict[str, str], why: str
-) -> None:
+async def test_what_no_question_would_mend_is_told_before_the_first(tmp_path: Path) -> None:
     """Nobody answers ten questions to hear that it was for nothing."""
-    async with at_terminal(tmp_path, "setup", *options, **change) as person:
-        await person.sees(why)
-        assert await person.ends() in (1, 2)
+    async with at_terminal(tmp_path, "setup", "--env-file", "no/.env") as person:
+        await person.sees("no/.env: cannot be written (its folder takes no file)")
+        assert await person.ends() == 1
     assert "Bot token" not in person.shown
 
 
