@@ -17,10 +17,8 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
-    column,
     func,
     select,
-    table,
     union,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -371,16 +369,7 @@ class Ledger:
         """How many running bots have this ledger open, this one included."""
         if not self.shared:
             return 1
-        sessions = table("pg_stat_activity", column("datname"), column("application_name"))
-        found = await self._all(
-            select(sessions.c.application_name)
-            .distinct()
-            .where(
-                sessions.c.datname == func.current_database(),
-                sessions.c.application_name.startswith(database.INSTANCE),
-            )
-        )
-        return max(1, len(found))
+        return max(1, len(await self._all(database.INSTANCES)))
 
     async def verify(self) -> proof.Verification:
         """Prove the whole ledger by its audit trail, as it is at one moment: others may go on writing."""
