@@ -29,6 +29,7 @@ from bot.payments.timing import Timing
 log = structlog.get_logger()
 
 _TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it is still wanted.")
+_TOO_LATE = Cancel("it could not be sent on its day, nor soon after it", "Ask again if it is still wanted.")
 _UNREACHABLE = "the billing API cannot be reached, or refuses the login"
 _MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
 
@@ -51,6 +52,9 @@ class Hold:
     """It cannot be checked now; try again later."""
 
     reason: str
+
+
+_TOO_EARLY = Hold("the day on which it is to be sent has not come")
 
 
 def paused(pause: Pause) -> Hold:
@@ -168,8 +172,10 @@ class Preflight:
         if (flaw := await transaction.disproved(payment)) is not None:
             log.error("not sent: the audit trail says otherwise", payment=payment.number, flaw=flaw)
             return DISPROVED
-        if transaction.now >= payment.request.expires_at:
-            return _TOO_OLD
+        if payment.too_early(transaction.now):
+            return _TOO_EARLY
+        if payment.too_late(transaction.now):
+            return _TOO_OLD if payment.not_before is None else _TOO_LATE
         # What came about since the check began, the machine's sleep included, was not checked.
         longest = self.timing.lease + timedelta(seconds=self.call_timeout)
         if timedelta(seconds=self.boottime() - check.begun) >= longest:
