@@ -29,8 +29,8 @@ from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
 from bot.ledger.leases import Leases
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
-from bot.ledger.rows import Event, batch_of, event_of, payment_of, request_of
-from bot.ledger.schema import LIVE, PAYMENTS, attempts, concerns, events, payments, requests
+from bot.ledger.rows import Event, Pause, batch_of, event_of, pause_of, payment_of, request_of
+from bot.ledger.schema import LIVE, PAYMENTS, attempts, chain, concerns, events, payments, requests
 
 _LOCKS = {"request": 1, "limits": 2}
 
@@ -52,6 +52,11 @@ class LockedReads(Leases):
             await self._connection.execute(
                 text("SELECT pg_advisory_xact_lock(1886745961, :key)"), {"key": _LOCKS[name]}
             )
+
+    async def paused(self) -> Pause | None:
+        """Whether sending is paused. Takes the trail's end, so that it stays so: take other locks before."""
+        row = (await self._connection.execute(select(chain).with_for_update())).mappings().one()
+        return pause_of(row)
 
     async def by_trigger(self, trigger_id: str) -> Batch | None:
         """The request that this command made."""

@@ -44,6 +44,22 @@ class Event:
         return self.what.action
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing is sent. by: a Slack user id, or the operator. reason: why, as they said; may be empty."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+def pause_of(row: RowMapping) -> Pause | None:
+    """Read the row of `chain`: None where sending is not paused."""
+    if row["paused_by"] is None:
+        return None
+    return Pause(row["paused_at"], row["paused_by"], row["paused_reason"] or "")
+
+
 class Kind(StrEnum):
     """What a delivery is: a card that follows the state, a reply under it, or a word to one person.
 

@@ -35,8 +35,10 @@ from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
     Event,
+    Pause,
     batch_of,
     event_of,
+    pause_of,
     payment_of,
     readable,
 )
@@ -283,6 +285,10 @@ class Ledger:
             .limit(limit)
         )
         return await self._batches(which)
+
+    async def paused(self) -> Pause | None:
+        """Whether sending is paused, and by whom."""
+        return pause_of((await self._all(select(chain)))[0])
 
     async def last_event(self) -> int:
         """The id of the latest event: while it stays, nothing that people are shown has changed."""

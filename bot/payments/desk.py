@@ -31,6 +31,7 @@ from bot.payments.approvals import checked, expire, recounted
 from bot.payments.authority import Person
 from bot.payments.cards import end_together
 from bot.payments.counter import is_requester, shown_to
+from bot.payments.pausing import Pausing
 from bot.payments.requesting import Requesting
 from bot.payments.resolving import Resolving
 
@@ -46,7 +47,7 @@ class _Decidable:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk(Requesting, Resolving):
+class Desk(Requesting, Resolving, Pausing):
     """What people may do; each is one transaction.
 
     mark: of the request that they were shown, see `PaymentRequest.mark`; None where what they used does not

@@ -115,9 +115,14 @@ def confirm(title: str, text: str, yes: str) -> Block:
     }
 
 
-def notice(text: str) -> View:
+def notice(*texts: str) -> View:
     """A form with nothing to fill in, to say something where there is no other place for it."""
-    return {"type": "modal", "title": plain("Payments"), "close": plain("Close"), "blocks": [section(text)]}
+    return {
+        "type": "modal",
+        "title": plain("Payments"),
+        "close": plain("Close"),
+        "blocks": [section(text) for text in texts],
+    }
 
 
 def error_under(block: str, text: str) -> dict[str, Any]:

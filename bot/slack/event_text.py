@@ -225,6 +225,8 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
             | events.Refused()
             | events.LookedUp()
             | events.ApprovalComplete()
+            | events.Paused()
+            | events.Resumed()
             | events.Retry()
             | events.Answered()
             | events.Unrecognized()

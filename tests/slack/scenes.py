@@ -83,6 +83,7 @@ def payment_in(
         "cards": Cards(card_ts, False, approval_channel, approval_ts),
         "created_at": NOW,
         "expires_at": NOW + timedelta(days=3),
+        "pay_on": None,
     }
     of_request |= {name: fields.pop(name) for name in list(fields) if name in of_request}
     values: dict[str, Any] = {name: None for name in Payment.__dataclass_fields__}
@@ -226,5 +227,7 @@ UNTOLD = (
     events.LookedUp,
     events.ApprovalComplete,
     events.Retry,
+    events.Paused,
+    events.Resumed,
 )
 """What a thread is not told of: the card shows it, or another reply says it."""

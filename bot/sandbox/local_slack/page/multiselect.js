@@ -129,6 +129,7 @@ export function drawMultiSelect(spec) {
     field.setAttribute("aria-expanded", "true");
     show();
     point(nodes.length > 0 ? 0 : -1);
+    list.scrollIntoView({ block: "nearest" });
   };
   const look = async () => {
     const typed = field.value.trim();
