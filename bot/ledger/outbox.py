@@ -44,7 +44,7 @@ TOGETHER = timedelta(seconds=3)
 """So long the outcome of one of several payments waits at first to be told together with the next."""
 
 _FEW = 3
-"""Replies in a thread after which each further one waits twice as long, up to five minutes."""
+"""Replies in a thread after which each further one waits three times as long, up to five minutes."""
 
 DELIVERIES = "deliveries"
 """The topic of commits that may leave something new to deliver."""
@@ -107,7 +107,7 @@ class Outbox:
             deliveries.c.request_id == request.id, deliveries.c.kind == Kind.THREAD_REPLY.value
         )
         count: int = (await self._connection.execute(there)).scalar_one()
-        return min(TOGETHER * (1 << max(count - _FEW, 0)), TOGETHER * 100)
+        return min(TOGETHER * int(3 ** max(count - _FEW, 0)), TOGETHER * 100)
 
     async def _hasten(self, request: PaymentRequest) -> None:
         """What waits for company in the thread goes now."""

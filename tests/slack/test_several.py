@@ -128,7 +128,7 @@ def tidy(slack: LocalSlack, refs: Sequence[InvoiceRef], most: int = MOST_MESSAGE
     assert len(messages(slack)) <= most
     total = sum(ref.number - 50_000 for ref in refs)
     assert replies(slack)[-1] == (
-        f"*#1 is done: {len(refs)} payments · {total}.00 USD*\nPaid: {len(refs)} · {total}.00 USD"
+        f"*#1 is done: {len(refs)} payments · {total:,}.00 USD*\nPaid: {len(refs)} · {total:,}.00 USD"
     )
     assert [slack.direct_messages(one) for one in ("alice", "bob", "carol")] == [[], [], []]
 
