@@ -22,6 +22,8 @@ ENDS_OTHERWISE = {
     "pause",
     "resume",
     "backup",
+    "audit list",
+    "audit export",
 }
 """Commands that end with another code than 0 and click's own 2 for wrong use."""
 

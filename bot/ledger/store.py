@@ -17,10 +17,8 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
-    column,
     func,
     select,
-    table,
     union,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -332,7 +330,7 @@ class Ledger:
         statement = audit.LINES
         if request_id is not None:
             statement = statement.where(events.c.request_id == request_id)
-        async with self._snapshot() as connection:
+        async with self.snapshot() as connection:
             async for row in await connection.stream(statement):
                 yield audit.line(row)
 
@@ -371,24 +369,15 @@ class Ledger:
         """How many running bots have this ledger open, this one included."""
         if not self.shared:
             return 1
-        sessions = table("pg_stat_activity", column("datname"), column("application_name"))
-        found = await self._all(
-            select(sessions.c.application_name)
-            .distinct()
-            .where(
-                sessions.c.datname == func.current_database(),
-                sessions.c.application_name.startswith(database.INSTANCE),
-            )
-        )
-        return max(1, len(found))
+        return max(1, len(await self._all(database.INSTANCES)))
 
     async def verify(self) -> proof.Verification:
         """Prove the whole ledger by its audit trail, as it is at one moment: others may go on writing."""
-        async with self._snapshot() as connection:
+        async with self.snapshot() as connection:
             return await connection.run_sync(proof.verify)
 
     @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """For what reads long: at one moment, and not cut off by what bounds a write transaction."""
         async with database.honest_errors(), database.snapshot(self._engine).connect() as connection:
             if self.shared:

@@ -37,7 +37,7 @@ from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
 from bot.ledger.digests import Digests
 from bot.ledger.locked_reads import LockedReads, Stale
-from bot.ledger.outbox import TOGETHER, Outbox
+from bot.ledger.outbox import Outbox
 from bot.ledger.rows import Kind, Pause, payment_in, request_of
 from bot.ledger.schema import FREE, approvals, attempts, chain, events, payments, requests
 
@@ -229,7 +229,7 @@ class Transaction(LockedReads):
         if announce is not None:
             # What becomes of several, one after the other, is told together.
             await self.outbox.add(
-                request, announce, event_id=self.sealed_by.event_id, after=TOGETHER if line else timedelta(0)
+                request, announce, event_id=self.sealed_by.event_id, gather=line is not None
             )
         if request.step_run is not None and to in FINAL:
             await self.outbox.add(request, Kind.STEP, channel=f"step:{request.id}")
@@ -256,9 +256,7 @@ class Transaction(LockedReads):
         of_several = isinstance(about, Payment) and about.request.size > 1
         request = about.request if isinstance(about, Payment) else about
         await self.outbox.refresh_cards(request.id)
-        await self.outbox.add(
-            request, Kind.THREAD_REPLY, event_id=event_id, after=TOGETHER if of_several else timedelta(0)
-        )
+        await self.outbox.add(request, Kind.THREAD_REPLY, event_id=event_id, gather=of_several)
 
     async def change(self, payment: Payment, **changes: Any) -> Payment:
         """Change a payment that nobody else changed since it was read. Raises Stale."""

@@ -142,19 +142,19 @@ class DigestTeller:
             self.workspace.bot_id,
             "conversations.history",
             {"channel": digest.place, "limit": 200, "include_all_metadata": True},
-            self._metadata(digest),
-            Search(digest.tries),
+            {digest.id: self._metadata(digest)},
+            Search(digest.tries, frozenset({digest.id})),
             age=self.ledger.clock() - digest.created_at,
         )
         match found:
-            case Posted(ts):
-                await self._end(digest, "told", ts=ts)
             case Rejected(error):
                 log.warning("it is not known whether a digest was told", place=digest.place, error=error)
                 await self._end(digest, "it is not known whether it was told")
             case Later():
                 await self._later(digest, found, begun=True)
-            case None:
+            case _ if digest.id in found:
+                await self._end(digest, "told", ts=found[digest.id].ts)
+            case _:
                 await self._post(digest, message)
 
     async def _post(self, digest: Digest, message: Message) -> None:

@@ -98,8 +98,8 @@ PLANTED = (
     Planted(
         "it is not asked whether a post arrived",
         "slack/announcer.py",
-        "        if delivery.ambiguous:\n            found",
-        "        if False:\n            found",
+        "            if delivery.ambiguous:\n                missing",
+        "            if False:\n                missing",
     ),
     Planted(
         "a delivery is told by whoever lost it",

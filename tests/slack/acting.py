@@ -60,7 +60,7 @@ async def request_several(
         alice, ids.PAYMENTS, refs, trigger_id=f"several.{refs[0]}", typed_there=True, note=note
     )
     assert isinstance(answer, Requested), answer
-    await at_rest(bot)
+    assert await bot.rest(60)
     return card(slack)
 
 

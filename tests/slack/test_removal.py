@@ -153,7 +153,7 @@ def test_the_form_keeps_slacks_limits() -> None:
 
 def test_what_could_not_be_taken_out_is_said() -> None:
     """Of those that were chosen, however many they are."""
-    batch = batch_of(*[PAID] * 98, CANCELLED, PENDING)
+    batch = batch_of(PAID, *[State.UNKNOWN] * 97, CANCELLED, PENDING)
     assert what_was_kept(batch, [batch.payments[98].ref]) is None
     refs = [one.ref for one in batch.payments[:99]]
     kept = what_was_kept(batch, refs)
