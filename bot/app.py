@@ -23,6 +23,7 @@ from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.config import Settings, policy_of
 from bot.domain.policy import Policy
+from bot.domain.schedule import IN_UTC, Mornings
 from bot.errors import LedgerUnavailable
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger
@@ -56,6 +57,7 @@ from bot.slack.lists import Lists
 from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
 from bot.slack.preview import Previews
+from bot.slack.removal import Removals
 from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
 from bot.slack.selection import Selections
@@ -218,7 +220,9 @@ def build(
     read_at: Ages[int] = Ages(ledger.boottime)
     settling = Settling(timing.settled_after(settings.billing_timeout))
 
-    look_up = LookUp(ledger, billing, authority, timing, read_at, instance)
+    plan = settings.pay_digest
+    mornings = Mornings(plan.zone) if plan is not None else IN_UTC
+    look_up = LookUp(ledger, billing, authority, timing, read_at, instance, mornings)
     preflight = Preflight(ledger, billing, authority, timing, read_at, settings.billing_timeout)
     executor = Executor(ledger, billing, preflight, timing, instance, checkpoint)
     reconciler = Reconciler(ledger, billing, timing, settling, instance)
@@ -230,13 +234,12 @@ def build(
     reconciling = worker(RECONCILER, reconciler.handle, 4, reconciler.lease)
     paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
     maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
-    plan = settings.pay_digest
     daily = plan is not None and plan.approvers
     renderer = Renderer(ledger, authority, directory, edges.workspace, timing, settling.lasts, daily)
     announcer = Announcer(
         ledger, edges.client, renderer, timing, pace, instance, ledger.watch(OUTBOX), checkpoint
     )
-    desk, unpaid = Desk(ledger, authority, settling), UnpaidInvoices(billing, ledger)
+    desk, unpaid = Desk(ledger, authority, settling, mornings), UnpaidInvoices(billing, ledger)
     services = Services(
         desk=desk,
         ledger=ledger,
@@ -263,6 +266,7 @@ def build(
         previews,
         Decisions(services),
         Selections(services),
+        Removals(services),
         Resolutions(services),
         AskAgain(services),
         pay_forms,

@@ -20,9 +20,10 @@ _ADDRESS = re.compile(
 )
 
 _URLS = {
-    "    - command: /pay\n": "      url: ",
-    "  event_subscriptions:\n": "    request_url: ",
-    "  interactivity:\n": "    request_url: ",
+    "    - command: /pay\n": ("      url: ",),
+    "  event_subscriptions:\n": ("    request_url: ",),
+    # The second is for what the form's menu asks the bot: which invoices there are.
+    "  interactivity:\n": ("    request_url: ", "    message_menu_options_url: "),
 }
 """The lines below which Slack wants to know where to send what belongs to them, and how that is written."""
 
@@ -59,8 +60,8 @@ def _with_the_step(text: str) -> str:
 
 
 def _over_http(text: str, url: str) -> str:
-    for line, name in _URLS.items():
-        text = _replaced(text, line, f"{line}{name}{url}\n")
+    for line, names in _URLS.items():
+        text = _replaced(text, line, line + "".join(f"{name}{url}\n" for name in names))
     return _replaced(text, "  socket_mode_enabled: true\n", "  socket_mode_enabled: false\n")
 
 

@@ -60,4 +60,6 @@ async def _metrics(ledger: Ledger) -> bytes:
         "Cards and replies that Slack would not take, in all; each is an event not_told in the trail.",
         registry=registry,
     ).set(await ledger.not_told())
+    paused = await ledger.paused()
+    Gauge("paused", "1 while all sending is paused.", registry=registry).set(paused is not None)
     return generate_latest(registry)

@@ -11,7 +11,20 @@ from click.testing import CliRunner
 from bot.__main__ import main
 from bot.deploy import FILES
 
-ENDS_OTHERWISE = {"run", "setup", "sandbox", "check", "audit", "audit verify", "resolve"}
+ENDS_OTHERWISE = {
+    "run",
+    "setup",
+    "sandbox",
+    "check",
+    "audit",
+    "audit verify",
+    "resolve",
+    "pause",
+    "resume",
+    "backup",
+    "audit list",
+    "audit export",
+}
 """Commands that end with another code than 0 and click's own 2 for wrong use."""
 
 

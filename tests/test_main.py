@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import signal
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from bot import config
+from bot import __main__ as main
+from bot import app, config
+from bot.domain.problem import Problem
+from bot.errors import ConfigError
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
@@ -20,6 +26,26 @@ from tests.slack.acting import card, shown
 
 class TestStarting:
     """What must be right before the bot runs."""
+
+    async def test_what_was_loaded_is_never_looked_at_for_garbage(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And what comes later is: it takes turns with the bot from its first moment on."""
+        seen: list[tuple[bool, bool]] = []
+
+        @contextlib.asynccontextmanager
+        async def running(_settings: config.Settings) -> AsyncIterator[object]:
+            seen.append((gc.isenabled(), gc.get_freeze_count() > 0))
+            raise ConfigError(Problem("X", "is only a test", "Go on."))
+            yield
+
+        monkeypatch.setattr(app, "running", running)
+        try:
+            with pytest.raises(ConfigError):
+                await main._run(config.Settings.model_construct())
+        finally:
+            gc.unfreeze()
+        assert seen == [(True, True)]
 
     async def test_everything_missing_is_listed_at_once(self, command: CommandLine) -> None:
         """Each variable that must be set stands there with its remedy, and the exit code is 2."""

@@ -118,7 +118,9 @@ SCHEMA = record(
     settings=record(
         [],
         event_subscriptions=record([], request_url=URL, bot_events=EVENTS),
-        interactivity=record(["is_enabled"], is_enabled=YES_NO, request_url=URL),
+        interactivity=record(
+            ["is_enabled"], is_enabled=YES_NO, request_url=URL, message_menu_options_url=URL
+        ),
         org_deploy_enabled=YES_NO,
         socket_mode_enabled=YES_NO,
         token_rotation_enabled=YES_NO,
@@ -353,9 +355,10 @@ class TestWhatIsPrinted:
             "/settings/socket_mode_enabled",
             "/settings/event_subscriptions/request_url",
             "/settings/interactivity/request_url",
+            "/settings/interactivity/message_menu_options_url",
             "/features/slash_commands/0/url",
         }
-        assert ended.out.count(URL_OF_IT) == 3
+        assert ended.out.count(URL_OF_IT) == 4
         assert content["settings"]["socket_mode_enabled"] is False
 
     async def test_the_workflow_step_is_one_that_is_listened_for(self) -> None:

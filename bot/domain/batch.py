@@ -64,6 +64,11 @@ class Batch:
         return self.within((State.PENDING_APPROVAL,))
 
     @property
+    def scheduled(self) -> tuple[Payment, ...]:
+        """What is approved and waits for its day."""
+        return tuple(one for one in self.payments if one.scheduled)
+
+    @property
     def held(self) -> tuple[Payment, ...]:
         """What holds its invoice: is to be paid, may have been, or was."""
         return tuple(one for one in self.payments if one.state not in RELEASED)

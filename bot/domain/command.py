@@ -6,7 +6,7 @@ that were typed, and a near miss is shown as a suggestion, never acted on. `pars
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.domain.near_commands import (
@@ -50,6 +50,8 @@ HELP: tuple[tuple[str, str], ...] = (
         "/pay resolve 42 [module invoice] paid|not-paid <note>",
         "settles payment #42, whose answer was lost; the note says how you know",
     ),
+    ("/pay pause [reason]", "stops all sending, until /pay resume; nothing that was asked for is lost"),
+    ("/pay resume", "lets sending go on"),
     ("/pay help", "shows what you may do, and this"),
 )
 """Every way to use the command, as (usage, explanation) rows of plain text."""
@@ -117,6 +119,18 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Stop all sending. reason: one line, may be empty."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let sending go on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resolve:
     """Settle a payment whose outcome is unknown. note: one line, never empty. ref: which of several."""
 
@@ -137,6 +151,8 @@ Command = (
     | Mine
     | Pending
     | Resolve
+    | Pause
+    | Resume
     | Misunderstood
 )
 
@@ -157,20 +173,8 @@ def parse(text: str, modules: Sequence[str]) -> Command:
     words = typed.words
     if not words:
         return OpenForm()
-    rest = words[1:]
-    match normal(words[0]):
-        case "help":
-            return Help()
-        case "mine":
-            return Mine() if not rest else _too_many("mine", rest)
-        case "pending":
-            return Pending() if not rest else _too_many("pending", rest)
-        case "list":
-            return _read_list(rest, modules)
-        case "status":
-            return _read_status(rest, modules)
-        case "resolve":
-            return _read_resolve(typed, modules)
+    if (read := _OWN_WORDS.get(normal(words[0]))) is not None:
+        return read(typed, modules)
     asked = _read_request(typed, modules)
     if isinstance(asked, Misunderstood):
         return _near_command(words, modules) or asked
@@ -296,3 +300,35 @@ def _too_many(keyword: str, rest: list[str]) -> Misunderstood:
         f"I do not know what {quote(rest[0])} means after /pay {keyword}.",
         f"Type /pay {keyword} alone.",
     )
+
+
+def _alone(asked: Callable[[], Command]) -> Callable[[Typed, Sequence[str]], Command]:
+    """For a word after which nothing is to come."""
+
+    def read(typed: Typed, _modules: Sequence[str]) -> Command:
+        word, *rest = typed.words
+        return _too_many(normal(word), rest) if rest else asked()
+
+    return read
+
+
+def _read_pause(typed: Typed, _modules: Sequence[str]) -> Pause | Misunderstood:
+    reason = typed.from_word(1)
+    if len(reason) > MAX_NOTE:
+        return Misunderstood(
+            f"The reason is longer than {MAX_NOTE} characters.", "Shorten it, and try again."
+        )
+    return Pause(reason)
+
+
+_OWN_WORDS: Mapping[str, Callable[[Typed, Sequence[str]], Command]] = {
+    "help": lambda _typed, _modules: Help(),
+    "mine": _alone(Mine),
+    "pending": _alone(Pending),
+    "resume": _alone(Resume),
+    "pause": _read_pause,
+    "list": lambda typed, modules: _read_list(typed.words[1:], modules),
+    "status": lambda typed, modules: _read_status(typed.words[1:], modules),
+    "resolve": _read_resolve,
+}
+"""How the rest is read after one of the bot's own words; a module of that name cannot be reached."""

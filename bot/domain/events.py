@@ -29,7 +29,7 @@ ABSENT = Absent.ABSENT
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """Somebody asked for an invoice to be paid. state: the one that it began in."""
+    """Somebody asked for an invoice to be paid. state: where it began. pay_on: a `PayOn` as it is stored."""
 
     action: ClassVar = "requested"
     channel: str
@@ -40,6 +40,7 @@ class Requested:
     state: str | None = None
     approvals_required: int | None = None
     expires_at: str | None = None
+    pay_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """What the billing API told was frozen, and with it how many must approve."""
+    """What the billing API told was frozen, with how many must approve and before when it is not sent."""
 
     action: ClassVar = "looked_up"
     listed: bool | None
@@ -64,6 +65,7 @@ class LookedUp:
     description: str | Absent | None = ABSENT
     due_date: str | Absent | None = ABSENT
     rule: str | None = None
+    not_before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,21 @@ class Corrected(Resolved):
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """Nothing is sent from now on, whatever is approved."""
+
+    action: ClassVar = "paused"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What is approved is sent again."""
+
+    action: ClassVar = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
 class NotTold:
     """Slack did not take it for days. kind: the value of the delivery's `Kind`. error: Slack's word."""
 
@@ -296,6 +313,8 @@ KnownEvent = (
     | Unsettled
     | Resolved
     | Corrected
+    | Paused
+    | Resumed
     | NotTold
 )
 DomainEvent = Union[KnownEvent, Unrecognized]  # noqa: UP007 - of a union

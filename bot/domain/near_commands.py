@@ -60,6 +60,13 @@ def _settling(number: str, _: str) -> Answer:
     )
 
 
+def _stop(_: str, __: str) -> Answer:
+    return (
+        "Withdrawing one request is a click on its card; stopping all sending is a command.",
+        "Type /pay pause <reason> to stop all sending, and /pay resume to let it go on.",
+    )
+
+
 def _what_you_may(_: str, __: str) -> Answer:
     return (
         "There is another word for that.",
@@ -83,7 +90,8 @@ _ANSWERS: dict[str, Callable[[str, str], Answer]] = {
     for words, answer in (
         ("approve approved accept confirm yes ok", _APPROVE),
         ("deny denied reject decline no", _DENY),
-        ("withdraw cancel undo revoke abort stop delete remove", _WITHDRAW),
+        ("withdraw cancel undo revoke abort delete remove", _WITHDRAW),
+        ("stop halt freeze emergency", _stop),
         ("all everything overdue due several", _which_of_all),
         ("unpaid open invoices bills ls", _in_the_list),
         ("approvals approve_list waiting queue todo requests", _what_waits),

@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from bot.domain.schedule import PayOn
+
 MAX_INVOICE = 2**31 - 1
 """The API's invoice number is an xsd:int; above this, servers wrap round or round off."""
 
@@ -74,6 +76,9 @@ CORRECTIONS: dict[State, State] = {State.PAID: State.DECLINED, State.DECLINED: S
 
 WITHDRAWN = "withdrawn by its requester"
 """The reason of a payment that its requester took back."""
+
+PAUSED = "payments are paused"
+"""What the reason begins with of a payment that is held because nothing is sent just now."""
 
 _WITHDRAWN = (WITHDRAWN, "cancelled by its requester")
 """The same, with the words of earlier versions."""
@@ -253,6 +258,7 @@ class PaymentRequest:
 
     size: how many payments it was made with. trigger_id: Slack's id of the command, form or workflow step
     that asked; one makes one request. approvals_required: frozen with the look-up, as it depends on amounts.
+    expires_at: until when it can be decided on. pay_on: None: at once.
     """
 
     id: int
@@ -268,6 +274,7 @@ class PaymentRequest:
     cards: Cards
     created_at: datetime
     expires_at: datetime
+    pay_on: PayOn | None
 
     @property
     def number(self) -> str:
@@ -302,6 +309,7 @@ class Payment:
     listed: it stood in the list of unpaid ones then; None where that could not be read.
     reason: why it was denied, cancelled or is waiting, in words for people.
     tries: wire calls so far. due_at: when the bot looks at it next. lease: None where nobody works on it.
+    not_before: the time before which it is not sent, frozen with the invoice; None: at once.
     """
 
     id: int
@@ -320,6 +328,34 @@ class Payment:
     updated_at: datetime
     due_at: datetime
     lease: Lease | None
+    not_before: datetime | None
+
+    def too_early(self, now: datetime) -> bool:
+        """Whether the time at which it may be sent has not come."""
+        return self.not_before is not None and now < self.not_before
+
+    def too_late(self, now: datetime) -> bool:
+        """Whether what allows it is too old: as old as a request may grow, counted from its day."""
+        if self.not_before is None:
+            return now >= self.request.expires_at
+        return now - self.not_before >= self.request.expires_at - self.request.created_at
+
+    @property
+    def day_meant(self) -> date | None:
+        """The day for which it was asked; None: it was asked for at once, or when it is due is not known."""
+        if self.request.pay_on is None:
+            return None
+        return self.request.pay_on.day or (self.invoice.due if self.invoice else None)
+
+    @property
+    def pay_day(self) -> date | None:
+        """The day on which it is sent; None: at once."""
+        return None if self.not_before is None else self.day_meant
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it is approved and waits for its day."""
+        return self.state is State.APPROVED and self.not_before is not None and not self.tries
 
     @property
     def withdrawn(self) -> bool:

@@ -130,6 +130,10 @@ _EVENTS = select(
 )
 
 
+HASHED = _EVENTS.order_by(events.c.id)
+"""Every event in its order: its columns as they are hashed, the hash before it, and its own."""
+
+
 def check_chain(connection: Connection) -> Chain:
     """Recompute every hash from the first event on."""
     ends = [

@@ -15,7 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, column, event, func, select, table, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -65,6 +65,18 @@ def place(url: str) -> str:
 
 INSTANCE = "invoice-payment-bot "
 """What the name of an instance's connections begins with, as PostgreSQL lists them."""
+
+_SESSIONS = table("pg_stat_activity", column("datname"), column("application_name"))
+
+INSTANCES = (
+    select(_SESSIONS.c.application_name)
+    .distinct()
+    .where(
+        _SESSIONS.c.datname == func.current_database(),
+        _SESSIONS.c.application_name.startswith(INSTANCE),
+    )
+)
+"""The names of the running bots that have a PostgreSQL ledger open."""
 
 
 def engine_for(url: str, instance: str | None = None) -> AsyncEngine:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Table, and_, case, or_, update
+from sqlalchemy import Table, and_, case, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import FINAL, Payment, State
@@ -113,18 +113,28 @@ class Leases:
 
         What waits, waits by the clock that wrote it down; that may have been another one than today's.
         A lease is not ended: who is alive prolongs it in time, and one of the dead runs out soon.
-        Each row is changed once: changing it again would lock its request, which comes before it.
+        The requests are locked first, in the order of their numbers: who has one of them goes for all of
+        its payments, and changing a row again would lock its request.
         """
         stays = and_(payments.c.state == State.NOT_SENT.value, payments.c.due_at <= self.now + LONGEST_RETRY)
         waits = and_(payments.c.state.in_([state.value for state in _WAITING]), ~stays)
+        brought = []
         for table, condition in ((payments, waits), (deliveries, PENDING)):
             late = and_(condition, table.c.due_at > self.now)
             long = table.c.lease_until > self.now + LONGEST_LEASE
-            await self._connection.execute(
-                update(table)
-                .where(or_(late, long))
-                .values(
-                    due_at=case((late, self.now), else_=table.c.due_at),
-                    lease_until=case((long, self.now + LONGEST_LEASE), else_=table.c.lease_until),
-                )
+            changes = {
+                "due_at": case((late, self.now), else_=table.c.due_at),
+                "lease_until": case((long, self.now + LONGEST_LEASE), else_=table.c.lease_until),
+            }
+            brought.append((table, or_(late, long), changes))
+        theirs = or_(
+            *(
+                exists().where(table.c.request_id == requests.c.id, condition)
+                for table, condition, _ in brought
             )
+        )
+        await self._connection.execute(
+            select(requests.c.id).where(theirs).order_by(requests.c.id).with_for_update()
+        )
+        for table, condition, changes in brought:
+            await self._connection.execute(update(table).where(condition).values(changes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,8 +29,8 @@ from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
 from bot.ledger.leases import Leases
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
-from bot.ledger.rows import Event, batch_of, event_of, payment_of, request_of
-from bot.ledger.schema import LIVE, PAYMENTS, attempts, concerns, events, payments, requests
+from bot.ledger.rows import Event, Pause, batch_of, event_of, pause_of, payment_of, request_of
+from bot.ledger.schema import LIVE, PAYMENTS, attempts, chain, concerns, events, payments, requests
 
 _LOCKS = {"request": 1, "limits": 2}
 
@@ -51,6 +53,11 @@ class LockedReads(Leases):
                 text("SELECT pg_advisory_xact_lock(1886745961, :key)"), {"key": _LOCKS[name]}
             )
 
+    async def paused(self) -> Pause | None:
+        """Whether sending is paused. Takes the trail's end, so that it stays so: take other locks before."""
+        row = (await self._connection.execute(select(chain).with_for_update())).mappings().one()
+        return pause_of(row)
+
     async def by_trigger(self, trigger_id: str) -> Batch | None:
         """The request that this command made."""
         return await self._whole(requests.c.trigger_id == trigger_id)
@@ -58,6 +65,19 @@ class LockedReads(Leases):
     async def live(self, ref: InvoiceRef) -> Payment | None:
         """The payment that holds this invoice: under way, unknown, or paid."""
         return await self._one(payments.c.module == ref.module, payments.c.number == ref.number, LIVE)
+
+    async def holding(self, refs: Collection[InvoiceRef]) -> list[Payment]:
+        """The same of several invoices, in their order.
+
+        They are locked in the order of their requests, so that no two wait for each other.
+        """
+        invoices = [(ref.module, ref.number) for ref in refs]
+        statement = PAYMENTS.where(tuple_(payments.c.module, payments.c.number).in_(invoices), LIVE)
+        locked = statement.order_by(requests.c.id, payments.c.line).with_for_update()
+        found = {
+            (one := payment_of(row)).ref: one for row in (await self._connection.execute(locked)).mappings()
+        }
+        return [found[ref] for ref in refs if ref in found]
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.domain.payment import PaymentRequest
 from bot.ledger.rows import Delivery, Kind, delivery_of, readable
@@ -40,7 +41,10 @@ Busy = Collection[Lane]
 """The lanes that take nothing more just now."""
 
 TOGETHER = timedelta(seconds=3)
-"""So long the outcome of one of several payments may wait to be told together with the next."""
+"""So long the outcome of one of several payments waits at first to be told together with the next."""
+
+_FEW = 3
+"""Replies in a thread after which each further one waits three times as long, up to five minutes."""
 
 DELIVERIES = "deliveries"
 """The topic of commits that may leave something new to deliver."""
@@ -64,14 +68,14 @@ class Outbox:
         *,
         event_id: int | None = None,
         channel: str | None = None,
-        after: timedelta = timedelta(0),
+        gather: bool = False,
     ) -> None:
         """Something to tell; telling the same thing in the same place twice is one delivery.
 
-        channel: the request's own, or for a direct message its requester, unless told otherwise. after: it
-        may wait so long for what else comes up in its thread; what may not takes with it what waits there.
+        channel: the request's own, or for a direct message its requester, unless told otherwise. gather: it
+        may wait for what else comes up in its thread; what may not takes with it what waits there.
         """
-        if not after:
+        if not gather:
             self._changed_topics.add(DELIVERIES)
             if kind is Kind.THREAD_REPLY and request.size > 1:
                 await self._hasten(request)
@@ -92,10 +96,18 @@ class Outbox:
                 tries=0,
                 ambiguous=False,
                 created_at=self._now,
-                due_at=self._now + after,
+                due_at=self._now + (await self._wait_for_company(request) if gather else timedelta(0)),
             )
             .on_conflict_do_nothing()
         )
+
+    async def _wait_for_company(self, request: PaymentRequest) -> timedelta:
+        """Longer, the more messages its thread has: a slow billing API shall not make many of one request."""
+        there = select(func.count(deliveries.c.ts.distinct())).where(
+            deliveries.c.request_id == request.id, deliveries.c.kind == Kind.THREAD_REPLY.value
+        )
+        count: int = (await self._connection.execute(there)).scalar_one()
+        return min(TOGETHER * int(3 ** max(count - _FEW, 0)), TOGETHER * 100)
 
     async def _hasten(self, request: PaymentRequest) -> None:
         """What waits for company in the thread goes now."""
@@ -172,18 +184,7 @@ class Outbox:
             ids += await self._first(_UPDATES, updating, room, ())
         if not ids:
             return []
-        taken = (
-            update(deliveries)
-            .where(deliveries.c.id.in_(ids))
-            .values(
-                # Who held it and did not give it back has died: its post may have arrived.
-                ambiguous=or_(deliveries.c.ambiguous, deliveries.c.lease_owner.is_not(None)),
-                lease_owner=owner,
-                lease_until=self._now + lease,
-                tries=deliveries.c.tries + 1,
-            )
-            .returning(deliveries)
-        )
+        taken = self._taking(ids, owner, lease)
         return readable((await self._connection.execute(taken)).mappings(), delivery_of)
 
     async def claim_with(
@@ -191,12 +192,14 @@ class Outbox:
     ) -> Sequence[Delivery]:
         """Take also the replies that follow one about several payments, whether or not they are due.
 
-        Up to `limit`, and none that was tried before: it may stand there already.
+        Up to `limit`. Those that may stand there already are taken with one that may as well, and with no
+        other: they are looked for together.
         """
-        if first.kind is not Kind.THREAD_REPLY or first.ambiguous or limit <= 0:
+        if first.kind is not Kind.THREAD_REPLY or limit <= 0:
             return ()
+        tried = or_(deliveries.c.ambiguous, deliveries.c.lease_owner.is_not(None))
         following = (
-            select(deliveries.c.id, or_(deliveries.c.tries > 0, deliveries.c.ambiguous))
+            select(deliveries.c.id, tried.label("tried"), deliveries.c.tries, deliveries.c.lease_until)
             .join(requests)
             .where(
                 requests.c.size > 1,
@@ -210,17 +213,30 @@ class Outbox:
             .with_for_update(of=deliveries)
         )
         rows = (await self._connection.execute(following)).all()
-        ids = [id_ for id_, _ in takewhile(lambda row: not row[1], rows)]
-        if not ids:
+
+        def like_it(row: Any) -> bool:
+            free = row.lease_until is None or row.lease_until <= self._now
+            return bool(row.tried if first.ambiguous else not (row.tried or row.tries)) and free
+
+        if not (ids := [row.id for row in takewhile(like_it, rows)]):
             return ()
-        taken = (
-            update(deliveries)
-            .where(deliveries.c.id.in_(ids), deliveries.c.lease_owner.is_(None))
-            .values(lease_owner=owner, lease_until=self._now + lease, tries=deliveries.c.tries + 1)
-            .returning(deliveries)
-        )
+        taken = self._taking(ids, owner, lease)
         found = readable((await self._connection.execute(taken)).mappings(), delivery_of)
         return sorted(found, key=lambda one: one.id)
+
+    def _taking(self, ids: Sequence[int], owner: str, lease: timedelta) -> ReturningUpdate[Any]:
+        return (
+            update(deliveries)
+            .where(deliveries.c.id.in_(ids))
+            .values(
+                # Who held it and did not give it back has died: its post may have arrived.
+                ambiguous=or_(deliveries.c.ambiguous, deliveries.c.lease_owner.is_not(None)),
+                lease_owner=owner,
+                lease_until=self._now + lease,
+                tries=deliveries.c.tries + 1,
+            )
+            .returning(deliveries)
+        )
 
     async def _first(
         self, statement: Select[Any], closed: list[str], limit: int, lately: Collection[str]

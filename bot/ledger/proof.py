@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.events import Approved
+from bot.domain.events import Approved, Paused, Resumed
 from bot.domain.payment import RELEASED, InvoiceRef, PaymentRequest, State
 from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, linked
 from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
@@ -43,6 +43,7 @@ from bot.ledger.schema import (
     InvoiceAsked,
     approvals,
     attempts,
+    chain,
     deliveries,
     events,
     payments,
@@ -115,6 +116,7 @@ def _verify(connection: Connection) -> Verification:
     _check_requests(connection, flaws)
     _check_attempts(connection, flaws)
     _check_deliveries(connection, flaws)
+    _check_pause(connection, flaws)
     return Verification(found.events, found.last_hash, found.broken_at, tuple(flaws.words), flaws.count)
 
 
@@ -251,6 +253,21 @@ def _check_attempts(connection: Connection, flaws: _Flaws) -> None:
     known = exists().where(payments.c.id == attempts.c.payment_id)
     for one, payment_id in connection.execute(select(attempts.c.id, attempts.c.payment_id).where(~known)):
         flaws.add([f"attempt {one} is of payment {payment_id}, whose row is missing"])
+
+
+def _check_pause(connection: Connection, flaws: _Flaws) -> None:
+    """Whether sending is paused is what the last event about that says."""
+    told = (
+        select(AsKept(events.c.at), events.c.actor, events.c.action)
+        .where(events.c.action.in_((Paused.action, Resumed.action)))
+        .order_by(events.c.id.desc())
+        .limit(1)
+    )
+    last = connection.execute(told).one_or_none()
+    expected = (last[0], last[1]) if last is not None and last[2] == Paused.action else (None, None)
+    kept = connection.execute(select(AsKept(chain.c.paused_at), chain.c.paused_by)).one_or_none()
+    if kept is not None and tuple(kept) != expected:
+        flaws.add([f"sending is {'' if kept[1] else 'not '}paused, and no event says so"])
 
 
 _STREAMED = {"stream_results": True}

@@ -82,16 +82,17 @@ def _first_in(state: State) -> ColumnElement[bool]:
 
 _DUE, _EXPIRY = payments.c.due_at, requests.c.expires_at
 _HAS_CARD = requests.c.card_ts.is_not(None)
+_DAY_HAS_COME = or_(payments.c.not_before.is_(None), payments.c.not_before <= NOW)
 
 LOOK_UP = _of_payments("look-up", _first_in(State.REQUESTED), _DUE, woken_by={State.REQUESTED}, awaited=True)
 EXECUTOR = _of_payments(
     "executor",
-    and_(_in(State.APPROVED), _HAS_CARD),
+    and_(_in(State.APPROVED), _HAS_CARD, _DAY_HAS_COME),
     _DUE,
     woken_by={State.APPROVED, CARD_POSTED},
     awaited=True,
 )
-"""No card, no payment."""
+"""No card, no payment; and none before its day, whatever brought it forward."""
 RECONCILER = _of_payments("reconciler", _in(State.UNKNOWN), _DUE, woken_by={State.UNKNOWN})
 
 RESCUE = _of_payments("rescue", _in(State.SENDING), payments.c.lease_until, awaited=True)

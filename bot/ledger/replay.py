@@ -82,6 +82,7 @@ OF_REQUEST: Mapping[str, Callable[[PaymentRequest], Any]] = {
     "approvals_required": lambda request: request.approvals_required,
     "created_at": lambda request: stamp(request.created_at),
     "expires_at": lambda request: stamp(request.expires_at),
+    "pay_on": lambda request: str(request.pay_on) if request.pay_on else None,
     "size": lambda request: request.size,
 }
 """What is compared of a request, by the name of its column."""
@@ -97,6 +98,7 @@ OF_PAYMENT: Mapping[str, Callable[[Payment, Invoice | None], Any]] = {
     "tries": lambda payment, _: payment.tries,
     "status": lambda payment, _: payment.status,
     "status_text": lambda payment, _: payment.status_text,
+    "not_before": lambda payment, _: stamp(payment.not_before) if payment.not_before else None,
 }
 """What is compared of a payment, by the name of its column; the invoice has two."""
 
@@ -123,7 +125,7 @@ class Line:
         # Where the first versions did not say so, this is where every payment began.
         self.undivided = state == State.PENDING_APPROVAL
         self.last_move: int | None = None
-        self.told: dict[str, Any] = {"status": None, "status_text": None}
+        self.told: dict[str, Any] = {"status": None, "status_text": None, "not_before": None}
         self.attempts: list[list[Any]] = []
 
     @property
@@ -202,6 +204,8 @@ class Replay:
             self._told.pop("rule", None)
             self._told |= {name: told[name] for name in _FROZEN if name in told and name in OF_REQUEST}
             line.told |= {name: told[name] for name in _FROZEN if name in told and name in OF_PAYMENT}
+            # Where it does not say so it is sent at once, in every version.
+            line.told["not_before"] = told.get("not_before")
         elif action == Sending.action:
             line.attempts.append([told.get("instance"), at, *[None] * 5])
             if told.get("try") != len(line.attempts):
@@ -221,7 +225,8 @@ class Replay:
             self._flaw(f"event {event_id} asks for it again")
         self.lines[place] = line = Line(told.get("state", State.PENDING_APPROVAL.value))
         line.told |= {"invoice": told.get("invoice")}
-        asked = {"requester": actor, "created_at": at}
+        # Where it does not say so it is sent at once, in every version.
+        asked = {"requester": actor, "created_at": at, "pay_on": None}
         asked |= {name: told[name] for name in _ASKED if name in told and name in OF_REQUEST}
         if self._told and asked != self._told:
             self._flaw(f"event {event_id} asks for it in another way than the one before")

@@ -15,6 +15,7 @@ from bot.domain.batch import Batch
 from bot.domain.events import DomainEvent, decode, line_of
 from bot.domain.payment import Cards, Invoice, InvoiceRef, Lease, Payment, PaymentRequest, State
 from bot.errors import LedgerContradicted
+from bot.ledger.schema import requests
 
 log = structlog.get_logger()
 
@@ -41,6 +42,22 @@ class Event:
     def action(self) -> str:
         """What it is called in the trail."""
         return self.what.action
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing is sent. by: a Slack user id, or the operator. reason: why, as they said; may be empty."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+def pause_of(row: RowMapping) -> Pause | None:
+    """Read the row of `chain`: None where sending is not paused."""
+    if row["paused_by"] is None:
+        return None
+    return Pause(row["paused_at"], row["paused_by"], row["paused_reason"] or "")
 
 
 class Kind(StrEnum):
@@ -147,12 +164,16 @@ def request_of(row: RowMapping, prefix: str = "") -> PaymentRequest:
     cards = Cards(
         *(row[prefix + name] for name in ("card_ts", "card_lost", "approval_channel", "approval_ts"))
     )
-    return PaymentRequest(cards=cards, **{name: row[prefix + name] for name in _PLAIN_OF_REQUEST})
+    plain = {name: row[prefix + column] for name, column in _PLAIN_OF_REQUEST.items()}
+    return PaymentRequest(cards=cards, **plain)
 
 
 _COMPOSED = ("request", "ref", "invoice", "state", "cards", "lease")
 _PLAIN = tuple(name for name in Payment.__dataclass_fields__ if name not in _COMPOSED)
-_PLAIN_OF_REQUEST = tuple(name for name in PaymentRequest.__dataclass_fields__ if name not in _COMPOSED)
+_PLAIN_OF_REQUEST = {
+    name: requests.c[name].name for name in PaymentRequest.__dataclass_fields__ if name not in _COMPOSED
+}
+"""The columns of `requests` by what they are called in `PaymentRequest`."""
 
 
 def event_of(row: RowMapping) -> Event:

@@ -17,12 +17,9 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
-    column,
-    exists,
     func,
-    or_,
     select,
-    table,
+    union,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -36,8 +33,10 @@ from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
     Event,
+    Pause,
     batch_of,
     event_of,
+    pause_of,
     payment_of,
     readable,
 )
@@ -51,6 +50,9 @@ SET_BACK = 1.0
 
 WRITERS = 4
 """Write transactions at once, of one process on PostgreSQL."""
+
+_LOOKED_THROUGH = 200
+"""Of somebody's requests and decisions, so many of the newest are looked through for what changed last."""
 
 Clock = Callable[[], datetime]
 """Tells the time, aware and in UTC."""
@@ -89,10 +91,9 @@ class Ledger:
         """The time by the ledger: on PostgreSQL the server's, so that all instances have the same."""
         return self._clock() + (self._ahead or timedelta(0))
 
-    def _was_set_back(self) -> bool:
-        """Whether less time has passed by the ledger's clock, since this was asked last, than in truth."""
-        before, self._offset = self._offset, self.clock().timestamp() - self.boottime()
-        return self._offset < before - SET_BACK
+    def _ahead_of_boottime(self) -> float:
+        """Seconds; less than before where less time has passed by the ledger's clock than in truth."""
+        return self.clock().timestamp() - self.boottime()
 
     async def now(self, connection: AsyncConnection) -> datetime:
         """The time, read anew from the server where that has the clock.
@@ -155,10 +156,13 @@ class Ledger:
         One read for all of them, so that idling costs little. Where the ledger's clock was set back, all
         that waits is looked at now: its time would come late.
         """
-        if self._was_set_back():
+        ahead = self._ahead_of_boottime()
+        if ahead < self._offset - SET_BACK:
             log.warning("the ledger's clock was set back: what waits is looked at now")
             async with self.transaction() as transaction:
                 await transaction.bring_forward()
+        # Known only once that is done: where the ledger is away just then, it is done when it is back.
+        self._offset = ahead
         found = {row["name"] for row in await self._due(WITH_WORK)}
         for event, queues in self._watchers.items():
             if any(queue.name in found for queue in queues):
@@ -251,22 +255,38 @@ class Ledger:
 
     async def concerning(self, user_id: str, states: Iterable[State], *, limit: int = 10) -> list[Batch]:
         """The requests with payments in some states that a person made or decided on; the latest first."""
-        acted = select(events.c.request_id).where(
-            events.c.actor == user_id,
-            events.c.action.in_([what.action for what in (Approved, Denied, Resolved, Corrected)]),
+        theirs = (
+            select(requests.c.id)
+            .where(requests.c.requester == user_id)
+            .order_by(requests.c.id.desc())
+            .limit(_LOOKED_THROUGH)
         )
+        acted = (
+            select(events.c.request_id.label("id"))
+            .where(
+                events.c.actor == user_id,
+                events.c.action.in_([what.action for what in (Approved, Denied, Resolved, Corrected)]),
+            )
+            .order_by(events.c.request_id.desc())
+            .limit(_LOOKED_THROUGH)
+        )
+        newest = union(select(theirs.subquery().c.id), select(acted.subquery().c.id)).subquery()
         which = (
             select(requests.c.id)
             .join(payments)
             .where(
+                requests.c.id.in_(select(newest.c.id)),
                 payments.c.state.in_([state.value for state in states]),
-                or_(requests.c.requester == user_id, requests.c.id.in_(acted)),
             )
             .group_by(requests.c.id)
             .order_by(func.max(payments.c.updated_at).desc(), requests.c.id.desc())
             .limit(limit)
         )
         return await self._batches(which)
+
+    async def paused(self) -> Pause | None:
+        """Whether sending is paused, and by whom."""
+        return pause_of((await self._all(select(chain)))[0])
 
     async def last_event(self) -> int:
         """The id of the latest event: while it stays, nothing that people are shown has changed."""
@@ -310,7 +330,7 @@ class Ledger:
         statement = audit.LINES
         if request_id is not None:
             statement = statement.where(events.c.request_id == request_id)
-        async with self._snapshot() as connection:
+        async with self.snapshot() as connection:
             async for row in await connection.stream(statement):
                 yield audit.line(row)
 
@@ -349,24 +369,15 @@ class Ledger:
         """How many running bots have this ledger open, this one included."""
         if not self.shared:
             return 1
-        sessions = table("pg_stat_activity", column("datname"), column("application_name"))
-        found = await self._all(
-            select(sessions.c.application_name)
-            .distinct()
-            .where(
-                sessions.c.datname == func.current_database(),
-                sessions.c.application_name.startswith(database.INSTANCE),
-            )
-        )
-        return max(1, len(found))
+        return max(1, len(await self._all(database.INSTANCES)))
 
     async def verify(self) -> proof.Verification:
         """Prove the whole ledger by its audit trail, as it is at one moment: others may go on writing."""
-        async with self._snapshot() as connection:
+        async with self.snapshot() as connection:
             return await connection.run_sync(proof.verify)
 
     @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """For what reads long: at one moment, and not cut off by what bounds a write transaction."""
         async with database.honest_errors(), database.snapshot(self._engine).connect() as connection:
             if self.shared:
@@ -375,5 +386,5 @@ class Ledger:
 
 
 def _with_payment(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether a request has such a payment."""
-    return exists().where(payments.c.request_id == requests.c.id, condition)
+    """Whether a request has such a payment; the payments lead to the requests, as few are in most states."""
+    return requests.c.id.in_(select(payments.c.request_id).where(condition))

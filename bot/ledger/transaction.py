@@ -22,9 +22,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.batch import AT_REST, SENT, Batch
-from bot.domain.events import Completed, Corrected, DomainEvent
+from bot.domain.events import Completed, Corrected, DomainEvent, Paused, Resumed
 from bot.domain.payment import (
     FINAL,
+    PAUSED,
     InvoiceRef,
     Outcome,
     Payment,
@@ -36,9 +37,9 @@ from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
 from bot.ledger.digests import Digests
 from bot.ledger.locked_reads import LockedReads, Stale
-from bot.ledger.outbox import TOGETHER, Outbox
-from bot.ledger.rows import Kind, payment_in, request_of
-from bot.ledger.schema import FREE, approvals, attempts, events, payments, requests
+from bot.ledger.outbox import Outbox
+from bot.ledger.rows import Kind, Pause, payment_in, request_of
+from bot.ledger.schema import FREE, approvals, attempts, chain, events, payments, requests
 
 log = structlog.get_logger()
 
@@ -62,9 +63,9 @@ class Transaction(LockedReads):
         await self.lock("request")
         if await self.by_trigger(fields["trigger_id"]) is not None:
             return None
+        if await self.holding(refs):
+            return None
         for ref in refs:
-            if await self.live(ref) is not None:
-                return None
             if (held_by := await proof.holder(self._connection, ref)) is not None:
                 raise LedgerContradicted(
                     f"by the audit trail, request #{held_by} holds {ref}; its row says otherwise."
@@ -98,6 +99,28 @@ class Transaction(LockedReads):
         latest = (select(func.max(ids)) for ids in (requests.c.id, events.c.request_id))
         found = (await self._connection.execute(union_all(*latest))).scalars()
         return max((number for number in found if number is not None), default=0) + 1
+
+    async def pause(self, reason: str, *, actor: str) -> bool:
+        """Let nothing be sent from now on, on any instance; False where that is so already."""
+        if await self.paused() is not None:
+            return False
+        await self.record(Paused(reason), actor=actor)
+        values = {"paused_at": self.now, "paused_by": actor, "paused_reason": reason}
+        await self._connection.execute(chain.update().values(values))
+        return True
+
+    async def resume(self, *, actor: str) -> Pause | None:
+        """Let what is approved be sent again, at once; what was ended by it, or None where there was none."""
+        if (pause := await self.paused()) is None:
+            return None
+        await self.record(Resumed(), actor=actor)
+        await self._connection.execute(
+            chain.update().values(paused_at=None, paused_by=None, paused_reason=None)
+        )
+        held = payments.c.state == State.APPROVED.value, payments.c.reason.startswith(PAUSED)
+        await self._connection.execute(update(payments).where(*held).values(due_at=self.now))
+        self.changed_topics.add(State.APPROVED)
+        return pause
 
     async def record(
         self,
@@ -206,7 +229,7 @@ class Transaction(LockedReads):
         if announce is not None:
             # What becomes of several, one after the other, is told together.
             await self.outbox.add(
-                request, announce, event_id=self.sealed_by.event_id, after=TOGETHER if line else timedelta(0)
+                request, announce, event_id=self.sealed_by.event_id, gather=line is not None
             )
         if request.step_run is not None and to in FINAL:
             await self.outbox.add(request, Kind.STEP, channel=f"step:{request.id}")
@@ -233,9 +256,7 @@ class Transaction(LockedReads):
         of_several = isinstance(about, Payment) and about.request.size > 1
         request = about.request if isinstance(about, Payment) else about
         await self.outbox.refresh_cards(request.id)
-        await self.outbox.add(
-            request, Kind.THREAD_REPLY, event_id=event_id, after=TOGETHER if of_several else timedelta(0)
-        )
+        await self.outbox.add(request, Kind.THREAD_REPLY, event_id=event_id, gather=of_several)
 
     async def change(self, payment: Payment, **changes: Any) -> Payment:
         """Change a payment that nobody else changed since it was read. Raises Stale."""

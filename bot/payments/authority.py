@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot.domain.payment import Payment
@@ -63,6 +63,13 @@ OTHER_RULE = Refusal(
     reason=Reason.OTHER_RULE,
     text="It falls under another rule now than the rest of its request.",
     remedy="Ask for it alone.",
+)
+
+
+NOT_TO_PAUSE = Refusal(
+    reason=Reason.NOT_APPROVER,
+    text="You are not among those who may stop all sending.",
+    remedy="Ask somebody who may.",
 )
 
 
@@ -180,6 +187,20 @@ class Authority:
         if not self.policy.groups or not await self.directory.groups_of(person.id, self.policy.groups):
             return NOT_CONCERNED
         return None if await self.directory.full_member(person.id) else NOT_FULL_MEMBER
+
+    async def may_pause(self, person: Person) -> Refusal | None:
+        """None if this person may stop all sending, and let it go on: whoever may approve anything.
+
+        Where nobody approves, whoever may request. Raises DirectoryError.
+        """
+        if person.team != self.team:
+            return OTHER_TEAM
+        rules = self.policy.rules
+        named = frozenset(one for rule in rules if rule.most_approvals for one in rule.approvers)
+        named = named or frozenset(one for rule in rules for one in rule.requesters)
+        if await self.principals(person, frozenset(filter(is_group, named))) & named:
+            return None
+        return replace(NOT_TO_PAUSE, ask=named - {person.id})
 
     async def principals(self, person: Person, groups: frozenset[str]) -> frozenset[str]:
         """The person's own id, and those of the groups that count for them. Raises DirectoryError."""

@@ -6,7 +6,7 @@ in the audit trail. Look-ups in Slack come before the transaction; a DirectoryEr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bot.domain import events
@@ -31,6 +31,7 @@ from bot.payments.approvals import checked, expire, recounted
 from bot.payments.authority import Person
 from bot.payments.cards import end_together
 from bot.payments.counter import is_requester, shown_to
+from bot.payments.pausing import Pausing
 from bot.payments.requesting import Requesting
 from bot.payments.resolving import Resolving
 
@@ -46,7 +47,7 @@ class _Decidable:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk(Requesting, Resolving):
+class Desk(Requesting, Resolving, Pausing):
     """What people may do; each is one transaction.
 
     mark: of the request that they were shown, see `PaymentRequest.mark`; None where what they used does not
@@ -80,42 +81,51 @@ class Desk(Requesting, Resolving):
             return Done(batch.with_payments(withdrawn))
 
     async def leave_out(
-        self, person: Person, request_id: int, ref: InvoiceRef, reason: str, *, mark: str | None = None
+        self,
+        person: Person,
+        request_id: int,
+        refs: Collection[InvoiceRef],
+        reason: str,
+        *,
+        mark: str | None = None,
     ) -> Answer:
-        """Take one of several invoices out before they are decided on: the requester may, and an approver.
+        """Take some of several invoices out before they are decided on: the requester may, and an approver.
 
+        Of those that do not wait for approval nothing is done; the answer tells how each stands then.
         Raises DirectoryError, LedgerUnavailable: then nothing was done.
         """
-        leaving_out = self._leave_out(person, request_id, mark, ref, reason)
-        return await self._uncontradicted(person, f"leave {ref} out of #{request_id}", leaving_out)
+        leaving_out = self._leave_out(person, request_id, mark, refs, reason)
+        return await self._uncontradicted(person, f"leave out of #{request_id}", leaving_out)
 
     async def _leave_out(
-        self, person: Person, request_id: int, mark: str | None, ref: InvoiceRef, reason: str
+        self, person: Person, request_id: int, mark: str | None, refs: Collection[InvoiceRef], reason: str
     ) -> Answer:
         open_to = await self._may_leave_out(person, request_id, mark)
         if not isinstance(open_to, Batch):
             return open_to
         async with self.ledger.transaction() as transaction:
             batch = await transaction.whole(open_to.request)
-            payment = next((one for one in batch.waiting if one.ref == ref), None)
-            if payment is None or not batch.several:
+            leaving = [one for one in batch.waiting if one.ref in refs]
+            if not leaving or not batch.several:
                 return AlreadyDecided(batch)
-            left = Batch(tuple(one for one in batch.payments if one is not payment))
             said = reason.strip()[:MAX_REASON]
-            out = await transaction.move(
-                payment,
-                State.CANCELLED,
-                events.LeftOut(said, left.price),
-                actor=person.id,
-                reason=f"left out: {said}",
-            )
-            now = batch.with_payments([out])
+            now = batch
+            for payment in leaving:
+                left = Batch(tuple(one for one in now.payments if one.line != payment.line))
+                out = await transaction.move(
+                    payment,
+                    State.CANCELLED,
+                    events.LeftOut(said, left.price if left.waiting else None),
+                    actor=person.id,
+                    reason=f"left out: {said}",
+                )
+                now = now.with_payments([out])
             before, after = (sums(one.invoice for one in each.held) for each in (batch, now))
             if any(after[currency] > before[currency] for currency in after):
                 # It was a credit, so the others cost more without it: nobody approved that.
                 await transaction.void_approvals(batch.request)
                 await transaction.record(events.AskedAgain(), actor="policy", request=batch.request)
-            return Done(now, out.line)
+            return Done(now)
 
     async def _may_leave_out(self, person: Person, request_id: int, mark: str | None) -> Answer | Batch:
         batch = shown_to(await self.ledger.of_request(request_id), request_id, mark)

@@ -35,6 +35,12 @@ from bot.payments.timing import Timing
 log = structlog.get_logger()
 
 
+_KNOWN_TOO_LATE = Cancel(
+    "nobody knew its amount when it was approved, and there is no time left to decide on it again",
+    "Ask again if it is still wanted.",
+)
+
+
 class Checkpoint(Protocol):
     """Told of each point of a payment's way at which a test may stop the world."""
 
@@ -126,7 +132,7 @@ class Executor:
                 await self._decide_anew(transaction, current, check)
             elif isinstance(check, Cancel):
                 await cancel(transaction, current, check, actor="executor")
-            elif transaction.now >= current.request.expires_at:
+            elif current.too_late(transaction.now):
                 await cancel(transaction, current, Cancel(check.reason), actor="executor")
             else:
                 await self._hold(transaction, current, check)
@@ -157,10 +163,13 @@ class Executor:
         required = frozen_by((one.invoice for one in batch.held), rule)
         request = await transaction.change_request(batch.request, approvals_required=required)
         payment = replace(payment, request=request)
+        # Asked before anything is added to the trail, whose end everybody takes last.
+        over = await over_limit(transaction, payment, rule, self.preflight.authority.policy)
         await transaction.record(frozen(payment), actor="executor", payment=payment)
-        policy = self.preflight.authority.policy
-        if (over := await over_limit(transaction, payment, rule, policy)) is not None:
+        if over is not None:
             await cancel(transaction, payment, over, actor="executor")
+        elif required and transaction.now >= request.expires_at:
+            await cancel(transaction, payment, _KNOWN_TOO_LATE, actor="executor")
         elif required:
             await transaction.void_approvals(request)
             # With all that was approved with it and is not under way: who gave that saw another total.
@@ -201,14 +210,14 @@ class Executor:
     def _lease_still_ours(self, sending: Payment, begun: float) -> Callable[[], bool]:
         """Whether our intent is younger than a lease; an older one may have been taken over by others.
 
-        By two clocks: the ledger's, and the one that goes on while the machine sleeps. begun: what that one
-        showed before the intent was committed.
+        By two clocks: the ledger's, by which its day must have come as well, and the one that goes on while
+        the machine sleeps. begun: what that one showed before the intent was committed.
         """
         lease = self.timing.lease
 
         def still_ours() -> bool:
-            slept = timedelta(seconds=self.preflight.boottime() - begun)
-            return slept < lease and self.ledger.clock() - sending.updated_at < lease
+            slept, now = timedelta(seconds=self.preflight.boottime() - begun), self.ledger.clock()
+            return slept < lease and now - sending.updated_at < lease and not sending.too_early(now)
 
         return still_ours
 

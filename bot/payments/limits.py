@@ -13,6 +13,15 @@ from bot.payments.payable import Cancel
 _NOTHING = Decimal(0)
 
 
+async def lock_limits(transaction: Transaction, rule: Rule) -> None:
+    """Let nobody else be asked about limits until the transaction ends, where this rule has any.
+
+    For who adds to the trail before the last payment is asked about: everybody takes its end last.
+    """
+    if rule.limits:
+        await transaction.lock("limits")
+
+
 async def over_limit(transaction: Transaction, payment: Payment, rule: Rule, policy: Policy) -> Cancel | None:
     """Whether the rule's limits forbid this payment. Its day is the day on which it was asked for.
 
@@ -33,7 +42,7 @@ async def _refusal(transaction: Transaction, payment: Payment, rule: Rule) -> Re
     if invoice is None or not rule.limits:
         amount, currency = (invoice.amount, invoice.currency) if invoice else (None, None)
         return rule.check_limits(amount, currency, _NOTHING, _NOTHING)
-    await transaction.lock("limits")
+    await lock_limits(transaction, rule)
     midnight = payment.request.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
     by_all, by_person = [
         await transaction.requested_total(

@@ -16,6 +16,7 @@ from bot.domain.batch import SHOWN_LINES, Batch
 from bot.domain.events import ApprovalComplete
 from bot.domain.payment import Invoice, Payment, State
 from bot.domain.policy import Refusal, Rule
+from bot.domain.schedule import IN_UTC, Mornings
 from bot.errors import BillingError, DirectoryError, NotOffered
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
@@ -25,8 +26,17 @@ from bot.ledger.transaction import Transaction
 from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.authority import Authority, Ruling
 from bot.payments.billing_api import BillingApi
-from bot.payments.limits import over_limit
-from bot.payments.payable import Cancel, Listed, cancel, forbidden, found_in, not_listed, not_offered
+from bot.payments.limits import lock_limits, over_limit
+from bot.payments.payable import (
+    Cancel,
+    Listed,
+    cancel,
+    forbidden,
+    found_in,
+    no_such_day,
+    not_listed,
+    not_offered,
+)
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
@@ -49,6 +59,7 @@ class LookUp:
     timing: Timing
     read_at: Ages[int]
     instance: str
+    mornings: Mornings = IN_UTC
 
     async def handle(self, payment: Payment) -> None:
         """Look up the request of one that was claimed. Raises LedgerUnavailable, LedgerContradicted."""
@@ -81,6 +92,8 @@ class LookUp:
     ) -> None:
         """Freeze what was read of each, cancel what must not be paid, and ask the rule about the rest."""
         accepted = []
+        if isinstance(ruling.rule, Rule):
+            await lock_limits(transaction, ruling.rule)
         # Where there is nothing else to show, the card shows why not.
         await transaction.outbox.add(batch.request, Kind.CARD)
         for payment in batch.within((State.REQUESTED,)):
@@ -106,16 +119,21 @@ class LookUp:
     async def _read(self, new: Sequence[Payment]) -> dict[int, _Read]:
         """What the lists of unpaid invoices say of each, by line; None: the list could not be read."""
         modules = list(dict.fromkeys(one.ref.module for one in new))
-        lists = dict(zip(modules, await asyncio.gather(*map(self._list, modules)), strict=True))
+        pay_on = new[0].request.pay_on
+        # The day cannot do without its due date; a card may do without the amount.
+        needed = pay_on is not None and pay_on.day is None
+        patience = self.timing.lease.total_seconds() / 2 if needed else self.timing.look_up
+        reading = (self._list(module, patience) for module in modules)
+        lists = dict(zip(modules, await asyncio.gather(*reading), strict=True))
         found: dict[int, _Read] = {}
         for one in new:
             unpaid = lists[one.ref.module]
             found[one.line] = found_in(unpaid, one.ref) if isinstance(unpaid, list) else unpaid
         return found
 
-    async def _list(self, module: str) -> list[Invoice] | NotOffered | None:
+    async def _list(self, module: str, timeout: float) -> list[Invoice] | NotOffered | None:
         try:
-            return await self.billing.unpaid_invoices(module, timeout=self.timing.look_up)
+            return await self.billing.unpaid_invoices(module, timeout=timeout)
         except NotOffered as error:
             return error
         except BillingError as error:
@@ -144,6 +162,10 @@ class LookUp:
             return not_listed(payment.ref)
         if isinstance(found, NotOffered) and await transaction.has_listed(payment.ref.module):
             return not_offered(payment.ref)
+        if payment.request.pay_on is not None:
+            day = payment.day_meant
+            if day is None or not self.mornings.within_reach(day, transaction.now):
+                return no_such_day(payment.ref, day)
         return await over_limit(transaction, payment, rule, self.authority.policy)
 
     async def _accept(self, transaction: Transaction, accepted: Sequence[Payment], rule: Rule) -> None:
@@ -157,7 +179,9 @@ class LookUp:
         )
         due_at = remind_at(request, rule, transaction.now) if required else transaction.now
         for one in accepted:
-            payment = replace(one, request=request)
+            day = one.day_meant
+            not_before = self.mornings.not_before(day, transaction.now) if day else None
+            payment = replace(one, request=request, not_before=not_before)
             await transaction.move(
                 payment,
                 State.PENDING_APPROVAL if required else State.APPROVED,
@@ -165,6 +189,7 @@ class LookUp:
                 actor="look-up",
                 announce=None,
                 due_at=due_at,
+                not_before=not_before,
             )
         if len(accepted) > SHOWN_LINES and transaction.sealed_by is not None:
             await transaction.announce_in_thread(request, transaction.sealed_by.event_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from bot.domain.events import Cancelled
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
@@ -96,6 +97,15 @@ def not_offered(ref: InvoiceRef) -> Cancel:
     return Cancel(
         f"the billing API has no operation any more that lists the unpaid invoices of {ref.module}",
         "Tell the people who run this bot; ask again when that is mended.",
+    )
+
+
+def no_such_day(ref: InvoiceRef, day: date | None) -> Cancel:
+    """It was to be paid on a day that is too far away; None: on its due date, which is not known."""
+    which = "its due date, which is not known" if day is None else f"{day}, which is more than a year away"
+    return Cancel(
+        f"it was to be paid on {which}",
+        f"Ask for it at once, or for a day, as in /pay {ref} on 2026-12-05.",
     )
 
 

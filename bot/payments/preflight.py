@@ -12,10 +12,11 @@ from datetime import timedelta
 import structlog
 
 from bot.clocks import Ages
-from bot.domain.payment import Invoice, Payment
+from bot.domain.payment import PAUSED, Invoice, Payment
 from bot.domain.policy import Refusal, Rule
 from bot.domain.wording import money
 from bot.errors import AnswerLost, DirectoryError, LedgerContradicted, NeverSent, NotOffered, Unreadable
+from bot.ledger.rows import Pause
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import checked
@@ -28,6 +29,7 @@ from bot.payments.timing import Timing
 log = structlog.get_logger()
 
 _TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it is still wanted.")
+_TOO_LATE = Cancel("it could not be sent on its day, nor soon after it", "Ask again if it is still wanted.")
 _UNREACHABLE = "the billing API cannot be reached, or refuses the login"
 _MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
 
@@ -50,6 +52,15 @@ class Hold:
     """It cannot be checked now; try again later."""
 
     reason: str
+
+
+_TOO_EARLY = Hold("the day on which it is to be sent has not come")
+
+
+def paused(pause: Pause) -> Hold:
+    """Nothing is sent until somebody resumes it."""
+    why = f": {pause.reason}" if pause.reason else ""
+    return Hold(f"{PAUSED}{why}")
 
 
 DISPROVED = Hold("the ledger contradicts its own audit trail; whoever runs this bot has to look at it")
@@ -84,6 +95,8 @@ class Preflight:
     async def check(self, payment: Payment) -> Go | Hold | Cancel | Known:
         """Ask Slack who may, and the billing API what the invoice says now. Raises LedgerUnavailable."""
         begun = self.boottime()
+        if (pause := await self.ledger.paused()) is not None:
+            return paused(pause)
         rule = await self._allowed(payment)
         if not isinstance(rule, Rule):
             return rule
@@ -167,8 +180,10 @@ class Preflight:
         if (flaw := await transaction.disproved(payment)) is not None:
             log.error("not sent: the audit trail says otherwise", payment=payment.number, flaw=flaw)
             return DISPROVED
-        if transaction.now >= payment.request.expires_at:
-            return _TOO_OLD
+        if payment.too_early(transaction.now):
+            return _TOO_EARLY
+        if payment.too_late(transaction.now):
+            return _TOO_OLD if payment.not_before is None else _TOO_LATE
         # What came about since the check began, the machine's sleep included, was not checked.
         longest = self.timing.lease + timedelta(seconds=self.call_timeout)
         if timedelta(seconds=self.boottime() - check.begun) >= longest:
@@ -184,6 +199,8 @@ class Preflight:
         if (flaw := await transaction.disproved_beside(payment)) is not None:
             log.error("not sent: the audit trail contradicts a precedent", payment=payment.number, flaw=flaw)
             return DISPROVED
+        if (pause := await transaction.paused()) is not None:
+            return paused(pause)
         return None
 
 

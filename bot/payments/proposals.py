@@ -14,6 +14,7 @@ from decimal import Decimal
 from bot.domain.batch import MOST_LINES
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.domain.policy import Refusal, Rule
+from bot.domain.schedule import PayOn
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.store import Ledger
 from bot.payments.answers import AlreadyRequested, Requested
@@ -178,6 +179,7 @@ class Proposals:
         typed_there: bool,
         response_url: str | None = None,
         note: str | None = None,
+        pay_on: PayOn | None = None,
     ) -> tuple[Asked, ...]:
         """Ask for these invoices by a request a rule, and say what came of each.
 
@@ -202,6 +204,7 @@ class Proposals:
                     typed_there=typed_there,
                     response_url=response_url,
                     note=note,
+                    pay_on=pay_on,
                 )
             except (DirectoryError, LedgerUnavailable) as error:
                 if not asked:

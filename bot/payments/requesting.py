@@ -10,7 +10,8 @@ from bot.domain.payment import (
     InvoiceRef,
     Payment,
 )
-from bot.domain.policy import Refusal, Rule
+from bot.domain.policy import Reason, Refusal, Rule
+from bot.domain.schedule import IN_UTC, Mornings, PayOn
 from bot.errors import LedgerUnavailable
 from bot.ledger.replay import asked
 from bot.ledger.transaction import Transaction
@@ -34,11 +35,14 @@ class _NewRequest:
     trigger_id: str
     response_url: str | None
     note: str | None
+    pay_on: PayOn | None
 
 
 @dataclass(frozen=True, slots=True)
 class Requesting(Counter):
-    """The part of the desk where people ask."""
+    """The part of the desk where people ask. mornings: of the days on which they may ask to be paid."""
+
+    mornings: Mornings = IN_UTC
 
     async def request(
         self,
@@ -50,14 +54,19 @@ class Requesting(Counter):
         typed_there: bool = False,
         response_url: str | None = None,
         note: str | None = None,
+        pay_on: PayOn | None = None,
     ) -> Requested | AlreadyRequested | Refusal:
         """Ask for invoices to be paid by one request. Asking again with the same trigger_id is the same one.
 
         refs: one or more that stand under one rule, each once. Those that another request holds are left out.
         typed_there: Slack itself says that they acted in that channel; otherwise they must be in it.
+        pay_on: the day, which must be today or within a year; None: at once.
         Raises DirectoryError, LedgerUnavailable: then nothing was requested.
         """
         what = f"request {', '.join(map(str, refs))}"
+        if pay_on is not None and (refusal := self.refused_day(pay_on)) is not None:
+            await self.record_refusal(person, refusal, what)
+            return refusal
         rules: list[Rule] = []
         for module in dict.fromkeys(ref.module for ref in refs):
             rule = await self.authority.may_request(person, module, channel, typed_there=typed_there)
@@ -67,8 +76,19 @@ class Requesting(Counter):
                 await self.record_refusal(person, rule, what)
                 return rule
             rules.append(rule)
-        new = _NewRequest(person, channel, tuple(refs), trigger_id, response_url, note)
+        new = _NewRequest(person, channel, tuple(refs), trigger_id, response_url, note, pay_on)
         return await self._uncontradicted(person, what, self._request(new, rules[0]))
+
+    def refused_day(self, pay_on: PayOn) -> Refusal | None:
+        """Why nobody can ask to be paid on that day."""
+        now = self.ledger.clock()
+        if pay_on.day is None:
+            return None
+        if pay_on.day < self.mornings.today(now):
+            return Refusal(Reason.DAY, "That day is over.", "Name a later one, or none to pay at once.")
+        if not self.mornings.within_reach(pay_on.day, now):
+            return Refusal(Reason.DAY, "That day is more than a year away.", "Name an earlier one.")
+        return None
 
     async def _request(self, new: _NewRequest, rule: Rule) -> Requested | AlreadyRequested:
         async with self.ledger.transaction() as transaction:
@@ -86,6 +106,7 @@ class Requesting(Counter):
                     rule=rule.name,
                     approvals_required=rule.most_approvals,
                     expires_at=transaction.now + rule.expires_after,
+                    pay_on=new.pay_on,
                 )
                 if batch is not None:
                     for payment in batch.payments:
@@ -94,7 +115,7 @@ class Requesting(Counter):
                     return Requested(batch, tuple(held))
                 if (same := await transaction.by_trigger(new.trigger_id)) is not None:
                     return Requested(same)
-                held = [one for ref in new.refs if (one := await transaction.live(ref)) is not None]
+                held = await transaction.holding(new.refs)
                 free = tuple(ref for ref in new.refs if ref not in {one.ref for one in held})
                 if not free:
                     await self._record_held(transaction, new, held)

@@ -7,6 +7,7 @@ same time share one reading, and what was read serves for some seconds. Nothing 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ READING_TIMEOUT_S = 20.0
 
 READING_SERVES_S = 5.0
 """Seconds that a reading serves, also one that failed."""
+
+RECENT_S = 300.0
+"""Seconds that a reading serves who goes on with what they began with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +60,24 @@ class UnpaidInvoices:
         self._ledger = ledger
         self._places = asyncio.Semaphore(READ_AT_ONCE)
         self._readings: Singleflight[str, list[Invoice] | None] = Singleflight(keep_s=READING_SERVES_S)
+        self._recent: dict[str, tuple[float, list[Invoice]]] = {}
 
     async def of(self, modules: Sequence[str]) -> Listing:
         """Those of some modules. Raises LedgerUnavailable."""
-        readings = await asyncio.gather(*map(self._reading, modules))
+        return await self._listing(modules, await asyncio.gather(*map(self._reading, modules)))
+
+    async def recent(self, modules: Sequence[str]) -> Listing | None:
+        """Those that were read of some modules a short while ago, None where one was not.
+
+        Whether they are requested is as it is now. Raises LedgerUnavailable.
+        """
+        oldest = time.monotonic() - RECENT_S
+        found = [self._recent.get(module, (-math.inf, [])) for module in modules]
+        if any(at < oldest for at, _ in found):
+            return None
+        return await self._listing(modules, [invoices for _, invoices in found])
+
+    async def _listing(self, modules: Sequence[str], readings: Sequence[list[Invoice] | None]) -> Listing:
         found: list[Unpaid] = []
         unread: list[str] = []
         for module, invoices in zip(modules, readings, strict=True):
@@ -88,7 +106,10 @@ class UnpaidInvoices:
         async with self._places:
             left = deadline - time.monotonic()
             try:
-                return await self._billing.unpaid_invoices(module, timeout=left) if left > 0 else None
+                invoices = await self._billing.unpaid_invoices(module, timeout=left) if left > 0 else None
             except BillingError as error:
                 log.info("unpaid invoices not readable", module=module, error=str(error))
                 return None
+            if invoices is not None:
+                self._recent[module] = time.monotonic(), invoices
+            return invoices

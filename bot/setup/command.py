@@ -34,6 +34,9 @@ _NO_APP_YET = (
     "Is there no Slack app yet? At https://api.slack.com/apps, paste what python -m bot manifest prints."
 )
 
+_TAKEN_AS_THEY_ARE = frozenset({"SLACK_API_URL", "SLACK_SIGNING_SECRET"})
+"""What a step uses and never asks for."""
+
 
 def _answers(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """Read NAME=VALUE."""
@@ -77,6 +80,7 @@ def setup(env_file: Path, non_interactive: bool, overwrite: bool, answers: dict[
     draft = Draft({})
     try:
         draft = Draft(config.given_in(env_file) | answers)
+        file_of.must_be_writable(env_file)
         _refuse_what_is_not_asked(draft)
         draft.answered(["PAY_POLICY_FILE", *answers])
         if non_interactive:
@@ -114,8 +118,9 @@ def _steps(draft: Draft) -> list[Step]:
 
 def _refuse_what_is_not_asked(draft: Draft) -> None:
     """Whatever no question would mend is told before the first one. Raises ConfigError."""
-    asked = {name for step in _steps(draft) for name in step.variables}
-    asked.add("SLACK_APP_TOKEN or SLACK_SIGNING_SECRET")
+    asked = {name for step in _steps(draft) for name in step.variables} - _TAKEN_AS_THEY_ARE
+    if not draft.get("SLACK_APP_TOKEN"):
+        asked.add("SLACK_APP_TOKEN or SLACK_SIGNING_SECRET")
     try:
         config.load(Path(os.devnull), draft.all())
     except ConfigError as error:

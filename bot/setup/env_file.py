@@ -102,18 +102,30 @@ def _quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
+def must_be_writable(path: Path) -> None:
+    """Raises ConfigError where `write` could not put a file."""
+    file = os.path.realpath(path)
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise ConfigError(Problem(str(path), "is no file", "Name a file with --env-file."))
+    if not os.access(os.path.dirname(file), os.W_OK | os.X_OK):
+        raise _not_written(path, "its folder takes no file")
+
+
+def _not_written(path: Path, why: str) -> ConfigError:
+    remedy = "Nothing was changed. Run it where you may write, or name another file with --env-file."
+    return ConfigError(Problem(str(path), f"cannot be written ({why})", remedy))
+
+
 def write(path: Path, text: str) -> None:
     """Put the text in place of the file, all of it or nothing, for its owner alone. Raises ConfigError.
 
     A link stays one, and the file that it leads to is replaced. See `_keep_readers` for one that was there.
     """
+    must_be_writable(path)
     file = os.path.realpath(path)
-    if os.path.exists(file) and not os.path.isfile(file):
-        raise ConfigError(Problem(str(path), "is no file", "Name a file with --env-file."))
     try:
-        descriptor, beside = tempfile.mkstemp(
-            prefix=".env-", dir=os.path.dirname(file)
-        )  # 0600 from the start
+        # Nobody else can read it from the start.
+        descriptor, beside = tempfile.mkstemp(prefix=".env-", dir=os.path.dirname(file))
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as new:
                 new.write(text)
@@ -125,9 +137,7 @@ def write(path: Path, text: str) -> None:
             os.unlink(beside)
             raise
     except (OSError, UnicodeEncodeError) as error:
-        said = getattr(error, "strerror", None) or type(error).__name__
-        remedy = "Nothing was changed. Run it where you may write, or name another file with --env-file."
-        raise ConfigError(Problem(str(path), f"cannot be written ({said})", remedy)) from None
+        raise _not_written(path, getattr(error, "strerror", None) or type(error).__name__) from None
 
 
 def _keep_readers(file: str, descriptor: int) -> None:

@@ -30,9 +30,9 @@ from bot.payments.cards import Undeliverable
 from bot.payments.executor import Checkpoint, no_checkpoint
 from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 from bot.payments.worker import TaskPool
-from bot.slack import post_search
 from bot.slack.blocks import Message
 from bot.slack.pace import Pace
+from bot.slack.post_search import Searches, metadata
 from bot.slack.rendering import Rendered, Renderer, ways_to_say
 from bot.slack.respond import respond
 from bot.slack.web_api import (
@@ -84,14 +84,14 @@ class Announcer:
     pool: TaskPool[Lane] = field(init=False)
     _undeliverable: Undeliverable = field(init=False)
     _claimed: Ages[int] = field(init=False)
-    # Of histories that Slack let nobody read to the end.
-    _searches: dict[int, post_search.Search] = field(default_factory=dict, init=False)
+    _searches: Searches = field(init=False)
     # What may be given up at its next try: Slack was well after this one.
     _reachable: set[int] = field(default_factory=set, init=False)
 
     def __post_init__(self, wake: asyncio.Event, size: int) -> None:
         self.pool = TaskPool("announcer", size, wake, queues=True)
         self._undeliverable = Undeliverable(self.ledger)
+        self._searches = Searches(self.client, self.renderer.workspace.bot_id, self.ledger.identity)
         self._claimed = Ages(self.ledger.boottime)
 
     async def poll_once(self) -> None:
@@ -147,17 +147,22 @@ class Announcer:
         elif delivery.ts is not None:
             await self._update(delivery, batch, rendered)
         else:
+            if delivery.ambiguous:
+                missing = await self._missing(delivery, batch, rendered, following)
+                if missing is None:
+                    return
+                following = missing
             rendered, together = await self.renderer.gathered(rendered, following, batch)
             await self._leave(following[len(together) :])
             await self._post(delivery, batch, rendered, together)
 
-    async def _leave(self, following: Sequence[Delivery]) -> None:
-        """These are told by the next messages."""
+    async def _leave(self, following: Sequence[Delivery], *, ambiguous: bool = False) -> None:
+        """These are told by the next messages. ambiguous: or stand there already."""
         if following:
             async with self.ledger.transaction() as transaction:
                 for one in following:
                     await transaction.outbox.retry_at(
-                        one, due_at=transaction.now, ambiguous=False, counted=False
+                        one, due_at=transaction.now, ambiguous=ambiguous, counted=False
                     )
 
     async def _all_ours(self, delivery: Delivery, together: Sequence[Delivery]) -> bool:
@@ -208,7 +213,7 @@ class Announcer:
                 text=text,
                 **({"blocks": blocks} if blocks or method == "chat.update" else {}),
                 channel=delivery.channel,
-                **({"metadata": self._metadata(delivery, together)} if marked else {}),
+                **({"metadata": metadata(self.ledger.identity, delivery, together)} if marked else {}),
                 **arguments,
             )
             if not isinstance(answer, Rejected) or answer.error not in CONTENT:
@@ -230,15 +235,6 @@ class Announcer:
         self, delivery: Delivery, batch: Batch, rendered: Rendered, together: Sequence[Delivery]
     ) -> None:
         request = batch.request
-        if delivery.ambiguous:
-            found = await self._arrived(delivery, request)
-            if isinstance(found, Posted):
-                await self._store(delivery, batch, found, rendered, earlier=True)
-                return
-            if found is not None and not self.timing.may_repost(delivery.tries):
-                await self._look_again(delivery, found)
-                return
-            self._searches.pop(delivery.id, None)  # what is posted now is newer than what was read
         if delivery.kind is Kind.THREAD_REPLY and request.cards.lost:
             for one in (delivery, *together):
                 await self._undeliverable.directly(one, request, "card_lost")
@@ -307,7 +303,7 @@ class Announcer:
                 self.pace.pause_updates(wait)
         if not told_when and await self._in_vain(delivery, answer):
             await self._undeliverable.in_vain(delivery, request, answer.error)
-            await self._leave(together)
+            await self._leave(together, ambiguous=answer.ambiguous)
             return
         _log_later("not delivered yet", delivery, answer, wait)
         async with self.ledger.transaction() as transaction:
@@ -360,27 +356,34 @@ class Announcer:
             await transaction.outbox.mark_delivered(delivery, ts="response_url")
         return True
 
-    async def _arrived(self, delivery: Delivery, request: PaymentRequest) -> Posted | Later | None:
-        search = self._searches.pop(delivery.id, None)
-        if search is None or search.tries != delivery.tries - 1:
-            # Begun anew where another instance had it meanwhile: that one may have posted.
-            search = post_search.Search(delivery.tries)
-        found = await post_search.find(
-            self.client,
-            self.renderer.workspace.bot_id,
-            delivery,
-            request,
-            self._metadata(delivery),
-            search,
-            age=self.ledger.clock() - delivery.created_at,
-        )
-        if isinstance(found, Later) and found.error == "ratelimited":
-            search.tries = delivery.tries
-            self._searches[delivery.id] = search
-        return found
+    async def _missing(
+        self, delivery: Delivery, batch: Batch, rendered: Rendered, following: Sequence[Delivery]
+    ) -> Sequence[Delivery] | None:
+        """It may stand in Slack already, and so may those that follow it, which were to be told with it.
 
-    def _metadata(self, delivery: Delivery, together: Sequence[Delivery] = ()) -> dict[str, Any]:
-        return post_search.metadata(self.ledger.identity, delivery, together)
+        Those of them that are to be told with it now; None where it stands there, or is to be looked for
+        again.
+        """
+        age = self.ledger.clock() - delivery.created_at
+        sought, found = await self._searches.find(delivery, following, batch.request, age)
+        if isinstance(found, Later):
+            await self._leave(following, ambiguous=True)
+            if self.timing.may_repost(delivery.tries):
+                self._searches.forget(delivery)  # what is posted now is newer than what was read
+                return ()
+            await self._look_again(delivery, found)
+            return None
+        await self._leave([one for one in following if one not in sought], ambiguous=True)
+        async with self.ledger.transaction() as transaction:
+            for one in sought:
+                if one.id in found:
+                    await transaction.outbox.mark_found(one, ts=found[one.id].ts)
+        missing = [one for one in sought if one.id not in found]
+        if delivery.id not in found:
+            return missing
+        await self._store(delivery, batch, found[delivery.id], rendered, earlier=True)
+        await self._leave(missing)
+        return None
 
 
 def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> None:

@@ -6,6 +6,7 @@ outside is escaped in the blocks and in that text.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +19,22 @@ View = dict[str, Any]
 _MOST_BLOCKS, _MOST_TEXT, _MOST_CHARACTERS = 45, 3_900, 11_000
 """Of one message: Slack takes 50 blocks and 12,000 characters in them, and wants less than 4,000 of text."""
 
+TABLE_ROWS, TABLE_TEXT = 100, 9_500
+"""Of one table, the heading among the rows: Slack takes 10,000 characters in all cells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message's blocks, and the text that stands for them."""
+    """A message's blocks, and the text that stands for them. alone: nothing else is told together with it."""
 
     text: str
     blocks: list[Block]
+    alone: bool = False
 
     def followed_by(self, other: Message) -> Message | None:
-        """Both in one; None where that is more than Slack takes."""
+        """Both in one; None where that is more than Slack takes, or one of them is to stand alone."""
+        if self.alone or other.alone:
+            return None
         text, blocks = f"{self.text}\n{other.text}", [*self.blocks, *other.blocks]
         fits = (
             len(text) <= _MOST_TEXT and len(blocks) <= _MOST_BLOCKS and len(str(blocks)) <= _MOST_CHARACTERS
@@ -65,6 +72,21 @@ def header(text: str) -> Block:
     return {"type": "header", "text": plain(text)}
 
 
+def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Block:
+    """A table, whose first row is its heading. Slack takes one a message, and no empty cell.
+
+    Nothing is marked up in it, so nothing is escaped. right: the columns whose cells stand at their right.
+    """
+
+    def cell(text: str) -> Block:
+        # Slack was slow to take cells of raw text; it always took these.
+        words = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
+        return {"type": "rich_text", "elements": [words]}
+
+    sides = [{"align": "right" if column in right else "left"} for column in range(len(rows[0]))]
+    return {"type": "table", "rows": [[cell(text) for text in row] for row in rows], "column_settings": sides}
+
+
 def input_block(
     name: str, label: str, element: Block, *, block_id: str | None = None, **fields: Any
 ) -> Block:
@@ -93,9 +115,14 @@ def confirm(title: str, text: str, yes: str) -> Block:
     }
 
 
-def notice(text: str) -> View:
+def notice(*texts: str) -> View:
     """A form with nothing to fill in, to say something where there is no other place for it."""
-    return {"type": "modal", "title": plain("Payments"), "close": plain("Close"), "blocks": [section(text)]}
+    return {
+        "type": "modal",
+        "title": plain("Payments"),
+        "close": plain("Close"),
+        "blocks": [section(text) for text in texts],
+    }
 
 
 def error_under(block: str, text: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from bot.domain.payment import Payment, PaymentRequest, State
 from bot.payments.approvals import ApprovalStatus
 from bot.payments.timing import Timing
 from bot.slack.blocks import Block, Message, button, confirm, context, section
+from bot.slack.listing import paragraphs
 from bot.slack.next_step import next_steps
 from bot.slack.text import (
     amount,
@@ -33,11 +34,17 @@ from bot.slack.text import (
 APPROVE, DENY, WITHDRAW = "payment_approve", "payment_deny", "payment_cancel"
 """The action ids of the buttons. For their values, see `decisions.Clicked`."""
 
+REMOVE = "payment_remove"
+"""That of the button by which some of several invoices are taken out."""
+
 ASK_AGAIN = "payment_ask_again"
 """That of the button by which the same is requested anew."""
 
 ASKED_AGAIN_FROM = frozenset({State.DECLINED, State.DENIED, State.EXPIRED})
 """What may be wanted all the same: nobody took it back, and nothing says that it cannot be paid."""
+
+NOTICED = frozenset({State.UNKNOWN, State.DECLINED, State.NOT_SENT, State.CANCELLED})
+"""What a card shows before the others, where it cannot show all of them."""
 
 WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
 """Those of the buttons by which a person settles what the bot could not find out."""
@@ -74,7 +81,8 @@ def request_card(scene: Scene) -> Message:
     blocks = [*map(section, _facts(scene)), section(_standing(scene, asks=not elsewhere))]
     if batch.waiting:
         buttons = [] if elsewhere else decision_buttons(batch, scene.approvals)
-        blocks.append({"type": "actions", "block_id": "decide", "elements": [*buttons, _withdraw(batch)]})
+        buttons += [*_remove(batch), _withdraw(batch)]
+        blocks.append({"type": "actions", "block_id": "decide", "elements": buttons})
     blocks += _resolution(batch)
     if may_ask_again(batch):
         again = button(ASK_AGAIN, "Ask again", value_of(request))
@@ -95,7 +103,7 @@ def approval_card(scene: Scene) -> Message:
     batch, request = scene.batch, scene.batch.request
     blocks = [*map(section, _facts(scene)), section(_standing(scene))]
     if batch.waiting:
-        buttons = decision_buttons(batch, scene.approvals)
+        buttons = [*decision_buttons(batch, scene.approvals), *_remove(batch)]
         blocks.append({"type": "actions", "block_id": "decide", "elements": buttons})
     blocks += _resolution(batch)
     if request.cards.ts:
@@ -122,9 +130,11 @@ def _facts(scene: Scene) -> Iterator[str]:
         lines.append(quote(batch.request.note, 1000))
     yield "\n".join(lines)
     if batch.several:
-        shown = [line_of(one, batch, scene.today) for one in batch.payments[:SHOWN_LINES]]
+        # What did not go as it should may be any of them, and is what people look for.
+        first = sorted(batch.payments, key=lambda one: one.state not in NOTICED)[:SHOWN_LINES]
+        shown = [line_of(one, batch, scene.today) for one in sorted(first, key=lambda one: one.line)]
         left = len(batch.payments) - len(shown)
-        yield "\n".join([*shown, *([f"… and {left} more; all are in the thread."] if left else [])])
+        yield from paragraphs([*shown, *([f"… and {left} more; all are in the thread."] if left else [])])
 
 
 def _of_one(payment: Payment, today: date) -> Iterator[str]:
@@ -213,19 +223,20 @@ def _question(batch: Batch, approvals: ApprovalStatus) -> str:
     else:
         which = f"{batch.first.ref.module} invoice {batch.first.ref.number}"
         lines = [f"Pay {cost_of(batch)} for {which}?" if known else f"Pay {which}, whatever its amount is?"]
-    lines.append(what_follows(approvals))
+    lines.append(what_follows(approvals, several=batch.several))
     if not known:
         lines.append("If its amount can be read by then, you are asked again.")
     return "\n".join(lines)
 
 
-def what_follows(approvals: ApprovalStatus) -> str:
-    """What becomes of a payment that one more person approves."""
+def what_follows(approvals: ApprovalStatus, *, several: bool) -> str:
+    """What becomes of a payment that one more person approves, or of several."""
     after, given = approvals.awaited - 1, len(approvals.counted) + 1
-    which = f"You are {given} of {given + after}; it" if given + after > 1 else "It"
+    it_is = "they are" if several else "it is"
+    which = f"You are {given} of {given + after}; {it_is}" if given + after > 1 else it_is.capitalize()
     if after:
-        return f"{which} is paid after {'one' if after == 1 else after} more."
-    return f"{which} is paid at once and cannot be undone."
+        return f"{which} paid after {'one' if after == 1 else after} more."
+    return f"{which} paid at once and cannot be undone."
 
 
 def value_of(request: PaymentRequest) -> str:
@@ -240,6 +251,13 @@ def _resolution(batch: Batch) -> list[Block]:
     value = value_of(batch.request)
     buttons = [button(WAS_PAID, "It was paid", value), button(WAS_NOT_PAID, "It was not paid", value)]
     return [{"type": "actions", "block_id": "resolve", "elements": buttons}]
+
+
+def _remove(batch: Batch) -> list[Block]:
+    """The button that opens a form, while several wait: the last one is denied or withdrawn."""
+    if len(batch.waiting) < 2:
+        return []
+    return [button(REMOVE, "Remove…", value_of(batch.request), accessibility_label="Remove invoices")]
 
 
 def _withdraw(batch: Batch) -> Block:

@@ -7,7 +7,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.domain.command import Help, OpenForm, Request, RequestDue, Resolve, parse
+from bot.domain.command import Help, OpenForm, Pause, Request, RequestDue, Resolve, Resume, parse
 from bot.domain.typed_words import Misunderstood
 from bot.errors import DirectoryError
 from bot.payments.allowance import allowance_of
@@ -17,7 +17,8 @@ from bot.slack.blocks import Message, paragraph
 from bot.slack.help_text import help_text
 from bot.slack.inbound import Body, Services, in_time, outcome_of
 from bot.slack.lists import Lists
-from bot.slack.pay_form import Origin, PayForms
+from bot.slack.pay_form import PayForms
+from bot.slack.pay_form_view import Origin
 from bot.slack.preview import Previews
 from bot.slack.respond import respond
 
@@ -79,6 +80,10 @@ class Commands:
             case Resolve(request_id, paid, note, ref):
                 settled = await desk.resolve(person, request_id, paid=paid, note=note, ref=ref)
                 return replies.said(settled, team_url)
+            case Pause(reason):
+                return replies.of_pausing(await desk.pause(person, reason))
+            case Resume():
+                return replies.of_pausing(await desk.resume(person))
             case Misunderstood():
                 return replies.misunderstood(asked)
             case Help():

@@ -30,11 +30,11 @@ from bot.payments.overview import Overview
 from bot.payments.timing import Timing
 from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import TaskPool
-from bot.slack.blocks import Message, button
+from bot.slack.blocks import Message
 from bot.slack.directory import SlackDirectory
 from bot.slack.listing import listing
 from bot.slack.pace import Pace
-from bot.slack.pay_form import OPEN_FORM
+from bot.slack.pay_form_button import Several
 from bot.slack.post_search import Search, search_history
 from bot.slack.text import (
     amount,
@@ -142,19 +142,19 @@ class DigestTeller:
             self.workspace.bot_id,
             "conversations.history",
             {"channel": digest.place, "limit": 200, "include_all_metadata": True},
-            self._metadata(digest),
-            Search(digest.tries),
+            {digest.id: self._metadata(digest)},
+            Search(digest.tries, frozenset({digest.id})),
             age=self.ledger.clock() - digest.created_at,
         )
         match found:
-            case Posted(ts):
-                await self._end(digest, "told", ts=ts)
             case Rejected(error):
                 log.warning("it is not known whether a digest was told", place=digest.place, error=error)
                 await self._end(digest, "it is not known whether it was told")
             case Later():
                 await self._later(digest, found, begun=True)
-            case None:
+            case _ if digest.id in found:
+                await self._end(digest, "told", ts=found[digest.id].ts)
+            case _:
                 await self._post(digest, message)
 
     async def _post(self, digest: Digest, message: Message) -> None:
@@ -239,7 +239,7 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
     press = {
         "type": "actions",
         "block_id": "digest",
-        "elements": [button(OPEN_FORM, "Pay…", "digest", style="primary")],
+        "elements": [Several(due_by=today + within).button(style="primary")],
     }
     return Message(told.text, [*told.blocks, press])
 

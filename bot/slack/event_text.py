@@ -6,16 +6,18 @@ from datetime import datetime
 from typing import assert_never
 
 from bot.domain import events
-from bot.domain.batch import Batch
+from bot.domain.batch import SENT, Batch, amounts_in
 from bot.domain.payment import Payment, State
 from bot.domain.slack_ids import is_group, is_user
 from bot.domain.wording import shorten
 from bot.ledger.rows import Event
 from bot.slack.blocks import Message, context, paragraph, section
-from bot.slack.card import Scene, line_of, waiting
+from bot.slack.card import Scene, waiting
+from bot.slack.invoice_table import all_invoices
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import ask_again, checking, not_sent
 from bot.slack.text import (
+    added_up,
     amount,
     asking,
     cost_of,
@@ -44,12 +46,15 @@ def thread_reply(event: Event, scene: Scene) -> Message:
     # The late answer is one that came too late to be the outcome.
     if isinstance(event.what, events.Answered) and not isinstance(event.what, events.AnsweredLate):
         return _answered(event.what, event.to_state, event.at, scene, payment)
+    if isinstance(event.what, events.LookedUp) and scene.batch.several:
+        return all_invoices(scene.batch, scene.today)
     lines = _lines(event, scene, payment)
     number = scene.batch.number
     if scene.batch.several and event.line is not None:
         number, lines[0] = payment.number, f"*{payment.ref}* · {lines[0]}"
     text = "\n".join(lines)
-    return Message(f"{number}: {text}", [section(one) for one in paragraphs(text.split("\n"))])
+    blocks = [section(one) for one in paragraphs(text.split("\n"))]
+    return Message(f"{number}: {text}", blocks, alone=isinstance(event.what, events.Completed))
 
 
 def plain(batch: Batch, reference: str) -> Message:
@@ -152,25 +157,18 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
             again = "Sending it to the billing API now."
             return [again if attempt == 1 else f"Sending it again (try {attempt})."]
         case events.Denied(reason):
-            denied = f"Denied by {mention(event.actor)}. Nothing was paid."
+            denied = f"Denied by {mention(event.actor)}. {_nothing_paid(batch)}"
             return [denied, *([quote(reason)] if reason else [])]
         case events.Cancelled() as cancelled:
             return _cancelled(cancelled, event.actor, scene)
-        case events.LeftOut(reason):
-            left = (
-                f"{len(batch.waiting)} payments are left · {cost_of(batch)}."
-                if batch.waiting
-                else "None is left."
-            )
-            return [f"Left out by {mention(event.actor)}; it is not paid. {left}", quote(reason)]
+        case events.LeftOut(reason, price):
+            left = f" What is left costs {added_up(amounts_in(price))}." if price else ""
+            return [f"Left out by {mention(event.actor)}; it is not paid.{left}", quote(reason)]
         case events.Completed():
             return _completed(batch)
-        case events.LookedUp():
-            heading = f"All {len(batch.payments)} invoices of {batch.number}:"
-            return [heading, *(line_of(one, batch, scene.today) for one in batch.payments)]
         case events.Expired():
             return [
-                "Expired: there were not enough approvals in time. Nothing was paid.",
+                f"Expired: there were not enough approvals in time. {_nothing_paid(batch)}",
                 "Ask again if it is still wanted.",
             ]
         case events.Reminded():
@@ -204,9 +202,12 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
         case events.Unsettled(reading):
             may_settle = scene.approvals.may_approve
             whom = mentions(may_settle) if may_settle else mention(batch.request.requester)
+            # Of several unknown payments, people are called by one.
+            called = not batch.several or payment in batch.within((State.UNKNOWN,))[:1]
+            look = f"{whom}: look" if called else "Look"
             return [
                 f"Still unknown; do not pay it again. {escape(reading).capitalize()}.",
-                f"{whom}: look in MyAdmin, and say on the card what you saw, or type"
+                f"{look} in MyAdmin, and say on the card what you saw, or type"
                 f" `/pay resolve {_which(payment)} paid` or `not-paid`, and how you know.",
             ]
         case events.NoCard() as no_card:
@@ -222,7 +223,10 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
         case (
             events.Requested()
             | events.Refused()
+            | events.LookedUp()
             | events.ApprovalComplete()
+            | events.Paused()
+            | events.Resumed()
             | events.Retry()
             | events.Answered()
             | events.Unrecognized()
@@ -234,7 +238,8 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
 
 def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[str]:
     if actor == scene.batch.request.requester:
-        return [f"Withdrawn by {mention(actor)}, who asked for it. Nothing was paid."]
+        withdrawn = f"Withdrawn by {mention(actor)}, who asked for it."
+        return [f"{withdrawn} {_nothing_paid(scene.batch)}"]
     lines = [f"Cancelled: {escape(cancelled.reason)}", "Nothing was paid."]
     # Whatever a forged row names is nobody.
     ask = frozenset(one for one in (cancelled.ask or "").split(", ") if is_user(one) or is_group(one))
@@ -244,6 +249,11 @@ def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[st
         card = link(scene.team_url, cancelled.other_channel, cancelled.other_ts)
         lines.append(f"See <{card}|{escape(cancelled.other)}>.")
     return lines
+
+
+def _nothing_paid(batch: Batch) -> str:
+    """What was paid of a request that ended before all of it was sent."""
+    return "What was not sent is not paid." if batch.several and batch.within(SENT) else "Nothing was paid."
 
 
 def _completed(batch: Batch) -> list[str]:

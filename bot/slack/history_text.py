@@ -79,7 +79,7 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
             return f"cancelled: its card could not be posted{_said(error)}"
         case events.NotTold(error=error):
             return f"could not be told where it belongs{_said(error)}"
-        case events.Refused() | events.Unrecognized():
+        case events.Refused() | events.Paused() | events.Resumed() | events.Unrecognized():
             return None
         case _:
             assert_never(event.what)

@@ -30,7 +30,7 @@ from bot.slack.directory import within
 from bot.slack.inbound import Body, Services
 from bot.slack.listing import ROOM, fitting, paragraphs
 from bot.slack.lists import unsure
-from bot.slack.pay_form import OPEN_FORM
+from bot.slack.pay_form_button import OPEN_FORM, Several
 from bot.slack.selection import approve_selected, checkbox
 from bot.slack.text import (
     cost_of,
@@ -206,8 +206,8 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
 
 
 def _unpaid_buttons(tab: Tab) -> list[Block]:
-    pay = [button(OPEN_FORM, "Pay an invoice…", "pay", style="primary")] if tab.may_ask else []
-    return [*pay, button(UNPAID, "Show the unpaid invoices", "unpaid")]
+    pay = [button(OPEN_FORM, "Pay an invoice…", "pay", style="primary"), Several().button()]
+    return [*(pay if tab.may_ask else []), button(UNPAID, "Show the unpaid invoices", "unpaid")]
 
 
 def closed(text: str) -> View:

@@ -151,10 +151,18 @@ async def form_or_reply(
             await respond_to(services.client, body, reply)
 
 
-async def submitted(gate: Gate, ack: AsyncAck, work: Coroutine[Any, Any, Response], *, block: str) -> None:
+async def submitted(
+    gate: Gate,
+    ack: AsyncAck,
+    work: Coroutine[Any, Any, Response],
+    *,
+    block: str,
+    told_late: Callable[[Response | str], Awaitable[object]] | None = None,
+) -> None:
     """Acknowledge a form when the work is done, so that what was entered is kept where it was not.
 
     block: the input under which it stands that Slack or the ledger could not be asked.
+    told_late: gets what came of it where the form had to be acknowledged before.
     """
     async with gate.entered():
         outcome, late = await in_time(
@@ -162,3 +170,5 @@ async def submitted(gate: Gate, ack: AsyncAck, work: Coroutine[Any, Any, Respons
         )
         if not late:
             await ack(**(error_under(block, outcome) if isinstance(outcome, str) else outcome))
+        elif told_late is not None:
+            await told_late(outcome)

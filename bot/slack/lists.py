@@ -14,9 +14,9 @@ from datetime import date
 
 from bot.domain import command
 from bot.domain.batch import Batch
-from bot.errors import LedgerUnavailable
+from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Event
-from bot.payments.authority import Person
+from bot.payments.authority import Choice, Person
 from bot.payments.overview import MOST, Pending, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.payments.worker import TaskPool
@@ -26,6 +26,7 @@ from bot.slack.card import line_of
 from bot.slack.history_text import history
 from bot.slack.inbound import Services
 from bot.slack.listing import ROOM, listing
+from bot.slack.pay_form_button import Several
 from bot.slack.respond import respond
 from bot.slack.text import (
     amount,
@@ -75,7 +76,7 @@ class Lists:
             return replies.refused(refusal)
         match asked:
             case command.ListUnpaid(module):
-                return self._list(module, trigger_id, response_url)
+                return self._list(person, module, trigger_id, response_url)
             case command.StatusOfInvoice(ref):
                 payment = await ledger.latest(ref)
                 if payment is None:
@@ -103,16 +104,16 @@ class Lists:
         first += await overview.standing(found.others[: MOST - len(first)], mine=False)
         return pending(found, first, self.services.workspace.url)
 
-    def _list(self, module: str | None, trigger_id: str, response_url: str) -> str | None:
+    def _list(self, person: Person, module: str | None, trigger_id: str, response_url: str) -> str | None:
         if trigger_id in self.pool.keys:
             return None  # Slack delivered the command twice
         if self.pool.free <= 0:
             return replies.BUSY
         # A list that is lost in a crash is asked for again: it is the one answer that need not last.
-        self.pool.start(trigger_id, self._send_list(module, response_url))
+        self.pool.start(trigger_id, self._send_list(person, module, response_url))
         return None
 
-    async def _send_list(self, module: str | None, response_url: str) -> None:
+    async def _send_list(self, person: Person, module: str | None, response_url: str) -> None:
         modules = (module,) if module else self.services.catalogue.modules
         try:
             found = await self.services.unpaid.of(modules)
@@ -120,7 +121,17 @@ class Lists:
             message = paragraph(replies.TRY_AGAIN)
         else:
             message = unpaid(found, module, self.services.ledger.clock().date())
+            if any(one.requested is None for one in found.invoices) and await self._may_ask(person, modules):
+                pay = {"type": "actions", "block_id": "unpaid", "elements": [Several(module).button()]}
+                message = Message(message.text, [*message.blocks, pay])
         await respond(self.services.client, response_url, message)
+
+    async def _may_ask(self, person: Person, modules: Sequence[str]) -> bool:
+        """Whether they may ask for any of it; no button is better than one that is refused."""
+        try:
+            return isinstance(await self.services.authority.choice_of(person, None, modules), Choice)
+        except DirectoryError:
+            return False
 
 
 def unpaid(found: Listing, module: str | None, today: date, *, room: int = ROOM) -> Message:

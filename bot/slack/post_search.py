@@ -1,9 +1,9 @@
-"""Whether a post whose answer was lost arrived all the same: it is known by the metadata it carries."""
+"""Whether posts whose answers were lost arrived all the same: each is known by the metadata it carries."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -29,10 +29,13 @@ _PAGES = 100
 class Search:
     """How far a history has been read, so that Slack's limits do not keep its end out of reach.
 
-    tries: of the delivery, when it was read. farthest: before then, by Slack's clock, it cannot stand.
+    tries: of the delivery, when it was read. sought: the deliveries that are looked for. found: where those
+    stand that were on the pages read. farthest: before then, by Slack's clock, none can stand.
     """
 
     tries: int
+    sought: frozenset[int]
+    found: dict[int, Posted] = field(default_factory=dict)
     cursor: str | None = None
     farthest: float | None = None
 
@@ -53,32 +56,48 @@ def _named(delivery: Delivery) -> dict[str, Any]:
     return {"delivery": delivery.id, "made": mark_of(delivery.created_at)}
 
 
-async def find(
-    client: Client,
-    bot_id: str,
-    delivery: Delivery,
-    request: PaymentRequest,
-    wanted: dict[str, Any],
-    search: Search,
-    *,
-    age: timedelta,
-) -> Posted | Later | None:
-    """Look for the post that carries this metadata. None: it is not there, or the app may not look.
+@dataclass(slots=True)
+class Searches:
+    """Looks for the bot's posts, and goes on where Slack let it read no further. ledger: its identity."""
 
-    age: of the delivery. How far back it may stand is counted from the newest message, by Slack's clock:
-    ours may be another. Later: Slack did not say. That it is not there does not follow from that.
-    search: where to go on; it is kept up to date.
-    """
-    arguments: dict[str, Any] = {"channel": delivery.channel, "limit": 200, "include_all_metadata": True}
-    if delivery.kind is Kind.THREAD_REPLY:
-        method, arguments["ts"] = "conversations.replies", request.cards.ts
-    else:
-        method = "conversations.history"
-    found = await search_history(client, bot_id, method, arguments, wanted, search, age=age)
-    if isinstance(found, Rejected):
-        log.info("history not readable", payment=request.number, error=found.error)
-        return None
-    return found
+    client: Client
+    bot_id: str
+    ledger: str
+    _unfinished: dict[int, Search] = field(default_factory=dict)
+
+    async def find(
+        self, first: Delivery, following: Sequence[Delivery], request: PaymentRequest, age: timedelta
+    ) -> tuple[Sequence[Delivery], Mapping[int, Posted] | Later]:
+        """Where a delivery stands, and those that were told with it: which of these were looked for as well,
+        and each post that was found, by the delivery's id.
+
+        What was not found is not there, or the app may not look. age: of the first. How far back it may stand
+        is counted from the newest message, by Slack's clock: ours may be another. Later: Slack did not say.
+        That they are not there does not follow from that.
+        """
+        search = self._unfinished.pop(first.id, None)
+        if search is None or search.tries != first.tries - 1:
+            # Begun anew where another instance had it meanwhile: that one may have posted.
+            search = Search(first.tries, frozenset(one.id for one in (first, *following)))
+        sought = [one for one in following if one.id in search.sought]
+        arguments: dict[str, Any] = {"channel": first.channel, "limit": 200, "include_all_metadata": True}
+        if first.kind is Kind.THREAD_REPLY:
+            method, arguments["ts"] = "conversations.replies", request.cards.ts
+        else:
+            method = "conversations.history"
+        wanted = {one.id: metadata(self.ledger, one) for one in (first, *sought)}
+        found = await search_history(self.client, self.bot_id, method, arguments, wanted, search, age=age)
+        if isinstance(found, Rejected):
+            log.info("history not readable", payment=request.number, error=found.error)
+            return sought, {}
+        if isinstance(found, Later) and found.error == "ratelimited":
+            search.tries = first.tries
+            self._unfinished[first.id] = search
+        return sought, found
+
+    def forget(self, delivery: Delivery) -> None:
+        """Begin anew the next time."""
+        self._unfinished.pop(delivery.id, None)
 
 
 async def search_history(
@@ -86,12 +105,15 @@ async def search_history(
     bot_id: str,
     method: str,
     arguments: dict[str, Any],
-    wanted: dict[str, Any],
+    wanted: Mapping[int, dict[str, Any]],
     search: Search,
     *,
     age: timedelta,
-) -> Posted | Later | Rejected | None:
-    """The same in any history. None: it is not there. Rejected: the app may not look."""
+) -> Mapping[int, Posted] | Later | Rejected:
+    """The posts in a history that carry some metadata, by its number; `search` is kept up to date.
+
+    age: of the oldest of them. Later: Slack did not say. Rejected: the app may not look.
+    """
     if search.cursor is not None:
         arguments["cursor"] = search.cursor
     for _ in range(_PAGES):
@@ -103,18 +125,22 @@ async def search_history(
             return NOT_SLACKS
         for message in found:
             # Anybody can read the metadata of a message, and write the same; only we post as this bot.
-            if isinstance(message, dict) and message.get("bot_id") == bot_id and _same(message, wanted):
-                return Posted(str(message["ts"]))
+            if isinstance(message, dict) and message.get("bot_id") == bot_id:
+                for number in wanted.keys() - search.found.keys():
+                    if _same(message, wanted[number]):
+                        search.found[number] = Posted(str(message["ts"]))
+        if search.found.keys() >= wanted.keys():
+            return search.found
         times = [time for time in map(_time, found) if time is not None]
         if method == "conversations.history" and times:
             # The newest comes first.
             if search.farthest is None:
                 search.farthest = max(times) - (max(age, timedelta(0)) + _MARGIN).total_seconds()
             if min(times) < search.farthest:
-                return None
+                return search.found
         cursor = following.get("next_cursor")
         if not cursor:
-            return None
+            return search.found
         search.cursor = arguments["cursor"] = str(cursor)
     return Later("the history has no end", None, ambiguous=True)
 

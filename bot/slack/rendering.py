@@ -26,6 +26,7 @@ from bot.slack import event_text
 from bot.slack.blocks import Block, Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
 from bot.slack.directory import SlackDirectory
+from bot.slack.invoice_table import without_tables
 from bot.slack.web_api import Workspace
 
 log = structlog.get_logger()
@@ -150,9 +151,13 @@ def _message(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
 def ways_to_say(message: Message, batch: Batch) -> Iterator[tuple[str, list[Block], bool]]:
     """How to say it, and whether with metadata: with blocks, as text alone, and at last in a plain line.
 
+    With its table as lines before that: not every Slack takes tables.
+
     That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one.
     """
     yield message.text, message.blocks, True
+    if (lines := without_tables(message.blocks)) != message.blocks:
+        yield message.text, lines, True
     if message.blocks:
         yield message.text, [], True
     reference = secrets.token_hex(4)

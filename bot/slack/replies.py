@@ -8,6 +8,7 @@ from bot.domain.policy import OF_AMOUNTS, Reason, Refusal
 from bot.domain.typed_words import Misunderstood
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
+from bot.payments.pausing import Paused, Resumed
 from bot.slack.text import (
     asking,
     cost_of,
@@ -146,6 +147,30 @@ def _where(request: PaymentRequest, team_url: str) -> str:
     if request.cards.ts is None:
         return "Its card follows."
     return f"<{link(team_url, request.channel, request.cards.ts)}|See its card>."
+
+
+def of_pausing(answer: Paused | Resumed | Refusal) -> str:
+    """What came of stopping all sending, or of letting it go on."""
+    match answer:
+        case Refusal():
+            return refused(answer)
+        case Paused(pause, before):
+            why = f", who said: {escape(pause.reason)}" if pause.reason else ""
+            since = f"It was paused {moment(pause.at)} by {_who(pause.by)}{why}."
+            first = since if before else "Sending is paused: nothing is paid from now on, on any instance."
+            return f"{first}\nRequests and approvals go on and wait. Type `/pay resume` to let them be paid."
+        case Resumed(None):
+            return "Sending was not paused.\nType `/pay pending` to see what waits for approval."
+        case Resumed(pause):
+            assert pause is not None, "bug: the case above"
+            return (
+                f"Sending goes on; it was paused since {moment(pause.at)} by {_who(pause.by)}.\n"
+                "What is approved is paid now, unless its time is over."
+            )
+
+
+def _who(actor: str) -> str:
+    return mention(actor) if actor[:1] in "UW" else "the operator"
 
 
 def unexpected(reference: str) -> str:

@@ -110,7 +110,9 @@ class Selections:
                 continue
             approvals = await shown(self.services.ledger, self.services.authority, batch)
             kept.append(batch)
-            lines.append(f"{subject_of(batch)} · *{cost_of(batch)}*\n{what_follows(approvals)}")
+            lines.append(
+                f"{subject_of(batch)} · *{cost_of(batch)}*\n{what_follows(approvals, several=batch.several)}"
+            )
             if batch.several:
                 lines += [line_of(one, batch, today) for one in batch.waiting]
         if skipped:

@@ -211,8 +211,10 @@ def standing_of(batch: Batch) -> tuple[str, str]:
         return standing(batch.first)
     if (ended := batch.ended_together) is not None:
         return _WITHDRAWN if batch.withdrawn else STATES[ended]
-    if batch.within((State.REQUESTED, State.PENDING_APPROVAL)):
-        return STATES[State.PENDING_APPROVAL]
+    if waiting := batch.within((State.REQUESTED, State.PENDING_APPROVAL)):
+        emoji, words = STATES[State.PENDING_APPROVAL]
+        left = len(batch.payments) - len(waiting)
+        return emoji, f"{words}: {len(waiting)} of {len(batch.payments)}" if left else words
     counts = Counter(_PROGRESS[one.state] for one in batch.payments)
     if not batch.within(SENT):
         return STATES[State.APPROVED]

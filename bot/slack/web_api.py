@@ -83,6 +83,7 @@ Answer = Posted | Rejected | Later
 CONTENT = frozenset(
     {
         "invalid_arguments",  # a bug of ours in what is said; with less in it, it is taken
+        "invalid_attachments",  # what Slack makes of a table
         "invalid_blocks",
         "invalid_blocks_format",
         "invalid_metadata_format",

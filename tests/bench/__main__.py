@@ -61,8 +61,9 @@ def _figure(name: str) -> ModuleType:
 async def _measured(figure: ModuleType, rounds: int | None) -> Values:
     """Every line's rounds, of both sides."""
     values: Values = {key: {side.name: [] for side in SIDES} for key in figure.LINES}
-    for _ in range(rounds or figure.ROUNDS):
+    for round_ in range(rounds or figure.ROUNDS):
         for side in SIDES:
+            click.echo(f"{figure.__name__.rpartition('.')[2]}, round {round_ + 1}, {side.name}", err=True)
             found: dict[str, float] = await figure.measure(side)
             for key, value in found.items():
                 values[key][side.name].append(value)

@@ -52,7 +52,14 @@ class Side:
     arguments: Sequence[str]
 
 
-OURS = Side("ours", ("-m", "bot", "run"))
+_AS_INSTALLED = """
+import sys
+sys.modules["rich"] = sys.modules["pygments"] = None  # tests need them; structlog and Mako load what is there
+from bot.__main__ import main
+main(["run"])
+"""
+
+OURS = Side("ours", ("-c", _AS_INSTALLED))
 PLAIN = Side("plain", ("-m", "tests.bench.plain_bot"))
 SIDES = (OURS, PLAIN)
 
@@ -71,13 +78,15 @@ class Conditions:
 class World:
     """A running side among those whom it serves.
 
-    answered: when the API's words for an invoice stood in the thread. pid: of the side's process.
-    connected_s: seconds from its start to its connection.
+    answered: when the API's words for an invoice stood in the thread. process: the side's.
+    connected_s: seconds from its last start to its connection.
     """
 
+    side: Side
+    folder: Path
     slack: LocalSlack
     billing: LocalBilling
-    pid: int = 0
+    process: asyncio.subprocess.Process | None = None
     connected_s: float = 0.0
     answered: dict[int, float] = field(default_factory=dict)
     _happened: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,13 +95,49 @@ class World:
         self.slack.on_change(self._notice)
         self.billing.on_call = self._called
 
+    @property
+    def pid(self) -> int:
+        """Of the side's process."""
+        assert self.process is not None, "bug: it was not started"
+        return self.process.pid
+
+    async def start(self) -> None:
+        """Start the side, on the ledger that is there or a new one, and wait until it is connected."""
+        environment = environment_of(self.slack, self.billing, f"sqlite:///{self.folder}/ledger.db")
+        environment |= {"BILLING_TIMEOUT": "60", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+        log = self.folder / "log"
+        started = time.perf_counter()
+        with log.open("wb") as out:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *self.side.arguments),
+                env=environment,
+                cwd=self.folder,
+                stdout=out,
+                stderr=out,
+            )
+        while not self.slack.sockets.connections:
+            if self.process.returncode is not None or time.perf_counter() - started > 60:
+                raise RuntimeError(f"{self.side.name} did not start:\n{log.read_text()[-2000:]}")
+            await asyncio.sleep(0.002)
+        self.connected_s = time.perf_counter() - started
+
+    async def end(self) -> None:
+        """At once: a side that is stopped politely would wait for what hangs."""
+        assert self.process is not None, "bug: it was not started"
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+        while self.slack.sockets.connections:  # noqa: ASYNC110 -- it notices by itself
+            await asyncio.sleep(0.01)
+
     def _called(self, _call: Call) -> None:
         self._happened.set()
 
     def _notice(self, change: Change) -> None:
         self._happened.set()
-        if change.kind is ChangeKind.MESSAGE_POSTED and (found := _ANSWER.search(change.text)):
-            self.answered.setdefault(int(found[1]), time.perf_counter())
+        if change.kind is ChangeKind.MESSAGE_POSTED:
+            for number in _ANSWER.findall(change.text):
+                self.answered.setdefault(int(number), time.perf_counter())
 
     async def types(self, number: int, channel: str = CHANNEL) -> Result:
         """Alice asks for a payment; returns when that was acknowledged, or Slack gave up."""
@@ -156,11 +201,11 @@ async def meeting(side: Side, conditions: Conditions) -> AsyncIterator[World]:
         stack.push_async_callback(billing.stop)
         for number in range(FIRST - 50, FIRST + conditions.unpaid):
             billing.add_invoice(MODULE, number)
-        world = World(slack, billing)
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pay-bench-"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pay-bench-")))
+        world = World(side, folder, slack, billing)
         slow_down(world, conditions)
-        process = await _start(world, side, Path(folder))
-        stack.push_async_callback(_end, process)
+        await world.start()
+        stack.push_async_callback(world.end)
         yield world
         billing.heal()
 
@@ -176,31 +221,6 @@ def slow_down(world: World, conditions: Conditions) -> None:
 
     if conditions.billing_s:
         world.billing.fail(Failure("every call takes its time", late, carried_out=True, on="*"))
-
-
-async def _start(world: World, side: Side, folder: Path) -> asyncio.subprocess.Process:
-    """Start a side, and wait until it is connected."""
-    environment = environment_of(world.slack, world.billing, f"sqlite:///{folder}/ledger.db")
-    environment |= {"BILLING_TIMEOUT": "60", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
-    log = folder / "log"
-    started = time.perf_counter()
-    with log.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *side.arguments, env=environment, cwd=folder, stdout=out, stderr=out
-        )
-    while not world.slack.sockets.connections:
-        if process.returncode is not None or time.perf_counter() - started > 60:
-            raise RuntimeError(f"{side.name} did not start:\n{log.read_text()[-2000:]}")
-        await asyncio.sleep(0.002)
-    world.pid, world.connected_s = process.pid, time.perf_counter() - started
-    return process
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """At once: a side that is stopped politely would wait for what hangs."""
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
 
 
 def percentile(values: Iterable[float], share: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -46,6 +47,16 @@ class TestStoredForm:
             '{"amount": null, "approvals_required": 1, "currency": null, "description": null, '
             '"due_date": null, "listed": true, "rule": "default"}'
         )
+
+    def test_what_is_for_no_day_is_written_as_before_there_were_any(self) -> None:
+        """Two instances of which one is older write the same; a day is told where there is one."""
+        told = events.Requested("C1", "vps 1", None, "default")
+        assert "pay_on" not in encode(told)
+        assert '"pay_on": "due"' in encode(replace(told, pay_on="due"))
+        looked_up = events.LookedUp(True, "1.00", "USD", 1)
+        assert "not_before" not in encode(looked_up)
+        day = "2026-12-05 08:00:00.000000"
+        assert f'"not_before": "{day}"' in encode(replace(looked_up, not_before=day))
 
     def test_every_action_is_named_once(self) -> None:
         actions = [known.action for known in get_args(events.KnownEvent)]

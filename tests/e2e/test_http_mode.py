@@ -9,8 +9,17 @@ import structlog.testing
 
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack.views import View
+from bot.slack.pay_form_button import PAY_SEVERAL
+from bot.slack.pay_form_view import DUE_SOON, INVOICES
 from tests.e2e.listening import Listening, command_body, signed
 from tests.slack.acting import at_rest, card, shown, told
+from tests.slack.test_pay_form import in_channel, menu
+
+
+async def _says(slack: LocalSlack, words: str) -> View:
+    """Alice's form, when it says this."""
+    return (await slack.wait_for(lambda: [one for one in slack.views("alice") if words in shown(one)]))[0]
 
 
 class TestWhatSlackDelivers:
@@ -38,6 +47,37 @@ class TestWhatSlackDelivers:
         assert (await slack.person("mallory").types("#payments", "/pay vps 10101")).ok
         assert "You are not among those who may request payments." in await told(slack, "mallory")
         assert billing.payments_received("vps", 10101) == 0
+
+    async def test_a_form_as_large_as_can_be_arrives(
+        self, slack: LocalSlack, billing: LocalBilling, listening: Listening
+    ) -> None:
+        """With all the options of a menu, and all of them picked."""
+        for number in range(95):
+            billing.add_invoice("mail", 50000 + number, description="é & <b> " * 10, due_in_days=1)
+        alice = slack.person("alice")
+        await alice.types("#payments", "/pay list mail")
+        (listed,) = await slack.wait_for(lambda: slack.ephemerals("alice"))
+        assert (await alice.clicks(listed, PAY_SEVERAL)).ok
+        view = await _says(slack, "Nothing is picked yet.")
+        assert (await alice.clicks(view, DUE_SOON)).ok
+        count = len(menu(await _says(slack, "payments ·"))["element"]["initial_options"])
+        assert count > 90
+        result = await alice.submits(view.id, in_channel(listed.channel))
+        assert result.ok, result
+        (batch,) = await listening.bot.ledger.recent()
+        assert len(batch.payments) == count
+
+    async def test_what_is_typed_into_a_menu_is_answered(
+        self, slack: LocalSlack, billing: LocalBilling, listening: Listening
+    ) -> None:
+        """Of more invoices than a menu takes, those that fit are suggested."""
+        for number in range(130):
+            billing.add_invoice("domains", 50000 + number, description=f"host {number}")
+        alice = slack.person("alice")
+        await alice.types("#payments", "/pay")
+        view = await _says(slack, "type to find them")
+        found = await alice.looks_for(view, INVOICES, "host 129")
+        assert [one["value"] for one in found.options] == ["domains 50129 10.00 USD"]
 
     async def test_it_acknowledges_as_fast(
         self, slack: LocalSlack, billing: LocalBilling, listening: Listening

@@ -249,7 +249,7 @@ MALFORMED = [
     "/pay vps ١٠١٠١",
     "/pay 10101",
     "/pay vpss 10101",
-    "/pay vps 10101 10102",
+    "/pay vps 10,101",
     "/pay <@U0ALICE001> 10101",
     "/pay help",
 ]

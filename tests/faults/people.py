@@ -13,7 +13,7 @@ from bot.ledger.store import Ledger
 from bot.sandbox.local_slack.errors import NotSeen
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import View
-from bot.slack import decisions, pay_form
+from bot.slack import decisions, pay_form_view
 from bot.slack.card import APPROVE, DENY, WITHDRAW
 from tests.faults.installation import Installation
 from tests.slack.acting import text
@@ -76,14 +76,15 @@ async def asks_in_the_form(
     """Type /pay alone, and fill in the form that opens; one that a dead bot opened serves as well."""
     actor = installation.slack.person(person)
     option = {"text": {"type": "plain_text", "text": module}, "value": module}
-    picked = {pay_form.MODULE: {pay_form.MODULE: {"type": "static_select", "selected_option": option}}}
+    chosen = {"type": "multi_static_select", "selected_options": [option]}
+    picked = {pay_form_view.MODULES: {pay_form_view.MODULES: chosen}}
 
     async def fill_in() -> bool:
-        form = _open_form(installation, person, pay_form.PAY_FORM)
+        form = _open_form(installation, person, pay_form_view.PAY_FORM)
         if form is None:
             await actor.types(channel, "/pay")
-            form = await _seen(installation, lambda: _open_form(installation, person, pay_form.PAY_FORM))
-        entered = picked | text(pay_form.NUMBER, str(number))
+            form = await _seen(installation, lambda: _open_form(installation, person, pay_form_view.PAY_FORM))
+        entered = picked | text(pay_form_view.NUMBERS, str(number))
         return form is not None and (await actor.submits(form, entered)).ok
 
     async def asked(ledger: Ledger) -> bool:

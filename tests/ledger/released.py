@@ -74,7 +74,9 @@ def _rows_of_today() -> dict[str, list[dict[str, Any]]]:
     for name, rows in _rows().items():
         if name == "payments":
             columns = set(schema.requests.columns.keys())
-            today["requests"] = [{c: v for c, v in row.items() if c in columns} | {"size": 1} for row in rows]
+            today["requests"] = [
+                {c: v for c, v in row.items() if c in columns} | {"lines": 1} for row in rows
+            ]
             today[name] = [
                 {c: v for c, v in row.items() if c == "id" or c not in columns}
                 | {"request_id": row["id"], "line": 1}

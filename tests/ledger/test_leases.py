@@ -11,10 +11,12 @@ from sqlalchemy import text
 
 from bot.domain.events import Retry
 from bot.domain.payment import InvoiceRef, Payment, State
+from bot.errors import LedgerUnavailable
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR, LOOK_UP, RECONCILER, REMIND, RESCUE, RETRY, STRANDED, Queue
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import claimed, request, request_in, with_card
 
@@ -189,6 +191,29 @@ async def test_a_delivery_of_the_dead_may_have_arrived(ledger: Ledger, clock: Cl
     assert (again.id, again.ambiguous, again.tries) == (note.id, True, 2)
 
 
+async def _unavailable(_: Transaction) -> None:
+    raise LedgerUnavailable("it is away")
+
+
+async def test_a_clock_that_is_set_back_while_the_ledger_is_away_is_noticed_when_it_is_back(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits would wait for as long as the clock was wrong."""
+    payment = await request(ledger)
+    async with ledger.transaction() as transaction:
+        payment = await transaction.change(payment, due_at=clock.now + timedelta(hours=1))
+    await ledger.wake_due()
+    clock.set(days=-1)
+    with monkeypatch.context() as away:
+        away.setattr(Transaction, "bring_forward", _unavailable)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.wake_due()
+    await ledger.wake_due()
+    found = await ledger.payment(payment.id)
+    assert found is not None
+    assert found.due_at == clock.now
+
+
 async def test_a_clock_that_is_set_back_leaves_the_living_a_minute(ledger: Ledger, clock: Clock) -> None:
     """What somebody is telling just now nobody else tells; what the dead held is free soon."""
     payment = await request(ledger)
@@ -269,7 +294,10 @@ async def test_who_looks_at_all_that_waits_and_a_person_come_one_after_the_other
             await transaction._connection.execute(
                 text(f"SELECT 1 FROM requests WHERE id = {payment.request.id} FOR UPDATE")
             )
-            await asyncio.wait_for(bring_forward(), 10)
+            forward = asyncio.create_task(bring_forward())
+            await _waits(one)
+            await transaction.again(payment)
+        await forward
         found = await one.payment(payment.id)
         assert found is not None
         assert found.lease is not None

@@ -10,9 +10,11 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from bot.domain.payment import InvoiceRef
+from bot.domain.payment import InvoiceRef, State
+from bot.domain.schedule import PayOn
 from bot.errors import LedgerUnfit
 from bot.ledger import database, schema, version
 from bot.ledger.opening import open_ledger
@@ -138,6 +140,43 @@ async def test_what_an_older_instance_writes_meanwhile_is_carried_over(
         carried = await ledger.of_request(1)
     assert carried is not None
     assert carried.first.reason == "in doubt"
+
+
+@pytest.mark.parametrize("before", ["0006", "0007", "0008", "0009"])
+async def test_what_was_asked_for_before_is_for_no_day(ledger_url: str, clock: Clock, before: str) -> None:
+    """Whatever version its tables are of, all of it is sent at once as before, and the trail proves that."""
+    await release(ledger_url)
+    await upgrade(ledger_url, before)
+    engine = database.engine_for(ledger_url)
+    async with engine.connect() as connection:
+        ended = (await connection.execute(text("SELECT last_event, last_hash FROM chain"))).one()
+    await engine.dispose()
+    async with open_ledger(ledger_url, clock=clock) as ledger:
+        carried = await ledger.recent(limit=None)
+        assert carried
+        assert {(one.request.pay_on, one.first.not_before) for one in carried} == {(None, None)}
+        found = await ledger.verify()
+        assert (found.whole, found.events, found.last_hash) == (True, *ended)
+        (asked,) = [one for one in carried if one.first.state is State.APPROVED][:1]
+        async with ledger.transaction() as transaction:
+            assert await transaction.disproved(asked.first) is None
+        assert (await request(ledger, InvoiceRef("mail", 5), pay_on=PayOn())).request.pay_on == PayOn()
+        assert (await ledger.verify()).whole
+
+
+async def test_an_instance_that_knows_of_one_line_a_request_can_read_and_write_none(
+    ledger_url: str, clock: Clock
+) -> None:
+    """It may still be running during an update; of several it would pay each by itself, without the total."""
+    await _open(ledger_url, clock)
+    async with past_the_ledger(ledger_url) as engine:
+        for statement in (
+            "SELECT payments.id, requests.size FROM requests JOIN payments ON requests.id = request_id",
+            "UPDATE requests SET approvals_required = 0 WHERE id = 1 RETURNING id, size",
+            "INSERT INTO requests (id, size) VALUES (1, 1)",
+        ):
+            with pytest.raises(DBAPIError, match=r"\bsize\b"):
+                await forge(engine, statement)
 
 
 async def test_who_starts_while_another_migrates_waits_for_it(

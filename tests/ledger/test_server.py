@@ -134,9 +134,9 @@ class TestWhatItMustGive:
         async with open_ledger(url) as ledger:
             await request_in(ledger, State.PAID)
         with tuned(url, "statement_timeout = '0.5s'"):
-            async with read_ledger(url) as reading, reading._snapshot() as connection:
+            async with read_ledger(url) as reading, reading.snapshot() as connection:
                 await connection.execute(text("SELECT pg_sleep(0.8)"))
-        async with open_ledger(url) as ledger, ledger._snapshot() as connection:
+        async with open_ledger(url) as ledger, ledger.snapshot() as connection:
             await asyncio.sleep(3.5)
             await connection.execute(text("SELECT 1"))
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from bot.domain import events
 from bot.domain.batch import Batch
 from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
@@ -177,7 +178,7 @@ class TestLeavingOut:
         office.rules(policy(tiers=(Tier(None, 2),)))
         batch = await looked_up(office)
         await office.desk.approve(BOB, batch.request.id, seen=batch.price)
-        answer = await office.desk.leave_out(ALICE, batch.request.id, TENS[1], "not ours")
+        answer = await office.desk.leave_out(ALICE, batch.request.id, [TENS[1]], "not ours")
         assert isinstance(answer, Done)
         left = answer.batch
         assert states(left) == [State.PENDING_APPROVAL, State.CANCELLED, State.PENDING_APPROVAL]
@@ -191,11 +192,31 @@ class TestLeavingOut:
         """Nor from a request of one, which is denied or withdrawn instead."""
         office.rules(ONE)
         batch = await looked_up(office)
-        assert isinstance(await office.desk.leave_out(BOB, batch.request.id, TENS[0], "dear"), Done)
-        assert refused(await office.desk.leave_out(MALLORY, batch.request.id, TENS[1], "x"))
+        assert isinstance(await office.desk.leave_out(BOB, batch.request.id, [TENS[0]], "dear"), Done)
+        assert refused(await office.desk.leave_out(MALLORY, batch.request.id, [TENS[1]], "x"))
         alone = await office.looked_up(InvoiceRef("mail", 10301))
-        answer = await office.desk.leave_out(ALICE, alone.request.id, alone.ref, "x")
+        answer = await office.desk.leave_out(ALICE, alone.request.id, [alone.ref], "x")
         assert isinstance(answer, AlreadyDecided)
+
+    async def test_several_go_at_once_and_what_cannot_is_left(self, office: Office) -> None:
+        """One transaction; each has its event, with what was left after it; the last leaves nothing."""
+        office.rules(ONE)
+        batch = await looked_up(office)
+        other = InvoiceRef("mail", 10301)
+        answer = await office.desk.leave_out(BOB, batch.request.id, [TENS[0], other, TENS[2]], "dear")
+        assert isinstance(answer, Done)
+        assert states(answer.batch) == [State.CANCELLED, State.PENDING_APPROVAL, State.CANCELLED]
+        again = await office.desk.leave_out(BOB, batch.request.id, [TENS[0]], "dear")
+        assert isinstance(again, AlreadyDecided)
+        await office.desk.leave_out(BOB, batch.request.id, TENS, "dear")
+        assert (await now(office, batch)).ended_together is State.CANCELLED
+        left = [one.what for one in await office.ledger.history(batch.request.id)]
+        assert [one.price for one in left if isinstance(one, events.LeftOut)] == [
+            "169.99 USD; 2 payments",
+            "49.99 USD; 1 payments",
+            None,
+        ]
+        assert (await office.ledger.verify()).whole
 
 
 class TestPaying:

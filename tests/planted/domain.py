@@ -8,6 +8,20 @@ _PAYMENT, _RULE = "domain/payment.py", "domain/policy/rule.py"
 
 BREAKS = (
     Break(
+        "an-approval-for-a-day-never-grows-old",
+        _PAYMENT,
+        "return now - self.not_before >= self.request.expires_at - self.request.created_at",
+        "return False",
+        seen_by="payments:test_a_bot_that_is_away_on_the_day_sends_it_soon_after_or_not_at_all",
+    ),
+    Break(
+        "a-day-is-told-by-the-expiry-of-its-request",
+        _PAYMENT,
+        "if self.not_before is None:\n            return now >=",
+        "if self.id:\n            return now >=",
+        seen_by="payments:test_it_is_sent_on_its_morning_and_not_before",
+    ),
+    Break(
         "what-is-unknown-is-sent-again",
         _PAYMENT,
         "State.UNKNOWN: frozenset({State.PAID, State.DECLINED}),",

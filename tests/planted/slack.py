@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.planted.breaks import Break
 
+_DESK = "payments/desk.py"
 _HTTP, _ANNOUNCER, _WEB_API = "slack/http_mode.py", "slack/announcer.py", "slack/web_api.py"
 _RESPOND, _TEXT, _STEP = "slack/respond.py", "slack/text.py", "slack/workflow_step.py"
 
@@ -117,8 +118,8 @@ BREAKS = (
     Break(
         "what-may-have-arrived-is-posted-again",
         _ANNOUNCER,
-        "        if delivery.ambiguous:\n            found",
-        "        if not delivery.id:\n            found",
+        "            if delivery.ambiguous:\n                missing",
+        "            if not delivery.id:\n                missing",
         seen_by="slack:test_a_lost_answer_is_looked_for_and_posted_once",
     ),
     Break(
@@ -131,16 +132,31 @@ BREAKS = (
     Break(
         "anybodys-message-is-ours",
         "slack/post_search.py",
-        ' and message.get("bot_id") == bot_id and ',
-        " and ",
+        ' and message.get("bot_id") == bot_id:',
+        ":",
         seen_by="slack:test_a_message_of_another_app_is_not_taken_for_ours",
     ),
     Break(
         "half-a-history-is-all-of-it",
         "slack/post_search.py",
         "return NOT_SLACKS",
-        "return None",
+        "return search.found",
         seen_by="slack:test_half_an_answer_about_the_history_does_not_mean_that_it_is_not_there",
+    ),
+    Break(
+        "what-was-told-together-is-not-found",
+        "slack/post_search.py",
+        "named = also if isinstance(also, list) else []",
+        "named: list[Any] = []",
+        seen_by="slack:test_who_died_after_posting_tells_nothing_twice",
+    ),
+    Break(
+        "who-may-not-is-asked-which-to-remove",
+        _DESK,
+        'open_to = await self._may_decide(person, request_id, mark, "leave out")\n'
+        "        return open_to.batch if isinstance(open_to, _Decidable) else open_to",
+        "return batch",
+        seen_by="slack/test_removal:test_whoever_may_not_gets_no_form",
     ),
     Break(
         "an-unknown-word-is-a-no-for-good",

@@ -123,9 +123,7 @@ async def test_no_secret_is_ever_shown(
     assert "holds all of this already" in again.shown
 
 
-@pytest.mark.parametrize(
-    ("place", "keys"), [*((place, CTRL_C) for place in (0, 1, 2, 5, 9, 10, 11)), (0, CTRL_D), (11, CTRL_D)]
-)
+@pytest.mark.parametrize(("place", "keys"), [*((place, CTRL_C) for place in (0, 2, 5, 9, 11)), (2, CTRL_D)])
 async def test_leaving_at_any_question_writes_nothing(
     person: AtTerminal, slack: LocalSlack, billing: LocalBilling, tmp_path: Path, place: int, keys: str
 ) -> None:
@@ -136,6 +134,14 @@ async def test_leaving_at_any_question_writes_nothing(
     assert "Stopped; .env was not written." in person.shown
     assert "Traceback" not in person.shown
     assert os.listdir(tmp_path) == []
+
+
+async def test_what_no_question_would_mend_is_told_before_the_first(tmp_path: Path) -> None:
+    """Nobody answers ten questions to hear that it was for nothing."""
+    async with at_terminal(tmp_path, "setup", "--env-file", "no/.env") as person:
+        await person.sees("no/.env: cannot be written (its folder takes no file)")
+        assert await person.ends() == 1
+    assert "Bot token" not in person.shown
 
 
 async def test_saying_no_at_the_end_writes_nothing(

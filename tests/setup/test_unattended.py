@@ -76,6 +76,7 @@ async def test_each_missing_answer_is_one_line(tmp_path: Path, slack: LocalSlack
         ({"BILLING_PASSWORD": "hunter2"}, "login refused"),
         ({"LEDGER_URL": "sqlite:////no/such/l.db"}, "none can be made there"),
         ({"HTTP_PORT": "many"}, "HTTP_PORT: must be a whole number"),
+        ({"SLACK_API_URL": "http://slack.example/api/"}, "SLACK_API_URL: must begin with https://"),
         ({"PAY_APROVERS": "bob"}, "PAY_APROVERS: is no variable of this bot. Did you mean PAY_APPROVERS?"),
         ({"PAY_POLICY_FILE": "/no/such.toml", "PAY_ALLOWED_USERS": ""}, "PAY_POLICY_FILE: cannot be read"),
         ({"SLACK_SIGNING_SECRET": "abc"}, "SLACK_APP_TOKEN or SLACK_SIGNING_SECRET: set exactly one"),

@@ -10,10 +10,10 @@ from typing import Any
 from bot.domain.payment import State
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Message
-from bot.slack import pay_form
 from bot.slack.card import APPROVE, DENY, WITHDRAW
 from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
+from bot.slack.pay_form_view import MODULES, NUMBERS
 from bot.slack.workflow_step import STEP
 from tests.simulation.drawing import PEOPLE
 from tests.simulation.installation import CHANNELS, Acts, Installation
@@ -134,13 +134,11 @@ class People:
     async def _fill_in(self, person: str, channel: str, module: str, number: int) -> None:
         self._must_exist(module, number)
         option = {"text": {"type": "plain_text", "text": module}, "value": module}
-        picked: Any = {
-            pay_form.MODULE: {pay_form.MODULE: {"type": "static_select", "selected_option": option}}
-        }
+        picked: Any = {MODULES: {MODULES: {"type": "multi_static_select", "selected_options": [option]}}}
         with suppress(NotThere):
             await self._slack.person(person).types(channel, "/pay")
             for view in self._slack.views(person)[-1:]:
-                await self._slack.person(person).submits(view, picked | text(pay_form.NUMBER, str(number)))
+                await self._slack.person(person).submits(view, picked | text(NUMBERS, str(number)))
 
     async def _run_workflow(self, person: str, channel: str, module: str, number: int) -> None:
         self._must_exist(module, number)

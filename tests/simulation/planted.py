@@ -80,7 +80,7 @@ PLANTED = (
     Planted(
         "an intent of any age is sent",
         "payments/executor.py",
-        "return slept < lease and self.ledger.clock() - sending.updated_at < lease",
+        "return slept < lease and now - sending.updated_at < lease and not sending.too_early(now)",
         "return True",
     ),
     Planted(
@@ -98,8 +98,8 @@ PLANTED = (
     Planted(
         "it is not asked whether a post arrived",
         "slack/announcer.py",
-        "        if delivery.ambiguous:\n            found",
-        "        if False:\n            found",
+        "            if delivery.ambiguous:\n                missing",
+        "            if False:\n                missing",
     ),
     Planted(
         "a delivery is told by whoever lost it",
@@ -128,7 +128,7 @@ PLANTED = (
     Planted(
         "what has expired is sent",
         "payments/preflight.py",
-        "        if transaction.now >= payment.request.expires_at:\n",
+        "        if payment.too_late(transaction.now):\n",
         "        if False:\n",
         "it expires before it can be sent",
     ),
@@ -180,8 +180,8 @@ PLANTED = (
     Planted(
         "no card is needed",
         "ledger/queues.py",
-        "    and_(_in(State.APPROVED), _HAS_CARD),\n",
-        "    _in(State.APPROVED),\n",
+        "    and_(_in(State.APPROVED), _HAS_CARD, _DAY_HAS_COME),\n",
+        "    and_(_in(State.APPROVED), _DAY_HAS_COME),\n",
     ),
 )
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from bot import app
-from bot.domain.payment import State
+from bot.domain.payment import InvoiceRef, State
+from bot.payments.answers import Requested
+from bot.payments.authority import Person
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT, Call
 from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message, visible_texts
 from bot.sandbox.local_slack.views import Values, View
@@ -32,6 +35,46 @@ async def request(slack: LocalSlack, bot: app.Bot, text: str = "vps 10101", by: 
     assert result.ok, result
     await at_rest(bot)
     return card(slack)
+
+
+THREE = [InvoiceRef("vps", number) for number in (10101, 10102, 10103)]
+"""Unpaid at the start: 10.00, 49.99 and 120.00 USD."""
+
+
+def invoices(billing: LocalBilling, count: int) -> list[InvoiceRef]:
+    """So many more unpaid invoices, of three modules in turn, of 1.00 USD and more."""
+    found = []
+    for number in range(1, count + 1):
+        module = ("vps", "domains", "mail")[number % 3]
+        billing.add_invoice(module, 50_000 + number, description=f"Server {number}", amount=float(number))
+        found.append(InvoiceRef(module, 50_000 + number))
+    return found
+
+
+async def request_several(
+    slack: LocalSlack, bot: app.Bot, refs: Sequence[InvoiceRef] = THREE, note: str | None = None
+) -> Message:
+    """Alice asks in #payments for invoices by one request; its card."""
+    alice = Person(ids.ALICE, bot.services.workspace.team)
+    answer = await bot.services.desk.request(
+        alice, ids.PAYMENTS, refs, trigger_id=f"several.{refs[0]}", typed_there=True, note=note
+    )
+    assert isinstance(answer, Requested), answer
+    assert await bot.rest(60)
+    return card(slack)
+
+
+async def states_of(bot: app.Bot, request_id: int = 1) -> list[State]:
+    """How the payments of a request stand, in the order of its lines."""
+    batch = await bot.ledger.of_request(request_id)
+    assert batch is not None
+    return [one.state for one in batch.payments]
+
+
+def chosen(name: str, *refs: InvoiceRef) -> Values:
+    """What was picked in a menu of several."""
+    options = [{"text": {"type": "plain_text", "text": str(one)}, "value": str(one)} for one in refs]
+    return {name: {name: {"type": "multi_static_select", "selected_options": options}}}
 
 
 async def at_rest(bot: app.Bot) -> None:

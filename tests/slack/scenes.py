@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bot.domain import events
-from bot.domain.batch import Batch
+from bot.domain.batch import MOST_LINES, Batch
 from bot.domain.events import DomainEvent
 from bot.domain.payment import Cards, Invoice, InvoiceRef, Payment, PaymentRequest, State
 from bot.ledger.rows import Event
@@ -82,6 +83,7 @@ def payment_in(
         "cards": Cards(card_ts, False, approval_channel, approval_ts),
         "created_at": NOW,
         "expires_at": NOW + timedelta(days=3),
+        "pay_on": None,
     }
     of_request |= {name: fields.pop(name) for name in list(fields) if name in of_request}
     values: dict[str, Any] = {name: None for name in Payment.__dataclass_fields__}
@@ -104,12 +106,35 @@ def payment_in(
     return Payment(**(values | fields))
 
 
-def scene_of(payment: Payment, **fields: Any) -> Scene:
+def batch_of(*states: State, **fields: Any) -> Batch:
+    """A request of several, a payment for each state."""
+    lines = range(1, len(states) + 1)
+    refs = [InvoiceRef("vps", 10100 + line) for line in lines]
+    given = fields.pop("invoice", None)
+    return Batch(
+        tuple(
+            payment_in(
+                state,
+                line=line,
+                ref=ref,
+                size=len(states),
+                invoice=replace(given, ref=ref)
+                if given
+                else Invoice(ref, f"KVM {line}", Decimal(10 * line), "USD", date(2026, 3, 9)),
+                **fields,
+            )
+            for line, ref, state in zip(lines, refs, states, strict=True)
+        )
+    )
+
+
+def scene_of(about: Payment | Batch, **fields: Any) -> Scene:
+    batch = about if isinstance(about, Batch) else Batch((about,))
     approvers: Sequence[str] = fields.pop("approvers", ["U2"])
     may_approve = fields.pop("may_approve", frozenset({"U3", "S1"}))
     values: dict[str, Any] = {
         "approvals": ApprovalStatus(
-            payment.request.approvals_required, tuple(approvers), may_approve=may_approve
+            batch.request.approvals_required, tuple(approvers), may_approve=may_approve
         ),
         "now": NOW,
         "timing": Timing(),
@@ -117,11 +142,13 @@ def scene_of(payment: Payment, **fields: Any) -> Scene:
         "team_url": TEAM_URL,
         "bot_name": "invoice-pay",
     }
-    return Scene(batch=Batch((payment,)), **(values | fields))
+    return Scene(batch=batch, **(values | fields))
 
 
-def event_of(what: DomainEvent, to: State | None = None, actor: str = "executor") -> Event:
-    return Event(7, NOW, 42, None, actor, what, State.SENDING if to else None, to)
+def event_of(
+    what: DomainEvent, to: State | None = None, actor: str = "executor", line: int | None = None
+) -> Event:
+    return Event(7, NOW, 42, line, actor, what, State.SENDING if to else None, to)
 
 
 def answered(to: State, status: str | None, status_text: str | None, evidence: str = "status ok") -> Event:
@@ -129,8 +156,13 @@ def answered(to: State, status: str | None, status_text: str | None, evidence: s
 
 
 def texts(message: Message) -> list[str]:
-    """Everything in it that people can read or hear."""
-    return [message.text, *visible_texts(message.blocks)]
+    """Everything in it that people can read or hear, and in which Slack looks for mentions."""
+    return [message.text, *visible_texts(outside_tables(message.blocks))]
+
+
+def outside_tables(blocks: Sequence[Any]) -> list[Any]:
+    """Without what nothing is marked up in."""
+    return [block for block in blocks if block["type"] != "table"]
 
 
 def said(message: Message) -> str:
@@ -152,29 +184,38 @@ def check(message: Message) -> None:
         assert re.fullmatch(r"(?:[^&]|&(?:amp|lt|gt);)*", rest), "no half of an entity is left"
 
 
+invoices = st.builds(
+    Invoice,
+    st.just(InvoiceRef("vps", 10101)),
+    outside,
+    st.decimals(0, 10**12 - 1, places=2),
+    st.sampled_from(["USD", "EUR"]),
+    st.none() | st.dates(),
+)
+
+
+said_of_it: dict[str, st.SearchStrategy[Any]] = {
+    "note": st.none() | outside,
+    "reason": st.none() | outside,
+    "status": st.none() | outside,
+    "status_text": st.none() | outside,
+    "invoice": st.none() | invoices,
+    "approvals_required": st.integers(0, 20),
+    "approval_channel": st.sampled_from([None, "C1", "C2"]),
+    "approval_ts": st.sampled_from([None, "1700000000.000002"]),
+    "listed": st.sampled_from([None, True, False]),
+}
+
+
+batches = st.lists(st.sampled_from(State), min_size=2, max_size=MOST_LINES).flatmap(
+    lambda states: st.builds(batch_of, *map(st.just, states), **said_of_it)
+)
+"""Requests of several, up to as many as there may be; all of them with what is said of one."""
+
+
 scenes = st.builds(
     scene_of,
-    st.builds(
-        payment_in,
-        st.sampled_from(State),
-        note=st.none() | outside,
-        reason=st.none() | outside,
-        status=st.none() | outside,
-        status_text=st.none() | outside,
-        invoice=st.none()
-        | st.builds(
-            Invoice,
-            st.just(InvoiceRef("vps", 10101)),
-            outside,
-            st.decimals(0, 10**12 - 1, places=2),
-            st.sampled_from(["USD", "EUR"]),
-            st.none() | st.dates(),
-        ),
-        approvals_required=st.integers(0, 20),
-        approval_channel=st.sampled_from([None, "C1", "C2"]),
-        approval_ts=st.sampled_from([None, "1700000000.000002"]),
-        listed=st.sampled_from([None, True, False]),
-    ),
+    st.builds(payment_in, st.sampled_from(State), **said_of_it) | batches,
     approvers=st.lists(st.sampled_from([f"U{number}" for number in range(1, 21)]), unique=True, max_size=20),
     may_approve=st.frozensets(st.integers(1, 999).map("U{}".format) | st.integers(0, 99).map("S{}".format)),
 )
@@ -186,5 +227,7 @@ UNTOLD = (
     events.LookedUp,
     events.ApprovalComplete,
     events.Retry,
+    events.Paused,
+    events.Resumed,
 )
 """What a thread is not told of: the card shows it, or another reply says it."""

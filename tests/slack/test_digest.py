@@ -24,7 +24,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.connection import workspace_of
 from bot.slack.digest import DigestTeller, due_message, waiting_message
 from bot.slack.pace import Pace
-from bot.slack.pay_form import OPEN_FORM
+from bot.slack.pay_form_button import PAY_SEVERAL
 from bot.slack.web_api import web_client
 from tests.fixture_types import QUICK, Clock, NewSettings, StartBot
 from tests.ledger.making import request_in
@@ -103,7 +103,7 @@ class TestTheChannel:
         assert "vps 10103" not in {str(one.ref) for one in due.invoices}
         await tell(teller)
         (message,) = slack.messages("#payments")
-        assert message.action_ids() == [OPEN_FORM]
+        assert message.action_ids() == [PAY_SEVERAL]
 
     async def test_it_is_told_once_a_day(
         self, slack: LocalSlack, new_teller: NewTeller, clock: Clock
@@ -173,7 +173,7 @@ class TestTheChannel:
         """With this channel to begin with, to be picked: whoever sees it need not be in it."""
         await start_bot(PAY_DIGEST=f"{ids.PAYMENTS} daily 00:00 UTC", timing=replace(QUICK, digest=0.05))
         (message,) = await slack.wait_for(lambda: slack.messages("#payments"))
-        assert (await slack.person("alice").clicks(message, OPEN_FORM)).ok
+        assert (await slack.person("alice").clicks(message, PAY_SEVERAL)).ok
         (form,) = await slack.wait_for(lambda: slack.views("alice"))
         channel = next(block for block in form.blocks if block.get("block_id") == "channel")
         assert channel["element"]["initial_conversation"] == ids.PAYMENTS
@@ -182,7 +182,7 @@ class TestTheChannel:
         """They are told so, and nobody else sees it."""
         await start_bot(PAY_DIGEST=f"{ids.PAYMENTS} daily 00:00 UTC", timing=replace(QUICK, digest=0.05))
         (message,) = await slack.wait_for(lambda: slack.messages("#payments"))
-        await slack.person("mallory").clicks(message, OPEN_FORM)
+        await slack.person("mallory").clicks(message, PAY_SEVERAL)
         await slack.wait_for(lambda: slack.ephemerals("mallory"))
         assert slack.views("mallory") == []
 

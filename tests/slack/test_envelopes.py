@@ -11,6 +11,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import socket_mode as local_socket_mode
 from tests.fixture_types import StartBot
 from tests.slack.receiving import MORE, logged, receiving, until
 
@@ -110,7 +111,7 @@ class TestOddFrames:
         self, slack: LocalSlack, monkeypatch: pytest.MonkeyPatch, logs: list[Any], odd: dict[str, Any]
     ) -> None:
         """How many connections Slack counts is then not known, and nothing else depends on it."""
-        monkeypatch.setattr(slack.sockets, "_hello", lambda: {"type": "hello", **odd})
+        monkeypatch.setattr(local_socket_mode, "_hello", lambda *_: {"type": "hello", **odd})
         async with receiving(slack):
             assert (await slack.person("alice").types("#payments", "/pay help")).ok
         assert logged(logs, MORE) == []

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from bot.domain import events
-from bot.domain.batch import Batch
+from bot.domain.batch import MOST_LINES, Batch
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.ledger.rows import Event
 from bot.payments.approvals import ApprovalStatus
@@ -22,7 +22,7 @@ from bot.slack import event_text, home, lists, replies
 from bot.slack.blocks import Message
 from bot.slack.card import Scene, approval_card, invitation, request_card
 from bot.slack.history_text import history
-from tests.slack.scenes import UNTOLD, event_of, payment_in, scene_of
+from tests.slack.scenes import UNTOLD, event_of, outside_tables, payment_in, scene_of
 
 EVIL = "<!channel> <@U0EVIL0001> <https://evil.example|Pay here> & <module>"
 ID = "X> <!channel> <https://evil.example"
@@ -50,12 +50,22 @@ def hostile_payment(state: State, **fields: Any) -> Payment:
     return payment_in(state, **(values | fields))
 
 
-def hostile_scene(state: State) -> Scene:
-    return scene_of(hostile_payment(state), approvers=[ID], may_approve=frozenset({ID, "S1"}), bot_name=EVIL)
+def hostile_scene(*states: State) -> Scene:
+    """Of a request for one payment in that state, or for several in those."""
+    one = hostile_payment(states[0], size=len(states))
+    lines = tuple(
+        replace(one, line=line, state=state, ref=InvoiceRef("vps", 10100 + line))
+        for line, state in enumerate(states, start=1)
+    )
+    return scene_of(Batch(lines), approvers=[ID], may_approve=frozenset({ID, "S1"}), bot_name=EVIL)
 
 
-def every_event() -> list[Event]:
-    """One of each, with something hostile in every word of it."""
+SEVERAL = [State.UNKNOWN, State.PAID, State.DECLINED, State.CANCELLED]
+WAITING = [State.PENDING_APPROVAL] * MOST_LINES
+
+
+def every_event(line: int | None = None) -> list[Event]:
+    """One of each, with something hostile in every word of it. line: of the payment that it is about."""
     found = []
     for known in get_args(events.KnownEvent):
         values: dict[str, Any] = {
@@ -65,7 +75,7 @@ def every_event() -> list[Event]:
             if kind in (hint, *get_args(hint))
         }
         places = {name: ID for name in ("channel", "other_channel") if name in values}
-        found.append(event_of(known(**(values | places)), State.UNKNOWN, ID))
+        found.append(event_of(known(**(values | places)), State.UNKNOWN, ID, line))
     return found
 
 
@@ -94,26 +104,37 @@ def mrkdwn(blocks: list[dict[str, Any]]) -> list[str]:
 
 
 def check(message: Message) -> None:
-    harmless(message.text, *mrkdwn(message.blocks), *visible_texts(message.blocks))
+    # In the cells of a table nothing is marked up.
+    harmless(message.text, *mrkdwn(message.blocks), *visible_texts(outside_tables(message.blocks)))
 
 
-@pytest.mark.parametrize("state", State)
-def test_cards_and_invitations(state: State) -> None:
+@pytest.mark.parametrize(
+    "states", [*([state] for state in State), SEVERAL, WAITING], ids=lambda states: "-".join(states[:2])
+)
+def test_cards_and_invitations(states: list[State]) -> None:
     """Descriptions, notes, reasons, currencies, names; ids too, which a workflow's author may write."""
-    scene = hostile_scene(state)
+    scene = hostile_scene(*states)
     check(request_card(scene))
     check(approval_card(scene))
     check(invitation(scene))
     check(event_text.plain(scene.batch, "abcd"))
 
 
-@pytest.mark.parametrize("event", every_event(), ids=lambda event: event.action)
+@pytest.mark.parametrize(
+    ("event", "states"),
+    [
+        *((event, [State.UNKNOWN]) for event in every_event()),
+        *((event, SEVERAL) for line in (None, 2) for event in every_event(line)),
+    ],
+    ids=lambda one: f"{one.action}-{one.line}" if isinstance(one, Event) else str(len(one)),
+)
 @pytest.mark.parametrize("actor", [ID, f"{ID}2"], ids=["requester", "another"])
-def test_replies_and_histories(event: Event, actor: str) -> None:
-    """Every word of every event, whoever did it."""
+def test_replies_and_histories(event: Event, states: list[State], actor: str) -> None:
+    """Every word of every event, whoever did it, of a request for one and for several."""
     event = replace(event, actor=actor)
-    scene = hostile_scene(State.UNKNOWN)
-    if not isinstance(event.what, UNTOLD):
+    scene = hostile_scene(*states)
+    told = isinstance(event.what, events.LookedUp) and scene.batch.several
+    if told or not isinstance(event.what, UNTOLD):
         check(event_text.thread_reply(event, scene))
         check(event_text.direct(event, scene))
     harmless(*history([event]))

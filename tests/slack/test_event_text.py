@@ -61,7 +61,7 @@ def anything(known: type[Any]) -> st.SearchStrategy[Any]:
     return st.builds(known, **{field.name: value(field.name, hints[field.name]) for field in fields(known)})
 
 
-BY_PEOPLE = (events.Approved, events.Denied)
+BY_PEOPLE = (events.Approved, events.Denied, events.LeftOut)
 
 
 MOVES_IT = (events.Answered, events.Reconciled, events.Resolved, events.Corrected)
@@ -75,6 +75,7 @@ replies = st.one_of(
             anything(known),
             st.sampled_from([State.PAID, State.DECLINED]) if known in MOVES_IT else st.none(),
             st.sampled_from(["U1", "U2"] + ["policy", "operator:root"] * (known not in BY_PEOPLE)),
+            st.sampled_from([None, 1, 2]),
         )
         for known in get_args(events.KnownEvent)
     ]

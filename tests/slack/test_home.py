@@ -15,7 +15,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.views import View
 from bot.slack.card import APPROVE, DENY
 from bot.slack.home import Tab, home
-from bot.slack.pay_form import OPEN_FORM
+from bot.slack.pay_form_button import OPEN_FORM
 from bot.slack.unpaid_view import UNPAID
 from tests.fixture_types import StartBot
 from tests.ledger.making import request as requested

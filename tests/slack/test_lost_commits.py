@@ -13,8 +13,8 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack import pay_form
 from bot.slack.pay_form import SHORTCUT
+from bot.slack.pay_form_view import NUMBERS
 from bot.slack.workflow_step import STEP
 from tests.fixture_types import NewDatabase, StartBot
 from tests.lost_commits import CommitWire, commit_wire
@@ -67,7 +67,7 @@ async def _types(slack: LocalSlack) -> str:
 
 async def _submits(slack: LocalSlack) -> str:
     await slack.person("alice").uses_shortcut(SHORTCUT)
-    entered = text(pay_form.NUMBER, "10102") | in_channel(ids.PAYMENTS)
+    entered = text(NUMBERS, "10102") | in_channel(ids.PAYMENTS)
     result = await slack.person("alice").submits(await opened(slack), entered)
     return "\n".join(result.errors.values())
 

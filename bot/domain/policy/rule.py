@@ -33,7 +33,7 @@ _WHEN_IT_IS_READ = "Ask again when /pay list shows it with its amount."
 class Reason(StrEnum):
     """Why something is refused; the value is what the audit trail stores.
 
-    The last five are for whoever knows what Slack and the ledger say; the rules themselves do not.
+    The last six are for whoever knows what Slack and the ledger say; the rules themselves do not.
     """
 
     NOBODY_ALLOWED = "nobody_allowed"
@@ -52,6 +52,7 @@ class Reason(StrEnum):
     NOT_IN_CHANNEL = "not_in_the_channel"
     CONTRADICTED = "ledger_contradicted"
     OTHER_RULE = "another_rule_than_the_rest"
+    DAY = "not_on_that_day"
 
 
 OF_AMOUNTS = frozenset(

@@ -10,11 +10,14 @@ from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.events import Events
 from bot.sandbox.local_slack.forms import pressed
 from bot.sandbox.local_slack.identifiers import BOT_USER_ID
-from bot.sandbox.local_slack.interactions import Interactions, Result
+from bot.sandbox.local_slack.interactions import Interactions, Result, Suggestions
 from bot.sandbox.local_slack.messages import Json, Message, interactive_elements
 from bot.sandbox.local_slack.views import Values, View
 from bot.sandbox.local_slack.workspace import Workspace
 from bot.sandbox.local_slack.world import Channel, Person
+
+_TYPED_AT_LEAST = 3
+"""Characters, where the element does not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +89,16 @@ class Actor:
             return await self._interactions.view_action(self._person, view, action, values)
         ts = target if isinstance(target, str) else target.ts
         return await self._interactions.message_action(self._person, self.message(ts), action, values)
+
+    async def looks_for(self, view: View | str, action_id: str, typed: str = "") -> Suggestions:
+        """Open a menu whose options the app suggests, and type into it; without enough, nothing is asked."""
+        shown = self.view(view if isinstance(view, str) else view.id)
+        block_id, element = _find(shown.blocks, action_id, None, None)
+        if element["type"] != "multi_external_select":
+            raise NotThere(f"{action_id} has options of its own")
+        if len(typed) < element.get("min_query_length", _TYPED_AT_LEAST):
+            return Suggestions([])
+        return await self._interactions.suggestions(self._person, shown, block_id, action_id, typed)
 
     async def submits(self, view: View | str, values: Values) -> Result:
         """Press a modal's submit button with these values in its inputs."""

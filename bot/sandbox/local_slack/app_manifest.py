@@ -110,6 +110,13 @@ class AppManifest:
         return bool(self._setting("interactivity").get("is_enabled"))
 
     @property
+    def suggestions_enabled(self) -> bool:
+        """Whether the app is asked for options: without Socket Mode, that needs an address of its own."""
+        return self.socket_mode_enabled or bool(
+            self._setting("interactivity").get("message_menu_options_url")
+        )
+
+    @property
     def socket_mode_enabled(self) -> bool:
         """Whether apps.connections.open works."""
         return bool(self.content.get("settings", {}).get("socket_mode_enabled"))

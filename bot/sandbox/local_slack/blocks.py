@@ -22,7 +22,7 @@ from bot.sandbox.local_slack.checks import (
     record,
     string,
 )
-from bot.sandbox.local_slack.elements import FILLED_IN, IMAGE, INTERACTIVE, WRITING
+from bot.sandbox.local_slack.elements import FILLED_IN, IMAGE, IN_ACTIONS, INTERACTIVE, WRITING
 from bot.sandbox.local_slack.errors import ApiError
 from bot.sandbox.local_slack.messages import Json, interactive_elements, visible_texts
 
@@ -122,7 +122,7 @@ _BLOCKS: dict[str, Check] = {
         },
         _block_id,
     ),
-    "actions": record({"type": _kind, "elements": array(by_type(INTERACTIVE), 25)}, _block_id),
+    "actions": record({"type": _kind, "elements": array(by_type(IN_ACTIONS), 25)}, _block_id),
     "input": record(
         {"type": _kind, "label": plain_text(2000), "element": by_type(FILLED_IN)},
         _block_id | {"hint": plain_text(2000), "optional": boolean, "dispatch_action": boolean},

@@ -1,7 +1,6 @@
 """Block Kit's elements: what they may hold, and how much of it. Source: docs.slack.dev.
 
-Missing on purpose, and refused as unsupported: what needs an options URL (external_select), files,
-and workflow buttons.
+Missing on purpose, and refused as unsupported: external_select, files, and workflow buttons.
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ _common: dict[str, Check] = {
 }
 _placeholder: dict[str, Check] = {"placeholder": plain_text(150)}
 _several: dict[str, Check] = {"max_selected_items": integer(1, 2**31)}
+_preselected: dict[str, Check] = {"initial_options": array(_plain_option, 100)}
 
 
 def _static(more: dict[str, Check]) -> Check:
@@ -60,8 +60,20 @@ def _static(more: dict[str, Check]) -> Check:
         fields(value, pointer, problems)
         if ("options" in value) == ("option_groups" in value):
             problems.report(pointer, "must define either `options` or `option_groups`")
+        elif not problems.found:
+            _check_preselected(value, pointer, problems)
 
     return check
+
+
+def _check_preselected(element: dict[str, Any], pointer: str, problems: Problems) -> None:
+    """What is chosen from the beginning must be one of the options, word for word (maxchehab/phelia#23)."""
+    options = [*element.get("options", ())]
+    options += [option for group in element.get("option_groups", ()) for option in group["options"]]
+    single = [element["initial_option"]] if "initial_option" in element else []
+    for index, chosen in enumerate(element.get("initial_options", single)):
+        if chosen not in options:
+            problems.report(f"{pointer}/initial_options", f"{index} must be one of the provided options")
 
 
 def _picker(more: dict[str, Check]) -> Check:
@@ -109,7 +121,8 @@ BUTTON = record(
 
 SELECTS: dict[str, Check] = {
     "static_select": _static({"initial_option": _plain_option}),
-    "multi_static_select": _static(_several | {"initial_options": array(_plain_option, 100, least=0)}),
+    "multi_static_select": _static(_several | _preselected),
+    "multi_external_select": _picker(_several | _preselected | {"min_query_length": integer(0, 2**31)}),
     "users_select": _picker({"initial_user": _id}),
     "multi_users_select": _picker(_several | {"initial_users": _ids}),
     "conversations_select": _picker(
@@ -154,5 +167,13 @@ PRESSED: dict[str, Check] = {
     ),
 }
 
+SUGGESTIONS = record(
+    {}, {"options": array(_plain_option, 100, least=0), "option_groups": array(_option_group, 100, least=0)}
+)
+"""What the app answers to block_suggestion."""
+
 INTERACTIVE = PRESSED | SELECTS | PICKERS | CHOICES
+IN_ACTIONS = {name: check for name, check in INTERACTIVE.items() if not name.startswith("multi_")}
+"""What an actions block takes: a menu of several choices needs a section or an input."""
+
 FILLED_IN = SELECTS | PICKERS | CHOICES | WRITING

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Json, interactive_elements
-from bot.sandbox.local_slack.views import Values
+
+if TYPE_CHECKING:
+    from bot.sandbox.local_slack.views import Values
 
 REQUIRED = "Please complete this required field."
 
@@ -29,6 +31,7 @@ _FIELDS = {
     "static_select": _Field("selected_option", "initial_option"),
     "radio_buttons": _Field("selected_option", "initial_option"),
     "multi_static_select": _Field("selected_options", "initial_options", []),
+    "multi_external_select": _Field("selected_options", "initial_options", []),
     "checkboxes": _Field("selected_options", "initial_options", []),
     "users_select": _Field("selected_user", "initial_user"),
     "multi_users_select": _Field("selected_users", "initial_users", []),
@@ -54,6 +57,21 @@ def complete_values(blocks: list[Json], entered: Values) -> Values:
         state = {"type": element["type"], field.name: held or field.empty}
         values.setdefault(block_id, {})[element["action_id"]] = state
     return values
+
+
+def kept_values(before: list[Json], entered: Values, after: list[Json]) -> Values:
+    """What a view holds when the app has replaced its blocks: all of every element that stays.
+
+    An element stays whose block and action id do; then a new initial value counts for nothing, whether
+    something was entered there or not (slackapi/bolt-python#572, #1064).
+    """
+    stays = {(block_id, element["action_id"]) for block_id, element in interactive_elements(after)}
+    held = complete_values(before, entered)
+    kept = {
+        block_id: {action: state for action, state in states.items() if (block_id, action) in stays}
+        for block_id, states in held.items()
+    }
+    return {block_id: states for block_id, states in kept.items() if states}
 
 
 def with_action(values: Values, action: Json) -> Values:
@@ -82,8 +100,9 @@ def refused_by_client(blocks: list[Json], values: Values) -> dict[str, str]:
 def pressed(element: Json, value: Any) -> Json:
     """The fields of an action: the element's own, and `value` in the way of its type.
 
-    value: of a menu, the value of the option or the id chosen; of a date picker, the date; of a text
-    input, the text. A button sends its own value.
+    value: of a menu, the value of the option or the id chosen, several in a list; of a menu whose options
+    the app suggests, the options themselves; of a date picker, the date; of a text input, the text. A button
+    sends its own value.
     """
     kind = element["type"]
     action: Json = {"type": kind, "action_id": element["action_id"]}
@@ -94,8 +113,10 @@ def pressed(element: Json, value: Any) -> Json:
     field = _FIELDS[kind]
     if field.name == "selected_option":
         value = _option(element, value)
-    elif field.name == "selected_options":
+    elif field.name == "selected_options" and kind != "multi_external_select":
         value = [_option(element, each) for each in value]
+    if field.empty == [] and len(value) > element.get("max_selected_items", len(value)):
+        raise NotThere(f"{element['action_id']} takes no more than {element['max_selected_items']}")
     return action | {field.name: value}
 
 

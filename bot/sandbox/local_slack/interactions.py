@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from bot.sandbox.local_slack.blocks import checked_view
 from bot.sandbox.local_slack.changes import ChangeKind
+from bot.sandbox.local_slack.checks import Problems
 from bot.sandbox.local_slack.delivery import Delivery
+from bot.sandbox.local_slack.elements import SUGGESTIONS
 from bot.sandbox.local_slack.errors import ApiError, NotDelivered
 from bot.sandbox.local_slack.forms import complete_values, refused_by_client, with_action
 from bot.sandbox.local_slack.identifiers import BOT_USER_ID
@@ -19,6 +21,7 @@ from bot.sandbox.local_slack.payloads import (
     message_action_payload,
     shortcut_payload,
     submission_payload,
+    suggestion_payload,
     view_action_payload,
 )
 from bot.sandbox.local_slack.response_urls import ResponseUrls
@@ -41,6 +44,14 @@ class Result:
     seconds: float = 0.0
     trigger_id: str | None = None
     errors: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """What a menu shows of what the app suggests. error: why it shows nothing."""
+
+    options: list[Json]
+    error: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +133,35 @@ class Interactions:
         payload = view_action_payload(person, view, self._stamped(action), trigger_id)
         self._announce_action(person, None, view.id, action)
         return await self._send("interactive", payload)
+
+    async def suggestions(
+        self, person: Person, view: View, block_id: str, action_id: str, typed: str
+    ) -> Suggestions:
+        """What the app suggests for what was typed into a menu of a modal.
+
+        Where the answer is late or breaks a limit, people see that nothing was found (slackapi/bolt-js#1630).
+        """
+        answers: list[Json] = []
+        if not self._workspace.manifest.suggestions_enabled:
+            return Suggestions([], "no_options_url")
+
+        def take(answer: Json) -> Result:
+            problems = Problems()
+            SUGGESTIONS(answer, "", problems)
+            if problems.found:
+                raise ApiError.with_messages("invalid_options", problems.found)
+            answers.append(answer)
+            return Result(True)
+
+        payload = suggestion_payload(person, view, block_id, action_id, typed)
+        result = await self._send("interactive", payload, take)
+        options = [
+            option
+            for answer in answers
+            for group in (answer, *answer.get("option_groups", ()))
+            for option in group.get("options", ())
+        ]
+        return Suggestions(options, result.error)
 
     async def submit(self, person: Person, view: View, values: Values) -> Result:
         """The submit button of a modal. The client checks first what it can check itself."""

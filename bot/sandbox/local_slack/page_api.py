@@ -21,7 +21,7 @@ from bot.sandbox.local_slack.changes import Change, ChangeKind, Changes
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.events import Events
 from bot.sandbox.local_slack.forms import pressed
-from bot.sandbox.local_slack.interactions import Interactions, Result
+from bot.sandbox.local_slack.interactions import Interactions, Result, Suggestions
 from bot.sandbox.local_slack.messages import Json, Message, interactive_elements
 from bot.sandbox.local_slack.page_state import state_for
 from bot.sandbox.local_slack.views import View
@@ -66,6 +66,7 @@ class PageApi:
             web.get("/page/{name}", self._file),
             web.get("/sandbox/state", self._state),
             web.get("/sandbox/live", self._live),
+            web.post("/sandbox/look_for", self._look_for),
             *posts,
         ]
 
@@ -110,6 +111,19 @@ class PageApi:
             with suppress(asyncio.CancelledError):
                 await telling
         return socket
+
+    async def _look_for(self, request: web.Request) -> web.StreamResponse:
+        """What the app suggests for what is typed into a menu; nothing where its view is gone."""
+        self._check_origin(request)
+        fields: dict[str, type] = dict.fromkeys(("person", "view_id", "action_id", "typed"), str)
+        body = await _read(request, fields)
+        try:
+            found = await self._actor(body["person"]).looks_for(
+                body["view_id"], body["action_id"], body["typed"]
+            )
+        except NotThere:
+            found = Suggestions([])
+        return web.json_response({"ok": True, "options": found.options})
 
     def _post(self, verb: Verb, fields: dict[str, type]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -219,6 +219,22 @@ def view_action_payload(person: Person, view: View, action: Json, trigger_id: st
     }
 
 
+def suggestion_payload(person: Person, view: View, block_id: str, action_id: str, typed: str) -> Json:
+    """block_suggestion of a menu in a modal: what was typed into it, and no trigger_id.
+
+    What was entered in the view so far is not in it, whatever was (slackapi/bolt-js#1146).
+    """
+    payload = _interaction("block_suggestion", person, "")
+    del payload["trigger_id"]
+    return payload | {
+        "container": {"type": "view", "view_id": view.id},
+        "view": view.as_payload() | {"state": {"values": {}}},
+        "block_id": block_id,
+        "action_id": action_id,
+        "value": typed,
+    }
+
+
 def submission_payload(person: Person, view: View, response_urls: list[Json], trigger_id: str) -> Json:
     """view_submission."""
     return _interaction("view_submission", person, trigger_id) | {

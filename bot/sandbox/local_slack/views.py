@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.sandbox.local_slack.changes import ChangeKind
 from bot.sandbox.local_slack.errors import ApiError
+from bot.sandbox.local_slack.forms import kept_values
 from bot.sandbox.local_slack.identifiers import APP_ID, BOT_ID, TEAM_ID
 from bot.sandbox.local_slack.messages import Json, visible_texts
 from bot.sandbox.local_slack.world import World
@@ -137,9 +138,8 @@ class Views:
         return view
 
     def redefine(self, view: View, definition: Json) -> View:
-        """The app replaces what a view shows; what was entered in blocks that stay is kept."""
-        kept = {block["block_id"] for block in definition["blocks"]}
-        values = {block: entered for block, entered in view.values.items() if block in kept}
+        """The app replaces what a view shows; what elements that stay hold is kept."""
+        values = kept_values(view.blocks, view.values, definition["blocks"])
         return self.change(view, definition=definition, values=values, errors={}, hash=self._new_hash())
 
     def change(self, view: View, **fields: Any) -> View:

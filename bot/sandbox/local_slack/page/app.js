@@ -35,7 +35,10 @@ const reader = new Reader(address.person, {
 });
 
 const news = new News(node("announcer"));
-const surfaces = new Surfaces((action) => tellOrToast("action", action));
+const surfaces = new Surfaces({
+  tell: (action) => tellOrToast("action", action),
+  look: async (query) => (await post("look_for", { person: state.person.id, ...query })).options ?? [],
+});
 const follow = new Follow(node("scroller"), node("messages"));
 const threadFollow = new Follow(node("thread-scroller"), node("thread-messages"));
 

@@ -1,6 +1,7 @@
 /** The interactive elements of Block Kit. What they stand on, a view or a message, is a `Surface`. */
 
 import { element, icon } from "./dom.js";
+import { drawMultiSelect } from "./multiselect.js";
 import { confirmed, menu } from "./overlays.js";
 import { conversationsOf, optionsOf } from "./surface.js";
 import { drawText, link } from "./text.js";
@@ -11,16 +12,17 @@ const DRAWERS = {
   button: drawButton,
   overflow: drawOverflow,
   static_select: drawStaticSelect,
+  multi_static_select: drawMultiSelect,
+  multi_external_select: drawMultiSelect,
   conversations_select: drawConversationsSelect,
   radio_buttons: (spec) => drawChoices(spec, "radio"),
   checkboxes: (spec) => drawChoices(spec, "checkbox"),
-  multi_static_select: drawMultiSelect,
   plain_text_input: drawTextInput,
   number_input: drawTextInput,
 };
 
 /** Element types whose node is a group that wants a legend rather than a label. */
-export const isGroup = ({ type }) => ["radio_buttons", "checkboxes", "multi_static_select"].includes(type);
+export const isGroup = ({ type }) => type === "radio_buttons" || type === "checkboxes";
 
 /**
  * The node of one element. `input` is the input block around it, or null: an input's change is told to
@@ -194,28 +196,6 @@ function drawChoices(spec, kind) {
     show();
   });
   show();
-  return group;
-}
-
-/** Slack draws a field with a list that opens; here the list is always open. */
-function drawMultiSelect(spec) {
-  const { source, surface, attributes, input } = spec;
-  const group = drawChoices({ ...spec, source: { ...source, options: optionsOf(source) } }, "checkbox");
-  const labels = [...group.children];
-  for (const { label, options } of source.option_groups ?? []) {
-    const [first] = labels.splice(0, options.length);
-    first.before(element("div", { class: "group-label" }, drawText(label, surface.directory)));
-  }
-  group.classList.add("picker");
-  if (!input) group.setAttribute("aria-label", source.placeholder?.text ?? "Select");
-  const most = source.max_selected_items ?? Infinity;
-  const boxes = [...group.querySelectorAll("input")];
-  const limit = () => {
-    const full = boxes.filter((box) => box.checked).length >= most;
-    for (const box of boxes) box.disabled = full && !box.checked;
-  };
-  group.addEventListener("change", limit);
-  limit();
   return group;
 }
 

@@ -1,12 +1,12 @@
 /**
  * What blocks stand on, a message or a view, and what its inputs hold in the shape of Slack's `state.values`.
  *
- * Only what a person changed is kept here; everything else is the element's initial value, so that an
- * updated view keeps what was typed and takes the rest from the app, as in Slack.
+ * An element holds what it held as long as its block and action id stay, whatever the app says by then is
+ * its initial value, as in Slack.
  */
 
 class Values {
-  #changed = new Map();
+  #held = new Map();
   #current;
 
   /** current: the channel in which one stood when the view opened, or null. */
@@ -16,11 +16,24 @@ class Values {
 
   /** The state entry of an element that has state. */
   of(blockId, element) {
-    return this.#changed.get(this.#key(blockId, element)) ?? initialEntry(element, this.#current);
+    const key = this.#key(blockId, element);
+    if (!this.#held.has(key)) this.#held.set(key, initialEntry(element, this.#current));
+    return this.#held.get(key);
   }
 
   set(blockId, element, entry) {
-    this.#changed.set(this.#key(blockId, element), entry);
+    this.#held.set(this.#key(blockId, element), entry);
+  }
+
+  /** Forget what the elements of these blocks do not hold any more, and begin with the new ones. */
+  use(blocks) {
+    const before = this.#held;
+    this.#held = new Map();
+    for (const block of blocks)
+      for (const element of elementsOf(block)) {
+        const key = this.#key(block.block_id, element);
+        this.#held.set(key, before.get(key) ?? initialEntry(element, this.#current));
+      }
   }
 
   #key(blockId, element) {
@@ -80,6 +93,7 @@ function initialEntry(element, current) {
       return { type: element.type, selected_conversation: initialConversation(element, current) };
     case "checkboxes":
     case "multi_static_select":
+    case "multi_external_select":
       return { type: element.type, selected_options: element.initial_options ?? [] };
     default:
       return null;
@@ -92,17 +106,17 @@ class Surface {
   blocks = [];
   directory = null;
   #where;
-  #tell;
+  #app;
 
   /**
    * place: a name unique on the page. where: how the app's payload names it. current: the channel it opened
-   * in, or null. tell(action): to the app.
+   * in, or null. app: the way to it, as `Surfaces` takes it.
    */
-  constructor(place, where, current, tell) {
+  constructor(place, where, current, app) {
     this.place = place;
     this.values = new Values(current);
     this.#where = where;
-    this.#tell = tell;
+    this.#app = app;
   }
 
   /** What the inputs hold now, in the shape of `state.values`. */
@@ -113,23 +127,31 @@ class Surface {
   /** Tell the app what was pressed, chosen or entered; settles when that is done. */
   act(blockId, actionId, entry) {
     const action = { block_id: blockId, action_id: actionId, element: entry, values: this.state() };
-    return this.#tell({ ...this.#where, ...action });
+    return this.#app.tell({ ...this.#where, ...action });
+  }
+
+  /** The options that the app suggests for what was typed into a menu. */
+  look(actionId, typed) {
+    return this.#app.look({ ...this.#where, action_id: actionId, typed });
   }
 }
 
 /** The surfaces of the page. Each is made once, so that what was entered survives every update. */
 export class Surfaces {
   #known = new Map();
-  #tell;
+  #app;
 
-  constructor(tell) {
-    this.#tell = tell;
+  /** app: tell(action) tells it, look(query) resolves to the options that it suggests. */
+  constructor(app) {
+    this.#app = app;
   }
 
   /** The surface of `person` at `place`, with its blocks as they are now; `current` counts the first time. */
   at(person, place, where, current, blocks, directory) {
     const key = `${person} ${place}`;
-    if (!this.#known.has(key)) this.#known.set(key, new Surface(place, where, current, this.#tell));
-    return Object.assign(this.#known.get(key), { blocks, directory });
+    if (!this.#known.has(key)) this.#known.set(key, new Surface(place, where, current, this.#app));
+    const surface = this.#known.get(key);
+    surface.values.use(blocks);
+    return Object.assign(surface, { blocks, directory });
   }
 }

@@ -1,0 +1,50 @@
+"""The trail in a file, a JSON array an event with its hash: it proves itself without the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from bot.ledger import audit
+from bot.ledger.schema import events
+from bot.ledger.store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check of a trail in a file found. broken_at: the line that does not fit, or None."""
+
+    events: int
+    last_hash: str
+    broken_at: int | None
+
+
+async def trail(ledger: Ledger) -> AsyncIterator[str]:
+    """The events in order, as they are hashed, with both hashes. Raises LedgerUnavailable."""
+    async with ledger.snapshot() as connection:
+        async for row in await connection.stream(audit.HASHED):
+            yield json.dumps(list(row), ensure_ascii=False)
+
+
+async def has_event(ledger: Ledger, hashed: str) -> bool:
+    """Whether an event has this hash: a trail that once ended there goes on from it."""
+    async with ledger.snapshot() as connection:
+        found = await connection.execute(select(events.c.id).where(events.c.hash == hashed).limit(1))
+        return found.first() is not None
+
+
+def check(lines: Iterable[str]) -> Checked:
+    """Recompute every hash of a trail in a file, from its first event on."""
+    previous, count = audit.GENESIS, 0
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            return Checked(count, previous, number)
+        if not isinstance(row, list) or len(row) != 10 or row[0] != number or not audit.fits(row, previous):
+            return Checked(count, previous, number)
+        previous, count = row[9], count + 1
+    return Checked(count, previous, None)

@@ -1,0 +1,84 @@
+"""What became of every payment, in rows for auditors: read at one moment, and never all of it in memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.payment import Payment, State
+from bot.ledger.rows import payment_of, readable
+from bot.ledger.schema import PAYMENTS, approvals, payments, requests
+from bot.ledger.store import Ledger
+
+_WINDOW = 500
+"""Payments that are held in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which payments are meant; None: any. since, until: when they were asked for, the end left out."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    person: str | None = None
+    module: str | None = None
+    invoice: int | None = None
+    request: int | None = None
+    outcome: State | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same for the database."""
+        asked = {
+            requests.c.requester: self.person,
+            payments.c.module: self.module,
+            payments.c.number: self.invoice,
+            requests.c.id: self.request,
+            payments.c.state: None if self.outcome is None else self.outcome.value,
+        }
+        found = [column == value for column, value in asked.items() if value is not None]
+        if self.since is not None:
+            found.append(requests.c.created_at >= self.since)
+        if self.until is not None:
+            found.append(requests.c.created_at < self.until)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A payment, and who approved its request, in that order."""
+
+    payment: Payment
+    approvers: tuple[str, ...]
+
+
+async def records(ledger: Ledger, wanted: Wanted) -> AsyncIterator[Record]:
+    """The payments that are meant, the oldest first, whose rows can be read. Raises LedgerUnavailable."""
+    async with ledger.snapshot() as connection:
+        after = 0
+        while True:
+            window = PAYMENTS.where(payments.c.id > after, *wanted.conditions())
+            rows = (await connection.execute(window.order_by(payments.c.id).limit(_WINDOW))).mappings()
+            found = readable(rows, payment_of)
+            if not found:
+                return
+            approvers = await _approvers(connection, [one.request.id for one in found])
+            for payment in found:
+                yield Record(payment, tuple(approvers[payment.request.id]))
+            after = found[-1].id
+
+
+async def _approvers(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    statement = (
+        select(approvals.c.request_id, approvals.c.approver)
+        .where(approvals.c.request_id.in_(ids))
+        .order_by(approvals.c.id)
+    )
+    for request_id, approver in await connection.execute(statement):
+        found[request_id].append(approver)
+    return found

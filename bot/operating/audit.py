@@ -1,0 +1,239 @@
+"""`audit`: the trail in lines, and the proof of the ledger by it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from bot import config, logs
+from bot.domain.payment import State
+from bot.errors import ConfigError
+from bot.operating.with_ledger import (
+    PAYMENT,
+    refuse,
+    with_ledger,
+)
+from bot.options import ENV_FILE
+
+if TYPE_CHECKING:
+    from bot.ledger.records import Wanted
+    from bot.ledger.store import Ledger
+
+_STATES = [state.value.lower() for state in State]
+
+
+@click.group(invoke_without_command=True)
+@ENV_FILE
+@click.option("--payment", type=PAYMENT, metavar="NUMBER", help="Only the events of this payment.")
+@click.pass_context
+def audit(context: click.Context, env_file: Path | None, payment: int | None) -> None:
+    """Print the audit trail, and prove the ledger by it.
+
+    Only LEDGER_URL is needed, and nothing is changed; a bot may be running. Exit code 0: the ledger is whole;
+    1: somebody changed it past the bot; 2: it cannot be read.
+    """
+    if context.invoked_subcommand is None:
+        sys.exit(_read_ledger(env_file, lambda ledger: _audit(ledger, payment)))
+    context.obj = env_file
+
+
+@audit.command()
+@ENV_FILE
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Prove a trail that was exported, without the ledger.",
+)
+@click.option("--since-head", metavar="HASH", help="This was the last hash once; it must be there.")
+@click.pass_obj
+def verify(of_audit: Path | None, env_file: Path | None, file: Path | None, since_head: str | None) -> None:
+    """Prove the ledger, and print no trail.
+
+    Keep the last hash that it tells somewhere else: with --since-head, a trail whose end was cut off since is
+    found as well. Exit code 0: it is whole; 1: somebody changed it past the bot; 2: it cannot be read.
+    """
+    if file is not None:
+        sys.exit(_verify_file(file, since_head))
+    sys.exit(_read_ledger(env_file or of_audit, lambda ledger: _verify(ledger, since_head)))
+
+
+def _wanted(**chosen: Any) -> Wanted:
+    from bot.ledger.records import Wanted  # noqa: PLC0415
+
+    month, since, until, outcome = (chosen.pop(name) for name in ("month", "since", "until", "outcome"))
+    if month is not None:
+        since, until = month, (month + timedelta(days=32)).replace(day=1)
+    elif until is not None:
+        until += timedelta(days=1)
+    dates = {"since": since and since.replace(tzinfo=UTC), "until": until and until.replace(tzinfo=UTC)}
+    return Wanted(**chosen, **dates, outcome=State(outcome.upper()) if outcome else None)
+
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+_FILTERS = (
+    click.option("--month", type=click.DateTime(["%Y-%m"]), metavar="YYYY-MM", help="Of this month."),
+    click.option("--from", "since", type=_DAY, metavar="DATE", help="Asked for on this day or later (UTC)."),
+    click.option("--to", "until", type=_DAY, metavar="DATE", help="Asked for on this day or before."),
+    click.option("--person", metavar="ID", help="Asked for by this person, as U012ABC345."),
+    click.option("--module", metavar="NAME", help="Invoices of this module."),
+    click.option("--invoice", type=PAYMENT, metavar="NUMBER", help="Invoices of this number."),
+    click.option("--request", type=PAYMENT, metavar="NUMBER", help="Of this request, as on its card."),
+    click.option("--outcome", type=click.Choice(_STATES, case_sensitive=False), help="That came to this."),
+)
+
+
+def _filtered(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@audit.command("list")
+@ENV_FILE
+@_filtered
+@click.pass_obj
+def list_(of_audit: Path | None, /, env_file: Path | None, **chosen: Any) -> None:
+    """Print what became of payments, a line each.
+
+    Exit code 0: they are printed; 2: the ledger cannot be read.
+    """
+    wanted = _wanted(**chosen)
+
+    async def print_all(ledger: Ledger) -> int:
+        from bot.ledger.records import records  # noqa: PLC0415
+        from bot.operating import report  # noqa: PLC0415
+
+        async for record in records(ledger, wanted):
+            for line in report.lines([record]):
+                click.echo(logs.printable(line))
+        return 0
+
+    sys.exit(_read_ledger(env_file or of_audit, print_all))
+
+
+@audit.command()
+@ENV_FILE
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "json", "html", "trail"]),
+    required=True,
+    help="Rows for a spreadsheet, JSON Lines, a page to print, or the whole trail with its hashes.",
+)
+@_filtered
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def export(of_audit: Path | None, /, env_file: Path | None, form: str, file: Path, **chosen: Any) -> None:
+    """Write what became of payments to FILE, which must not be there yet.
+
+    The trail is always whole; `audit verify --file` proves it. Exit code 0: it is written; 2: it is not.
+    """
+    wanted = _wanted(**chosen)
+    if form == "trail" and any(chosen.values()):
+        raise click.UsageError("the trail is exported whole: parts of it prove nothing")
+    try:
+        with file.open("x", encoding="utf-8", newline="") as out:
+            code = _read_ledger(env_file or of_audit, lambda ledger: _export(ledger, form, wanted, out))
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be written: {error.strerror}") from None
+    if code:
+        file.unlink()
+    sys.exit(code)
+
+
+async def _export(ledger: Ledger, form: str, wanted: Wanted, out: TextIO) -> int:
+    from bot.ledger.exported import trail  # noqa: PLC0415
+    from bot.ledger.records import records  # noqa: PLC0415
+    from bot.operating import report  # noqa: PLC0415
+
+    if form == "trail":
+        async for line in trail(ledger):
+            out.write(f"{line}\n")
+        return 0
+    page = report.Page("Payments")
+    ways = {"csv": report.as_csv, "json": report.as_json, "html": page.of}
+    if form == "html":
+        out.write(f"{page.begin()}\n")
+    elif form == "csv":
+        out.write(f"{report.header()}\r\n")
+    async for record in records(ledger, wanted):
+        for line in ways[form]([record]):
+            out.write(f"{line}\r\n" if form == "csv" else f"{line}\n")
+    if form == "html":
+        out.write(f"{page.end()}\n")
+    return 0
+
+
+def _verify_file(file: Path, since_head: str | None) -> int:
+    from bot.ledger.exported import check  # noqa: PLC0415
+
+    heads: set[str] = set()
+
+    def hashes(lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            if since_head is not None and since_head in line:
+                heads.add(since_head)
+            yield line
+
+    with file.open(encoding="utf-8", errors="surrogateescape") as lines:
+        found = check(hashes(lines))
+    if found.broken_at is not None:
+        click.echo(f"{file} is BROKEN at line {found.broken_at}.", err=True)
+        return 1
+    if since_head is not None and since_head not in heads:
+        return _cut()
+    click.echo(f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}")
+    return 0
+
+
+def _cut() -> int:
+    click.echo("No event has the hash of --since-head: the trail was cut off or rewritten since.", err=True)
+    return 1
+
+
+async def _audit(ledger: Ledger, request_id: int | None) -> int:
+    found = False
+    async for line in ledger.lines(request_id):
+        click.echo(logs.printable(line))
+        found = True
+    code = await _verify(ledger)
+    if request_id is None or found:
+        return code
+    click.echo(f"The trail says nothing of a payment #{request_id}.", err=True)
+    return code or 2
+
+
+async def _verify(ledger: Ledger, since_head: str | None = None) -> int:
+    from bot.ledger.exported import has_event  # noqa: PLC0415
+
+    found = await ledger.verify()
+    if found.whole and since_head is not None and not await has_event(ledger, since_head):
+        return _cut()
+    if found.whole:
+        click.echo(f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}")
+        click.echo("Every payment, approval and attempt is what the events say.")
+        return 0
+    if found.broken_at is not None:
+        click.echo(f"The hash chain is BROKEN at event {found.broken_at}.", err=True)
+    for flaw in found.flaws:
+        click.echo(logs.printable(f"FORGED {flaw}"), err=True)
+    if found.flaw_count > len(found.flaws):
+        click.echo(f"… and {found.flaw_count - len(found.flaws)} more.", err=True)
+    click.echo("Somebody changed the ledger past the bot: stop the bot, and find out who and what.", err=True)
+    return 1
+
+
+def _read_ledger(env_file: Path | None, work: Callable[[Ledger], Awaitable[int]]) -> int:
+    """Do something with the ledger that changes nothing of it, beside a bot that may be running on it."""
+    from bot.ledger.opening import read_ledger  # noqa: PLC0415
+
+    try:
+        url = config.load_ledger(env_file).ledger_url.get_secret_value()
+    except ConfigError as error:
+        return refuse(error, "The ledger cannot be read")
+    return with_ledger(read_ledger(url), work)

@@ -1,0 +1,49 @@
+"""`backup`: a consistent copy of a SQLite ledger, proved before it is called one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from bot import config, logs
+from bot.errors import BotError, ConfigError
+from bot.operating.with_ledger import refuse
+from bot.options import ENV_FILE
+
+
+@click.command()
+@ENV_FILE
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(env_file: Path | None, file: Path) -> None:
+    """Copy a SQLite ledger to FILE while the bot runs.
+
+    FILE must not be there yet. The copy is proved by its audit trail. Exit code 0: it is whole; 1: the copy
+    was made, and its trail is broken, as the ledger's is; 2: it could not be made.
+    """
+    try:
+        url = config.load_ledger(env_file).ledger_url.get_secret_value()
+    except ConfigError as error:
+        sys.exit(refuse(error, "The ledger cannot be read"))
+    try:
+        sys.exit(asyncio.run(_backup(url, Path(os.path.abspath(file)))))
+    except BotError as error:
+        click.echo(logs.printable(f"No backup was made: {error}"), err=True)
+        sys.exit(2)
+
+
+async def _backup(url: str, file: Path) -> int:
+    from bot.ledger.backup import backup as copy  # noqa: PLC0415
+    from bot.ledger.opening import read_ledger  # noqa: PLC0415
+
+    await copy(url, file)
+    async with read_ledger(f"sqlite:///{file}") as ledger:
+        found = await ledger.verify()
+    if not found.whole:
+        click.echo(f"{file} was written, but the ledger is not whole: run audit verify on it.", err=True)
+        return 1
+    click.echo(f"{file}: {found.events} events, whole. Last hash: {found.last_hash}")
+    return 0

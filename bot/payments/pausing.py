@@ -1,0 +1,50 @@
+"""The kill switch: nothing is sent, on any instance, until it is resumed. Requests and approvals go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.domain.command import MAX_NOTE
+from bot.domain.policy import Refusal
+from bot.ledger.rows import Pause
+from bot.payments.authority import Person
+from bot.payments.counter import Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Nothing is sent now. before: it was paused already."""
+
+    pause: Pause
+    before: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What is approved is sent again. pause: the one that is over; None: there was none."""
+
+    pause: Pause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing(Counter):
+    """The part of the desk where sending is stopped."""
+
+    async def pause(self, person: Person, reason: str) -> Paused | Refusal:
+        """Stop all sending. Raises DirectoryError, LedgerUnavailable."""
+        if (refusal := await self.authority.may_pause(person)) is not None:
+            await self.record_refusal(person, refusal, "pause")
+            return refusal
+        async with self.ledger.transaction() as transaction:
+            new = await transaction.pause(reason.strip()[:MAX_NOTE], actor=person.id)
+            pause = await transaction.paused()
+        assert pause is not None, "bug: it is paused now"
+        return Paused(pause, before=not new)
+
+    async def resume(self, person: Person) -> Resumed | Refusal:
+        """Let sending go on. Raises DirectoryError, LedgerUnavailable."""
+        if (refusal := await self.authority.may_pause(person)) is not None:
+            await self.record_refusal(person, refusal, "resume")
+            return refusal
+        async with self.ledger.transaction() as transaction:
+            return Resumed(await transaction.resume(actor=person.id))

@@ -1,0 +1,76 @@
+"""What was entered in the form: read from the view, and from the numbers that were typed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.domain.batch import MOST_LINES
+from bot.domain.payment import InvoiceRef
+from bot.domain.typed_invoices import read_invoices, split_module
+from bot.domain.typed_words import Misunderstood, read_words
+from bot.slack.blocks import View
+from bot.slack.inbound import one_line
+from bot.slack.pay_form_view import CHANNEL, INVOICES, MODULES, NOTE, NUMBERS, Memory, Pick, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What was entered. menu: the block of the menu of invoices, None where there is none to pick from.
+
+    wanted: what the menu will begin with that is not there yet.
+    """
+
+    modules: tuple[str, ...]
+    picks: tuple[Pick, ...]
+    typed: str | None
+    note: str | None
+    channel: str | None
+    menu: str | None
+    wanted: Wanted
+
+    @classmethod
+    def of(cls, view: View) -> Entered:
+        """Read the form."""
+        values = view["state"]["values"]
+        menu = next((block for block in values if block.startswith(f"{INVOICES}:")), None)
+        return cls(
+            modules=_chosen(values, MODULES, MODULES),
+            picks=tuple(map(Pick.of, _chosen(values, menu, INVOICES))) if menu else (),
+            typed=one_line(values[NUMBERS][NUMBERS].get("value")),
+            note=one_line(values[NOTE][NOTE].get("value")),
+            channel=values.get(CHANNEL, {}).get(CHANNEL, {}).get("selected_conversation"),
+            menu=menu,
+            wanted=Wanted() if menu else Memory.of(view).wanted,
+        )
+
+    @property
+    def kept(self) -> Wanted:
+        """What is to be picked still when the menu is made anew: of the modules that are chosen."""
+        if self.menu is None and self.wanted.due_by is not None:
+            return self.wanted
+        refs = self.wanted.refs if self.menu is None else tuple(one.ref for one in self.picks)
+        return Wanted(tuple(ref for ref in refs if ref.module in self.modules))
+
+    def invoices(self, known: Sequence[str]) -> tuple[InvoiceRef, ...] | Misunderstood:
+        """All that was picked or typed, each once. known: the modules there are.
+
+        A number that stands alone is of the module that is chosen, where that is one.
+        """
+        typed = read_words(self.typed or "").words
+        if typed and len(self.modules) == 1 and split_module(typed, known)[0] is None:
+            typed = [*self.modules, *typed]
+        read = read_invoices(typed, known) if typed else ()
+        if isinstance(read, Misunderstood):
+            return read
+        found = tuple(dict.fromkeys([*self.kept.refs, *read]))
+        if len(found) > MOST_LINES:
+            return Misunderstood(
+                f"These are {len(found)} invoices, and I take {MOST_LINES} at once.", "Pick fewer."
+            )
+        return found
+
+
+def _chosen(values: Mapping[str, Any], block: str, action: str) -> tuple[str, ...]:
+    return tuple(str(one["value"]) for one in values[block][action].get("selected_options") or ())

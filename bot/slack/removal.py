@@ -1,0 +1,137 @@
+"""Remove…: the button that takes some of several invoices out, and the form that asks which, and why.
+
+What is left is decided on as before; what was left out can be asked for by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.domain.batch import Batch
+from bot.domain.payment import InvoiceRef, State
+from bot.domain.wording import shorten
+from bot.payments.answers import Done
+from bot.payments.authority import Person
+from bot.payments.desk import MAX_REASON
+from bot.slack import replies
+from bot.slack.blocks import View, error_under, input_block, notice, plain, section
+from bot.slack.card import REMOVE, value_of
+from bot.slack.decisions import Clicked, repair
+from bot.slack.directory import within
+from bot.slack.inbound import (
+    BEFORE_A_FORM,
+    Body,
+    Response,
+    Services,
+    clicker,
+    form_or_reply,
+    one_line,
+    submitted,
+)
+from bot.slack.listing import fitting
+from bot.slack.text import amount, cost_of, description, mention, state_words, subject_of, unescaped
+
+REMOVE_FORM = "remove_form"
+"""The callback id of the form."""
+
+WHICH, REASON = "which", "reason"
+"""Its inputs."""
+
+_ROOM = 2_500
+"""Characters of what could not be taken out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """Takes out by the desk; the card and its thread show what is left."""
+
+    services: Services
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen for the button and the form."""
+        app.action(REMOVE)(self._ask_which)
+        app.view(REMOVE_FORM)(self._remove)
+
+    async def _ask_which(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Whether they may is checked now, and again when the form comes."""
+        on = Clicked.read(action["value"])
+        await form_or_reply(self.services, ack, body, self._form_or_reply(clicker(body), on))
+
+    async def _form_or_reply(self, person: Person, on: Clicked) -> View | str | None:
+        with within(BEFORE_A_FORM):
+            refused = await self.services.desk.may_leave_out(person, on.request_id, mark=on.mark)
+        if refused is not None:
+            await repair(self.services, refused)
+            return replies.said(refused, self.services.workspace.url)
+        batch = await self.services.ledger.of_request(on.request_id)
+        return remove_form(batch) if batch is not None and batch.waiting else None
+
+    async def _remove(self, ack: AsyncAck, body: Body, view: View) -> None:
+        await submitted(self.services.gate, ack, self._removed(clicker(body), view), block=REASON)
+
+    async def _removed(self, person: Person, view: View) -> Response:
+        values = view["state"]["values"]
+        reason = one_line(values[REASON][REASON].get("value"))
+        if not reason:
+            return error_under(REASON, "Say why: those who asked, and those who approve, should know.")
+        picked = [_ref(one["value"]) for one in values[WHICH][WHICH].get("selected_options") or ()]
+        if not picked:
+            return error_under(WHICH, "Choose the invoices that are not to be paid.")
+        on = Clicked.read(view["private_metadata"])
+        answer = await self.services.desk.leave_out(person, on.request_id, picked, reason, mark=on.mark)
+        await repair(self.services, answer)
+        if not isinstance(answer, Done):
+            told = replies.said(answer, self.services.workspace.url) or ""
+            return {"response_action": "update", "view": notice(told)}
+        kept = what_was_kept(answer.batch, picked)
+        return {"response_action": "update", "view": notice(kept)} if kept else {}
+
+
+def what_was_kept(batch: Batch, picked: Sequence[InvoiceRef]) -> str | None:
+    """What could not be taken out any more, and why; None where all of it was."""
+    meant = [one for one in batch.payments if one.ref in picked]
+    lines = [f"*{one.ref}*: {state_words(one.state)}" for one in meant if one.state is not State.CANCELLED]
+    if not lines:
+        return None
+    shown = fitting(lines, _ROOM)
+    more = [f"… and {len(lines) - len(shown)} more."] if len(shown) < len(lines) else []
+    return "\n".join(["These could not be taken out any more; the others were.", *shown, *more])
+
+
+def _ref(picked: str) -> InvoiceRef:
+    module, _, number = picked.partition(" ")
+    return InvoiceRef(module, int(number))
+
+
+def remove_form(batch: Batch) -> View:
+    """Ask which of those that wait, and why."""
+    options = []
+    for one in batch.waiting:
+        parts = [str(one.ref), unescaped(amount(one.invoice))]
+        if one.invoice is not None and (described := description(one.invoice, 75)):
+            parts.append(described)
+        words = " · ".join(parts)
+        options.append({"text": plain(shorten(words, 75)), "value": str(one.ref)})
+    which = {
+        "type": "multi_static_select",
+        "placeholder": plain("Choose invoices"),
+        "options": options,
+    }
+    why = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
+    asked = f"*{subject_of(batch)} · {cost_of(batch)}*\nAsked for by {mention(batch.request.requester)}"
+    return {
+        "type": "modal",
+        "callback_id": REMOVE_FORM,
+        "private_metadata": value_of(batch.request),
+        "title": plain("Remove invoices"),
+        "submit": plain("Remove"),
+        "close": plain("Go back"),
+        "blocks": [
+            section(asked),
+            input_block(WHICH, "Which are not to be paid?", which),
+            input_block(REASON, "Why?", why, hint=plain("Everybody in the channel will see it.")),
+        ],
+    }

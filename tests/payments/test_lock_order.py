@@ -1,0 +1,119 @@
+"""What PostgreSQL lets one transaction hold while it waits for another: always in one order, so that no two
+wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text
+
+from bot.billing.client import BillingClient
+from bot.domain.events import Retry
+from bot.domain.payment import InvoiceRef, State
+from bot.ledger.opening import open_ledger
+from bot.ledger.store import Ledger
+from bot.sandbox.local_billing import LocalBilling
+from tests.fixture_types import Clock, NewDatabase
+from tests.payments.conftest import ALICE, Office, Register, policy
+from tests.payments.test_batches import TENS, ask, now, states
+
+LIMITED = policy(limit_per_person_per_day=Decimal(1000))
+
+
+@pytest.fixture
+async def office(
+    new_postgresql: NewDatabase, clock: Clock, billing: LocalBilling, client: BillingClient
+) -> AsyncIterator[Office]:
+    """On a ledger that other instances share."""
+    url = new_postgresql(migrated=True)
+    async with open_ledger(url, clock=clock, boot_clock=clock.boottime) as ledger:
+        yield Office(ledger, clock, billing, client, Register())
+
+
+@pytest.fixture
+async def other(office: Office) -> AsyncIterator[Ledger]:
+    """The same ledger as another instance has it open."""
+    url = office.ledger._engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+    async with open_ledger(url, clock=office.clock) as ledger:
+        yield ledger
+
+
+async def waits(ledger: Ledger) -> None:
+    """Until a transaction waits for what another one holds."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with asyncio.timeout(10), ledger._reads.connect() as connection:
+        while not (await connection.execute(waiting)).scalar_one():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_who_looks_several_up_takes_the_limits_before_the_trail(office: Office, other: Ledger) -> None:
+    """The first line is cancelled, which is an event, and of the second the limits are asked."""
+    office.rules(LIMITED)
+    batch = await ask(office, InvoiceRef("vps", 999), *TENS)
+    async with other.transaction() as paying:
+        await paying.lock("limits")
+        looking = asyncio.create_task(office.look())
+        await waits(other)
+        await paying.record(Retry(), actor="another")
+    await looking
+    assert states(await now(office, batch)) == [State.CANCELLED, *[State.APPROVED] * 3]
+
+
+async def test_who_decides_anew_takes_the_limits_before_the_trail(office: Office, other: Ledger) -> None:
+    """An amount becomes known, which is an event, and the limits are asked about it."""
+    office.billing.fail("unreadable")
+    payment = await office.looked_up()
+    office.billing.heal()
+    assert (payment.state, payment.invoice) == (State.APPROVED, None)
+    office.rules(LIMITED)
+    async with other.transaction() as paying:
+        await paying.lock("limits")
+        executing = asyncio.create_task(office.execute())
+        await waits(other)
+        await paying.record(Retry(), actor="another")
+    await executing
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+
+
+async def test_what_waits_is_brought_forward_while_somebody_has_a_line_and_goes_for_the_rest(
+    office: Office, other: Ledger
+) -> None:
+    """Whoever has a request's row has all of its lines to themselves."""
+    batch = await ask(office)
+    for payment in (batch.payments[0], batch.payments[1]):
+        async with office.ledger.transaction() as transaction:
+            # Written last, so that a statement about all of them comes to it last.
+            await transaction.change(payment, due_at=office.clock.now + timedelta(days=1))
+
+    async def bring_forward() -> None:
+        async with other.transaction() as transaction:
+            await transaction.bring_forward()
+
+    async with office.ledger.transaction() as transaction:
+        await transaction.again((await now(office, batch)).payments[1])
+        forward = asyncio.create_task(bring_forward())
+        await waits(other)
+        await transaction.whole(batch.request)
+    await forward
+    assert {one.due_at for one in (await now(office, batch)).payments} == {office.clock.now}
+
+
+async def test_two_who_ask_for_what_others_hold_wait_in_one_order(office: Office, other: Ledger) -> None:
+    """And who looks at all that waits comes between them."""
+    for ref in (TENS[2], TENS[0]):
+        await office.request(ref)
+
+    async with other.transaction() as transaction:
+        await transaction.of_request(1)
+        asking = asyncio.create_task(
+            office.desk.request(ALICE, "C1", [TENS[0], TENS[2]], typed_there=True, trigger_id="x")
+        )
+        await waits(other)
+        await transaction.of_request(2)
+    await asking

@@ -1,0 +1,109 @@
+"""The kill switch: nothing is sent while sending is paused, on any instance, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.billing.client import BillingClient
+from bot.domain.payment import PAUSED, Payment, State
+from bot.ledger import database
+from bot.payments.pausing import Paused, Resumed
+from tests.fixture_types import Clock
+from tests.ledger.forging import forge
+from tests.payments.conftest import ALICE, BOB, MALLORY, ONE, PAY, Office, policy, refused
+
+
+async def test_what_is_approved_waits_until_it_is_resumed(office: Office) -> None:
+    """It says why, and is paid at once then."""
+    payment = await office.looked_up()
+    assert isinstance(await office.desk.pause(ALICE, "the account is being moved"), Paused)
+    await office.execute()
+    held = await office.now(payment)
+    assert (held.state, held.reason) == (State.APPROVED, f"{PAUSED}: the account is being moved")
+    assert PAY not in office.calls()
+    assert isinstance(await office.desk.resume(ALICE), Resumed)
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+    assert (await office.ledger.verify()).whole
+
+
+async def test_a_pause_after_the_check_stops_what_was_about_to_be_sent(office: Office) -> None:
+    """It stands in the trail before any intent that comes after it."""
+
+    async def pause(point: str, _payment: int) -> None:
+        if point == "checked":
+            await office.desk.pause(ALICE, "")
+
+    office.checkpoint = pause
+    office.rules(office.authority.policy)
+    payment = await office.looked_up()
+    await office.execute()
+    assert (await office.now(payment)).state is State.APPROVED
+    assert PAY not in office.calls()
+
+
+async def test_another_instance_sends_nothing_either(
+    office: Office, other_client: BillingClient, clock: Clock
+) -> None:
+    """The ledger says so to all."""
+    other = Office(office.ledger, clock, office.billing, other_client, office.register, instance="two")
+    payment: Payment = await office.looked_up()
+    await office.desk.pause(ALICE, "")
+    await other.execute()
+    assert (await office.now(payment)).state is State.APPROVED
+    assert PAY not in office.calls()
+
+
+async def test_requests_and_approvals_go_on(office: Office) -> None:
+    """Only the sending waits."""
+    office.rules(ONE)
+    await office.desk.pause(BOB, "")
+    payment = await office.looked_up()
+    await office.desk.approve(BOB, payment.request.id, seen=payment.price)
+    assert (await office.now(payment)).state is State.APPROVED
+
+
+async def test_paused_twice_it_is_one_pause_and_resumed_twice_one_resumption(office: Office) -> None:
+    """Each answer says how it was before."""
+    first = await office.desk.pause(ALICE, "first")
+    again = await office.desk.pause(ALICE, "second")
+    assert isinstance(first, Paused)
+    assert isinstance(again, Paused)
+    assert (first.before, again.before, again.pause.reason) == (False, True, "first")
+    assert await office.desk.resume(ALICE) == Resumed(again.pause)
+    assert await office.desk.resume(ALICE) == Resumed(None)
+
+
+async def test_only_approvers_may_or_requesters_where_there_are_none(office: Office) -> None:
+    """Whoever may pay nothing stops nothing."""
+    assert refused(await office.desk.pause(MALLORY, "")) == "not_an_approver"
+    office.rules(ONE)
+    assert refused(await office.desk.pause(ALICE, "")) == "not_an_approver"
+    assert refused(await office.desk.resume(ALICE)) == "not_an_approver"
+    assert isinstance(await office.desk.pause(BOB, ""), Paused)
+    office.rules(policy())
+    assert isinstance(await office.desk.resume(ALICE), Resumed)
+
+
+@pytest.fixture
+async def engine(ledger_url: str, office: Office) -> AsyncIterator[AsyncEngine]:
+    """Past the ledger, which is made by now."""
+    assert office
+    made = database.engine_for(ledger_url)
+    yield made
+    await made.dispose()
+
+
+@pytest.mark.parametrize("paused", [True, False])
+async def test_who_forges_it_is_found(office: Office, engine: AsyncEngine, paused: bool) -> None:
+    """A pause that nobody made, or one that somebody lifted past the bot."""
+    if paused:
+        await office.desk.pause(ALICE, "")
+        await forge(engine, "UPDATE chain SET paused_by = NULL, paused_at = NULL")
+    else:
+        await forge(engine, "UPDATE chain SET paused_by = 'U1', paused_at = '2026-03-02'")
+    (flaw,) = (await office.ledger.verify()).flaws
+    assert "paused, and no event says so" in flaw
