@@ -136,7 +136,8 @@ def _policy(_context: click.Context, _parameter: click.Parameter, value: str | N
     "says",
     multiple=True,
     metavar="'PERSON: TEXT'",
-    help="Say this in #payments and exit; approve, deny WHY and withdraw press the newest card's buttons.",
+    help="Say this in #payments and exit. confirm, approve, deny WHY, withdraw and remove INVOICES WHY press"
+    " the newest button of that kind.",
 )
 @click.option("--fail", metavar="MODE", callback=_mode, help="Let the billing API fail in this way.")
 @click.option(

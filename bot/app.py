@@ -29,6 +29,7 @@ from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR, LOOK_UP, OUTBOX, RECONCILER, Queue
 from bot.ledger.store import Ledger
+from bot.metrics import PROCESS
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.catalogue import Catalogue
@@ -369,7 +370,11 @@ async def running(
         )
         await stack.enter_async_context(bot.working())
         if settings.status_port is not None:
-            await stack.enter_async_context(status_server(ledger, settings.http_host, settings.status_port))
+            await stack.enter_async_context(
+                status_server(
+                    ledger, settings.http_host, settings.status_port, lambda: _is_connected(settings)
+                )
+            )
         await stack.enter_async_context(_connected(settings, bot.listener, edges))
         log.info("running", mode=settings.mode, team=workspace.team, instance=instance)
         yield bot
@@ -383,3 +388,8 @@ def _connected(settings: Settings, listener: AsyncApp, edges: Edges) -> Abstract
         return socket_mode(listener, edges.client, token, edges.ledger.instances)
     assert settings.slack_signing_secret is not None, "bug: settings hold either"
     return http_mode(listener, settings.slack_signing_secret, settings.http_host, settings.http_port)
+
+
+def _is_connected(settings: Settings) -> bool:
+    """Whether a Socket Mode connection is open; over HTTP nothing is known of that."""
+    return settings.slack_app_token is None or bool(PROCESS.get_sample_value("slack_connections"))

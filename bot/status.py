@@ -1,11 +1,12 @@
-"""For operators: /healthz (the process turns), /readyz (the ledger answers), /metrics (Prometheus).
+"""For operators: /healthz (the process turns), /readyz (ledger and Slack are there), /metrics (Prometheus).
 
-Figures are read from the ledger when they are asked for, so that every instance tells the same.
+What the ledger knows is read when it is asked for, so that every instance tells the same; what this process
+has seen is in `metrics`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -13,13 +14,20 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
+from bot.ledger.ages import ages
 from bot.ledger.store import Ledger
+from bot.metrics import PROCESS
 from bot.serving import serving
 
 
 @asynccontextmanager
-async def status_server(ledger: Ledger, host: str, port: int) -> AsyncIterator[None]:
-    """Serve the three pages. Raises ConfigError where the port cannot be had."""
+async def status_server(
+    ledger: Ledger, host: str, port: int, connected: Callable[[], bool] = lambda: True
+) -> AsyncIterator[None]:
+    """Serve the three pages. Raises ConfigError where the port cannot be had.
+
+    connected: whether Slack can reach the bot, as far as the bot knows.
+    """
 
     async def health(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -29,6 +37,8 @@ async def status_server(ledger: Ledger, host: str, port: int) -> AsyncIterator[N
             await ledger.undelivered()
         except LedgerUnavailable:
             return web.Response(status=503, text="the ledger does not answer\n")
+        if not connected():
+            return web.Response(status=503, text="Slack is not connected\n")
         return web.Response(text="ready\n")
 
     async def metrics(_request: web.Request) -> web.Response:
@@ -62,4 +72,20 @@ async def _metrics(ledger: Ledger) -> bytes:
     ).set(await ledger.not_told())
     paused = await ledger.paused()
     Gauge("paused", "1 while all sending is paused.", registry=registry).set(paused is not None)
-    return generate_latest(registry)
+    now, since = ledger.clock(), await ages(ledger)
+    for name, about, begun in (
+        (
+            "unknown_oldest_seconds",
+            "Age of the oldest payment that is unknown.",
+            since.unknown,
+        ),
+        ("pending_oldest_seconds", "Age of the oldest request that waits for approval.", since.pending),
+        (
+            "delivery_lag_seconds",
+            "How long what is to be told next waits.",
+            since.delivery,
+        ),
+    ):
+        age = max((now - begun).total_seconds(), 0.0) if begun is not None else 0.0
+        Gauge(name, f"{about} 0: there is none.", registry=registry).set(age)
+    return generate_latest(registry) + generate_latest(PROCESS)

@@ -17,7 +17,7 @@ from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
 from bot.sandbox.local_slack import LocalSlack
 from bot.status import status_server
-from tests.fixture_types import NewDatabase, StartBot
+from tests.fixture_types import Clock, NewDatabase, StartBot
 from tests.ledger.making import request_in
 
 Page = Callable[[str], Awaitable[tuple[int, str]]]
@@ -125,3 +125,53 @@ async def test_the_bot_serves_them_where_it_is_told_to(slack: LocalSlack, start_
     port = free_port()
     await start_bot(STATUS_PORT=str(port))
     assert await fetched(port, "/readyz") == (200, "ready\n")
+
+
+async def test_what_waits_long_is_told_with_its_age(ledger: Ledger, page: Page, clock: Clock) -> None:
+    """0 where nothing waits; otherwise seconds."""
+    await request_in(ledger, State.UNKNOWN)
+    await request_in(ledger, State.PENDING_APPROVAL, InvoiceRef("vps", 10102))
+    clock.advance(hours=2)
+    told = figures((await page("/metrics"))[1])
+    assert (told["unknown_oldest_seconds"], told["pending_oldest_seconds"]) == (7200, 7200)
+    assert told["paused"] == 0
+    async with ledger.transaction() as transaction:
+        await transaction.pause("", actor="U1")
+    assert figures((await page("/metrics"))[1])["paused"] == 1
+
+
+async def test_the_process_counts_what_it_sees(slack: LocalSlack, start_bot: StartBot) -> None:
+    """Commands, refusals, answers of Slack and how long it waits, calls of the billing API, connections."""
+    port = free_port()
+    await start_bot(STATUS_PORT=str(port))
+    before = (await fetched(port, "/metrics"))[1]
+    for person in ("alice", "mallory"):
+        await slack.person(person).types("#payments", "/pay vps 10101")
+    await slack.wait_for(lambda: "Successful" in str(slack.messages("#payments")))
+    after = (await fetched(port, "/metrics"))[1]
+
+    def grown(name: str, **labels: str) -> float:
+        values = [
+            sum(
+                sample.value
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+                if sample.name == name and labels.items() <= sample.labels.items()
+            )
+            for text in (before, after)
+        ]
+        return values[1] - values[0]
+
+    assert grown("commands_total", command="Request") == 2
+    assert grown("refusals_total", reason="person_not_allowed") == 1
+    assert grown("acknowledgement_seconds_count", kind="command") == 2
+    assert grown("billing_call_seconds_count", call="make_payment") == 1
+    assert grown("slack_calls_total", method="chat.postMessage", answer="ok") >= 2
+    assert "slack_connections 1.0" in after
+
+
+async def test_it_is_not_ready_while_slack_is_not_connected(ledger: Ledger) -> None:
+    """No command arrives then."""
+    port = free_port()
+    async with status_server(ledger, "127.0.0.1", port, lambda: False):
+        assert await fetched(port, "/readyz") == (503, "Slack is not connected\n")

@@ -27,6 +27,7 @@ from bot.billing.transport import keep_envelopes_out_of_logs
 from bot.clocks import BootClock, boottime
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
+from bot.metrics import BILLING_CALLS, timed
 from bot.singleflight import FreshSingleflight, TooLong
 
 log = structlog.get_logger()
@@ -99,8 +100,9 @@ class BillingClient:
             job = self._submit(
                 lambda: self._calls.pay(ref, ready_by=ready_by, timeout=self._timeout, may_begin=may_begin)
             )
-            if not await _finished(job, self._timeout) and not job.cancel():
-                await _finished(job, None)
+            with timed(BILLING_CALLS, "make_payment"):
+                if not await _finished(job, self._timeout) and not job.cancel():
+                    await _finished(job, None)
             return _result(job)
         except NeverSent as error:
             return Outcome(Verdict.NOT_SENT, None, None, str(error))
@@ -190,6 +192,10 @@ class BillingClient:
         return await self._read_until(read, self._deadline(timeout))
 
     async def _read_until(self, read: Callable[[float], T], deadline: float) -> T:
+        with timed(BILLING_CALLS, "read"):
+            return await self._awaited(read, deadline)
+
+    async def _awaited(self, read: Callable[[float], T], deadline: float) -> T:
         job = self._submit(lambda: _error_as_value(read, deadline))
         if not await _finished(job, deadline - time.monotonic()) and not job.cancel():
             # The thread has the same deadline, and knows better what was sent and what was not.

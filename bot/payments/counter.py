@@ -17,6 +17,7 @@ from bot.domain.policy import Reason, Refusal
 from bot.errors import LedgerContradicted
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
+from bot.metrics import REFUSALS
 from bot.payments.answers import (
     Forgotten,
     NotFound,
@@ -71,6 +72,7 @@ class Counter:
         what: str,
         request: PaymentRequest | None = None,
     ) -> None:
+        REFUSALS.labels(refusal.reason.value).inc()
         refused = events.Refused(what, refusal.reason.value, person.team)
         await transaction.record(refused, actor=person.id, request=request)
 

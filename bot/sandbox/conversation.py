@@ -98,7 +98,8 @@ class Conversation:
         self._head(message.channel)
         if fresh is not None:
             if fresh:
-                self._say(f"{author} (the card {lines[0].partition(' · ')[0]} changes)", fresh)
+                card = f"{author} (the card {lines[0].partition(' · ')[0]} changes)"
+                self._say(self._seen_by(author, message) if message.ephemeral_for else card, fresh)
             return
         self._say(self._seen_by(author, message), lines, indent="      ↳ " if message.thread_ts else "  ")
 

@@ -102,7 +102,7 @@ class PlainWords:
         text = re.sub(r"<!subteam\^([A-Z0-9]+)>", lambda found: f"@{self._group(found[1])}", text)
         text = re.sub(r"<!date\^[^|>]*\|([^>]*)>", r"\1", text)
         text = re.sub(r"<[^|>!@#]+\|([^>]*)>", r"\1", text)
-        text = re.sub(r"(?<!\w)\*([^*\n]+)\*(?!\w)", r"\1", text)
+        text = re.sub(r"(?<!\w)([*_])([^*_\n]+)\1(?!\w)", r"\2", text)
         return html.unescape(text)
 
     def _block(self, block: Json) -> Iterator[str]:

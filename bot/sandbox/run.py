@@ -26,6 +26,7 @@ from bot.sandbox.local_slack.actor import Actor
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message, interactive_elements
+from bot.sandbox.local_slack.views import Values, View
 
 CHANNEL = "#payments"
 BEGINNING = ("/pay mail 10301", "/pay quickservers 10801")
@@ -35,8 +36,14 @@ REST_SECONDS = 30.0
 
 _SAID = re.compile(r"\s*([a-z]+)\s*:\s*(.*\S)\s*", re.DOTALL)
 
-BUTTONS = ("approve", "deny", "withdraw")
-"""What a line may say to press that button on the newest card."""
+BUTTONS = {
+    "confirm": re.compile(r"Request [0-9]+ payments? · .*"),
+    "approve": re.compile("Approve"),
+    "deny": re.compile("Deny"),
+    "remove": re.compile("Remove…"),
+    "withdraw": re.compile("Withdraw"),
+}
+"""What a line may say to press the newest button that is labelled so."""
 
 
 class NotDone(Exception):
@@ -128,7 +135,7 @@ async def _rest(bot: app.Bot) -> None:
 
 
 async def _do(line: Line, slack: LocalSlack, bot: app.Bot) -> None:
-    """Type a command, press a button of the newest card, or write a plain message."""
+    """Type a command, press the newest button of a kind, or write a plain message."""
     person = slack.person(line.person)
     word, _, rest = line.text.partition(" ")
     if line.text.startswith("/"):
@@ -139,18 +146,44 @@ async def _do(line: Line, slack: LocalSlack, bot: app.Bot) -> None:
         await person.says(CHANNEL, line.text)
 
 
-async def _press(person: Actor, slack: LocalSlack, bot: app.Bot, word: str, reason: str) -> None:
-    """Press the button of that name, and fill in the form that it opens, if it does."""
+async def _press(person: Actor, slack: LocalSlack, bot: app.Bot, word: str, rest: str) -> None:
+    """Press the button of that kind, and fill in the form that it opens, if it does."""
     message, action_id = _newest_button(person, slack, word)
     open_before = {view.id for view in slack.views(person.name)}
     _taken(await person.clicks(message, action_id))
     await _rest(bot)
     for form in slack.views(person.name):
-        inputs = [block for block in form.blocks if block["type"] == "input"]
-        if form.id not in open_before and inputs:
-            element = inputs[0]["element"]
-            typed = {"type": element["type"], "value": reason or "no reason given"}
-            _taken(await person.submits(form, {inputs[0]["block_id"]: {element["action_id"]: typed}}))
+        if form.id not in open_before and (entered := _filled(form, rest)):
+            _taken(await person.submits(form, entered))
+
+
+def _filled(form: View, said: str) -> Values:
+    """What a line says in the inputs of a form: first the invoices, if it asks for some, and then why."""
+    values: Values = {}
+    inputs = [(block["block_id"], block["element"]) for block in form.blocks if block["type"] == "input"]
+    for block, element in inputs:
+        if element["type"] == "multi_static_select":
+            invoices, said = _invoices(said)
+            there = {option["value"]: option for option in element["options"]}
+            if missing := [one for one in invoices if one not in there]:
+                raise NotDone(f"{missing[0]} is not among those that can be chosen")
+            values[block] = {element["action_id"]: {"selected_options": [there[one] for one in invoices]}}
+        elif element["type"] == "plain_text_input":
+            values[block] = {element["action_id"]: {"value": said or "no reason given"}}
+    return values
+
+
+def _invoices(said: str) -> tuple[list[str], str]:
+    """Those at the beginning, as in "vps 10102 10103 not ours", and the words that follow."""
+    found, module, words = [], "", said.split(" ")
+    while words:
+        if module and words[0].isdecimal():
+            found.append(f"{module} {words.pop(0)}")
+        elif len(words) > 1 and words[1].isdecimal():
+            module = words.pop(0)
+        else:
+            break
+    return found, " ".join(words)
 
 
 def _taken(result: Result) -> None:
@@ -165,7 +198,7 @@ def _newest_button(person: Actor, slack: LocalSlack, word: str) -> tuple[Message
     for channel in slack.world.channels.values():
         for message in slack.messages(channel.id, person.name):
             for _, element in interactive_elements(message.blocks):
-                if element["type"] != "button" or element["text"]["text"].lower() != word:
+                if element["type"] != "button" or not BUTTONS[word].fullmatch(element["text"]["text"]):
                     continue
                 if person.id in channel.members:
                     found.append((message, str(element["action_id"])))

@@ -10,6 +10,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.domain.command import Help, OpenForm, Pause, Request, RequestDue, Resolve, Resume, parse
 from bot.domain.typed_words import Misunderstood
 from bot.errors import DirectoryError
+from bot.metrics import COMMANDS
 from bot.payments.allowance import allowance_of
 from bot.payments.authority import Person
 from bot.slack import replies
@@ -59,6 +60,7 @@ class Commands:
         person, channel = Person(id=command["user_id"], team=command["team_id"]), str(command["channel_id"])
         trigger_id, response_url = str(command["trigger_id"]), str(command["response_url"])
         asked = parse(str(command.get("text") or ""), self.services.catalogue.modules)
+        COMMANDS.labels(type(asked).__name__).inc()
         match asked:
             case Request(refs) if len(refs) > 1:
                 return self.previews.answer(person, channel, asked, trigger_id, response_url)

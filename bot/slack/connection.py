@@ -20,6 +20,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.domain.problem import Problem
 from bot.errors import ConfigError
+from bot.metrics import ACKNOWLEDGED, KINDS, timed
 from bot.serving import serving
 from bot.slack import replies
 from bot.slack.blocks import notice
@@ -145,7 +146,15 @@ async def _dispatched(
     if odd:
         log.warning("Slack sent what nobody understands", mode=mode, odd=odd)
         return BoltResponse(status=400)
-    return await app.async_dispatch(request)
+    with timed(ACKNOWLEDGED, _kind(request.body)):
+        return await app.async_dispatch(request)
+
+
+def _kind(body: dict[str, Any]) -> str:
+    if "command" in body:
+        return "command"
+    kind = body.get("type")
+    return kind if isinstance(kind, str) and kind in KINDS else "other"
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerUnavailable
+from bot.metrics import CONNECTIONS
 from bot.slack.web_api import WRONG_TOKEN, Client, open_connection
 
 log = structlog.get_logger()
@@ -134,6 +135,7 @@ class Receiver:
             pass  # it was gone when aiohttp answered a ping over it
         finally:
             self._sockets.discard(socket)
+            CONNECTIONS.dec()
             if not replaced and not self._stopping:
                 log.warning("the connection to Slack ended; opening another", code=socket.close_code)
                 self._replace()
@@ -182,6 +184,7 @@ class Receiver:
     async def _try(self) -> Socket:
         socket, hello = await connect(self._session, self.client, self.app_token)
         self._sockets.add(socket)
+        CONNECTIONS.inc()
         own = len(self._sockets)
         told = hello.get("num_connections")
         counted = told if isinstance(told, int) else 0

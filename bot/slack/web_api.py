@@ -20,6 +20,8 @@ from typing import Any, ClassVar
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.metrics import SLACK_CALLS
+
 Client = AsyncWebClient
 """What calls Slack's Web API."""
 
@@ -235,6 +237,20 @@ async def _once(client: Client, method: str, **arguments: Any) -> dict[str, Any]
 
 
 async def _exchange(
+    client: Client, method: str, **arguments: Any
+) -> tuple[dict[str, Any] | Rejected | Later, Mapping[str, str]]:
+    answer, headers = await _exchanged(client, method, **arguments)
+    SLACK_CALLS.labels(method, _counted(answer)).inc()
+    return answer, headers
+
+
+def _counted(answer: dict[str, Any] | Rejected | Later) -> str:
+    if isinstance(answer, Later):
+        return "ratelimited" if answer.error == "ratelimited" else "failed"
+    return "refused" if isinstance(answer, Rejected) else "ok"
+
+
+async def _exchanged(
     client: Client, method: str, *, token: str | None = None, verb: str = "POST", **arguments: Any
 ) -> tuple[dict[str, Any] | Rejected | Later, Mapping[str, str]]:
     headers = {**client.headers, "Authorization": f"Bearer {token or client.token}"}

@@ -23,7 +23,10 @@ from tests.tools import tool
 RULES: list[dict[str, Any]] = yaml.safe_load(file("alerts.yml"))["groups"][0]["rules"]
 DASHBOARD: dict[str, Any] = json.loads(file("dashboard.json"))
 
-OF_THE_LANGUAGE = {"sum", "max", "by", "or", "absent", "delta", "min_over_time", "state"}
+OF_THE_LANGUAGE = {
+    *("sum", "max", "by", "or", "absent", "delta", "min_over_time", "rate", "increase", "histogram_quantile"),
+    *("state", "le", "kind", "call", "command", "reason", "answer"),
+}
 """What else the expressions are made of."""
 
 
@@ -38,7 +41,7 @@ def expressions() -> Iterator[str]:
 def figures_of(expression: str) -> set[str]:
     """The names of the figures, without what selects among them."""
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", expression)
-    return set(re.findall(r"[a-z_]+", bare)) - OF_THE_LANGUAGE
+    return {name.removesuffix("_bucket") for name in re.findall(r"[a-z_]+", bare)} - OF_THE_LANGUAGE
 
 
 def states_of(expression: str) -> set[str]:

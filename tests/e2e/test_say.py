@@ -16,6 +16,13 @@ from tests.slack.acting import approve, request
 from tests.test_readme import POLICIES
 
 ABOVE_100, TWO_FOR_SERVERS = POLICIES[1][0], POLICIES[2][0]
+ONE_APPROVAL = """
+[[rule]]
+name = "all"
+requesters = ["U0ALICE001"]
+approvers = ["U0BOB00001"]
+approvals = 1
+"""
 REQUEST = "alice: /pay servers 10901"
 CALL = "billing API: api_make_payment"
 
@@ -113,6 +120,61 @@ async def test_the_requester_takes_it_back(say: Say) -> None:
     assert "#1 · servers invoice 10901 will not be paid." in after
     assert "  alice presses [Withdraw]\n" in after
     assert "      ↳ invoice-pay: Withdrawn by @alice, who asked for it. Nothing was paid.\n" in after
+
+
+async def test_several_are_asked_for_confirmed_cut_down_and_approved(say: Say) -> None:
+    """The preview that only Alice sees, its button, the form that takes one out, and one yes for the rest."""
+    said = await say(
+        ONE_APPROVAL,
+        "alice: /pay vps 10101 10102 10103",
+        "alice: confirm",
+        "alice: remove vps 10102 not ours",
+        "bob: approve",
+    )
+    assert said.code == 0
+    assert "  invoice-pay (only alice sees this): 3 payments · 179.99 USD\n" in said.transcript
+    assert "    [Request 3 payments · 179.99 USD]\n" in said.transcript
+    assert "  alice presses [Request 3 payments · 179.99 USD]\n" in said.transcript
+    after = said.after("  alice presses [Remove…]")
+    assert "        · vps 10102 · 49.99 USD · " in after
+    filled_in = after[after.index("  alice fills in the form and presses [Remove]") :].splitlines()[1:3]
+    assert filled_in[0].startswith("      Which are not to be paid? → vps 10102 · 49.99 USD")
+    assert filled_in[1] == "      Why? → not ours"
+    assert "What is left costs 130.00 USD." in after
+    asked = "    Slack asks: Approve 2 payments? Pay 130.00 USD for 2 invoices? They are paid at once"
+    assert said.lines("    Slack asks") == [f"{asked} and cannot be undone."]
+    assert {line.split(": ")[1] for line in said.lines("      · billing API")} == {
+        "api_make_payment vps 10101",
+        "api_make_payment vps 10103",
+    }
+    assert said.transcript.rstrip().endswith(
+        "      ↳ invoice-pay: #1 is done: 3 payments · 179.99 USD\n"
+        "          Paid: 2 · 130.00 USD\n          Cancelled or left out: 1 · 49.99 USD"
+    )
+
+
+async def test_what_is_overdue_is_asked_for_and_denied(say: Say) -> None:
+    """By as many lines as it takes by hand."""
+    said = await say(ONE_APPROVAL, "alice: /pay vps overdue", "alice: confirm", "bob: deny no money")
+    assert said.code == 0
+    assert "(a form opens for bob: Deny these payments)" in said.transcript
+    assert "      ↳ invoice-pay: Denied by @bob. Nothing was paid.\n          > no money\n" in said.transcript
+    assert CALL not in said.transcript
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("alice: confirm", "there is no button Confirm"),
+        ("alice: remove vps 4711 not ours", "vps 4711 is not among those that can be chosen"),
+    ],
+)
+async def test_what_cannot_be_pressed_or_chosen_is_said(say: Say, line: str, why: str) -> None:
+    """And nothing comes of it."""
+    asked = ["alice: /pay vps 10101 10102", "alice: confirm"] if "remove" in line else []
+    said = await say(ONE_APPROVAL, *asked, line)
+    assert said.code == 1
+    assert f"  ({line}: not done, as {why})\n" in said.transcript
 
 
 async def test_every_refusal_is_seen_before_the_next_line(say: Say) -> None:

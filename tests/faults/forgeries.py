@@ -160,7 +160,8 @@ async def _restore(connection: AsyncConnection, rows: dict[Any, list[RowMapping]
     for row in rows[payments]:
         await connection.execute(_with(row["id"], **row))
     for row in rows[requests]:
-        await connection.execute(update(requests).where(requests.c.id == row["id"]).values(**row))
+        values = {column: row[column.name] for column in requests.c}
+        await connection.execute(update(requests).where(requests.c.id == row["id"]).values(values))
     for table in (approvals, attempts):
         await connection.execute(delete(table))
         if rows[table]:

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain.batch import Batch
 from bot.domain.payment import FINAL, Payment, State, mark_of
 from bot.ledger.rows import Event, Kind, payment_of
-from bot.ledger.schema import PAYMENTS, deliveries, payments
+from bot.ledger.schema import PAYMENTS, deliveries, requests
 from bot.ledger.store import Ledger
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT
@@ -23,13 +24,16 @@ from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.announcer import DECIDED
 from bot.slack.post_search import METADATA
-from bot.slack.text import standing
+from bot.slack.text import standing_of
+from tests.faults import trail
 from tests.ledger.making import attempts, stored
 
 _TOLD = frozenset(
     {
         "approved",
         "denied",
+        "left_out",
+        "completed",
         "cancelled",
         "expired",
         "reminded",
@@ -50,7 +54,7 @@ Ref = tuple[str, int]
 class PastTheBot:
     """What happened past the bot, so that something else holds for it.
 
-    forged: payments whose rows somebody changed. by_hand, deleted: invoices that were paid, or deleted, in
+    forged: requests of which somebody changed rows. by_hand, deleted: invoices that were paid, or deleted, in
     MyAdmin itself. forgotten: calls that were received, and that a ledger which was set back does not know.
     set_back: requests up to this number were there when it was set back; below zero: it never was.
     were_out: people whom Slack did not know for a while; what is told to them alone is told to nobody then.
@@ -110,9 +114,13 @@ async def check_invariants(installation: Installation) -> Findings:
     found = Findings()
     ledger = await installation.ledger()
     async with installation.reading() as connection:
-        rows = list((await connection.execute(PAYMENTS.order_by(payments.c.id))).mappings())
+        rows = list((await connection.execute(PAYMENTS.order_by(requests.c.id))).mappings())
         told = list((await connection.execute(select(deliveries))).mappings())
     everything = [payment_of(row) for row in rows]
+    batches = [
+        Batch(tuple(sorted(lines, key=lambda one: one.line)))
+        for _, lines in itertools.groupby(everything, lambda one: one.request.id)
+    ]
     verification = await ledger.verify()
     if verification.broken_at is not None:
         found.wrong.append(f"the audit trail breaks at event {verification.broken_at}")
@@ -126,23 +134,22 @@ async def check_invariants(installation: Installation) -> Findings:
     await _compare_with_billing(installation, everything, found)
     slack = _Slack(installation, ledger.identity)
     past = installation.past
-    for payment in everything:
-        if payment.request.id in past.forged:
+    for batch in batches:
+        if batch.request.id in past.forged:
             continue
-        events = await ledger.history(payment.request.id)
-        mine = [row for row in told if row["request_id"] == payment.request.id]
-        found.wrong += [
-            f"{payment.number}: {flaw}" for flaw in _outcome_told(payment, events, mine, past.were_out, found)
-        ]
-        found.wrong += [f"{payment.number}: {flaw}" for flaw in _each_step_told(payment, events, mine)]
-        approvers = set(await ledger.approvers(payment.request.id)) - {payment.request.requester}
-        if len(approvers) < payment.request.approvals_required and await attempts(ledger, payment.id):
-            found.wrong.append(f"{payment.number} was sent with {len(approvers)} approvals")
-        if payment.request.id <= installation.past.set_back:
-            continue  # Slack may show what came of it later, and the ledger does not know of that
-        found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.thread_flaws(payment, events, mine)]
-        for row in mine:
-            found.wrong += [f"{payment.number}: {flaw}" for flaw in slack.flaws(payment, row)]
+        events = await ledger.history(batch.request.id)
+        mine = [row for row in told if row["request_id"] == batch.request.id]
+        flaws = [*_each_step_told(batch, events, mine), *trail.unapproved(batch, events)]
+        flaws += trail.ill_summed_up(batch, events)
+        for payment in batch.payments:
+            untold = _outcome_told(payment, events, mine, past.were_out, found)
+            found.wrong += [f"{payment.number}: {flaw}" for flaw in untold]
+        # Otherwise Slack may show what came of it later, and the ledger does not know of that.
+        if batch.request.id > installation.past.set_back:
+            flaws += slack.thread_flaws(events, mine)
+            for row in mine:
+                flaws += slack.flaws(batch, row)
+        found.wrong += [f"{batch.number}: {flaw}" for flaw in flaws]
     if installation.past.set_back < 0:
         found.wrong += slack.unknown(told)
     found.wrong += _steps_ended(installation, everything)
@@ -167,7 +174,7 @@ async def _compare_with_billing(
     for payment in everything:
         by_invoice[payment.ref.module, payment.ref.number].append(payment)
     for invoice, count in received.items():
-        if any(payment.id in past.forged for payment in by_invoice[invoice]):
+        if any(payment.request.id in past.forged for payment in by_invoice[invoice]):
             continue
         sent = declined = past.forgotten[invoice]  # type: ignore[index]
         for payment in by_invoice[invoice]:
@@ -183,16 +190,16 @@ async def _compare_with_billing(
         if count > sent or made[invoice] > 1:
             found.duplicates += 1
             found.wrong.append(f"{invoice} was received {count} times, {sent} attempts are written down")
-    for invoice, requests in by_invoice.items():
+    for invoice, asked_for in by_invoice.items():
         row = installation.billing.row(*invoice)  # type: ignore[arg-type]
         paid = bool(row and row["invoices_paid"])
-        if any(payment.id in past.forged for payment in requests):
+        if any(payment.request.id in past.forged for payment in asked_for):
             continue
-        claimed = [payment for payment in requests if payment.state is State.PAID]
+        claimed = [payment for payment in asked_for if payment.state is State.PAID]
         # What was done past the bot it may notice, and need not.
         excused = invoice in past.deleted if claimed else invoice in past.by_hand | past.forgotten.keys()
         if (paid != bool(claimed) and not excused) or len(claimed) > 1:
-            states = ", ".join(f"{one.number} {one.state}" for one in requests)
+            states = ", ".join(f"{one.number} {one.state}" for one in asked_for)
             found.wrong.append(f"{invoice} is {'paid' if paid else 'not paid'}, and the ledger says {states}")
 
 
@@ -224,8 +231,8 @@ def _outcome_told(
     """The event that brought the final state must have been told, in the thread or directly."""
     if payment.state not in FINAL:
         return []
-    (last,) = [event for event in events if event.to_state is payment.state]
-    ways = [row for row in told if row["event_id"] == last.id]
+    telling = {event.id for event in trail.told_with(trail.last_move(payment, events), events)}
+    ways = [row for row in told if row["event_id"] in telling]
     delivered = [row for row in ways if row["given_up"] is None and row["ts"] is not None]
     nobody = payment.request.requester in were_out and {row["given_up"] for row in ways} == {
         "channel_not_found"
@@ -236,13 +243,15 @@ def _outcome_told(
     return [f"the outcome {payment.state} was never told"]
 
 
-def _each_step_told(payment: Payment, events: Sequence[Event], told: Sequence[RowMapping]) -> list[str]:
+def _each_step_told(batch: Batch, events: Sequence[Event], told: Sequence[RowMapping]) -> list[str]:
     """Every step that concerns people is told, and once."""
     flaws = []
+    # Where nobody had to be waited for, the outcome follows at once, and the card says the rest.
+    sending_is_told = batch.request.approvals_required and not batch.several
     for event in events:
-        # Where nobody had to be waited for, the outcome follows at once, and the card says the rest.
-        if event.action in _TOLD or (event.action == "sending" and payment.request.approvals_required):
-            of_it = [row for row in told if row["event_id"] == event.id]
+        if event.action in _TOLD or (event.action == "sending" and sending_is_told):
+            telling = {one.id for one in trail.told_with(event, events)}
+            of_it = [row for row in told if row["event_id"] in telling]
             ways = [row for row in of_it if row["given_up"] is None]
             pointless = event.action == "reminded" and {row["given_up"] for row in of_it} == {DECIDED}
             if len(ways) != 1 and not pointless:
@@ -271,11 +280,10 @@ class _Slack:
         self._by_delivery: dict[tuple[int, str], list[Message]] = defaultdict(list)
         for channel in installation.slack.world.channels.values():
             for message in channel.messages.values():
-                delivery = _delivery_of(message, identity)
-                if delivery is not None and not message.deleted:
+                for delivery in _deliveries_of(message, identity) if not message.deleted else ():
                     self._by_delivery[delivery].append(message)
 
-    def flaws(self, payment: Payment, row: RowMapping) -> list[str]:
+    def flaws(self, batch: Batch, row: RowMapping) -> list[str]:
         """What is wrong with one delivery."""
         if row["kind"] == Kind.STEP:
             return []
@@ -289,23 +297,21 @@ class _Slack:
         repeatable = not self._installation.exact or row["kind"] in (Kind.DIRECT, Kind.INVITATION)
         if len(messages) > 1 and not repeatable:
             flaws.append(f"{what} is in Slack {len(messages)} times")
-        if row["kind"] == Kind.THREAD_REPLY and any(
-            one.thread_ts != payment.request.cards.ts for one in messages
-        ):
+        stands = batch.request.cards
+        if row["kind"] == Kind.THREAD_REPLY and any(one.thread_ts != stands.ts for one in messages):
             flaws.append(f"{what} is not in the thread")
-        cards = {Kind.CARD: payment.request.cards.ts, Kind.APPROVAL_CARD: payment.request.cards.approval_ts}
+        cards = {Kind.CARD: stands.ts, Kind.APPROVAL_CARD: stands.approval_ts}
         if row["kind"] in cards:
             card = next((one for one in messages if one.ts == cards[row["kind"]]), None)
             if card is None:
                 stand = ", ".join(one.ts for one in messages)
                 flaws.append(f"the {row['kind']} is {cards[row['kind']]}, in Slack there is {stand}")
-            elif not card.text.endswith(standing(payment)[1]):
-                flaws.append(f"the {row['kind']} says {card.text!r}, the ledger {payment.state}")
+            elif not card.text.endswith(standing_of(batch)[1]):
+                states = ", ".join(one.state for one in batch.payments)
+                flaws.append(f"the {row['kind']} says {card.text!r}, the ledger {states}")
         return flaws
 
-    def thread_flaws(
-        self, payment: Payment, events: Sequence[Event], told: Sequence[RowMapping]
-    ) -> list[str]:
+    def thread_flaws(self, events: Sequence[Event], told: Sequence[RowMapping]) -> list[str]:
         """What is wrong with the thread as a whole: its order, and a denial's reason."""
         by_event = {row["event_id"]: row for row in told if row["kind"] == Kind.THREAD_REPLY and row["ts"]}
         flaws = []
@@ -332,9 +338,10 @@ def _key(row: RowMapping) -> tuple[int, str]:
     return row["id"], mark_of(row["created_at"])
 
 
-def _delivery_of(message: Message, identity: str) -> tuple[int, str] | None:
+def _deliveries_of(message: Message, identity: str) -> list[tuple[int, str]]:
+    """What it tells; of several payments one message may tell much."""
     metadata: dict[str, Any] = message.metadata or {}
     payload = metadata.get("event_payload") or {}
     if metadata.get("event_type") != METADATA or payload.get("ledger") != identity:
-        return None
-    return int(payload["delivery"]), str(payload["made"])
+        return []
+    return [(int(one["delivery"]), str(one["made"])) for one in (payload, *payload.get("also", ()))]

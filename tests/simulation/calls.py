@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from bot.domain.payment import RELEASED
 from bot.domain.wording import money
 from bot.sandbox.local_billing.service import PAYMENT, Call
-from tests.simulation.outside import LISTS_LAG_S, MAY_LAG_S, NEVER
+from tests.simulation.outside import ALL_OF, LISTS_LAG_S, MAY_LAG_S, NEVER
+from tests.simulation.rules import required_by
 
 if TYPE_CHECKING:
     from tests.faults.invariants import Ref
@@ -20,11 +23,16 @@ _UNSAFE_S = 300.0
 """Seconds in which a call may be received yet that a ledger which was set back knows nothing of."""
 
 
+_RELEASED = ", ".join(f"'{state}'" for state in sorted(RELEASED))
+
+
 class _Sent(NamedTuple):
     """The row of the payment that is being sent. times: as the ledger keeps them."""
 
     id: int
     request_id: int
+    line: int
+    lines: int
     amount: object
     currency: str | None
     approvals_required: int
@@ -83,28 +91,50 @@ def _by_whom(installation: Installation, ref: Ref, sent: _Sent) -> Iterator[str]
     rules = past.rules[sender]
     if not past.counts(sent.requester, rules["PAY_ALLOWED_USERS"], now):
         yield "for somebody who may not ask any more"
-    approvers = installation.rows(
-        "SELECT approver FROM approvals WHERE request_id = ? AND approver <> ?",
-        sent.request_id,
-        sent.requester,
+    at, approvers, frozen = _intended(installation, sent)
+    counting = [
+        one
+        for one in sorted(approvers - {sent.requester})
+        if past.counts(one, rules.get("PAY_APPROVERS", ""), now)
+    ]
+    # With all that is asked for beside it and was not let go.
+    beside = installation.rows(
+        f"SELECT amount FROM payments WHERE request_id = ? AND state NOT IN ({_RELEASED})", sent.request_id
     )
-    counting = [one for (one,) in approvers if past.counts(one, rules.get("PAY_APPROVERS", ""), now)]
-    required = max(sent.approvals_required, int(rules["PAY_APPROVALS_REQUIRED"]))
+    amounts = [None if amount is None else Decimal(str(amount)) for (amount,) in beside]
+    required = max(frozen, required_by(rules, amounts))
     if len(counting) < required:
         yield f"with {len(counting)} of {required} approvals that count"
     price = "amount unknown" if sent.amount is None else money(Decimal(str(sent.amount)), sent.currency or "")
     for one in counting:
-        if (one, *ref, price) not in past.shown:
+        if not {(one, *ref, price), (one, ALL_OF, sent.request_id, "")} & past.shown:
             yield f"by an approval of {one}, who was not shown {ref[0]} {ref[1]} at {price}"
-    ((at,),) = installation.rows(
-        "SELECT at FROM events WHERE request_id = ? AND to_state = 'SENDING' ORDER BY id DESC LIMIT 1",
-        sent.request_id,
-    )
     if at >= sent.expires_at:
         yield f"at {at}, and its request expired at {sent.expires_at}"
     age = installation.ledger_now(past.machines[sender]) - datetime.fromisoformat(at).replace(tzinfo=UTC)
     if age.total_seconds() > MAY_LAG_S and now - past.clock_set_at > MAY_LAG_S:
         yield f"{age} after it was intended"
+
+
+def _intended(installation: Installation, sent: _Sent) -> tuple[str, set[str], int]:
+    """When it was written down that it will be sent; who had approved it then, and how many had to."""
+    approvers, frozen = set[str](), 0
+    found: tuple[str, set[str], int] | None = None
+    for time, actor, action, to_state, detail in installation.rows(
+        "SELECT at, actor, action, to_state, detail FROM events WHERE request_id = ? ORDER BY id",
+        sent.request_id,
+    ):
+        told = json.loads(detail)
+        if action == "looked_up":
+            frozen = told.get("approvals_required", frozen)
+        elif action == "asked_again":
+            approvers = set()
+        elif action == "approved":
+            approvers = approvers | {actor}
+        elif to_state == "SENDING" and (sent.lines == 1 or told.get("line") == sent.line):
+            found = time, approvers, frozen
+    assert found is not None, f"bug: nothing says that #{sent.request_id} is sent"
+    return found
 
 
 def _twice(installation: Installation, call: Call, what: str) -> list[str]:

@@ -150,6 +150,7 @@ def figures(done: Iterable[Played]) -> list[str]:
     return [
         f"{all_of_them.steps} steps in {len(histories)} histories, {all_of_them.seconds / YEAR:.2f} virtual"
         f" years, {all_of_them.turns} turns, {all_of_them.payments} payments,"
+        f" {all_of_them.several} requests of several,"
         f" {sum(bool(one.wrong) for one in histories)} histories wrong",
         f"faults: {faults}",
         f"moves of the state table: {len(moves) - len(missing)} of {len(moves)}"

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.card import APPROVE, DENY, WITHDRAW
+from bot.slack.card import APPROVE, ASK_AGAIN, DENY, REMOVE, WITHDRAW
 from tests.faults.slack_errors import drawn_fault, drawn_retry_after
 from tests.simulation.awaits import FILES
 from tests.simulation.disk import Trouble
 from tests.simulation.installation import CHANNELS
 from tests.simulation.outside import EVERYBODY_GROUP
+from tests.simulation.rules import A_DAY, ABOVE
 
 PEOPLE = ("alice", "bob", "carol")
 FIRST_INVOICE, BURST_INVOICE, BURST = 20001, 30001, 30
@@ -56,7 +57,13 @@ def settings_of(seed: int) -> dict[str, str]:
         "PAY_APPROVALS_REQUIRED": str(needed),
         "PAY_EXPIRES_AFTER": chance.choice(("10m", "1h", "6h", "3d")),
     }
-    return settings | ({"PAY_APPROVERS": chance.choice(approving)} if needed else {})
+    if needed:
+        settings["PAY_APPROVERS"] = chance.choice(approving)
+        if chance.random() < 0.4:
+            settings[ABOVE] = str(chance.choice((60, 120, 200)))
+        if chance.random() < 0.15:
+            settings[A_DAY] = str(chance.choice((300, 1000)))
+    return settings
 
 
 def instances_of(seed: int) -> int:
@@ -69,6 +76,8 @@ def draw(seed: int, length: int) -> list[Step]:
     chance = random.Random(f"history {seed}")
     weights = {
         _asks: 48,
+        _asks_for_several: 10,
+        _confirms: 3,
         _clicks: 48,
         _types: 4,
         _fills_in_the_form: 3,
@@ -129,13 +138,29 @@ def _asks(chance: random.Random, place: int) -> Step:
     return Step("asks", _soon(chance), (*_asked_where(chance, place), chance.random() < 0.15))
 
 
+def _asks_for_several(chance: random.Random, place: int) -> Step:
+    """Seldom so many that a card does not show all of them; sometimes what is due, whatever that is."""
+    person, channel, *_ = _asked_where(chance, place)
+    size = chance.randint(11, 30) if chance.random() < 0.05 else chance.randint(2, 6)
+    listed = sorted({_invoice(chance, place + chance.randint(0, 2 * size)) for _ in range(size)})
+    due = chance.choice(("vps overdue", "all due 30d")) if chance.random() < 0.05 else ""
+    presses, after = chance.choice((0, 1, 1, 1, 1, 2)), _span(chance, 0.05, 20)
+    arguments = (person, channel, tuple(listed), due, chance.random() < 0.2, presses, after)
+    return Step("asks for several", _soon(chance), arguments)
+
+
+def _confirms(chance: random.Random, _place: int) -> Step:
+    """What was shown a while ago, be it confirmed already."""
+    return Step("confirms", _soon(chance), (chance.choice(PEOPLE), chance.random()))
+
+
 def _bursts(chance: random.Random, place: int) -> Step:
     """The end of a month."""
     return Step("all ask at once", _soon(chance), (BURST_INVOICE + BURST * place, BURST))
 
 
 def _clicks(chance: random.Random, _place: int) -> Step:
-    what = chance.choices([APPROVE, DENY, WITHDRAW], [10, 1, 2])[0]
+    what = chance.choices([APPROVE, DENY, WITHDRAW, REMOVE, ASK_AGAIN], [30, 3, 6, 4, 2])[0]
     late = min(chance.random(), chance.random())
     # Some look at a card as it was a while ago.
     outdated = chance.random() < 0.1

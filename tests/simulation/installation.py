@@ -33,6 +33,7 @@ from tests.simulation import shared
 from tests.simulation.calls import at_call
 from tests.simulation.machine import Machine
 from tests.simulation.outside import EVERYBODY_GROUP, GROUPS, Outside
+from tests.simulation.rules import environment_of
 from tests.simulation.system import BEGINNING, Loop, context_of
 
 TIMING = replace(Timing(), poll=60.0, reconcile_first=timedelta(seconds=30))
@@ -93,6 +94,7 @@ class Installation:
         self.slack = slack
         self.billing = billing
         self.ledger_url = f"sqlite:///{file}"
+        self._policy_file = file.with_suffix(".toml")
         self.exact = exact
         self.ledger_ahead = 0.0
         self.settings: dict[str, str] = {}
@@ -179,7 +181,7 @@ class Installation:
             "BILLING_PASSWORD": self.billing.password,
             "BILLING_TIMEOUT": str(CALL_TIMEOUT),
             "LEDGER_URL": self.ledger_url,
-            **self.settings,
+            **environment_of(self.settings, self._policy_file),
         }
 
     @property

@@ -13,6 +13,9 @@ from tests.simulation.machine import Machine
 
 NEVER = float("-inf")
 
+ALL_OF = "#"
+"""Stands for a module, with a request's number for the invoice's, where a card said that it shows not all."""
+
 EVERYBODY_GROUP = "S0EVERYONE"
 GROUPS = {
     ids.FINANCE_GROUP: (ids.BOB, ids.CAROL),
@@ -57,10 +60,10 @@ class Outside(PastTheBot):
         self.rules[machine.name] = dict(rules)
         self.machines[machine.name] = machine
 
-    def stands_still(self, payment_id: int, ref: Ref, state: str) -> bool:
+    def stands_still(self, request_id: int, ref: Ref, state: str) -> bool:
         """Whether it may stay as it is until a person does something about it."""
         return (
-            payment_id in self.forged
+            request_id in self.forged
             or ref in self.forged_refs
             or (state == State.UNKNOWN and ref in self.deleted)
         )

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from bot.domain.payment import State
+from bot.domain.payment import InvoiceRef, State
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Message
-from bot.slack.card import APPROVE, DENY, WITHDRAW
+from bot.slack import removal
+from bot.slack.card import APPROVE, DENY, REMOVE, WITHDRAW
 from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
 from bot.slack.pay_form_view import MODULES, NUMBERS
+from bot.slack.preview import CONFIRM
+from bot.slack.removal import REMOVE_FORM
+from bot.slack.text import STATES
 from bot.slack.workflow_step import STEP
 from tests.simulation.drawing import PEOPLE
 from tests.simulation.installation import CHANNELS, Acts, Installation
-from tests.simulation.outside import GROUPS
-from tests.slack.acting import text
+from tests.simulation.outside import ALL_OF, GROUPS
+from tests.slack.acting import chosen, text
 
 _DELIVERED = 0.5
 """Seconds. What was acknowledged this much before the bot's own limit was acknowledged with its answer."""
@@ -26,7 +31,13 @@ _DELIVERED = 0.5
 _REMEMBERED = 20
 """Cards that people have before them as they were."""
 
+_PREVIEW_S = 30.0
+"""Seconds that somebody waits for a preview."""
+
 _SHOWN = re.compile(r"· ([a-z_]+) invoice ([0-9]+), (.*?), by ")
+_LINE = re.compile(r"(?m)^(.*)`([a-z_]+) ([0-9]+)` · \*(.*?)\*")
+_NUMBER = re.compile(r"#([0-9]+) · [0-9]+ payments")
+_WAITS = STATES[State.PENDING_APPROVAL][1]
 
 
 class People:
@@ -36,8 +47,11 @@ class People:
         self._installation = installation
         self._slack = installation.slack
         self._remembered: list[Message] = []
+        self._previewed: list[tuple[str, Message]] = []
         self.acts: Acts = {
             "asks": self.ask,
+            "asks for several": self._ask_for_several,
+            "confirms": self._confirm_late,
             "all ask at once": self._all_ask,
             "clicks": self._click,
             "types": self._type,
@@ -59,6 +73,48 @@ class People:
         well &= self._may_ask(person) and (module, number) not in self._installation.past.forged_refs
         if result.ok and well and result.seconds < IN_TIME - _DELIVERED:
             self._installation.acknowledged.append((module, number))
+
+    async def _ask_for_several(
+        self,
+        person: str,
+        channel: str,
+        listed: Sequence[tuple[str, int]],
+        due: str,
+        noted: bool,
+        presses: int,
+        after: float,
+    ) -> None:
+        """Type them, or what is due; look at the preview for a while, and press its button so often."""
+        for module, number in listed:
+            self._must_exist(module, number)
+        typed = due or " ".join(f"{module} {number}" for module, number in listed)
+        before = {one.ts for one in self._previews(person)}
+        with suppress(NotThere):
+            note = " note: month end" if noted else ""
+            await self._slack.person(person).types(channel, f"/pay {typed}{note}")
+
+        def fresh() -> list[Message]:
+            return [one for one in self._previews(person) if one.ts not in before]
+
+        with suppress(AssertionError):
+            await self._installation.happens(fresh, "a preview", _PREVIEW_S)
+        for preview in fresh()[-1:]:
+            self._previewed = [*self._previewed, (person, preview)][-_REMEMBERED:]
+            await asyncio.sleep(after)
+            await self._confirm(person, preview, presses)
+
+    def _previews(self, person: str) -> list[Message]:
+        return [one for one in self._slack.ephemerals(person) if CONFIRM in one.action_ids()]
+
+    async def _confirm(self, person: str, preview: Message, presses: int) -> None:
+        with suppress(NotThere):
+            actor = self._slack.person(person)
+            await asyncio.gather(*(actor.clicks(preview, CONFIRM) for _ in range(presses)))
+
+    async def _confirm_late(self, person: str, which: float) -> None:
+        previews = [one for whose, one in self._previewed if whose == person]
+        if previews:
+            await self._confirm(person, previews[-1 - int(which * len(previews))], 1)
 
     def _may_ask(self, person: str) -> bool:
         """Whether it is certain that every bot takes what this person asks for."""
@@ -91,14 +147,41 @@ class People:
             asked = [one for one in PEOPLE if f"by <@{self._slack.person(one).id}>" in card.text]
             person = asked[0] if asked else person
         actor = self._slack.person(person)
-        if what == APPROVE and (shown := _SHOWN.search(card.text)):
-            module, number, price = shown.groups()
-            self._installation.past.shown.add((actor.id, module, int(number), price))
+        if what == APPROVE:
+            self._looks_at(actor.id, card)
         with suppress(NotThere):  # somebody else was quicker
             await asyncio.gather(*(actor.clicks(card, what) for _ in range(1 + twice)))
             if what == DENY:
                 for view in self._slack.views(person)[-1:]:
                     await actor.submits(view, text(REASON, "not this one"))
+            if what == REMOVE:
+                await self._take_out(person, which)
+
+    def _looks_at(self, person: str, card: Message) -> None:
+        """Who approves has seen what the card shows as waiting."""
+        shown = self._installation.past.shown
+        if one := _SHOWN.search(card.text):
+            module, number, price = one.groups()
+            shown.add((person, module, int(number), price))
+        for said in card.texts():
+            for before, module, number, price in _LINE.findall(said):
+                if not before or _WAITS in before:
+                    shown.add((person, module, int(number), price))
+        if (several := _NUMBER.search(card.text)) and "all are in the thread" in "\n".join(card.texts()):
+            shown.add((person, ALL_OF, int(several[1]), ""))
+
+    async def _take_out(self, person: str, which: float) -> None:
+        for view in self._slack.views(person)[-1:]:
+            options = [
+                InvoiceRef(module, int(number))
+                for block in view.blocks
+                for option in block.get("element", {}).get("options", ())
+                for module, number in [option["value"].split()]
+            ]
+            if view.callback_id == REMOVE_FORM and options:
+                picked = options[int(which * len(options)) :][: 1 + int(which * 97) % 2]
+                why = text(removal.REASON, "not ours")
+                await self._slack.person(person).submits(view, chosen(removal.WHICH, *picked) | why)
 
     def _cards(self) -> list[Message]:
         return [one for place in CHANNELS for one in self._slack.messages(place)[-12:] if one.bot_id]
@@ -122,14 +205,17 @@ class People:
     def _settling(self, which: float) -> str | None:
         """Somebody looked in MyAdmin, and says what is so now."""
         found = self._installation.rows(
-            "SELECT request_id, module, number FROM payments WHERE state = ? ORDER BY id", State.UNKNOWN
+            "SELECT request_id, module, number, lines FROM payments JOIN requests ON requests.id = request_id"
+            " WHERE state = ? ORDER BY payments.id",
+            State.UNKNOWN,
         )
         if not found:
             return None
-        payment_id, *ref = found[int(which * len(found))]
+        request_id, *ref, lines = found[int(which * len(found))]
         row = self._installation.billing.row(*ref)
         paid = bool(row and row["invoices_paid"])
-        return f"resolve {payment_id} {'paid' if paid else 'not-paid'} seen in MyAdmin"
+        named = f" {ref[0]} {ref[1]}" if lines > 1 else ""
+        return f"resolve {request_id}{named} {'paid' if paid else 'not-paid'} seen in MyAdmin"
 
     async def _fill_in(self, person: str, channel: str, module: str, number: int) -> None:
         self._must_exist(module, number)

@@ -38,7 +38,8 @@ Tell = Callable[[str], None]
 class Played:
     """What became of a history. wrong: in words; empty if all is as it must be.
 
-    seconds: of virtual time. turns: of the loop. trace: a hash of everything that happened.
+    several: requests of more than one payment. seconds: of virtual time. turns: of the loop. trace: a hash of
+    everything that happened.
     """
 
     seed: int
@@ -48,6 +49,7 @@ class Played:
     turns: int = 0
     trace: str = ""
     payments: int = 0
+    several: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     moves: list[str] = field(default_factory=list)
     crashed_at: list[str] = field(default_factory=list)
@@ -107,7 +109,7 @@ class Player:
             os._exit(code)
 
     def _outcome(self, seed: int, steps: Sequence[Step], process: int, status: int) -> Played:
-        for suffix in (".db", ".db-wal", ".db-shm", ".db.lock"):
+        for suffix in (".db", ".db-wal", ".db-shm", ".db.lock", ".toml"):
             self._file(seed, suffix).unlink(missing_ok=True)
         told = self._file(seed, ".json")
         if status or not told.exists():
@@ -149,6 +151,7 @@ async def _told(loop: Loop, file: Path, played: Played, steps: Sequence[Step], t
         if not played.wrong:
             found = await check_invariants(installation)
             played.wrong, played.payments = found.wrong, found.payments
+            ((played.several,),) = installation.rows("SELECT count(*) FROM requests WHERE lines > 1")
         played.faults = dict(history.faults)
         played.crashed_at = sorted(history.crashed_at)
         moves = "SELECT DISTINCT from_state, to_state FROM events WHERE from_state <> to_state"
@@ -182,6 +185,7 @@ def total(played: Iterable[Played]) -> Played:
         everything.seconds += one.seconds
         everything.turns += one.turns
         everything.payments += one.payments
+        everything.several += one.several
         faults.update(one.faults)
         moves.update(one.moves)
         places.update(one.crashed_at)

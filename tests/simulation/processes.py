@@ -27,8 +27,13 @@ AGAIN_S = 10.0
 FORGED_INVOICE = 20999
 """What a forger lets a payment be of."""
 
-_FORGEABLE = {"requests": "id", "payments": "id", "approvals": "request_id", "attempts": "payment_id"}
-"""Tables, and which of their columns names the payment, or its request, which has the same number here."""
+_FORGEABLE = {
+    "requests": "id = (SELECT request_id FROM payments WHERE id = ?)",
+    "payments": "id = ?",
+    "approvals": "request_id = (SELECT request_id FROM payments WHERE id = ?)",
+    "attempts": "payment_id = ?",
+}
+"""Tables, and which of their rows belong to a payment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +190,20 @@ class Processes:
         """Somebody writes past the bot."""
         forgery = FORGERIES[int(which * len(FORGERIES))]
         found = self._installation.rows(
-            "SELECT id, module, number FROM payments WHERE state = ? ORDER BY id", forgery.of
+            "SELECT id, request_id FROM payments WHERE state = ? ORDER BY id", forgery.of
         )
         if found:
-            payment_id, *ref = found[int(whose * len(found))]
+            payment_id, request_id = found[int(whose * len(found))]
+            theirs = self._installation.rows(
+                "SELECT module, number FROM payments WHERE request_id = ?", request_id
+            )
             if await self._written(forgery, payment_id):
                 past = self._installation.past
-                past.forged.add(payment_id)
-                past.forged_refs |= {(ref[0], ref[1]), (ref[0], FORGED_INVOICE)}
+                past.forged.add(request_id)
+                past.forged_refs |= {tuple(ref) for ref in theirs}
+                past.forged_refs |= {(module, FORGED_INVOICE) for module, _ in theirs}
                 self._installation.acknowledged[:] = [
-                    one for one in self._installation.acknowledged if one != (ref[0], ref[1])
+                    one for one in self._installation.acknowledged if one not in past.forged_refs
                 ]
                 self.faults["forged"] += 1
 
@@ -204,8 +213,8 @@ class Processes:
         def snapshot() -> list[object]:
             rows = self._installation.rows
             return [
-                rows(f"SELECT * FROM {table} WHERE {column} = ?", payment_id)
-                for table, column in _FORGEABLE.items()
+                rows(f"SELECT * FROM {table} WHERE {belongs}", payment_id)
+                for table, belongs in _FORGEABLE.items()
             ]
 
         before = snapshot()

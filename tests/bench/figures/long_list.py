@@ -11,7 +11,7 @@ LINES = {
     "acknowledged_ms": Line("… acknowledged", "ms"),
     "cpu_ms": Line("… time of a processor, each", "ms"),
 }
-ROUNDS = 3
+ROUNDS = 2
 
 
 async def measure(side: Side) -> dict[str, float]:

@@ -13,7 +13,7 @@ LINES = {
     "more_ms": Line("500 more at once: acknowledged, p99", "ms", goal=1000.0),
     "more_lost": Line("… not acknowledged in time", goal=0),
 }
-ROUNDS = 3
+ROUNDS = 2
 
 
 async def measure(side: Side) -> dict[str, float]:

@@ -1,0 +1,41 @@
+"""Since when what people or operators should look at has been so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from bot.domain.payment import State
+from bot.ledger.schema import PENDING, deliveries, payments, requests
+from bot.ledger.store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """Since when the oldest payment is unknown, request waits, and delivery is due; None: there is none."""
+
+    unknown: datetime | None
+    pending: datetime | None
+    delivery: datetime | None
+
+
+_WAITING = select(payments.c.request_id).where(payments.c.state == State.PENDING_APPROVAL.value)
+_OLDEST = select(
+    select(func.min(payments.c.updated_at))
+    .where(payments.c.state == State.UNKNOWN.value)
+    .scalar_subquery()
+    .label("unknown"),
+    select(func.min(requests.c.created_at))
+    .where(requests.c.id.in_(_WAITING))
+    .scalar_subquery()
+    .label("pending"),
+    select(func.min(deliveries.c.due_at)).where(PENDING).scalar_subquery().label("delivery"),
+)
+
+
+async def ages(ledger: Ledger) -> Ages:
+    """Those of a ledger. Raises LedgerUnavailable."""
+    async with ledger.snapshot() as connection:
+        return Ages(**(await connection.execute(_OLDEST)).mappings().one())
