@@ -172,8 +172,8 @@ BREAKS = (
     Break(
         "a-snapshot-serves-in-spite-of-an-earlier-call",
         _PREFLIGHT,
-        "if payment.invoice is not None and fresh and not precedents.any:",
-        "if payment.invoice is not None and fresh:",
+        "not precedents.any and (fresh or self._lately_unpaid(payment)):",
+        "(fresh or not precedents.any and self._lately_unpaid(payment)):",
         seen_by="payments:test_what_an_earlier_call_may_have_paid_is_read_again_however_fresh",
     ),
     Break(
