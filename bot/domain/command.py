@@ -16,6 +16,8 @@ from bot.domain.near_commands import (
     without_needless_words,
 )
 from bot.domain.payment import InvoiceRef
+from bot.domain.schedule import PayOn
+from bot.domain.typed_day import split_day
 from bot.domain.typed_invoices import (
     KEYWORDS,
     close_name,
@@ -40,12 +42,14 @@ HELP: tuple[tuple[str, str], ...] = (
     ("/pay <module> <invoice>", "asks for one invoice to be paid, for example /pay vps 12345"),
     ("/pay <module> <invoice> <invoice> … note: <why>", "asks for several at once, after a look at them"),
     ("/pay <module> overdue", "asks for what is overdue; due 7d: due within 7 days; all: every module"),
+    ("/pay <module> <invoice> on due date", "is decided now and paid when it is due; or on 2026-12-05"),
     ("/pay", "opens a form to pick invoices"),
     ("/pay list [module]", "shows the unpaid invoices"),
     ("/pay status <module> <invoice>", "tells what became of an invoice"),
     ("/pay status 42", "tells what became of payment #42"),
     ("/pay mine", "shows your own requests"),
     ("/pay pending", "shows what waits for approval"),
+    ("/pay scheduled", "shows what waits for its day"),
     (
         "/pay resolve 42 [module invoice] paid|not-paid <note>",
         "settles payment #42, whose answer was lost; the note says how you know",
@@ -69,22 +73,27 @@ class OpenForm:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Ask for these invoices to be paid; each stands in it once. note: for those who approve."""
+    """Ask for these invoices to be paid; each stands in it once. note: for those who approve.
+
+    pay_on: None: at once.
+    """
 
     refs: tuple[InvoiceRef, ...]
     note: str | None = None
+    pay_on: PayOn | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestDue:
     """Ask for what is unpaid of these modules, or of all (None), and due within so many days.
 
-    within: None: only what is overdue.
+    within: None: only what is overdue. note, pay_on: as of a `Request`.
     """
 
     modules: tuple[str, ...] | None
     within: int | None
     note: str | None = None
+    pay_on: PayOn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,11 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Scheduled:
+    """Show what waits for its day."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resolve:
     """Settle a payment whose outcome is unknown. note: one line, never empty. ref: which of several."""
 
@@ -150,6 +164,7 @@ Command = (
     | StatusOfPayment
     | Mine
     | Pending
+    | Scheduled
     | Resolve
     | Pause
     | Resume
@@ -193,13 +208,17 @@ def _read_request(typed: Typed, modules: Sequence[str]) -> Request | RequestDue 
             return Misunderstood(
                 f"The note is longer than {MAX_NOTE} characters.", "Shorten it, and try again."
             )
+    split = split_day(words)
+    if isinstance(split, Misunderstood):
+        return split
+    words, pay_on = split
     due = read_due(words, modules)
     if isinstance(due, Misunderstood):
         return due
     if due is not None:
-        return RequestDue(*due, note)
+        return RequestDue(*due, note, pay_on)
     refs = read_invoices(words, modules)
-    return refs if isinstance(refs, Misunderstood) else Request(refs, note)
+    return refs if isinstance(refs, Misunderstood) else Request(refs, note, pay_on)
 
 
 def _near_command(words: list[str], modules: Sequence[str]) -> Misunderstood | None:
@@ -325,6 +344,7 @@ _OWN_WORDS: Mapping[str, Callable[[Typed, Sequence[str]], Command]] = {
     "help": lambda _typed, _modules: Help(),
     "mine": _alone(Mine),
     "pending": _alone(Pending),
+    "scheduled": _alone(Scheduled),
     "resume": _alone(Resume),
     "pause": _read_pause,
     "list": lambda typed, modules: _read_list(typed.words[1:], modules),

@@ -40,6 +40,10 @@ def _what_waits(_: str, __: str) -> Answer:
     return "There is another word for that.", f"Type /pay pending to see what waits for approval, {_HOME}."
 
 
+def _what_is_to_come(_: str, __: str) -> Answer:
+    return "There is another word for that.", f"Type /pay scheduled to see what waits for its day, {_HOME}."
+
+
 def _how_it_stands(number: str, example: str) -> Answer:
     which = f"/pay status {number}" if number else f"/pay status {example} 12345"
     return "There is another word for that.", f"Type {which} to see what became of it."
@@ -95,6 +99,7 @@ _ANSWERS: dict[str, Callable[[str, str], Answer]] = {
         ("all everything overdue due several", _which_of_all),
         ("unpaid open invoices bills ls", _in_the_list),
         ("approvals approve_list waiting queue todo requests", _what_waits),
+        ("schedule planned upcoming later", _what_is_to_come),
         ("history audit log show info find search check", _how_it_stands),
         ("retry again resend repeat", _not_again),
         ("settle paid unknown lost", _settling),

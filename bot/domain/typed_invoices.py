@@ -13,7 +13,7 @@ from bot.domain.payment import MAX_INVOICE, InvoiceRef
 from bot.domain.typed_words import Misunderstood, begins_like_a_number, normal
 from bot.domain.wording import quote, shorten
 
-KEYWORDS = ("list", "status", "mine", "pending", "resolve", "pause", "resume", "help")
+KEYWORDS = ("list", "status", "mine", "pending", "scheduled", "resolve", "pause", "resume", "help")
 """The bot's own words."""
 
 _LONGEST_NAME = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from bot.domain.batch import Batch
 from bot.domain.payment import FINAL, State
@@ -42,17 +43,26 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Scheduled:
+    """What is to be paid on a day, the next first. asked: the same of what waits for approval."""
+
+    approved: tuple[Batch, ...]
+    asked: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Concerns:
     """All that concerns one person, the newest first; of what waits for them, what expires first.
 
     waiting: the first of `pending.mine`, with their approvals. requested: all that they asked for and that is
-    not at its end. outcomes: the latest.
+    not at its end. outcomes: the latest. scheduled: whoever asked for it, what is paid next comes first.
     """
 
     pending: Pending
     waiting: tuple[Waiting, ...]
     requested: tuple[Batch, ...]
     outcomes: tuple[Batch, ...]
+    scheduled: tuple[Batch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,17 @@ class Overview:
             waiting=tuple(await self.standing(pending.mine[:most], mine=True)),
             requested=tuple(await self.ledger.recent(requester=person.id, states=_OPEN, limit=None)),
             outcomes=tuple(await self.ledger.concerning(person.id, FINAL, limit=most)),
+            scheduled=await self._approved_for_later(),
         )
+
+    async def scheduled(self) -> Scheduled:
+        """All that is to be paid on a day, whoever asked for it."""
+        asked = [one for one in await self.ledger.pending() if _next(one) is not None]
+        return Scheduled(await self._approved_for_later(), tuple(sorted(asked, key=_in_turn)))
+
+    async def _approved_for_later(self) -> tuple[Batch, ...]:
+        approved = await self.ledger.recent(states=[State.APPROVED], limit=None)
+        return tuple(sorted((one for one in approved if one.scheduled), key=_in_turn))
 
     async def standing(self, batches: Sequence[Batch], *, mine: bool) -> list[Waiting]:
         """How far these are with their approvals."""
@@ -88,6 +108,16 @@ class Overview:
             unsure += theirs is None
             (mine if theirs else others).append(batch)
         return Pending(tuple(mine), tuple(others), unsure)
+
+
+def _next(batch: Batch) -> datetime | None:
+    """When the first of it is sent that waits for its day."""
+    times = (one.not_before for one in batch.scheduled or batch.waiting)
+    return min((one for one in times if one is not None), default=None)
+
+
+def _in_turn(batch: Batch) -> tuple[datetime, int]:
+    return _next(batch) or batch.request.created_at, batch.request.id
 
 
 class _Decidable:

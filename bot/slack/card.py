@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from bot.domain.batch import SHOWN_LINES, Batch
+from bot.domain.batch import SENT, SHOWN_LINES, Batch
 from bot.domain.payment import Payment, PaymentRequest, State
 from bot.payments.approvals import ApprovalStatus
 from bot.payments.timing import Timing
 from bot.slack.blocks import Block, Message, button, confirm, context, section
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import next_steps
+from bot.slack.schedule import sent_on
 from bot.slack.text import (
     amount,
     cost_of,
@@ -83,6 +84,8 @@ def request_card(scene: Scene) -> Message:
         buttons = [] if elsewhere else decision_buttons(batch, scene.approvals)
         buttons += [*_remove(batch), _withdraw(batch)]
         blocks.append({"type": "actions", "block_id": "decide", "elements": buttons})
+    elif batch.scheduled:
+        blocks.append({"type": "actions", "block_id": "withdraw", "elements": [_withdraw(batch)]})
     blocks += _resolution(batch)
     if may_ask_again(batch):
         again = button(ASK_AGAIN, "Ask again", value_of(request))
@@ -126,6 +129,8 @@ def _facts(scene: Scene) -> Iterator[str]:
     if not batch.several:
         lines += _of_one(batch.first, scene.today)
     lines.append(f"Asked for by {mention(batch.request.requester)}")
+    if batch.waiting and (when := sent_on(batch.waiting)) is not None:
+        lines.append(f"*To be sent {when}*")
     if batch.request.note:
         lines.append(quote(batch.request.note, 1000))
     yield "\n".join(lines)
@@ -223,19 +228,23 @@ def _question(batch: Batch, approvals: ApprovalStatus) -> str:
     else:
         which = f"{batch.first.ref.module} invoice {batch.first.ref.number}"
         lines = [f"Pay {cost_of(batch)} for {which}?" if known else f"Pay {which}, whatever its amount is?"]
-    lines.append(what_follows(approvals, several=batch.several))
+    lines.append(what_follows(batch, approvals))
     if not known:
         lines.append("If its amount can be read by then, you are asked again.")
     return "\n".join(lines)
 
 
-def what_follows(approvals: ApprovalStatus, *, several: bool) -> str:
-    """What becomes of a payment that one more person approves, or of several."""
+def what_follows(batch: Batch, approvals: ApprovalStatus) -> str:
+    """What becomes of a request that one more person approves."""
     after, given = approvals.awaited - 1, len(approvals.counted) + 1
-    it_is = "they are" if several else "it is"
+    it_is = "they are" if batch.several else "it is"
     which = f"You are {given} of {given + after}; {it_is}" if given + after > 1 else it_is.capitalize()
+    when = sent_on(batch.waiting)
     if after:
-        return f"{which} paid after {'one' if after == 1 else after} more."
+        then = f", {when}" if when else ""
+        return f"{which} paid after {'one' if after == 1 else after} more{then}."
+    if when:
+        return f"{which} paid {when}. Until then the request can be withdrawn."
     return f"{which} paid at once and cannot be undone."
 
 
@@ -261,7 +270,8 @@ def _remove(batch: Batch) -> list[Block]:
 
 
 def _withdraw(batch: Batch) -> Block:
-    question = f"{subject_of(batch)} will not be paid. Only the person who asked can do this."
+    what = f"What was not sent of {subject_of(batch)}" if batch.within(SENT) else subject_of(batch)
+    question = f"{what} will not be paid. Only the person who asked can do this."
     once_more = confirm("Withdraw this request?", question, "Withdraw")
     return button(WITHDRAW, "Withdraw", value_of(batch.request), confirm=once_more)
 

@@ -66,7 +66,7 @@ class Commands:
                 return self.previews.answer(person, channel, asked, trigger_id, response_url)
             case RequestDue():
                 return self.previews.answer(person, channel, asked, trigger_id, response_url)
-            case Request(refs, note):
+            case Request(refs, note, pay_on):
                 answer = await desk.request(
                     person,
                     channel,
@@ -75,6 +75,7 @@ class Commands:
                     typed_there=True,
                     response_url=response_url,
                     note=note,
+                    pay_on=pay_on,
                 )
                 return replies.said(answer, team_url)
             case OpenForm():

@@ -16,6 +16,7 @@ from bot.slack.card import Scene, waiting
 from bot.slack.invoice_table import all_invoices
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import ask_again, checking, not_sent
+from bot.slack.schedule import sent_on
 from bot.slack.text import (
     added_up,
     amount,
@@ -147,7 +148,10 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
     match event.what:
         case events.Approved(given, required):
             last = ". That is all it needs." if given >= required else ""
-            return [f"Approved by {mention(event.actor)} ({given} of {required}){last}"]
+            return [
+                f"Approved by {mention(event.actor)} ({given} of {required}){last}",
+                *(_scheduled(batch, event.at) if last else []),
+            ]
         case events.AskedAgain():
             return [
                 f"The amount is known now: {cost_of(batch)}. Nobody knew it when this was approved.",
@@ -249,6 +253,14 @@ def _cancelled(cancelled: events.Cancelled, actor: str, scene: Scene) -> list[st
         card = link(scene.team_url, cancelled.other_channel, cancelled.other_ts)
         lines.append(f"See <{card}|{escape(cancelled.other)}>.")
     return lines
+
+
+def _scheduled(batch: Batch, at: datetime) -> list[str]:
+    """When it is sent that was approved at this time, where that is not at once."""
+    if (when := sent_on(one for one in batch.held if one.too_early(at))) is None:
+        return []
+    which = "What waits for its day is" if batch.several else "It is"
+    return [f"{which} sent {when}; until then {mention(batch.request.requester)} can withdraw it."]
 
 
 def _nothing_paid(batch: Batch) -> str:

@@ -171,6 +171,7 @@ def home(tab: Tab) -> View:
         *_waiting_for_you(tab),
         header("Unpaid invoices"),
         {"type": "actions", "block_id": "unpaid", "elements": _unpaid_buttons(tab)},
+        *_scheduled(tab),
         *_list("Your open requests", concerns.requested, tab.team_url, "You have no open request."),
         *_list("Recent outcomes", concerns.outcomes, tab.team_url, "Nothing yet."),
     ]
@@ -203,6 +204,16 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
         yield context(unsure(concerns.pending.unsure))
     elif not mine:
         yield context("Nothing waits for you.")
+
+
+def _scheduled(tab: Tab) -> Iterator[Block]:
+    """What is approved and waits for its day, whoever asked for it, where there is any."""
+    scheduled = tab.concerns.scheduled
+    if scheduled:
+        sum_up = unescaped(totals(one.invoice for batch in scheduled for one in batch.scheduled))
+        yield from _list(
+            shorten(f"Scheduled: {len(scheduled):,} · {sum_up}", 150), scheduled, tab.team_url, ""
+        )
 
 
 def _unpaid_buttons(tab: Tab) -> list[Block]:

@@ -1,4 +1,4 @@
-"""`/pay list`, `status`, `mine` and `pending`: for those who may request or approve; others are refused.
+"""`/pay list`, `status`, `mine`, `pending`, `scheduled`: for who may request or approve; others are refused.
 
 Histories and amounts are theirs to see, and nobody else's. What the ledger knows is told at once; the
 billing API may be slow, so the list of unpaid invoices follows when it has been read. Every list keeps
@@ -17,7 +17,7 @@ from bot.domain.batch import Batch
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Event
 from bot.payments.authority import Choice, Person
-from bot.payments.overview import MOST, Pending, Waiting
+from bot.payments.overview import MOST, Pending, Scheduled, Waiting
 from bot.payments.unpaid import Listing, Unpaid
 from bot.payments.worker import TaskPool
 from bot.slack import replies
@@ -28,6 +28,7 @@ from bot.slack.inbound import Services
 from bot.slack.listing import ROOM, listing
 from bot.slack.pay_form_button import Several
 from bot.slack.respond import respond
+from bot.slack.schedule import sent_on
 from bot.slack.text import (
     amount,
     cost_of,
@@ -43,7 +44,12 @@ from bot.slack.text import (
 )
 
 Asked = (
-    command.ListUnpaid | command.StatusOfInvoice | command.StatusOfPayment | command.Mine | command.Pending
+    command.ListUnpaid
+    | command.StatusOfInvoice
+    | command.StatusOfPayment
+    | command.Mine
+    | command.Pending
+    | command.Scheduled
 )
 
 _MINE = 15
@@ -91,6 +97,8 @@ class Lists:
                 return mine(await ledger.recent(requester=person.id, limit=_MINE), team_url)
             case command.Pending():
                 return await self._pending(person)
+            case command.Scheduled():
+                return scheduled(await self.services.overview.scheduled(), team_url)
 
     async def _status(self, batch: Batch) -> Message:
         events = await self.services.ledger.history(batch.request.id)
@@ -214,6 +222,27 @@ def pending(found: Pending, first: Sequence[Waiting], team_url: str) -> Message:
     remedy = " Those that wait for you are on my Home tab." if found.mine else ""
     endings = [unsure(found.unsure)] if found.unsure else []
     return listing(heading, lines, remedy, endings, left_out=len(every) - len(lines))
+
+
+def scheduled(found: Scheduled, team_url: str) -> Message:
+    """What is to be paid on a day, what is paid next before the others."""
+    lines = [
+        f"{_request(one, team_url)} · asked for by {mention(one.request.requester)}" for one in found.approved
+    ]
+    lines += [
+        f"{_request(one, team_url)} · to be sent {sent_on(one.waiting)}"
+        f" · asked for by {mention(one.request.requester)}"
+        for one in found.asked
+    ]
+    if not lines:
+        return listing("Nothing waits for its day.", lines)
+    approved = [one for batch in found.approved for one in batch.scheduled]
+    heading = f"*Scheduled: {len(found.approved):,}"
+    heading += f" · {totals(one.invoice for one in approved)}*" if approved else "*"
+    if found.asked:
+        heading += f"\n*Waiting for approval before: {len(found.asked):,} · {_totals(found.asked)}*"
+    endings = ["Who asked for it can withdraw it on its card until it is sent."]
+    return listing(heading, lines, endings=endings)
 
 
 def unsure(count: int) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from bot.domain.batch import Batch
 from bot.domain.payment import Payment, State
 from bot.payments.timing import Timing
-from bot.slack.text import escape, time_of_day
+from bot.slack.text import harmless, time_of_day
 
 SETTLE_IT = "I could not find out by now. Look in MyAdmin, and say here what you saw."
 
@@ -34,7 +34,9 @@ def next_step(payment: Payment, now: datetime, timing: Timing, settled: timedelt
         case State.UNKNOWN:
             return SETTLE_IT
         case State.APPROVED if payment.reason:
-            return f"Waiting: {escape(payment.reason)}. Nothing was sent; it is tried again by itself."
+            return (
+                f"Waiting: {harmless(payment.reason, 1000)}. Nothing was sent; it is tried again by itself."
+            )
         case State.DECLINED:
             return f"It may be asked for again: {ask_again(payment)}"
         case _:

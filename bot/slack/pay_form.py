@@ -48,6 +48,7 @@ from bot.slack.pay_form_view import (
 )
 from bot.slack.preview import requested
 from bot.slack.respond import open_view, respond_to, update_view
+from bot.slack.schedule import DAY
 from bot.slack.text import escape
 
 SHORTCUT = "pay_invoice"
@@ -201,16 +202,21 @@ class PayForms:
         channel = origin.channel or entered.channel
         if channel is None:
             return error_under(CHANNEL, "Pick the channel where the payment is asked for.")
-        invoices = hashlib.sha256(repr(sorted(map(str, refs))).encode()).hexdigest()[:16]
+        pay_on = entered.pay_on
+        if isinstance(pay_on, str):
+            return error_under(DAY, pay_on)
+        what = repr((sorted(map(str, refs)), str(pay_on)))
+        what = hashlib.sha256(what.encode()).hexdigest()[:16]
         asked = await self.services.proposals.request(
             person,
             channel,
             refs,
-            # Sent again, it is the same requests; with other invoices in it, it is others.
-            trigger=f"view:{view['id']}:{invoices}",
+            # Sent again, it is the same requests; with other invoices or another day, it is others.
+            trigger=f"view:{view['id']}:{what}",
             typed_there=origin.channel is not None,
             response_url=origin.response_url,
             note=entered.note,
+            pay_on=pay_on,
         )
         if not any(isinstance(one.outcome, Requested) for one in asked):
             return error_under(_place(asked, entered, origin), _nothing(asked))
@@ -224,6 +230,8 @@ def _place(asked: Sequence[Asked], entered: Entered, origin: Origin) -> str:
     """The input under which it belongs that nothing was requested."""
     for outcome in (one.outcome for one in asked):
         if isinstance(outcome, Refusal):
+            if outcome.reason is Reason.DAY:
+                return DAY
             about_it = outcome.reason in (Reason.CHANNEL, Reason.NOT_IN_CHANNEL)
             return CHANNEL if about_it and origin.channel is None else MODULES
     return NUMBERS if entered.typed or entered.menu is None else entered.menu

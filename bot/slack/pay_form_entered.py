@@ -8,8 +8,10 @@ from typing import Any
 
 from bot.domain.batch import MOST_LINES
 from bot.domain.payment import InvoiceRef
+from bot.domain.schedule import PayOn
 from bot.domain.typed_invoices import read_invoices, split_module
 from bot.domain.typed_words import Misunderstood, read_words
+from bot.slack import schedule
 from bot.slack.blocks import View
 from bot.slack.inbound import one_line
 from bot.slack.pay_form_view import CHANNEL, INVOICES, MODULES, NOTE, NUMBERS, Memory, Pick, Wanted
@@ -19,7 +21,8 @@ from bot.slack.pay_form_view import CHANNEL, INVOICES, MODULES, NOTE, NUMBERS, M
 class Entered:
     """What was entered. menu: the block of the menu of invoices, None where there is none to pick from.
 
-    wanted: what the menu will begin with that is not there yet.
+    wanted: what the menu will begin with that is not there yet. pay_on: the day, None for at once; or why
+    that is not clear.
     """
 
     modules: tuple[str, ...]
@@ -29,6 +32,7 @@ class Entered:
     channel: str | None
     menu: str | None
     wanted: Wanted
+    pay_on: PayOn | str | None
 
     @classmethod
     def of(cls, view: View) -> Entered:
@@ -43,6 +47,7 @@ class Entered:
             channel=values.get(CHANNEL, {}).get(CHANNEL, {}).get("selected_conversation"),
             menu=menu,
             wanted=Wanted() if menu else Memory.of(view).wanted,
+            pay_on=schedule.entered(values),
         )
 
     @property

@@ -19,6 +19,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.domain import command
 from bot.domain.payment import Invoice, InvoiceRef
 from bot.domain.policy import Refusal
+from bot.domain.schedule import PayOn
 from bot.domain.wording import shorten
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyRequested, Requested
@@ -30,6 +31,7 @@ from bot.slack.blocks import Message, button, paragraph
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
 from bot.slack.listing import listing
 from bot.slack.respond import respond
+from bot.slack.schedule import asked_for
 from bot.slack.text import amount, description, due, escape, quote, subject_of, totals, unescaped
 
 CONFIRM = "request_several"
@@ -88,6 +90,8 @@ class Previews:
         self, person: Person, channel: str, asked: command.Request | command.RequestDue, trigger_id: str
     ) -> Message:
         proposals, today = self.services.proposals, self.services.ledger.clock().date()
+        if asked.pay_on is not None and (refusal := self.services.desk.refused_day(asked.pay_on)) is not None:
+            return paragraph(replies.refused(refusal))
         if isinstance(asked, command.Request):
             found = await proposals.of_refs(person, channel, asked.refs, typed_there=True)
         else:
@@ -96,7 +100,7 @@ class Previews:
             found = await proposals.of_listed(person, channel, modules, due_by=due_by, typed_there=True)
         if isinstance(found, Refusal):
             return paragraph(replies.refused(found))
-        return preview(found, asked.note, trigger_id, today)
+        return preview(found, asked.note, trigger_id, today, asked.pay_on)
 
     async def _confirmed(self, ack: AsyncAck, body: Body, action: Body) -> None:
         async with self.services.gate.entered():
@@ -109,7 +113,7 @@ class Previews:
             await respond(self.services.client, str(body["response_url"]), message, instead=not failed)
 
     async def _request(self, person: Person, body: Body, action: Body) -> Message:
-        trigger, listed, note = json.loads(action["value"])
+        trigger, listed, note, *day = json.loads(action["value"])
         asked = await self.services.proposals.request(
             person,
             str(body["channel"]["id"]),
@@ -120,11 +124,14 @@ class Previews:
             typed_there=False,
             response_url=body.get("response_url"),
             note=note,
+            pay_on=PayOn.read(day[0]) if day else None,
         )
         return requested(asked, self.services.workspace.url)
 
 
-def preview(found: Proposal, note: str | None, trigger: str, today: date) -> Message:
+def preview(
+    found: Proposal, note: str | None, trigger: str, today: date, pay_on: PayOn | None = None
+) -> Message:
     """What would be asked for, with its button; and what would not, and why."""
     lines = found.lines
     if not lines:
@@ -132,6 +139,8 @@ def preview(found: Proposal, note: str | None, trigger: str, today: date) -> Mes
         return listing(heading, [], endings=[*_left_out(found.left_out), *_unread(found)])
     sum_up = totals(one.invoice for one in lines)
     heading = f"*{_count(lines)} · {sum_up}*"
+    if pay_on is not None:
+        heading = f"{heading}\n*To be sent {asked_for(pay_on)}*"
     if note:
         heading = f"{heading}\n{quote(note, 600)}"
     told = listing(
@@ -139,7 +148,8 @@ def preview(found: Proposal, note: str | None, trigger: str, today: date) -> Mes
         list(_grouped(found.groups, today)),
         endings=[*_left_out(found.left_out), *_unread(found), *_more(found)],
     )
-    value = json.dumps([trigger, _packed(one.ref for one in lines), note], ensure_ascii=False)
+    day = [] if pay_on is None else [str(pay_on)]
+    value = json.dumps([trigger, _packed(one.ref for one in lines), note, *day], ensure_ascii=False)
     if len(value) > _VALUE:
         return paragraph("That is more than one button can carry.\nAsk for fewer, or write a shorter note.")
     label = shorten(f"Request {_count(lines)} · {unescaped(sum_up)}", 75)

@@ -110,9 +110,7 @@ class Selections:
                 continue
             approvals = await shown(self.services.ledger, self.services.authority, batch)
             kept.append(batch)
-            lines.append(
-                f"{subject_of(batch)} · *{cost_of(batch)}*\n{what_follows(approvals, several=batch.several)}"
-            )
+            lines.append(f"{subject_of(batch)} · *{cost_of(batch)}*\n{what_follows(batch, approvals)}")
             if batch.several:
                 lines += [line_of(one, batch, today) for one in batch.waiting]
         if skipped:

@@ -40,6 +40,9 @@ STATES: dict[State, tuple[str, str]] = {
 }
 """One emoji a state, always with its words."""
 
+_SCHEDULED = ":calendar:"
+"""Of what is approved and waits for its day."""
+
 _WITHDRAWN = (STATES[State.CANCELLED][0], "Withdrawn; nothing was paid")
 """Of what its requester took back, which nothing else cancelled."""
 
@@ -78,6 +81,8 @@ def quote(text: str, most: int = 2000) -> str:
 
 def standing(payment: Payment) -> tuple[str, str]:
     """How a payment stands: the emoji and the words."""
+    if payment.scheduled and payment.pay_day is not None:
+        return _SCHEDULED, f"Approved, to be sent on {day(payment.pay_day)}"
     return _WITHDRAWN if payment.withdrawn else STATES[payment.state]
 
 
@@ -215,20 +220,29 @@ def standing_of(batch: Batch) -> tuple[str, str]:
         emoji, words = STATES[State.PENDING_APPROVAL]
         left = len(batch.payments) - len(waiting)
         return emoji, f"{words}: {len(waiting)} of {len(batch.payments)}" if left else words
-    counts = Counter(_PROGRESS[one.state] for one in batch.payments)
+    counts = Counter("scheduled" if one.scheduled else _PROGRESS[one.state] for one in batch.payments)
     if not batch.within(SENT):
-        return STATES[State.APPROVED]
+        return _all_approved(batch)
     told = [f"{counts['paid']} of {len(batch.payments)} paid"]
-    told += [
-        f"{counts[word]} {word}" for word in ("declined", "unknown", "cancelled", "under way") if counts[word]
-    ]
+    told += [f"{counts[word]} {word}" for word in _COUNTED if counts[word]]
     if counts["under way"]:
         emoji = STATES[State.SENDING][0]
+    elif counts["scheduled"]:
+        emoji = _SCHEDULED
     else:
         emoji = STATES[
             next(state for state in (State.UNKNOWN, State.PAID, State.DECLINED) if batch.within((state,)))
         ][0]
     return emoji, ", ".join(told)
+
+
+def _all_approved(batch: Batch) -> tuple[str, str]:
+    """How a request of several stands of which nothing was sent yet."""
+    days = sorted({one.pay_day for one in batch.scheduled if one.pay_day is not None})
+    if not days or len(batch.scheduled) < len(batch.held):
+        return STATES[State.APPROVED]
+    span = f"on {day(days[0])}" if len(days) == 1 else f"from {day(days[0])} to {day(days[-1])}"
+    return _SCHEDULED, f"Approved, to be sent {span}"
 
 
 _PROGRESS = {
@@ -245,6 +259,9 @@ _PROGRESS = {
     State.EXPIRED: "cancelled",
 }
 """The word under which a payment is counted among several."""
+
+_COUNTED = ("declined", "unknown", "cancelled", "scheduled", "under way")
+"""The order in which they are counted, behind what was paid."""
 
 
 def link(team_url: str, channel: str, ts: str) -> str:

@@ -90,7 +90,7 @@ class WorkflowStep:
             return replies.in_plain_words(NOT_FULL_MEMBER)
         typed = f"{inputs.get('module')} {inputs.get('invoice')}"
         asked = command.parse(typed, self.services.catalogue.modules)
-        if not isinstance(asked, command.Request) or len(asked.refs) > 1:
+        if not isinstance(asked, command.Request) or len(asked.refs) > 1 or asked.pay_on is not None:
             problem = asked.problem if isinstance(asked, Misunderstood) else "That is not one invoice."
             return f"{problem} The step takes a module such as vps, and an invoice's number."
         answer = await desk.request(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Sequence
+from datetime import date
 
 import pytest
 from hypothesis import example, given
@@ -23,20 +24,37 @@ from bot.domain.command import (
     Request,
     RequestDue,
     Resolve,
+    Scheduled,
     StatusOfInvoice,
     StatusOfPayment,
     parse,
 )
 from bot.domain.payment import DOCUMENTED_MODULES, MAX_INVOICE, InvoiceRef
+from bot.domain.schedule import PayOn
 from bot.domain.typed_words import Misunderstood, read_words
 
 NUMBERS = st.integers(1, MAX_INVOICE)
+VPS_TWO = (InvoiceRef("vps", 10101), InvoiceRef("vps", 10102))
+AS_ON = "as on 2026-01-01"
 MODULES = st.sampled_from(DOCUMENTED_MODULES)
 BLANKS = st.text(" \t\n\r\u00a0\u202f\u2009\u3000\u200b\ufeff\u2060", min_size=1, max_size=3)
 NOTES = st.text(string.ascii_letters + "äß日 &<>@!", min_size=1, max_size=60).map(
     lambda note: " ".join(note.split())
 )
-OWN_WORDS = ("list", "status", "mine", "pending", "resolve", "help", "paid", "not-paid", "not")
+OWN_WORDS = (
+    "list",
+    "status",
+    "mine",
+    "pending",
+    "scheduled",
+    "resolve",
+    "help",
+    "on",
+    "due",
+    "paid",
+    "not-paid",
+    "not",
+)
 ODD_WORDS = ("floating", "ips", "VPS", "vps12", "#", "#42", "007", "1e4", "+5", "9" * 900)
 ODD_DIGITS = ("٣", "\uff11\uff12", "²", "½")
 MARKUP = ("<@U1|bob>", "<http://a|b>", "&lt;vps&gt;", "&amp;", "\x00", "\ud800")
@@ -355,6 +373,61 @@ def test_the_help_names_every_command_and_its_examples_work() -> None:
         assert not isinstance(command, Misunderstood), usage
         understood.add(type(command))
     assert understood == set(Command.__args__) - {Misunderstood}
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("vps 10101 on due date", Request((InvoiceRef("vps", 10101),), None, PayOn())),
+        ("vps 10101, 10102 ON Due", Request(VPS_TWO, None, PayOn())),
+        ("vps 10101 10102 on due-date note: as on 2026-01-01", Request(VPS_TWO, AS_ON, PayOn())),
+        ("vps 10101 10102 on 2026-12-05", Request(VPS_TWO, None, PayOn(date(2026, 12, 5)))),
+        ("vps due 30d on due date", RequestDue(("vps",), 30, None, PayOn())),
+        ("all overdue on 2026-12-05 note: x", RequestDue(None, None, "x", PayOn(date(2026, 12, 5)))),
+        ("add on 5 on due", Request((InvoiceRef("add_on", 5),), None, PayOn())),
+        ("vps 10101 note: on due date", Request((InvoiceRef("vps", 10101),), "on due date")),
+        ("scheduled", Scheduled()),
+    ],
+)
+def test_a_day_stands_behind_what_is_to_be_paid(text: str, command: Command) -> None:
+    """The due date of each, or one day for all."""
+    assert parse(text, [*DOCUMENTED_MODULES, "add_on"]) == command
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        "",
+        "5.12.2026",
+        "05/12/2026",
+        "2026-02-30",
+        "2026-12-5",
+        "friday",
+        "20261205",
+        "5",
+        "due 7d",
+        "the due date",
+        "2026-12-05 2026-12-06",
+        "due date please",
+        "٢٠٢٦-12-05",
+        "2026-12-05T08:00",
+        "due 2026-12-05",
+    ],
+)
+def test_a_day_that_is_written_otherwise_is_asked_for_and_never_left_away(day: str) -> None:
+    """5/12 is another day to others, and what is left away would be paid at once."""
+    answer = said(f"vps 10101 on {day}")
+    assert "2026-12-05, or on due date" in answer
+
+
+@given(st.dates(), st.text(max_size=12))
+def test_a_day_is_the_one_that_was_typed(day: date, more: str) -> None:
+    """Nothing else is ever read as a day, and no day as anything else."""
+    assert parse(f"vps 5 on {day}", ["vps"]) == Request((InvoiceRef("vps", 5),), None, PayOn(day))
+    read = parse(f"vps 5 on {more}", ["vps"])
+    if isinstance(read, Request) and read.note is None:
+        assert read.pay_on is not None
+        assert str(read.pay_on) in more.lower()
 
 
 def test_a_hundred_invoices_are_taken_and_no_more() -> None:

@@ -195,7 +195,7 @@ class TestOnTheDay:
             "the amount changed from 10.00 USD to 10.01 USD since it was requested",
         )
 
-    async def test_what_was_paid_elsewhere_is_not_paid_again(self, office: Office, clock: Clock) -> None:
+    async def test_what_was_paid_elsewhere_by_then_is_not_paid(self, office: Office, clock: Clock) -> None:
         payment = await approved(office)
         office.billing.add_invoice("vps", VPS.number, paid=True)
         now = await on_the_day(office, clock, payment)
