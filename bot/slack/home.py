@@ -183,7 +183,7 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
     concerns = tab.concerns
     mine = concerns.pending.mine
     sum_up = (
-        f": {len(mine):,} · {unescaped(totals(one.invoice for batch in mine for one in batch.waiting))}"
+        f": {len(mine):,} · {unescaped(totals(one.invoice for batch in mine for one in batch.asked_about))}"
         if mine
         else ""
     )
@@ -231,8 +231,8 @@ def _waiting(one: Waiting, tab: Tab, box: Block) -> list[Block]:
     lines = [f"*{_linked(batch, tab.team_url)} · {cost_of(batch)}*"]
     invoice = None if batch.several else batch.first.invoice
     if batch.several:
-        lines += [line_of(each, batch, tab.today) for each in batch.waiting[:_SHOWN]]
-        if (left := len(batch.waiting) - _SHOWN) > 0:
+        lines += [line_of(each, batch, tab.today) for each in batch.asked_about[:_SHOWN]]
+        if (left := len(batch.asked_about) - _SHOWN) > 0:
             lines.append(f"… and {left} more; all are in the thread of its card.")
     if invoice is not None and (described := description(invoice, 200)):
         lines.append(escape(described))
