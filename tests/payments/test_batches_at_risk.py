@@ -26,7 +26,7 @@ async def execute_one(office: Office) -> None:
 
 
 async def test_what_was_paid_of_it_counts_in_what_the_rest_takes(office: Office) -> None:
-    """By rules that changed since, the total takes two, until one was let go for that; what is spent counts."""
+    """By rules that changed since the total takes two, until one is let go for that; what is spent counts."""
     office.rules(ONE)
     batch = await looked_up(office)
     await office.desk.approve(BOB, batch.request.id, seen=batch.price)
