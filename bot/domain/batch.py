@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,9 @@ SHOWN_LINES = 10
 """Lines that a card shows; all of them stand in its thread where there are more."""
 
 _UNKNOWN = "unknown"
+
+_LONGEST_PRICE = 1_500
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,8 @@ class Batch:
     def price(self) -> str:
         """What it costs as far as that is known, in a form that a button can carry: what a click is about.
 
-        Of what is to be decided on, while there is such; see `amounts_in`.
+        Of what is to be decided on, while there is such; see `amounts_in`. Where that is too long, it is only
+        told from another.
         """
         lines = self.asked_about or self.held or self.payments
         if not self.several:
@@ -120,7 +125,10 @@ class Batch:
         parts = [f"{known[currency]:f} {currency}" for currency in sorted(known)]
         if unknown := sum(one.invoice is None for one in lines):
             parts.append(f"{unknown} {_UNKNOWN}")
-        return f"{', '.join(parts)}; {len(lines)} payments"
+        whole = ", ".join(parts)
+        if len(whole) > _LONGEST_PRICE:
+            whole = hashlib.sha256(whole.encode()).hexdigest()
+        return f"{whole}; {len(lines)} payments"
 
     def with_request(self, request: PaymentRequest) -> Batch:
         """The same with its request as it is now."""
