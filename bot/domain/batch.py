@@ -18,6 +18,9 @@ SENT = frozenset({State.SENDING, State.NOT_SENT, State.UNKNOWN, State.PAID, Stat
 AT_REST = FINAL | {State.UNKNOWN}
 """States in which nobody works on a payment, but to find out what became of it."""
 
+_MAY_YET_BE_SENT = frozenset({State.PENDING_APPROVAL, State.APPROVED, State.SENDING, State.NOT_SENT})
+"""States of what may be sent once its request is approved."""
+
 SHOWN_LINES = 10
 """Lines that a card shows; all of them stand in its thread where there are more."""
 
@@ -73,6 +76,15 @@ class Batch:
         return tuple(one for one in self.payments if one.scheduled)
 
     @property
+    def asked_about(self) -> tuple[Payment, ...]:
+        """What an approval lets go, while there is something to decide on.
+
+        That is what waits for it, and what was approved before, but was not sent when the others were asked
+        about again: the new approval is one of that as well.
+        """
+        return self.within(_MAY_YET_BE_SENT) if self.waiting else ()
+
+    @property
     def held(self) -> tuple[Payment, ...]:
         """What holds its invoice: is to be paid, may have been, or was."""
         return tuple(one for one in self.payments if one.state not in RELEASED)
@@ -106,7 +118,7 @@ class Batch:
         Of what is to be decided on, while there is such; see `amounts_in`. Where that is too long, it is only
         told from another.
         """
-        lines = self.waiting or self.held or self.payments
+        lines = self.asked_about or self.held or self.payments
         if not self.several:
             return self.first.price
         known = sums(one.invoice for one in lines)

@@ -183,7 +183,7 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
     concerns = tab.concerns
     mine = concerns.pending.mine
     sum_up = (
-        f": {len(mine):,} · {unescaped(totals(one.invoice for batch in mine for one in batch.waiting))}"
+        f": {len(mine):,} · {unescaped(totals(one.invoice for batch in mine for one in batch.asked_about))}"
         if mine
         else ""
     )
@@ -231,7 +231,7 @@ def _waiting(one: Waiting, tab: Tab, box: Block) -> list[Block]:
     lines = [f"*{_linked(batch, tab.team_url)} · {cost_of(batch)}*"]
     invoice = None if batch.several else batch.first.invoice
     if batch.several:
-        each = [line_of(payment, batch, tab.today) for payment in batch.waiting]
+        each = [line_of(payment, batch, tab.today) for payment in batch.asked_about]
         kept = fitting(each[:_SHOWN], _ROOM_OF_ONE)
         left = [f"… and {len(each) - len(kept)} more; see its card."] if len(kept) < len(each) else []
         lines += [*kept, *left]

@@ -280,7 +280,7 @@ def status(batch: Batch, events: Sequence[Event], team_url: str, today: date) ->
 
 
 def _totals(batches: Sequence[Batch]) -> str:
-    return totals(one.invoice for batch in batches for one in batch.waiting)
+    return totals(one.invoice for batch in batches for one in batch.asked_about)
 
 
 def _request(batch: Batch, team_url: str) -> str:

@@ -212,7 +212,7 @@ def cost_of(batch: Batch) -> str:
     """What a request costs: of what is to be decided on, while there is such, or of what was not let go."""
     if not batch.several:
         return amount(batch.first.invoice)
-    return totals(one.invoice for one in batch.waiting or batch.held or batch.payments)
+    return totals(one.invoice for one in batch.asked_about or batch.held or batch.payments)
 
 
 def standing_of(batch: Batch) -> tuple[str, str]:
