@@ -9,9 +9,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-
-disable_created_metrics()  # type: ignore[no-untyped-call]
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 PROCESS = CollectorRegistry()
 """The figures of this process."""

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -23,6 +24,7 @@ from pydantic import SecretStr
 from bot.billing import reading
 from bot.billing.calls import BillingCalls
 from bot.billing.transport import keep_envelopes_out_of_logs
+from bot.clocks import BootClock, boottime
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
 from bot.metrics import BILLING_CALLS, timed
@@ -36,6 +38,9 @@ LAST_WORD_S = 0.25
 PATIENCE_S = 2.0
 """Seconds after which a reading of a list is waited for no longer, and the next one begins beside it."""
 
+LATELY = timedelta(seconds=10)
+"""How long a reading is kept."""
+
 T = TypeVar("T")
 
 
@@ -46,7 +51,7 @@ class BillingClient:
         a free thread included. A payment may take it twice: once to get ready (thread, WSDL, login),
         so that a slow start leaves its one call the whole of it, and once to pay. Only a host name
         that resolves slowly, or to several dead addresses, can add to that.
-    concurrency: calls at once; the rest wait.
+    concurrency: calls at once; the rest wait. clock: what the age of a reading is told by.
 
     The texts of what it raises, and the evidence of its outcomes, hold no secret, no session id, no
     address and no body.
@@ -60,14 +65,17 @@ class BillingClient:
         password: SecretStr,
         timeout: float = 60.0,
         concurrency: int = 8,
+        clock: BootClock = boottime,
     ) -> None:
         keep_envelopes_out_of_logs()
         self._timeout = timeout
+        self._clock = clock
         self._calls = BillingCalls(
             wsdl_url=wsdl_url, username=username, password=password, connections=concurrency
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="billing")
         self._running: set[Future[Any]] = set()
+        self._lately: dict[str, tuple[float, dict[InvoiceRef, Invoice]]] = {}
         self._unpaid: FreshSingleflight[str, list[Invoice]] = FreshSingleflight(patience_s=PATIENCE_S)
 
     async def prepare(self) -> None:
@@ -112,7 +120,11 @@ class BillingClient:
         """
 
         async def read(deadline: float) -> list[Invoice]:
-            return await self._read_until(lambda until: self._calls.unpaid_invoices(module, until), deadline)
+            begun = self._clock()
+            found = await self._read_until(lambda until: self._calls.unpaid_invoices(module, until), deadline)
+            kept = self._lately[module] = begun, {one.ref: one for one in found}
+            asyncio.get_running_loop().call_later(LATELY.total_seconds(), self._forget, module, kept)
+            return found
 
         try:
             found = await self._unpaid.get(module, read, self._deadline(timeout), grace_s=LAST_WORD_S)
@@ -121,6 +133,17 @@ class BillingClient:
                 raise AnswerLost("the billing API did not answer in time") from None
             raise NeverSent("another reading was still under way at the deadline") from None
         return found.copy()
+
+    def lately_unpaid(self, ref: InvoiceRef, within: timedelta) -> tuple[Invoice, timedelta] | None:
+        """An invoice as the last reading of its module told it, and how long ago that reading began.
+
+        None where no reading that began within that time holds it: that says nothing, and it must be read.
+        """
+        kept = self._lately.get(ref.module)
+        if kept is None or (age := timedelta(seconds=self._clock() - kept[0])) >= min(within, LATELY):
+            return None
+        found = kept[1].get(ref)
+        return None if found is None else (found, age)
 
     async def evidence_of(self, ref: InvoiceRef, *, decisive: bool = True) -> InvoiceEvidence:
         """What the list of unpaid invoices, and where it is needed that of all, say about one.
@@ -157,6 +180,10 @@ class BillingClient:
                 log.warning("billing calls were still running at the end", calls=len(left))
         await self._unpaid.close()
         self._calls.close()
+
+    def _forget(self, module: str, reading: object) -> None:
+        if self._lately.get(module) is reading:
+            del self._lately[module]
 
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self._timeout if timeout is None else timeout)

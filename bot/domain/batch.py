@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -17,10 +18,16 @@ SENT = frozenset({State.SENDING, State.NOT_SENT, State.UNKNOWN, State.PAID, Stat
 AT_REST = FINAL | {State.UNKNOWN}
 """States in which nobody works on a payment, but to find out what became of it."""
 
+_MAY_YET_BE_SENT = frozenset({State.PENDING_APPROVAL, State.APPROVED, State.SENDING, State.NOT_SENT})
+"""States of what may be sent once its request is approved."""
+
 SHOWN_LINES = 10
 """Lines that a card shows; all of them stand in its thread where there are more."""
 
 _UNKNOWN = "unknown"
+
+_LONGEST_PRICE = 1_500
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,15 @@ class Batch:
         return tuple(one for one in self.payments if one.scheduled)
 
     @property
+    def asked_about(self) -> tuple[Payment, ...]:
+        """What an approval lets go, while there is something to decide on.
+
+        That is what waits for it, and what was approved before, but was not sent when the others were asked
+        about again: the new approval is one of that as well.
+        """
+        return self.within(_MAY_YET_BE_SENT) if self.waiting else ()
+
+    @property
     def held(self) -> tuple[Payment, ...]:
         """What holds its invoice: is to be paid, may have been, or was."""
         return tuple(one for one in self.payments if one.state not in RELEASED)
@@ -99,16 +115,20 @@ class Batch:
     def price(self) -> str:
         """What it costs as far as that is known, in a form that a button can carry: what a click is about.
 
-        Of what is to be decided on, while there is such; see `amounts_in`.
+        Of what is to be decided on, while there is such; see `amounts_in`. Where that is too long, it is only
+        told from another.
         """
-        lines = self.waiting or self.held or self.payments
+        lines = self.asked_about or self.held or self.payments
         if not self.several:
             return self.first.price
         known = sums(one.invoice for one in lines)
         parts = [f"{known[currency]:f} {currency}" for currency in sorted(known)]
         if unknown := sum(one.invoice is None for one in lines):
             parts.append(f"{unknown} {_UNKNOWN}")
-        return f"{', '.join(parts)}; {len(lines)} payments"
+        whole = ", ".join(parts)
+        if len(whole) > _LONGEST_PRICE:
+            whole = hashlib.sha256(whole.encode()).hexdigest()
+        return f"{whole}; {len(lines)} payments"
 
     def with_request(self, request: PaymentRequest) -> Batch:
         """The same with its request as it is now."""

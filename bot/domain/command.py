@@ -6,8 +6,10 @@ that were typed, and a near miss is shown as a suggestion, never acted on. `pars
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from bot.domain.near_commands import (
     WORDS,
@@ -54,6 +56,7 @@ HELP: tuple[tuple[str, str], ...] = (
         "/pay resolve 42 [module invoice] paid|not-paid <note>",
         "settles payment #42, whose answer was lost; the note says how you know",
     ),
+    ("/pay report [2026-11]", "sums up what was asked for and paid in a month"),
     ("/pay pause [reason]", "stops all sending, until /pay resume; nothing that was asked for is lost"),
     ("/pay resume", "lets sending go on"),
     ("/pay help", "shows what you may do, and this"),
@@ -128,6 +131,13 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Sum up a month. month: its first day; None: this one."""
+
+    month: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Stop all sending. reason: one line, may be empty."""
 
@@ -166,6 +176,7 @@ Command = (
     | Pending
     | Scheduled
     | Resolve
+    | Report
     | Pause
     | Resume
     | Misunderstood
@@ -340,6 +351,19 @@ def _read_pause(typed: Typed, _modules: Sequence[str]) -> Pause | Misunderstood:
     return Pause(reason)
 
 
+def _read_report(typed: Typed, _modules: Sequence[str]) -> Report | Misunderstood:
+    rest = typed.words[1:]
+    if not rest:
+        return Report(None)
+    found = re.fullmatch(r"(2[0-9]{3})-(0[1-9]|1[0-2])", rest[0], re.ASCII)
+    if len(rest) > 1 or found is None:
+        return Misunderstood(
+            f"{quote(' '.join(rest))} is no month.",
+            "Type /pay report 2026-11, or /pay report for this month.",
+        )
+    return Report(date(int(found[1]), int(found[2]), 1))
+
+
 _OWN_WORDS: Mapping[str, Callable[[Typed, Sequence[str]], Command]] = {
     "help": lambda _typed, _modules: Help(),
     "mine": _alone(Mine),
@@ -347,6 +371,7 @@ _OWN_WORDS: Mapping[str, Callable[[Typed, Sequence[str]], Command]] = {
     "scheduled": _alone(Scheduled),
     "resume": _alone(Resume),
     "pause": _read_pause,
+    "report": _read_report,
     "list": lambda typed, modules: _read_list(typed.words[1:], modules),
     "status": lambda typed, modules: _read_status(typed.words[1:], modules),
     "resolve": _read_resolve,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Protocol
 
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome
@@ -23,6 +24,12 @@ class BillingApi(Protocol):
 
     async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> list[Invoice]:
         """The unpaid invoices of a module, in the API's order. timeout: seconds; None for the usual ones."""
+
+    def lately_unpaid(self, ref: InvoiceRef, within: timedelta) -> tuple[Invoice, timedelta] | None:
+        """An invoice as the last reading of its module told it, and how long ago that reading began.
+
+        None where no reading that began within that time holds it: that says nothing, and it must be read.
+        """
 
     async def evidence_of(self, ref: InvoiceRef, *, decisive: bool) -> InvoiceEvidence:
         """What the API's lists say about one invoice.

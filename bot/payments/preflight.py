@@ -102,7 +102,7 @@ class Preflight:
             return rule
         precedents = await self.ledger.precedents(payment)
         fresh = self.read_at.younger(payment.id, self.timing.fresh)
-        if payment.invoice is not None and fresh and not precedents.any:
+        if payment.invoice is not None and not precedents.any and (fresh or self._lately_unpaid(payment)):
             return Go(rule, begun, unpaid=True)
         read = await self._read(payment)
         if isinstance(read, Hold | Cancel):
@@ -117,6 +117,14 @@ class Preflight:
             if payment.invoice is None and read.invoice is not None
             else Go(rule, begun, unpaid=True)
         )
+
+    def _lately_unpaid(self, payment: Payment) -> bool:
+        """Whether somebody's reading that is still fresh has it unpaid, for what was approved.
+
+        Only what speaks for it is taken from such a reading: whatever else it says or lacks is read anew.
+        """
+        lately = self.billing.lately_unpaid(payment.ref, self.timing.fresh)
+        return lately is not None and _compared(payment, Listed(lately[0], empty=False)) is None
 
     async def _allowed(self, payment: Payment) -> Rule | Hold | Cancel:
         """The rule that lets it be sent, by who may ask and who approved now; or why not."""

@@ -211,7 +211,7 @@ def more_approvals(approvals: ApprovalStatus) -> str:
 
 def decision_buttons(batch: Batch, approvals: ApprovalStatus) -> list[Block]:
     """Approve, which asks once more, and Deny, which asks why."""
-    title = f"Approve {len(batch.waiting)} payments?" if batch.several else "Approve this payment?"
+    title = f"Approve {len(batch.asked_about)} payments?" if batch.several else "Approve this payment?"
     once_more = confirm(title, _question(batch, approvals), "Approve")
     value = value_of(batch.request)
     return [
@@ -222,9 +222,9 @@ def decision_buttons(batch: Batch, approvals: ApprovalStatus) -> list[Block]:
 
 def _question(batch: Batch, approvals: ApprovalStatus) -> str:
     """What Approve asks: about how much, and what follows from it."""
-    known = all(one.invoice is not None for one in batch.waiting)
+    known = all(one.invoice is not None for one in batch.asked_about)
     if batch.several:
-        lines = [f"Pay {cost_of(batch)} for {len(batch.waiting)} invoices?"]
+        lines = [f"Pay {cost_of(batch)} for {len(batch.asked_about)} invoices?"]
     else:
         which = f"{batch.first.ref.module} invoice {batch.first.ref.number}"
         lines = [f"Pay {cost_of(batch)} for {which}?" if known else f"Pay {which}, whatever its amount is?"]

@@ -249,7 +249,7 @@ def waiting_message(batches: Sequence[Batch], team_url: str) -> Message | None:
     if not batches:
         return None
     many = f"{len(batches):,} requests wait" if len(batches) > 1 else "1 request waits"
-    sum_up = totals(one.invoice for batch in batches for one in batch.waiting)
+    sum_up = totals(one.invoice for batch in batches for one in batch.asked_about)
     heading = f"*{many} for your approval: {sum_up}*"
     lines = []
     for batch in batches:

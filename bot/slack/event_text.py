@@ -55,7 +55,9 @@ def thread_reply(event: Event, scene: Scene) -> Message:
         number, lines[0] = payment.number, f"*{payment.ref}* · {lines[0]}"
     text = "\n".join(lines)
     blocks = [section(one) for one in paragraphs(text.split("\n"))]
-    return Message(f"{number}: {text}", blocks, alone=isinstance(event.what, events.Completed))
+    if isinstance(event.what, events.Completed):
+        return Message(text, blocks, alone=True)
+    return Message(f"{number}: {text}", blocks)
 
 
 def plain(batch: Batch, reference: str) -> Message:

@@ -60,7 +60,7 @@ APART = 2.0
 MOST = 10
 """Payments in each part; a view takes a hundred blocks."""
 
-_SHOWN = 5
+_SHOWN, _ROOM_OF_ONE = 5, 1_800
 """Lines of a request that are shown here."""
 
 _PUBLISHED_AT_ONCE = 4
@@ -183,7 +183,7 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
     concerns = tab.concerns
     mine = concerns.pending.mine
     sum_up = (
-        f": {len(mine):,} · {unescaped(totals(one.invoice for batch in mine for one in batch.waiting))}"
+        f": {len(mine):,} · {unescaped(totals(one.invoice for batch in mine for one in batch.asked_about))}"
         if mine
         else ""
     )
@@ -231,9 +231,10 @@ def _waiting(one: Waiting, tab: Tab, box: Block) -> list[Block]:
     lines = [f"*{_linked(batch, tab.team_url)} · {cost_of(batch)}*"]
     invoice = None if batch.several else batch.first.invoice
     if batch.several:
-        lines += [line_of(each, batch, tab.today) for each in batch.waiting[:_SHOWN]]
-        if (left := len(batch.waiting) - _SHOWN) > 0:
-            lines.append(f"… and {left} more; all are in the thread of its card.")
+        each = [line_of(payment, batch, tab.today) for payment in batch.asked_about]
+        kept = fitting(each[:_SHOWN], _ROOM_OF_ONE)
+        left = [f"… and {len(each) - len(kept)} more; see its card."] if len(kept) < len(each) else []
+        lines += [*kept, *left]
     if invoice is not None and (described := description(invoice, 200)):
         lines.append(escape(described))
     if invoice is not None and invoice.due is not None:

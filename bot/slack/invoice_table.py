@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from bot.domain.batch import Batch
+from bot.domain.payment import Invoice
+from bot.domain.wording import shorten
 from bot.slack.blocks import TABLE_ROWS, TABLE_TEXT, Block, Message, section, table
 from bot.slack.listing import fitting, paragraphs
 from bot.slack.text import amount, cost_of, description, due, escape, unescaped
@@ -56,8 +58,16 @@ def _rows(batch: Batch, today: date) -> list[list[str]]:
         fixed.append([str(one.ref), unescaped(amount(invoice)), when])
     room = TABLE_TEXT - sum(len(cell) for row in (*fixed, _HEADING) for cell in row)
     most = min(room // len(fixed), _LONGEST)
-    told = (description(one.invoice, most) if one.invoice else "" for one in batch.payments)
+    told = (_described(one.invoice, most) if one.invoice else "" for one in batch.payments)
     return [[*row, words or "–"] for row, words in zip(fixed, told, strict=True)]
+
+
+def _described(invoice: Invoice, most: int) -> str:
+    """What it is for, so short that it has at most so many characters escaped as well."""
+    words = description(invoice, most)
+    while len(escape(words)) > most:
+        words = shorten(words, len(words) - 1 - (len(escape(words)) - most) // 5)
+    return words
 
 
 def _as_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 
 from bot.domain import command
 from bot.domain.batch import Batch
 from bot.errors import DirectoryError, LedgerUnavailable
+from bot.ledger.records import Wanted, records
 from bot.ledger.rows import Event
 from bot.payments.authority import Choice, Person
 from bot.payments.overview import MOST, Pending, Scheduled, Waiting
@@ -27,6 +28,7 @@ from bot.slack.history_text import history
 from bot.slack.inbound import Services
 from bot.slack.listing import ROOM, listing
 from bot.slack.pay_form_button import Several
+from bot.slack.report_view import Summary, month_in_words
 from bot.slack.respond import respond
 from bot.slack.schedule import sent_on
 from bot.slack.text import (
@@ -50,6 +52,7 @@ Asked = (
     | command.Mine
     | command.Pending
     | command.Scheduled
+    | command.Report
 )
 
 _MINE = 15
@@ -97,6 +100,8 @@ class Lists:
                 return mine(await ledger.recent(requester=person.id, limit=_MINE), team_url)
             case command.Pending():
                 return await self._pending(person)
+            case command.Report(month):
+                return await self._report(month)
             case command.Scheduled():
                 return scheduled(await self.services.overview.scheduled(), team_url)
 
@@ -104,6 +109,15 @@ class Lists:
         events = await self.services.ledger.history(batch.request.id)
         today = self.services.ledger.clock().date()
         return status(batch, events, self.services.workspace.url, today)
+
+    async def _report(self, month: date | None) -> Message:
+        begin = (month or self.services.ledger.clock().date()).replace(day=1)
+        end = (begin + timedelta(days=32)).replace(day=1)
+        since, until = (datetime.combine(day, time(), UTC) for day in (begin, end))
+        summary = Summary()
+        async for record in records(self.services.ledger, Wanted(since, until)):
+            summary.add(record.payment)
+        return month_in_words(summary, begin)
 
     async def _pending(self, person: Person) -> Message:
         overview = self.services.overview
@@ -261,7 +275,7 @@ def status(batch: Batch, events: Sequence[Event], team_url: str, today: date) ->
 
 
 def _totals(batches: Sequence[Batch]) -> str:
-    return totals(one.invoice for batch in batches for one in batch.waiting)
+    return totals(one.invoice for batch in batches for one in batch.asked_about)
 
 
 def _request(batch: Batch, team_url: str) -> str:

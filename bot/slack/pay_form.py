@@ -46,7 +46,7 @@ from bot.slack.pay_form_view import (
     modules_offered,
     opened_with,
 )
-from bot.slack.preview import requested
+from bot.slack.preview import failed, requested
 from bot.slack.respond import open_view, respond_to, update_view
 from bot.slack.schedule import DAY
 from bot.slack.text import escape
@@ -243,9 +243,9 @@ def _nothing(asked: Sequence[Asked]) -> str:
     for one in asked:
         outcome = one.outcome
         if isinstance(outcome, AlreadyRequested) and len(one.refs) > 1:
-            told.append(f"All {len(one.refs)} were requested already, as {outcome.payment.number}.")
+            told.append(f"All {len(one.refs)} were requested already, the first by {outcome.payment.number}.")
         elif isinstance(outcome, AlreadyRequested | Refusal):
             told.append(replies.in_plain_words(outcome))
-        else:
-            told.append(replies.SLACK_SILENT)
+        elif not isinstance(outcome, Requested):
+            told.append(failed(outcome))
     return " ".join(dict.fromkeys(told))

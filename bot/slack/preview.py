@@ -43,6 +43,9 @@ _READ_AT_ONCE = 20
 _VALUE = 2000
 """Characters of a button's value that Slack takes."""
 
+_NAMED = 20
+"""Invoices that are named one by one where they are left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Previews:
@@ -200,8 +203,8 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterator[str]:
     if by_reason:
         yield "*Left out:*"
     for why, refs in by_reason.items():
-        more = f" and {len(refs) - 20} more" if len(refs) > 20 else ""
-        yield f"{', '.join(refs[:20])}{more}: {why}"
+        more = f" and {len(refs) - _NAMED} more" if len(refs) > _NAMED else ""
+        yield f"{', '.join(refs[:_NAMED])}{more}: {why}"
 
 
 def _unread(found: Proposal) -> Iterator[str]:
@@ -215,7 +218,7 @@ def _more(found: Proposal) -> Iterator[str]:
 
 
 def requested(asked: Sequence[Asked], team_url: str) -> Message:
-    """What came of it, request by request."""
+    """What came of it, request by request; what was not asked for is named."""
     told: list[str] = []
     for one in asked:
         outcome = one.outcome
@@ -223,15 +226,24 @@ def requested(asked: Sequence[Asked], team_url: str) -> Message:
             told.append(f"Requested: {subject_of(outcome.batch)}. Its card follows.")
             told += [f"`{held.ref}` was requested already: {held.request.number}." for held in outcome.held]
         elif isinstance(outcome, AlreadyRequested):
+            if len(one.refs) > 1:
+                told.append(f"{_named(one.refs)} were all requested already.")
             told.append(str(replies.said(outcome, team_url)))
         elif isinstance(outcome, Refusal):
-            told.append(f"{', '.join(f'`{ref}`' for ref in one.refs[:20])}:\n{replies.refused(outcome)}")
+            told.append(f"{_named(one.refs)}:\n{replies.refused(outcome)}")
         else:
-            told.append(f"{len(one.refs)} more: {_failed(outcome)}")
+            told.append(f"{_named(one.refs)}:\n{failed(outcome)}")
     return listing("", told)
 
 
-def _failed(error: DirectoryError | LedgerUnavailable) -> str:
+def _named(refs: Sequence[InvoiceRef]) -> str:
+    """Invoices as they can be typed, the first of many."""
+    more = f" and {len(refs) - _NAMED} more" if len(refs) > _NAMED else ""
+    return ", ".join(f"`{ref}`" for ref in refs[:_NAMED]) + more
+
+
+def failed(error: DirectoryError | LedgerUnavailable) -> str:
+    """Why it is not requested, or not known whether it is."""
     return replies.SLACK_SILENT if isinstance(error, DirectoryError) else replies.unavailable(error)
 
 

@@ -112,12 +112,12 @@ class Selections:
             kept.append(batch)
             lines.append(f"{subject_of(batch)} · *{cost_of(batch)}*\n{what_follows(batch, approvals)}")
             if batch.several:
-                lines += [line_of(one, batch, today) for one in batch.waiting]
+                lines += [line_of(one, batch, today) for one in batch.asked_about]
         if skipped:
             skipped.insert(0, "*Skipped*")
         if not kept:
             return notice("\n".join(skipped) or "Nothing is selected.\nSelect what you want to approve.")
-        sum_up = totals(one.invoice for batch in kept for one in batch.waiting)
+        sum_up = totals(one.invoice for batch in kept for one in batch.asked_about)
         heading = f"*Approve selected ({len(kept)} · {sum_up})*"
         return {
             "type": "modal",

@@ -178,8 +178,13 @@ def due(value: date, today: date) -> str:
 
 def day(value: date) -> str:
     """A day, as in 5 Dec 2026; the same in every language setting."""
+    return f"{value.day} {month_of(value)}"
+
+
+def month_of(value: date) -> str:
+    """Its month, as in Dec 2026."""
     months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-    return f"{value.day} {months[value.month - 1]} {value.year}"
+    return f"{months[value.month - 1]} {value.year}"
 
 
 def moment(value: datetime) -> str:
@@ -207,7 +212,7 @@ def cost_of(batch: Batch) -> str:
     """What a request costs: of what is to be decided on, while there is such, or of what was not let go."""
     if not batch.several:
         return amount(batch.first.invoice)
-    return totals(one.invoice for one in batch.waiting or batch.held or batch.payments)
+    return totals(one.invoice for one in batch.asked_about or batch.held or batch.payments)
 
 
 def standing_of(batch: Batch) -> tuple[str, str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +19,7 @@ from structlog.testing import capture_logs
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import DOCUMENTED_MODULES, InvoiceEvidence, InvoiceRef, Verdict
-from bot.errors import AnswerLost, BillingError, NeverSent
+from bot.errors import AnswerLost, BillingError, NeverSent, Unreadable
 from bot.sandbox.local_billing import Failure, LocalBilling
 from bot.sandbox.local_billing.failures import Exchange, plain
 from tests.billing.conftest import VPS, NewClient
@@ -143,6 +145,26 @@ async def test_a_reading_never_serves_who_asked_after_it_began(
     after = await client.unpaid_invoices("vps")
     assert VPS in [one.ref for one in await before]
     assert VPS not in [one.ref for one in after]
+
+
+async def test_an_invoice_is_told_from_a_reading_that_began_lately(new_client: NewClient) -> None:
+    """With the reading's age; what is not in it, or too old, is not known."""
+    clock = itertools.count(100.0, 4.0)  # asked once as a reading begins, and once each time it is told
+    client = new_client(clock=lambda: next(clock))
+    within = timedelta(seconds=10)
+    assert client.lately_unpaid(VPS, within) is None
+    [read, *_] = [one for one in await client.unpaid_invoices("vps") if one.ref == VPS]
+    assert client.lately_unpaid(VPS, within) == (read, timedelta(seconds=4))
+    assert client.lately_unpaid(InvoiceRef("vps", 999), within) is None
+    assert client.lately_unpaid(VPS, within) is None
+
+
+async def test_a_reading_that_failed_is_not_kept(api: LocalBilling, client: BillingClient) -> None:
+    """The one before serves on for its time; its place is taken by the next that succeeds."""
+    api.fail("fault-before", operation="api_*_invoices")
+    with pytest.raises(Unreadable):
+        await client.unpaid_invoices("vps")
+    assert client.lately_unpaid(VPS, timedelta(seconds=10)) is None
 
 
 async def test_who_waits_for_a_reading_behind_another_gives_up_in_time(

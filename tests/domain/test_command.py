@@ -364,6 +364,7 @@ def test_the_help_names_every_command_and_its_examples_work() -> None:
         "<note>": "seen",
         "<why>": "needed",
         "…": "",
+        "[2026-11]": "2026-11",
         "[module": "",
         "invoice]": "",
     }

@@ -234,9 +234,10 @@ async def test_the_form_of_the_command_alone_is_shown(say: Say) -> None:
     """With its inputs, and with the invoices that come in when they have been read."""
     said = await say(ABOVE_100, "alice: /pay")
     assert said.code == 0
-    assert "  (a form opens for alice: Pay an invoice)\n      Module: [domains]\n" in said.transcript
+    assert "  (a form opens for alice: Pay invoices)\n      Modules: [domains]\n" in said.transcript
     after = said.after("  (the form changes for alice)")
-    assert after.startswith("      Unpaid invoice (optional): [Pick one]\n        · 10002 · 17.50 EUR · due ")
+    assert after.startswith("      [All overdue (1)] [All due within 7 days (2)]\n")
+    assert "[Pick, or type to search]\n        · domains 10002 · 17.50 EUR · due " in after
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,7 @@ async def test_what_is_done_on_the_page_is_told_as_well(slack: LocalSlack, start
     await slack.wait_for(lambda: slack.home("bob") != home)
     await alice.uses_shortcut("pay_invoice")
     assert await bot.rest(5)
-    await alice.clicks(slack.views("alice")[0], "module", "mail")
+    await alice.clicks(slack.views("alice")[0], "modules", ["mail"])
     assert await bot.rest(5)
     await alice.submits(slack.views("alice")[0], {})
     await alice.closes(slack.views("alice")[0])
@@ -283,12 +284,12 @@ async def test_what_is_done_on_the_page_is_told_as_well(slack: LocalSlack, start
         "    Slack asks: Approve this payment? Pay 10.00 USD for vps invoice 10101?",
         "  (the Home tab of bob)",
         "      Nothing waits for you.",
-        "  (a form opens for alice: Pay an invoice)",
+        "  (a form opens for alice: Pay invoices)",
         "      Channel: […]",
         "  alice chooses in the form",
-        "      Module → mail",
+        "      Modules → mail",
         "  (the form changes for alice)",
-        "        · 10301 · 1.00 USD · due",
+        "        · mail 10301 · 1.00 USD · due",
         "  (the form is not accepted from alice)",
         "      Under Channel: Please complete this required field.",
         "  (the form closes for alice)",

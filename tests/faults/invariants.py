@@ -261,11 +261,14 @@ def _each_step_told(batch: Batch, events: Sequence[Event], told: Sequence[RowMap
 
 def _steps_ended(installation: Installation, everything: Sequence[Payment]) -> list[str]:
     """A step of a workflow ends as its payment did; one that got none has failed."""
+    set_back = installation.past.set_back
     ends = {payment.request.step_run: payment.state for payment in everything if payment.request.step_run}
+    before = {payment.request.step_run for payment in everything if payment.request.id <= set_back}
     flaws = []
     for run in installation.runs:
-        if run.id not in ends and installation.past.set_back >= 0:
-            continue  # the ledger was set back, and has forgotten which payment it waited for
+        if (run.id not in ends and set_back >= 0) or run.id in before:
+            # The ledger was set back: it has forgotten which payment it waited for, or that it has ended.
+            continue
         right = "completed" if ends.get(run.id) is State.PAID else "failed"
         if run.status != right:
             flaws.append(f"the step {run.id} is {run.status}, its payment {ends.get(run.id)}: {run.error}")

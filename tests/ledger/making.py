@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,9 +25,17 @@ _triggers = itertools.count(1)
 
 
 async def request(
-    ledger: Ledger, ref: InvoiceRef = REF, *, moved_to: State | None = None, **fields: Any
+    ledger: Ledger,
+    ref: InvoiceRef = REF,
+    *,
+    also: Sequence[InvoiceRef] = (),
+    moved_to: State | None = None,
+    **fields: Any,
 ) -> Payment:
-    """A new payment request, not looked up yet; or one that came to another state at once, untold."""
+    """A new payment request, not looked up yet; or one that came to another state at once, untold.
+
+    also: what it is of besides; its first payment is returned.
+    """
     async with ledger.transaction() as transaction:
         values: dict[str, Any] = {
             "team": "T1",
@@ -40,10 +49,11 @@ async def request(
             "expires_at": transaction.now + timedelta(days=3),
         }
         of_payment = {name: fields.pop(name) for name in list(fields) if name not in schema.requests.c}
-        batch = await transaction.insert([ref], **(values | fields))
+        batch = await transaction.insert([ref, *also], **(values | fields))
         assert batch is not None, "the invoice has a live payment"
         payment = batch.first
-        await transaction.record(asked(payment), actor=payment.request.requester, payment=payment)
+        for one in batch.payments:
+            await transaction.record(asked(one), actor=one.request.requester, payment=one)
         if of_payment:
             payment = await transaction.change(payment, **of_payment)
         if moved_to is not None:

@@ -362,3 +362,24 @@ async def test_what_a_dead_instance_may_have_told_is_left_alone_until_slack_woul
     clock.advance(seconds=2)
     (again,) = await claimed(ledger)
     assert again.ambiguous
+
+
+async def test_what_may_stand_there_is_taken_only_with_what_may_as_well(ledger: Ledger, clock: Clock) -> None:
+    """One message tells both otherwise, and one of them for the second time."""
+    payment = await with_card(ledger, await request(ledger, also=[InvoiceRef("vps", 10102)]))
+    async with ledger.transaction() as transaction:
+        for _ in range(4):
+            event_id = await transaction.record(happened("told"), actor="test", payment=payment)
+            await transaction.outbox.add(payment.request, Kind.THREAD_REPLY, event_id=event_id)
+    lease = timedelta(seconds=30)
+
+    async def taken(owner: str, limit: int) -> list[tuple[int, bool]]:
+        async with ledger.transaction() as transaction:
+            (first,) = await transaction.outbox.claim(owner=owner, lease=lease, busy=(), limit=1, updates=0)
+            with_it = await transaction.outbox.claim_with(first, owner=owner, lease=lease, limit=limit)
+        return [(one.id, one.ambiguous) for one in (first, *with_it)]
+
+    first, second = await taken("the dead", 1)
+    assert (first[1], second[1]) == (False, False)
+    clock.advance(minutes=1)
+    assert await taken("alive", 10) == [(first[0], True), (second[0], True)]

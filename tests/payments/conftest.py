@@ -244,28 +244,29 @@ class Office:
         return [call.operation for call in self.billing.log if call.operation != "api_login"]
 
 
-def new_client(billing: LocalBilling) -> BillingClient:
+def new_client(billing: LocalBilling, clock: Clock) -> BillingClient:
     """One that has loaded no WSDL yet, and is not logged in."""
     return BillingClient(
         wsdl_url=billing.wsdl_url,
         username=billing.username,
         password=SecretStr(billing.password),
         timeout=2.0,
+        clock=clock.boottime,
     )
 
 
 @pytest.fixture
-async def client(billing: LocalBilling) -> AsyncIterator[BillingClient]:
-    client = new_client(billing)
+async def client(billing: LocalBilling, clock: Clock) -> AsyncIterator[BillingClient]:
+    client = new_client(billing, clock)
     yield client
     billing.heal()
     await client.close(grace=5.0)
 
 
 @pytest.fixture
-async def other_client(billing: LocalBilling) -> AsyncIterator[BillingClient]:
+async def other_client(billing: LocalBilling, clock: Clock) -> AsyncIterator[BillingClient]:
     """Of another instance."""
-    client = new_client(billing)
+    client = new_client(billing, clock)
     yield client
     billing.heal()
     await client.close(grace=5.0)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.billing.client import BillingClient
 from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
 from bot.ledger.queues import EXECUTOR
@@ -163,12 +164,15 @@ class TestBeforeTheCall:
         await office.execute()
         assert (await office.now(payment)).state is State.PAID
 
-    async def test_what_was_read_before_a_restart_is_read_again(self, office: Office) -> None:
+    async def test_what_was_read_before_a_restart_is_read_again(
+        self, office: Office, other_client: BillingClient
+    ) -> None:
         """A process knows of no reading but its own, however short a time ago another one made it."""
         payment = await office.looked_up()
         row = office.billing.row("vps", 10101)
         assert row is not None
         row["invoices_amount"] = 10.01
+        office.client = other_client
         office.rules(policy())
         await office.execute()
         assert (await office.now(payment)).state is State.CANCELLED

@@ -6,13 +6,84 @@ from datetime import timedelta
 
 import pytest
 
-from bot.domain.payment import State
+from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Tier
 from tests.fixture_types import Clock
 from tests.ledger.making import stored
 from tests.payments.conftest import ALICE, CAROL, PAY, UNPAID, Office, policy
 
 UNREACHABLE = "the billing API cannot be reached, or refuses the login"
+
+
+class TestSomebodysReading:
+    """One reading of a module's list serves all who check within ten seconds, for what it speaks for."""
+
+    OTHER = InvoiceRef("vps", 10102)
+
+    async def approved(self, office: Office, clock: Clock, later: float) -> Payment:
+        """A payment whose own reading is too old; its module was read for another one since, `later` ago."""
+        payment = await office.approved()
+        await office.looked_up(self.OTHER)
+        clock.advance(seconds=later)
+        office.billing.log.clear()
+        return payment
+
+    async def test_it_serves_while_it_is_fresh(self, office: Office, clock: Clock) -> None:
+        """Nothing is read again."""
+        payment = await self.approved(office, clock, later=9)
+        await office.execute()
+        assert (await office.now(payment)).state is State.PAID
+        assert UNPAID not in office.calls()
+
+    async def test_it_serves_no_longer_than_a_look_up_does(self, office: Office, clock: Clock) -> None:
+        """Its age is that of the reading, not of who asked for it last."""
+        payment = await self.approved(office, clock, later=10)
+        await office.execute()
+        assert (await office.now(payment)).state is State.PAID
+        assert office.calls()[0] == UNPAID
+
+    async def test_an_invoice_that_is_not_in_it_is_read_again(self, office: Office, clock: Clock) -> None:
+        """What it lacks, it says nothing of."""
+        row = office.billing.row("vps", 10101)
+        assert row is not None
+        payment = await office.approved()
+        row["invoices_paid"] = 1
+        await office.looked_up(self.OTHER)
+        row["invoices_paid"] = 0
+        office.billing.log.clear()
+        await office.execute()
+        assert (await office.now(payment)).state is State.PAID
+        assert UNPAID in office.calls()
+
+    async def test_another_amount_is_read_again(self, office: Office, clock: Clock) -> None:
+        """It speaks against paying: what is believed then is read now."""
+        row = office.billing.row("vps", 10101)
+        assert row is not None
+        payment = await office.approved()
+        row["invoices_amount"] = 10.01
+        await office.looked_up(self.OTHER)
+        row["invoices_amount"] = 10.0
+        office.billing.log.clear()
+        await office.execute()
+        assert (await office.now(payment)).state is State.PAID
+        assert UNPAID in office.calls()
+
+    async def test_what_an_earlier_call_may_have_paid_is_read_again(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """It may have been carried out after that reading."""
+        lost = await office.lost(paid=False)
+        clock.advance(minutes=18)
+        await office.reconcile()
+        assert (await office.now(lost)).state is State.DECLINED
+        again = await office.approved()
+        await office.looked_up(self.OTHER)
+        row = office.billing.row("vps", 10101)
+        assert row is not None
+        row["invoices_paid"] = 1
+        await office.execute()
+        assert (await office.now(again)).state is State.CANCELLED
+        assert PAY not in [call.operation for call in office.billing.log if call.invoice == 10101]
 
 
 class TestCheckedAgain:

@@ -160,9 +160,9 @@ BREAKS = (
         "a-payment-that-waits-too-long-is-left-in-the-queue",
         _CLIENT,
         "if not await _finished(job, self._timeout) and not job.cancel():\n"
-        "                await _finished(job, None)",
+        "                    await _finished(job, None)",
         "if not await _finished(job, self._timeout):\n"
-        '                raise NeverSent("no thread took up the call")',
+        '                    raise NeverSent("no thread took up the call")',
         seen_by="billing:test_a_payment_that_no_thread_took_up_in_time_is_not_taken_up_later",
     ),
     Break(

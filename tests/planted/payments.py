@@ -179,8 +179,8 @@ BREAKS = (
     Break(
         "a-snapshot-serves-in-spite-of-an-earlier-call",
         _PREFLIGHT,
-        "if payment.invoice is not None and fresh and not precedents.any:",
-        "if payment.invoice is not None and fresh:",
+        "not precedents.any and (fresh or self._lately_unpaid(payment)):",
+        "(fresh or not precedents.any and self._lately_unpaid(payment)):",
         seen_by="payments:test_what_an_earlier_call_may_have_paid_is_read_again_however_fresh",
     ),
     Break(
@@ -493,5 +493,19 @@ BREAKS = (
         "        except CannotPay as error:\n",
         "        except ZeroDivisionError as error:\n",
         seen_by="payments:test_an_api_that_has_no_payment_is_not_tried_again",
+    ),
+    Break(
+        "what-somebodys-reading-says-against-it-is-passed-over",
+        _PREFLIGHT,
+        "lately is not None and _compared(payment, Listed(lately[0], empty=False)) is None",
+        "lately is not None",
+        seen_by="payments:test_another_amount_is_read_again",
+    ),
+    Break(
+        "somebodys-reading-serves-where-an-earlier-call-is-in-doubt",
+        _PREFLIGHT,
+        "and not precedents.any and (fresh or self._lately_unpaid(payment)):",
+        "and (fresh and not precedents.any or self._lately_unpaid(payment)):",
+        seen_by="payments:test_what_an_earlier_call_may_have_paid_is_read_again",
     ),
 )

@@ -18,13 +18,14 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.planted import billing, config, domain, ledger, payments, setup, slack, whole
+from tests.planted import billing, config, domain, ledger, payments, setup, several, slack, whole
 from tests.planted.breaks import ROOT, Break
 
 ALL: tuple[Break, ...] = (
     *domain.BREAKS,
     *ledger.BREAKS,
     *payments.BREAKS,
+    *several.BREAKS,
     *billing.BREAKS,
     *slack.BREAKS,
     *config.BREAKS,

@@ -329,6 +329,27 @@ BREAKS = (
         seen_by="slack:test_its_button_opens_the_form",
     ),
     Break(
+        "a-late-reading-replaces-what-a-form-shows",
+        "slack/pay_form_fill.py",
+        "filled.view(), unless_changed=True)",
+        "filled.view(), unless_changed=False)",
+        seen_by="slack:test_a_late_reading_does_not_replace_another_module",
+    ),
+    Break(
+        "the-picks-of-a-form-are-forgotten-while-it-reads",
+        "slack/pay_form_entered.py",
+        "refs = self.wanted.refs if self.menu is None else",
+        "refs = () if self.menu is None else",
+        seen_by="slack:test_picks_count_while_the_lists_are_read_again",
+    ),
+    Break(
+        "a-sum-of-an-older-pick-stands-there-last",
+        "slack/pay_form_fill.py",
+        'based = {"id": shown["id"], "hash": opened.now}',
+        'based = {"id": shown["id"], "hash": shown["hash"]}',
+        seen_by="slack:test_the_sum_follows_every_pick",
+    ),
+    Break(
         "what-was-selected-is-approved-unseen",
         "slack/selection.py",
         "mark=on.mark, seen=on.price)",

@@ -37,7 +37,11 @@ _PREVIEW_S = 30.0
 _SHOWN = re.compile(r"· ([a-z_]+) invoice ([0-9]+), (.*?), by ")
 _LINE = re.compile(r"(?m)^(.*)`([a-z_]+) ([0-9]+)` · \*(.*?)\*")
 _NUMBER = re.compile(r"#([0-9]+) · [0-9]+ payments")
-_WAITS = STATES[State.PENDING_APPROVAL][1]
+_ASKED_ABOUT = [
+    STATES[state][1].partition(";")[0]
+    for state in (State.PENDING_APPROVAL, State.APPROVED, State.SENDING, State.NOT_SENT)
+]
+"""How a card says of one of several that it may be sent once it is approved."""
 
 
 class People:
@@ -158,14 +162,14 @@ class People:
                 await self._take_out(person, which)
 
     def _looks_at(self, person: str, card: Message) -> None:
-        """Who approves has seen what the card shows as waiting."""
+        """Who approves has seen what the card shows, but for what is over."""
         shown = self._installation.past.shown
         if one := _SHOWN.search(card.text):
             module, number, price = one.groups()
             shown.add((person, module, int(number), price))
         for said in card.texts():
             for before, module, number, price in _LINE.findall(said):
-                if not before or _WAITS in before:
+                if not before or any(words in before for words in _ASKED_ABOUT):
                     shown.add((person, module, int(number), price))
         if (several := _NUMBER.search(card.text)) and "all are in the thread" in "\n".join(card.texts()):
             shown.add((person, ALL_OF, int(several[1]), ""))

@@ -32,7 +32,7 @@ TEAM_URL = "https://acme.slack.com/"
 
 OURS = re.compile(
     r"@U[1-9]|!subteam\^S[0-9]+|@U[0-9]{2,3}|#C[12]|!date\^[0-9]+\^[^<>]*"
-    r"|https://acme\.slack\.com/archives/C[12]/p[0-9]+\|(?:[A-Za-z ]+|#[0-9]+)",
+    r"|https://acme\.slack\.com/archives/C[12]/p[0-9]+\|(?:[A-Za-z ]+|#[0-9]+(?: · [0-9]+ payments)?)",
     re.ASCII,
 )
 """What the bot itself may put between angle brackets here."""

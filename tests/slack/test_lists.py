@@ -9,6 +9,7 @@ from bot.domain.command import Request, parse
 from bot.domain.payment import DOCUMENTED_MODULES, Invoice, InvoiceRef
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_billing.service import PAYMENT
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import DENY
@@ -231,4 +232,20 @@ async def test_help_names_every_way(slack: LocalSlack, start_bot: StartBot) -> N
 def test_every_event_has_words() -> None:
     """No event of the audit trail shows its internal name, save what only the trail is for."""
     wordless = {event.action for event in every_event() if not history([event])}
-    assert wordless == {"refused"}
+    assert wordless == {"refused", "paused", "resumed"}
+
+
+async def test_a_month_is_summed_up(slack: LocalSlack, billing: LocalBilling, start_bot: StartBot) -> None:
+    """By outcome and module, for those who may see payments."""
+    bot = await start_bot()
+    billing.fail("declined", times=1, operation=PAYMENT)
+    for text in ("vps 10101", "vps 10102", "mail 10301", "domains 10002"):
+        await request(slack, bot, text)
+    told = await asks(slack, "report")
+    assert "4 · 17.50 EUR · 60.99 USD*" in told
+    assert ":x: *Declined; nothing was paid*: 1 · 10.00 USD" in told
+    assert ":white_check_mark: *Paid*: 3 · 17.50 EUR · 50.99 USD" in told
+    assert "\nvps: 1 · 49.99 USD" in told
+    assert await asks(slack, "report 2020-01") == "Nothing was asked for in Jan 2020."
+    assert (await asks(slack, "report 2026-13")).startswith('"2026-13" is no month.')
+    assert (await asks(slack, "report", by="mallory")).startswith("You are not among those")

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from bot import app
-from bot.domain.payment import State
+from bot.domain.payment import InvoiceRef, State
+from bot.errors import CommitLost, DirectoryError
+from bot.payments.answers import AlreadyRequested
+from bot.payments.authority import NOT_IN_CHANNEL
+from bot.payments.proposals import Asked
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
@@ -19,8 +23,10 @@ from bot.sandbox.local_slack.views import View
 from bot.slack.pay_form import SHORTCUT
 from bot.slack.pay_form_button import PAY_SEVERAL
 from bot.slack.pay_form_view import DUE_SOON, INVOICES, MODULES, NUMBERS, OVERDUE
+from bot.slack.preview import requested
 from tests.fixture_types import QUICK, StartBot
 from tests.slack.acting import at_rest, request, shown, text
+from tests.slack.scenes import payment_in
 from tests.slack.test_pay_form import choose_module, in_channel, menu, numbers, opened, picked
 
 MONTH_END = [
@@ -429,3 +435,22 @@ async def test_a_shortcuts_form_counts_requests_for_the_channel_that_is_picked(
     values = [one["value"] for one in both]
     assert (await alice.clicks(view, INVOICES, values, values=in_channel(ids.PAYMENTS))).ok
     await says(slack, "2 requests, one a rule")
+
+
+def test_what_was_not_asked_for_is_named() -> None:
+    """Whatever the reason: what was entered is not lost with the form."""
+    held = payment_in(State.PAID, id=7, ref=InvoiceRef("vps", 1))
+    many = tuple(InvoiceRef("mail", number) for number in range(1, 26))
+    told = requested(
+        [
+            Asked((InvoiceRef("vps", 1), InvoiceRef("vps", 2)), AlreadyRequested(held)),
+            Asked((InvoiceRef("ssl", 3),), DirectoryError("away")),
+            Asked((InvoiceRef("ssl", 4),), CommitLost("lost")),
+            Asked(many, NOT_IN_CHANNEL),
+        ],
+        "https://acme.slack.com/",
+    ).text
+    assert "`vps 1`, `vps 2` were all requested already." in told
+    assert "`ssl 3`:\nSlack did not say in time" in told
+    assert "`ssl 4`:\nThe answer of my own record was lost" in told
+    assert "`mail 20` and 5 more:\nYou are not in that channel" in told

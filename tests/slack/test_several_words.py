@@ -209,6 +209,7 @@ class TestReplies:
         assert message.alone
         done = told(batch_of(PAID, PAID, DECLINED), events.Completed())
         assert said(done).splitlines()[0] == "*#42 is done: 3 payments · 60.00 USD*"
+        assert done.text.startswith("*#42 is done")
 
     @given(st.data())
     @settings(max_examples=20)

@@ -107,7 +107,10 @@ export class Modal {
     const answer = await this.#submit(view, surface.state());
     submit.removeAttribute("aria-busy");
     notice.textContent = answer.ok || answer.errors ? "" : `That did not work: ${answer.error}`;
-    form.querySelector("[aria-invalid]:is(input, textarea, select), [aria-invalid] input")?.focus();
+    const wrong = form.querySelector("[aria-invalid]:is(input, textarea, select), [aria-invalid] input");
+    wrong?.focus();
+    // With what is wrong with it, which stands below.
+    wrong?.closest(".block").scrollIntoView({ block: "nearest" });
   }
 
   #leave() {

@@ -69,6 +69,7 @@ export function drawMultiSelect(spec) {
   };
 
   const show = () => {
+    const before = chips.childElementCount;
     const held = new Set(chosen().map(({ value }) => value));
     chips.replaceChildren(
       ...chosen().map((option) =>
@@ -84,6 +85,7 @@ export function drawMultiSelect(spec) {
         ),
       ),
     );
+    if (chips.childElementCount > before) chips.scrollTop = chips.scrollHeight;
     for (const node of list.querySelectorAll("[role=option]")) {
       node.setAttribute("aria-selected", held.has(node.dataset.value));
       node.classList.toggle("out", held.size >= most && !held.has(node.dataset.value));
