@@ -93,6 +93,9 @@ class Books:
         # There is always another one: an empty list would say nothing.
         return [*found, Invoice(InvoiceRef(module, 99), "other", Decimal(1), "USD", None)]
 
+    def lately_unpaid(self, ref: InvoiceRef, within: timedelta) -> tuple[Invoice, timedelta] | None:
+        return None
+
     async def make_payment(self, ref: InvoiceRef, *, may_begin: Callable[[], bool]) -> Outcome:
         self.before_the_call()
         if not may_begin():
