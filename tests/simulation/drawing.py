@@ -75,8 +75,8 @@ def draw(seed: int, length: int) -> list[Step]:
     """The steps of a history."""
     chance = random.Random(f"history {seed}")
     weights = {
-        _asks: 48,
-        _asks_for_several: 10,
+        _asks: 38,
+        _asks_for_several: 20,
         _confirms: 3,
         _clicks: 48,
         _types: 4,
