@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
 from bot.sandbox.local_slack import identifiers as ids
+from bot.slack.text import day
 from tests.browser import LAPTOP, PHONE, fits
 from tests.e2e.conftest import OpenOffice
 from tests.e2e.test_browser import submit, submitted, types
@@ -92,3 +94,17 @@ async def test_what_was_taken_meanwhile_is_named(open_office: OpenOffice) -> Non
     await picture(alice, "phone-6-left-out")
     await alice.get_by_test_id("modal-close").click()
     await expect(alice.get_by_test_id("modal")).to_be_hidden()
+
+
+async def test_a_day_is_picked(open_office: OpenOffice) -> None:
+    """The form takes it, the card says it, and nothing is sent before."""
+    office = await open_office(POLICY)
+    page = await office.windows.open("alice", LAPTOP)
+    await types(page, "/pay")
+    await page.get_by_test_id("input-numbers").fill("vps 10101")
+    await page.get_by_label("On a day").check()
+    day_after = datetime.now(UTC).date() + timedelta(days=30)
+    await page.get_by_test_id("input-day").fill(day_after.isoformat())
+    await picture(page, "laptop-7-day")
+    await submitted(page)
+    await expect(page.get_by_test_id("message")).to_contain_text(day(day_after))

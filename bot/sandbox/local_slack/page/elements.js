@@ -17,6 +17,7 @@ const DRAWERS = {
   conversations_select: drawConversationsSelect,
   radio_buttons: (spec) => drawChoices(spec, "radio"),
   checkboxes: (spec) => drawChoices(spec, "checkbox"),
+  datepicker: drawDatePicker,
   plain_text_input: drawTextInput,
   number_input: drawTextInput,
 };
@@ -197,6 +198,24 @@ function drawChoices(spec, kind) {
   });
   show();
   return group;
+}
+
+function drawDatePicker(spec) {
+  const { source, blockId, surface, attributes, input } = spec;
+  const field = element("input", {
+    ...attributes,
+    type: "date",
+    class: "field date",
+    "aria-label": input ? null : (source.placeholder?.text ?? "Select a date"),
+    "aria-required": input?.optional === false ? "true" : null,
+  });
+  const show = () => (field.value = surface.values.of(blockId, source).selected_date ?? "");
+  field.addEventListener("change", async () => {
+    await choose(field, spec, { type: source.type, selected_date: field.value || null });
+    show();
+  });
+  show();
+  return field;
 }
 
 function drawTextInput(spec) {

@@ -89,6 +89,8 @@ function initialEntry(element, current) {
     case "static_select":
     case "radio_buttons":
       return { type: element.type, selected_option: element.initial_option ?? null };
+    case "datepicker":
+      return { type: element.type, selected_date: element.initial_date ?? null };
     case "conversations_select":
       return { type: element.type, selected_conversation: initialConversation(element, current) };
     case "checkboxes":
