@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import stat
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from bot.domain.payment import Invoice, InvoiceRef, State
+from bot.ledger.audit import GENESIS
 from bot.ledger.opening import open_ledger
 from bot.ledger.replay import frozen
 from bot.ledger.rows import snapshot
 from tests.command_line import invoke
+from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import approved, moved, request, request_in
 
 EVIL = "=HYPERLINK(1) <script>alert(1)</script>"
+TWO_LINES = "a\n=1+1\r2"
 
 
 async def audit(*arguments: str, **environment: str) -> str:
@@ -38,7 +42,7 @@ async def url(environment: dict[str, str]) -> str:
         await approved(ledger, first, "U2")
         for state in (State.APPROVED, State.SENDING, State.PAID):
             first = await moved(ledger, first, state)
-        await request_in(ledger, State.DENIED, InvoiceRef("mail", 10301), requester="U7")
+        await request_in(ledger, State.DENIED, InvoiceRef("mail", 10301), requester="U7", note=TWO_LINES)
         await request(ledger, InvoiceRef("vps", 10102))
     return url
 
@@ -69,7 +73,7 @@ async def test_rows_for_a_spreadsheet_hold_no_formula(url: str, tmp_path: Path) 
         first, second, third = csv.DictReader(file)
     assert (first["outcome"], first["amount"], first["approvers"]) == ("PAID", "2085.00", "U2")
     assert first["note"] == first["description"] == f"'{EVIL}"
-    assert (second["requester"], second["outcome"]) == ("U7", "DENIED")
+    assert (second["requester"], second["outcome"], second["note"]) == ("U7", "DENIED", TWO_LINES)
     assert (third["outcome"], third["ended_at"], third["amount"]) == ("REQUESTED", "", "")
 
 
@@ -87,6 +91,59 @@ async def test_the_page_to_print_is_harmless_and_ends_with_totals(url: str, tmp_
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "<td>PAID<td class=amount>1<td class=amount>2,085.00 USD" in page
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "html", "trail"])
+async def test_what_is_exported_is_for_its_user_alone(url: str, tmp_path: Path, form: str) -> None:
+    """As the ledger is: it tells who pays what."""
+    await audit("export", "--format", form, str(tmp_path / "new"), LEDGER_URL=url)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
+
+
+async def test_a_disk_that_is_full_leaves_no_part_that_is_taken_for_the_whole(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the writing ends."""
+
+    def full(*_: object) -> list[str]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bot.operating.report.as_csv", full)
+    done = await invoke("audit", "export", "--format", "csv", str(tmp_path / "new"), LEDGER_URL=url)
+    assert (done.code, "No space left" in done.err) == (2, True)
+    assert not (tmp_path / "new").exists()
+
+
+async def test_rows_that_cannot_be_read_end_nothing_early_and_are_counted(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many stand side by side; what stands behind them is told all the same."""
+    monkeypatch.setattr("bot.ledger.records._WINDOW", 1)
+    async with past_the_ledger(url) as engine:
+        await forge(engine, "UPDATE payments SET amount = 'x' WHERE id < 3")
+    left_out = "2 payments cannot be read and are left out"
+    listed = await invoke("audit", "list", LEDGER_URL=url)
+    assert (listed.code, left_out in listed.err, "#3 vps 10102" in listed.out) == (1, True, True)
+    file = tmp_path / "all"
+    done = await invoke("audit", "export", "--format", "json", str(file), LEDGER_URL=url)
+    assert (done.code, left_out in done.err) == (1, True)
+    assert [json.loads(line)["invoice"] for line in file.read_text().splitlines()] == [10102]
+
+
+async def test_the_head_that_was_kept_is_an_event_and_no_text_in_one(url: str, tmp_path: Path) -> None:
+    """Whoever rewrites a trail can write anything into it; a part of a hash is none."""
+    file = tmp_path / "trail"
+    await audit("export", "--format", "trail", str(file), LEDGER_URL=url)
+    head = (await audit("verify", "--file", str(file))).split()[-1]
+    async with open_ledger(f"sqlite:///{tmp_path}/other.db") as other:
+        await request(other, note=head)
+    forged = tmp_path / "forged"
+    await audit("export", "--format", "trail", str(forged), LEDGER_URL=f"sqlite:///{tmp_path}/other.db")
+    for path, kept in ((forged, head), (file, head[:8]), (file, "")):
+        done = await invoke("audit", "verify", "--file", str(path), "--since-head", kept)
+        assert (done.code, "cut off or rewritten" in done.err) == (1, True), kept
+    for whole in (("--file", str(file)), ()):
+        assert await audit("verify", *whole, "--since-head", GENESIS, LEDGER_URL=url)
 
 
 async def test_an_exported_trail_proves_itself(url: str, tmp_path: Path) -> None:

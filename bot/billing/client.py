@@ -122,8 +122,7 @@ class BillingClient:
         async def read(deadline: float) -> list[Invoice]:
             begun = self._clock()
             found = await self._read_until(lambda until: self._calls.unpaid_invoices(module, until), deadline)
-            kept = self._lately[module] = begun, {one.ref: one for one in found}
-            asyncio.get_running_loop().call_later(LATELY.total_seconds(), self._forget, module, kept)
+            self._keep(module, begun, found)
             return found
 
         try:
@@ -180,6 +179,13 @@ class BillingClient:
                 log.warning("billing calls were still running at the end", calls=len(left))
         await self._unpaid.close()
         self._calls.close()
+
+    def _keep(self, module: str, begun: float, found: list[Invoice]) -> None:
+        """Keep a reading for a while; one that began before the one that is kept says nothing new."""
+        if (before := self._lately.get(module)) is not None and before[0] > begun:
+            return
+        kept = self._lately[module] = begun, {one.ref: one for one in found}
+        asyncio.get_running_loop().call_later(LATELY.total_seconds(), self._forget, module, kept)
 
     def _forget(self, module: str, reading: object) -> None:
         if self._lately.get(module) is reading:

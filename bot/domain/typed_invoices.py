@@ -33,7 +33,7 @@ def read_invoices(words: Sequence[str], modules: Sequence[str]) -> tuple[Invoice
             "There is nothing in it but commas.", f"Type /pay {example(modules)} 12345, or more of them."
         )
     found: list[InvoiceRef] = []
-    rest = parted
+    rest, numbers = parted, list[str]()
     while rest:
         module, after = split_module(rest, modules)
         numbers = list(takewhile(begins_like_a_number, after))
@@ -49,6 +49,12 @@ def read_invoices(words: Sequence[str], modules: Sequence[str]) -> tuple[Invoice
             found.append(InvoiceRef(module, number))
         rest = after[len(numbers) :]
     refs = tuple(dict.fromkeys(found))
+    if len(refs) == 1 < len(numbers):
+        # 12 12 may be one number that a blank parted; one invoice alone is asked for before it is looked at.
+        return Misunderstood(
+            f"The number {refs[0].number} is typed {len(numbers)} times.",
+            f"For that invoice alone, type /pay {refs[0]}.",
+        )
     if len(refs) > MOST_LINES:
         return Misunderstood(
             f"These are {len(refs)} invoices, and I take {MOST_LINES} at once.",
@@ -62,7 +68,7 @@ def _without_commas(words: Sequence[str]) -> list[str] | Misunderstood:
     parted: list[str] = []
     for word in words:
         # 10,101 is one number to some and two to others; nothing is guessed.
-        if _THOUSANDS.fullmatch(word):
+        if _THOUSANDS.fullmatch(word.strip(",")):
             return Misunderstood(
                 f"{quote(word)} may be one number or several.",
                 "Type a number without commas in it, and a blank after each comma.",

@@ -8,6 +8,13 @@ from decimal import Decimal
 _LONGEST_QUOTE = 40
 
 
+def too_late_to_pause(sending: int) -> str:
+    """What a pause comes too late for: so many calls were begun before it, one at the least."""
+    if sending == 1:
+        return "One payment is being sent already, and may still be paid."
+    return f"{sending:,} payments are being sent already, and may still be paid."
+
+
 def money(amount: Decimal, currency: str) -> str:
     """An exact amount with at least two decimals and thousands set apart, as in `2,085.98 USD`."""
     exponent = amount.as_tuple().exponent

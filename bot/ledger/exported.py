@@ -15,11 +15,15 @@ from bot.ledger.store import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check of a trail in a file found. broken_at: the line that does not fit, or None."""
+    """What a check of a trail in a file found. broken_at: the line that does not fit, or None.
+
+    seen: an event before that line has the hash that was asked for.
+    """
 
     events: int
     last_hash: str
     broken_at: int | None
+    seen: bool
 
 
 async def trail(ledger: Ledger) -> AsyncIterator[str]:
@@ -31,20 +35,24 @@ async def trail(ledger: Ledger) -> AsyncIterator[str]:
 
 async def has_event(ledger: Ledger, hashed: str) -> bool:
     """Whether an event has this hash: a trail that once ended there goes on from it."""
+    if hashed == audit.GENESIS:
+        return True  # before the first event
     async with ledger.snapshot() as connection:
         found = await connection.execute(select(events.c.id).where(events.c.hash == hashed).limit(1))
         return found.first() is not None
 
 
-def check(lines: Iterable[str]) -> Checked:
-    """Recompute every hash of a trail in a file, from its first event on."""
+def check(lines: Iterable[str], wanted: str | None = None) -> Checked:
+    """Recompute every hash of a trail in a file, from its first event on. wanted: the hash of one of them."""
     previous, count = audit.GENESIS, 0
+    seen = previous == wanted
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            return Checked(count, previous, number)
+            return Checked(count, previous, number, seen)
         if not isinstance(row, list) or len(row) != 10 or row[0] != number or not audit.fits(row, previous):
-            return Checked(count, previous, number)
+            return Checked(count, previous, number, seen)
         previous, count = row[9], count + 1
-    return Checked(count, previous, None)
+        seen = seen or previous == wanted
+    return Checked(count, previous, None, seen)

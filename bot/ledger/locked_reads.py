@@ -58,6 +58,11 @@ class LockedReads(Leases):
         row = (await self._connection.execute(select(chain).with_for_update())).mappings().one()
         return pause_of(row)
 
+    async def count_sending(self) -> int:
+        """How many calls are under way, as far as it is known: each counts until what became of it is."""
+        statement = select(func.count()).where(payments.c.state == State.SENDING.value)
+        return int((await self._connection.execute(statement)).scalar_one())
+
     async def by_trigger(self, trigger_id: str) -> Batch | None:
         """The request that this command made."""
         return await self._whole(requests.c.trigger_id == trigger_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,20 +56,32 @@ class Record:
     approvers: tuple[str, ...]
 
 
-async def records(ledger: Ledger, wanted: Wanted) -> AsyncIterator[Record]:
-    """The payments that are meant, the oldest first, whose rows can be read. Raises LedgerUnavailable."""
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """So many payments are meant whose rows cannot be read: somebody changed them past the bot."""
+
+    count: int
+
+
+async def records(ledger: Ledger, wanted: Wanted) -> AsyncGenerator[Record | Unread, None]:
+    """The payments that are meant, the oldest first. Raises LedgerUnavailable."""
+    meant = wanted.conditions()
+    numbers = select(payments.c.id).select_from(requests.join(payments)).where(*meant).order_by(payments.c.id)
     async with ledger.snapshot() as connection:
-        after = 0
+        last: int | None = None
         while True:
-            window = PAYMENTS.where(payments.c.id > after, *wanted.conditions())
-            rows = (await connection.execute(window.order_by(payments.c.id).limit(_WINDOW))).mappings()
-            found = readable(rows, payment_of)
-            if not found:
+            window = numbers if last is None else numbers.where(payments.c.id > last)
+            ids = (await connection.execute(window.limit(_WINDOW))).scalars().all()
+            if not ids:
                 return
+            last = ids[-1]
+            these = PAYMENTS.where(payments.c.id.between(ids[0], last), *meant).order_by(payments.c.id)
+            found = readable((await connection.execute(these)).mappings(), payment_of)
             approvers = await _approvers(connection, [one.request.id for one in found])
             for payment in found:
                 yield Record(payment, tuple(approvers[payment.request.id]))
-            after = found[-1].id
+            if len(found) < len(ids):
+                yield Unread(len(ids) - len(found))
 
 
 async def _approvers(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, list[str]]:

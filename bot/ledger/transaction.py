@@ -43,6 +43,9 @@ from bot.ledger.schema import FREE, approvals, attempts, chain, events, payments
 
 log = structlog.get_logger()
 
+_AT_ONCE = 1000
+"""Payments that one statement names: databases bound how many."""
+
 
 class Transaction(LockedReads):
     """One open write transaction. Made by `Ledger.transaction`; commits when its block ends well."""
@@ -111,14 +114,20 @@ class Transaction(LockedReads):
 
     async def resume(self, *, actor: str) -> Pause | None:
         """Let what is approved be sent again, at once; what was ended by it, or None where there was none."""
+        held = payments.c.state == State.APPROVED.value, payments.c.reason.startswith(PAUSED)
+        # Before the trail's end, and in the order of their requests, as everybody takes them.
+        which = select(payments.c.id).select_from(requests.join(payments)).where(*held)
+        locked = which.order_by(requests.c.id, payments.c.line).with_for_update()
+        ids = (await self._connection.execute(locked)).scalars().all()
         if (pause := await self.paused()) is None:
             return None
         await self.record(Resumed(), actor=actor)
         await self._connection.execute(
             chain.update().values(paused_at=None, paused_by=None, paused_reason=None)
         )
-        held = payments.c.state == State.APPROVED.value, payments.c.reason.startswith(PAUSED)
-        await self._connection.execute(update(payments).where(*held).values(due_at=self.now))
+        for begin in range(0, len(ids), _AT_ONCE):
+            these = payments.c.id.in_(ids[begin : begin + _AT_ONCE])
+            await self._connection.execute(update(payments).where(these).values(due_at=self.now))
         self.changed_topics.add(State.APPROVED)
         return pause
 

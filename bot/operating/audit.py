@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -21,7 +23,7 @@ from bot.operating.with_ledger import (
 from bot.options import ENV_FILE
 
 if TYPE_CHECKING:
-    from bot.ledger.records import Wanted
+    from bot.ledger.records import Record, Wanted
     from bot.ledger.store import Ledger
 
 _STATES = [state.value.lower() for state in State]
@@ -100,18 +102,18 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
 def list_(of_audit: Path | None, /, env_file: Path | None, **chosen: Any) -> None:
     """Print what became of payments, a line each.
 
-    Exit code 0: they are printed; 2: the ledger cannot be read.
+    Exit code 0: they are printed; 1: but for those that somebody changed past the bot, so that they cannot be
+    read; 2: the ledger cannot be read.
     """
     wanted = _wanted(**chosen)
 
     async def print_all(ledger: Ledger) -> int:
-        from bot.ledger.records import records  # noqa: PLC0415
         from bot.operating import report  # noqa: PLC0415
 
-        async for record in records(ledger, wanted):
-            for line in report.lines([record]):
-                click.echo(logs.printable(line))
-        return 0
+        def tell(line: str) -> None:
+            click.echo(logs.printable(line))
+
+        return await _each(ledger, wanted, report.lines, tell)
 
     sys.exit(_read_ledger(env_file or of_audit, print_all))
 
@@ -131,24 +133,61 @@ def list_(of_audit: Path | None, /, env_file: Path | None, **chosen: Any) -> Non
 def export(of_audit: Path | None, /, env_file: Path | None, form: str, file: Path, **chosen: Any) -> None:
     """Write what became of payments to FILE, which must not be there yet.
 
-    The trail is always whole; `audit verify --file` proves it. Exit code 0: it is written; 2: it is not.
+    The trail is always whole; `audit verify --file` proves it. Exit code 0: it is written; 1: without those
+    that somebody changed past the bot, so that they cannot be read; 2: it is not written.
     """
     wanted = _wanted(**chosen)
     if form == "trail" and any(chosen.values()):
         raise click.UsageError("the trail is exported whole: parts of it prove nothing")
+    code = 2
     try:
-        with file.open("x", encoding="utf-8", newline="") as out:
-            code = _read_ledger(env_file or of_audit, lambda ledger: _export(ledger, form, wanted, out))
+        with _new_file(file) as out:
+            try:
+                code = _read_ledger(env_file or of_audit, lambda ledger: _export(ledger, form, wanted, out))
+                out.flush()
+            except BaseException:
+                code = 2
+                raise
+            finally:
+                # A part of it would be taken for the whole.
+                if code == 2:
+                    file.unlink()
     except OSError as error:
         raise click.UsageError(f"{file} cannot be written: {error.strerror}") from None
-    if code:
-        file.unlink()
     sys.exit(code)
+
+
+def _new_file(file: Path) -> TextIO:
+    """One that only its user can read, as the ledger is: it tells who pays what. Raises OSError."""
+    descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    return open(descriptor, "w", encoding="utf-8", newline="")
+
+
+async def _each(
+    ledger: Ledger,
+    wanted: Wanted,
+    form: Callable[[list[Record]], Iterable[str]],
+    tell: Callable[[str], object],
+) -> int:
+    """Tell the payments that are meant; the exit code, 1 where some cannot be read."""
+    from bot.ledger.records import Unread, records  # noqa: PLC0415
+
+    unread = 0
+    async with aclosing(records(ledger, wanted)) as found:
+        async for record in found:
+            if isinstance(record, Unread):
+                unread += record.count
+                continue
+            for line in form([record]):
+                tell(line)
+    if not unread:
+        return 0
+    click.echo(f"{unread} payments cannot be read and are left out: run audit verify.", err=True)
+    return 1
 
 
 async def _export(ledger: Ledger, form: str, wanted: Wanted, out: TextIO) -> int:
     from bot.ledger.exported import trail  # noqa: PLC0415
-    from bot.ledger.records import records  # noqa: PLC0415
     from bot.operating import report  # noqa: PLC0415
 
     if form == "trail":
@@ -161,31 +200,22 @@ async def _export(ledger: Ledger, form: str, wanted: Wanted, out: TextIO) -> int
         out.write(f"{page.begin()}\n")
     elif form == "csv":
         out.write(f"{report.header()}\r\n")
-    async for record in records(ledger, wanted):
-        for line in ways[form]([record]):
-            out.write(f"{line}\r\n" if form == "csv" else f"{line}\n")
+    end = "\r\n" if form == "csv" else "\n"
+    code = await _each(ledger, wanted, ways[form], lambda line: out.write(f"{line}{end}"))
     if form == "html":
         out.write(f"{page.end()}\n")
-    return 0
+    return code
 
 
 def _verify_file(file: Path, since_head: str | None) -> int:
     from bot.ledger.exported import check  # noqa: PLC0415
 
-    heads: set[str] = set()
-
-    def hashes(lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
-            if since_head is not None and since_head in line:
-                heads.add(since_head)
-            yield line
-
     with file.open(encoding="utf-8", errors="surrogateescape") as lines:
-        found = check(hashes(lines))
+        found = check(lines, since_head)
     if found.broken_at is not None:
         click.echo(f"{file} is BROKEN at line {found.broken_at}.", err=True)
         return 1
-    if since_head is not None and since_head not in heads:
+    if since_head is not None and not found.seen:
         return _cut()
     click.echo(f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}")
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bot.domain.wording import too_late_to_pause
 from bot.operating.with_ledger import (
     operator,
     with_writable_ledger,
@@ -31,7 +32,10 @@ def pause(env_file: Path | None, reason: str) -> None:
     async def stop(ledger: Ledger) -> int:
         async with ledger.transaction() as transaction:
             new = await transaction.pause(reason.strip()[:500], actor=operator())
+            sending = await transaction.count_sending()
         click.echo("Sending is paused." if new else "Sending was paused before.")
+        if sending:
+            click.echo(too_late_to_pause(sending))
         return 0
 
     sys.exit(with_writable_ledger(env_file, stop))

@@ -38,8 +38,10 @@ COLUMNS = (
 )
 """Of every form but the lines; times are in UTC, by ISO 8601."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula, or skips before one."""
+
+_ROW_END = "\r\n"
 
 
 def cells(record: Record) -> dict[str, str | int | None]:
@@ -96,8 +98,9 @@ def as_json(records: Iterable[Record]) -> Iterator[str]:
 
 def _row(values: Iterable[object]) -> str:
     written = io.StringIO()
-    csv.writer(written, lineterminator="").writerow(values)
-    return written.getvalue()
+    # Only what stands in the end of a row is quoted: without one, a line break in a cell would end the row.
+    csv.writer(written, lineterminator=_ROW_END).writerow(values)
+    return written.getvalue().removesuffix(_ROW_END)
 
 
 def _harmless(value: str | int | None) -> str | int:

@@ -13,10 +13,11 @@ from bot.payments.counter import Counter
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Nothing is sent now. before: it was paused already."""
+    """No call is begun now. before: it was paused already. sending: how many calls were begun before it."""
 
     pause: Pause
     before: bool
+    sending: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class Pausing(Counter):
             return refusal
         async with self.ledger.transaction() as transaction:
             new = await transaction.pause(reason.strip()[:MAX_NOTE], actor=person.id)
-            pause = await transaction.paused()
+            pause, sending = await transaction.paused(), await transaction.count_sending()
         assert pause is not None, "bug: it is paused now"
-        return Paused(pause, before=not new)
+        return Paused(pause, before=not new, sending=sending)
 
     async def resume(self, person: Person) -> Resumed | Refusal:
         """Let sending go on. Raises DirectoryError, LedgerUnavailable."""

@@ -188,7 +188,7 @@ class Preflight:
         if payment.too_early(transaction.now):
             return _TOO_EARLY
         if payment.too_late(transaction.now):
-            return _TOO_OLD if payment.not_before is None else _TOO_LATE
+            return _TOO_OLD if payment.pay_day is None else _TOO_LATE
         # What came about since the check began, the machine's sleep included, was not checked.
         longest = self.timing.lease + timedelta(seconds=self.call_timeout)
         if timedelta(seconds=self.boottime() - check.begun) >= longest:

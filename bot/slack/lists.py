@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
 from bot.domain import command
 from bot.domain.batch import Batch
 from bot.errors import DirectoryError, LedgerUnavailable
-from bot.ledger.records import Wanted, records
+from bot.ledger.records import Unread, Wanted, records
 from bot.ledger.rows import Event
 from bot.payments.authority import Choice, Person
 from bot.payments.overview import MOST, Pending, Scheduled, Waiting
@@ -115,8 +116,12 @@ class Lists:
         end = (begin + timedelta(days=32)).replace(day=1)
         since, until = (datetime.combine(day, time(), UTC) for day in (begin, end))
         summary = Summary()
-        async for record in records(self.services.ledger, Wanted(since, until)):
-            summary.add(record.payment)
+        async with aclosing(records(self.services.ledger, Wanted(since, until))) as found:
+            async for record in found:
+                if isinstance(record, Unread):
+                    summary.unread += record.count
+                else:
+                    summary.add(record.payment)
         return month_in_words(summary, begin)
 
     async def _pending(self, person: Person) -> Message:

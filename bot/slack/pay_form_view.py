@@ -258,7 +258,7 @@ class PayForm:
             field,
             optional=not needed,
             hint=plain(
-                "One invoice or several." if needed else "Pick or type, one invoice or several; both is fine."
+                "At least one, or several." if needed else "Pick or type at least one invoice; both is fine."
             ),
         )
 

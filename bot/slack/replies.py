@@ -6,6 +6,7 @@ from bot.domain.batch import Batch
 from bot.domain.payment import PaymentRequest, State
 from bot.domain.policy import OF_AMOUNTS, Reason, Refusal
 from bot.domain.typed_words import Misunderstood
+from bot.domain.wording import too_late_to_pause
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.payments import answers
 from bot.payments.pausing import Paused, Resumed
@@ -154,11 +155,13 @@ def of_pausing(answer: Paused | Resumed | Refusal) -> str:
     match answer:
         case Refusal():
             return refused(answer)
-        case Paused(pause, before):
+        case Paused(pause, before, sending):
             why = f", who said: {escape(pause.reason)}" if pause.reason else ""
             since = f"It was paused {moment(pause.at)} by {_who(pause.by)}{why}."
-            first = since if before else "Sending is paused: nothing is paid from now on, on any instance."
-            return f"{first}\nRequests and approvals go on and wait. Type `/pay resume` to let them be paid."
+            first = since if before else "Sending is paused: no payment is begun from now on, anywhere."
+            late = f"\n{too_late_to_pause(sending)}" if sending else ""
+            go_on = "Requests and approvals go on and wait. Type `/pay resume` to let them be paid."
+            return f"{first}{late}\n{go_on}"
         case Resumed(None):
             return "Sending was not paused.\nType `/pay pending` to see what waits for approval."
         case Resumed(pause):

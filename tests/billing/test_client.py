@@ -159,6 +159,22 @@ async def test_an_invoice_is_told_from_a_reading_that_began_lately(new_client: N
     assert client.lately_unpaid(VPS, within) is None
 
 
+async def test_a_reading_that_came_late_does_not_take_the_place_of_one_that_began_after_it(
+    api: LocalBilling, client: BillingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The invoice was paid by hand between the two: what the later one lacks is not told by the earlier."""
+    monkeypatch.setattr(client._unpaid, "_patience_s", 0.1)
+    await client.prepare()
+    api.fail(SLOW, operation="api_vps_*", times=1)
+    before = asyncio.create_task(client.unpaid_invoices("vps"))
+    await until(lambda: any("unpaid" in call.operation for call in api.log))
+    assert (await client.make_payment(VPS)).verdict is Verdict.PAID
+    assert VPS not in [one.ref for one in await client.unpaid_invoices("vps")]
+    assert not before.done()
+    assert VPS in [one.ref for one in await before]
+    assert client.lately_unpaid(VPS, timedelta(seconds=10)) is None
+
+
 async def test_a_reading_that_failed_is_not_kept(api: LocalBilling, client: BillingClient) -> None:
     """The one before serves on for its time; its place is taken by the next that succeeds."""
     api.fail("fault-before", operation="api_*_invoices")

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from bot.billing.client import BillingClient
 from bot.domain.events import Retry
-from bot.domain.payment import InvoiceRef, State
+from bot.domain.payment import PAUSED, InvoiceRef, State
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
 from bot.sandbox.local_billing import LocalBilling
@@ -117,3 +117,24 @@ async def test_two_who_ask_for_what_others_hold_wait_in_one_order(office: Office
         await waits(other)
         await transaction.of_request(2)
     await asking
+
+
+async def test_who_resumes_takes_what_was_held_before_the_trail(office: Office, other: Ledger) -> None:
+    """Somebody has a payment that was held, and goes for the trail's end."""
+    payment = await office.looked_up()
+    await office.desk.pause(ALICE, "")
+    await office.execute()
+    async with office.ledger.transaction() as transaction:
+        held = await transaction.again(payment)
+        assert held.reason == PAUSED
+
+        async def resume() -> None:
+            async with other.transaction() as transaction:
+                await transaction.resume(actor=ALICE.id)
+
+        resuming = asyncio.create_task(resume())
+        await waits(other)
+        await transaction.record(Retry(), actor="another")
+    await resuming
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID

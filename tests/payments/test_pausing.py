@@ -11,6 +11,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import PAUSED, Payment, State
 from bot.ledger import database
 from bot.payments.pausing import Paused, Resumed
+from bot.slack.replies import of_pausing
 from tests.fixture_types import Clock
 from tests.ledger.forging import forge
 from tests.payments.conftest import ALICE, BOB, MALLORY, ONE, PAY, Office, policy, refused
@@ -43,6 +44,28 @@ async def test_a_pause_after_the_check_stops_what_was_about_to_be_sent(office: O
     await office.execute()
     assert (await office.now(payment)).state is State.APPROVED
     assert PAY not in office.calls()
+
+
+async def test_who_pauses_is_told_what_is_being_sent_already(office: Office) -> None:
+    """Its call was begun before, and nobody can call it back."""
+    paused = []
+
+    async def pause(point: str, _payment: int) -> None:
+        if point == "intended":
+            paused.append(await office.desk.pause(ALICE, ""))
+
+    office.checkpoint = pause
+    office.rules(office.authority.policy)
+    payment = await office.looked_up()
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+    (told,) = paused
+    assert isinstance(told, Paused)
+    assert told.sending == 1
+    assert "One payment is being sent already, and may still be paid." in of_pausing(told)
+    again = await office.desk.pause(ALICE, "")
+    assert isinstance(again, Paused)
+    assert (again.sending, "being sent" in of_pausing(again)) == (0, False)
 
 
 async def test_another_instance_sends_nothing_either(

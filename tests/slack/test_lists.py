@@ -16,6 +16,7 @@ from bot.slack.card import DENY
 from bot.slack.history_text import history
 from bot.slack.lists import unpaid
 from tests.fixture_types import StartBot
+from tests.ledger.forging import forge, past_the_ledger
 from tests.slack.acting import approve, at_rest, card, deny, request, told
 from tests.slack.scenes import check, said
 from tests.slack.test_escaping import every_event
@@ -235,7 +236,9 @@ def test_every_event_has_words() -> None:
     assert wordless == {"refused", "paused", "resumed"}
 
 
-async def test_a_month_is_summed_up(slack: LocalSlack, billing: LocalBilling, start_bot: StartBot) -> None:
+async def test_a_month_is_summed_up(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, environment: dict[str, str]
+) -> None:
     """By outcome and module, for those who may see payments."""
     bot = await start_bot()
     billing.fail("declined", times=1, operation=PAYMENT)
@@ -246,6 +249,9 @@ async def test_a_month_is_summed_up(slack: LocalSlack, billing: LocalBilling, st
     assert ":x: *Declined; nothing was paid*: 1 · 10.00 USD" in told
     assert ":white_check_mark: *Paid*: 3 · 17.50 EUR · 50.99 USD" in told
     assert "\nvps: 1 · 49.99 USD" in told
+    async with past_the_ledger(environment["LEDGER_URL"]) as engine:
+        await forge(engine, "UPDATE payments SET amount = 'x' WHERE id = 2")
+    assert ":warning: 1 more cannot be read" in await asks(slack, "report")
     assert await asks(slack, "report 2020-01") == "Nothing was asked for in Jan 2020."
     assert (await asks(slack, "report 2026-13")).startswith('"2026-13" is no month.')
     assert (await asks(slack, "report", by="mallory")).startswith("You are not among those")
