@@ -198,7 +198,7 @@ class TestWhatWasForged:
     async def test_rows_without_a_payment_are_found(self, tables: AsyncConnection) -> None:
         """A payment that was removed leaves its events; one that was made up has none."""
         of_request = (
-            "team, channel, requester, rule, approvals_required, size, card_lost, created_at, expires_at"
+            "team, channel, requester, rule, approvals_required, lines, card_lost, created_at, expires_at"
         )
         of_payment = "line, module, state, version, tries, updated_at, due_at"
         await forge_in(
@@ -217,7 +217,10 @@ class TestWhatWasForged:
     @pytest.mark.parametrize(
         ("statement", "broken_at"),
         [
-            ("INSERT INTO chain SELECT 2, ledger, 170, last_hash FROM chain", 171),
+            (
+                "INSERT INTO chain (id, ledger, last_event, last_hash) SELECT 2, ledger, 170, last_hash FROM chain",
+                171,
+            ),
             ("DELETE FROM chain", 171),
             ("UPDATE events SET id = -3 WHERE id = 5", -3),
             ("UPDATE events SET detail = '[1' WHERE id = 2", 2),
