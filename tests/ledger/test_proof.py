@@ -39,6 +39,9 @@ async def migrated(new_database: NewDatabase, clock: Clock) -> AsyncIterator[Led
         yield opened
 
 
+OF_CHAIN = "(id, ledger, last_event, last_hash)"
+
+
 async def looked_up(ledger: Ledger, clock: Clock) -> Payment:
     """A new payment, looked up a while after it was asked for."""
     payment = await request(ledger, InvoiceRef("vps", 777), note="café ☕")
