@@ -221,7 +221,7 @@ class TestWhatWasForged:
         ("statement", "broken_at"),
         [
             (
-                "INSERT INTO chain (id, ledger, last_event, last_hash) SELECT 2, ledger, 170, last_hash FROM chain",
+                f"INSERT INTO chain {OF_CHAIN} SELECT 2, ledger, 170, last_hash FROM chain",
                 171,
             ),
             ("DELETE FROM chain", 171),
