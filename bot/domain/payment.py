@@ -309,7 +309,7 @@ class Payment:
     listed: it stood in the list of unpaid ones then; None where that could not be read.
     reason: why it was denied, cancelled or is waiting, in words for people.
     tries: wire calls so far. due_at: when the bot looks at it next. lease: None where nobody works on it.
-    not_before: the time before which it is not sent, frozen with the invoice; None: at once.
+    not_before: the morning of the day that was asked for, frozen with the invoice; it is not sent before.
     """
 
     id: int
@@ -335,10 +335,11 @@ class Payment:
         return self.not_before is not None and now < self.not_before
 
     def too_late(self, now: datetime) -> bool:
-        """Whether what allows it is too old: as old as a request may grow, counted from its day."""
-        if self.not_before is None:
-            return now >= self.request.expires_at
-        return now - self.not_before >= self.request.expires_at - self.request.created_at
+        """Whether what allows it is too old: as old as a request may grow, and that counts from its day."""
+        if now < self.request.expires_at:
+            return False
+        lasts = self.request.expires_at - self.request.created_at
+        return self.not_before is None or now - self.not_before >= lasts
 
     @property
     def day_meant(self) -> date | None:
@@ -349,13 +350,15 @@ class Payment:
 
     @property
     def pay_day(self) -> date | None:
-        """The day on which it is sent; None: at once."""
-        return None if self.not_before is None else self.day_meant
+        """The day on which it is sent; None: at once, also where it was over when it was looked up."""
+        if self.not_before is None or self.looked_up_at is None or self.not_before <= self.looked_up_at:
+            return None
+        return self.day_meant
 
     @property
     def scheduled(self) -> bool:
         """Whether it is approved and waits for its day."""
-        return self.state is State.APPROVED and self.not_before is not None and not self.tries
+        return self.state is State.APPROVED and self.pay_day is not None and not self.tries
 
     @property
     def withdrawn(self) -> bool:

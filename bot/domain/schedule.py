@@ -14,6 +14,9 @@ MORNING = time(8)
 FARTHEST = timedelta(days=366)
 """A day that is farther away was mistyped, or is none that the billing API means."""
 
+_LONG_OVER = date(1970, 1, 2)
+"""The billing API may tell of any year; times do not go that far back everywhere."""
+
 _ON_DUE_DATE = "due"
 
 
@@ -52,12 +55,9 @@ class Mornings:
         """Whether it is not farther away than anything is put off."""
         return day - self.today(now) <= FARTHEST
 
-    def not_before(self, day: date, now: datetime) -> datetime | None:
-        """The morning of a day within reach, in UTC; None where it has come."""
-        if day < self.today(now):
-            return None
-        morning = datetime.combine(day, MORNING, self.zone).astimezone(UTC)
-        return morning if morning > now else None
+    def of(self, day: date) -> datetime:
+        """The morning of a day within reach, in UTC; of one that is long over, some time that is so too."""
+        return datetime.combine(max(day, _LONG_OVER), MORNING, self.zone).astimezone(UTC)
 
 
 IN_UTC = Mornings()

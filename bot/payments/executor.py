@@ -17,7 +17,8 @@ from typing import Protocol
 import structlog
 
 from bot.domain.events import Answered, AnsweredLate, AskedAgain, Held, Sending
-from bot.domain.payment import Outcome, Payment, State, Verdict
+from bot.domain.payment import Invoice, Outcome, Payment, State, Verdict
+from bot.domain.policy import Rule
 from bot.errors import BillingError, CannotPay, LedgerContradicted, LedgerUnavailable
 from bot.ledger.locked_reads import Stale
 from bot.ledger.replay import frozen
@@ -27,7 +28,7 @@ from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.billing_api import BillingApi
-from bot.payments.limits import over_limit
+from bot.payments.limits import lock_limits, over_limit
 from bot.payments.payable import Cancel, cancel
 from bot.payments.preflight import DISPROVED, Go, Hold, Known, Preflight
 from bot.payments.timing import Timing
@@ -150,37 +151,64 @@ class Executor:
 
         An approval of an amount that nobody knew was a blank cheque: who gave it is asked again.
         """
-        rule = known.rule
-        payment = await transaction.change(
+        rule, found = known.rule, {one.ref: one for one in (known.invoice, *known.beside)}
+        batch = await transaction.whole(payment.request)
+        # All that the same list tells: who approves is asked once more, and not once for each of them.
+        unseen = [
+            one
+            for one in batch.within((State.APPROVED,))
+            if one.id == payment.id
+            or (one.invoice is None and one.ref in found and not await transaction.disproved(one))
+        ]
+        seen = batch.with_payments(replace(one, invoice=found[one.ref]) for one in unseen)
+        required = frozen_by((one.invoice for one in seen.held), rule)
+        request = await transaction.change_request(batch.request, approvals_required=required)
+        batch = batch.with_request(request)
+        await lock_limits(transaction, rule)
+        kept, gone = [], set[int]()
+        for one in unseen:
+            current = await self._seen(transaction, replace(one, request=request), found[one.ref], rule)
+            if current is None:
+                gone.add(one.line)
+            else:
+                kept.append(current)
+        if not kept or not required:
+            return
+        if transaction.now >= request.expires_at:
+            for one in kept:
+                await cancel(transaction, one, _KNOWN_TOO_LATE, actor="executor")
+            return
+        approved = batch.with_payments(kept).within((State.APPROVED,))
+        asked = [one for one in approved if one.line not in gone]
+        await transaction.void_approvals(request)
+        # With all that was approved with it and is not under way: who gave that saw another total.
+        await transaction.move_together(
+            asked,
+            State.PENDING_APPROVAL,
+            AskedAgain(),
+            actor="executor",
+            due_at=remind_at(request, rule, transaction.now),
+            **FREE,
+        )
+
+    async def _seen(
+        self, transaction: Transaction, payment: Payment, invoice: Invoice, rule: Rule
+    ) -> Payment | None:
+        """Freeze what one invoice says; None where a limit forbids it, and it is cancelled."""
+        seen = await transaction.change(
             payment,
             looked_up_at=transaction.now,
             listed=True,
             due_at=transaction.now,
             **FREE,
-            **snapshot(known.invoice),
+            **snapshot(invoice),
         )
-        batch = await transaction.whole(payment.request)
-        required = frozen_by((one.invoice for one in batch.held), rule)
-        request = await transaction.change_request(batch.request, approvals_required=required)
-        payment = replace(payment, request=request)
-        # Asked before anything is added to the trail, whose end everybody takes last.
-        over = await over_limit(transaction, payment, rule, self.preflight.authority.policy)
-        await transaction.record(frozen(payment), actor="executor", payment=payment)
+        over = await over_limit(transaction, seen, rule, self.preflight.authority.policy)
+        await transaction.record(frozen(seen), actor="executor", payment=seen)
         if over is not None:
-            await cancel(transaction, payment, over, actor="executor")
-        elif required and transaction.now >= request.expires_at:
-            await cancel(transaction, payment, _KNOWN_TOO_LATE, actor="executor")
-        elif required:
-            await transaction.void_approvals(request)
-            # With all that was approved with it and is not under way: who gave that saw another total.
-            await transaction.move_together(
-                batch.with_request(request).within((State.APPROVED,)),
-                State.PENDING_APPROVAL,
-                AskedAgain(),
-                actor="executor",
-                due_at=remind_at(request, rule, transaction.now),
-                **FREE,
-            )
+            await cancel(transaction, seen, over, actor="executor")
+            return None
+        return seen
 
     async def _intend(self, payment: Payment, check: Go) -> tuple[Payment, int] | Cancel | Hold:
         """Commit that a call will be made, before any byte of it goes out. Raises Stale."""

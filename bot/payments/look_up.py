@@ -180,7 +180,8 @@ class LookUp:
         due_at = remind_at(request, rule, transaction.now) if required else transaction.now
         for one in accepted:
             day = one.day_meant
-            not_before = self.mornings.not_before(day, transaction.now) if day else None
+            # Also where it is over: by a clock that was ahead it may not be.
+            not_before = self.mornings.of(day) if day else None
             payment = replace(one, request=request, not_before=not_before)
             await transaction.move(
                 payment,

@@ -112,8 +112,8 @@ class Overview:
 
 def _next(batch: Batch) -> datetime | None:
     """When the first of it is sent that waits for its day."""
-    times = (one.not_before for one in batch.scheduled or batch.waiting)
-    return min((one for one in times if one is not None), default=None)
+    to_come = (one for one in batch.scheduled or batch.waiting if one.pay_day is not None)
+    return min((one.not_before for one in to_come if one.not_before is not None), default=None)
 
 
 def _in_turn(batch: Batch) -> tuple[datetime, int]:

@@ -22,10 +22,14 @@ _LOOK = "Do not pay it again; MyAdmin shows what became of it."
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What the list of unpaid invoices said of one; None: it is not there. empty: nothing is there."""
+    """What the list of unpaid invoices said of one; None: it is not there. empty: nothing is there.
+
+    beside: the others in it.
+    """
 
     invoice: Invoice | None
     empty: bool
+    beside: Sequence[Invoice] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ async def read_listed(billing: BillingApi, ref: InvoiceRef) -> Listed:
 
 def found_in(unpaid: Sequence[Invoice], ref: InvoiceRef) -> Listed:
     """What the list of its module says of an invoice."""
-    return Listed(next((one for one in unpaid if one.ref == ref), None), empty=not unpaid)
+    beside = [one for one in unpaid if one.ref != ref]
+    return Listed(next((one for one in unpaid if one.ref == ref), None), not unpaid, beside)
 
 
 def forbidden(ref: InvoiceRef, precedents: Precedents, listed: bool | None) -> Cancel | None:

@@ -6,6 +6,7 @@ calls, and whether the ledger is what its trail says. What cannot be checked now
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -68,10 +69,14 @@ DISPROVED = Hold("the ledger contradicts its own audit trail; whoever runs this 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What nobody knew when it was approved is known now, and is decided on anew."""
+    """What nobody knew when it was approved is known now, and is decided on anew.
+
+    beside: what else the same list says, of which some may be the other payments of the request.
+    """
 
     rule: Rule
     invoice: Invoice
+    beside: Sequence[Invoice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class Preflight:
         if read is None:
             return Hold(_MAY_BE_PAID) if precedents.any else Go(rule, begun, unpaid=False)
         return _compared(payment, read) or (
-            Known(rule, read.invoice)
+            Known(rule, read.invoice, read.beside)
             if payment.invoice is None and read.invoice is not None
             else Go(rule, begun, unpaid=True)
         )
@@ -183,7 +188,7 @@ class Preflight:
         if payment.too_early(transaction.now):
             return _TOO_EARLY
         if payment.too_late(transaction.now):
-            return _TOO_OLD if payment.not_before is None else _TOO_LATE
+            return _TOO_OLD if payment.pay_day is None else _TOO_LATE
         # What came about since the check began, the machine's sleep included, was not checked.
         longest = self.timing.lease + timedelta(seconds=self.call_timeout)
         if timedelta(seconds=self.boottime() - check.begun) >= longest:

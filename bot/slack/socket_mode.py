@@ -250,13 +250,17 @@ async def connect(
     if not isinstance(address, str):
         raise NoConnection(address.error, address.after or 0.0)
     async with AsyncExitStack() as unless_it_works:
-        socket = await session.ws_connect(
-            address,
-            heartbeat=PING,
-            timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-            proxy=client.proxy,
-            ssl=True if client.ssl is None else client.ssl,
-        )
+        try:
+            socket = await session.ws_connect(
+                address,
+                heartbeat=PING,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                proxy=client.proxy,
+                ssl=True if client.ssl is None else client.ssl,
+            )
+        except AssertionError:
+            # That is all that aiohttp does where the connection is gone by the time it is taken up.
+            raise NoConnection("gone at once") from None
         unless_it_works.push_async_callback(socket.close)
         hello = _read_json(await socket.receive())
         if hello.get("type") != "hello":

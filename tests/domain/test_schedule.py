@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.domain.schedule import FARTHEST, IN_UTC, MORNING, Mornings, PayOn
@@ -33,27 +33,25 @@ def test_nothing_else_is_read(stored: str) -> None:
 
 
 @given(ZONES, MOMENTS, st.integers(-3, 366))
-def test_a_morning_is_in_the_day_and_never_past(zone: ZoneInfo, now: datetime, days: int) -> None:
-    """At eight by the people's clocks; a day whose morning has come is at once."""
+def test_a_morning_is_in_the_day(zone: ZoneInfo, now: datetime, days: int) -> None:
+    """At eight by the people's clocks, or later where they are set just then."""
     mornings = Mornings(zone)
     day = mornings.today(now) + timedelta(days=days)
-    morning = mornings.not_before(day, now)
-    if morning is None:
-        assert datetime.combine(day, MORNING, zone) <= now
-        assert days <= 0
-        return
-    assert morning > now
-    assert (morning.astimezone(zone).date(), morning.tzinfo) == (day, UTC)
+    morning = mornings.of(day)
+    assert morning.tzinfo is UTC
+    assert morning.astimezone(zone).date() == day
     assert morning.astimezone(zone).time() >= MORNING
 
 
 @given(ZONES, MOMENTS, st.dates())
+@example(UTC, datetime(2026, 1, 1, tzinfo=UTC), date.max)
+@example(ZoneInfo("Pacific/Auckland"), datetime(2026, 1, 1, tzinfo=UTC), date.min)
 def test_any_day_at_all_is_within_reach_or_not(zone: ZoneInfo, now: datetime, day: date) -> None:
-    """The billing API may tell the year 1 or 9999."""
+    """The billing API may tell the year 1 or 9999; what is over stays over."""
     mornings = Mornings(zone)
     if mornings.within_reach(day, now):
-        morning = mornings.not_before(day, now)
-        assert morning is None or morning - now <= FARTHEST + timedelta(days=1)
+        assert mornings.of(day) - now <= FARTHEST + timedelta(days=1)
+        assert (mornings.of(day) < now) >= (day < mornings.today(now))
 
 
 def test_the_day_begins_where_the_people_are() -> None:
@@ -61,5 +59,5 @@ def test_the_day_begins_where_the_people_are() -> None:
     now = datetime(2026, 12, 5, 12, 0, tzinfo=UTC)
     there = Mornings(ZoneInfo("Pacific/Auckland"))
     assert (there.today(now), IN_UTC.today(now)) == (date(2026, 12, 6), date(2026, 12, 5))
-    assert there.not_before(date(2026, 12, 6), now) == datetime(2026, 12, 5, 19, 0, tzinfo=UTC)
-    assert IN_UTC.not_before(date(2026, 12, 5), now) is None
+    assert there.of(date(2026, 12, 6)) == datetime(2026, 12, 5, 19, 0, tzinfo=UTC)
+    assert IN_UTC.of(date(2026, 12, 5)) == datetime(2026, 12, 5, 8, 0, tzinfo=UTC)

@@ -13,17 +13,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bot.domain.payment import State
-from bot.sandbox.local_slack.errors import NotThere
+from bot.domain.payment import InvoiceRef, State
+from bot.sandbox.local_slack.errors import NotSeen, NotThere
 from bot.sandbox.local_slack.messages import Message
-from bot.slack.card import APPROVE, DENY, WITHDRAW
+from bot.sandbox.local_slack.views import Values, View
+from bot.slack import removal
+from bot.slack.card import APPROVE, DENY, REMOVE, WITHDRAW
 from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
+from bot.slack.preview import CONFIRM
 from tests.faults.billing_answers import OWN
 from tests.faults.installation import Installation
+from tests.faults.people import previews
 from tests.faults.process_pool import BotProcess
 from tests.faults.slack_errors import drawn_fault, drawn_retry_after
-from tests.slack.acting import text
+from tests.slack.acting import chosen, text
 
 INVOICES = range(20001, 20011)
 CHANNELS = ("payments", "payments-2", "payments-3", "payments-4")
@@ -58,7 +62,8 @@ def draw(seed: int, length: int) -> list[Step]:
     """The steps of a history."""
     chance = random.Random(seed)
     weights = {
-        _asks: 34,
+        _asks: 28,
+        _asks_for_several: 6,
         _decides: 30,
         _crashes: 5,
         _fails: 12,
@@ -79,8 +84,14 @@ def _asks(chance: random.Random) -> Step:
     return Step("asks", chance.uniform(0, 0.12), arguments)
 
 
+def _asks_for_several(chance: random.Random) -> Step:
+    numbers = tuple(sorted(chance.sample(INVOICES, chance.randint(2, 4))))
+    arguments = (chance.choice(PEOPLE), chance.choice(CHANNELS), numbers, chance.choice((1, 1, 2)))
+    return Step("asks for several", chance.uniform(0, 0.12), arguments)
+
+
 def _decides(chance: random.Random) -> Step:
-    what = chance.choices([APPROVE, DENY, WITHDRAW], [8, 1, 1])[0]
+    what = chance.choices([APPROVE, DENY, WITHDRAW, REMOVE], [16, 2, 2, 1])[0]
     return Step("clicks", chance.uniform(0, 0.12), (chance.choice(PEOPLE), what, chance.random()))
 
 
@@ -130,6 +141,7 @@ class History:
         self._machines: dict[int, int] = {}
         self._acts: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
             "asks": self._ask,
+            "asks for several": self._ask_for_several,
             "clicks": self._click,
             "kill": self._kill,
             "terminate": self._terminate,
@@ -186,6 +198,22 @@ class History:
         if result.ok and result.seconds < IN_TIME - _DELIVERED:
             self._installation.acknowledged.append(("vps", number))
 
+    async def _ask_for_several(
+        self, person: str, channel: str, numbers: tuple[int, ...], presses: int
+    ) -> None:
+        slack = self._installation.slack
+        before = {one.ts for one in previews(self._installation, person)}
+        await slack.person(person).types(channel, f"/pay vps {' '.join(map(str, numbers))}")
+
+        def fresh() -> list[Message]:
+            return [one for one in previews(self._installation, person) if one.ts not in before]
+
+        with suppress(NotSeen):
+            await slack.wait_for(fresh, IN_TIME)
+        with suppress(NotThere):
+            for preview in fresh()[-1:] * presses:
+                await slack.person(person).clicks(preview, CONFIRM)
+
     async def _click(self, person: str, what: str, which: float) -> None:
         cards = [card for card in self._cards() if what in card.action_ids()]
         if not cards:
@@ -196,6 +224,9 @@ class History:
             if what == DENY:
                 for view in self._installation.slack.views(person)[-1:]:
                     await actor.submits(view, text(REASON, "not this one"))
+            if what == REMOVE:
+                for view in self._installation.slack.views(person)[-1:]:
+                    await actor.submits(view, _one_of(view, which))
 
     def _cards(self) -> list[Message]:
         return [one for place in CHANNELS for one in self._installation.slack.messages(place) if one.bot_id]
@@ -263,3 +294,12 @@ class History:
     async def _heal(self) -> None:
         self._installation.slack.heal()
         self._installation.billing.heal()
+
+
+def _one_of(view: View, which: float) -> Values:
+    """What is entered in the form by which one of several is taken out."""
+    options = [
+        option["value"] for block in view.blocks for option in block.get("element", {}).get("options", ())
+    ]
+    module, number = options[int(which * len(options))].split()
+    return chosen(removal.WHICH, InvoiceRef(module, int(number))) | text(removal.REASON, "not ours")

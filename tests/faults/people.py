@@ -6,17 +6,19 @@ Each returns when the ledger has it and Slack showed no error.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
-from bot.domain.payment import Payment, State
+from bot.domain.payment import InvoiceRef, Payment, State
 from bot.ledger.store import Ledger
-from bot.sandbox.local_slack.errors import NotSeen
+from bot.sandbox.local_slack.errors import NotSeen, NotThere
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import View
-from bot.slack import decisions, pay_form_view
-from bot.slack.card import APPROVE, DENY, WITHDRAW
+from bot.slack import decisions, pay_form_view, removal
+from bot.slack.card import APPROVE, DENY, REMOVE, WITHDRAW
+from bot.slack.preview import CONFIRM
 from tests.faults.installation import Installation
-from tests.slack.acting import text
+from tests.slack.acting import chosen, text
 
 SOON = 1.0
 """Seconds that somebody waits for a form or a view before they try again."""
@@ -92,6 +94,71 @@ async def asks_in_the_form(
 
     await _again(installation, fill_in, asked)
     installation.acknowledged.append((module, number))
+
+
+async def asks_for_several(
+    installation: Installation, person: str, channel: str, refs: Sequence[InvoiceRef]
+) -> None:
+    """Type them, look at what is shown before, and press its button; both again when nothing came of it."""
+    actor = installation.slack.person(person)
+
+    async def confirm() -> bool:
+        if not (shown := previews(installation, person)):
+            await actor.types(channel, f"/pay {' '.join(map(str, refs))}")
+            with suppress(NotSeen):
+                await installation.slack.wait_for(lambda: previews(installation, person), SOON)
+            shown = previews(installation, person)
+        with suppress(NotThere):  # the answer of the click before took its place
+            return bool(shown) and (await actor.clicks(shown[-1], CONFIRM)).ok
+        return True
+
+    async def asked(ledger: Ledger) -> bool:
+        payment = await the_payment(ledger)
+        return payment is not None and payment.request.size == len(refs)
+
+    await _again(installation, confirm, asked)
+    installation.acknowledged += [(ref.module, ref.number) for ref in refs]
+
+
+def previews(installation: Installation, person: str) -> list[Message]:
+    """What this person is shown that can be confirmed, the newest last."""
+    return [one for one in installation.slack.ephemerals(person) if CONFIRM in one.action_ids()]
+
+
+async def takes_out(installation: Installation, person: str, ref: InvoiceRef) -> None:
+    """Take it out of the request on its card, in the form that opens."""
+    await card(installation)
+    actor = installation.slack.person(person)
+
+    async def fill_in() -> bool:
+        form = _open_form(installation, person, removal.REMOVE_FORM)
+        if form is None:
+            shown = _cards(installation, "payments")[0]
+            if REMOVE in shown.action_ids():
+                await actor.clicks(shown, REMOVE)
+            form = await _seen(installation, lambda: _open_form(installation, person, removal.REMOVE_FORM))
+        entered = chosen(removal.WHICH, ref) | text(removal.REASON, "not ours")
+        return form is not None and (await actor.submits(form, entered)).ok
+
+    async def taken_out(ledger: Ledger) -> bool:
+        batch = next(iter(await ledger.recent(limit=1)), None)
+        return batch is not None and any(one.ref == ref for one in batch.within((State.CANCELLED,)))
+
+    await _again(installation, fill_in, taken_out)
+
+
+async def approves_as_shown(installation: Installation, person: str) -> None:
+    """Approve on the card as it is by then: what it costs may have changed since it was posted."""
+    await card(installation)
+
+    async def click() -> bool:
+        shown = _cards(installation, "payments")[0]
+        return (
+            APPROVE not in shown.action_ids()
+            or (await installation.slack.person(person).clicks(shown, APPROVE)).ok
+        )
+
+    await _again(installation, click, _approved_by(installation, person))
 
 
 async def the_payment(ledger: Ledger) -> Payment | None:

@@ -7,15 +7,18 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.domain.payment import Payment, State
+from bot.domain.payment import InvoiceRef, Payment, State
 from bot.sandbox.local_billing.service import PAYMENT, Call
 from tests.faults.installation import Installation
 from tests.faults.people import (
     approves,
+    approves_as_shown,
     approves_at_home,
+    asks_for_several,
     asks_in_the_form,
     denies,
     takes_back,
+    takes_out,
     the_payment,
 )
 
@@ -116,6 +119,19 @@ async def _asked_by_workflows(installation: Installation) -> None:
         await installation.runs_step("alice", "payments", "vps", 10101)
 
 
+SEVERAL = [InvoiceRef("vps", number) for number in (10101, 10102, 10103)]
+
+
+async def _several(installation: Installation) -> None:
+    await asks_for_several(installation, "alice", "payments", SEVERAL)
+
+
+async def _several_with_one_taken_out(installation: Installation) -> None:
+    await asks_for_several(installation, "alice", "payments", SEVERAL)
+    await takes_out(installation, "alice", SEVERAL[1])
+    await approves_as_shown(installation, "bob")
+
+
 async def _no_card(installation: Installation) -> None:
     await installation.asks("alice", "random", "vps", 10101)
 
@@ -155,5 +171,12 @@ SCENARIOS = (
     Scenario("taken back", _taken_back, {State.CANCELLED}, {"settings": WITH_APPROVAL}),
     Scenario("asked by workflows", _asked_by_workflows, {State.PAID}),
     Scenario("expired", _paid, {State.EXPIRED}, {"settings": WITH_APPROVAL | {"PAY_EXPIRES_AFTER": "1s"}}),
+    Scenario("several", _several, {State.PAID}),
+    Scenario(
+        "several with one taken out",
+        _several_with_one_taken_out,
+        {State.PAID, State.CANCELLED},
+        {"settings": WITH_APPROVAL},
+    ),
     Scenario("nowhere to post", _no_card, {State.CANCELLED}),
 )

@@ -271,6 +271,44 @@ class TestPaying:
         assert set(states(batch)) == {State.PAID}
         assert (await office.ledger.verify()).whole
 
+    async def test_amounts_that_become_known_are_asked_about_once(self, office: Office) -> None:
+        """All that one list tells: of a dozen invoices nobody is asked a dozen times."""
+        office.rules(ONE)
+        refs = [InvoiceRef("vps", number) for number in range(20_001, 20_013)]
+        for ref in refs:
+            office.billing.add_invoice(ref.module, ref.number)
+        office.billing.fail("unreadable")
+        batch = await looked_up(office, *refs)
+        office.billing.heal()
+        approvals = 0
+        while (batch := await now(office, batch)).under_way:
+            if batch.waiting:
+                approvals += 1
+                await office.desk.approve(BOB, batch.request.id, seen=batch.price)
+            await office.execute()
+            office.clock.advance(seconds=31)
+        assert (approvals, set(states(batch))) == (2, {State.PAID})
+        assert (await office.actions(batch.first)).count("asked_again") == 1
+        assert (await office.ledger.verify()).whole
+
+    async def test_of_amounts_that_become_known_a_limit_forbids_only_what_is_above_it(
+        self, office: Office
+    ) -> None:
+        """Each is asked about with those before it; the others are decided on anew."""
+        office.rules(ONE)
+        refs = [InvoiceRef("vps", number) for number in range(20_001, 20_004)]
+        for ref in refs:
+            office.billing.add_invoice(ref.module, ref.number)
+        office.billing.fail("unreadable")
+        batch = await looked_up(office, *refs)
+        office.billing.heal()
+        await office.desk.approve(BOB, batch.request.id, seen=batch.price)
+        office.rules(policy(tiers=(Tier(None, 1),), limit_per_person_per_day=Decimal(25)))
+        await office.execute()
+        batch = await now(office, batch)
+        assert sorted(states(batch)) == [State.CANCELLED, *[State.PENDING_APPROVAL] * 2]
+        assert (await office.ledger.verify()).whole
+
     async def test_a_changed_amount_cancels_that_line_alone(self, office: Office) -> None:
         """What was approved is what is executed."""
         office.rules(ONE)

@@ -68,8 +68,8 @@ async def test_what_was_not_sent_waits_while_the_others_are_asked_about_again(of
     batch = await now(office, batch)
     assert states(batch) == [State.NOT_SENT, *waiting]
     # Whoever approves those lets it go as well, so they are shown what all of it costs.
-    assert batch.price == "49.99 USD, 2 unknown; 3 payments"
-    only_those = "49.99 USD, 1 unknown; 2 payments"
+    assert batch.price == "169.99 USD, 1 unknown; 3 payments"
+    only_those = "169.99 USD; 2 payments"
     assert isinstance(await office.desk.approve(BOB, batch.request.id, seen=only_those), Outdated)
     office.clock.advance(minutes=5)
     await office.maintenance.poll_once()

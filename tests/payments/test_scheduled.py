@@ -329,6 +329,20 @@ class TestClocks:
         assert PAY not in office.calls()
         assert (await on_the_day(office, clock, payment)).state is State.PAID
 
+    async def test_a_clock_that_was_ahead_at_the_look_up_does_not_make_the_day_today(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """By a clock that is right again the day is still to come, and it is waited for."""
+        payment = await office.request(pay_on=ON_DAY)
+        clock.set(days=20)
+        await office.ledger.wake_due()
+        await office.look()
+        clock.set(days=-20)
+        await office.ledger.wake_due()
+        await office.execute()
+        assert PAY not in office.calls()
+        assert (await on_the_day(office, clock, payment)).state is State.PAID
+
     @pytest.mark.parametrize("step", ["checked", "intended"])
     async def test_a_clock_that_jumped_ahead_and_is_set_right_in_time_sends_nothing(
         self, office: Office, clock: Clock, step: str

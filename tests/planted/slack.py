@@ -10,6 +10,27 @@ _RESPOND, _TEXT, _STEP = "slack/respond.py", "slack/text.py", "slack/workflow_st
 
 BREAKS = (
     Break(
+        "the-day-of-several-is-lost-at-the-click",
+        "slack/preview.py",
+        "pay_on=PayOn.read(day[0]) if day else None,",
+        "pay_on=None,",
+        seen_by="slack:test_several_are_shown_with_their_day_first",
+    ),
+    Break(
+        "the-day-in-the-form-is-left-away",
+        "slack/pay_form.py",
+        "            pay_on=pay_on,\n",
+        "",
+        seen_by="slack:test_the_form_asks_when",
+    ),
+    Break(
+        "the-day-in-a-workflows-step-is-left-away",
+        "slack/workflow_step.py",
+        " or asked.pay_on is not None:",
+        ":",
+        seen_by="slack:test_a_step_that_may_not_ask_fails_at_once",
+    ),
+    Break(
         "a-body-is-handled-before-its-signature-is-checked",
         _HTTP,
         "            self._verify(timestamp, signature, body)\n",

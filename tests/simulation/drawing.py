@@ -57,12 +57,18 @@ def settings_of(seed: int) -> dict[str, str]:
         "PAY_APPROVALS_REQUIRED": str(needed),
         "PAY_EXPIRES_AFTER": chance.choice(("10m", "1h", "6h", "3d")),
     }
+    approvers, above, a_day = (
+        chance.choice(approving),
+        chance.choice((60, 120, 200)),
+        chance.choice((300, 1000)),
+    )
     if needed:
-        settings["PAY_APPROVERS"] = chance.choice(approving)
-        if chance.random() < 0.4:
-            settings[ABOVE] = str(chance.choice((60, 120, 200)))
-        if chance.random() < 0.15:
-            settings[A_DAY] = str(chance.choice((300, 1000)))
+        settings["PAY_APPROVERS"] = approvers
+    # Two and one more could never be given: nobody approves their own request.
+    if needed < 2 and chance.random() < 0.4:
+        settings |= {"PAY_APPROVERS": approvers, ABOVE: str(above)}
+    if needed and chance.random() < 0.15:
+        settings[A_DAY] = str(a_day)
     return settings
 
 
@@ -75,8 +81,8 @@ def draw(seed: int, length: int) -> list[Step]:
     """The steps of a history."""
     chance = random.Random(f"history {seed}")
     weights = {
-        _asks: 48,
-        _asks_for_several: 10,
+        _asks: 38,
+        _asks_for_several: 20,
         _confirms: 3,
         _clicks: 48,
         _types: 4,

@@ -174,6 +174,23 @@ class TestGone:
             await until(lambda: fault.hits == 1)
             assert await until(lambda: slack.sockets.connections) > 1.8
 
+    async def test_a_connection_that_is_gone_while_it_is_taken_up_is_made_again(
+        self, slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch, logs: list[Any]
+    ) -> None:
+        """aiohttp only asserts then, between Slack's answer and the first frame, that it is there."""
+        connecting = aiohttp.ClientSession._ws_connect
+        gone = [True]
+
+        async def without_transport(session: aiohttp.ClientSession, *given: Any, **named: Any) -> Any:
+            if gone and gone.pop():
+                raise AssertionError
+            return await connecting(session, *given, **named)
+
+        monkeypatch.setattr(aiohttp.ClientSession, "_ws_connect", without_transport)
+        await start_bot()
+        assert (await slack.person("alice").types("#payments", "/pay help")).ok
+        assert len(logged(logs, NO_CONNECTION)) == 1
+
     async def test_a_connection_that_ends_at_once_is_not_made_without_a_pause(
         self, slack: LocalSlack
     ) -> None:

@@ -121,6 +121,8 @@ REFUSED: tuple[tuple[str | None, dict[str, Any], str], ...] = (
     ("alice", {"channel": ids.RANDOM}, "in this channel"),
     ("alice", {"channel": None}, "The step names no channel."),
     ("alice", {"invoice": "10101 10102"}, "That is not one invoice."),
+    # A step pays at once, so a day is not left away.
+    ("alice", {"invoice": "10101 on due date"}, "That is not one invoice."),
     ("alice", {"module": "list", "invoice": "vps"}, "That is not one invoice."),
     ("alice", {"module": "resolve", "invoice": "1 paid x"}, "That is not one invoice."),
     ("alice", {"module": "<@U0BOB00001>"}, "a link, a mention or a bracket"),
