@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from alembic.migration import MigrationContext
 from sqlalchemy import Connection, false, insert, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -67,7 +66,7 @@ def _try(connection: Connection, place: str) -> Finding:
     """In a transaction that is taken back. Raises LedgerUnfit."""
     if not inspect(connection).has_table("alembic_version"):
         return note(_WHERE, f"there is no ledger in {place} yet", _BEGINS)
-    heads = MigrationContext.configure(connection).get_current_heads()
+    heads = version.heads(connection)
     if len(heads) == 1 and heads[0].isdecimal() and heads[0] < version.newest():
         what = f"{place}: of an earlier version ({heads[0]})"
         return note(_WHERE, what, "The next start of the bot brings it up to date.")

@@ -97,9 +97,10 @@ def read_due(
         elif days:
             within = int(days[1])
         else:
+            what = quote(" ".join(words[:at]))[1:-1]
             return Misunderstood(
                 f"Due when? I do not know {quote(' '.join(words[at + 1 :]) or 'nothing')}.",
-                f"Type /pay {' '.join(words[:at])} due 7d, or /pay {' '.join(words[:at])} overdue.",
+                f"Type /pay {what} due 7d, or /pay {what} overdue.",
             )
         before = list(words[:at])
     else:

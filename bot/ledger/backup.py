@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +23,12 @@ async def backup(url: str, target: Path) -> None:
         raise LedgerUnfit("only a SQLite ledger is copied by this; back up a PostgreSQL one with pg_dump")
     _must_be_new(target)
     database.must_be_there(url)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    # A folder of its own, so that nothing of others is in the way, or is deleted.
+    try:
+        made = Path(tempfile.mkdtemp(prefix=".backup-", dir=target.parent))
+    except OSError as error:
+        raise LedgerUnavailable(f"{target} cannot be written: {error.strerror}") from None
+    unfinished = made / "ledger.db"
     try:
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         await _copy(url, unfinished)
@@ -35,7 +42,7 @@ async def backup(url: str, target: Path) -> None:
     except OSError as error:
         raise LedgerUnavailable(f"{target} cannot be written: {error.strerror}") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _must_be_new(target: Path) -> None:

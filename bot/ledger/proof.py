@@ -265,9 +265,9 @@ def _check_pause(connection: Connection, flaws: _Flaws) -> None:
     )
     last = connection.execute(told).one_or_none()
     expected = (last[0], last[1]) if last is not None and last[2] == Paused.action else (None, None)
-    kept = connection.execute(select(AsKept(chain.c.paused_at), chain.c.paused_by)).one_or_none()
-    if kept is not None and tuple(kept) != expected:
-        flaws.add([f"sending is {'' if kept[1] else 'not '}paused, and no event says so"])
+    for paused_at, paused_by in connection.execute(select(AsKept(chain.c.paused_at), chain.c.paused_by)):
+        if (paused_at, paused_by) != expected:
+            flaws.add([f"sending is {'' if paused_by else 'not '}paused, and no event says so"])
 
 
 _STREAMED = {"stream_results": True}

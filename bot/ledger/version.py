@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import pkgutil
 from functools import cache
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import LedgerContradicted, LedgerUnavailable, LedgerUnfit
 from bot.ledger.database import PATIENT, reason, writing
+from bot.ledger.migrations import versions
 from bot.ledger.schema import chain
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _MIGRATION_LOCK = 0x70617931
 """Any number will do, as long as every instance takes the same one (pg_advisory_xact_lock)."""
@@ -41,9 +43,7 @@ async def migrate(engine: AsyncEngine) -> bool:
         if found != newest():
             if connection.dialect.name == "sqlite":
                 _must_hang_together(connection)
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _bring_up_to_date(connection)
         return found is None
 
     try:
@@ -88,12 +88,19 @@ async def identity_of(connection: AsyncConnection) -> str:
 
 def _version(connection: Connection) -> str | None:
     """The version of the tables; None where there are none. Raises LedgerUnfit for one not known here."""
-    found = MigrationContext.configure(connection).get_current_heads()
+    found = heads(connection)
     if unknown := sorted(map(ascii, set(found) - set(_known()))):
         raise LedgerUnfit(
             f"the ledger is of a later version than this bot ({', '.join(unknown)}); upgrade the bot"
         )
     return found[0] if found else None
+
+
+def heads(connection: Connection) -> tuple[str, ...]:
+    """What the tables say of their version: one, or none where there are no tables; forged, anything."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ()
+    return tuple(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
 
 
 def newest() -> str:
@@ -103,11 +110,23 @@ def newest() -> str:
 
 @cache
 def _known() -> tuple[str, ...]:
-    """The versions that this code knows, the newest first."""
-    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    """The versions that this code knows, the newest first: by their files, as in `v0005_requested`."""
+    names = (module.name for module in pkgutil.iter_modules(versions.__path__))
+    return tuple(sorted((name[1:5] for name in names), reverse=True))
+
+
+def _bring_up_to_date(connection: Connection) -> None:
+    # Most starts find the tables as they should be: then nothing of this is loaded.
+    from alembic import command  # noqa: PLC0415
+
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _config() -> Config:
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", "bot.ledger:migrations")
     return config

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
@@ -40,10 +41,12 @@ async def _backup(url: str, file: Path) -> int:
     from bot.ledger.opening import read_ledger  # noqa: PLC0415
 
     await copy(url, file)
-    async with read_ledger(f"sqlite:///{file}") as ledger:
+    # In an address some characters of a name mean something else.
+    async with read_ledger(f"sqlite:///{quote(str(file))}") as ledger:
         found = await ledger.verify()
+    name = logs.printable(str(file))
     if not found.whole:
-        click.echo(f"{file} was written, but the ledger is not whole: run audit verify on it.", err=True)
+        click.echo(f"{name} was written, but the ledger is not whole: run audit verify on it.", err=True)
         return 1
-    click.echo(f"{file}: {found.events} events, whole. Last hash: {found.last_hash}")
+    click.echo(f"{name}: {found.events} events, whole. Last hash: {found.last_hash}")
     return 0

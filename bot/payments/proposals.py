@@ -156,6 +156,15 @@ class Proposals:
         left_out = [_held(one.requested) for one in due if one.requested is not None]
         return _proposal(lines, left_out, rules, listing)
 
+    async def prices(self, refs: Sequence[InvoiceRef]) -> str:
+        """What these cost now, to be compared with `seen` of what somebody looked at.
+
+        Raises LedgerUnavailable.
+        """
+        listing = await self.unpaid.of(tuple(dict.fromkeys(ref.module for ref in refs)))
+        listed = {one.invoice.ref: one.invoice for one in listing.invoices}
+        return seen(Line(ref, listed.get(ref)) for ref in refs)
+
     async def _refused(self, person: Person, rule: Rule | Refusal, what: Sequence[object]) -> Refusal:
         assert isinstance(rule, Refusal), "bug: nothing of it is allowed"
         await self.desk.record_refusal(person, rule, f"request {', '.join(map(str, what))}")
@@ -212,6 +221,15 @@ class Proposals:
                 outcome = error
             asked.append(Asked(tuple(theirs), outcome))
         return tuple(asked)
+
+
+def seen(lines: Iterable[Line]) -> str:
+    """What tells these invoices at these amounts from the same at others, short enough for a button."""
+    told = {
+        str(one.ref): f"{one.invoice.amount:f} {one.invoice.currency}" if one.invoice else None
+        for one in lines
+    }
+    return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()[:16]
 
 
 def _held(payment: Payment) -> LeftOut:

@@ -7,8 +7,10 @@ from decimal import Decimal, InvalidOperation
 from typing import assert_never
 
 from bot.domain import events
+from bot.domain.schedule import PayOn
 from bot.domain.wording import money, shorten
 from bot.ledger.rows import Event
+from bot.slack.schedule import asked_for
 from bot.slack.text import (
     escape,
     mention,
@@ -33,8 +35,8 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
     """An event in a few words; None where it has none."""
     who = mention(event.actor) if event.actor[:1] in "UW" else escape(event.actor)
     match event.what:
-        case events.Requested(note=note):
-            return f"requested by {who}{_said(note)}"
+        case events.Requested(note=note, pay_on=pay_on):
+            return f"requested by {who}{_day(pay_on)}{_said(note)}"
         case events.LookedUp(amount=figure, currency=currency, approvals_required=required):
             told = escape(_money(figure, currency)) if figure is not None else "amount unknown"
             return f"looked up: {told}; {f'approvals needed: {required}' if required else 'no approval'}"
@@ -87,6 +89,16 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
 
 def _became(event: Event) -> str:
     return event.to_state.lower().replace("_", " ") if event.to_state else ""
+
+
+def _day(pay_on: str | None) -> str:
+    """The day for which it was asked; what was forged is shown as it stands."""
+    if pay_on is None:
+        return ""
+    try:
+        return f", to be sent {asked_for(PayOn.read(pay_on))}"
+    except ValueError:
+        return f", to be sent on {escape(shorten(pay_on, 20))}"
 
 
 def _said(words: str | None) -> str:

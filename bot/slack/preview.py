@@ -1,8 +1,8 @@
 """Several invoices by one command: only who typed sees them before, with one button that asks for them.
 
 The billing API may be slow, so the preview follows when the lists have been read. Nothing is kept between the
-preview and the click but what the button carries; the rules decide anew at the click. However often it is
-pressed, it is the same requests.
+preview and the click but what the button carries; the rules decide anew at the click. Where amounts changed
+since, a new preview takes its place. However often it is pressed, it is the same requests.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bot.domain.wording import shorten
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person
-from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal
+from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal, seen
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, button, paragraph
@@ -42,6 +42,8 @@ _READ_AT_ONCE = 20
 
 _VALUE = 2000
 """Characters of a button's value that Slack takes."""
+
+_CHANGED = "*Something changed since you looked. Nothing is requested yet.*\n"
 
 _NAMED = 20
 """Invoices that are named one by one where they are left out."""
@@ -116,32 +118,49 @@ class Previews:
             await respond(self.services.client, str(body["response_url"]), message, instead=not failed)
 
     async def _request(self, person: Person, body: Body, action: Body) -> Message:
-        trigger, listed, note, *day = json.loads(action["value"])
-        asked = await self.services.proposals.request(
+        trigger, shown, listed, note, *day = json.loads(action["value"])
+        proposals, channel, refs = self.services.proposals, str(body["channel"]["id"]), _unpacked(listed)
+        pay_on = PayOn.read(day[0]) if day else None
+        if await proposals.prices(refs) != shown:
+            now = await proposals.of_refs(person, channel, refs, typed_there=False)
+            # Where nothing is left, they are requested already: perhaps by this very button.
+            if isinstance(now, Proposal) and now.lines:
+                today = self.services.ledger.clock().date()
+                return preview(now, note, str(body["trigger_id"]), today, pay_on, changed=True)
+        asked = await proposals.request(
             person,
-            str(body["channel"]["id"]),
-            _unpacked(listed),
+            channel,
+            refs,
             # Pressed again, it is the same requests.
             trigger=f"several:{trigger}",
             # They see it because they typed there; that they are in the channel is asked all the same.
             typed_there=False,
             response_url=body.get("response_url"),
             note=note,
-            pay_on=PayOn.read(day[0]) if day else None,
+            pay_on=pay_on,
         )
         return requested(asked, self.services.workspace.url)
 
 
 def preview(
-    found: Proposal, note: str | None, trigger: str, today: date, pay_on: PayOn | None = None
+    found: Proposal,
+    note: str | None,
+    trigger: str,
+    today: date,
+    pay_on: PayOn | None = None,
+    *,
+    changed: bool = False,
 ) -> Message:
-    """What would be asked for, with its button; and what would not, and why."""
+    """What would be asked for, with its button; and what would not, and why.
+
+    changed: it takes the place of one that is out of date.
+    """
     lines = found.lines
     if not lines:
         heading = "There is nothing to ask for."
         return listing(heading, [], endings=[*_left_out(found.left_out), *_unread(found)])
     sum_up = totals(one.invoice for one in lines)
-    heading = f"*{_count(lines)} · {sum_up}*"
+    heading = f"{_CHANGED if changed else ''}*{_count(lines)} · {sum_up}*"
     if pay_on is not None:
         heading = f"{heading}\n*To be sent {asked_for(pay_on)}*"
     if note:
@@ -152,7 +171,8 @@ def preview(
         endings=[*_left_out(found.left_out), *_unread(found), *_more(found)],
     )
     day = [] if pay_on is None else [str(pay_on)]
-    value = json.dumps([trigger, _packed(one.ref for one in lines), note, *day], ensure_ascii=False)
+    refs = _packed(one.ref for one in lines)
+    value = json.dumps([trigger, seen(lines), refs, note, *day], ensure_ascii=False)
     if len(value) > _VALUE:
         return paragraph("That is more than one button can carry.\nAsk for fewer, or write a shorter note.")
     label = shorten(f"Request {_count(lines)} · {unescaped(sum_up)}", 75)

@@ -71,6 +71,8 @@ def said(text: str, modules: Sequence[str] = DOCUMENTED_MODULES) -> str:
 
 @given(st.text() | LIKELY, st.sampled_from([DOCUMENTED_MODULES, (), ("list", "status", "x")]))
 @example("vps " + "9" * 900, DOCUMENTED_MODULES)
+@example("x" * 500 + " due", DOCUMENTED_MODULES)
+@example("\U00010d28 due", DOCUMENTED_MODULES)
 def test_no_text_raises_and_every_misunderstanding_is_told_in_two_lines(
     text: str, modules: tuple[str, ...]
 ) -> None:

@@ -14,7 +14,7 @@ from bot.domain.payment import InvoiceRef, State
 from bot.errors import LedgerUnavailable, LedgerUnfit
 from bot.ledger.backup import backup
 from bot.ledger.opening import open_ledger, read_ledger
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, invoke
 from tests.ledger.making import request, request_in
 
 
@@ -82,3 +82,15 @@ async def test_a_copy_is_made_and_proved_on_the_command_line(tmp_path: Path, com
     done = await command("backup", str(tmp_path / "other.db"), LEDGER_URL=url)
     assert done.code == 1
     assert "not whole" in done.err
+
+
+@pytest.mark.parametrize("name", ["a?mode=rw", "b%41", "c#d", "x" * 250])
+async def test_the_copy_that_is_proved_is_the_one_that_was_made(tmp_path: Path, name: str) -> None:
+    """Whatever it is called, and whatever stands beside it."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    async with open_ledger(url) as ledger:
+        await request(ledger)
+    (tmp_path / "a").write_text("another")
+    (tmp_path / "bA").write_text("another")
+    done = await invoke("backup", str(tmp_path / name), LEDGER_URL=url)
+    assert (done.code, "1 events, whole" in done.out) == (0, True), done

@@ -11,11 +11,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from structlog.testing import capture_logs
 
 from bot.domain.payment import InvoiceRef, State
 from bot.errors import LedgerContradicted, LedgerUnfit
-from bot.ledger import database
+from bot.ledger import database, version
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger, read_ledger
 from tests.fixture_types import NewDatabase
@@ -200,7 +202,10 @@ class TestVersions:
     async def test_a_ledger_whose_trail_has_no_end_is_refused(self, new_database: NewDatabase) -> None:
         """The bot does not start on it; an auditor is told that it is broken."""
         url = new_database(migrated=True)
-        await execute(url, "INSERT INTO chain SELECT 2, ledger, 0, last_hash FROM chain")
+        await execute(
+            url,
+            "INSERT INTO chain (id, ledger, last_event, last_hash) SELECT 2, ledger, 0, last_hash FROM chain",
+        )
         with pytest.raises(LedgerContradicted, match="run `python -m bot audit verify`"):
             await opened(url)
         assert not await read(url)
@@ -285,3 +290,11 @@ class TestReadingOnly:
 
         with pytest.raises(LedgerUnfit, match="run this again"):
             await reading()
+
+
+def test_the_versions_are_those_of_the_migrations_in_their_order() -> None:
+    """They are told by the files' names, so that a start need not load what migrates."""
+    config = Config()
+    config.set_main_option("script_location", "bot.ledger:migrations")
+    scripts = ScriptDirectory.from_config(config).walk_revisions()
+    assert version._known() == tuple(script.revision for script in scripts)

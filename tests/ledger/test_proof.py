@@ -39,6 +39,9 @@ async def migrated(new_database: NewDatabase, clock: Clock) -> AsyncIterator[Led
         yield opened
 
 
+OF_CHAIN = "(id, ledger, last_event, last_hash)"
+
+
 async def looked_up(ledger: Ledger, clock: Clock) -> Payment:
     """A new payment, looked up a while after it was asked for."""
     payment = await request(ledger, InvoiceRef("vps", 777), note="café ☕")
@@ -198,7 +201,7 @@ class TestWhatWasForged:
     async def test_rows_without_a_payment_are_found(self, tables: AsyncConnection) -> None:
         """A payment that was removed leaves its events; one that was made up has none."""
         of_request = (
-            "team, channel, requester, rule, approvals_required, size, card_lost, created_at, expires_at"
+            "team, channel, requester, rule, approvals_required, lines, card_lost, created_at, expires_at"
         )
         of_payment = "line, module, state, version, tries, updated_at, due_at"
         await forge_in(
@@ -217,7 +220,10 @@ class TestWhatWasForged:
     @pytest.mark.parametrize(
         ("statement", "broken_at"),
         [
-            ("INSERT INTO chain SELECT 2, ledger, 170, last_hash FROM chain", 171),
+            (
+                f"INSERT INTO chain {OF_CHAIN} SELECT 2, ledger, 170, last_hash FROM chain",
+                171,
+            ),
             ("DELETE FROM chain", 171),
             ("UPDATE events SET id = -3 WHERE id = 5", -3),
             ("UPDATE events SET detail = '[1' WHERE id = 2", 2),

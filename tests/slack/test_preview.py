@@ -152,6 +152,33 @@ async def test_what_was_requested_meanwhile_is_left_out_at_the_click(
     assert "`vps 10101` was requested already: #1." in await confirm(slack)
 
 
+async def test_amounts_that_changed_since_are_shown_before_anything_is_asked_for(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """The button asks for what it shows; the one in its place asks for the new amounts, with note and day."""
+    bot = await start_bot()
+    await asks(slack, "vps 10101 mail 10301 vps 10102 note: month end")
+    row = billing.row("vps", 10101)
+    assert row is not None
+    row["invoices_amount"] = 9000.0
+    bot.services.unpaid._readings._kept.clear()
+    old = newest(slack)
+    await slack.person("alice").clicks(old, CONFIRM)
+    await slack.wait_for(lambda: "9,050.99 USD" in newest(slack).text)
+    assert newest(slack).text.startswith("Something changed since you looked")
+    assert "> month end" in newest(slack).text
+    assert label(slack) == "Request 3 payments · 9,050.99 USD"
+    assert not await bot.ledger.recent()
+    await slack.person("alice").clicks(old, CONFIRM)
+    await at_rest(bot)
+    assert not await bot.ledger.recent()
+    assert (await confirm(slack)).startswith("Requested: ")
+    await at_rest(bot)
+    (batch,) = await bot.ledger.recent()
+    assert [one.state for one in batch.payments] == [State.PAID] * 3
+    assert batch.request.note == "month end"
+
+
 async def test_where_nothing_can_be_read_what_was_typed_can_be_asked_for(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:

@@ -63,6 +63,7 @@ async def test_it_is_approved_now_and_sent_when_it_is_due(
     told = await asks(slack, "scheduled")
     assert told.startswith("*Scheduled: 1 · 10.00 USD*")
     assert f"Approved, to be sent on {due}" in told
+    assert "to be sent each on the morning of its due date" in await asks(slack, "status 1")
     later(bot, monkeypatch, 20)
     await slack.wait_for(lambda: billing.payments_made("vps", 10101))
     await at_rest(bot)
