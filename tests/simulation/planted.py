@@ -178,6 +178,13 @@ PLANTED = (
         "if not batch.price and (",
     ),
     Planted(
+        "splitting into small ones helps",
+        "payments/approvals.py",
+        "for one in chain(each, totals)), default=0)",
+        "for one in each), default=0)",
+        "several are above a limit together",
+    ),
+    Planted(
         "no card is needed",
         "ledger/queues.py",
         "    and_(_in(State.APPROVED), _HAS_CARD, _DAY_HAS_COME),\n",

@@ -9,6 +9,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import APPROVE
 from tests.simulation.drawing import HOUR, Step, instances_of, settings_of
 from tests.simulation.outside import EVERYBODY_GROUP
+from tests.simulation.rules import ABOVE
 
 _BY_ID = ",".join((ids.ALICE, ids.BOB, ids.CAROL))
 
@@ -22,6 +23,16 @@ def _seed(approvers: str, expires_after: str) -> int:
         "PAY_APPROVERS": approvers,
     }
     return next(seed for seed in range(1, 5000) if settings_of(seed) == wanted and instances_of(seed) == 1)
+
+
+def _seed_by_total() -> int:
+    """Of a history of one bot in which nobody must approve up to 60, and one above."""
+    wanted = {"PAY_ALLOWED_USERS": _BY_ID, "PAY_APPROVALS_REQUIRED": "0", ABOVE: "60"}
+    return next(
+        seed
+        for seed in range(1, 5000)
+        if wanted.items() <= settings_of(seed).items() and instances_of(seed) == 1
+    )
 
 
 _BEGINS = Step("all is well", 10.0)
@@ -58,6 +69,17 @@ SCENES: dict[str, tuple[int, list[Step]]] = {
     "an approval is forged": (
         _seed(_BY_ID, "3d"),
         [_BEGINS, _asks(20001), Step("forges", HOUR, (0.0, 0.0))],
+    ),
+    "several are above a limit together": (
+        _seed_by_total(),
+        [
+            _BEGINS,
+            Step(
+                "asks for several",
+                120.0,
+                ("alice", "payments", tuple(("vps", 20001 + one) for one in range(4)), "", False, 1, 1.0),
+            ),
+        ],
     ),
     "it expires before it can be sent": (
         _seed(_BY_ID, "10m"),
