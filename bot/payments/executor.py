@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 
 from bot.domain.events import Answered, AnsweredLate, AskedAgain, Held, Sending
-from bot.domain.payment import Invoice, Outcome, Payment, State, Verdict
+from bot.domain.payment import PAUSED, Invoice, Outcome, Payment, State, Verdict
 from bot.domain.policy import Rule
 from bot.errors import BillingError, CannotPay, LedgerContradicted, LedgerUnavailable
 from bot.ledger.locked_reads import Stale
@@ -135,6 +135,9 @@ class Executor:
                 await cancel(transaction, current, check, actor="executor")
             elif current.too_late(transaction.now):
                 await cancel(transaction, current, Cancel(check.reason), actor="executor")
+            elif check.reason.startswith(PAUSED) and await transaction.paused() is None:
+                # It was resumed since: whoever did was told that what is approved is paid now.
+                await transaction.release(current, owner=self.instance, due_at=transaction.now)
             else:
                 await self._hold(transaction, current, check)
 

@@ -46,6 +46,23 @@ async def test_a_pause_after_the_check_stops_what_was_about_to_be_sent(office: O
     assert PAY not in office.calls()
 
 
+async def test_what_was_resumed_since_the_check_is_not_held_nor_said_to_be(office: Office) -> None:
+    """Whoever resumed it was told that it is paid now."""
+    await office.desk.pause(ALICE, "")
+
+    async def resume(point: str, _payment: int) -> None:
+        if point == "checked":
+            await office.desk.resume(ALICE)
+
+    office.checkpoint = resume
+    office.rules(office.authority.policy)
+    payment = await office.looked_up()
+    await office.execute()
+    assert "held" not in await office.actions(payment)
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+
+
 async def test_who_pauses_is_told_what_is_being_sent_already(office: Office) -> None:
     """Its call was begun before, and nobody can call it back."""
     paused = []
