@@ -16,7 +16,7 @@ class Same:
     why: str
 
 
-_COMMAND, _WORDING = "domain/command.py", "domain/wording.py"
+_INVOICES, _WORDING = "domain/typed_invoices.py", "domain/wording.py"
 _CHECKS, _POLICY = "domain/policy/checks.py", "domain/policy/policy.py"
 _ONLY_ITS_NUMBER = "of what is read only a number is used, and the text is thrown away"
 _AS_LONG = "both are always of one length: `strict` is an assertion"
@@ -25,11 +25,11 @@ _IF_ANY = "only whether there are any is asked"
 _READING, _LIST = "billing/reading.py", "billing/list_answer.py"
 
 EQUIVALENT = (
-    Same(_COMMAND, "_explain_order", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
-    Same(_COMMAND, "_unknown_module", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
-    Same(_COMMAND, "_named", "> 1", "> 2", "of two words, all but the last is the first"),
-    Same(_COMMAND, "_close_name", "n=1", "n=2", "only the first of them is looked at"),
-    Same(_COMMAND, "_close_name", "n=1", "", "only the first of them is looked at"),
+    Same(_INVOICES, "_explain_order", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
+    Same(_INVOICES, "unknown_module", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
+    Same(_INVOICES, "_named", "> 1", "> 2", "of two words, all but the last is the first"),
+    Same(_INVOICES, "close_name", "n=1", "n=2", "only the first of them is looked at"),
+    Same(_INVOICES, "close_name", "n=1", "", "only the first of them is looked at"),
     Same("domain/near_commands.py", "instead_of", 'else ""', 'else "XXXX"', "neither is a number"),
     Same(_CHECKS, "_of_tiers", "strict=False", "", "it is the default; the linter wants it to be written"),
     Same(_POLICY, "PolicyError.__init__", "strict=True", "strict=None", _AS_LONG),
