@@ -123,8 +123,9 @@ async def test_who_asks_for_the_same_list_meanwhile_shares_the_next_reading(
     await client.prepare()
     api.fail(SLOW, operation="api_vps_*")
     asking = [asyncio.create_task(client.unpaid_invoices("vps"))]
+    await until(lambda: any("unpaid" in call.operation for call in api.log))
     for _ in range(50):
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0)
         asking.append(asyncio.create_task(client.unpaid_invoices("vps")))
     lists = await asyncio.gather(*asking)
     assert [call.operation for call in api.log].count("api_vps_get_client_unpaid_invoices") == 2

@@ -40,7 +40,7 @@ async def test_a_wrong_password_is_tried_once_for_all_who_wait(
     api: LocalBilling, new_client: NewClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Callers that waited for a login that failed share its failure, so that no account is locked."""
-    monkeypatch.setattr(failures, "SLOW_SECONDS", 0.5)
+    monkeypatch.setattr(failures, "SLOW_SECONDS", 1.0)
     api.fail("slow", operation="api_login")
     client = new_client(password=SecretStr("wrong"))
     outcomes = await asyncio.gather(*(client.make_payment(VPS) for _ in range(8)))

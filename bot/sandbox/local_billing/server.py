@@ -187,7 +187,7 @@ class LocalBilling:
             call, answered = self._service.ignore(called)
         else:
             call, answered = self._service.carry_out(called)
-            if call.effect in ("nothing", "refused"):
+            if called.operation == PAYMENT and call.effect in ("nothing", "refused"):
                 armed = None  # a failure after it was done would say what is not so
         self.log.append(call)
         if armed is not None and armed.late is not None:
