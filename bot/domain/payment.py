@@ -132,6 +132,12 @@ class InvoiceRef:
     def __str__(self) -> str:
         return f"{self.module} {self.number}"
 
+    @classmethod
+    def read(cls, text: str) -> InvoiceRef:
+        """Read what `str` makes of one. Raises ValueError."""
+        module, _, number = text.partition(" ")
+        return cls(module, int(number))
+
 
 @dataclass(frozen=True, slots=True)
 class Invoice:

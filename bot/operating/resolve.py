@@ -53,9 +53,8 @@ def resolve(env_file: Path | None, payment: int, outcome: str, note: str, invoic
 
 
 def _invoice(named: str) -> InvoiceRef:
-    module, _, number = named.strip().partition(" ")
     try:
-        return InvoiceRef(module, int(number))
+        return InvoiceRef.read(named.strip())
     except ValueError:
         raise click.UsageError("name the invoice by its module and number, as in 'vps 10102'") from None
 

@@ -6,7 +6,7 @@ refused or too late is told to the clicker alone, and a card that was out of dat
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -113,11 +113,7 @@ class Decisions:
     async def _form_or_reply(self, person: Person, on: Clicked) -> View | str | None:
         with within(BEFORE_A_FORM):
             refused = await self.services.desk.may_decide(person, on.request_id, mark=on.mark)
-        if refused is not None:
-            await repair(self.services, refused)
-            return replies.said(refused, self.services.workspace.url)
-        batch = await self.services.ledger.of_request(on.request_id)
-        return None if batch is None else deny_form(batch)
+        return await form_unless(self.services, refused, on.request_id, deny_form)
 
     async def _deny(self, ack: AsyncAck, body: Body, view: View) -> None:
         await submitted(self.services.gate, ack, self._denied(clicker(body), view), block=REASON)
@@ -128,11 +124,27 @@ class Decisions:
             return error_under(REASON, "Say why: those who asked should know.")
         on = Clicked.read(view["private_metadata"])
         answer = await self.services.desk.deny(person, on.request_id, reason, mark=on.mark)
-        if isinstance(answer, Done):
-            return {}
-        await repair(self.services, answer)
-        told = replies.said(answer, self.services.workspace.url) or ""
-        return {"response_action": "update", "view": notice(told)}
+        return await closed_unless_refused(self.services, answer)
+
+
+async def form_unless(
+    services: Services, refused: Answer | None, request_id: int, form: Callable[[Batch], View | None]
+) -> View | str | None:
+    """The form about a request; or what is said to whoever was refused it. None: there is nothing to ask."""
+    if refused is not None:
+        await repair(services, refused)
+        return replies.said(refused, services.workspace.url)
+    batch = await services.ledger.of_request(request_id)
+    return None if batch is None else form(batch)
+
+
+async def closed_unless_refused(services: Services, answer: Answer) -> Response:
+    """Close the form where it is done; otherwise say in its place why not."""
+    if isinstance(answer, Done):
+        return {}
+    await repair(services, answer)
+    told = replies.said(answer, services.workspace.url) or ""
+    return {"response_action": "update", "view": notice(told)}
 
 
 async def repair(services: Services, answer: Answer) -> None:

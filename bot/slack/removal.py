@@ -16,10 +16,9 @@ from bot.domain.wording import shorten
 from bot.payments.answers import Done
 from bot.payments.authority import Person
 from bot.payments.desk import MAX_REASON
-from bot.slack import replies
 from bot.slack.blocks import View, error_under, input_block, notice, plain, section
 from bot.slack.card import REMOVE, value_of
-from bot.slack.decisions import Clicked, repair
+from bot.slack.decisions import Clicked, closed_unless_refused, form_unless
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -63,11 +62,11 @@ class Removals:
     async def _form_or_reply(self, person: Person, on: Clicked) -> View | str | None:
         with within(BEFORE_A_FORM):
             refused = await self.services.desk.may_leave_out(person, on.request_id, mark=on.mark)
-        if refused is not None:
-            await repair(self.services, refused)
-            return replies.said(refused, self.services.workspace.url)
-        batch = await self.services.ledger.of_request(on.request_id)
-        return remove_form(batch) if batch is not None and batch.waiting else None
+
+        def form(batch: Batch) -> View | None:
+            return remove_form(batch) if batch.waiting else None
+
+        return await form_unless(self.services, refused, on.request_id, form)
 
     async def _remove(self, ack: AsyncAck, body: Body, view: View) -> None:
         await submitted(self.services.gate, ack, self._removed(clicker(body), view), block=REASON)
@@ -77,15 +76,13 @@ class Removals:
         reason = one_line(values[REASON][REASON].get("value"))
         if not reason:
             return error_under(REASON, "Say why: those who asked, and those who approve, should know.")
-        picked = [_ref(one["value"]) for one in values[WHICH][WHICH].get("selected_options") or ()]
+        picked = [InvoiceRef.read(one["value"]) for one in values[WHICH][WHICH].get("selected_options") or ()]
         if not picked:
             return error_under(WHICH, "Choose the invoices that are not to be paid.")
         on = Clicked.read(view["private_metadata"])
         answer = await self.services.desk.leave_out(person, on.request_id, picked, reason, mark=on.mark)
-        await repair(self.services, answer)
         if not isinstance(answer, Done):
-            told = replies.said(answer, self.services.workspace.url) or ""
-            return {"response_action": "update", "view": notice(told)}
+            return await closed_unless_refused(self.services, answer)
         kept = what_was_kept(answer.batch, picked)
         return {"response_action": "update", "view": notice(kept)} if kept else {}
 
@@ -99,11 +96,6 @@ def what_was_kept(batch: Batch, picked: Sequence[InvoiceRef]) -> str | None:
     shown = fitting(lines, _ROOM)
     more = [f"… and {len(lines) - len(shown)} more."] if len(shown) < len(lines) else []
     return "\n".join(["These could not be taken out any more; the others were.", *shown, *more])
-
-
-def _ref(picked: str) -> InvoiceRef:
-    module, _, number = picked.partition(" ")
-    return InvoiceRef(module, int(number))
 
 
 def remove_form(batch: Batch) -> View:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.domain.batch import Batch
 from bot.domain.payment import InvoiceRef, Payment, State
-from bot.payments.answers import Done
 from bot.payments.authority import Person
 from bot.payments.desk import MAX_REASON
-from bot.slack import replies
-from bot.slack.blocks import View, error_under, input_block, notice, plain, section
+from bot.slack.blocks import View, error_under, input_block, plain, section
 from bot.slack.card import WAS_NOT_PAID, WAS_PAID, value_of
-from bot.slack.decisions import Clicked, repair
+from bot.slack.decisions import Clicked, closed_unless_refused, form_unless
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -61,12 +60,12 @@ class Resolutions:
     async def _form(self, person: Person, on: Clicked, *, paid: bool) -> View | str | None:
         with within(BEFORE_A_FORM):
             refused = await self.services.desk.may_resolve(person, on.request_id, mark=on.mark, paid=paid)
-        if refused is not None:
-            await repair(self.services, refused)
-            return replies.said(refused, self.services.workspace.url)
-        batch = await self.services.ledger.of_request(on.request_id)
-        unknown = batch.within((State.UNKNOWN,)) if batch is not None else ()
-        return resolve_form(unknown, paid=paid) if unknown else None
+
+        def form(batch: Batch) -> View | None:
+            unknown = batch.within((State.UNKNOWN,))
+            return resolve_form(unknown, paid=paid) if unknown else None
+
+        return await form_unless(self.services, refused, on.request_id, form)
 
     async def _resolve(self, ack: AsyncAck, body: Body, view: View) -> None:
         await submitted(self.services.gate, ack, self._resolved(clicker(body), view), block=HOW)
@@ -85,19 +84,10 @@ class Resolutions:
             mark=on.mark,
             paid=outcome == _PAID,
             note=note,
-            ref=_ref(picked) if picked else None,
+            ref=InvoiceRef.read(picked) if picked else None,
             correcting=False,
         )
-        if isinstance(answer, Done):
-            return {}
-        await repair(self.services, answer)
-        told = replies.said(answer, self.services.workspace.url) or ""
-        return {"response_action": "update", "view": notice(told)}
-
-
-def _ref(picked: str) -> InvoiceRef:
-    module, _, number = picked.partition(" ")
-    return InvoiceRef(module, int(number))
+        return await closed_unless_refused(self.services, answer)
 
 
 def resolve_form(unknown: Sequence[Payment], *, paid: bool) -> View:
