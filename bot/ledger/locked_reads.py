@@ -32,7 +32,7 @@ from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
 from bot.ledger.rows import Event, Pause, batch_of, event_of, pause_of, payment_of, request_of
 from bot.ledger.schema import LIVE, PAYMENTS, attempts, chain, concerns, events, payments, requests
 
-_LOCKS = {"request": 1, "limits": 2}
+_LOCKS = {"request": 1, "limits": 2, "notices": 3}
 
 
 class Stale(Exception):

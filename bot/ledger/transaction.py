@@ -35,8 +35,8 @@ from bot.domain.payment import (
 )
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
-from bot.ledger.digests import Digests
 from bot.ledger.locked_reads import LockedReads, Stale
+from bot.ledger.notices import Topic
 from bot.ledger.outbox import Outbox
 from bot.ledger.rows import Kind, Pause, payment_in, request_of
 from bot.ledger.schema import FREE, approvals, attempts, chain, events, payments, requests
@@ -55,7 +55,6 @@ class Transaction(LockedReads):
         self.sealed_by: audit.Link | None = None
         """The last event that it added to the trail: where that stands, all of the transaction counts."""
         self.outbox = Outbox(connection, now, self.changed_topics)
-        self.digests = Digests(connection, now)
 
     async def insert(self, refs: Collection[InvoiceRef], **fields: Any) -> Batch | None:
         """Add a request for these invoices; None if this command was taken already, or a live one holds any.
@@ -107,7 +106,8 @@ class Transaction(LockedReads):
         """Let nothing be sent from now on, on any instance; False where that is so already."""
         if await self.paused() is not None:
             return False
-        await self.record(Paused(reason), actor=actor)
+        event_id = await self.record(Paused(reason), actor=actor)
+        await self.notices.alert(Topic.PAUSED, event_id)
         values = {"paused_at": self.now, "paused_by": actor, "paused_reason": reason}
         await self._connection.execute(chain.update().values(values))
         return True
@@ -121,7 +121,8 @@ class Transaction(LockedReads):
         ids = (await self._connection.execute(locked)).scalars().all()
         if (pause := await self.paused()) is None:
             return None
-        await self.record(Resumed(), actor=actor)
+        event_id = await self.record(Resumed(), actor=actor)
+        await self.notices.alert(Topic.RESUMED, event_id)
         await self._connection.execute(
             chain.update().values(paused_at=None, paused_by=None, paused_reason=None)
         )

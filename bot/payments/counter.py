@@ -15,6 +15,7 @@ from bot.domain.payment import (
 )
 from bot.domain.policy import Reason, Refusal
 from bot.errors import LedgerContradicted
+from bot.ledger.notices import Topic
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.metrics import REFUSALS
@@ -61,7 +62,10 @@ class Counter:
             return await doing
         except LedgerContradicted:
             log.exception("refused: the ledger contradicts its audit trail", what=what)
-            await self.record_refusal(person, CONTRADICTED, what)
+            async with self.ledger.transaction() as transaction:
+                await self._refused(transaction, person, CONTRADICTED, what)
+                about = what.partition("#")[2] or what[:80]
+                await transaction.notices.alert(Topic.CONTRADICTED, about)
             return CONTRADICTED
 
     async def _refused(

@@ -11,6 +11,7 @@ from bot.domain.events import Cancelled, LeaseRanOut, Reminded, Retry, Stranded
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Policy
 from bot.errors import LedgerContradicted
+from bot.ledger.notices import Topic
 from bot.ledger.queues import EXPIRE, REMIND, RESCUE, RETRY, STRANDED, Queue
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
@@ -77,6 +78,7 @@ class Maintenance:
             except LedgerContradicted:
                 log.exception("left as it is: the audit trail says otherwise", payment=payment.number)
                 await transaction.postpone(payment, until=transaction.now + self.timing.hold)
+                await transaction.notices.alert(Topic.CONTRADICTED, payment.request.id)
         return bool(due)
 
     async def _rescue(self, transaction: Transaction, payment: Payment) -> None:

@@ -125,6 +125,8 @@ PEOPLE = "PAY_ALLOWED_USERS"
         ({"PAY_ALLOWED_CHANNELS": ids.RANDOM}, "In Slack, type /invite @invoice-pay there."),
         ({"PAY_ALLOWED_CHANNELS": ids.SHARED}, "#shared-with-partner (C0PARTNER1) is archived"),
         ({"PAY_DIGEST": f"{ids.RANDOM} daily 08:30 UTC"}, "the bot is not in #random (C0RANDOM01)"),
+        ({"PAY_OPERATORS_CHANNEL": ids.RANDOM}, "PAY_OPERATORS_CHANNEL: the bot is not in #random"),
+        ({"PAY_AUDIT_CHANNEL": "C0NOWHERE1"}, "PAY_AUDIT_CHANNEL: there is no C0NOWHERE1"),
         (
             {"PAY_APPROVERS": "S0ONLYBOB1", "PAY_APPROVALS_REQUIRED": "2"},
             "needs 2 approvals, and 1 people could give one",

@@ -302,9 +302,9 @@ BREAKS = (
     ),
     Break(
         "two-tell-one-digest",
-        "ledger/digests.py",
-        "digests.c.due_at <= self._now, free)",
-        "digests.c.due_at <= self._now)",
+        "ledger/notices.py",
+        "notices.c.due_at <= self._now, free)",
+        "notices.c.due_at <= self._now)",
         seen_by="ledger:test_what_one_has_no_other_takes",
         case="sqlite",
     ),

@@ -337,9 +337,9 @@ BREAKS = (
     ),
     Break(
         "a-digest-that-may-stand-there-is-posted-again",
-        "slack/digest.py",
-        "        elif digest.begun:\n",
-        "        elif not digest:\n",
+        "slack/once.py",
+        "        if notice.begun and not await",
+        "        if not notice and not await",
         seen_by="slack:test_where_nobody_may_look_it_is_not_told_twice",
     ),
     Break(

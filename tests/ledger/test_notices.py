@@ -1,12 +1,13 @@
-"""The digests of a day: who adds it first has added it, and nobody tells one that another has."""
+"""Notices: who adds one first has added it, and nobody tells one that another has."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
 
-from bot.ledger.digests import Digest
+from bot.ledger.notices import Notice, Topic
 from bot.ledger.store import Ledger
+from bot.ledger.watching import to_tell
 from tests.fixture_types import Clock
 
 MONDAY = date(2026, 3, 2)
@@ -15,19 +16,19 @@ LEASE = timedelta(seconds=30)
 
 async def add(ledger: Ledger, day: date = MONDAY, *places: str) -> None:
     async with ledger.transaction() as transaction:
-        await transaction.digests.add(day, places or ["C1"])
+        await transaction.notices.begin_day(Topic.DIGEST, day, places or ["C1"])
 
 
-async def claim(ledger: Ledger, owner: str = "one", day: date = MONDAY) -> Digest | None:
+async def claim(ledger: Ledger, owner: str = "one", day: date = MONDAY) -> Notice | None:
     async with ledger.transaction() as transaction:
-        return await transaction.digests.claim(day, owner=owner, lease=LEASE)
+        return await transaction.notices.claim({Topic.DIGEST}, owner=owner, lease=LEASE, day=day)
 
 
 async def test_a_day_is_begun_once(ledger: Ledger) -> None:
     """Also by several instances at the same moment; whoever comes later finds who was named first."""
-    assert await ledger.digests_to_tell(MONDAY, "C1") is None
+    assert await to_tell(ledger, Topic.DIGEST, MONDAY, "C1") is None
     await asyncio.gather(*(add(ledger, MONDAY, "C1", "U2") for _ in range(4)))
-    assert await ledger.digests_to_tell(MONDAY, "C1") is True
+    assert await to_tell(ledger, Topic.DIGEST, MONDAY, "C1") is True
     taken = [one for one in [await claim(ledger) for _ in range(4)] if one is not None]
     assert sorted(one.place for one in taken) == ["C1", "U2"]
 
@@ -42,11 +43,11 @@ async def test_what_one_has_no_other_takes(ledger: Ledger, clock: Clock) -> None
     second = await claim(ledger, "two")
     assert second is not None
     async with ledger.transaction() as transaction:
-        assert not await transaction.digests.begin(first, lease=LEASE)
-        await transaction.digests.end(first, "told", ts="1.1")
-    assert await ledger.digests_to_tell(MONDAY, "C1") is True
+        assert not await transaction.notices.begin(first, lease=LEASE)
+        await transaction.notices.end(first, "told", ts="1.1")
+    assert await to_tell(ledger, Topic.DIGEST, MONDAY, "C1") is True
     async with ledger.transaction() as transaction:
-        assert await transaction.digests.begin(second, lease=LEASE)
+        assert await transaction.notices.begin(second, lease=LEASE)
     clock.advance(seconds=30)
     third = await claim(ledger)
     assert third is not None
@@ -59,11 +60,11 @@ async def test_what_was_told_is_told_for_ever(ledger: Ledger, clock: Clock) -> N
     digest = await claim(ledger)
     assert digest is not None
     async with ledger.transaction() as transaction:
-        await transaction.digests.end(digest, "told", ts="1.1")
+        await transaction.notices.end(digest, "told", ts="1.1")
     clock.set(days=-3)
     await add(ledger)
     assert await claim(ledger) is None
-    assert await ledger.digests_to_tell(MONDAY, "C1") is False
+    assert await to_tell(ledger, Topic.DIGEST, MONDAY, "C1") is False
     await add(ledger, MONDAY + timedelta(days=1))
     assert await claim(ledger, day=MONDAY + timedelta(days=1)) is not None
 
@@ -72,7 +73,7 @@ async def test_a_new_day_ends_what_is_left_of_the_last(ledger: Ledger) -> None:
     """Nobody wants yesterday's news today."""
     await add(ledger)
     await add(ledger, MONDAY + timedelta(days=1))
-    assert await ledger.digests_to_tell(MONDAY, "C1") is False
+    assert await to_tell(ledger, Topic.DIGEST, MONDAY, "C1") is False
     assert await claim(ledger) is None
 
 
@@ -83,7 +84,7 @@ async def test_what_is_put_off_waits_for_its_time(ledger: Ledger, clock: Clock) 
     assert digest is not None
     async with ledger.transaction() as transaction:
         due_at = transaction.now + timedelta(minutes=5)
-        await transaction.digests.again(digest, due_at=due_at, begun=True)
+        await transaction.notices.again(digest, due_at=due_at, begun=True)
     assert await claim(ledger) is None
     clock.advance(minutes=5)
     again = await claim(ledger)
