@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import date, timedelta
 
+import pytest
+
 from bot.ledger.notices import Notice, Topic
 from bot.ledger.store import Ledger
 from bot.ledger.watching import to_tell
@@ -90,3 +92,67 @@ async def test_what_is_put_off_waits_for_its_time(ledger: Ledger, clock: Clock) 
     again = await claim(ledger)
     assert again is not None
     assert (again.begun, again.tries) == (True, 2)
+
+
+async def alert(ledger: Ledger, key: str = "42") -> None:
+    async with ledger.transaction() as transaction:
+        await transaction.notices.alert(Topic.UNKNOWN, key, "1,2")
+
+
+async def claim_alert(ledger: Ledger) -> Notice | None:
+    async with ledger.transaction() as transaction:
+        return await transaction.notices.claim({Topic.UNKNOWN, Topic.SETTLED}, owner="one", lease=LEASE)
+
+
+async def over(ledger: Ledger, notice: Notice) -> None:
+    async with ledger.transaction() as transaction:
+        await transaction.notices.over(notice.id, then=Topic.SETTLED)
+
+
+async def test_an_alert_is_made_once_until_it_is_over(ledger: Ledger) -> None:
+    """Also by several instances at the same moment; and who heard of it hears that it is over, once."""
+    await asyncio.gather(*(alert(ledger) for _ in range(4)))
+    notice = await claim_alert(ledger)
+    assert notice is not None
+    assert (notice.key, notice.detail) == ("42", "1,2")
+    assert await claim_alert(ledger) is None
+    async with ledger.transaction() as transaction:
+        await transaction.notices.end(notice, "told", ts="1.1")
+    await alert(ledger)
+    assert await claim_alert(ledger) is None
+    await asyncio.gather(*(over(ledger, notice) for _ in range(4)))
+    settled = await claim_alert(ledger)
+    assert settled is not None
+    assert (settled.topic, settled.detail) == (Topic.SETTLED, "1,2")
+    assert await claim_alert(ledger) is None
+    await alert(ledger)
+    again = await claim_alert(ledger)
+    assert again is not None
+    assert again.topic is Topic.UNKNOWN
+
+
+@pytest.mark.parametrize("why", ["not_in_channel", None])
+async def test_who_did_not_hear_of_it_does_not_hear_that_it_is_over(ledger: Ledger, why: str | None) -> None:
+    """Where Slack refused it, or before anybody told it; where it may have been told, it is told."""
+    await alert(ledger)
+    notice = await claim_alert(ledger)
+    assert notice is not None
+    if why is not None:
+        async with ledger.transaction() as transaction:
+            assert await transaction.notices.begin(notice, lease=LEASE)
+            await transaction.notices.end(notice, why)
+    await over(ledger, notice)
+    assert await claim_alert(ledger) is None
+
+
+async def test_what_may_have_been_told_is_told_to_be_over(ledger: Ledger) -> None:
+    """Its post was begun, and nobody knows what became of it."""
+    await alert(ledger)
+    notice = await claim_alert(ledger)
+    assert notice is not None
+    async with ledger.transaction() as transaction:
+        assert await transaction.notices.begin(notice, lease=LEASE)
+    await over(ledger, notice)
+    settled = await claim_alert(ledger)
+    assert settled is not None
+    assert settled.topic is Topic.SETTLED

@@ -1,7 +1,7 @@
 """Not only digests are told once: alerts to operators and the head of the trail are as well.
 
 What an earlier version told stays told. What it had begun and not ended is not told again: nobody could find
-it by what it carries.
+it by what it carries. An older instance that tells digests and is still running finds no table, and ends.
 """
 
 from __future__ import annotations
