@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncApp
 
+from bot.about import About, about_all, about_payment
 from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.config import Settings, policy_of
@@ -230,10 +231,12 @@ def build(
     executor = Executor(ledger, billing, preflight, timing, instance, checkpoint)
     reconciler = Reconciler(ledger, billing, timing, settling, instance)
 
-    def worker(queue: Queue, handle: Handle, size: int, lease: timedelta = timing.lease) -> Worker:
-        return Worker(ledger, queue, handle, instance=instance, lease=lease, size=size)
+    def worker(
+        queue: Queue, handle: Handle, size: int, lease: timedelta = timing.lease, about: About = about_payment
+    ) -> Worker:
+        return Worker(ledger, queue, handle, instance=instance, lease=lease, size=size, about=about)
 
-    looking_up = worker(LOOK_UP, look_up.handle, LOOK_UPS)
+    looking_up = worker(LOOK_UP, look_up.handle, LOOK_UPS, about=about_all)
     reconciling = worker(RECONCILER, reconciler.handle, 4, reconciler.lease)
     paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
     maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)

@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from bot.about import about_batch, about_number
 from bot.clocks import Ages
 from bot.domain.batch import Batch
 from bot.domain.events import NoCard
@@ -131,11 +132,16 @@ class Announcer:
                 self.pace.updated()
             elif delivery.kind is not Kind.STEP:
                 self.pace.posted(delivery.channel)
-            self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery, following))
+            with about_number(delivery.request_id):
+                self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery, following))
 
     async def _one(self, delivery: Delivery, following: Sequence[Delivery]) -> None:
         batch = await self.ledger.of_request(delivery.request_id)
         assert batch is not None, "bug: requests are never deleted"
+        with about_batch(batch):
+            await self._deliver(delivery, following, batch)
+
+    async def _deliver(self, delivery: Delivery, following: Sequence[Delivery], batch: Batch) -> None:
         if delivery.kind is Kind.STEP:
             await self._end_step(delivery, batch)
             return
@@ -180,7 +186,7 @@ class Announcer:
         async with self.ledger.transaction() as transaction:
             ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)
         if not ours:
-            log.info("another instance tells it", request=delivery.request_id, kind=delivery.kind)
+            log.info("another instance tells it", kind=delivery.kind)
         return ours
 
     async def _end_step(self, delivery: Delivery, batch: Batch) -> None:
@@ -390,4 +396,4 @@ def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> Non
     """wait: seconds until it is tried again. A refused token is loud, as an operator has to mend it."""
     wrong_token = answer.error in WRONG_TOKEN
     level, text = (log.error, _REFUSED) if wrong_token else (log.warning, what)
-    level(text, request=delivery.request_id, kind=delivery.kind, error=answer.error, wait=wait)
+    level(text, kind=delivery.kind, error=answer.error, wait=wait)
