@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 EVERY = 60.0
@@ -15,9 +14,8 @@ QUIET = 2 * EVERY
 
 @dataclass(slots=True)
 class Repeated:
-    """One kind of trouble. clock: in seconds."""
+    """One kind of trouble."""
 
-    clock: Callable[[], float] = time.monotonic
     _began: float = field(default=0.0, init=False)
     _seen: float = field(default=float("-inf"), init=False)
     _told: float = field(default=float("-inf"), init=False)
@@ -25,7 +23,7 @@ class Repeated:
 
     def seen(self) -> str | None:
         """How long and how often by now, to be logged behind what it is; None: not yet again."""
-        now = self.clock()
+        now = time.monotonic()
         if now - self._seen > QUIET:
             self._began, self._told, self._times = now, float("-inf"), 0
         self._seen = now

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
+
+from bot import repeated
 from bot.repeated import Repeated
 
 
-def test_it_is_told_at_once_and_then_once_a_minute() -> None:
+def test_it_is_told_at_once_and_then_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """For how long, and how often; and anew after two minutes without it."""
     now = 1000.0
-    trouble = Repeated(lambda: now)
+    monkeypatch.setattr(repeated, "time", SimpleNamespace(monotonic=lambda: now))
+    trouble = Repeated()
     told = []
     for _ in range(100):
         told.append(trouble.seen())

@@ -30,11 +30,11 @@ def unknown(lines: Sequence[Line]) -> Message | None:
     still = [one for one in lines if one.state == State.UNKNOWN.value]
     if not still:
         return None
-    which = "1 payment is" if len(still) == 1 else f"{len(still):,} payments are"
+    which, it = ("1 payment has", "it") if len(still) == 1 else (f"{len(still):,} payments have", "them")
     first = still[0]
     told = f"`/pay resolve {first.request_id} {_invoice(first)} paid` or `not-paid`, and how you know"
     return listing(
-        f":grey_question: *{which} unknown for long: do not pay again*",
+        f":grey_question: *{which} been unknown for over an hour: do not pay {it} again*",
         [f"{_subject(one)}, since {moment(one.since)}" for one in still[:_SHOWN]],
         endings=[f"Look in MyAdmin, and say on the card what you saw, or type {told}."],
         left_out=len(still) - len(still[:_SHOWN]),

@@ -87,7 +87,7 @@ class TestOnce:
         await tell(new_teller(), new_teller("two"))
         await tell(new_teller("three"))
         (text,) = told(slack)
-        assert "1 payment is unknown for long: do not pay again" in text
+        assert "1 payment has been unknown for over an hour: do not pay it again" in text
         assert "*#1* · vps invoice 10101" in text
         assert "/pay resolve 1 vps 10101 paid" in text
         payment = await ledger.payment(1)
@@ -261,7 +261,8 @@ def test_each_message_is_fit_for_slack() -> None:
     message = unknown(many)
     assert message is not None
     check(message)
-    assert "*1,999 payments are unknown" in message.blocks[0]["text"]["text"]
+    heading = "*1,999 payments have been unknown for over an hour: do not pay them again*"
+    assert heading in message.blocks[0]["text"]["text"]
     assert "… and 1,989 more." in message.text
     assert "<!here>" not in message.text
     check(settled([a_line(number, State.PAID) for number in range(1, 2000)]))
