@@ -11,9 +11,7 @@ from packaging.utils import canonicalize_name
 from bot.deploy import file
 from tests.command_line import ROOT
 
-PINNED = re.compile(
-    r"^(\S+)==([^\s;]+)(?: ; [^\\]+)? \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.M
-)
+PINNED = re.compile(r"^(\S+)==([^\s;]+)(?: ; [^\\]+)? \\\n(?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", re.M)
 
 
 def pinned() -> dict[str, str]:
