@@ -15,6 +15,7 @@ from bot.ledger.notices import Notices, Topic
 from bot.ledger.queues import Queue
 from bot.ledger.rows import payment_of, readable
 from bot.ledger.schema import FREE, PAYMENTS, PENDING, deliveries, payments, requests
+from bot.ledger.trail import Trail
 
 log = structlog.get_logger()
 
@@ -39,7 +40,8 @@ class Leases:
         self._connection = connection
         self.now = now
         self.changed_topics: set[str] = set()
-        self.notices = Notices(connection, now)
+        self.trail = Trail(connection, now)
+        self.notices = Notices(connection, now, self.trail)
 
     async def claim(self, queue: Queue, *, owner: str, lease: timedelta, limit: int) -> list[Payment]:
         """Take up to `limit` payments that are due, so that no other instance works on them."""

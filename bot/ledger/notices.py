@@ -18,8 +18,8 @@ from sqlalchemy import Row, RowMapping, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.ledger.audit import hold_end
 from bot.ledger.schema import FREE, notices
+from bot.ledger.trail import Trail
 
 OPERATORS = "operators"
 """The place of what operators are told, in whichever channel that is by then."""
@@ -74,9 +74,10 @@ def _notice_of(row: RowMapping) -> Notice:
 class Notices:
     """Those of one ledger."""
 
-    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+    def __init__(self, connection: AsyncConnection, now: datetime, trail: Trail) -> None:
         self._connection = connection
         self._now = now
+        self._trail = trail
 
     async def begin_day(
         self, topic: Topic, day: date, places: Collection[str], detail: str = "", *, ended: str | None = None
@@ -98,7 +99,7 @@ class Notices:
 
         Takes the trail's end, as who adds an event before has it: so that no two wait for each other.
         """
-        await hold_end(self._connection)
+        await self._trail.hold_end()
         await self._add(topic, str(key), OPERATORS, detail)
 
     async def _add(self, topic: Topic, key: str, place: str, detail: str, ended: str | None = None) -> None:

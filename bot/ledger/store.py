@@ -136,6 +136,7 @@ class Ledger:
             async with self._turn, self.outage.noted(), self._writes.begin() as connection:
                 transaction = Transaction(connection, await self.now(connection))
                 yield transaction
+                await transaction.finish()
                 committing = True
         except LedgerUnavailable as error:
             if not committing or not await self._committed(transaction.sealed_by, error):

@@ -4,8 +4,7 @@ A delivery is done when Slack's ts is stored. A post whose answer was lost may h
 for by its metadata before it is repeated, where the app may read the history; where it may not, it is
 posted again, because a reply that comes twice is better than one that never comes.
 
-What Slack does not take is tried again, for days. What it will not take there, or has not taken for days
-while it took others, is told to the requester in another way, stands in the trail, and is counted.
+What Slack does not take is tried for days; what it will not take is told to the requester in another way.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from bot.about import about_batch, about_number
+from bot.about import about_number, go_on_about
 from bot.clocks import Ages
 from bot.domain.batch import Batch
 from bot.domain.events import NoCard
@@ -138,10 +137,7 @@ class Announcer:
     async def _one(self, delivery: Delivery, following: Sequence[Delivery]) -> None:
         batch = await self.ledger.of_request(delivery.request_id)
         assert batch is not None, "bug: requests are never deleted"
-        with about_batch(batch):
-            await self._deliver(delivery, following, batch)
-
-    async def _deliver(self, delivery: Delivery, following: Sequence[Delivery], batch: Batch) -> None:
+        go_on_about(batch)
         if delivery.kind is Kind.STEP:
             await self._end_step(delivery, batch)
             return
@@ -158,9 +154,12 @@ class Announcer:
                 if missing is None:
                     return
                 following = missing
-            rendered, together = await self.renderer.gathered(rendered, following, batch)
+            gathered, together = await self.renderer.gathered(rendered, following, batch)
             await self._leave(following[len(together) :])
-            await self._post(delivery, batch, rendered, together)
+            if not await self._post(delivery, batch, gathered, together):
+                # Each says something that a plain line for all of them would lose.
+                await self._leave(together)
+                await self._post(delivery, batch, rendered, ())
 
     async def _leave(self, following: Sequence[Delivery], *, ambiguous: bool = False) -> None:
         """These are told by the next messages. ambiguous: or stand there already."""
@@ -208,9 +207,9 @@ class Announcer:
         together: Sequence[Delivery] = (),
         **arguments: Any,
     ) -> Answer | None:
-        """Send it as well as Slack will have it; None where another instance has it by now."""
+        """Send it as well as Slack will have it; several only if it takes all. None: another has it now."""
         refused = ""
-        for text, blocks, marked in ways_to_say(message, batch):
+        for text, blocks, marked in ways_to_say(message, batch, several=bool(together)):
             if not await self._all_ours(delivery, together):
                 return None
             answer = await post_message(
@@ -227,7 +226,7 @@ class Announcer:
             # A bug of ours must not cost anybody the reply: the text alone says the same.
             refused = answer.error
             log.error("Slack refuses what it says", payment=batch.number, kind=delivery.kind, error=refused)
-        return Later(refused, None, ambiguous=False)
+        return Rejected(refused) if together else Later(refused, None, ambiguous=False)
 
     async def _update(self, delivery: Delivery, batch: Batch, rendered: Rendered) -> None:
         answer = await self._send(delivery, batch, "chat.update", rendered.message, ts=delivery.ts)
@@ -239,14 +238,15 @@ class Announcer:
 
     async def _post(
         self, delivery: Delivery, batch: Batch, rendered: Rendered, together: Sequence[Delivery]
-    ) -> None:
+    ) -> bool:
+        """Post it, with those that are told together with it. False: Slack does not take them together."""
         request = batch.request
         if delivery.kind is Kind.THREAD_REPLY and request.cards.lost:
             for one in (delivery, *together):
                 await self._undeliverable.directly(one, request, "card_lost")
-            return
+            return True
         if delivery.kind is Kind.DIRECT and await self._responded(delivery, request, rendered):
-            return
+            return True
         arguments = {"thread_ts": request.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
         await self.checkpoint(f"posting {delivery.kind}", batch.first.id)
         answer = await self._send(
@@ -259,13 +259,14 @@ class Announcer:
             unfurl_media=False,
             **arguments,
         )
-        if answer is None:
-            return
         if isinstance(answer, Rejected):
+            if together and answer.error in CONTENT:
+                return False
             for one in (delivery, *together):
                 await self._undeliverable.refused(one, request, answer.error)
-        else:
+        elif answer is not None:
             await self._store(delivery, batch, answer, rendered, together)
+        return True
 
     async def _store(
         self,
