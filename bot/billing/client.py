@@ -27,7 +27,7 @@ from bot.billing.transport import keep_envelopes_out_of_logs
 from bot.clocks import BootClock, boottime
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
-from bot.metrics import BILLING_CALLS, timed
+from bot.metrics import BILLING_ANSWERED, BILLING_CALLS, timed
 from bot.singleflight import FreshSingleflight, TooLong
 
 log = structlog.get_logger()
@@ -103,7 +103,9 @@ class BillingClient:
             with timed(BILLING_CALLS, "make_payment"):
                 if not await _finished(job, self._timeout) and not job.cancel():
                     await _finished(job, None)
-            return _result(job)
+            outcome = _result(job)
+            BILLING_ANSWERED.set_to_current_time()
+            return outcome
         except NeverSent as error:
             return Outcome(Verdict.NOT_SENT, None, None, str(error))
         except AnswerLost as error:
@@ -211,6 +213,7 @@ class BillingClient:
         answer = _result(job)
         if isinstance(answer, BillingError):
             raise answer
+        BILLING_ANSWERED.set_to_current_time()
         return answer
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:

@@ -134,6 +134,7 @@ class Ledger:
             async with self._turn, database.honest_errors(), self._writes.begin() as connection:
                 transaction = Transaction(connection, await self.now(connection))
                 yield transaction
+                await transaction.finish()
                 committing = True
         except LedgerUnavailable as error:
             if not committing or not await self._committed(transaction.sealed_by, error):

@@ -156,13 +156,12 @@ class Executor:
         """
         rule, found = known.rule, {one.ref: one for one in (known.invoice, *known.beside)}
         batch = await transaction.whole(payment.request)
+        approved = batch.within((State.APPROVED,))
         # All that the same list tells: who approves is asked once more, and not once for each of them.
-        unseen = [
-            one
-            for one in batch.within((State.APPROVED,))
-            if one.id == payment.id
-            or (one.invoice is None and one.ref in found and not await transaction.disproved(one))
-        ]
+        told = {one.id for one in approved if one.invoice is None and one.ref in found} - {payment.id}
+        if told and await transaction.disproved(payment) is not None:
+            told.clear()
+        unseen = [one for one in approved if one.id in told | {payment.id}]
         seen = batch.with_payments(replace(one, invoice=found[one.ref]) for one in unseen)
         required = frozen_by((one.invoice for one in seen.held), rule)
         request = await transaction.change_request(batch.request, approvals_required=required)

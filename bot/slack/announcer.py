@@ -152,9 +152,12 @@ class Announcer:
                 if missing is None:
                     return
                 following = missing
-            rendered, together = await self.renderer.gathered(rendered, following, batch)
+            gathered, together = await self.renderer.gathered(rendered, following, batch)
             await self._leave(following[len(together) :])
-            await self._post(delivery, batch, rendered, together)
+            if not await self._post(delivery, batch, gathered, together):
+                # Each says something that a plain line for all of them would lose.
+                await self._leave(together)
+                await self._post(delivery, batch, rendered, ())
 
     async def _leave(self, following: Sequence[Delivery], *, ambiguous: bool = False) -> None:
         """These are told by the next messages. ambiguous: or stand there already."""
@@ -202,9 +205,9 @@ class Announcer:
         together: Sequence[Delivery] = (),
         **arguments: Any,
     ) -> Answer | None:
-        """Send it as well as Slack will have it; None where another instance has it by now."""
+        """Send it as well as Slack will have it; several only if it takes all. None: another has it now."""
         refused = ""
-        for text, blocks, marked in ways_to_say(message, batch):
+        for text, blocks, marked in ways_to_say(message, batch, several=bool(together)):
             if not await self._all_ours(delivery, together):
                 return None
             answer = await post_message(
@@ -221,7 +224,7 @@ class Announcer:
             # A bug of ours must not cost anybody the reply: the text alone says the same.
             refused = answer.error
             log.error("Slack refuses what it says", payment=batch.number, kind=delivery.kind, error=refused)
-        return Later(refused, None, ambiguous=False)
+        return Rejected(refused) if together else Later(refused, None, ambiguous=False)
 
     async def _update(self, delivery: Delivery, batch: Batch, rendered: Rendered) -> None:
         answer = await self._send(delivery, batch, "chat.update", rendered.message, ts=delivery.ts)
@@ -233,14 +236,15 @@ class Announcer:
 
     async def _post(
         self, delivery: Delivery, batch: Batch, rendered: Rendered, together: Sequence[Delivery]
-    ) -> None:
+    ) -> bool:
+        """Post it, with those that are told together with it. False: Slack does not take them together."""
         request = batch.request
         if delivery.kind is Kind.THREAD_REPLY and request.cards.lost:
             for one in (delivery, *together):
                 await self._undeliverable.directly(one, request, "card_lost")
-            return
+            return True
         if delivery.kind is Kind.DIRECT and await self._responded(delivery, request, rendered):
-            return
+            return True
         arguments = {"thread_ts": request.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
         await self.checkpoint(f"posting {delivery.kind}", batch.first.id)
         answer = await self._send(
@@ -253,13 +257,14 @@ class Announcer:
             unfurl_media=False,
             **arguments,
         )
-        if answer is None:
-            return
         if isinstance(answer, Rejected):
+            if together and answer.error in CONTENT:
+                return False
             for one in (delivery, *together):
                 await self._undeliverable.refused(one, request, answer.error)
-        else:
+        elif answer is not None:
             await self._store(delivery, batch, answer, rendered, together)
+        return True
 
     async def _store(
         self,

@@ -68,8 +68,8 @@ BREAKS = (
     Break(
         "others-that-bear-on-it-are-believed",
         "ledger/locked_reads.py",
-        "if (flaw := await proof.disproof(self._connection, request_of(others[other]))) is not None:",
-        'if (flaw := await proof.disproof(self._connection, request_of(others[other]))) == "":',
+        "if (flaw := await self._disproof(request_of(others[other]))) is not None:",
+        'if (flaw := await self._disproof(request_of(others[other]))) == "":',
         seen_by="payments:test_what_another_payment_says_for_it_is_believed_only_where_it_is_proved",
     ),
     Break(
