@@ -127,7 +127,7 @@ class TestRunningAndStopping:
         received = asyncio.Event()
         billing.on_call = lambda call: received.set() if call.operation == "api_make_payment" else None
         billing.fail("slow", operation="api_make_payment")
-        process = await command.start("run", **environment)
+        process = await command.start_anew("run", **environment)
         await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
         assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
         async with asyncio.timeout(10):
