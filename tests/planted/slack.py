@@ -392,4 +392,11 @@ BREAKS = (
         "        if refusal is None or person:\n            return None\n",
         seen_by="slack:test_the_unpaid_invoices_are_shown_over_the_tab",
     ),
+    Break(
+        "a-notice-does-not-keep-to-slacks-pace",
+        "slack/once.py",
+        "if channel in {*self.pace.paused, *self.pace.full}:",
+        "if channel is None:",
+        seen_by="slack:test_it_keeps_to_slacks_pace",
+    ),
 )

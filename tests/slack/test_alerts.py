@@ -27,8 +27,10 @@ from bot.slack.connection import workspace_of
 from bot.slack.once import Once
 from bot.slack.pace import Pace
 from bot.slack.web_api import web_client
-from tests.fixture_types import QUICK, Clock, StartBot
+from tests.faults.proxy import open_proxy
+from tests.fixture_types import QUICK, Clock, NewDatabase, StartBot
 from tests.ledger.making import moved, request_in
+from tests.postgresql import Databases
 from tests.slack.acting import at_rest, card, posts, shown
 from tests.slack.acting import request as requested
 from tests.slack.scenes import check
@@ -242,6 +244,24 @@ class TestWhatIsTold:
         assert "accepts the bot's login again" in told(slack)[1]
         await at_rest(bot)
         assert "Paid" in card(slack).text
+
+    async def test_two_running_bots_tell_once_of_a_database_that_was_away(
+        self, slack: LocalSlack, start_bot: StartBot, databases: Databases, new_postgresql: NewDatabase
+    ) -> None:
+        """When it is back, and not each of them."""
+        timing = replace(WATCHFUL, away_alert=timedelta(seconds=1))
+        async with open_proxy(lambda: asyncio.open_unix_connection(str(databases.socket))) as proxy:
+            url = new_postgresql(migrated=True).partition("?")[0]
+            behind = url.replace("@/", f"@127.0.0.1:{proxy.port}/")
+            for _ in range(2):
+                await start_bot(timing=timing, LEDGER_URL=behind, PAY_OPERATORS_CHANNEL=ids.APPROVALS)
+            await proxy.cut()
+            await asyncio.sleep(3)
+            await proxy.open()
+            (text,) = await slack.wait_for(lambda: told(slack), timeout=30)
+            assert "The ledger was away" in text
+            await asyncio.sleep(3)
+            assert len(told(slack)) == 1
 
 
 WHEN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
