@@ -86,14 +86,22 @@ HASHED = _EVENTS.order_by(events.c.id)
 """Every event in its order: its columns as they are hashed, the hash before it, and its own."""
 
 
-def check_chain(connection: Connection) -> Chain:
-    """Recompute every hash from the first event on."""
+def check_chain(connection: Connection, after: int = 0, up_to: int | None = None) -> Chain:
+    """Recompute every hash from the first event on.
+
+    after, up_to: only of a part of it, which begins with the hash that the event before it has.
+    """
     ends = [
         tuple(end) for end in connection.execute(select(chain.c.id, chain.c.last_event, chain.c.last_hash))
     ]
-    previous, count = GENESIS, 0
+    previous, count = GENESIS, after
     part = _EVENTS.order_by(events.c.id).limit(_EVENTS_IN_MEMORY)
-    rows = as_given(connection, part)
+    if up_to is not None:
+        part = part.where(events.c.id <= up_to)
+    if after:
+        before = connection.execute(select(events.c.hash).where(events.c.id == after))
+        previous = str(before.scalar_one_or_none())
+    rows = as_given(connection, part.where(events.c.id > after) if after else part)
     while rows:
         for row in rows:
             count += 1
@@ -101,7 +109,8 @@ def check_chain(connection: Connection) -> Chain:
                 return Chain(count, previous, broken_at=row[0])
             previous = row[9]
         rows = as_given(connection, part.where(events.c.id > count))
-    return Chain(count, previous, broken_at=None if ends == [(1, count, previous)] else count + 1)
+    whole = ends == [(1, count, previous)] if up_to is None else count == up_to
+    return Chain(count, previous, broken_at=None if whole else count + 1)
 
 
 def as_given(connection: Connection, statement: Executable) -> Sequence[Sequence[Any]]:
