@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Approved, Paused, Resumed
 from bot.domain.payment import RELEASED, InvoiceRef, PaymentRequest, State
-from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, linked
+from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, fitting
 from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
 from bot.ledger.rows import Kind
 from bot.ledger.schema import (
@@ -335,8 +335,10 @@ async def disproof(connection: AsyncConnection, request: PaymentRequest) -> str 
     """What the events of one request say against its rows, or against themselves; None if they prove it."""
     replay = Replay(request.id)
     this = {"request": request.id}
-    for row in await connection.execute(OF_ONE_REQUEST, this):
-        if not linked(row):
+    rows = (await connection.execute(OF_ONE_REQUEST, this)).all()
+    proved = fitting(rows)
+    for row in rows:
+        if row[0] not in proved:
             return f"{request.number}: event {row[0]} does not fit into the audit trail"
         _add(replay, row)
     belonging = _Belongings(
@@ -353,12 +355,11 @@ async def states_by_trail(connection: AsyncConnection, request: PaymentRequest) 
     Without those whose last move does not fit into the trail.
     """
     replay = Replay(request.id)
-    fitting: set[int | None] = {None}
-    for row in await connection.execute(OF_ONE_REQUEST, {"request": request.id}):
-        if linked(row):
-            fitting.add(row[0])
+    rows = (await connection.execute(OF_ONE_REQUEST, {"request": request.id})).all()
+    for row in rows:
         _add(replay, row)
-    return {number: line.state for number, line in replay.lines.items() if line.last_move in fitting}
+    proved = {None, *fitting(rows)}
+    return {number: line.state for number, line in replay.lines.items() if line.last_move in proved}
 
 
 def _add(replay: Replay, row: Sequence[Any]) -> None:

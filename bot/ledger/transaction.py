@@ -38,6 +38,7 @@ from bot.ledger import audit, proof
 from bot.ledger.digests import Digests
 from bot.ledger.locked_reads import LockedReads, Stale
 from bot.ledger.outbox import Outbox
+from bot.ledger.pruning import Meant, Pruning
 from bot.ledger.rows import Kind, Pause, payment_in, request_of
 from bot.ledger.schema import FREE, approvals, attempts, chain, events, payments, requests
 
@@ -56,6 +57,7 @@ class Transaction(LockedReads):
         """The last event that it added to the trail: where that stands, all of the transaction counts."""
         self.outbox = Outbox(connection, now, self.changed_topics)
         self.digests = Digests(connection, now)
+        self._pruning = Pruning(connection, now)
 
     async def insert(self, refs: Collection[InvoiceRef], **fields: Any) -> Batch | None:
         """Add a request for these invoices; None if this command was taken already, or a live one holds any.
@@ -130,6 +132,20 @@ class Transaction(LockedReads):
             await self._connection.execute(update(payments).where(these).values(due_at=self.now))
         self.changed_topics.add(State.APPROVED)
         return pause
+
+    async def prune_requests(self, meant: Meant, *, after: int) -> list[int]:
+        """Erase what is personal in the next few requests; their ids. Raises LedgerContradicted."""
+        ids, sealed_by = await self._pruning.requests(meant, after=after)
+        self.sealed_by = sealed_by or self.sealed_by
+        return ids
+
+    async def prune_others(self, meant: Meant, *, after: int) -> int | None:
+        """The same in the next events of no request: the last that was looked at; None where none is left."""
+        last, sealed_by = await self._pruning.of_no_request(meant, after=after)
+        self.sealed_by = sealed_by or self.sealed_by
+        if last is None:
+            await self._pruning.digests(meant)
+        return last
 
     async def record(
         self,

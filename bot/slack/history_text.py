@@ -81,6 +81,8 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
             return f"cancelled: its card could not be posted{_said(error)}"
         case events.NotTold(error=error):
             return f"could not be told where it belongs{_said(error)}"
+        case events.Pruned():
+            return f"people's ids, notes and reasons erased by {who}"
         case events.Refused() | events.Paused() | events.Resumed() | events.Unrecognized():
             return None
         case _:
