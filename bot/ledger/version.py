@@ -31,12 +31,7 @@ async def migrate(engine: AsyncEngine) -> bool:
     """
 
     def upgrade(connection: Connection) -> bool:
-        if connection.dialect.name == "postgresql":
-            # Another instance may be bringing a large ledger up to date: that takes minutes.
-            connection.execute(PATIENT)
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
+        one_at_a_time(connection)
         found = _version(connection)
         if found is None and connection.dialect.name == "sqlite" and inspect(connection).get_table_names():
             raise LedgerUnfit(
@@ -51,6 +46,16 @@ async def migrate(engine: AsyncEngine) -> bool:
             return await connection.run_sync(upgrade)
     except (DBAPIError, OSError) as error:
         raise LedgerUnavailable(f"the ledger cannot be opened: {reason(error)}") from None
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Let no other instance make or change tables until the transaction ends. On SQLite that is so anyway."""
+    if connection.dialect.name == "postgresql":
+        # Another instance may be bringing a large ledger up to date: that takes minutes.
+        connection.execute(PATIENT)
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
 
 
 def make_newest(connection: Connection, found: str | None) -> None:
@@ -103,10 +108,11 @@ async def identity_of(connection: AsyncConnection) -> str:
 async def fence(connection: AsyncConnection) -> datetime:
     """Let a transaction on PostgreSQL write only to a ledger of this version; the server's time.
 
-    Another instance may have brought it to a later one meanwhile. It does so only when every transaction that
-    asked before is over. Raises LedgerUnfit.
+    Another instance may have brought it to a later one meanwhile, or somebody moved it elsewhere. Both is
+    done only when every transaction that asked before is over. Raises LedgerUnfit.
     """
-    now, found = (await connection.execute(_FENCE)).one()
+    now, found, moved_to = (await connection.execute(_FENCE)).one()
+    must_not_have_moved(moved_to)
     if found != newest():
         raise LedgerUnfit(
             f"a later version of the bot has taken the ledger over ({found}), so this one stops; upgrade it"
@@ -114,7 +120,10 @@ async def fence(connection: AsyncConnection) -> datetime:
     return cast(datetime, now).astimezone(UTC)
 
 
-_FENCE = text("SELECT clock_timestamp(), (SELECT max(version_num) FROM alembic_version)")
+_FENCE = text(
+    "SELECT clock_timestamp(), (SELECT max(version_num) FROM alembic_version),"
+    " (SELECT max(moved_to) FROM chain)"
+)
 
 
 def _version(connection: Connection) -> str | None:
