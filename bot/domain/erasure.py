@@ -81,7 +81,7 @@ def _noted(_text: str, _people: Numbered) -> None:
 
 
 def _listed(text: str, people: Numbered) -> str:
-    return ",".join(people(who) for who in text.split(","))
+    return re.sub(r"[^,\s]+", lambda who: people(who[0]), text)
 
 
 def _told(text: str, people: Numbered) -> str:

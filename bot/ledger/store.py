@@ -157,8 +157,11 @@ class Ledger:
         """Set the events of queues in which something is due: its time has come, or it is another instance's.
 
         One read for all of them, so that idling costs little. Where the ledger's clock was set back, all
-        that waits is looked at now: its time would come late.
+        that waits is looked at now: its time would come late. Raises LedgerUnfit, as `now`.
         """
+        if self.shared:
+            async with database.honest_errors(), self._reads.connect() as connection:
+                await self.now(connection)
         ahead = self._ahead_of_boottime()
         if ahead < self._offset - SET_BACK:
             log.warning("the ledger's clock was set back: what waits is looked at now")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _STATES = [state.value.lower() for state in State]
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, commands=[prune])
 @ENV_FILE
 @click.option("--payment", type=PAYMENT, metavar="NUMBER", help="Only the events of this payment.")
 @click.pass_context
@@ -43,9 +43,6 @@ def audit(context: click.Context, env_file: Path | None, payment: int | None) ->
     if context.invoked_subcommand is None:
         sys.exit(_read_ledger(env_file, lambda ledger: _audit(ledger, payment)))
     context.obj = env_file
-
-
-audit.add_command(prune)
 
 
 @audit.command()

@@ -86,12 +86,12 @@ async def busy(ledger: Ledger, clock: Clock) -> None:
     clock.advance(seconds=1)
     batch = await ledger.of_request(one.request.id)
     assert batch is not None
-    complete = ApprovalComplete("default", "UBOB0000,UCAROL00")
+    complete = ApprovalComplete("default", "UBOB0000, UCAROL00")
     async with ledger.transaction() as transaction:
         lines = await transaction.move_together(batch.payments, State.APPROVED, complete, actor="policy")
     first, second, third = lines
     async with ledger.transaction() as transaction:
-        cancelled = Cancelled("not wanted by UDAVE000", ask="UALICE00,UDAVE000")
+        cancelled = Cancelled("not wanted by UDAVE000", ask="UALICE00, UDAVE000")
         await transaction.move(second, State.CANCELLED, cancelled, actor="UALICE00", reason="says UBOB0000")
         await transaction.move(
             third, State.CANCELLED, Denied("fie, Bob"), actor="UERIN000", reason="fie, Bob"
@@ -172,8 +172,8 @@ async def test_what_was_said_is_replaced_and_all_else_stays(ledger: Ledger, late
     history = await ledger.history(1)
     told = {event.action: event for event in history}
     assert told["denied"].what == Denied(ERASED)
-    assert told["cancelled"].what == Cancelled("not wanted by erased-5", ask="erased-1,erased-5")
-    assert told["approval_complete"].what == ApprovalComplete("default", "erased-2,erased-3")
+    assert told["cancelled"].what == Cancelled("not wanted by erased-5", ask="erased-1, erased-5")
+    assert told["approval_complete"].what == ApprovalComplete("default", "erased-2, erased-3")
     assert told["not_told"].what == NotTold("direct", "erased-1", "gone")
     assert not any(is_person(event.actor) for event in history[:-1])
     last = history[-1]
