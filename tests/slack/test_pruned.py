@@ -9,7 +9,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.slack.text import mention
 from tests.fixture_types import StartBot
 from tests.ledger.test_pruning import pruned
-from tests.slack.acting import approve, at_rest, request, shown
+from tests.slack.acting import approve, at_rest, card, request, shown
 from tests.slack.test_lists import asks
 
 
@@ -18,8 +18,8 @@ async def test_a_request_whose_people_are_erased_is_told_without_them(
 ) -> None:
     """In the status, the lists, Home and the card; and its invoice is not paid again."""
     bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
-    card = await request(slack, bot, "vps 10101 note: Zoe")
-    assert (await approve(slack, card, "bob")).ok
+    asked = await request(slack, bot, "vps 10101 note: Zoe")
+    assert (await approve(slack, asked, "bob")).ok
     await at_rest(bot)
     assert await pruned(bot.ledger, bot.ledger.clock() + timedelta(hours=1)) == 1
     status = await asks(slack, "status 1")
@@ -39,8 +39,8 @@ async def test_a_request_whose_people_are_erased_is_told_without_them(
     async with bot.ledger.transaction() as transaction:
         await transaction.outbox.repair_cards(1)
     await at_rest(bot)
-    assert "somebody whose name was erased" in shown(card)
-    assert "erased-" not in shown(card)
+    assert "somebody whose name was erased" in shown(card(slack))
+    assert "erased-" not in shown(card(slack))
     assert (await bot.ledger.verify()).whole
 
 
