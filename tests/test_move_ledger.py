@@ -16,6 +16,7 @@ from bot.domain.payment import InvoiceRef, State
 from bot.errors import LedgerUnfit
 from bot.ledger import moving
 from bot.ledger.database import one_process
+from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
 from bot.ledger.proof import Verification
 from bot.ledger.store import Ledger
@@ -36,7 +37,7 @@ async def filled(url: str, clock: Clock) -> Verification:
         one = await request(ledger, InvoiceRef("mail", 78), also=[InvoiceRef("mail", 79)])
         await approved(ledger, one, "UBOB")
         async with ledger.transaction() as transaction:
-            await transaction.digests.add(clock.now.date(), ["C1", "U2"])
+            await transaction.notices.begin_day(Topic.DIGEST, clock.now.date(), ["C1", "U2"], ended="told")
             await transaction.pause("for a while", actor="UBOB")
         await settle_deliveries(ledger)
         clock.advance(days=60)

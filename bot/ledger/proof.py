@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -331,35 +331,54 @@ BELONGING_TO_ONE = _belonging(_this)
 PAYMENTS_OF_ONE = _PAYMENTS.where(_this(payments.c.request_id))
 
 
-async def disproof(connection: AsyncConnection, request: PaymentRequest) -> str | None:
-    """What the events of one request say against its rows, or against themselves; None if they prove it."""
-    replay = Replay(request.id)
-    this = {"request": request.id}
-    rows = (await connection.execute(OF_ONE_REQUEST, this)).all()
+@dataclass(slots=True)
+class Told:
+    """What the events of one request say. misfit: the first that does not fit into the trail."""
+
+    replay: Replay
+    misfit: int | None = None
+    _fitting: set[int | None] = field(default_factory=lambda: {None})
+
+    def add(self, event: Sequence[Any], *, fits: bool) -> None:
+        """The next of them. event: as in `LINES`."""
+        if fits:
+            self._fitting.add(event[0])
+        elif self.misfit is None:
+            self.misfit = event[0]
+        _add(self.replay, event)
+
+    def state_of(self, number: int) -> str | None:
+        """The state of one payment by its events; None where its last move does not fit into the trail."""
+        line = self.replay.lines.get(number)
+        return line.state if line is not None and line.last_move in self._fitting else None
+
+    @property
+    def states(self) -> dict[int, str]:
+        """The same of all of its payments, by line."""
+        return {number: state for number in self.replay.lines if (state := self.state_of(number)) is not None}
+
+
+async def told(connection: AsyncConnection, request_id: int) -> Told:
+    """Read the events of one request, and whether each fits between its neighbours."""
+    found = Told(Replay(request_id))
+    rows = (await connection.execute(OF_ONE_REQUEST, {"request": request_id})).all()
     proved = fitting(rows)
     for row in rows:
-        if row[0] not in proved:
-            return f"{request.number}: event {row[0]} does not fit into the audit trail"
-        _add(replay, row)
+        found.add(row, fits=row[0] in proved)
+    return found
+
+
+async def disproof(connection: AsyncConnection, request: PaymentRequest, told: Told) -> str | None:
+    """What the events of one request say against its rows, or against themselves; None if they prove it."""
+    if told.misfit is not None:
+        return f"{request.number}: event {told.misfit} does not fit into the audit trail"
+    this = {"request": request.id}
     belonging = _Belongings(
         (await connection.execute(BELONGING_TO_ONE, this)).all(),
         (await connection.execute(PAYMENTS_OF_ONE, this)).all(),
     )
-    flaws = belonging.flaws(request.id, replay, facts_of_request(request))
+    flaws = belonging.flaws(request.id, told.replay, facts_of_request(request))
     return flaws[0] if flaws else None
-
-
-async def states_by_trail(connection: AsyncConnection, request: PaymentRequest) -> dict[int, str]:
-    """The states of a request's payments by its events, by line.
-
-    Without those whose last move does not fit into the trail.
-    """
-    replay = Replay(request.id)
-    rows = (await connection.execute(OF_ONE_REQUEST, {"request": request.id})).all()
-    for row in rows:
-        _add(replay, row)
-    proved = {None, *fitting(rows)}
-    return {number: line.state for number, line in replay.lines.items() if line.last_move in proved}
 
 
 def _add(replay: Replay, row: Sequence[Any]) -> None:
@@ -375,11 +394,7 @@ async def holder(connection: AsyncConnection, ref: InvoiceRef) -> int | None:
     """The request that holds an invoice by its events, whatever its rows say."""
     asking = (await connection.execute(ASKED_FOR, {"invoice": str(ref)})).scalars().all()
     for request_id in asking:
-        replay = Replay(request_id)
-        for row in await connection.execute(OF_ONE_REQUEST, {"request": request_id}):
-            _add(replay, row)
-        if any(
-            line.told["invoice"] == str(ref) and line.state not in RELEASED for line in replay.lines.values()
-        ):
+        lines = (await told(connection, request_id)).replay.lines.values()
+        if any(line.told["invoice"] == str(ref) and line.state not in RELEASED for line in lines):
             return int(request_id)
     return None

@@ -14,11 +14,14 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
+    String,
     and_,
     bindparam,
     case,
+    cast,
     exists,
     func,
+    literal,
     or_,
     select,
     text,
@@ -33,7 +36,8 @@ from bot.errors import LedgerContradicted
 from bot.ledger import audit, proof
 from bot.ledger.erased import left_of
 from bot.ledger.rows import request_of
-from bot.ledger.schema import PENDING, approvals, deliveries, digests, events, payments, requests
+from bot.ledger.schema import PENDING, approvals, deliveries, events, notices, payments, requests
+from bot.ledger.trail import Trail
 
 AT_ONCE = 50
 """Requests of one transaction: nobody else adds to the trail meanwhile."""
@@ -108,12 +112,12 @@ async def naming_somebody(connection: AsyncConnection, before: datetime) -> int:
 class Pruning:
     """In one transaction."""
 
-    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+    def __init__(self, connection: AsyncConnection, trail: Trail) -> None:
         self._connection = connection
-        self._now = now
+        self._trail = trail
 
-    async def requests(self, meant: Meant, *, after: int) -> tuple[list[int], audit.Link | None]:
-        """Erase what is personal in the next requests; their ids, and the last event that says so.
+    async def requests(self, meant: Meant, *, after: int) -> list[int]:
+        """Erase what is personal in the next requests; their ids.
 
         Raises LedgerContradicted where the trail says something else than the rows: nobody erases the proof.
         """
@@ -121,18 +125,18 @@ class Pruning:
         due = meant.due().where(requests.c.id > after).order_by(requests.c.id).limit(AT_ONCE)
         locked = select(requests).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
         rows = (await self._connection.execute(locked)).mappings().all()
-        last = None
         for row in rows:
-            await self._prove(row)
-            last = await self._request(row["id"], meant) or last
-            (again,) = (
-                await self._connection.execute(select(requests).where(requests.c.id == row["id"]))
-            ).mappings()
-            await self._prove(again)
-        return [row["id"] for row in rows], last
+            await self._prove(row["id"])
+            await self._request(row["id"], meant)
+            self._trail.forget(row["id"])
+            await self._prove(row["id"])
+        return [row["id"] for row in rows]
 
-    async def _prove(self, row: Any) -> None:
-        if (flaw := await proof.disproof(self._connection, request_of(row))) is not None:
+    async def _prove(self, request_id: int) -> None:
+        its = select(requests).where(requests.c.id == request_id)
+        request = request_of((await self._connection.execute(its)).mappings().one())
+        told = await self._trail.told(request_id)
+        if (flaw := await proof.disproof(self._connection, request, told)) is not None:
             raise LedgerContradicted(f"{flaw}. Run `python -m bot audit verify`")
 
     async def _overwrite(self) -> None:
@@ -140,43 +144,35 @@ class Pruning:
         if self._connection.dialect.name == "sqlite":
             await self._connection.execute(text("PRAGMA secure_delete = ON"))
 
-    async def _request(self, request_id: int, meant: Meant) -> audit.Link | None:
-        end = await audit.hold_end(self._connection)
+    async def _request(self, request_id: int, meant: Meant) -> None:
         of_it = audit.HASHED.where(events.c.request_id == request_id)
         trail = (await self._connection.execute(of_it)).all()
         people = Numbered()
         for row in trail:
             people.known(row[3])
-        link = await self._events(trail, people, end, request_id, meant)
+        await self._events(trail, people, request_id, meant)
         await self._rows(request_id, people)
-        return link
 
     async def _events(
-        self,
-        trail: Sequence[Sequence[Any]],
-        people: Numbered,
-        end: int,
-        request_id: int | None,
-        meant: Meant,
-    ) -> audit.Link | None:
+        self, trail: Sequence[Sequence[Any]], people: Numbered, request_id: int | None, meant: Meant
+    ) -> None:
         for row in trail:
             people(row[3])  # those who acted are met before those who are only named
+        by = (await self._trail.hold_end()).event_id + 1
         left = []
         for row in trail:
             if row[10] is not None or row[4] == Pruned.action:
                 continue
             actor, detail = people(row[3]), without_people(row[4], row[7], people)
             if (actor, detail) != (row[3], row[7]):
-                left.append((*row[:3], actor, *row[4:7], detail, *row[8:10], end + 1))
+                left.append((*row[:3], actor, *row[4:7], detail, *row[8:10], by))
         if not left:
-            return None
+            return
         changes = [{"this": row[0], "who": row[3], "told": row[7], "by": row[10]} for row in left]
         await self._connection.execute(_ERASE, changes)
         hashed = left_of(left)
         what = Pruned(meant.before.date().isoformat(), meant.export, hashed.count, hashed.hash)
-        return await audit.append(
-            self._connection, at=self._now, request_id=request_id, actor=meant.actor, what=what
-        )
+        await self._trail.append(what, request_id=request_id, actor=meant.actor)
 
     async def _rows(self, request_id: int, people: Numbered) -> None:
         """What belongs to a request, in the same words as its events."""
@@ -200,26 +196,25 @@ class Pruning:
                 values = {"channel": where, "slot": slot.removesuffix(channel) + where}
                 await run(update(deliveries).where(deliveries.c.id == one).values(**values))
 
-    async def of_no_request(self, meant: Meant, *, after: int) -> tuple[int | None, audit.Link | None]:
-        """Erase what is personal in the next events of no request: the last that was looked at, or None.
-
-        And the event that says so, where there was anything to erase.
-        """
+    async def of_no_request(self, meant: Meant, *, after: int) -> int | None:
+        """Erase what is personal in the next events of no request: the last that was looked at, or None."""
         await self._overwrite()
-        end = await audit.hold_end(self._connection)
         due = audit.HASHED.where(meant.due_of_none(), events.c.id > after).limit(_EVENTS_AT_ONCE)
         trail = (await self._connection.execute(due)).all()
         if not trail:
-            return None, None
-        return trail[-1][0], await self._events(trail, Numbered(), end, None, meant)
+            return None
+        await self._events(trail, Numbered(), None, meant)
+        return int(trail[-1][0])
 
-    async def digests(self, meant: Meant) -> None:
-        """To whom something was told once a day."""
-        people = or_(digests.c.place.startswith("U"), digests.c.place.startswith("W"))
-        old = select(digests.c.id).where(digests.c.day < meant.before.date(), people)
-        for one in (await self._connection.execute(old)).scalars().all():
-            values = {"place": f"erased-{one}"}
-            await self._connection.execute(update(digests).where(digests.c.id == one).values(**values))
+    async def notices(self, meant: Meant) -> None:
+        """To whom something was told that belongs to no request, or could not be told."""
+        old = notices.c.created_at < meant.before, notices.c.ended.is_not(None)
+        nobody = literal("erased-") + cast(notices.c.id, String)
+        for column in (notices.c.place, notices.c.key):
+            names_somebody = or_(column.startswith("U"), column.startswith("W"))
+            await self._connection.execute(
+                update(notices).where(names_somebody, *old).values({column: nobody})
+            )
 
 
 _ERASE = (

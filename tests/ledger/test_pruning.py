@@ -30,6 +30,7 @@ from bot.errors import LedgerContradicted
 from bot.ledger import audit, database
 from bot.ledger.audit import GENESIS, digest
 from bot.ledger.exported import check, trail
+from bot.ledger.notices import Topic
 from bot.ledger.pruning import Meant, anything
 from bot.ledger.rows import Kind
 from bot.ledger.schema import events
@@ -62,7 +63,7 @@ async def all_text(engine: AsyncEngine) -> str:
     """Every value of every row, in one text."""
     found: list[str] = []
     async with engine.connect() as connection:
-        for table in ("requests", "payments", "approvals", "events", "deliveries", "digests"):
+        for table in ("requests", "payments", "approvals", "events", "deliveries", "notices"):
             rows = (await connection.execute(text(f"SELECT * FROM {table}"))).mappings()
             found += [json.dumps(dict(row), default=str, ensure_ascii=False) for row in rows]
     return "\n".join(found)
@@ -108,6 +109,9 @@ async def busy(ledger: Ledger, clock: Clock) -> None:
         await transaction.pause("Zoë is ill", actor="UBOB0000")
         await transaction.resume(actor="UBOB0000")
         await transaction.pause("again", actor="operator:root")
+        await transaction.notices.begin_day(Topic.DIGEST, clock.now.date(), ["UBOB0000", "C1"], ended="told")
+        await transaction.notices.alert(Topic.NOT_TOLD, "UERIN000 2026-03-02", "7")
+        await transaction._connection.execute(text("UPDATE notices SET ended = 'told'"))
     await settle_deliveries(ledger)
     await request_in(ledger, State.UNKNOWN, InvoiceRef("vps", 20000), requester="UALICE00", note="open")
     await settle_deliveries(ledger)

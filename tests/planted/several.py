@@ -119,7 +119,7 @@ BREAKS = (
     ),
     Break(
         "an-instance-of-before-works-on-what-is-erased",
-        "ledger/migrations/versions/v0011_erased.py",
+        "ledger/migrations/versions/v0012_erased.py",
         "RENAME COLUMN lines TO invoices",
         "ADD COLUMN invoices INTEGER NOT NULL DEFAULT 1",
         seen_by="ledger:test_an_instance_of_an_earlier_release_can_read_and_write_no_request",

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 _ID = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
 _ERASED = sa.text("erased_by IS NOT NULL")
