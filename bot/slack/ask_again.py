@@ -1,7 +1,7 @@
 """Ask again: a new request for what was declined, denied or expired, by whoever may ask for it now.
 
 The same path as a command: the rules decide anew, in the channel of the first request, which the person must
-be in, as Slack says. The note goes along.
+be in, as Slack says. The note and the day go along.
 """
 
 from __future__ import annotations
@@ -60,4 +60,5 @@ class AskAgain:
             trigger_id=f"again:{body['trigger_id']}",
             response_url=body.get("response_url"),
             note=before.request.note,
+            pay_on=self.services.desk.to_come(before.request.pay_on),
         )

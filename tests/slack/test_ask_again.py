@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from bot import app
 from bot.domain.payment import State
+from bot.domain.schedule import PayOn
+from bot.ledger.store import utc_now
 from bot.payments.authority import Person
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
@@ -91,3 +95,27 @@ async def test_a_second_press_is_told_of_the_first(
     assert "it is #2" in await told(slack, "alice")
     assert billing.payments_received("vps", 10101) == 2
     assert await bot.ledger.of_request(3) is None
+
+
+@pytest.mark.parametrize(("days", "meant"), [(30, True), (None, True), (0, False)])
+async def test_what_was_for_a_day_is_for_that_day_again(
+    slack: LocalSlack, start_bot: StartBot, days: int | None, meant: bool
+) -> None:
+    """Nobody asked for it to be paid before; where the day is over meanwhile, it is wanted at once."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    alice = Person(ids.ALICE, bot.services.workspace.team)
+    pay_on = PayOn(utc_now().date() + timedelta(days) if days is not None else None)
+    await bot.services.desk.request(
+        alice, ids.PAYMENTS, [REF], trigger_id="1.1", typed_there=True, pay_on=pay_on
+    )
+    await at_rest(bot)
+    await deny(slack, card(slack), "bob", "not now")
+    await at_rest(bot)
+    if not meant:
+        over = utc_now() + timedelta(days=2)
+        object.__setattr__(bot.ledger, "clock", lambda: over)
+    assert (await slack.person("alice").clicks(card(slack), ASK_AGAIN)).ok
+    await at_rest(bot)
+    again = await bot.ledger.of_request(2)
+    assert again is not None
+    assert again.request.pay_on == (pay_on if meant else None)
