@@ -275,12 +275,14 @@ class Installation:
         assert self._engine is not None
         return Ledger(self._engine, identity, utc_now)
 
-    async def happens(self, condition: Callable[[], object], what: str, timeout: float = 60) -> None:
-        """Wait for something that is seen from outside."""
+    async def happens(
+        self, condition: Callable[[], object], what: str, timeout: float = 60, *, every: float = 0.25
+    ) -> None:
+        """Wait for something that is seen from outside. every: seconds until it is looked for again."""
         deadline = self.loop.now + timeout
         while not condition():
             assert self.loop.now < deadline, f"not within {timeout} s: {what}"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(every)
 
 
 @asynccontextmanager

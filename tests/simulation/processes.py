@@ -189,7 +189,10 @@ class Processes:
         query = "SELECT 1 FROM payments WHERE module = ? AND number = ? AND state = ?"
         with suppress(AssertionError):
             await installation.happens(
-                lambda: installation.rows(query, module, number, State.REQUESTED), "it is asked for", 5.0
+                lambda: installation.rows(query, module, number, State.REQUESTED),
+                "it is asked for",
+                5.0,
+                every=0.05,
             )
         await self._all_crash()
         for process in installation.processes:
