@@ -97,6 +97,22 @@ def secrets_of(settings: Settings) -> list[str]:
     return [*secrets, *sorted(forms)]
 
 
+def to_stderr() -> None:
+    """For a command whose output others read: what is logged meanwhile goes where errors go."""
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            LogRedaction([]),
+            for_terminal,
+            console,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def configure(settings: Settings, *, stream: TextIO | None = None, level: int = logging.INFO) -> None:
     """Set up logging for the whole process, once, before anything else is built."""
     out = stream or sys.stderr

@@ -49,6 +49,8 @@ def with_ledger(
 
     from bot.ledger.database import reason  # noqa: PLC0415
 
+    logs.to_stderr()
+
     async def opened() -> int:
         async with opening as ledger:
             return await work(ledger)

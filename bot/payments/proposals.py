@@ -97,10 +97,17 @@ class Proposals:
     unpaid: UnpaidInvoices
 
     async def of_refs(
-        self, person: Person, channel: str, refs: Sequence[InvoiceRef], *, typed_there: bool
+        self,
+        person: Person,
+        channel: str,
+        refs: Sequence[InvoiceRef],
+        *,
+        typed_there: bool,
+        pay_on: PayOn | None = None,
     ) -> Proposal | Refusal:
         """These invoices, at most `MOST_LINES`; a refusal where none of them may be asked for.
 
+        pay_on: the day on which they are to be sent; None: at once.
         Raises DirectoryError, LedgerUnavailable.
         """
         modules = tuple(dict.fromkeys(ref.module for ref in refs))
@@ -129,6 +136,8 @@ class Proposals:
                 left_out.append(_held(held[ref]))
             elif found is None and ref.module in telling:
                 left_out.append(LeftOut(ref, "it is not in the list of unpaid invoices"))
+            elif found is not None and found.due is None and pay_on == PayOn():
+                left_out.append(LeftOut(ref, "it has no due date; name a day, or none to pay at once"))
             else:
                 lines.append(Line(ref, found))
         return _proposal(lines, left_out, rules, listing)

@@ -1,7 +1,8 @@
 """Ask again: a new request for what was declined, denied or expired, by whoever may ask for it now.
 
 The same path as a command: the rules decide anew, in the channel of the first request, which the person must
-be in, as Slack says. The note and the day go along.
+be in, as Slack says; what stands under several rules by now is a request a rule. The note goes along, and so
+does the day, unless that is over.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from dataclasses import dataclass
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.domain.batch import Batch
+from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyDecided, Answer, Forgotten, NotFound
 from bot.payments.authority import Person
+from bot.payments.proposals import Asked
 from bot.slack import replies
+from bot.slack.blocks import Message
 from bot.slack.card import ASK_AGAIN, ASKED_AGAIN_FROM, may_ask_again
 from bot.slack.decisions import Clicked, repair
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
+from bot.slack.preview import failed, requested
 from bot.slack.respond import respond_to
 
 
@@ -38,26 +44,36 @@ class AskAgain:
             if reply is not None:
                 await respond_to(self.services.client, body, reply)
 
-    async def _reply(self, person: Person, on: Clicked, body: Body) -> str | None:
+    async def _reply(self, person: Person, on: Clicked, body: Body) -> Message | str | None:
         """What the clicker is told; None where the new card tells everybody."""
-        answer = await self._ask(person, on, body)
-        await repair(self.services, answer)
-        return replies.said(answer, self.services.workspace.url)
-
-    async def _ask(self, person: Person, on: Clicked, body: Body) -> Answer:
         before = await self.services.ledger.of_request(on.request_id)
         if before is None:
-            return NotFound(on.request_id)
+            return self._said(NotFound(on.request_id))
         if on.mark not in (None, before.request.mark):
-            return Forgotten(before.request)
+            return self._said(Forgotten(before.request))
         if not may_ask_again(before):
-            return AlreadyDecided(before)
-        return await self.services.desk.request(
+            await repair(self.services, answer := AlreadyDecided(before))
+            return self._said(answer)
+        asked = await self._ask(person, before, body)
+        if len(asked) > 1:
+            return requested(asked, self.services.workspace.url)
+        outcome = asked[0].outcome
+        if isinstance(outcome, DirectoryError | LedgerUnavailable):
+            return failed(outcome)
+        await repair(self.services, outcome)
+        return self._said(outcome)
+
+    def _said(self, answer: Answer) -> str | None:
+        return replies.said(answer, self.services.workspace.url)
+
+    async def _ask(self, person: Person, before: Batch, body: Body) -> tuple[Asked, ...]:
+        return await self.services.proposals.request(
             person,
             before.request.channel,
             [one.ref for one in before.within(ASKED_AGAIN_FROM)],
-            # Delivered again, it is the same click, and so the same request.
-            trigger_id=f"again:{body['trigger_id']}",
+            # Delivered again, it is the same click, and so the same requests.
+            trigger=f"again:{body['trigger_id']}",
+            typed_there=False,
             response_url=body.get("response_url"),
             note=before.request.note,
             pay_on=self.services.desk.to_come(before.request.pay_on),

@@ -125,6 +125,11 @@ def notice(*texts: str) -> View:
     }
 
 
+def showing(message: Message) -> View:
+    """The same for what could be told by a message."""
+    return notice() | {"blocks": message.blocks}
+
+
 def error_under(block: str, text: str) -> dict[str, Any]:
     """What `ack` takes to refuse a form, with the reason under one of its inputs: plain text, one line."""
     return {"response_action": "errors", "errors": {block: shorten(text.replace("\n", " ").strip(), 300)}}

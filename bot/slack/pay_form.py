@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -24,7 +24,7 @@ from bot.payments.authority import Person
 from bot.payments.proposals import Asked
 from bot.payments.worker import TaskPool
 from bot.slack import replies
-from bot.slack.blocks import View, error_under, notice
+from bot.slack.blocks import View, error_under, notice, showing
 from bot.slack.directory import within
 from bot.slack.inbound import BEFORE_A_FORM, Body, Response, Services, clicker, outcome_of, submitted
 from bot.slack.pay_form_button import OPEN_FORM, PAY_SEVERAL, Several
@@ -160,18 +160,9 @@ class PayForms:
         await ack()
         async with self.services.gate.entered():
             shown, today = body["view"], self.services.ledger.clock().date()
-            entered, memory = Entered.of(shown), Memory.of(shown)
-            offered = modules_offered(shown)
-            chosen = tuple(one for one in offered if one in entered.modules)
+            entered = Entered.of(shown)
             wanted = entered.kept if due_within is None else Wanted(due_by=today + due_within)
-            form = PayForm(
-                memory=Memory(memory.origin, memory.serial + 1, wanted if chosen else Wanted()),
-                modules=offered,
-                opened_with=opened_with(shown),
-                chosen=chosen,
-                listing=None,
-                today=today,
-            )
+            form = _anew(shown, entered, wanted, today)
             await self.filling.remake(clicker(body), form, body)
 
     async def _submitted(self, ack: AsyncAck, body: Body, view: View) -> None:
@@ -185,6 +176,8 @@ class PayForms:
             told = notice(outcome)
         elif "errors" in outcome:
             told = notice(*(escape(text) for text in outcome["errors"].values()))
+        elif outcome.get("view", {}).get("callback_id") == PAY_FORM:
+            told = notice("Amounts changed since you picked, and nothing is requested.\nOpen the form again.")
         else:
             told = outcome.get("view") or notice("That is requested; its card follows in the channel.")
         await asyncio.sleep(_AFTER_ACK_S)
@@ -205,6 +198,8 @@ class PayForms:
         pay_on = entered.pay_on
         if isinstance(pay_on, str):
             return error_under(DAY, pay_on)
+        if changed := await self._changed(person, view, entered):
+            return {"response_action": "update", "view": changed}
         what = repr((sorted(map(str, refs)), str(pay_on)))
         what = hashlib.sha256(what.encode()).hexdigest()[:16]
         asked = await self.services.proposals.request(
@@ -223,7 +218,43 @@ class PayForms:
         if all(isinstance(one.outcome, Requested) and not one.outcome.held for one in asked):
             return {}
         told = requested(asked, self.services.workspace.url)
-        return {"response_action": "update", "view": notice() | {"blocks": told.blocks}}
+        return {"response_action": "update", "view": showing(told)}
+
+    async def _changed(self, person: Person, shown: View, entered: Entered) -> View | None:
+        """The form with what the invoices cost now; None where that is what it shows.
+
+        What cannot be read now is not compared: the look-up reads it again. Raises LedgerUnavailable.
+        """
+        if not entered.picks:
+            return None
+        listing = await self.services.unpaid.of(entered.modules)
+        costs = {
+            one.invoice.ref: (one.invoice.amount, one.invoice.currency)
+            for one in listing.invoices
+            if one.requested is None
+        }
+        changed = tuple(
+            one for one in entered.picks if one.cost is not None and costs.get(one.ref, one.cost) != one.cost
+        )
+        if not changed:
+            return None
+        form = _anew(shown, entered, entered.kept, self.services.ledger.clock().date())
+        filled = await self.filling.filled(person, form, listing, entered.channel)
+        return replace(filled, changed=changed).view()
+
+
+def _anew(shown: View, entered: Entered, wanted: Wanted, today: date) -> PayForm:
+    """The form with another menu of invoices, which begins with what is wanted."""
+    memory, offered = Memory.of(shown), modules_offered(shown)
+    chosen = tuple(one for one in offered if one in entered.modules)
+    return PayForm(
+        memory=Memory(memory.origin, memory.serial + 1, wanted if chosen else Wanted()),
+        modules=offered,
+        opened_with=opened_with(shown),
+        chosen=chosen,
+        listing=None,
+        today=today,
+    )
 
 
 def _place(asked: Sequence[Asked], entered: Entered, origin: Origin) -> str:

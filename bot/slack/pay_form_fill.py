@@ -79,7 +79,7 @@ class Filling:
                 return
             listing = await self._recent(form.chosen) if form.chosen else None
             if listing is not None:
-                form = await self._with(person, form, listing, Entered.of(shown).channel)
+                form = await self.filled(person, form, listing, Entered.of(shown).channel)
             # What stands there belongs to the click before: away with it, also where it came in after.
             changed = await update_view(self.services.client, shown, form.view(), unless_changed=False)
         if changed is not None and form.chosen and form.listing is None:
@@ -127,10 +127,10 @@ class Filling:
 
     async def _fill(self, person: Person, form: PayForm, shown: View) -> None:
         listing = await self.services.unpaid.of(form.chosen)
-        filled = await self._with(person, form, listing, None)
+        filled = await self.filled(person, form, listing, None)
         await update_view(self.services.client, shown, filled.view(), unless_changed=True)
 
-    async def _with(self, person: Person, form: PayForm, listing: Listing, channel: str | None) -> PayForm:
+    async def filled(self, person: Person, form: PayForm, listing: Listing, channel: str | None) -> PayForm:
         """The form with what was read. channel: that is chosen in it."""
         filled = replace(form, listing=listing)
         picks = [Pick.of(str(one["value"])) for one in filled.picked()]

@@ -7,7 +7,6 @@ stays; so the menu of invoices gets another id where the bot says anew what is p
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +41,8 @@ OPTIONS = 100
 """Options that a menu takes; what there is beyond is found by typing."""
 
 _OPTION_TEXT, _OPTION_VALUE = 75, 150
+_CHANGES = 10
+"""Changed amounts that are named one by one."""
 _NAMED = 3
 """Modules that are named one by one."""
 
@@ -121,7 +122,7 @@ class PayForm:
 
     modules: that are offered. opened_with: those of them that were chosen in the beginning; they stay in the
     definition, as a menu that is defined anew closes while somebody picks in it.
-    requests: how many there will be, None where that is not known.
+    requests: how many there will be, None where that is not known. changed: what was picked at other amounts.
     """
 
     memory: Memory
@@ -131,6 +132,7 @@ class PayForm:
     listing: Listing | None
     today: date
     requests: int | None = None
+    changed: Sequence[Pick] = ()
 
     def view(self) -> View:
         """The modal."""
@@ -209,6 +211,7 @@ class PayForm:
         block_id = f"{INVOICES}:{self.memory.serial}"
         return [
             *self._presets(),
+            *self._changed(),
             # Above the menu, which grows with what is picked.
             total([Pick.of(str(one["value"])) for one in picked], self.requests),
             input_block(INVOICES, label, menu, block_id=block_id, optional=True, dispatch_action=True),
@@ -224,6 +227,20 @@ class PayForm:
         if soon > overdue:
             buttons.append(button(DUE_SOON, f"All due within {SOON.days} days ({soon:,})", "soon"))
         return [{"type": "actions", "block_id": "presets", "elements": buttons}] if buttons else []
+
+    def _changed(self) -> list[Block]:
+        """What costs something else now than when it was picked."""
+        if not self.changed:
+            return []
+        now = {one.ref: one for one in self.free}
+        told = [
+            f"`{one.ref}` is {amount(now[one.ref])} now; you picked {added_up([one.cost])}."
+            for one in self.changed[:_CHANGES]
+        ]
+        if len(self.changed) > _CHANGES:
+            told.append(f"… and {len(self.changed) - _CHANGES} more.")
+        heading = "*Amounts changed since you picked. Nothing is requested yet.*"
+        return [section("\n".join([heading, *told, "Look at the new total, and request again."]))]
 
     def _said(self) -> str:
         """What there is to pick from, and what is not in it."""
@@ -358,17 +375,11 @@ def _named(modules: Sequence[str], conjunction: str = "and") -> str:
 
 def _as_sent(node: Any) -> Any:
     """A block as the app gave it: Slack escapes some texts in what it sends back."""
-    sent = copy.deepcopy(node)
-    _unescape(sent)
-    return sent
-
-
-def _unescape(node: Any) -> None:
     if isinstance(node, list):
-        for one in node:
-            _unescape(one)
-    elif isinstance(node, dict):
-        if node.get("type") == "plain_text":
-            node["text"] = unescaped(node["text"])
-        for one in node.values():
-            _unescape(one)
+        return [_as_sent(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    sent = {name: _as_sent(one) for name, one in node.items()}
+    if sent.get("type") == "plain_text":
+        sent["text"] = unescaped(sent["text"])
+    return sent

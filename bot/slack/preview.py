@@ -98,7 +98,9 @@ class Previews:
         if asked.pay_on is not None and (refusal := self.services.desk.refused_day(asked.pay_on)) is not None:
             return paragraph(replies.refused(refusal))
         if isinstance(asked, command.Request):
-            found = await proposals.of_refs(person, channel, asked.refs, typed_there=True)
+            found = await proposals.of_refs(
+                person, channel, asked.refs, typed_there=True, pay_on=asked.pay_on
+            )
         else:
             due_by = today + timedelta(days=-1 if asked.within is None else asked.within)
             modules = asked.modules or self.services.catalogue.modules
@@ -122,7 +124,7 @@ class Previews:
         proposals, channel, refs = self.services.proposals, str(body["channel"]["id"]), _unpacked(listed)
         pay_on = PayOn.read(day[0]) if day else None
         if await proposals.prices(refs) != shown:
-            now = await proposals.of_refs(person, channel, refs, typed_there=False)
+            now = await proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
             # Where nothing is left, they are requested already: perhaps by this very button.
             if isinstance(now, Proposal) and now.lines:
                 today = self.services.ledger.clock().date()

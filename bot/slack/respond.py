@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 
-from bot.slack.blocks import Message, View, notice, paragraph
+from bot.slack.blocks import Message, View, paragraph, showing
 from bot.slack.web_api import Client, write
 
 log = structlog.get_logger()
@@ -72,12 +72,13 @@ async def respond(client: Client, response_url: str, message: Message, *, instea
     return status == 200
 
 
-async def respond_to(client: Client, body: dict[str, Any], text: str) -> None:
+async def respond_to(client: Client, body: dict[str, Any], told: Message | str) -> None:
     """Answer a click: beside the message, or from the Home tab in a form, which has nowhere else."""
+    message = paragraph(told) if isinstance(told, str) else told
     if url := body.get("response_url"):
-        await respond(client, str(url), paragraph(text))
+        await respond(client, str(url), message)
     elif trigger := body.get("trigger_id"):
-        await open_view(client, str(trigger), notice(text))
+        await open_view(client, str(trigger), showing(message))
 
 
 async def open_view(client: Client, trigger_id: str, view: View) -> View | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from bot import app
-from bot.domain.payment import State
+from bot.domain.payment import InvoiceRef, State
 from bot.domain.schedule import PayOn
 from bot.ledger.store import utc_now
 from bot.payments.authority import Person
@@ -16,9 +17,21 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.card import ASK_AGAIN
-from tests.fixture_types import StartBot
+from tests.fixture_types import QUICK, NewSettings, StartBot
 from tests.ledger.making import REF
-from tests.slack.acting import at_rest, card, deny, request, shown, state_of, told
+from tests.slack.acting import (
+    at_rest,
+    card,
+    deny,
+    request,
+    request_several,
+    shown,
+    state_of,
+    states_of,
+    told,
+)
+from tests.slack.test_preview import POLICY
+from tests.slack.test_scheduled import later
 
 
 async def declined(slack: LocalSlack, billing: LocalBilling, bot: app.Bot) -> Message:
@@ -97,25 +110,37 @@ async def test_a_second_press_is_told_of_the_first(
     assert await bot.ledger.of_request(3) is None
 
 
-@pytest.mark.parametrize(("days", "meant"), [(30, True), (None, True), (0, False)])
-async def test_what_was_for_a_day_is_for_that_day_again(
-    slack: LocalSlack, start_bot: StartBot, days: int | None, meant: bool
+async def test_lines_that_stand_under_two_rules_by_now_are_a_request_a_rule(
+    slack: LocalSlack, settings: NewSettings, start_bot: StartBot, tmp_path: Path
 ) -> None:
-    """Nobody asked for it to be paid before; where the day is over meanwhile, it is wanted at once."""
-    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
-    alice = Person(ids.ALICE, bot.services.workspace.team)
-    pay_on = PayOn(utc_now().date() + timedelta(days) if days is not None else None)
-    await bot.services.desk.request(
-        alice, ids.PAYMENTS, [REF], trigger_id="1.1", typed_there=True, pay_on=pay_on
-    )
+    """Asked for under one, and denied; then the rules changed."""
+    async with app.running(settings(PAY_APPROVALS_REQUIRED="1"), timing=QUICK) as bot:
+        await request_several(slack, bot, [InvoiceRef("vps", 10101), InvoiceRef("mail", 10301)])
+        await deny(slack, card(slack), "bob", "not now")
+        await at_rest(bot)
+    old = card(slack)
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY.replace("alice", ids.ALICE).replace("bob", ids.BOB))
+    bot = await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
+    assert (await slack.person("alice").clicks(old, ASK_AGAIN)).ok
     await at_rest(bot)
-    await deny(slack, card(slack), "bob", "not now")
+    assert (await told(slack, "alice")).count("Requested: ") == 2
+    assert (await states_of(bot, 2), await states_of(bot, 3)) == ([State.PAID], [State.PENDING_APPROVAL])
+
+
+@pytest.mark.parametrize(("days", "kept"), [(30, True), (3, False)])
+async def test_the_day_goes_along_unless_it_is_over(
+    slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch, days: int, kept: bool
+) -> None:
+    """Whoever asks again for a payment on a day does not mean at once."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1", PAY_APPROVERS=ids.BOB)
+    meant = utc_now().date() + timedelta(days=days)
+    old = await request(slack, bot, f"vps 10101 on {meant}")
+    await deny(slack, old, "bob", "not now")
     await at_rest(bot)
-    if not meant:
-        over = utc_now() + timedelta(days=2)
-        object.__setattr__(bot.ledger, "clock", lambda: over)
+    later(bot, monkeypatch, 5)
     assert (await slack.person("alice").clicks(card(slack), ASK_AGAIN)).ok
     await at_rest(bot)
     again = await bot.ledger.of_request(2)
     assert again is not None
-    assert again.request.pay_on == (pay_on if meant else None)
+    assert again.request.pay_on == (PayOn(meant) if kept else None)

@@ -107,6 +107,20 @@ async def test_several_are_shown_with_their_day_first(
     assert await states_of(bot) == [State.CANCELLED, State.CANCELLED, State.PAID]
 
 
+async def test_what_has_no_due_date_is_left_out_of_what_is_paid_on_it(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """The preview says so, in place of a card that cancels it."""
+    due_date(billing, 10101, 5)
+    row = billing.row("vps", 10102)
+    assert row is not None
+    row["invoices_due_date"] = ""
+    await start_bot()
+    told = await asks(slack, "vps 10101 10102 on due date")
+    assert told.startswith("*1 payment · 10.00 USD*")
+    assert "`vps 10102`: it has no due date; name a day, or none to pay at once" in told
+
+
 @pytest.mark.parametrize("command", ["vps 10101 on 2020-01-01", "vps 10101 10102 on 2020-01-01"])
 async def test_a_day_that_is_over_is_refused_at_once(
     slack: LocalSlack, start_bot: StartBot, command: str
