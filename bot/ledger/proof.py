@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Approved, Paused, Resumed
 from bot.domain.payment import PaymentRequest, State
-from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, linked
+from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, fitting
 from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
 from bot.ledger.rows import Kind
 from bot.ledger.schema import (
@@ -369,8 +369,10 @@ class Told:
 async def told(connection: AsyncConnection, request_id: int) -> Told:
     """Read the events of one request, and whether each fits between its neighbours."""
     found = Told(Replay(request_id))
-    for row in await connection.execute(OF_ONE_REQUEST, {"request": request_id}):
-        found.add(row, fits=linked(row))
+    rows = (await connection.execute(OF_ONE_REQUEST, {"request": request_id})).all()
+    proved = fitting(rows)
+    for row in rows:
+        found.add(row, fits=row[0] in proved)
     return found
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.ledger import database
-from bot.ledger.audit import check_chain
+from bot.ledger.audit import check_chain, erasures_hold
 from bot.ledger.proof import Flaws, Verification, check_requests, check_rest
 from bot.ledger.schema import chain, events, requests
 from bot.ledger.store import Ledger
@@ -70,7 +70,7 @@ def rest_is_clean(connection: Connection) -> bool:
     """Whether nothing is wrong with what is in no part."""
     flaws = Flaws()
     check_rest(connection, flaws)
-    return not flaws.count
+    return not flaws.count and erasures_hold(connection)
 
 
 async def verify(ledger: Ledger, url: str) -> Verification:

@@ -111,14 +111,14 @@ def standing_for_itself(notice: Notice) -> Message | None:
             return paragraph(
                 f":file_cabinet: *The ledger was away* from {moment(began)} to {moment(ended)}"
                 f" ({minutes:,} min), and is back.\n"
-                "Nothing was sent meanwhile, and what waited goes on. The bot's log says what its database"
-                " answered; see that it has room and can be reached."
+                "Without it no payment is begun; what waited goes on by itself. The bot's log says what the"
+                " database answered: see that it has room and can be reached."
             )
         case Topic.CONTRADICTED:
             about = f"#{notice.key}" if notice.key.isdecimal() else harmless(notice.key, _WORD)
             return paragraph(
                 f":rotating_light: *The ledger contradicts its own audit trail* about {about}: somebody"
-                " changed it past the bot. Nothing of that is paid.\n"
+                " changed it past the bot, which sends nothing more for it.\n"
                 "Type `/pay pause` to stop everything else, and run `python -m bot audit verify`, which says"
                 " where."
             )

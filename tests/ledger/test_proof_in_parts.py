@@ -26,6 +26,7 @@ OF_THE_TRAIL = (
     "DELETE FROM events WHERE id BETWEEN 50 AND 120",
     "DELETE FROM events WHERE id > 160",
     "DELETE FROM events",
+    "UPDATE events SET detail = '{}', erased_by = 160 WHERE id = 5",
     "DELETE FROM payments WHERE id = 1",
     "DELETE FROM requests WHERE id = 33",
     "UPDATE chain SET paused_at = '2026-03-02', paused_by = 'U1'",
