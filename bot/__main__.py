@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -24,9 +24,6 @@ from bot.operating.with_ledger import refuse, settings_or_exit
 from bot.options import ENV_FILE
 from bot.setup.command import setup
 
-if TYPE_CHECKING:
-    pass
-
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -35,6 +32,11 @@ if TYPE_CHECKING:
 @click.version_option(package_name="invoice-payment-bot", message="%(package)s %(version)s")
 def main() -> None:
     """Pay invoices from Slack: /pay <module> <invoice>."""
+    try:
+        Path.home()
+    except RuntimeError:
+        # A container's user may have none, and Slack's library asks for it when it is loaded. It is not used.
+        os.environ["HOME"] = "/"
 
 
 @main.command()

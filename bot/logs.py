@@ -113,12 +113,12 @@ def passwords_in(ledger_url: str) -> list[str]:
 class _Told:
     """What is said on the way out, by whom nobody configured."""
 
-    redaction = Redaction(())
+    redaction = LogRedaction(())
 
 
 def keep_secret(secrets: Iterable[str]) -> None:
     """From now on `harmless`, and what Python tells of an error that nobody caught, know these secrets."""
-    _Told.redaction = Redaction(secrets)
+    _Told.redaction = LogRedaction(secrets)
     sys.excepthook = _crashed
     threading.excepthook = _thread_crashed
     sys.unraisablehook = lambda found: _crashed(found.exc_type, found.exc_value, found.exc_traceback)
@@ -147,6 +147,22 @@ def _is_held(record: logging.LogRecord) -> bool:
     while name not in _HELD and "." in name:
         name = name.rpartition(".")[0]
     return record.levelno < _HELD.get(name, logging.NOTSET)
+
+
+def to_stderr() -> None:
+    """For a command whose output others read: what is logged meanwhile goes where errors go."""
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            _Told.redaction,
+            for_terminal,
+            console,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def configure(settings: LedgerSettings, *, stream: TextIO | None = None, level: int = logging.INFO) -> None:

@@ -34,6 +34,11 @@ BILLING_CALLS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
     registry=PROCESS,
 )
+BILLING_ANSWERED = Gauge(
+    "billing_last_answer_timestamp_seconds",
+    "When the billing API last gave this process an answer that it could use, in Unix time. 0: not yet.",
+    registry=PROCESS,
+)
 SLACK_CALLS = Counter(
     "slack_calls",
     "Calls of Slack's Web API by method and answer: ok, refused, ratelimited or failed.",

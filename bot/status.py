@@ -1,11 +1,14 @@
 """For operators: /healthz (the process turns), /readyz (ledger and Slack are there), /metrics (Prometheus).
 
+While the billing API is away the bot is ready all the same, as it keeps what people ask for; /readyz says so.
+
 What the ledger knows is read when it is asked for, so that every instance tells the same; what this process
 has seen is in `metrics`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -22,7 +25,7 @@ from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
 from bot.ledger.ages import ages
 from bot.ledger.store import Ledger
-from bot.metrics import PROCESS
+from bot.metrics import BILLING_ANSWERED, PROCESS
 from bot.serving import serving
 
 
@@ -47,7 +50,7 @@ async def status_server(
             return web.Response(status=503, text="the ledger does not answer\n")
         if not connected():
             return web.Response(status=503, text="Slack is not connected\n")
-        return web.Response(text="ready\n")
+        return web.Response(text=f"ready\n{_billing()}\n")
 
     async def metrics(_request: web.Request) -> web.Response:
         try:
@@ -62,6 +65,14 @@ async def status_server(
     server.router.add_get("/metrics", metrics)
     async with serving(server, host, port, "STATUS_PORT"):
         yield
+
+
+def _billing() -> str:
+    """Since when the billing API is silent: no reason to send commands elsewhere, as they are kept."""
+    ((sample,),) = (metric.samples for metric in BILLING_ANSWERED.collect())
+    if not sample.value:
+        return "The billing API has not answered yet."
+    return f"The billing API last answered {max(int(time.time() - sample.value), 0)} s ago."
 
 
 async def _metrics(ledger: Ledger) -> bytes:

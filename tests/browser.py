@@ -24,6 +24,11 @@ _QUIET = [
     "--disable-component-update",
     "--disable-sync",
     "--in-process-gpu",
+    # Debian's own settings ask for a graphics card where there is none; and one process draws all pages.
+    "--disable-gpu-compositing",
+    "--disable-gpu-rasterization",
+    "--disable-site-isolation-trials",
+    "--renderer-process-limit=1",
 ]
 
 

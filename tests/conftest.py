@@ -27,7 +27,8 @@ from bot.payments.timing import Timing
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, CommandServer, command_server_running
+from tests.effort import drawn
 from tests.fixture_types import QUICK, Clock, NewDatabase, NewSettings, StartBot, environment_of
 from tests.postgresql import Databases, running_postgresql
 from tests.statements import share_statements
@@ -54,7 +55,10 @@ def pytest_configure() -> None:
 
 # A busy machine is slow, and that proves nothing about what hypothesis tries.
 hypothesis.settings.register_profile(
-    "no deadline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "no deadline",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    max_examples=drawn(50, 100),
 )
 hypothesis.settings.load_profile("no deadline")
 
@@ -226,9 +230,16 @@ async def bot(start_bot: StartBot) -> app.Bot:
     return await start_bot()
 
 
+@pytest.fixture(scope="session")
+def command_server() -> Iterator[CommandServer]:
+    """Where the processes of commands come from."""
+    with command_server_running() as running:
+        yield running
+
+
 @pytest.fixture
-async def command(tmp_path: Path) -> AsyncIterator[CommandLine]:
+async def command(tmp_path: Path, command_server: CommandServer) -> AsyncIterator[CommandLine]:
     """Runs `python -m bot`; what still runs at the end of the test is ended."""
-    line = CommandLine(tmp_path)
+    line = CommandLine(tmp_path, command_server)
     yield line
     await line.end_all()

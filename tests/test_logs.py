@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -22,12 +23,18 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
 from bot import logs
+from bot.about import about_number
 from bot.config import Settings
 from bot.errors import ConfigError
+from bot.payments.desk import Desk
+from bot.payments.worker import TaskPool
 from bot.redaction import Redaction
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from tests.fixture_types import NewSettings, StartBot
+from tests.slack.acting import approve, request
+from tests.slack.receiving import until
 
 log = structlog.get_logger()
 
@@ -417,3 +424,68 @@ class TestWhatOthersLog:
 def free_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return str(probe.getsockname()[1])
+
+
+class TestWhatALineIsAbout:
+    """Whoever logs it, it says which request, payment and invoice it is about, and who acted."""
+
+    async def test_a_payment(
+        self,
+        settings: NewSettings,
+        told: Callable[..., io.StringIO],
+        start_bot: StartBot,
+        slack: LocalSlack,
+        billing: LocalBilling,
+    ) -> None:
+        """Also a line by what knows nothing of payments, and one about work that failed."""
+        stream = told(settings(), logging.INFO)
+        billing.fail("reset-before", operation="api_make_payment")
+        slack.fail("chat.postMessage", "500", times=1)
+        await start_bot()
+        assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+        await until(lambda: any(one["event"] == "still unknown" for one in lines(stream)))
+        (first, *_) = [one for one in lines(stream) if one["event"] == "still unknown"]
+        about = {name: first.get(name) for name in ("request", "line", "payment", "module", "invoice")}
+        assert about == {"request": "#1", "line": 1, "payment": "#1", "module": "vps", "invoice": 10101}
+        assert first["requester"] == ids.ALICE
+        (untold, *_) = [one for one in lines(stream) if one["event"] == "not delivered yet"]
+        assert (untold["request"], untold["invoice"]) == ("#1", 10101)
+
+    async def test_work_that_failed(self, told: Callable[..., io.StringIO], settings: NewSettings) -> None:
+        """What is bound where it was begun is bound where its end is logged."""
+        stream = told(settings(), logging.INFO)
+        pool: TaskPool[int] = TaskPool("worker", 1, asyncio.Event())
+
+        async def fail() -> None:
+            raise ValueError("a bug")
+
+        with about_number(42):
+            pool.start(1, fail())
+        await pool.drain(5)
+        await asyncio.sleep(0)
+        (failed,) = [one for one in lines(stream) if one["event"] == "work failed"]
+        assert failed["request"] == "#42"
+
+    async def test_what_a_person_does(
+        self,
+        settings: NewSettings,
+        told: Callable[..., io.StringIO],
+        start_bot: StartBot,
+        slack: LocalSlack,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """By a command and by a click; and nobody else's lines say so."""
+
+        async def broken(*_: object, **__: object) -> None:
+            raise ValueError("a bug")
+
+        stream = told(settings(), logging.INFO)
+        bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+        card = await request(slack, bot)
+        monkeypatch.setattr(Desk, "approve", broken)
+        monkeypatch.setattr(Desk, "pause", broken)
+        await approve(slack, card, "bob")
+        await slack.person("carol").types("#payments", "/pay pause")
+        unexpected = [one for one in lines(stream) if one["event"] == "unexpected"]
+        assert [one["person"] for one in unexpected] == [ids.BOB, ids.CAROL]
+        assert all("person" not in one for one in lines(stream) if one["event"] == "connected to Slack")

@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -124,7 +127,7 @@ class TestRunningAndStopping:
         received = asyncio.Event()
         billing.on_call = lambda call: received.set() if call.operation == "api_make_payment" else None
         billing.fail("slow", operation="api_make_payment")
-        process = await command.start("run", **environment)
+        process = await command.start_anew("run", **environment)
         await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
         assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
         async with asyncio.timeout(10):
@@ -288,3 +291,19 @@ async def test_a_transcript_writes_nothing_that_a_terminal_obeys() -> None:
     said = await invoke("sandbox", "--say", "alice: /pay vps\x9b2J \x7f\u202e10101\x1b[2J")
     assert r"alice: /pay vps\u009b2J \u007f\u202e10101\u001b[2J" in said.out
     assert not set(said.out) & set("\x1b\x9b\x7f\u202e")
+
+
+def test_it_needs_no_home_directory() -> None:
+    """A container's user may have no name and no home, and Slack's library asks for one."""
+    program = (
+        "import pwd, sys; sys.argv = ['bot', 'sandbox', '--say', 'alice: /pay help']\n"
+        "def nobody(uid): raise KeyError(uid)\n"
+        "pwd.getpwuid = nobody\n"
+        "from bot.__main__ import main; main()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "/pay" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -15,10 +16,13 @@ from bot.domain.payment import InvoiceRef, State
 from bot.errors import ConfigError
 from bot.ledger.opening import open_ledger
 from bot.ledger.store import Ledger
+from bot.metrics import BILLING_ANSWERED
+from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.status import status_server
 from tests.fixture_types import Clock, NewDatabase, StartBot
 from tests.ledger.making import request_in
+from tests.slack.acting import request
 
 Page = Callable[[str], Awaitable[tuple[int, str]]]
 
@@ -27,6 +31,15 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
+
+
+READY = (200, "ready")
+
+
+async def readiness(port: int) -> tuple[int, str]:
+    """Its status and first line; the second tells of the billing API."""
+    status, text = await fetched(port, "/readyz")
+    return status, text.splitlines()[0]
 
 
 async def fetched(port: int, path: str) -> tuple[int, str]:
@@ -54,7 +67,8 @@ def figures(text: str) -> dict[str, float]:
 async def test_a_bot_that_runs_is_alive_and_ready(page: Page) -> None:
     """Two pages, in plain text."""
     assert await page("/healthz") == (200, "ok\n")
-    assert await page("/readyz") == (200, "ready\n")
+    status, text = await page("/readyz")
+    assert (status, text.splitlines()[0]) == READY
     assert (await page("/elsewhere"))[0] == 404
 
 
@@ -106,7 +120,7 @@ async def test_without_its_ledger_it_is_alive_but_not_ready(new_postgresql: NewD
             for path in ("/readyz", "/metrics"):
                 assert await fetched(port, path) == (503, "the ledger does not answer\n")
             server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
-        assert await fetched(port, "/readyz") == (200, "ready\n")
+        assert await readiness(port) == READY
 
 
 async def test_a_port_that_is_taken_is_refused(ledger: Ledger) -> None:
@@ -124,7 +138,22 @@ async def test_the_bot_serves_them_where_it_is_told_to(slack: LocalSlack, start_
     """STATUS_PORT turns them on."""
     port = free_port()
     await start_bot(STATUS_PORT=str(port))
-    assert await fetched(port, "/readyz") == (200, "ready\n")
+    assert await readiness(port) == READY
+
+
+async def test_it_says_since_when_the_billing_api_is_silent(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """And stays ready: what people ask for is kept until it is back."""
+    BILLING_ANSWERED.set(0)
+    port = free_port()
+    billing.fail("unreadable", operation="get_modules")
+    bot = await start_bot(STATUS_PORT=str(port))
+    assert (await fetched(port, "/readyz"))[1] == "ready\nThe billing API has not answered yet.\n"
+    await request(slack, bot)
+    status, text = await fetched(port, "/readyz")
+    assert status == 200
+    assert re.fullmatch(r"ready\nThe billing API last answered \d s ago\.\n", text)
 
 
 async def test_what_waits_long_is_told_with_its_age(ledger: Ledger, page: Page, clock: Clock) -> None:

@@ -25,9 +25,10 @@ from bot.billing import reading
 from bot.billing.calls import BillingCalls
 from bot.billing.transport import keep_envelopes_out_of_logs
 from bot.clocks import BootClock, boottime
+from bot.domain.login import Login
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
-from bot.metrics import BILLING_CALLS, timed
+from bot.metrics import BILLING_ANSWERED, BILLING_CALLS, timed
 from bot.singleflight import FreshSingleflight, TooLong
 
 log = structlog.get_logger()
@@ -71,12 +72,17 @@ class BillingClient:
         self._timeout = timeout
         self._clock = clock
         self._calls = BillingCalls(
-            wsdl_url=wsdl_url, username=username, password=password, connections=concurrency
+            wsdl_url=wsdl_url, username=username, password=password, connections=concurrency, clock=clock
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="billing")
         self._running: set[Future[Any]] = set()
         self._lately: dict[str, tuple[float, dict[InvoiceRef, Invoice]]] = {}
         self._unpaid: FreshSingleflight[str, list[Invoice]] = FreshSingleflight(patience_s=PATIENCE_S)
+
+    @property
+    def login(self) -> Login | None:
+        """The last login that was answered; None where none was yet."""
+        return self._calls.login
 
     async def prepare(self) -> None:
         """Have the WSDL and a proven session ready, so that `make_payment` has nothing left but to pay.
@@ -103,7 +109,9 @@ class BillingClient:
             with timed(BILLING_CALLS, "make_payment"):
                 if not await _finished(job, self._timeout) and not job.cancel():
                     await _finished(job, None)
-            return _result(job)
+            outcome = _result(job)
+            BILLING_ANSWERED.set_to_current_time()
+            return outcome
         except NeverSent as error:
             return Outcome(Verdict.NOT_SENT, None, None, str(error))
         except AnswerLost as error:
@@ -211,6 +219,7 @@ class BillingClient:
         answer = _result(job)
         if isinstance(answer, BillingError):
             raise answer
+        BILLING_ANSWERED.set_to_current_time()
         return answer
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:

@@ -18,7 +18,7 @@ FILES = {
     "alerts.yml": "five alerts, for Prometheus",
     "dashboard.json": "a dashboard, for Grafana",
     "env.example": "every variable, explained: fill it in as .env",
-    "constraints.txt": "the versions of everything it needs with which it was tested, for pip",
+    "requirements.txt": "everything it needs, by version and hash as it was tested, for pip",
 }
 """What each is for."""
 

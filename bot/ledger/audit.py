@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from json.encoder import encode_basestring_ascii as _json
 from typing import Any
@@ -18,9 +17,6 @@ from typing import Any
 from sqlalchemy import Connection, Executable, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.events import DomainEvent, encode
-from bot.domain.payment import State
-from bot.ledger.replay import stamp
 from bot.ledger.schema import AsKept, chain, events
 
 GENESIS = "0" * 64
@@ -56,53 +52,9 @@ class Link:
     hash: str
 
 
-async def append(
-    connection: AsyncConnection,
-    *,
-    at: datetime,
-    request_id: int | None,
-    actor: str,
-    what: DomainEvent,
-    line: int | None = None,
-    from_state: State | None = None,
-    to_state: State | None = None,
-) -> Link:
-    """Add one event to the trail, in the caller's transaction. line: see `encode`.
-
-    Locks the end of the chain until that transaction ends, so take other locks before.
-    """
-    end = (await connection.execute(select(chain).with_for_update())).mappings().one()
-    text = encode(what, line)
-    event_id: int = end["last_event"] + 1
-    previous = end["last_hash"]
-    content = (event_id, stamp(at), request_id, actor, what.action, from_state, to_state, text)
-    hashed = digest(content, previous)
-    await connection.execute(
-        events.insert().values(
-            id=event_id,
-            at=at,
-            request_id=request_id,
-            actor=actor,
-            action=what.action,
-            from_state=from_state,
-            to_state=to_state,
-            detail=text,
-            previous=previous,
-            hash=hashed,
-        )
-    )
-    await connection.execute(chain.update().values(last_event=event_id, last_hash=hashed))
-    return Link(event_id, hashed)
-
-
-async def hold_end(connection: AsyncConnection) -> None:
-    """Let nobody else add to the trail until the transaction ends. Take other locks before."""
-    await connection.execute(select(chain.c.last_event).with_for_update())
-
-
 async def holds(connection: AsyncConnection, link: Link) -> bool:
     """Whether the chain has this event. Waits for whoever is about to add to it: it may be that very one."""
-    await hold_end(connection)
+    await connection.execute(select(chain.c.last_event).with_for_update())
     found = await connection.execute(select(events.c.hash).where(events.c.id == link.event_id))
     return found.scalar_one_or_none() == link.hash
 

@@ -11,9 +11,11 @@ from sqlalchemy import Table, and_, case, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import FINAL, Payment, State
+from bot.ledger.notices import Notices, Topic
 from bot.ledger.queues import Queue
 from bot.ledger.rows import payment_of, readable
 from bot.ledger.schema import FREE, PAYMENTS, PENDING, deliveries, payments, requests
+from bot.ledger.trail import Trail
 
 log = structlog.get_logger()
 
@@ -38,6 +40,8 @@ class Leases:
         self._connection = connection
         self.now = now
         self.changed_topics: set[str] = set()
+        self.trail = Trail(connection, now)
+        self.notices = Notices(connection, now, self.trail)
 
     async def claim(self, queue: Queue, *, owner: str, lease: timedelta, limit: int) -> list[Payment]:
         """Take up to `limit` payments that are due, so that no other instance works on them."""
@@ -69,6 +73,7 @@ class Leases:
         await self._connection.execute(
             update(payments).where(payments.c.id.in_(unread)).values(lease_until=self.now + LONGEST_LEASE)
         )
+        await self.notices.alert(Topic.CONTRADICTED, f"row {min(unread)} of payments")
 
     async def renew(self, payment_id: int, *, owner: str, lease: timedelta) -> bool:
         """Prolong a lease; False if it is not this owner's any more."""

@@ -26,13 +26,13 @@ from bot.domain.payment import (
     Verdict,
 )
 from bot.errors import LedgerContradicted
-from bot.ledger import audit, proof
+from bot.ledger import proof
 from bot.ledger.leases import Leases
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
-from bot.ledger.rows import Event, Pause, batch_of, event_of, pause_of, payment_of, request_of
-from bot.ledger.schema import LIVE, PAYMENTS, attempts, chain, concerns, events, payments, requests
+from bot.ledger.rows import Event, Pause, batch_of, event_of, payment_of, request_of
+from bot.ledger.schema import LIVE, PAYMENTS, attempts, concerns, events, payments, requests
 
-_LOCKS = {"request": 1, "limits": 2}
+_LOCKS = {"request": 1, "limits": 2, "notices": 3}
 
 
 class Stale(Exception):
@@ -55,8 +55,7 @@ class LockedReads(Leases):
 
     async def paused(self) -> Pause | None:
         """Whether sending is paused. Takes the trail's end, so that it stays so: take other locks before."""
-        row = (await self._connection.execute(select(chain).with_for_update())).mappings().one()
-        return pause_of(row)
+        return (await self.trail.hold_end()).pause
 
     async def count_sending(self) -> int:
         """How many calls are under way, as far as it is known: each counts until what became of it is."""
@@ -94,7 +93,10 @@ class LockedReads(Leases):
 
     async def disproved(self, payment: Payment) -> str | None:
         """What the audit trail says against the rows of a payment's request; None if it proves them."""
-        return await proof.disproof(self._connection, payment.request)
+        return await self._disproof(payment.request)
+
+    async def _disproof(self, request: PaymentRequest) -> str | None:
+        return await proof.disproof(self._connection, request, await self.trail.told(request.id))
 
     async def disproved_beside(self, payment: Payment) -> str | None:
         """What the audit trail says against other requests that bear on this payment; None if it proves them.
@@ -109,13 +111,13 @@ class LockedReads(Leases):
         ids = sorted(found.scalars())
         if not ids:
             return None
-        await audit.hold_end(self._connection)
+        await self.trail.hold_end()
         rows = (await self._connection.execute(select(requests).where(requests.c.id.in_(ids)))).mappings()
         others = {row["id"]: row for row in rows}
         for other in ids:
             if other not in others:
                 return f"#{other}: its row is missing"
-            if (flaw := await proof.disproof(self._connection, request_of(others[other]))) is not None:
+            if (flaw := await self._disproof(request_of(others[other]))) is not None:
                 return flaw
         return None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -331,34 +331,52 @@ BELONGING_TO_ONE = _belonging(_this)
 PAYMENTS_OF_ONE = _PAYMENTS.where(_this(payments.c.request_id))
 
 
-async def disproof(connection: AsyncConnection, request: PaymentRequest) -> str | None:
+@dataclass(slots=True)
+class Told:
+    """What the events of one request say. misfit: the first that does not fit into the trail."""
+
+    replay: Replay
+    misfit: int | None = None
+    _fitting: set[int | None] = field(default_factory=lambda: {None})
+
+    def add(self, event: Sequence[Any], *, fits: bool) -> None:
+        """The next of them. event: as in `LINES`."""
+        if fits:
+            self._fitting.add(event[0])
+        elif self.misfit is None:
+            self.misfit = event[0]
+        _add(self.replay, event)
+
+    def state_of(self, number: int) -> str | None:
+        """The state of one payment by its events; None where its last move does not fit into the trail."""
+        line = self.replay.lines.get(number)
+        return line.state if line is not None and line.last_move in self._fitting else None
+
+    @property
+    def states(self) -> dict[int, str]:
+        """The same of all of its payments, by line."""
+        return {number: state for number in self.replay.lines if (state := self.state_of(number)) is not None}
+
+
+async def told(connection: AsyncConnection, request_id: int) -> Told:
+    """Read the events of one request, and whether each fits between its neighbours."""
+    found = Told(Replay(request_id))
+    for row in await connection.execute(OF_ONE_REQUEST, {"request": request_id}):
+        found.add(row, fits=linked(row))
+    return found
+
+
+async def disproof(connection: AsyncConnection, request: PaymentRequest, told: Told) -> str | None:
     """What the events of one request say against its rows, or against themselves; None if they prove it."""
-    replay = Replay(request.id)
+    if told.misfit is not None:
+        return f"{request.number}: event {told.misfit} does not fit into the audit trail"
     this = {"request": request.id}
-    for row in await connection.execute(OF_ONE_REQUEST, this):
-        if not linked(row):
-            return f"{request.number}: event {row[0]} does not fit into the audit trail"
-        _add(replay, row)
     belonging = _Belongings(
         (await connection.execute(BELONGING_TO_ONE, this)).all(),
         (await connection.execute(PAYMENTS_OF_ONE, this)).all(),
     )
-    flaws = belonging.flaws(request.id, replay, facts_of_request(request))
+    flaws = belonging.flaws(request.id, told.replay, facts_of_request(request))
     return flaws[0] if flaws else None
-
-
-async def states_by_trail(connection: AsyncConnection, request: PaymentRequest) -> dict[int, str]:
-    """The states of a request's payments by its events, by line.
-
-    Without those whose last move does not fit into the trail.
-    """
-    replay = Replay(request.id)
-    fitting: set[int | None] = {None}
-    for row in await connection.execute(OF_ONE_REQUEST, {"request": request.id}):
-        if linked(row):
-            fitting.add(row[0])
-        _add(replay, row)
-    return {number: line.state for number, line in replay.lines.items() if line.last_move in fitting}
 
 
 def _add(replay: Replay, row: Sequence[Any]) -> None:

@@ -166,7 +166,7 @@ class Replay:
         """The next event."""
         place = line_of(detail)
         # Before it is told, because what is told may give the state where it begins another name.
-        concerned = [line for number, line in self.lines.items() if place in (None, number)]
+        concerned = list(self.lines.values()) if place is None else [*filter(None, [self.lines.get(place)])]
         moved = [line for line in concerned if line.is_in(from_state)]
         if action in TOLD_BY:
             self._tell(event_id, at, actor, action, detail, place)

@@ -335,23 +335,43 @@ PENDING = deliveries.c.done_revision < deliveries.c.revision
 
 Index("deliveries_pending", deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING)
 
-digests = Table(
-    "digests",
+notices = Table(
+    "notices",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("day", Date, nullable=False),
+    Column("topic", String(20), nullable=False),
+    Column("key", String(80), nullable=False),
     Column("place", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
     Column("ended", Text),
     Column("ts", String(32)),
     Column("tries", Integer, nullable=False),
     Column("begun", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
+    Column("over_at", UtcDateTime),
     Column("lease_owner", String(64)),
     Column("lease_until", UtcDateTime),
-    UniqueConstraint("day", "place", name="one_digest_a_day"),
 )
-"""What is told once a day: see `Digests`."""
+"""What is told once: see `Notices`."""
+
+GOING_ON = notices.c.over_at.is_(None)
+"""Notices of what is not over; what is told daily never is."""
+
+Index(
+    "one_notice_each",
+    notices.c.topic,
+    notices.c.key,
+    notices.c.place,
+    unique=True,
+    sqlite_where=GOING_ON,
+    postgresql_where=GOING_ON,
+)
+
+UNTOLD = notices.c.ended.is_(None)
+"""Notices that are still to be told."""
+
+Index("notices_to_tell", notices.c.due_at, sqlite_where=UNTOLD, postgresql_where=UNTOLD)
 
 FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 """What a payment or delivery is set to that nobody works on any more."""

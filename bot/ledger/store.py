@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -29,6 +29,7 @@ from bot.domain.events import Approved, Corrected, Denied, NotTold, Resolved
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger import audit, database, proof
+from bot.ledger.outage import Outage
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
@@ -40,7 +41,7 @@ from bot.ledger.rows import (
     payment_of,
     readable,
 )
-from bot.ledger.schema import LIVE, PAYMENTS, PENDING, chain, deliveries, digests, events, payments, requests
+from bot.ledger.schema import LIVE, PAYMENTS, PENDING, chain, deliveries, events, payments, requests
 from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
@@ -81,6 +82,7 @@ class Ledger:
         self._ahead: timedelta | None = None
         self.boottime = boot_clock
         self._offset = float("-inf")
+        self.outage = Outage(self.clock)
 
     @property
     def shared(self) -> bool:
@@ -131,9 +133,10 @@ class Ledger:
         """
         committing = False
         try:
-            async with self._turn, database.honest_errors(), self._writes.begin() as connection:
+            async with self._turn, self.outage.noted(), self._writes.begin() as connection:
                 transaction = Transaction(connection, await self.now(connection))
                 yield transaction
+                await transaction.finish()
                 committing = True
         except LedgerUnavailable as error:
             if not committing or not await self._committed(transaction.sealed_by, error):
@@ -146,7 +149,7 @@ class Ledger:
         """Whether a transaction counts whose COMMIT got no answer, by its event. Raises CommitLost."""
         if seal is not None:
             with contextlib.suppress(LedgerUnavailable):
-                async with self._turn, database.honest_errors(), self._writes.begin() as connection:
+                async with self._turn, self.outage.noted(), self._writes.begin() as connection:
                     return await audit.holds(connection, seal)
         raise CommitLost(f"it is not known whether this counts: {lost}") from None
 
@@ -169,12 +172,12 @@ class Ledger:
                 event.set()
 
     async def _all(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return list((await connection.execute(statement, given)).mappings())
 
     async def _payments(self, statement: Select[Any]) -> list[Payment]:
         """Those that can be read."""
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return readable((await connection.execute(statement)).mappings(), payment_of)
 
     async def _due(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
@@ -188,7 +191,7 @@ class Ledger:
     async def of_request(self, request_id: int) -> Batch | None:
         """A request with its payments. Raises LedgerContradicted."""
         statement = PAYMENTS.where(requests.c.id == request_id).order_by(payments.c.line)
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return batch_of((await connection.execute(statement)).mappings())
 
     async def _batches(self, which: Select[Any]) -> list[Batch]:
@@ -305,12 +308,12 @@ class Ledger:
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return await precedents(connection, payment)
 
     async def has_listed(self, module: str | None = None) -> bool:
         """Whether a list of unpaid invoices was ever seen to hold an invoice; that of one module, or any."""
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return await has_listed(connection, module)
 
     async def event(self, event_id: int) -> Event:
@@ -333,13 +336,6 @@ class Ledger:
         async with self.snapshot() as connection:
             async for row in await connection.stream(statement):
                 yield audit.line(row)
-
-    async def digests_to_tell(self, day: date, place: str) -> bool | None:
-        """Whether any of a day's digests is still to be told; None where that of this place is not begun."""
-        rows = await self._all(select(digests.c.place, digests.c.ended).where(digests.c.day == day))
-        if place not in {row["place"] for row in rows}:
-            return None
-        return any(row["ended"] is None for row in rows)
 
     async def undelivered(self) -> int:
         """How many deliveries are still to be made."""
@@ -379,7 +375,7 @@ class Ledger:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """For what reads long: at one moment, and not cut off by what bounds a write transaction."""
-        async with database.honest_errors(), database.snapshot(self._engine).connect() as connection:
+        async with self.outage.noted(), database.snapshot(self._engine).connect() as connection:
             if self.shared:
                 await connection.execute(database.PATIENT)
             yield connection

@@ -34,12 +34,13 @@ from bot.domain.payment import (
     move,
 )
 from bot.errors import LedgerContradicted
-from bot.ledger import audit, proof
-from bot.ledger.digests import Digests
+from bot.ledger import proof
+from bot.ledger.audit import Link
 from bot.ledger.locked_reads import LockedReads, Stale
+from bot.ledger.notices import Topic
 from bot.ledger.outbox import Outbox
 from bot.ledger.rows import Kind, Pause, payment_in, request_of
-from bot.ledger.schema import FREE, approvals, attempts, chain, events, payments, requests
+from bot.ledger.schema import FREE, approvals, attempts, events, payments, requests
 
 log = structlog.get_logger()
 
@@ -52,10 +53,16 @@ class Transaction(LockedReads):
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         super().__init__(connection, now)
-        self.sealed_by: audit.Link | None = None
-        """The last event that it added to the trail: where that stands, all of the transaction counts."""
         self.outbox = Outbox(connection, now, self.changed_topics)
-        self.digests = Digests(connection, now)
+
+    @property
+    def sealed_by(self) -> Link | None:
+        """The last event that it added to the trail: where that stands, all of the transaction counts."""
+        return self.trail.sealed_by
+
+    async def finish(self) -> None:
+        """Write what is written once, whatever else happened: right before the commit."""
+        await self.trail.write_end()
 
     async def insert(self, refs: Collection[InvoiceRef], **fields: Any) -> Batch | None:
         """Add a request for these invoices; None if this command was taken already, or a live one holds any.
@@ -107,9 +114,9 @@ class Transaction(LockedReads):
         """Let nothing be sent from now on, on any instance; False where that is so already."""
         if await self.paused() is not None:
             return False
-        await self.record(Paused(reason), actor=actor)
-        values = {"paused_at": self.now, "paused_by": actor, "paused_reason": reason}
-        await self._connection.execute(chain.update().values(values))
+        event_id = await self.record(Paused(reason), actor=actor)
+        await self.trail.set_pause(Pause(self.now, actor, reason))
+        await self.notices.alert(Topic.PAUSED, event_id)
         return True
 
     async def resume(self, *, actor: str) -> Pause | None:
@@ -121,10 +128,9 @@ class Transaction(LockedReads):
         ids = (await self._connection.execute(locked)).scalars().all()
         if (pause := await self.paused()) is None:
             return None
-        await self.record(Resumed(), actor=actor)
-        await self._connection.execute(
-            chain.update().values(paused_at=None, paused_by=None, paused_reason=None)
-        )
+        event_id = await self.record(Resumed(), actor=actor)
+        await self.trail.set_pause(None)
+        await self.notices.alert(Topic.RESUMED, event_id)
         for begin in range(0, len(ids), _AT_ONCE):
             these = payments.c.id.in_(ids[begin : begin + _AT_ONCE])
             await self._connection.execute(update(payments).where(these).values(due_at=self.now))
@@ -141,15 +147,13 @@ class Transaction(LockedReads):
     ) -> int:
         """Add an event that moves no state; returns its id. It is about one payment, or about a request."""
         about = payment.request if payment else request
-        self.sealed_by = await audit.append(
-            self._connection,
-            at=self.now,
+        added = await self.trail.append(
+            what,
             request_id=about.id if about else None,
             actor=actor,
-            what=what,
             line=_named(payment) if payment else None,
         )
-        return self.sealed_by.event_id
+        return added.event_id
 
     async def _require_proved(self, moving: Sequence[Payment], *, alone: bool) -> None:
         """Raise LedgerContradicted for a state that was written past the bot: a move would make it ours.
@@ -157,10 +161,10 @@ class Transaction(LockedReads):
         alone: one payment of its request; otherwise these must be all that are in their state.
         """
         request, state = moving[0].request, moving[0].state
-        by_trail = await proof.states_by_trail(self._connection, request)
+        told = await self.trail.told(request.id)
         lines = {one.line for one in moving}
         for payment in moving:
-            if by_trail.get(payment.line) == state.value:
+            if told.state_of(payment.line) == state.value:
                 continue
             if payment != await self.payment(payment.id):
                 raise Stale(f"{payment.number} moved on")
@@ -168,7 +172,9 @@ class Transaction(LockedReads):
                 f"by the audit trail, payment {payment.number} is not in {state}; its row says it is."
                 " Run `python -m bot audit verify`"
             )
-        if not alone and (others := {line for line, its in by_trail.items() if its == state.value} - lines):
+        if not alone and (
+            others := {line for line, its in told.states.items() if its == state.value} - lines
+        ):
             raise LedgerContradicted(
                 f"by the audit trail, payment {min(others)} of {request.number} is in {state} as well; its"
                 " row says it is not. Run `python -m bot audit verify`"
@@ -222,12 +228,10 @@ class Transaction(LockedReads):
         await self._require_proved(moving, alone=line is not None)
         lease = {} if to is State.SENDING else FREE
         moved = [await self.change(one, state=to.value, **(lease | changes)) for one in moving]
-        self.sealed_by = await audit.append(
-            self._connection,
-            at=self.now,
+        added = await self.trail.append(
+            what,
             request_id=request.id,
             actor=actor,
-            what=what,
             line=line,
             from_state=state,
             to_state=to,
@@ -237,9 +241,7 @@ class Transaction(LockedReads):
         await self.outbox.refresh_cards(request.id, after=moment)
         if announce is not None:
             # What becomes of several, one after the other, is told together.
-            await self.outbox.add(
-                request, announce, event_id=self.sealed_by.event_id, gather=line is not None
-            )
+            await self.outbox.add(request, announce, event_id=added.event_id, gather=line is not None)
         if request.step_run is not None and to in FINAL:
             await self.outbox.add(request, Kind.STEP, channel=f"step:{request.id}")
         if request.size > 1 and to in AT_REST and not isinstance(what, Corrected):

@@ -46,13 +46,20 @@ def audit(context: click.Context, env_file: Path | None, payment: int | None) ->
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Prove a trail that was exported, without the ledger.",
 )
-@click.option("--since-head", metavar="HASH", help="This was the last hash once; it must be there.")
+@click.option(
+    "--since-head",
+    metavar="HASH",
+    help="A hash that the trail ended with once, such as PAY_AUDIT_CHANNEL holds; it must be there still.",
+)
 @click.pass_obj
 def verify(of_audit: Path | None, env_file: Path | None, file: Path | None, since_head: str | None) -> None:
     """Prove the ledger, and print no trail.
 
-    Keep the last hash that it tells somewhere else: with --since-head, a trail whose end was cut off since is
-    found as well. Exit code 0: it is whole; 1: somebody changed it past the bot; 2: it cannot be read.
+    By itself it cannot tell whether the trail's end was cut off and the rest made to fit. So keep the last
+    hash that it tells somewhere else, or let the bot post it daily (PAY_AUDIT_CHANNEL), and give it back
+    with --since-head.
+
+    Exit code 0: it is whole; 1: somebody changed it past the bot; 2: it cannot be read.
     """
     if file is not None:
         sys.exit(_verify_file(file, since_head))

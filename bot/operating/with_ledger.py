@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import pwd
 from collections.abc import Awaitable, Callable
@@ -31,7 +30,7 @@ def settings_or_exit(env_file: Path | None) -> Settings:
         settings = config.load(env_file)
     except ConfigError as error:
         raise SystemExit(refuse(error)) from None
-    logs.configure(settings, level=logging.WARNING)
+    logs.keep_secret(logs.secrets_of(settings))
     return settings
 
 
@@ -41,7 +40,7 @@ def ledger_url_or_exit(env_file: Path | None) -> str:
         settings = config.load_ledger(env_file)
     except ConfigError as error:
         raise SystemExit(refuse(error, "The ledger cannot be read")) from None
-    logs.configure(settings, level=logging.WARNING)
+    logs.keep_secret(logs.secrets_of(settings))
     return settings.ledger_url.get_secret_value()
 
 
@@ -61,6 +60,8 @@ def with_ledger(
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     from bot.ledger.database import reason  # noqa: PLC0415
+
+    logs.to_stderr()
 
     async def opened() -> int:
         async with opening as ledger:

@@ -21,6 +21,7 @@ from bot.domain.payment import PAUSED, Invoice, Outcome, Payment, State, Verdict
 from bot.domain.policy import Rule
 from bot.errors import BillingError, CannotPay, LedgerContradicted, LedgerUnavailable
 from bot.ledger.locked_reads import Stale
+from bot.ledger.notices import Topic
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.schema import FREE
@@ -148,6 +149,8 @@ class Executor:
             held = await transaction.change(payment, reason=hold.reason)
             event_id = await transaction.record(Held(hold.reason), actor="executor", payment=held)
             await transaction.announce_in_thread(held, event_id)
+            if hold is DISPROVED:
+                await transaction.notices.alert(Topic.CONTRADICTED, payment.request.id)
 
     async def _decide_anew(self, transaction: Transaction, payment: Payment, known: Known) -> None:
         """Freeze what the invoice says, and ask the rule what that takes.
@@ -156,13 +159,12 @@ class Executor:
         """
         rule, found = known.rule, {one.ref: one for one in (known.invoice, *known.beside)}
         batch = await transaction.whole(payment.request)
+        approved = batch.within((State.APPROVED,))
         # All that the same list tells: who approves is asked once more, and not once for each of them.
-        unseen = [
-            one
-            for one in batch.within((State.APPROVED,))
-            if one.id == payment.id
-            or (one.invoice is None and one.ref in found and not await transaction.disproved(one))
-        ]
+        told = {one.id for one in approved if one.invoice is None and one.ref in found} - {payment.id}
+        if told and await transaction.disproved(payment) is not None:
+            told.clear()
+        unseen = [one for one in approved if one.id in told | {payment.id}]
         seen = batch.with_payments(replace(one, invoice=found[one.ref]) for one in unseen)
         required = frozen_by((one.invoice for one in seen.held), rule)
         request = await transaction.change_request(batch.request, approvals_required=required)
@@ -303,6 +305,7 @@ class Executor:
             except LedgerContradicted:
                 # The answer is written down all the same; it is what the call was made for.
                 log.exception("not settled: the audit trail says otherwise", payment=current.number)
+                await transaction.notices.alert(Topic.CONTRADICTED, current.request.id)
         event_id = await transaction.record(AnsweredLate(*answer), actor="executor", payment=current)
         if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
             log.error("it was paid after all", payment=current.number, state=current.state)

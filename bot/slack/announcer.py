@@ -4,8 +4,7 @@ A delivery is done when Slack's ts is stored. A post whose answer was lost may h
 for by its metadata before it is repeated, where the app may read the history; where it may not, it is
 posted again, because a reply that comes twice is better than one that never comes.
 
-What Slack does not take is tried again, for days. What it will not take there, or has not taken for days
-while it took others, is told to the requester in another way, stands in the trail, and is counted.
+What Slack does not take is tried for days; what it will not take is told to the requester in another way.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from bot.about import about_number, go_on_about
 from bot.clocks import Ages
 from bot.domain.batch import Batch
 from bot.domain.events import NoCard
@@ -131,11 +131,13 @@ class Announcer:
                 self.pace.updated()
             elif delivery.kind is not Kind.STEP:
                 self.pace.posted(delivery.channel)
-            self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery, following))
+            with about_number(delivery.request_id):
+                self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery, following))
 
     async def _one(self, delivery: Delivery, following: Sequence[Delivery]) -> None:
         batch = await self.ledger.of_request(delivery.request_id)
         assert batch is not None, "bug: requests are never deleted"
+        go_on_about(batch)
         if delivery.kind is Kind.STEP:
             await self._end_step(delivery, batch)
             return
@@ -152,9 +154,12 @@ class Announcer:
                 if missing is None:
                     return
                 following = missing
-            rendered, together = await self.renderer.gathered(rendered, following, batch)
+            gathered, together = await self.renderer.gathered(rendered, following, batch)
             await self._leave(following[len(together) :])
-            await self._post(delivery, batch, rendered, together)
+            if not await self._post(delivery, batch, gathered, together):
+                # Each says something that a plain line for all of them would lose.
+                await self._leave(together)
+                await self._post(delivery, batch, rendered, ())
 
     async def _leave(self, following: Sequence[Delivery], *, ambiguous: bool = False) -> None:
         """These are told by the next messages. ambiguous: or stand there already."""
@@ -180,7 +185,7 @@ class Announcer:
         async with self.ledger.transaction() as transaction:
             ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)
         if not ours:
-            log.info("another instance tells it", request=delivery.request_id, kind=delivery.kind)
+            log.info("another instance tells it", kind=delivery.kind)
         return ours
 
     async def _end_step(self, delivery: Delivery, batch: Batch) -> None:
@@ -202,9 +207,9 @@ class Announcer:
         together: Sequence[Delivery] = (),
         **arguments: Any,
     ) -> Answer | None:
-        """Send it as well as Slack will have it; None where another instance has it by now."""
+        """Send it as well as Slack will have it; several only if it takes all. None: another has it now."""
         refused = ""
-        for text, blocks, marked in ways_to_say(message, batch):
+        for text, blocks, marked in ways_to_say(message, batch, several=bool(together)):
             if not await self._all_ours(delivery, together):
                 return None
             answer = await post_message(
@@ -221,7 +226,7 @@ class Announcer:
             # A bug of ours must not cost anybody the reply: the text alone says the same.
             refused = answer.error
             log.error("Slack refuses what it says", payment=batch.number, kind=delivery.kind, error=refused)
-        return Later(refused, None, ambiguous=False)
+        return Rejected(refused) if together else Later(refused, None, ambiguous=False)
 
     async def _update(self, delivery: Delivery, batch: Batch, rendered: Rendered) -> None:
         answer = await self._send(delivery, batch, "chat.update", rendered.message, ts=delivery.ts)
@@ -233,14 +238,15 @@ class Announcer:
 
     async def _post(
         self, delivery: Delivery, batch: Batch, rendered: Rendered, together: Sequence[Delivery]
-    ) -> None:
+    ) -> bool:
+        """Post it, with those that are told together with it. False: Slack does not take them together."""
         request = batch.request
         if delivery.kind is Kind.THREAD_REPLY and request.cards.lost:
             for one in (delivery, *together):
                 await self._undeliverable.directly(one, request, "card_lost")
-            return
+            return True
         if delivery.kind is Kind.DIRECT and await self._responded(delivery, request, rendered):
-            return
+            return True
         arguments = {"thread_ts": request.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
         await self.checkpoint(f"posting {delivery.kind}", batch.first.id)
         answer = await self._send(
@@ -253,13 +259,14 @@ class Announcer:
             unfurl_media=False,
             **arguments,
         )
-        if answer is None:
-            return
         if isinstance(answer, Rejected):
+            if together and answer.error in CONTENT:
+                return False
             for one in (delivery, *together):
                 await self._undeliverable.refused(one, request, answer.error)
-        else:
+        elif answer is not None:
             await self._store(delivery, batch, answer, rendered, together)
+        return True
 
     async def _store(
         self,
@@ -390,4 +397,4 @@ def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> Non
     """wait: seconds until it is tried again. A refused token is loud, as an operator has to mend it."""
     wrong_token = answer.error in WRONG_TOKEN
     level, text = (log.error, _REFUSED) if wrong_token else (log.warning, what)
-    level(text, request=delivery.request_id, kind=delivery.kind, error=answer.error, wait=wait)
+    level(text, kind=delivery.kind, error=answer.error, wait=wait)

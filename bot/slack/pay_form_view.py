@@ -7,7 +7,6 @@ stays; so the menu of invoices gets another id where the bot says anew what is p
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -376,17 +375,11 @@ def _named(modules: Sequence[str], conjunction: str = "and") -> str:
 
 def _as_sent(node: Any) -> Any:
     """A block as the app gave it: Slack escapes some texts in what it sends back."""
-    sent = copy.deepcopy(node)
-    _unescape(sent)
-    return sent
-
-
-def _unescape(node: Any) -> None:
     if isinstance(node, list):
-        for one in node:
-            _unescape(one)
-    elif isinstance(node, dict):
-        if node.get("type") == "plain_text":
-            node["text"] = unescaped(node["text"])
-        for one in node.values():
-            _unescape(one)
+        return [_as_sent(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    sent = {name: _as_sent(one) for name, one in node.items()}
+    if sent.get("type") == "plain_text":
+        sent["text"] = unescaped(sent["text"])
+    return sent

@@ -148,18 +148,23 @@ def _message(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
     )
 
 
-def ways_to_say(message: Message, batch: Batch) -> Iterator[tuple[str, list[Block], bool]]:
+def ways_to_say(
+    message: Message, batch: Batch, *, several: bool = False
+) -> Iterator[tuple[str, list[Block], bool]]:
     """How to say it, and whether with metadata: with blocks, as text alone, and at last in a plain line.
 
     With its table as lines before that: not every Slack takes tables.
 
-    That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one.
+    That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one. For a
+    message that tells several there is none.
     """
     yield message.text, message.blocks, True
     if (lines := without_tables(message.blocks)) != message.blocks:
         yield message.text, lines, True
     if message.blocks:
         yield message.text, [], True
+    if several:
+        return
     reference = secrets.token_hex(4)
     log.error("told in a plain line", payment=batch.number, reference=reference)
     yield event_text.plain(batch, reference).text, [], False

@@ -87,9 +87,10 @@ class TestContainerfile:
         assert names.index("RUN") < names.index("USER"), "what needs root comes before"
 
     def test_the_first_stage_installs_only_what_was_tested_and_built(self) -> None:
-        """By the tested versions, and from wheels: nothing is compiled, and no code runs meanwhile."""
+        """By the tested versions and hashes, from wheels: nothing is compiled, and no code runs meanwhile."""
         (done,) = given(stages()[0], "RUN")
-        assert "--only-binary :all: --constraint /build/constraints.txt" in done
+        assert "--only-binary :all: --require-hashes --requirement /build/requirements.txt" in done
+        assert "install --no-cache-dir --no-deps /build/*.whl" in done
         assert "--without-pip" in done
 
     def test_all_that_it_writes_is_in_its_one_volume(self) -> None:

@@ -24,7 +24,19 @@ RULES: list[dict[str, Any]] = yaml.safe_load(file("alerts.yml"))["groups"][0]["r
 DASHBOARD: dict[str, Any] = json.loads(file("dashboard.json"))
 
 OF_THE_LANGUAGE = {
-    *("sum", "max", "by", "or", "absent", "delta", "min_over_time", "rate", "increase", "histogram_quantile"),
+    *(
+        "sum",
+        "max",
+        "by",
+        "or",
+        "absent",
+        "delta",
+        "min_over_time",
+        "rate",
+        "increase",
+        "histogram_quantile",
+        "time",
+    ),
     *("state", "le", "kind", "call", "command", "reason", "answer"),
 }
 """What else the expressions are made of."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 
 from bot.domain.payment import State
 from bot.sandbox.local_slack.interactions import Result
+from tests.effort import LONG
 from tests.faults.conftest import InstallationOn
 from tests.faults.counts import Counts
 from tests.faults.invariants import check_invariants
 
-INVOICES = range(20001, 20051 if os.environ.get("FAULTS_LONG") else 20021)
+INVOICES = range(20001, 20051 if LONG else 20021)
 PEOPLE = ("alice", "bob", "carol", "alice")
 AT_ONCE = 10
 """Invoices that are asked for at the same moment: more would keep two processors busy for all of the three

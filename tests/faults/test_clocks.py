@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from bot.domain.payment import State
+from tests.effort import LONG
 from tests.faults.billing_answers import LATE
 from tests.faults.clocks import MachineClocks
 from tests.faults.conftest import DATABASES, InstallationOn
@@ -26,7 +26,7 @@ from tests.ledger.making import Attempt, attempts
 
 MINUTES_20, DAY = 20 * 60.0, 24 * 3600.0
 
-STEPS = (MINUTES_20, -MINUTES_20, DAY, -DAY) if os.environ.get("FAULTS_LONG") else (MINUTES_20, -DAY)
+STEPS = (MINUTES_20, -MINUTES_20, DAY, -DAY) if LONG else (MINUTES_20, -DAY)
 """Seconds. The other ones are played in the histories."""
 
 LEASE = 2.0

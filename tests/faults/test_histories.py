@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 
+from tests.effort import LONG
 from tests.faults.conftest import InstallationOn
 from tests.faults.counts import Counts
 from tests.faults.forgeries import FORGERIES, undetected
@@ -19,11 +20,7 @@ HISTORIES_AT_ONCE = 6
 FORGED = 3
 """Forgeries written into each ledger in the end, which the audit must give away."""
 
-SEEDS = (
-    [int(os.environ["FAULTS_SEED"])]
-    if "FAULTS_SEED" in os.environ
-    else range(1, 201 if os.environ.get("FAULTS_LONG") else 9)
-)
+SEEDS = [int(os.environ["FAULTS_SEED"])] if "FAULTS_SEED" in os.environ else range(1, 201 if LONG else 5)
 """FAULTS_SEED tries one history again: its seed, as a failure prints it. FAULTS_LONG tries many more."""
 
 

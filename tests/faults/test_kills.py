@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Collection
 
 from bot.domain.payment import State
+from tests.effort import LONG
 from tests.faults.conftest import DATABASES, InstallationOn
 from tests.faults.counts import Counts
 from tests.faults.installation import Installation
@@ -20,9 +21,6 @@ INSTALLATIONS_AT_ONCE = 12
 
 ONLY = os.environ.get("FAULTS_KILL_AT")
 """To try one point again, as a failure names it: "paid: before make_payment #1"."""
-
-LONG = bool(os.environ.get("FAULTS_LONG"))
-"""Whether to try every point of every way on both databases."""
 
 
 async def test_killed_at_every_commit_and_call(installation_on: InstallationOn, counts: Counts) -> None:

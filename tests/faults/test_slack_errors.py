@@ -11,6 +11,7 @@ from bot.domain.payment import Payment, State
 from bot.sandbox.local_slack.identifiers import ALICE
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.card import APPROVE
+from tests.effort import LONG
 from tests.faults.conftest import DATABASES, InstallationOn
 from tests.faults.counts import Counts
 from tests.faults.installation import Installation
@@ -18,7 +19,7 @@ from tests.faults.invariants import check_invariants
 from tests.faults.scenarios import WITH_APPROVAL
 from tests.faults.slack_errors import drawn_fault, drawn_retry_after
 
-CHANNELS = 40 if os.environ.get("FAULTS_LONG") else 12
+CHANNELS = 40 if LONG else 12
 
 SEED = os.environ.get("FAULTS_SEED", "1")
 

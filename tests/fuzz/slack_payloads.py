@@ -30,6 +30,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot import app, config
 from bot.config import policy_of
+from bot.domain.login import Login
 from bot.domain.payment import DOCUMENTED_MODULES, Invoice, InvoiceEvidence, InvoiceRef, Outcome
 from bot.ledger.opening import open_ledger
 from bot.sandbox.local_slack import identifiers as ids
@@ -70,6 +71,8 @@ class Bytes:
 
 class _Billing:
     """A billing API that lists two invoices of each module, and pays nothing."""
+
+    login: Login | None = None
 
     async def prepare(self) -> None:
         return

@@ -28,6 +28,7 @@ from bot.ledger.locked_reads import Stale
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import LOOK_UP, RECONCILER, REMIND, RETRY, Queue
 from bot.ledger.store import Ledger
+from tests.effort import drawn
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import happened, request
 
@@ -208,7 +209,7 @@ def test_any_sequence(new_database: NewDatabase, request: pytest.FixtureRequest)
     run_state_machine_as_test(
         OnThisDatabase,
         settings=settings(
-            max_examples=20 if on_sqlite else 8,
+            max_examples=drawn(10, 20) if on_sqlite else drawn(4, 8),
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
         ),

@@ -28,8 +28,8 @@ from tests.ledger.forging import (
 from tests.ledger.making import approved, happened, request, request_in
 
 
-async def moved_in(transaction: Transaction, payment: Payment) -> None:
-    await transaction.move(payment, State.APPROVED, ApprovalComplete("default", ""), actor="policy")
+async def moved_in(transaction: Transaction, payment: Payment) -> Payment:
+    return await transaction.move(payment, State.APPROVED, ApprovalComplete("default", ""), actor="policy")
 
 
 class TestDisproved:
@@ -76,6 +76,29 @@ class TestDisproved:
             "UPDATE chain SET last_event = 170, last_hash = (SELECT previous FROM events WHERE id = 171)",
         )
         assert await disproved(released, 34) == "#34: event 171 does not fit into the audit trail"
+
+    async def test_a_transaction_may_move_a_payment_twice(self, released: Ledger) -> None:
+        """Its own events prove it as those do that were there before."""
+        payment = await in_state(released, State.REQUESTED)
+        async with released.transaction() as transaction:
+            payment = await moved_in(transaction, payment)
+            assert await transaction.disproved(payment) is None
+            await transaction.move(payment, State.CANCELLED, happened("cancelled"), actor="U1")
+            assert await transaction.disproved(payment) is None
+        assert (await released.verify()).whole
+
+    async def test_what_is_added_to_a_forged_end_moves_nothing(
+        self, released: Ledger, engine: AsyncEngine
+    ) -> None:
+        """Its own event does not fit into the trail: nobody is told by it what state a payment is in."""
+        payment = await in_state(released, State.REQUESTED)
+        # Another request's event is the last one, so that its own say nothing against it before.
+        await request(released, InvoiceRef("vps", 777))
+        await forge(engine, "UPDATE chain SET last_hash = 'a'")
+        async with released.transaction() as transaction:
+            payment = await moved_in(transaction, payment)
+            with pytest.raises(LedgerContradicted):
+                await transaction.move(payment, State.CANCELLED, happened("cancelled"), actor="U1")
 
     async def test_an_approval_without_its_event_is_nobodys_word(
         self, released: Ledger, engine: AsyncEngine

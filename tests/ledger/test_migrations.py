@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from datetime import date, timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -17,7 +18,9 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.schedule import PayOn
 from bot.errors import LedgerUnfit
 from bot.ledger import database, schema, version
+from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
+from bot.ledger.watching import to_tell
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import request
@@ -164,6 +167,32 @@ async def test_what_was_asked_for_before_is_for_no_day(ledger_url: str, clock: C
         assert (await ledger.verify()).whole
 
 
+async def test_what_was_told_before_is_not_told_again(ledger_url: str, clock: Clock) -> None:
+    """Of a day's digests: the one that was told, and the one of which that is not known."""
+    await release(ledger_url)
+    await upgrade(ledger_url, "0010")
+    columns = "INSERT INTO digests (day, place, ended, ts, tries, begun, created_at, due_at) VALUES"
+    at = "'2026-03-02 09:00:00.000000', '2026-03-02 09:00:00.000000'"
+    async with past_the_ledger(ledger_url) as engine:
+        await forge(
+            engine,
+            f"{columns} ('2026-03-02', 'C1', 'told', '1.1', 1, true, {at})",
+            f"{columns} ('2026-03-02', 'U2', NULL, NULL, 1, true, {at})",
+            f"{columns} ('2026-03-02', 'U3', NULL, NULL, 0, false, {at})",
+        )
+    async with open_ledger(ledger_url, clock=clock) as ledger:
+        assert await to_tell(ledger, Topic.DIGEST, date(2026, 3, 2), "C1") is True
+        async with ledger.transaction() as transaction:
+            lease = timedelta(seconds=30)
+            left = [
+                await transaction.notices.claim(
+                    {Topic.DIGEST}, owner="one", lease=lease, day=date(2026, 3, 2)
+                )
+                for _ in range(2)
+            ]
+    assert [one and one.place for one in left] == ["U3", None]
+
+
 async def test_an_instance_that_knows_of_one_line_a_request_can_read_and_write_none(
     ledger_url: str, clock: Clock
 ) -> None:
@@ -251,7 +280,9 @@ async def test_every_ledger_has_an_identity_of_its_own(ledger_url: str) -> None:
 
 _START = """
 import asyncio, sys
+from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
+from bot.ledger.watching import to_tell
 
 async def main():
     async with open_ledger(sys.argv[1]) as ledger:

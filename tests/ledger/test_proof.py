@@ -116,12 +116,10 @@ class TestWhatIsTrue:
         """Whatever is asked for now waits for approval only once it was looked up."""
         payment = await request(released, InvoiceRef("vps", 777))
         async with released.transaction() as transaction:
-            await audit.append(
-                transaction._connection,
-                at=transaction.now,
+            await transaction.trail.append(
+                ApprovalComplete("default", ""),
                 request_id=payment.request.id,
                 actor="policy",
-                what=ApprovalComplete("default", ""),
                 from_state=State.PENDING_APPROVAL,
                 to_state=State.APPROVED,
             )
@@ -162,12 +160,10 @@ class TestWhatWasForged:
         """Somebody wrote the event as the bot would, hash and all: no bot makes such a move."""
         payment = await request_in(ledger, state)
         async with ledger.transaction() as transaction:
-            await audit.append(
-                transaction._connection,
-                at=transaction.now,
+            await transaction.trail.append(
+                happened("moved"),
                 request_id=payment.request.id,
                 actor="U9",
-                what=happened("moved"),
                 from_state=state,
                 to_state=to,
             )

@@ -32,6 +32,7 @@ from bot.ledger.opening import open_ledger
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person
 from bot.sandbox.local_billing import LocalBilling
+from tests.effort import drawn
 from tests.fixture_types import Clock
 from tests.payments.conftest import TEAM, Office, Register
 
@@ -322,7 +323,7 @@ def test_no_order_of_events_executes_what_was_not_approved(runner: asyncio.Runne
         run_state_machine_as_test(
             ThisCompany,
             settings=settings(
-                max_examples=40,
+                max_examples=drawn(20, 40),
                 stateful_step_count=12,
                 suppress_health_check=list(HealthCheck),
             ),

@@ -508,4 +508,18 @@ BREAKS = (
         "and (fresh and not precedents.any or self._lately_unpaid(payment)):",
         seen_by="payments:test_what_an_earlier_call_may_have_paid_is_read_again",
     ),
+    Break(
+        "operators-are-told-again-of-what-is-still-unknown",
+        "payments/alarms.py",
+        " and one.id not in known)",
+        ")",
+        seen_by="payments:test_those_of_one_hour_are_told_together",
+    ),
+    Break(
+        "an-old-login-ends-a-refusal-that-came-after-it",
+        "payments/alarms.py",
+        "if seen > one.created_at]",
+        "if one.created_at]",
+        seen_by="payments:test_a_refused_login_is_told_once_and_that_it_is_over",
+    ),
 )

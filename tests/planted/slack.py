@@ -337,9 +337,9 @@ BREAKS = (
     ),
     Break(
         "a-digest-that-may-stand-there-is-posted-again",
-        "slack/digest.py",
-        "        elif digest.begun:\n",
-        "        elif not digest:\n",
+        "slack/once.py",
+        "        if notice.begun and not await",
+        "        if not notice and not await",
         seen_by="slack:test_where_nobody_may_look_it_is_not_told_twice",
     ),
     Break(
@@ -391,5 +391,12 @@ BREAKS = (
         "        if refusal is None:\n            return None\n",
         "        if refusal is None or person:\n            return None\n",
         seen_by="slack:test_the_unpaid_invoices_are_shown_over_the_tab",
+    ),
+    Break(
+        "a-notice-does-not-keep-to-slacks-pace",
+        "slack/once.py",
+        "if channel in {*self.pace.paused, *self.pace.full}:",
+        "if channel is None:",
+        seen_by="slack:test_it_keeps_to_slacks_pace",
     ),
 )

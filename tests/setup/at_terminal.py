@@ -7,13 +7,12 @@ import fcntl
 import os
 import re
 import signal
-import sys
 import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.command_line import CUT_OFF, ROOT
+from tests.command_line import CommandServer, Process, environment_of_a_command, strict_python
 
 PATIENCE = 30.0
 """Seconds for the next question to come."""
@@ -28,7 +27,7 @@ class NotSeen(AssertionError):
 class AtTerminal:
     """One process whose terminal we hold. shown: all that it wrote, as a person would see it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, descriptor: int) -> None:
+    def __init__(self, process: Process, descriptor: int) -> None:
         self._process = process
         self._descriptor = descriptor
         self._written = asyncio.Event()
@@ -94,31 +93,33 @@ class AtTerminal:
         """End what still runs."""
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGKILL)
-            await self._process.wait()
+        await self._process.wait()
         asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
 
 
 @asynccontextmanager
-async def at_terminal(folder: Path, *arguments: str, **variables: str) -> AsyncIterator[AtTerminal]:
-    """Start `python -m bot` with a terminal of its own."""
+async def at_terminal(
+    server: CommandServer | None, folder: Path, *arguments: str, **variables: str
+) -> AsyncIterator[AtTerminal]:
+    """Start `python -m bot` with a terminal of its own; without a server it loads everything itself."""
     ours, theirs = os.openpty()
-
-    def take_terminal() -> None:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
+    environment = environment_of_a_command({"TERM": "dumb", **variables})
+    process: Process
     try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-W", "error", *CUT_OFF, "-m", "bot", *arguments),
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TERM": "dumb"} | variables,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            preexec_fn=take_terminal,
-        )
+        if server is None:
+            process = await asyncio.create_subprocess_exec(
+                *strict_python("-m", "bot", *arguments),
+                cwd=folder,
+                env=environment,
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                start_new_session=True,
+                preexec_fn=_take_terminal,
+            )
+        else:
+            process = await server.start(arguments, folder=folder, environment=environment, terminal=theirs)
     finally:
         os.close(theirs)
     person = AtTerminal(process, ours)
@@ -126,3 +127,7 @@ async def at_terminal(folder: Path, *arguments: str, **variables: str) -> AsyncI
         yield person
     finally:
         await person.close()
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -16,7 +16,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from tests.checks.test_only_reads import OPERATIONS, READS
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, CommandServer
 from tests.setup.at_terminal import CTRL_C, CTRL_D, ENTER, AtTerminal, at_terminal
 
 QUESTIONS = (
@@ -33,9 +33,11 @@ async def addresses(slack: LocalSlack, billing: LocalBilling) -> dict[str, str]:
 
 
 @pytest.fixture
-async def person(tmp_path: Path, addresses: dict[str, str]) -> AsyncIterator[AtTerminal]:
+async def person(
+    tmp_path: Path, addresses: dict[str, str], command_server: CommandServer
+) -> AsyncIterator[AtTerminal]:
     """Somebody who just typed `python -m bot setup` in an empty folder."""
-    async with at_terminal(tmp_path, "setup", **addresses) as sitting:
+    async with at_terminal(command_server, tmp_path, "setup", **addresses) as sitting:
         yield sitting
 
 
@@ -81,7 +83,7 @@ async def test_from_nothing_to_a_paid_invoice(
     checked = await command("check", "--online")
     assert checked.code == 0, checked
 
-    running = await command.start("run")
+    running = await command.start_anew("run")
     await slack.wait_for(lambda: slack.sockets.connections, timeout=30)
     assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
     (card,) = await slack.wait_for(lambda: slack.messages("#payments"))
@@ -100,7 +102,12 @@ def _approve(slack: LocalSlack) -> str:
 
 
 async def test_no_secret_is_ever_shown(
-    person: AtTerminal, slack: LocalSlack, billing: LocalBilling, tmp_path: Path, addresses: dict[str, str]
+    person: AtTerminal,
+    slack: LocalSlack,
+    billing: LocalBilling,
+    tmp_path: Path,
+    addresses: dict[str, str],
+    command_server: CommandServer,
 ) -> None:
     """Neither while it is typed, nor when it is refused, nor as what is kept the next time."""
     answers = good(slack, billing)
@@ -115,7 +122,7 @@ async def test_no_secret_is_ever_shown(
     for question, answer in zip(QUESTIONS[8:], answers[8:], strict=True):
         await person.answers(question, answer)
     assert await person.ends() == 0
-    async with at_terminal(tmp_path, "setup", **addresses) as again:
+    async with at_terminal(command_server, tmp_path, "setup", **addresses) as again:
         await answer_all(again, [ENTER] * 11)
         assert await again.ends() == 0
     secrets = (slack.bot_token, slack.app_token, billing.password, "hunter2")
@@ -136,9 +143,11 @@ async def test_leaving_at_any_question_writes_nothing(
     assert os.listdir(tmp_path) == []
 
 
-async def test_what_no_question_would_mend_is_told_before_the_first(tmp_path: Path) -> None:
+async def test_what_no_question_would_mend_is_told_before_the_first(
+    tmp_path: Path, command_server: CommandServer
+) -> None:
     """Nobody answers ten questions to hear that it was for nothing."""
-    async with at_terminal(tmp_path, "setup", "--env-file", "no/.env") as person:
+    async with at_terminal(command_server, tmp_path, "setup", "--env-file", "no/.env") as person:
         await person.sees("no/.env: cannot be written (its folder takes no file)")
         assert await person.ends() == 1
     assert "Bot token" not in person.shown
@@ -175,7 +184,7 @@ async def test_a_terminal_that_lacks_letters(
 ) -> None:
     """It shows their numbers; what moves its cursor is shown so everywhere."""
     slack.world.add_person("zoe", "Zoe \x1b[2J 李")
-    async with at_terminal(tmp_path, "setup", **addresses, PYTHONIOENCODING="iso-8859-1") as person:
+    async with at_terminal(None, tmp_path, "setup", **addresses, PYTHONIOENCODING="iso-8859-1") as person:
         await answer_all(person, [slack.bot_token, slack.app_token, "?"])
         await person.sees("Zoe \\u001b[2J \\u674e (@zoe, ")
         await person.presses("Who may request", CTRL_C)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.command_line import shrink_to_wrong
 from tests.simulation.drawing import Step, draw
 from tests.simulation.planted import PLANTED, Planted
 from tests.simulation.scenes import SCENES
@@ -65,6 +64,9 @@ def test_a_history_is_drawn_from_its_seed() -> None:
 
 def test_a_history_is_shrunk_to_what_it_takes() -> None:
     """What is left goes wrong, and leaving out any of it does not."""
+    # It reads the whole source to know where a bot may crash.
+    from tests.simulation.command_line import shrink_to_wrong
+
     steps = [Step("asks", 0.0, (number,)) for number in range(100)]
     needed = {steps[7], steps[50], steps[51]}
     assert set(shrink_to_wrong(steps, lambda kept: needed <= set(kept))) == needed

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from datetime import timedelta
 
 from tests.simulation import billing_answers
 from tests.simulation.disk import Trouble
-from tests.simulation.drawing import SLOW_S, settings_of
+from tests.simulation.drawing import FIRST_DAY, SLOW_S, settings_of
 from tests.simulation.installation import Acts, Installation
 from tests.simulation.network import Weather
 
@@ -26,6 +27,7 @@ class Troubles:
             "network": self._network,
             "is away": self._is_away,
             "amount changes": self._change_amount,
+            "due date changes": self._change_due_date,
             "is paid by hand": self._pay_by_hand,
             "is deleted": self._delete,
             "edits the rules": self._edit_rules,
@@ -78,6 +80,14 @@ class Troubles:
             row["invoices_amount"] = amount
             self._installation.past.amount_changed_at[module, number] = self._installation.loop.now
             self.faults["amount changed"] += 1
+
+    async def _change_due_date(self, module: str, number: int, days: int) -> None:
+        """days: from the first one."""
+        row = self._installation.billing.row(module, number)
+        if row is not None:
+            row["invoices_due_date"] = str(FIRST_DAY + timedelta(days))
+            self._installation.past.due_changed.add((module, number))
+            self.faults["due date changed"] += 1
 
     async def _pay_by_hand(self, module: str, number: int) -> None:
         """In MyAdmin itself."""

@@ -26,6 +26,7 @@ from bot.sandbox.local_slack import LocalSlack, blocks
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
 from bot.sandbox.local_slack.messages import Message, visible_texts
+from bot.sandbox.local_slack.methods import chat
 from bot.slack.card import ASK_AGAIN, WAS_NOT_PAID, WAS_PAID
 from bot.slack.pace import Pace
 from bot.slack.post_search import metadata
@@ -242,6 +243,16 @@ class TestTrouble:
         (lines,) = replies(slack)
         assert all(f"`{ref}` · {ref.number - 50_000}.00 USD" in lines for ref in refs)
         assert posts(slack) == [None, "invalid_blocks", None]
+
+    async def test_what_slack_does_not_take_together_is_told_one_by_one(
+        self, slack: LocalSlack, billing: LocalBilling, bot: app.Bot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A plain line in place of a message of several would lose what the billing API said of each."""
+        monkeypatch.setattr(chat, "_METADATA_LIMIT", 180)
+        refs = invoices(billing, 6)
+        await approved(slack, bot, refs)
+        assert posts(slack).count("metadata_too_large") >= 2
+        assert answers(slack) == successes(refs)
 
     async def test_who_died_after_posting_tells_nothing_twice(
         self, slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, ledger_url: str

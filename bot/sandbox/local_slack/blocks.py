@@ -5,7 +5,6 @@ Messages are refused with invalid_blocks, views with invalid_arguments; both say
 
 from __future__ import annotations
 
-import copy
 import secrets
 from typing import Any
 
@@ -32,6 +31,8 @@ TEXT_OF_ALL_BLOCKS = 12_000
 """Undocumented; above it chat.postMessage answers msg_blocks_too_long (slackapi/bolt-js#2509)."""
 TABLE_ROWS, TABLE_COLUMNS, TABLE_TEXT = 100, 20, 10_000
 """The heading is a row like the others; the characters are those of all cells."""
+
+_WITH_ACTION = INTERACTIVE.keys() | WRITING.keys()
 
 _kind = string(50)
 _block_id: dict[str, Check] = {"block_id": string(255)}
@@ -229,24 +230,24 @@ def _check_submit(view: Json, problems: Problems) -> None:
 
 def _as_stored(blocks: list[Json]) -> list[Json]:
     """Slack makes up the ids that are missing and writes out the defaults of text objects."""
-    stored = copy.deepcopy(blocks)
+    stored = [_with_defaults(block) for block in blocks]
     for block in stored:
         block["block_id"] = block.get("block_id") or secrets.token_urlsafe(4)
         for element in (*block.get("elements", ()), block.get("accessory"), block.get("element")):
-            if element and element["type"] in INTERACTIVE | WRITING:
+            if element and element["type"] in _WITH_ACTION:
                 element["action_id"] = element.get("action_id") or secrets.token_urlsafe(4)
-    _write_defaults(stored)
     return stored
 
 
-def _write_defaults(node: object) -> None:
+def _with_defaults(node: Any) -> Any:
+    """A copy of a part of a block."""
     if isinstance(node, list):
-        for item in node:
-            _write_defaults(item)
-    elif isinstance(node, dict):
-        if node.get("type") == "plain_text":
-            node.setdefault("emoji", True)
-        elif node.get("type") == "mrkdwn":
-            node.setdefault("verbatim", False)
-        for value in node.values():
-            _write_defaults(value)
+        return [_with_defaults(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    copied = {name: _with_defaults(value) for name, value in node.items()}
+    if copied.get("type") == "plain_text":
+        copied.setdefault("emoji", True)
+    elif copied.get("type") == "mrkdwn":
+        copied.setdefault("verbatim", False)
+    return copied

@@ -1,0 +1,115 @@
+"""The audit trail as one write transaction has it: its end, which it holds, and the proofs made by it.
+
+Whoever adds to the trail locks its end, so that is read once a transaction; take other locks before. The
+events of a request are read and proved once as well: its rows are locked, so that whatever is added to them
+afterwards is added here. The new end is written before the trail is read, and before the commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.events import DomainEvent, encode
+from bot.domain.payment import State
+from bot.ledger.audit import GENESIS, Link, digest
+from bot.ledger.proof import Told, told
+from bot.ledger.replay import stamp
+from bot.ledger.rows import Pause, pause_of
+from bot.ledger.schema import chain, events
+
+_LAST = select(events.c.hash).where(events.c.id == chain.c.last_event).scalar_subquery()
+_END = select(chain, _LAST.label("hash")).with_for_update(of=chain)
+
+
+@dataclass(slots=True)
+class _End:
+    """fits: it is what the last event says. written: it stands in the table."""
+
+    event_id: int
+    hash: str
+    fits: bool
+    pause: Pause | None
+    written: bool = True
+
+
+class Trail:
+    """The trail, inside one transaction. sealed_by: the last event that it added."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+        self._end: _End | None = None
+        self._told: dict[int, Told] = {}
+        self.sealed_by: Link | None = None
+
+    async def hold_end(self) -> _End:
+        """Let nobody else add to the trail until the transaction ends."""
+        if self._end is None:
+            row = (await self._connection.execute(_END)).mappings().one()
+            fits = row["last_hash"] == (row["hash"] if row["last_event"] else GENESIS)
+            self._end = _End(row["last_event"], row["last_hash"], fits, pause_of(row))
+        return self._end
+
+    async def append(
+        self,
+        what: DomainEvent,
+        *,
+        request_id: int | None,
+        actor: str,
+        line: int | None = None,
+        from_state: State | None = None,
+        to_state: State | None = None,
+    ) -> Link:
+        """Add one event. line: see `encode`."""
+        end = await self.hold_end()
+        event_id, at, text = end.event_id + 1, stamp(self._now), encode(what, line)
+        content = (event_id, at, request_id, actor, what.action, from_state, to_state, text)
+        hashed = digest(content, end.hash)
+        await self._connection.execute(
+            events.insert().values(
+                id=event_id,
+                at=self._now,
+                request_id=request_id,
+                actor=actor,
+                action=what.action,
+                from_state=from_state,
+                to_state=to_state,
+                detail=text,
+                previous=end.hash,
+                hash=hashed,
+            )
+        )
+        if request_id in self._told:
+            self._told[request_id].add(content, fits=end.fits)
+        # One that does not fit is followed by its own hash all the same.
+        end.event_id, end.hash, end.fits, end.written = event_id, hashed, True, False
+        self.sealed_by = Link(event_id, hashed)
+        return self.sealed_by
+
+    async def told(self, request_id: int) -> Told:
+        """What the events of a request say, whose rows are locked, or where the end is held."""
+        if request_id not in self._told:
+            await self.write_end()
+            self._told[request_id] = await told(self._connection, request_id)
+        return self._told[request_id]
+
+    async def write_end(self) -> None:
+        """Let the table say where the trail ends now."""
+        if self._end is not None and not self._end.written:
+            await self._connection.execute(
+                chain.update().values(last_event=self._end.event_id, last_hash=self._end.hash)
+            )
+            self._end.written = True
+
+    async def set_pause(self, pause: Pause | None) -> None:
+        """Whether sending is paused from now on, on any instance; its event is the caller's."""
+        end = await self.hold_end()
+        at, by, reason = (pause.at, pause.by, pause.reason) if pause is not None else (None, None, None)
+        await self._connection.execute(
+            chain.update().values(paused_at=at, paused_by=by, paused_reason=reason)
+        )
+        end.pause = pause

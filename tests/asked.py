@@ -1,0 +1,26 @@
+"""What a database is asked: the statements, as they are sent to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Those that this process sends from now on until the block ends, without BEGIN and COMMIT."""
+    sent: list[str] = []
+
+    def listen(*told: Any) -> None:
+        if not told[2].startswith("BEGIN"):
+            sent.append(told[2])
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
