@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Approved, Paused, Resumed
 from bot.domain.payment import RELEASED, InvoiceRef, PaymentRequest, State
-from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, linked
+from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, fitting
 from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
 from bot.ledger.rows import Kind
 from bot.ledger.schema import (
@@ -361,8 +361,10 @@ class Told:
 async def told(connection: AsyncConnection, request_id: int) -> Told:
     """Read the events of one request, and whether each fits between its neighbours."""
     found = Told(Replay(request_id))
-    for row in await connection.execute(OF_ONE_REQUEST, {"request": request_id}):
-        found.add(row, fits=linked(row))
+    rows = (await connection.execute(OF_ONE_REQUEST, {"request": request_id})).all()
+    proved = fitting(rows)
+    for row in rows:
+        found.add(row, fits=row[0] in proved)
     return found
 
 
@@ -392,11 +394,7 @@ async def holder(connection: AsyncConnection, ref: InvoiceRef) -> int | None:
     """The request that holds an invoice by its events, whatever its rows say."""
     asking = (await connection.execute(ASKED_FOR, {"invoice": str(ref)})).scalars().all()
     for request_id in asking:
-        replay = Replay(request_id)
-        for row in await connection.execute(OF_ONE_REQUEST, {"request": request_id}):
-            _add(replay, row)
-        if any(
-            line.told["invoice"] == str(ref) and line.state not in RELEASED for line in replay.lines.values()
-        ):
+        lines = (await told(connection, request_id)).replay.lines.values()
+        if any(line.told["invoice"] == str(ref) and line.state not in RELEASED for line in lines):
             return int(request_id)
     return None

@@ -28,7 +28,7 @@ from bot.domain.batch import Batch
 from bot.domain.events import Approved, Corrected, Denied, NotTold, Resolved
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
-from bot.ledger import audit, database, proof
+from bot.ledger import audit, database, proof, version
 from bot.ledger.outage import Outage
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
@@ -101,12 +101,15 @@ class Ledger:
         """The time, read anew from the server where that has the clock.
 
         The server read it at some moment between question and answer. Where what was known may still be
-        true it is kept: an answer that comes late is no clock that was set.
+        true it is kept: an answer that comes late is no clock that was set. Raises LedgerUnfit where a later
+        version of the bot has taken the ledger over meanwhile.
         """
-        if self.shared and self._clock is utc_now:
-            asked = self.boottime()
-            told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-            least = told.astimezone(UTC) - utc_now()
+        if not self.shared:
+            return self.clock()
+        asked = self.boottime()
+        told = await version.fence(connection)
+        if self._clock is utc_now:
+            least = told - utc_now()
             most = least + timedelta(seconds=self.boottime() - asked)
             self._ahead = least if self._ahead is None else min(max(self._ahead, least), most)
         return self.clock()
@@ -157,8 +160,11 @@ class Ledger:
         """Set the events of queues in which something is due: its time has come, or it is another instance's.
 
         One read for all of them, so that idling costs little. Where the ledger's clock was set back, all
-        that waits is looked at now: its time would come late.
+        that waits is looked at now: its time would come late. Raises LedgerUnfit, as `now`.
         """
+        if self.shared:
+            async with database.honest_errors(), self._reads.connect() as connection:
+                await self.now(connection)
         ahead = self._ahead_of_boottime()
         if ahead < self._offset - SET_BACK:
             log.warning("the ledger's clock was set back: what waits is looked at now")

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain.events import DomainEvent, encode
 from bot.domain.payment import State
 from bot.ledger.audit import GENESIS, Link, digest
+from bot.ledger.moved import must_not_have_moved
 from bot.ledger.proof import Told, told
 from bot.ledger.replay import stamp
 from bot.ledger.rows import Pause, pause_of
@@ -47,9 +48,13 @@ class Trail:
         self.sealed_by: Link | None = None
 
     async def hold_end(self) -> _End:
-        """Let nobody else add to the trail until the transaction ends."""
+        """Let nobody else add to the trail until the transaction ends.
+
+        Raises LedgerUnfit where the ledger was moved elsewhere.
+        """
         if self._end is None:
             row = (await self._connection.execute(_END)).mappings().one()
+            must_not_have_moved(row["moved_to"])
             fits = row["last_hash"] == (row["hash"] if row["last_event"] else GENESIS)
             self._end = _End(row["last_event"], row["last_hash"], fits, pause_of(row))
         return self._end
@@ -96,6 +101,10 @@ class Trail:
             await self.write_end()
             self._told[request_id] = await told(self._connection, request_id)
         return self._told[request_id]
+
+    def forget(self, request_id: int) -> None:
+        """Its events are not what they were: they are read and proved anew."""
+        self._told.pop(request_id, None)
 
     async def write_end(self) -> None:
         """Let the table say where the trail ends now."""

@@ -39,6 +39,7 @@ from bot.ledger.audit import Link
 from bot.ledger.locked_reads import LockedReads, Stale
 from bot.ledger.notices import Topic
 from bot.ledger.outbox import Outbox
+from bot.ledger.pruning import Meant, Pruning
 from bot.ledger.rows import Kind, Pause, payment_in, request_of
 from bot.ledger.schema import FREE, approvals, attempts, events, payments, requests
 
@@ -54,6 +55,7 @@ class Transaction(LockedReads):
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         super().__init__(connection, now)
         self.outbox = Outbox(connection, now, self.changed_topics)
+        self._pruning = Pruning(connection, self.trail)
 
     @property
     def sealed_by(self) -> Link | None:
@@ -136,6 +138,17 @@ class Transaction(LockedReads):
             await self._connection.execute(update(payments).where(these).values(due_at=self.now))
         self.changed_topics.add(State.APPROVED)
         return pause
+
+    async def prune_requests(self, meant: Meant, *, after: int) -> list[int]:
+        """Erase what is personal in the next few requests; their ids. Raises LedgerContradicted."""
+        return await self._pruning.requests(meant, after=after)
+
+    async def prune_others(self, meant: Meant, *, after: int) -> int | None:
+        """The same in the next events of no request: the last that was looked at; None where none is left."""
+        last = await self._pruning.of_no_request(meant, after=after)
+        if last is None:
+            await self._pruning.notices(meant)
+        return last
 
     async def record(
         self,

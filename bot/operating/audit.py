@@ -14,6 +14,7 @@ import click
 
 from bot import logs
 from bot.domain.payment import State
+from bot.operating.prune import prune
 from bot.operating.with_ledger import PAYMENT, ledger_url_or_exit, with_ledger
 from bot.options import ENV_FILE
 
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 _STATES = [state.value.lower() for state in State]
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, commands=[prune])
 @ENV_FILE
 @click.option("--payment", type=PAYMENT, metavar="NUMBER", help="Only the events of this payment.")
 @click.pass_context
 def audit(context: click.Context, env_file: Path | None, payment: int | None) -> None:
     """Print the audit trail, and prove the ledger by it.
 
-    Only LEDGER_URL is needed, and nothing is changed; a bot may be running. Exit code 0: the ledger is whole;
-    1: somebody changed it past the bot; 2: it cannot be read.
+    Only LEDGER_URL is needed, and only prune changes anything; a bot may be running. Exit code 0: the ledger
+    is whole; 1: somebody changed it past the bot; 2: it cannot be read.
     """
     if context.invoked_subcommand is None:
         sys.exit(_read_ledger(env_file, lambda ledger: _audit(ledger, payment)))
