@@ -12,15 +12,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from bot import config, logs
+from bot import logs
 from bot.domain.payment import State
-from bot.errors import ConfigError
 from bot.operating.prune import prune
-from bot.operating.with_ledger import (
-    PAYMENT,
-    refuse,
-    with_ledger,
-)
+from bot.operating.with_ledger import PAYMENT, ledger_url_or_exit, with_ledger
 from bot.options import ENV_FILE
 
 if TYPE_CHECKING:
@@ -273,8 +268,5 @@ def _read_ledger(env_file: Path | None, work: Callable[[Ledger, str], Awaitable[
     """Do something with the ledger that changes nothing of it, beside a bot that may be running on it."""
     from bot.ledger.opening import read_ledger  # noqa: PLC0415
 
-    try:
-        url = config.load_ledger(env_file).ledger_url.get_secret_value()
-    except ConfigError as error:
-        return refuse(error, "The ledger cannot be read")
+    url = ledger_url_or_exit(env_file)
     return with_ledger(read_ledger(url), lambda ledger: work(ledger, url))

@@ -327,8 +327,8 @@ BREAKS = (
     Break(
         "an-erased-event-needs-no-answer",
         _AUDIT,
-        "if erasures.unanswered is not None:",
-        "if erasures.unanswered == -1:",
+        "if erasures is not None and erasures.unanswered is not None:",
+        "if erasures is not None and erasures.unanswered == -1:",
         seen_by="ledger:test_what_is_forged_in_what_is_left_is_found",
         case="sqlite",
     ),
