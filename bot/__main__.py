@@ -66,7 +66,7 @@ def run(env_file: Path | None) -> None:
     except ConfigError as error:
         code = refuse(error)
     except BotError as error:
-        click.echo(f"The bot cannot start: {error}", err=True)
+        click.echo(logs.harmless(f"The bot cannot start: {error}"), err=True)
         code = 2
     leave(code)
 

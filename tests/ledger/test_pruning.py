@@ -240,7 +240,7 @@ async def test_what_is_open_young_or_untold_stays(ledger: Ledger, clock: Clock) 
     told = await ledger.latest(InvoiceRef("vps", 30_000 + list(State).index(State.PAID)))
     assert told is not None
     async with ledger.transaction() as transaction:
-        await transaction.outbox.refresh_cards(told.request.id)
+        transaction.outbox.refresh_cards(told.request.id)
         await transaction.outbox.add(told.request, Kind.DIRECT)
     assert await pruned(ledger, clock.now) == len(final) - 1
     notes = {one.first.state: one.request.note for one in await ledger.recent(limit=None)}
