@@ -14,7 +14,7 @@ from hashlib import sha256
 from json.encoder import encode_basestring_ascii as _json
 from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, func, select
+from sqlalchemy import Connection, Executable, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Pruned
@@ -89,27 +89,49 @@ HASHED = EVENTS.order_by(events.c.id)
 """All of them, in their order."""
 
 
-def check_chain(connection: Connection) -> Chain:
-    """Recompute every hash from the first event on."""
+def check_chain(connection: Connection, after: int = 0, up_to: int | None = None) -> Chain:
+    """Recompute every hash from the first event on.
+
+    after, up_to: only of a part of it, which begins with the hash that the event before it has. What answers
+    for erased events may lie in another part: see `erasures_hold`.
+    """
     ends = [
         tuple(end) for end in connection.execute(select(chain.c.id, chain.c.last_event, chain.c.last_hash))
     ]
-    previous, count = GENESIS, 0
-    erasures = Erasures()
+    previous, count = GENESIS, after
     part = EVENTS.order_by(events.c.id).limit(_EVENTS_IN_MEMORY)
-    rows = as_given(connection, part)
+    if up_to is not None:
+        part = part.where(events.c.id <= up_to)
+    if after:
+        before = connection.execute(select(events.c.hash).where(events.c.id == after))
+        previous = str(before.scalar_one_or_none())
+    erasures = Erasures() if not after and up_to is None else None
+    rows = as_given(connection, part.where(events.c.id > after) if after else part)
     while rows:
         for row in rows:
             count += 1
             if not fits(row, previous) or row[0] != count:
                 return Chain(count, previous, broken_at=row[0])
-            if (forged := erasures.add(row)) is not None:
+            if erasures is not None and (forged := erasures.add(row)) is not None:
                 return Chain(count, previous, broken_at=forged)
             previous = row[9]
         rows = as_given(connection, part.where(events.c.id > count))
-    if erasures.unanswered is not None:
+    if erasures is not None and erasures.unanswered is not None:
         return Chain(count, previous, broken_at=erasures.unanswered)
-    return Chain(count, previous, broken_at=None if ends == [(1, count, previous)] else count + 1)
+    whole = ends == [(1, count, previous)] if up_to is None else count == up_to
+    return Chain(count, previous, broken_at=None if whole else count + 1)
+
+
+def erasures_hold(connection: Connection) -> bool:
+    """Whether an event answers for each that is erased: what `check_chain` of a part cannot tell."""
+    erasures, last = Erasures(), None
+    concerned = or_(events.c.erased_by.is_not(None), events.c.action == Pruned.action)
+    part = EVENTS.where(concerned).order_by(events.c.id).limit(_EVENTS_IN_MEMORY)
+    while rows := as_given(connection, part if last is None else part.where(events.c.id > last)):
+        if any([erasures.add(row) is not None for row in rows]):
+            return False
+        last = rows[-1][0]
+    return erasures.unanswered is None
 
 
 def as_given(connection: Connection, statement: Executable) -> Sequence[Sequence[Any]]:

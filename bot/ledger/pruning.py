@@ -39,7 +39,7 @@ from bot.ledger.rows import request_of
 from bot.ledger.schema import PENDING, approvals, deliveries, events, notices, payments, requests
 from bot.ledger.trail import Trail
 
-AT_ONCE = 50
+AT_ONCE = 10
 """Requests of one transaction: nobody else adds to the trail meanwhile."""
 
 _EVENTS_AT_ONCE = 500
@@ -122,6 +122,7 @@ class Pruning:
         Raises LedgerContradicted where the trail says something else than the rows: nobody erases the proof.
         """
         await self._overwrite()
+        await self._trail.write()
         due = meant.due().where(requests.c.id > after).order_by(requests.c.id).limit(AT_ONCE)
         locked = select(requests).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
         rows = (await self._connection.execute(locked)).mappings().all()
@@ -199,6 +200,7 @@ class Pruning:
     async def of_no_request(self, meant: Meant, *, after: int) -> int | None:
         """Erase what is personal in the next events of no request: the last that was looked at, or None."""
         await self._overwrite()
+        await self._trail.write()
         due = audit.HASHED.where(meant.due_of_none(), events.c.id > after).limit(_EVENTS_AT_ONCE)
         trail = (await self._connection.execute(due)).all()
         if not trail:

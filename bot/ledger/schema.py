@@ -193,6 +193,12 @@ PAYMENTS = select(payments, *(column.label(f"of_{column.name}") for column in re
 LIVE = payments.c.state.not_in(sorted(RELEASED))
 """Payments that hold their invoice: under way, unknown, or paid."""
 
+
+def with_payment(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a request has such a payment; the payments lead to the requests, as few are in most states."""
+    return requests.c.id.in_(select(payments.c.request_id).where(condition))
+
+
 Index(
     "one_live_payment_per_invoice",
     payments.c.module,

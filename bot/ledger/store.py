@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 from sqlalchemy import (
-    ColumnElement,
     CompoundSelect,
     Select,
     func,
@@ -35,13 +34,23 @@ from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
     Event,
     Pause,
+    all_readable,
     batch_of,
     event_of,
     pause_of,
     payment_of,
     readable,
 )
-from bot.ledger.schema import LIVE, PAYMENTS, PENDING, chain, deliveries, events, payments, requests
+from bot.ledger.schema import (
+    LIVE,
+    PAYMENTS,
+    PENDING,
+    chain,
+    events,
+    payments,
+    requests,
+    with_payment,
+)
 from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
@@ -217,6 +226,16 @@ class Ledger:
         """Whether whoever claims from this queue would find work."""
         return bool(await self._due(queue.some, limit=1))
 
+    async def due(self, queue: Queue, *, limit: int) -> list[Payment] | None:
+        """What whoever claims from this queue would find; None where some of it cannot be read."""
+        given = {"now": self.clock(), "limit": limit}
+        async with database.honest_errors(), self._reads.connect() as connection:
+            return all_readable((await connection.execute(queue.rows, given)).mappings(), payment_of)
+
+    async def batch_of(self, payment: Payment) -> Batch | None:
+        """The request of a payment that was read just now, so that it is read again only for the others."""
+        return Batch((payment,)) if payment.request.size == 1 else await self.of_request(payment.request.id)
+
     async def latest(self, ref: InvoiceRef) -> Payment | None:
         """The newest payment request for an invoice, live or not."""
         found = await self._all(
@@ -244,12 +263,12 @@ class Ledger:
         if requester is not None:
             which = which.where(requests.c.requester == requester)
         if states is not None:
-            which = which.where(_with_payment(payments.c.state.in_([state.value for state in states])))
+            which = which.where(with_payment(payments.c.state.in_([state.value for state in states])))
         return await self._batches(which)
 
     async def pending(self) -> list[Batch]:
         """All that waits for approval, what expires first before the others."""
-        waits = _with_payment(payments.c.state == State.PENDING_APPROVAL.value)
+        waits = with_payment(payments.c.state == State.PENDING_APPROVAL.value)
         which = select(requests.c.id).where(waits).order_by(requests.c.expires_at, requests.c.id)
         return await self._batches(which)
 
@@ -259,8 +278,8 @@ class Ledger:
 
     async def ids(self, state: State) -> list[int]:
         """The payments in a state."""
-        rows = await self._all(select(payments.c.id).where(payments.c.state == state.value))
-        return [row["id"] for row in rows]
+        found = select(payments.c.id).where(payments.c.state == state.value)
+        return [row["id"] for row in await self._all(found)]
 
     async def concerning(self, user_id: str, states: Iterable[State], *, limit: int = 10) -> list[Batch]:
         """The requests with payments in some states that a person made or decided on; the latest first."""
@@ -307,9 +326,8 @@ class Ledger:
 
     async def denier(self, request_id: int) -> str | None:
         """Who denied it; None where nobody did."""
-        found = await self._all(
-            select(events.c.actor).where(events.c.request_id == request_id, events.c.action == Denied.action)
-        )
+        denied = events.c.request_id == request_id, events.c.action == Denied.action
+        found = await self._all(select(events.c.actor).where(*denied))
         return found[0]["actor"] if found else None
 
     async def precedents(self, payment: Payment) -> Precedents:
@@ -345,18 +363,13 @@ class Ledger:
 
     async def undelivered(self) -> int:
         """How many deliveries are still to be made."""
-        rows = await self._all(select(func.count().label("n")).select_from(deliveries).where(PENDING))
-        return int(rows[0]["n"])
+        return int((await self._all(select(func.count().label("n")).where(PENDING)))[0]["n"])
 
     async def not_told(self) -> int:
         """How many deliveries were given up, although somebody should have been told."""
         # The actor leads the index; the announcer's own events are few.
-        rows = await self._all(
-            select(func.count().label("n"))
-            .select_from(events)
-            .where(events.c.actor == "announcer", events.c.action == NotTold.action)
-        )
-        return int(rows[0]["n"])
+        theirs = events.c.actor == "announcer", events.c.action == NotTold.action
+        return int((await self._all(select(func.count().label("n")).where(*theirs)))[0]["n"])
 
     async def at_rest(self) -> bool:
         """Whether nothing is left to do but wait for people or for time."""
@@ -385,8 +398,3 @@ class Ledger:
             if self.shared:
                 await connection.execute(database.PATIENT)
             yield connection
-
-
-def _with_payment(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether a request has such a payment; the payments lead to the requests, as few are in most states."""
-    return requests.c.id.in_(select(payments.c.request_id).where(condition))

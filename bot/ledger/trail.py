@@ -2,13 +2,14 @@
 
 Whoever adds to the trail locks its end, so that is read once a transaction; take other locks before. The
 events of a request are read and proved once as well: its rows are locked, so that whatever is added to them
-afterwards is added here. The new end is written before the trail is read, and before the commit.
+afterwards is added here. What is added is written before the trail is read, and before the commit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,13 +29,12 @@ _END = select(chain, _LAST.label("hash")).with_for_update(of=chain)
 
 @dataclass(slots=True)
 class _End:
-    """fits: it is what the last event says. written: it stands in the table."""
+    """fits: it is what the last event says."""
 
     event_id: int
     hash: str
     fits: bool
     pause: Pause | None
-    written: bool = True
 
 
 class Trail:
@@ -44,6 +44,7 @@ class Trail:
         self._connection = connection
         self._now = now
         self._end: _End | None = None
+        self._unwritten: list[dict[str, Any]] = []
         self._told: dict[int, Told] = {}
         self.sealed_by: Link | None = None
 
@@ -74,31 +75,31 @@ class Trail:
         event_id, at, text = end.event_id + 1, stamp(self._now), encode(what, line)
         content = (event_id, at, request_id, actor, what.action, from_state, to_state, text)
         hashed = digest(content, end.hash)
-        await self._connection.execute(
-            events.insert().values(
-                id=event_id,
-                at=self._now,
-                request_id=request_id,
-                actor=actor,
-                action=what.action,
-                from_state=from_state,
-                to_state=to_state,
-                detail=text,
-                previous=end.hash,
-                hash=hashed,
-            )
+        self._unwritten.append(
+            {
+                "id": event_id,
+                "at": self._now,
+                "request_id": request_id,
+                "actor": actor,
+                "action": what.action,
+                "from_state": from_state,
+                "to_state": to_state,
+                "detail": text,
+                "previous": end.hash,
+                "hash": hashed,
+            }
         )
         if request_id in self._told:
             self._told[request_id].add(content, fits=end.fits)
         # One that does not fit is followed by its own hash all the same.
-        end.event_id, end.hash, end.fits, end.written = event_id, hashed, True, False
+        end.event_id, end.hash, end.fits = event_id, hashed, True
         self.sealed_by = Link(event_id, hashed)
         return self.sealed_by
 
     async def told(self, request_id: int) -> Told:
         """What the events of a request say, whose rows are locked, or where the end is held."""
         if request_id not in self._told:
-            await self.write_end()
+            await self.write()
             self._told[request_id] = await told(self._connection, request_id)
         return self._told[request_id]
 
@@ -106,13 +107,14 @@ class Trail:
         """Its events are not what they were: they are read and proved anew."""
         self._told.pop(request_id, None)
 
-    async def write_end(self) -> None:
-        """Let the table say where the trail ends now."""
-        if self._end is not None and not self._end.written:
-            await self._connection.execute(
-                chain.update().values(last_event=self._end.event_id, last_hash=self._end.hash)
-            )
-            self._end.written = True
+    async def write(self) -> None:
+        """Let the tables hold what was added so far. Before anything else reads the events."""
+        if not self._unwritten:
+            return
+        added, self._unwritten = self._unwritten, []
+        await self._connection.execute(events.insert(), added)
+        last = added[-1]
+        await self._connection.execute(chain.update().values(last_event=last["id"], last_hash=last["hash"]))
 
     async def set_pause(self, pause: Pause | None) -> None:
         """Whether sending is paused from now on, on any instance; its event is the caller's."""

@@ -12,8 +12,8 @@ BREAKS = (
     Break(
         "a-decision-moves-some-of-those-that-are-in-a-state",
         _TRANSACTION,
-        "        if not alone and (\n            others :=",
-        "        if alone and (\n            others :=",
+        "if not alone and (others :=",
+        "if alone and (others :=",
         seen_by=f"{_BATCHES}:test_a_line_whose_state_was_forged_takes_no_other_along",
         case="PAID",
     ),
