@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,6 +18,7 @@ from bot.domain.schedule import PayOn
 from bot.errors import LedgerUnfit
 from bot.ledger import database, schema, version
 from bot.ledger.opening import open_ledger
+from tests.command_line import CommandServer, environment_of_a_command
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import request
@@ -261,12 +262,13 @@ asyncio.run(main())
 """
 
 
-async def test_several_instances_may_migrate_at_once(ledger_url: str) -> None:
+async def test_several_instances_may_migrate_at_once(
+    ledger_url: str, command_server: CommandServer, tmp_path: Path
+) -> None:
     """Three processes that start on one empty database all end up with the same ledger."""
+    environment = environment_of_a_command({})
     starting = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _START, ledger_url, stdout=asyncio.subprocess.PIPE
-        )
+        await command_server.start((ledger_url,), folder=tmp_path, environment=environment, program=_START)
         for _ in range(3)
     ]
     async with asyncio.timeout(30):
