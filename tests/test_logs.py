@@ -17,12 +17,15 @@ from urllib.parse import quote, quote_plus
 import aiohttp
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
 from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
 
 from bot import logs
 from bot.about import about_number
 from bot.config import Settings
+from bot.errors import ConfigError
 from bot.payments.desk import Desk
 from bot.payments.worker import TaskPool
 from bot.redaction import Redaction
@@ -172,6 +175,22 @@ class TestWhatIsLogged:
         (line,) = lines(stream)
         assert (line["event"], line["level"]) == ("3 calls were still running", "warning")
 
+    @pytest.mark.parametrize(
+        "name", ["zeep.transports", "zeep.wsdl.bindings", "slack_bolt", "urllib3.x", "zeep"]
+    )
+    def test_what_is_held_is_not_logged_whatever_its_logger_is_set_to(
+        self, settings: NewSettings, told: Callable[..., io.StringIO], name: str
+    ) -> None:
+        """Bolt sets its own, and anybody may make one more below it."""
+        stream = told(settings())
+        logger = logging.getLogger(name)
+        before = logger.level
+        logger.setLevel(logging.DEBUG)
+        logger.info("a whole body")
+        logger.warning("a word")
+        logger.setLevel(before)
+        assert [line["event"] for line in lines(stream)] == ["a word"]
+
     def test_less_than_the_level_is_not_logged(
         self, settings: NewSettings, told: Callable[..., io.StringIO]
     ) -> None:
@@ -241,6 +260,33 @@ class TestSecrets:
             assert secret not in stream.getvalue()
         assert stream.getvalue().count("[redacted]") > 20
 
+    @given(
+        st.text("abcdefghij01/?#@:&=+% [];é", min_size=4, max_size=12),
+        st.sampled_from(["postgresql://bot:{}@db/ledger", "postgresql://db/ledger?password={}"]),
+        st.booleans(),
+    )
+    @effort(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_the_password_that_the_driver_reads_is_known(
+        self, settings: NewSettings, password: str, address: str, coded: bool
+    ) -> None:
+        """And no part of it is taken for the server's name: such an address is refused."""
+        url = address.format(quote(password, safe="") if coded else password)
+        try:
+            given = settings(LEDGER_URL=url)
+        except ConfigError:
+            assert not coded
+            return
+        read = make_url(given.ledger_url.get_secret_value())
+        found = [read.password] if read.password else []
+        for name, value in read.query.items():
+            if name == "password":
+                found += [value] if isinstance(value, str) else value
+        assert read.host == "db"
+        assert read.database == "ledger"
+        redaction = Redaction(logs.secrets_of(given))
+        for one in found:
+            assert len(one) < 4 or one not in redaction.clean(f"<{one}>")
+
     @pytest.mark.parametrize("query", ["", "?sslmode=require"])
     def test_the_password_in_the_ledgers_address_is_redacted_by_itself(
         self, settings: NewSettings, told: Callable[..., io.StringIO], query: str
@@ -279,6 +325,8 @@ class TestSecrets:
             "xoxe.xoxb-1-Mi0yLTEyMzQ1",
             "xapp-1-A0-123-abcdef",
             "https://hooks.slack.com/commands/T0/123/abcdef",
+            "wss://wss-primary.slack.com/link/?ticket=1-2-abcdef",
+            "/link/?ticket=1-2-abcdef",
             "https://hooks.slack.com/services/T0/B0/abcdef?x=y",
             "d41d8cd98f00b204e9800998ecf8427e",
         ],

@@ -133,8 +133,8 @@ requests = Table(
     Column("response_url", Text),
     Column("rule", Text, nullable=False),
     Column("approvals_required", Integer, nullable=False),
-    # Not by its name of before: what does not know of several lines must not work on them. See v0008.
-    Column("lines", Integer, key="size", nullable=False),
+    # Not by its name of before: what does not know of erased events must not work on them. See v0008, v0012.
+    Column("invoices", Integer, key="size", nullable=False),
     Column("card_ts", String(32)),
     Column("card_lost", Boolean, nullable=False),
     Column("approval_channel", String(32)),
@@ -193,6 +193,12 @@ PAYMENTS = select(payments, *(column.label(f"of_{column.name}") for column in re
 LIVE = payments.c.state.not_in(sorted(RELEASED))
 """Payments that hold their invoice: under way, unknown, or paid."""
 
+
+def with_payment(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a request has such a payment; the payments lead to the requests, as few are in most states."""
+    return requests.c.id.in_(select(payments.c.request_id).where(condition))
+
+
 Index(
     "one_live_payment_per_invoice",
     payments.c.module,
@@ -248,7 +254,16 @@ events = Table(
     Column("detail", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
+    Column("erased_by", Id),
     Index("events_of_actor", "actor", "request_id"),
+)
+"""erased_by: the later event by which what was personal in it was taken out; its hash is that of before."""
+
+Index(
+    "events_erased",
+    events.c.erased_by,
+    sqlite_where=events.c.erased_by.is_not(None),
+    postgresql_where=events.c.erased_by.is_not(None),
 )
 
 
@@ -302,8 +317,9 @@ chain = Table(
     Column("paused_at", UtcDateTime),
     Column("paused_by", String(64)),
     Column("paused_reason", Text),
+    Column("moved_to", Text),
 )
-"""One row: which ledger this is, the end of its audit trail, and whether sending is paused.
+"""One row: which ledger this is, the end of its audit trail, whether sending is paused, and where it went.
 
 Whoever adds an event locks it, so a pause that is committed stands before every intent that comes after it.
 """

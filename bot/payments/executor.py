@@ -275,9 +275,8 @@ class Executor:
         self, transaction: Transaction, sending: Payment, attempt: int, outcome: Outcome
     ) -> None:
         current = await transaction.again(sending)
-        if await transaction.answered(attempt, outcome.verdict):
+        if not await transaction.finish_attempt(attempt, outcome):
             return  # an earlier commit counted, and its own answer was lost
-        await transaction.finish_attempt(attempt, outcome)
         answer = (
             outcome.verdict.value,
             outcome.status,

@@ -158,11 +158,14 @@ class Worker:
     async def poll_once(self) -> None:
         """Take up what is due, as far as there is room for it. Raises LedgerUnavailable."""
         # Asked first, so that whoever wakes us for nothing keeps nobody from writing.
-        if self.pool.free <= 0 or not await self.ledger.any_due(self.queue):
+        if (limit := self.pool.free) <= 0:
+            return
+        due = await self.ledger.due(self.queue, limit=limit)
+        if due is not None and not due:
             return
         async with self.ledger.transaction() as transaction:
             claimed = await transaction.claim(
-                self.queue, owner=self.instance, lease=self.lease, limit=self.pool.free
+                self.queue, owner=self.instance, lease=self.lease, limit=limit, seen=due or ()
             )
         for payment in claimed:
             with self.about(payment):

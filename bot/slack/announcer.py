@@ -23,7 +23,6 @@ from bot.domain.batch import Batch
 from bot.domain.events import NoCard
 from bot.domain.payment import PaymentRequest
 from bot.ledger.outbox import Lane
-from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 from bot.payments.cards import Undeliverable
@@ -99,8 +98,7 @@ class Announcer:
 
         What has to wait for its turn is left where it is: it holds no place here, and no lease.
         """
-        # Asked first, so that whoever wakes us for nothing keeps nobody from writing.
-        if self.pool.free <= 0 or not await self.ledger.any_due(OUTBOX):
+        if self.pool.free <= 0:
             return
         paused = {(channel, updating) for channel in self.pace.paused for updating in (False, True)}
         full = {(channel, False) for channel in self.pace.full}
@@ -124,6 +122,7 @@ class Announcer:
                 )
                 for one in first
             ]
+        self.pool.queues = transaction.outbox.left
         for delivery, following in due:
             for one in (delivery, *following):
                 self._claimed.begin(one.id, began)

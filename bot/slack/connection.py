@@ -149,6 +149,8 @@ async def _dispatched(
     if odd:
         log.warning("Slack sent what nobody understands", mode=mode, odd=odd)
         return BoltResponse(status=400)
+    for name in [one for one in _OBJECTS if request.body.get(one) is None]:
+        request.body.pop(name, None)  # Bolt asks whether it is there, and then looks into it
     with done_by(_person(request.body)), timed(ACKNOWLEDGED, _kind(request.body)):
         return await app.async_dispatch(request)
 

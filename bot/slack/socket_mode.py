@@ -25,7 +25,7 @@ from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerUnavailable
 from bot.metrics import CONNECTIONS
 from bot.repeated import Repeated
-from bot.slack.web_api import WRONG_TOKEN, Client, open_connection
+from bot.slack.web_api import WRONG_TOKEN, Client, is_word, open_connection
 
 log = structlog.get_logger()
 
@@ -129,7 +129,8 @@ class Receiver:
                 if message.get("type") == "disconnect":
                     if not replaced:
                         replaced = True
-                        self._told_to_disconnect(socket, str(message.get("reason")))
+                        reason = message.get("reason")
+                        self._told_to_disconnect(socket, reason if is_word(reason) else "not told")
                 elif self._stopping:
                     continue
                 elif request := _envelope(message):
@@ -278,7 +279,8 @@ async def connect(
         unless_it_works.push_async_callback(socket.close)
         hello = _read_json(await socket.receive())
         if hello.get("type") != "hello":
-            raise NoConnection(str(hello.get("reason", "no hello")))
+            reason = hello.get("reason")
+            raise NoConnection(reason if is_word(reason) else "no hello")
         unless_it_works.pop_all()
     return socket, hello
 

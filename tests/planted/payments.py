@@ -129,8 +129,8 @@ BREAKS = (
     Break(
         "an-answer-is-booked-twice",
         _EXECUTOR,
-        "if await transaction.answered(attempt, outcome.verdict):",
-        "if not attempt:",
+        "if not await transaction.finish_attempt(attempt, outcome):",
+        "if await transaction.finish_attempt(attempt, outcome) is None:",
         seen_by="payments:test_an_answer_that_was_stored_already_is_not_booked_on_another_instances_call",
     ),
     Break(
@@ -263,8 +263,8 @@ BREAKS = (
     Break(
         "an-invoice-that-is-not-listed-is-taken",
         "payments/look_up.py",
-        "(not found.empty or await transaction.has_listed())",
-        "(not found.empty and await transaction.has_listed())",
+        "(not found.empty or listing or await transaction.has_listed())",
+        "(listing or await transaction.has_listed())",
         seen_by="payments:test_what_is_not_listed_has_no_amount",
     ),
     Break(

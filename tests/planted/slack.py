@@ -324,8 +324,8 @@ BREAKS = (
     Break(
         "whoever-sees-a-channel-asks-there-again",
         "slack/ask_again.py",
-        "            note=before.request.note,\n",
-        "            note=before.request.note,\n            typed_there=True,\n",
+        "            typed_there=False,\n",
+        "            typed_there=True,\n",
         seen_by="slack:test_whoever_is_not_in_the_channel_cannot_ask_there",
     ),
     Break(

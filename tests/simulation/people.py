@@ -233,8 +233,8 @@ class People:
     def _settling(self, which: float) -> str | None:
         """Somebody looked in MyAdmin, and says what is so now."""
         found = self._installation.rows(
-            "SELECT request_id, module, number, lines FROM payments JOIN requests ON requests.id = request_id"
-            " WHERE state = ? ORDER BY payments.id",
+            "SELECT request_id, module, number, invoices"
+            " FROM payments JOIN requests ON requests.id = request_id WHERE state = ? ORDER BY payments.id",
             State.UNKNOWN,
         )
         if not found:
