@@ -18,6 +18,7 @@ from bot.errors import BotError, ConfigError
 from bot.leaving import leave
 from bot.operating.audit import audit
 from bot.operating.backup import backup
+from bot.operating.move_ledger import move_ledger
 from bot.operating.pause import pause, resume
 from bot.operating.resolve import resolve
 from bot.operating.with_ledger import refuse, settings_or_exit
@@ -27,7 +28,18 @@ from bot.setup.command import setup
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    commands=[audit, backup, check, deploy.command, manifest.command, pause, resolve, resume, setup],
+    commands=[
+        audit,
+        backup,
+        check,
+        deploy.command,
+        manifest.command,
+        move_ledger,
+        pause,
+        resolve,
+        resume,
+        setup,
+    ],
 )
 @click.version_option(package_name="invoice-payment-bot", message="%(package)s %(version)s")
 def main() -> None:
@@ -54,7 +66,7 @@ def run(env_file: Path | None) -> None:
     except ConfigError as error:
         code = refuse(error)
     except BotError as error:
-        click.echo(f"The bot cannot start: {error}", err=True)
+        click.echo(logs.harmless(f"The bot cannot start: {error}"), err=True)
         code = 2
     leave(code)
 

@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncApp
 
+from bot.about import About, about_all, about_payment
 from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.config import Settings, policy_of
@@ -30,6 +31,7 @@ from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR, LOOK_UP, OUTBOX, RECONCILER, Queue
 from bot.ledger.store import Ledger
 from bot.metrics import PROCESS
+from bot.payments.alarms import Alarms
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.catalogue import Catalogue
@@ -50,11 +52,11 @@ from bot.slack.ask_again import AskAgain
 from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
 from bot.slack.decisions import Decisions
-from bot.slack.digest import DigestTeller
 from bot.slack.directory import SlackDirectory
 from bot.slack.home import Homes
 from bot.slack.inbound import Gate, Services
 from bot.slack.lists import Lists
+from bot.slack.once import Once
 from bot.slack.pace import Pace
 from bot.slack.pay_form import PayForms
 from bot.slack.preview import Previews
@@ -62,6 +64,7 @@ from bot.slack.removal import Removals
 from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
 from bot.slack.selection import Selections
+from bot.slack.telling_once import tellers
 from bot.slack.unpaid_view import UnpaidViews
 from bot.slack.web_api import Client, Workspace, web_client
 from bot.slack.workflow_step import WorkflowStep
@@ -228,10 +231,12 @@ def build(
     executor = Executor(ledger, billing, preflight, timing, instance, checkpoint)
     reconciler = Reconciler(ledger, billing, timing, settling, instance)
 
-    def worker(queue: Queue, handle: Handle, size: int, lease: timedelta = timing.lease) -> Worker:
-        return Worker(ledger, queue, handle, instance=instance, lease=lease, size=size)
+    def worker(
+        queue: Queue, handle: Handle, size: int, lease: timedelta = timing.lease, about: About = about_payment
+    ) -> Worker:
+        return Worker(ledger, queue, handle, instance=instance, lease=lease, size=size, about=about)
 
-    looking_up = worker(LOOK_UP, look_up.handle, LOOK_UPS)
+    looking_up = worker(LOOK_UP, look_up.handle, LOOK_UPS, about=about_all)
     reconciling = worker(RECONCILER, reconciler.handle, 4, reconciler.lease)
     paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
     maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
@@ -276,23 +281,11 @@ def build(
         WorkflowStep(services),
     ):
         subject.register(listener)
-    digests = None
-    if plan is not None:
-        digests = DigestTeller(
-            plan,
-            policy,
-            ledger,
-            edges.client,
-            edges.workspace,
-            directory,
-            services.overview,
-            services.unpaid,
-            services.catalogue,
-            timing,
-            pace,
-            instance,
-            checkpoint,
-        )
+
+    def once(variable: str) -> Once:
+        return Once(variable, ledger, edges.client, edges.workspace, timing, pace, instance, checkpoint)
+
+    told_once = tellers(settings, policy, services, Alarms(ledger, billing, timing), mornings, once)
     if not any(rule.requesters for rule in policy.rules):
         log.warning("nobody is allowed to request payments: PAY_ALLOWED_USERS is empty")
     return Bot(
@@ -305,9 +298,9 @@ def build(
             [
                 Poller("announcer", announcer.poll_once, announcer.pool.wake),
                 Poller("clock", ledger.wake_due, asyncio.Event(), timing.poll),
-                *([Poller("digest", digests.poll_once, digests.pool.wake, timing.digest)] if digests else []),
+                *(one.poller for one in told_once),
             ],
-            [announcer.pool, *([digests.pool] if digests else [])],
+            [announcer.pool, *(pool for one in told_once for pool in one.pools)],
             GRACE,
         ),
         reading=Part(

@@ -18,7 +18,7 @@ SHORTEST = 4
 
 _SHAPES = re.compile(
     r"xox[a-z]-[A-Za-z0-9-]+|xapp-[A-Za-z0-9-]+"
-    r"|https://hooks\.slack\.com/\S+|/response/\S+"
+    r"|https://hooks\.slack\.com/\S+|/respond/\S+|wss?://\S+|\bticket=[^\s&\"']+"
 )
 _SESSION = re.compile(r"\b[0-9a-fA-F]{32}\b")
 

@@ -22,7 +22,7 @@ from bot.config import VARIABLES
 
 ROOT = Path(__file__).parents[1]
 
-WITHOUT_SETTINGS = ("sandbox", "manifest", "deploy")
+WITHOUT_SETTINGS = ("sandbox", "manifest", "deploy", "move-ledger")
 """The commands that read no settings."""
 
 LONGEST = 45.0

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import logging
 import os
 import shutil
+import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -32,6 +35,9 @@ from tests.postgresql import Databases, running_postgresql
 from tests.statements import share_statements
 
 pytest_plugins = ["tests.faults.counts"]
+
+HOOKS = ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook"))
+"""What Python asks to tell of an error that nobody caught."""
 
 MEMORY = Path("/dev/shm")
 """Where Linux keeps files in memory."""
@@ -62,7 +68,13 @@ hypothesis.settings.load_profile("no deadline")
 @pytest.fixture(autouse=True)
 def _own_logging() -> Iterator[None]:
     """A command line that runs in the test's own process sets the logging of all that follow."""
+    root = logging.getLogger()
+    handlers, level, hooks = root.handlers[:], root.level, [getattr(*hook) for hook in HOOKS]
     yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for hook, before in zip(HOOKS, hooks, strict=True):
+        setattr(*hook, before)
     _log_plainly()
 
 

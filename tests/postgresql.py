@@ -74,8 +74,10 @@ class Databases:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            found = connection.execute("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal").fetchall()
-            if found != [("events_append_only",)]:
+            found = connection.execute(
+                "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname"
+            ).fetchall()
+            if found != [("events_append_only",), ("events_no_update",)]:
                 return False
             if connection.execute("SELECT version_num FROM alembic_version").fetchall() != [(newest(),)]:
                 return False
@@ -93,7 +95,8 @@ class Databases:
             )
             connection.execute(
                 "UPDATE chain SET ledger = gen_random_uuid()::text, "
-                "last_event = 0, last_hash = repeat('0', 64)"
+                "last_event = 0, last_hash = repeat('0', 64), moved_to = NULL, "
+                "paused_at = NULL, paused_by = NULL, paused_reason = NULL"
             )
             return True
 

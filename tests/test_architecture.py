@@ -124,7 +124,7 @@ def handed_transactions() -> Iterator[tuple[str, str, ast.AsyncFunctionDef]]:
                         yield f"{relative(path)}:{node.lineno} {node.name}", argument.arg, node
 
 
-_WHAT_WAS_TOLD = ("outbox", "digests", "now")
+_WHAT_WAS_TOLD = ("outbox", "notices", "now")
 """All that the Slack layer uses of a transaction."""
 
 

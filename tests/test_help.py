@@ -24,6 +24,8 @@ ENDS_OTHERWISE = {
     "backup",
     "audit list",
     "audit export",
+    "audit prune",
+    "move-ledger",
 }
 """Commands that end with another code than 0 and click's own 2 for wrong use."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -16,15 +17,24 @@ from urllib.parse import quote, quote_plus
 import aiohttp
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
 from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
 
 from bot import logs
+from bot.about import about_number
 from bot.config import Settings
+from bot.errors import ConfigError
+from bot.payments.desk import Desk
+from bot.payments.worker import TaskPool
 from bot.redaction import Redaction
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from tests.fixture_types import NewSettings, StartBot
+from tests.slack.acting import approve, request
+from tests.slack.receiving import until
 
 log = structlog.get_logger()
 
@@ -165,6 +175,22 @@ class TestWhatIsLogged:
         (line,) = lines(stream)
         assert (line["event"], line["level"]) == ("3 calls were still running", "warning")
 
+    @pytest.mark.parametrize(
+        "name", ["zeep.transports", "zeep.wsdl.bindings", "slack_bolt", "urllib3.x", "zeep"]
+    )
+    def test_what_is_held_is_not_logged_whatever_its_logger_is_set_to(
+        self, settings: NewSettings, told: Callable[..., io.StringIO], name: str
+    ) -> None:
+        """Bolt sets its own, and anybody may make one more below it."""
+        stream = told(settings())
+        logger = logging.getLogger(name)
+        before = logger.level
+        logger.setLevel(logging.DEBUG)
+        logger.info("a whole body")
+        logger.warning("a word")
+        logger.setLevel(before)
+        assert [line["event"] for line in lines(stream)] == ["a word"]
+
     def test_less_than_the_level_is_not_logged(
         self, settings: NewSettings, told: Callable[..., io.StringIO]
     ) -> None:
@@ -234,6 +260,33 @@ class TestSecrets:
             assert secret not in stream.getvalue()
         assert stream.getvalue().count("[redacted]") > 20
 
+    @given(
+        st.text("abcdefghij01/?#@:&=+% [];é", min_size=4, max_size=12),
+        st.sampled_from(["postgresql://bot:{}@db/ledger", "postgresql://db/ledger?password={}"]),
+        st.booleans(),
+    )
+    @effort(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_the_password_that_the_driver_reads_is_known(
+        self, settings: NewSettings, password: str, address: str, coded: bool
+    ) -> None:
+        """And no part of it is taken for the server's name: such an address is refused."""
+        url = address.format(quote(password, safe="") if coded else password)
+        try:
+            given = settings(LEDGER_URL=url)
+        except ConfigError:
+            assert not coded
+            return
+        read = make_url(given.ledger_url.get_secret_value())
+        found = [read.password] if read.password else []
+        for name, value in read.query.items():
+            if name == "password":
+                found += [value] if isinstance(value, str) else value
+        assert read.host == "db"
+        assert read.database == "ledger"
+        redaction = Redaction(logs.secrets_of(given))
+        for one in found:
+            assert len(one) < 4 or one not in redaction.clean(f"<{one}>")
+
     @pytest.mark.parametrize("query", ["", "?sslmode=require"])
     def test_the_password_in_the_ledgers_address_is_redacted_by_itself(
         self, settings: NewSettings, told: Callable[..., io.StringIO], query: str
@@ -272,6 +325,8 @@ class TestSecrets:
             "xoxe.xoxb-1-Mi0yLTEyMzQ1",
             "xapp-1-A0-123-abcdef",
             "https://hooks.slack.com/commands/T0/123/abcdef",
+            "wss://wss-primary.slack.com/link/?ticket=1-2-abcdef",
+            "/link/?ticket=1-2-abcdef",
             "https://hooks.slack.com/services/T0/B0/abcdef?x=y",
             "d41d8cd98f00b204e9800998ecf8427e",
         ],
@@ -369,3 +424,68 @@ class TestWhatOthersLog:
 def free_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return str(probe.getsockname()[1])
+
+
+class TestWhatALineIsAbout:
+    """Whoever logs it, it says which request, payment and invoice it is about, and who acted."""
+
+    async def test_a_payment(
+        self,
+        settings: NewSettings,
+        told: Callable[..., io.StringIO],
+        start_bot: StartBot,
+        slack: LocalSlack,
+        billing: LocalBilling,
+    ) -> None:
+        """Also a line by what knows nothing of payments, and one about work that failed."""
+        stream = told(settings(), logging.INFO)
+        billing.fail("reset-before", operation="api_make_payment")
+        slack.fail("chat.postMessage", "500", times=1)
+        await start_bot()
+        assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+        await until(lambda: any(one["event"] == "still unknown" for one in lines(stream)))
+        (first, *_) = [one for one in lines(stream) if one["event"] == "still unknown"]
+        about = {name: first.get(name) for name in ("request", "line", "payment", "module", "invoice")}
+        assert about == {"request": "#1", "line": 1, "payment": "#1", "module": "vps", "invoice": 10101}
+        assert first["requester"] == ids.ALICE
+        (untold, *_) = [one for one in lines(stream) if one["event"] == "not delivered yet"]
+        assert (untold["request"], untold["invoice"]) == ("#1", 10101)
+
+    async def test_work_that_failed(self, told: Callable[..., io.StringIO], settings: NewSettings) -> None:
+        """What is bound where it was begun is bound where its end is logged."""
+        stream = told(settings(), logging.INFO)
+        pool: TaskPool[int] = TaskPool("worker", 1, asyncio.Event())
+
+        async def fail() -> None:
+            raise ValueError("a bug")
+
+        with about_number(42):
+            pool.start(1, fail())
+        await pool.drain(5)
+        await asyncio.sleep(0)
+        (failed,) = [one for one in lines(stream) if one["event"] == "work failed"]
+        assert failed["request"] == "#42"
+
+    async def test_what_a_person_does(
+        self,
+        settings: NewSettings,
+        told: Callable[..., io.StringIO],
+        start_bot: StartBot,
+        slack: LocalSlack,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """By a command and by a click; and nobody else's lines say so."""
+
+        async def broken(*_: object, **__: object) -> None:
+            raise ValueError("a bug")
+
+        stream = told(settings(), logging.INFO)
+        bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+        card = await request(slack, bot)
+        monkeypatch.setattr(Desk, "approve", broken)
+        monkeypatch.setattr(Desk, "pause", broken)
+        await approve(slack, card, "bob")
+        await slack.person("carol").types("#payments", "/pay pause")
+        unexpected = [one for one in lines(stream) if one["event"] == "unexpected"]
+        assert [one["person"] for one in unexpected] == [ids.BOB, ids.CAROL]
+        assert all("person" not in one for one in lines(stream) if one["event"] == "connected to Slack")

@@ -173,6 +173,15 @@ async def test_an_exported_trail_proves_itself(url: str, tmp_path: Path) -> None
     assert cut.code == 1
 
 
+async def test_what_is_logged_about_it_is_not_among_the_lines(url: str) -> None:
+    """Who reads the lines by a program gets lines; the log goes where errors go."""
+    async with past_the_ledger(url) as engine:
+        await forge(engine, "UPDATE payments SET amount = 'much' WHERE number = 10101")
+    done = await invoke("audit", "list", LEDGER_URL=url)
+    assert [line.split()[1] for line in done.out.splitlines()] == ["#2", "#3"]
+    assert "a row of the ledger cannot be read" in done.err
+
+
 async def test_a_file_that_is_there_is_not_replaced_and_an_unread_ledger_leaves_none(
     url: str, tmp_path: Path
 ) -> None:

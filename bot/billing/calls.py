@@ -29,6 +29,8 @@ from bot.billing.markup import vet
 from bot.billing.payment_answer import require_one_meaning
 from bot.billing.transport import MAX_LIST_BYTES, BillingTransport, open_transport, pieces, whole
 from bot.billing.verdicts import Failure, failure_of
+from bot.clocks import BootClock, boottime
+from bot.domain.login import Login
 from bot.domain.payment import Invoice, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, CannotPay, NeverSent, NotOffered, Unreadable
 from bot.redaction import Redaction
@@ -79,7 +81,17 @@ class _Service:
 class BillingCalls:
     """One account at one billing API. Makes no connection before the first call."""
 
-    def __init__(self, *, wsdl_url: str, username: str, password: SecretStr, connections: int) -> None:
+    def __init__(
+        self,
+        *,
+        wsdl_url: str,
+        username: str,
+        password: SecretStr,
+        connections: int,
+        clock: BootClock = boottime,
+    ) -> None:
+        self.login: Login | None = None
+        self._clock = clock
         self._wsdl_url = wsdl_url
         self._username = username
         self._password = password
@@ -208,7 +220,9 @@ class BillingCalls:
         answer = self._answer(service, wire.Call(deadline), "api_login", self._username, self._password)
         if isinstance(answer, Failure):
             raise NeverSent(f"login failed: {answer.evidence}")
-        if not answer or answer == "0":
+        refused = not answer or answer == "0"
+        self.login = Login(refused, self._clock())
+        if refused:
             raise NeverSent("login refused: check the billing user name and password")
         if not isinstance(answer, str) or not _SESSION_ID.fullmatch(answer):
             raise NeverSent("login failed: the API did not answer with a session id")

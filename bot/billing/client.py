@@ -25,6 +25,7 @@ from bot.billing import reading
 from bot.billing.calls import BillingCalls
 from bot.billing.transport import keep_envelopes_out_of_logs
 from bot.clocks import BootClock, boottime
+from bot.domain.login import Login
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
 from bot.errors import AnswerLost, BillingError, NeverSent
 from bot.metrics import BILLING_ANSWERED, BILLING_CALLS, timed
@@ -71,12 +72,17 @@ class BillingClient:
         self._timeout = timeout
         self._clock = clock
         self._calls = BillingCalls(
-            wsdl_url=wsdl_url, username=username, password=password, connections=concurrency
+            wsdl_url=wsdl_url, username=username, password=password, connections=concurrency, clock=clock
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="billing")
         self._running: set[Future[Any]] = set()
         self._lately: dict[str, tuple[float, dict[InvoiceRef, Invoice]]] = {}
         self._unpaid: FreshSingleflight[str, list[Invoice]] = FreshSingleflight(patience_s=PATIENCE_S)
+
+    @property
+    def login(self) -> Login | None:
+        """The last login that was answered; None where none was yet."""
+        return self._calls.login
 
     async def prepare(self) -> None:
         """Have the WSDL and a proven session ready, so that `make_payment` has nothing left but to pay.

@@ -21,7 +21,6 @@ from bot.domain.policy import Policy
 from bot.domain.policy.words import describe
 from bot.leaving import leave
 from bot.options import ENV_FILE
-from bot.redaction import Redaction
 
 
 @click.command()
@@ -67,10 +66,10 @@ def quiet() -> None:
 async def _told(local: Local, online: bool, as_json: bool) -> list[Finding]:
     """Everything that is found, each told as soon as it is known."""
     secrets = [] if local.settings is None else logs.secrets_of(local.settings)
-    redaction = Redaction(secrets)
+    logs.keep_secret(secrets)
     found = []
     async for raw in _all(local, online):
-        finding = raw.cleaned(lambda text: logs.printable(redaction.clean(text)))
+        finding = raw.cleaned(lambda text: logs.printable(logs.harmless(text)))
         found.append(finding)
         if not as_json:
             click.echo(str(finding))

@@ -15,7 +15,8 @@ from bot.checks.findings import Finding, note, of_problem, ok, wrong
 from bot.errors import BotError, ConfigError
 from bot.ledger import database, version
 from bot.ledger.ledger_file import must_be_a_ledger, must_be_one_file
-from bot.ledger.schema import metadata
+from bot.ledger.moved import must_not_have_moved
+from bot.ledger.schema import chain, metadata
 
 _WHERE = "LEDGER_URL"
 _BEGINS = "The first start of the bot makes it."
@@ -71,6 +72,8 @@ def _try(connection: Connection, place: str) -> Finding:
         what = f"{place}: of an earlier version ({heads[0]})"
         return note(_WHERE, what, "The next start of the bot brings it up to date.")
     version.check(connection)
+    for moved_to in connection.execute(select(chain.c.moved_to)).scalars():
+        must_not_have_moved(moved_to)
     for table in metadata.sorted_tables:
         # No row is written, but the right to is asked for, and on SQLite the lock for it is taken.
         connection.execute(insert(table).from_select(list(table.c), select(table).where(false())))

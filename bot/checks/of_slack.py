@@ -160,15 +160,20 @@ async def _of_channels(
 ) -> AsyncIterator[Finding]:
     named = {one for rule in policy.rules for one in rule.channels or ()}
     named |= {rule.approval_channel for rule in policy.rules if rule.approval_channel}
+    told = {
+        settings.pay_operators_channel: "PAY_OPERATORS_CHANNEL",
+        settings.pay_audit_channel: "PAY_AUDIT_CHANNEL",
+    }
     if settings.pay_digest is not None:
-        named.add(settings.pay_digest.channel)
+        told[settings.pay_digest.channel] = "PAY_DIGEST"
+    wheres = {one: where for one, where in told.items() if one} | dict.fromkeys(named, "channels")
     fine = []
-    for identifier in sorted(named):
+    for identifier, where in sorted(wheres.items()):
         channel = await roster.channel(client, identifier)
         if channel is not None and channel.bot_is_in and not channel.archived:
             fine.append(str(channel))
         else:
-            yield _of_channel(identifier, channel, found.workspace.bot_name)
+            yield _of_channel(where, identifier, channel, found.workspace.bot_name)
     if fine:
         yield ok("channels", f"the bot is in {', '.join(fine)}")
     if any(rule.channels is None for rule in policy.rules):
@@ -180,12 +185,12 @@ async def _of_channels(
             yield wrong("channels", "the bot is in none", invite)
 
 
-def _of_channel(identifier: str, channel: Channel | None, bot: str) -> Finding:
+def _of_channel(where: str, identifier: str, channel: Channel | None, bot: str) -> Finding:
     """A named one that will not do."""
     invite = f"type /invite @{bot} there"
     if channel is None:
         what = f"there is no {identifier}, or it is private and the bot is not in it"
-        return wrong("channels", what, f"Correct the id, or {invite}.")
+        return wrong(where, what, f"Correct the id, or {invite}.")
     if channel.archived:
-        return wrong("channels", f"{channel} is archived", "Name another, or bring it back.")
-    return wrong("channels", f"the bot is not in {channel}", f"In Slack, {invite}.")
+        return wrong(where, f"{channel} is archived", "Name another, or bring it back.")
+    return wrong(where, f"the bot is not in {channel}", f"In Slack, {invite}.")

@@ -9,6 +9,7 @@ values       the kinds of values, with the words for what is wrong with one; `sl
 from bot.config.settings import (
     DOTENV,
     VARIABLES,
+    LedgerSettings,
     Settings,
     given_in,
     load,
@@ -22,6 +23,7 @@ from bot.config.settings import (
 __all__ = [
     "DOTENV",
     "VARIABLES",
+    "LedgerSettings",
     "Settings",
     "given_in",
     "load",

@@ -17,6 +17,9 @@ _OTHERS = ("SLACK_", "BILLING_", "LEDGER_")
 _SIMILAR = 0.83
 """How alike a name with one of those prefixes must be (0 to 1): BILLING_USER is, SLACK_WEBHOOK_URL is not."""
 
+_AS_ALIKE = 0.02
+"""How much less alike than the most alike a name may be to be told with it."""
+
 _KUBERNETES = re.compile(
     r"(PAY|SLACK|BILLING|LEDGER)_(\w+_)?"
     r"(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)",
@@ -31,9 +34,17 @@ def misspelt(names: Iterable[str], known: Collection[str]) -> Iterator[Problem]:
     for name in names:
         if not name.upper().startswith("PAY_") or name in policy or _KUBERNETES.fullmatch(name):
             continue
-        near = difflib.get_close_matches(name.upper(), policy, n=1)
-        remedy = f"Did you mean {near[0]}?" if near else "Remove it; .env.example has those that there are."
+        near = _nearest(name.upper(), policy)
+        meant = f"Did you mean {' or '.join(near)}?"
+        remedy = meant if near else "Remove it; .env.example has those that there are."
         yield Problem(name, "is no variable of this bot", remedy)
+
+
+def _nearest(name: str, known: Collection[str]) -> list[str]:
+    """The most alike, and those that are nearly as much so: one of them may restrict, another not."""
+    near = difflib.get_close_matches(name, known, n=3)
+    alike = [difflib.SequenceMatcher(None, one, name).ratio() for one in near]
+    return [one for one, ratio in zip(near, alike, strict=True) if ratio >= alike[0] - _AS_ALIKE]
 
 
 def unread(names: Collection[str], known: Collection[str]) -> Iterator[tuple[Problem, bool]]:

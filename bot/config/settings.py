@@ -97,6 +97,8 @@ class Settings(PolicySettings, LedgerSettings):
     billing_concurrency: Annotated[int, number(1, 64)] = 8
     status_port: _Port | None = None
     pay_digest: DigestLine | None = None
+    pay_operators_channel: Channel | None = None
+    pay_audit_channel: Channel | None = None
 
     @property
     def mode(self) -> Literal["socket", "http"]:

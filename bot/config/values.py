@@ -135,7 +135,8 @@ def _ledger_address(value: object) -> object:
     if kind in ("postgresql", "postgres") and _names_a_server(value):
         return SecretStr(f"postgresql://{place}")
     raise wrong(
-        "must be sqlite:///FILE or postgresql://USER@HOST/DATABASE", "The default is sqlite:///ledger.db."
+        "must be sqlite:///FILE or postgresql://USER@HOST/DATABASE",
+        "The default is sqlite:///ledger.db. In a password, write @ as %40, / as %2F, ? as %3F and # as %23.",
     )
 
 
@@ -143,10 +144,23 @@ def _names_a_server(address: str) -> bool:
     try:
         parts = urlsplit(address)
         # A server on this machine may be named by the folder of its socket: ?host=/var/run/postgresql
-        return parts.port != 0 and bool(parts.hostname or parse_qs(parts.query).get("host"))
+        there = parts.port != 0 and bool(parts.hostname or parse_qs(parts.query).get("host"))
     except ValueError:
         # Its text may hold the part of the address where the password stands.
         return False
+    return there and _is_read_in_one_way(parts.netloc, address)
+
+
+def _is_read_in_one_way(server: str, address: str) -> bool:
+    """Whether all who read the address see the same password in it.
+
+    Some end it at the first @, some at the last, some at a slash before either. Whoever sees another than it
+    is takes the rest for the server's name, which stands in logs and is asked of a name server.
+    """
+    place, _, query = address.partition("?")
+    if "#" in address or place.count("@") != server.count("@") or server.count("@") > 1:
+        return False
+    return "@" in server or ":" not in server or "@" not in query
 
 
 LedgerAddress = Annotated[SecretStr, BeforeValidator(_ledger_address)]

@@ -5,8 +5,7 @@ The stored form is the `action` and a JSON object of the fields. It is hashed, a
 are out there: a field is added at the end with a default, which is what an older event has and is not
 stored; no field is renamed, and none is taken away.
 
-What this version does not know, or cannot read, is `Unrecognized`: it was written by a later one, or past
-the bot.
+What this version cannot read is `Unrecognized`: it was written by a later one, or past the bot.
 """
 
 from __future__ import annotations
@@ -281,6 +280,21 @@ class NotTold:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruned:
+    """What is personal is erased in earlier events: of its request, or of what is no request's.
+
+    before: the day before which it was over. export: the SHA-256 of the trail in a file, written for this.
+    count, remains: how many events, and the SHA-256 of what is left: see `ledger/erased.py`.
+    """
+
+    action: ClassVar = "pruned"
+    before: str
+    export: str
+    count: int
+    remains: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unrecognized:
     """An event that this version does not know. detail: its fields as they are stored."""
 
@@ -316,6 +330,7 @@ KnownEvent = (
     | Paused
     | Resumed
     | NotTold
+    | Pruned
 )
 DomainEvent = Union[KnownEvent, Unrecognized]  # noqa: UP007 - of a union
 
@@ -359,13 +374,8 @@ def decode(action: str, detail: str) -> DomainEvent:
     event, known = _TYPES[action]
     try:
         stored = json.loads(detail)
-        return event(
-            **{
-                field.name: _checked(stored[name], hint)
-                for name, (field, hint) in known.items()
-                if name in stored
-            }
-        )
+        given = known.items()
+        return event(**{one.name: _checked(stored[key], hint) for key, (one, hint) in given if key in stored})
     except (TypeError, ValueError, RecursionError):
         return Unrecognized(action, detail)
 

@@ -80,7 +80,7 @@ WITHDRAWN = "withdrawn by its requester"
 PAUSED = "payments are paused"
 """What the reason begins with of a payment that is held because nothing is sent just now."""
 
-_WITHDRAWN = (WITHDRAWN, "cancelled by its requester")
+WITHDRAWN_WORDS = (WITHDRAWN, "cancelled by its requester")
 """The same, with the words of earlier versions."""
 
 RELEASED = frozenset({State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED})
@@ -369,7 +369,7 @@ class Payment:
     @property
     def withdrawn(self) -> bool:
         """Whether its requester took it back."""
-        return self.state is State.CANCELLED and self.reason in _WITHDRAWN
+        return self.state is State.CANCELLED and self.reason in WITHDRAWN_WORDS
 
     @property
     def number(self) -> str:

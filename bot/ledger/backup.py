@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
-import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from bot.errors import LedgerUnavailable, LedgerUnfit
+from bot.errors import LedgerUnfit
 from bot.ledger import database
+from bot.ledger.new_file import new_file
 
 
 async def backup(url: str, target: Path) -> None:
@@ -21,33 +19,9 @@ async def backup(url: str, target: Path) -> None:
     """
     if database.address(url).get_backend_name() != "sqlite":
         raise LedgerUnfit("only a SQLite ledger is copied by this; back up a PostgreSQL one with pg_dump")
-    _must_be_new(target)
     database.must_be_there(url)
-    # A folder of its own, so that nothing of others is in the way, or is deleted.
-    try:
-        made = Path(tempfile.mkdtemp(prefix=".backup-", dir=target.parent))
-    except OSError as error:
-        raise LedgerUnavailable(f"{target} cannot be written: {error.strerror}") from None
-    unfinished = made / "ledger.db"
-    try:
-        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with new_file(target) as unfinished:
         await _copy(url, unfinished)
-        descriptor = os.open(unfinished, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        # Unlike a renaming, this does not replace a file that came to be meanwhile.
-        os.link(unfinished, target)
-    except OSError as error:
-        raise LedgerUnavailable(f"{target} cannot be written: {error.strerror}") from None
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _must_be_new(target: Path) -> None:
-    if os.path.lexists(target):
-        raise LedgerUnfit(f"{target} is there already; name a new file")
 
 
 async def _copy(url: str, target: Path) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
-from sqlalchemy import Table, and_, case, exists, or_, select, update
+from sqlalchemy import and_, case, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.payment import FINAL, Payment, State
+from bot.domain.payment import FINAL, Lease, Payment, State
+from bot.ledger.notices import Notices, Topic
 from bot.ledger.queues import Queue
 from bot.ledger.rows import payment_of, readable
 from bot.ledger.schema import FREE, PAYMENTS, PENDING, deliveries, payments, requests
+from bot.ledger.trail import Trail
 
 log = structlog.get_logger()
 
@@ -38,30 +41,49 @@ class Leases:
         self._connection = connection
         self.now = now
         self.changed_topics: set[str] = set()
+        self.trail = Trail(connection, now)
+        self.notices = Notices(connection, now, self.trail)
 
-    async def claim(self, queue: Queue, *, owner: str, lease: timedelta, limit: int) -> list[Payment]:
-        """Take up to `limit` payments that are due, so that no other instance works on them."""
-        return await self._taken(queue, limit, payments, lease_owner=owner, lease_until=self.now + lease)
+    async def claim(
+        self, queue: Queue, *, owner: str, lease: timedelta, limit: int, seen: Collection[Payment] = ()
+    ) -> list[Payment]:
+        """Take up to `limit` payments that are due, so that no other instance works on them.
+
+        seen: as they were read a moment ago; what nobody changed since then is not read again.
+        """
+        due = queue.some.with_for_update(skip_locked=True, of=payments).cte("due")
+        until = self.now + lease
+        taking = (
+            update(payments)
+            .where(payments.c.id.in_(select(due.c.id)))
+            .values(lease_owner=owner, lease_until=until)
+            .returning(payments.c.id, payments.c.version)
+        )
+        rows = (await self._connection.execute(taking, {"now": self.now, "limit": limit})).all()
+        versions = {row.id: row.version for row in rows}
+        known = [
+            replace(one, lease=Lease(owner, until)) for one in seen if versions.get(one.id) == one.version
+        ]
+        unknown = versions.keys() - {one.id for one in known}
+        return sorted([*known, *await self._read(unknown)], key=lambda payment: payment.id)
 
     async def lock_due(self, queue: Queue, *, limit: int) -> list[Payment]:
-        """The same for who is done with them when the transaction ends.
+        """Take them for who is done with them when the transaction ends.
 
         Their requests are locked before them, as by everybody: a delivery that is added locks its request.
         """
-        return await self._taken(queue, limit, requests, payments)
+        found = queue.some.with_for_update(skip_locked=True, of=(requests, payments))
+        ids = (await self._connection.execute(found, {"now": self.now, "limit": limit})).scalars()
+        return sorted(await self._read(set(ids)), key=lambda payment: payment.id)
 
-    async def _taken(self, queue: Queue, limit: int, *locked: Table, **lease: Any) -> list[Payment]:
-        found = queue.some.with_for_update(skip_locked=True, of=locked)
-        ids = list((await self._connection.execute(found, {"now": self.now, "limit": limit})).scalars())
+    async def _read(self, ids: AbstractSet[int]) -> list[Payment]:
         if not ids:
             return []
-        if lease:
-            await self._connection.execute(update(payments).where(payments.c.id.in_(ids)).values(lease))
         rows = await self._connection.execute(PAYMENTS.where(payments.c.id.in_(ids)))
         taken = readable(rows.mappings(), payment_of)
-        if unread := set(ids) - {payment.id for payment in taken}:
+        if unread := ids - {payment.id for payment in taken}:
             await self._put_aside(unread)
-        return sorted(taken, key=lambda payment: payment.id)
+        return taken
 
     async def _put_aside(self, unread: Collection[int]) -> None:
         """What cannot be read takes nobody's place for a while."""
@@ -69,6 +91,7 @@ class Leases:
         await self._connection.execute(
             update(payments).where(payments.c.id.in_(unread)).values(lease_until=self.now + LONGEST_LEASE)
         )
+        await self.notices.alert(Topic.CONTRADICTED, f"row {min(unread)} of payments")
 
     async def renew(self, payment_id: int, *, owner: str, lease: timedelta) -> bool:
         """Prolong a lease; False if it is not this owner's any more."""

@@ -23,7 +23,6 @@ from bot.domain.payment import (
     Payment,
     PaymentRequest,
     State,
-    Verdict,
 )
 from bot.errors import LedgerContradicted
 from bot.ledger import proof
@@ -31,9 +30,8 @@ from bot.ledger.leases import Leases
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
 from bot.ledger.rows import Event, Pause, batch_of, event_of, payment_of, request_of
 from bot.ledger.schema import LIVE, PAYMENTS, attempts, concerns, events, payments, requests
-from bot.ledger.trail import Trail
 
-_LOCKS = {"request": 1, "limits": 2}
+_LOCKS = {"request": 1, "limits": 2, "notices": 3}
 
 
 class Stale(Exception):
@@ -46,7 +44,6 @@ class LockedReads(Leases):
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         super().__init__(connection, now)
         self._sqlite = connection.dialect.name == "sqlite"
-        self.trail = Trail(connection, now)
 
     async def lock(self, name: str) -> None:
         """Take an advisory lock until the transaction ends. SQLite has one writer anyway."""
@@ -87,6 +84,7 @@ class LockedReads(Leases):
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""
+        await self.trail.write()
         return await precedents(self._connection, payment)
 
     async def has_listed(self, module: str | None = None) -> bool:
@@ -106,6 +104,7 @@ class LockedReads(Leases):
         Those are the ones with its number, and the ones that were asked for its invoice. Takes the end of the
         trail where there are any, so that none moves meanwhile: take other locks before.
         """
+        await self.trail.write()
         found = await self._connection.execute(
             BESIDE,
             {"request": payment.request.id, "number": payment.ref.number, "invoice": str(payment.ref)},
@@ -190,11 +189,13 @@ class LockedReads(Leases):
 
     async def approvers(self, request_id: int) -> list[str]:
         """Who approved so far, in order, as far as an event tells of it."""
+        await self.trail.write()
         found = await self._connection.execute(proof.APPROVERS, {"request": request_id})
         return list(found.scalars())
 
     async def count_events(self, payment: Payment, what: type[KnownEvent]) -> int:
         """How often something happened to a payment."""
+        await self.trail.write()
         statement = (
             select(func.count())
             .select_from(events)
@@ -214,6 +215,7 @@ class LockedReads(Leases):
 
     async def last_move(self, payment: Payment) -> Event:
         """What brought a payment, which has moved, to its state. Raises LedgerContradicted: it never did."""
+        await self.trail.write()
         statement = (
             select(events)
             .where(
@@ -228,10 +230,3 @@ class LockedReads(Leases):
         if row is None:
             raise LedgerContradicted(f"by the audit trail, payment {payment.number} never moved")
         return event_of(row)
-
-    async def answered(self, attempt_id: int, verdict: Verdict) -> bool:
-        """Whether it is written down already that this became of a wire call."""
-        found = await self._connection.execute(
-            select(attempts.c.verdict).where(attempts.c.id == attempt_id, attempts.c.finished_at.is_not(None))
-        )
-        return found.scalar_one_or_none() == verdict.value

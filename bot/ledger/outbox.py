@@ -9,12 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Integer,
-    Select,
     and_,
-    bindparam,
-    case,
-    exists,
     func,
     or_,
     select,
@@ -25,14 +20,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.domain.payment import PaymentRequest
+from bot.ledger.lanes import FIRST_OF_EACH
 from bot.ledger.rows import Delivery, Kind, delivery_of, readable
-from bot.ledger.schema import FREE, NOW, PENDING, deliveries, requests
+from bot.ledger.schema import FREE, PENDING, deliveries, requests
 
 _CARD_COLUMNS = {Kind.CARD: requests.c.card_ts, Kind.APPROVAL_CARD: requests.c.approval_ts}
 _CARDS = tuple(kind.value for kind in _CARD_COLUMNS)
-_UNORDERED = tuple(kind.value for kind in (Kind.CARD, Kind.DIRECT, Kind.INVITATION, Kind.STEP))
-"""What waits for no other message."""
-
 
 Lane = tuple[str, bool]
 """A channel, and whether messages in it are changed (True) or posted (False): Slack's limits differ."""
@@ -54,12 +47,17 @@ CARD_POSTED = "card posted"
 
 
 class Outbox:
-    """The deliveries, inside one transaction."""
+    """The deliveries, inside one transaction. left: whether the last claim left anything that is due."""
 
     def __init__(self, connection: AsyncConnection, now: datetime, changed_topics: set[str]) -> None:
         self._connection = connection
+        self._sqlite = connection.dialect.name == "sqlite"
         self._now = now
         self._changed_topics = changed_topics
+        self._new_cards: set[int] = set()
+        self._to_refresh: dict[int, timedelta] = {}
+        self._alone: set[int] = set()
+        self.left = True
 
     async def add(
         self,
@@ -82,8 +80,8 @@ class Outbox:
         where = channel or (request.requester if kind is Kind.DIRECT else request.channel)
         told = [kind.value, *([str(event_id)] if event_id is not None else [])]
         slot = kind.value if kind in _CARD_COLUMNS else ":".join([*told, where])
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        await self._connection.execute(
+        dialect = sqlite if self._sqlite else postgresql
+        added = await self._connection.execute(
             dialect.insert(deliveries)
             .values(
                 request_id=request.id,
@@ -99,7 +97,10 @@ class Outbox:
                 due_at=self._now + (await self._wait_for_company(request) if gather else timedelta(0)),
             )
             .on_conflict_do_nothing()
+            .returning(deliveries.c.id)
         )
+        if added.one_or_none() is not None and kind is Kind.CARD:
+            self._new_cards.add(request.id)
 
     async def _wait_for_company(self, request: PaymentRequest) -> timedelta:
         """Longer, the more messages its thread has: a slow billing API shall not make many of one request."""
@@ -123,9 +124,17 @@ class Outbox:
             .values(due_at=self._now)
         )
 
-    async def refresh_cards(self, request_id: int, *, after: timedelta = timedelta(0)) -> None:
+    def refresh_cards(self, request_id: int, *, after: timedelta = timedelta(0)) -> None:
         """The cards have something new to show; `after`: it may be outdated by then."""
-        await self._show(request_id, _CARDS, after=after)
+        if not after:
+            self._changed_topics.add(DELIVERIES)
+        self._to_refresh[request_id] = min(after, self._to_refresh.get(request_id, after))
+
+    async def finish(self) -> None:
+        """Whatever happened to a request, its cards are shown once, unless they have not been posted yet."""
+        for request_id, after in self._to_refresh.items():
+            if request_id not in self._new_cards:
+                await self._show(request_id, _CARDS, after=after)
 
     async def repair_cards(self, request_id: int) -> None:
         """Show the cards again: somebody acted on an outdated one. Those about to be shown are left.
@@ -177,11 +186,19 @@ class Outbox:
         updates: how many messages may be changed now. Posts come first: they tell what nobody knows yet.
         lately: the channels that had a message lately; the others come before them.
         """
-        posting = sorted(channel for channel, updating in busy if not updating)
-        updating = sorted(channel for channel, updating in busy if updating)
-        ids = await self._first(_POSTS, posting, limit, lately)
-        if (room := min(limit - len(ids), updates)) > 0:
-            ids += await self._first(_UPDATES, updating, room, ())
+        given = {
+            "now": self._now,
+            "limit": limit,
+            "not_posting": sorted(channel for channel, updating in busy if not updating),
+            "not_updating": sorted(channel for channel, updating in busy if updating),
+            "lately": sorted(lately),
+        }
+        rows = (await self._connection.execute(FIRST_OF_EACH, given)).all()
+        posts = [row for row in rows if row.is_post]
+        taking = [*posts, *(row for row in rows if not row.is_post)][: len(posts) + max(updates, 0)]
+        ids = [row.id for row in taking]
+        self.left = not rows or rows[0].due > len(ids)
+        self._alone = {row.id for row in taking if row.is_alone}
         if not ids:
             return []
         taken = self._taking(ids, owner, lease)
@@ -195,7 +212,7 @@ class Outbox:
         Up to `limit`. Those that may stand there already are taken with one that may as well, and with no
         other: they are looked for together.
         """
-        if first.kind is not Kind.THREAD_REPLY or limit <= 0:
+        if first.kind is not Kind.THREAD_REPLY or first.id in self._alone or limit <= 0:
             return ()
         tried = or_(deliveries.c.ambiguous, deliveries.c.lease_owner.is_not(None))
         following = (
@@ -237,12 +254,6 @@ class Outbox:
             )
             .returning(deliveries)
         )
-
-    async def _first(
-        self, statement: Select[Any], closed: list[str], limit: int, lately: Collection[str]
-    ) -> list[int]:
-        given = {"now": self._now, "limit": limit, "closed": closed, "lately": sorted(lately)}
-        return list((await self._connection.execute(statement, given)).scalars())
 
     async def renew(self, delivery: Delivery, *, lease: timedelta) -> bool:
         """Prolong a lease; False if another instance has it now."""
@@ -330,6 +341,8 @@ class Outbox:
 
     async def _lock_request(self, request_id: int) -> None:
         """Everybody locks a request before its deliveries, so that no two wait for each other."""
+        if self._sqlite:
+            return
         await self._connection.execute(
             select(requests.c.id).where(requests.c.id == request_id).with_for_update()
         )
@@ -342,57 +355,3 @@ class Outbox:
             .values(**values)
         )
         return bool(changed.rowcount)
-
-
-_earlier = deliveries.alias("earlier")
-_waits = exists().where(
-    _earlier.c.request_id == deliveries.c.request_id,
-    _earlier.c.kind == Kind.THREAD_REPLY.value,
-    _earlier.c.id < deliveries.c.id,
-    _earlier.c.done_revision < _earlier.c.revision,
-)
-_IN_TURN = or_(
-    deliveries.c.kind.in_(_UNORDERED),
-    and_(deliveries.c.kind == Kind.APPROVAL_CARD.value, requests.c.card_ts.is_not(None)),
-    and_(deliveries.c.kind == Kind.THREAD_REPLY.value, requests.c.card_ts.is_not(None), ~_waits),
-)
-"""A reply waits for the card it stands under and for the replies before it."""
-
-
-READY = (
-    select(deliveries.c.id)
-    .join(requests, requests.c.id == deliveries.c.request_id)
-    .where(
-        PENDING,
-        deliveries.c.due_at <= NOW,
-        or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= NOW),
-        _IN_TURN,
-    )
-    .order_by(deliveries.c.due_at, deliveries.c.id)
-)
-"""The ids of deliveries that are due, in turn, and held by nobody."""
-
-
-def _first_of_each(kind: ColumnElement[bool]) -> Select[Any]:
-    """The first of each lane that is not closed: what had no message lately, then the longest due.
-
-    One a lane and no more, so that long queues in some channels hide none of the others.
-    """
-    place = func.row_number().over(
-        partition_by=deliveries.c.channel, order_by=(deliveries.c.due_at, deliveries.c.id)
-    )
-    had_one = case((deliveries.c.channel.in_(bindparam("lately", expanding=True)), 1), else_=0)
-    is_open = deliveries.c.channel.not_in(bindparam("closed", expanding=True))
-    queue = READY.where(kind, is_open).order_by(None).add_columns(place.label("place")).subquery()
-    # The conditions stand here once more: PostgreSQL asks them again of a row that it had to wait for.
-    return (
-        READY.where(kind, deliveries.c.id.in_(select(queue.c.id).where(queue.c.place == 1)))
-        .order_by(None)
-        .order_by(had_one, deliveries.c.due_at, deliveries.c.id)
-        .limit(bindparam("limit", type_=Integer))
-        .with_for_update(skip_locked=True, of=deliveries)
-    )
-
-
-_POSTS = _first_of_each(deliveries.c.ts.is_(None))
-_UPDATES = _first_of_each(deliveries.c.ts.is_not(None))

@@ -60,19 +60,22 @@ async def precedents(connection: AsyncConnection, payment: Payment) -> Precedent
     number, module = payments.c.number == payment.ref.number, payments.c.module == payment.ref.module
     answered_paid = attempts.c.verdict == State.PAID.value
     unanswered = or_(attempts.c.verdict.is_(None), attempts.c.verdict == State.UNKNOWN.value)
-    paid, doubtful = (
+    first = select(func.min(payments.c.id)).where(number, ~module, LIVE).correlate(None).scalar_subquery()
+    paid, doubtful, other_id = (
         await connection.execute(
             select(
                 func.count().filter(and_(module, answered_paid)),
                 func.count().filter(or_(answered_paid, and_(unanswered, ~_SAID_NOT_PAID))),
+                first,
             )
             .select_from(attempts)
             .join(payments, payments.c.id == attempts.c.payment_id)
             .where(number)
         )
     ).one()
-    other = PAYMENTS.where(number, ~module, LIVE)
-    row = (await connection.execute(other.order_by(payments.c.id).limit(1))).mappings().one_or_none()
+    row = None
+    if other_id is not None:
+        row = (await connection.execute(PAYMENTS.where(payments.c.id == other_id))).mappings().one_or_none()
     return Precedents(bool(paid), bool(doubtful), None if row is None else payment_of(row))
 
 

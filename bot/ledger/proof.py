@@ -32,15 +32,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Approved, Paused, Resumed
-from bot.domain.payment import RELEASED, InvoiceRef, PaymentRequest, State
-from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, linked
+from bot.domain.payment import PaymentRequest, State
+from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, fitting
 from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
 from bot.ledger.rows import Kind
 from bot.ledger.schema import (
-    IS_REQUEST,
     AsKept,
     Id,
-    InvoiceAsked,
     approvals,
     attempts,
     chain,
@@ -77,12 +75,15 @@ class Verification:
         return self.broken_at is None and not self.flaw_count
 
 
-class _Flaws:
+class Flaws:
+    """What was found, in words as far as they are kept."""
+
     def __init__(self) -> None:
         self.count = 0
         self.words: list[str] = []
 
     def add(self, found: Iterable[str]) -> None:
+        """Further ones."""
         for flaw in found:
             self.count += 1
             if len(self.words) < MOST_FLAWS:
@@ -112,12 +113,17 @@ def _any_text(kept: bytes) -> str:
 
 def _verify(connection: Connection) -> Verification:
     found = check_chain(connection)
-    flaws = _Flaws()
-    _check_requests(connection, flaws)
+    flaws = Flaws()
+    check_requests(connection, flaws)
+    check_rest(connection, flaws)
+    return Verification(found.events, found.last_hash, found.broken_at, tuple(flaws.words), flaws.count)
+
+
+def check_rest(connection: Connection, flaws: Flaws) -> None:
+    """Whatever is neither the chain nor what the events of a request say."""
     _check_attempts(connection, flaws)
     _check_deliveries(connection, flaws)
     _check_pause(connection, flaws)
-    return Verification(found.events, found.last_hash, found.broken_at, tuple(flaws.words), flaws.count)
 
 
 _INVOICE = func.coalesce(payments.c.module, "?") + literal(" ") + cast(payments.c.number, String)
@@ -201,16 +207,18 @@ class _Belongings:
         )
 
 
-def _check_requests(connection: Connection, flaws: _Flaws) -> None:
-    after: int | None = None
+def check_requests(
+    connection: Connection, flaws: Flaws, after: int | None = None, up_to: int | None = None
+) -> None:
+    """Compare what belongs to requests with their events: all of them, or those between two ids."""
     while True:
-        part = _REQUESTS if after is None else _REQUESTS.where(requests.c.id > after)
-        rows = {row[0]: row[1:] for row in as_given(connection, part.limit(_WINDOW))}
-        up_to = max(rows) if len(rows) == _WINDOW else None
-        _check_window(connection, rows, _window(after, up_to), flaws)
-        if up_to is None:
+        part = _REQUESTS.where(_window(after, up_to)(requests.c.id)).limit(_WINDOW)
+        rows = {row[0]: row[1:] for row in as_given(connection, part)}
+        last = max(rows) if len(rows) == _WINDOW else up_to
+        _check_window(connection, rows, _window(after, last), flaws)
+        if last == up_to:
             return
-        after = up_to
+        after = last
 
 
 def _window(after: int | None, up_to: int | None) -> Within:
@@ -228,14 +236,15 @@ def _window(after: int | None, up_to: int | None) -> Within:
 
 
 def _check_window(
-    connection: Connection, rows: Mapping[int, Sequence[Any]], within: Within, flaws: _Flaws
+    connection: Connection, rows: Mapping[int, Sequence[Any]], within: Within, flaws: Flaws
 ) -> None:
     replays = {request_id: Replay(request_id) for request_id in rows}
-    for row in as_given(connection, _TOLD.where(within(events.c.request_id))):
-        replay = replays.get(row[2])
+    told = as_given(connection, _TOLD.where(within(events.c.request_id)))
+    for event_id, at, request_id, actor, action, from_state, to_state, detail in told:
+        replay = replays.get(request_id)
         if replay is None:
-            replay = replays[row[2]] = Replay(row[2])
-        _add(replay, row)
+            replay = replays[request_id] = Replay(request_id)
+        replay.add(event_id, at, actor, action, from_state, to_state, detail)
     belonging = _Belongings(
         as_given(connection, _belonging(within)),
         as_given(connection, _PAYMENTS.where(within(payments.c.request_id))),
@@ -248,14 +257,14 @@ def _check_window(
         flaws.add(belonging.flaws(request_id, replay, facts))
 
 
-def _check_attempts(connection: Connection, flaws: _Flaws) -> None:
+def _check_attempts(connection: Connection, flaws: Flaws) -> None:
     """A call must have been made for a payment that is there."""
     known = exists().where(payments.c.id == attempts.c.payment_id)
     for one, payment_id in connection.execute(select(attempts.c.id, attempts.c.payment_id).where(~known)):
         flaws.add([f"attempt {one} is of payment {payment_id}, whose row is missing"])
 
 
-def _check_pause(connection: Connection, flaws: _Flaws) -> None:
+def _check_pause(connection: Connection, flaws: Flaws) -> None:
     """Whether sending is paused is what the last event about that says."""
     told = (
         select(AsKept(events.c.at), events.c.actor, events.c.action)
@@ -274,7 +283,7 @@ _STREAMED = {"stream_results": True}
 _CARDS = {Kind.CARD: requests.c.card_ts, Kind.APPROVAL_CARD: requests.c.approval_ts}
 
 
-def _check_deliveries(connection: Connection, flaws: _Flaws) -> None:
+def _check_deliveries(connection: Connection, flaws: Flaws) -> None:
     """A card must have been posted where it is said to stand, and what is told must have happened."""
     for kind, ts in _CARDS.items():
         posted = exists().where(
@@ -352,17 +361,18 @@ class Told:
         line = self.replay.lines.get(number)
         return line.state if line is not None and line.last_move in self._fitting else None
 
-    @property
-    def states(self) -> dict[int, str]:
-        """The same of all of its payments, by line."""
-        return {number: state for number in self.replay.lines if (state := self.state_of(number)) is not None}
+    def lines_in(self, state: str) -> set[int]:
+        """The payments that are in a state by their events."""
+        return {number for number in self.replay.lines if self.state_of(number) == state}
 
 
 async def told(connection: AsyncConnection, request_id: int) -> Told:
     """Read the events of one request, and whether each fits between its neighbours."""
     found = Told(Replay(request_id))
-    for row in await connection.execute(OF_ONE_REQUEST, {"request": request_id}):
-        found.add(row, fits=linked(row))
+    rows = (await connection.execute(OF_ONE_REQUEST, {"request": request_id})).all()
+    proved = fitting(rows)
+    for row in rows:
+        found.add(row, fits=row[0] in proved)
     return found
 
 
@@ -383,20 +393,3 @@ def _add(replay: Replay, row: Sequence[Any]) -> None:
     """row: as in `LINES`, or `OF_ONE_REQUEST`."""
     event_id, at, _, actor, action, from_state, to_state, detail, *_ = row
     replay.add(event_id, at, actor, action, from_state, to_state, detail)
-
-
-ASKED_FOR = select(events.c.request_id).where(IS_REQUEST, InvoiceAsked() == bindparam("invoice")).distinct()
-
-
-async def holder(connection: AsyncConnection, ref: InvoiceRef) -> int | None:
-    """The request that holds an invoice by its events, whatever its rows say."""
-    asking = (await connection.execute(ASKED_FOR, {"invoice": str(ref)})).scalars().all()
-    for request_id in asking:
-        replay = Replay(request_id)
-        for row in await connection.execute(OF_ONE_REQUEST, {"request": request_id}):
-            _add(replay, row)
-        if any(
-            line.told["invoice"] == str(ref) and line.state not in RELEASED for line in replay.lines.values()
-        ):
-            return int(request_id)
-    return None

@@ -22,8 +22,9 @@ from sqlalchemy import (
 )
 
 from bot.domain.payment import State
-from bot.ledger.outbox import CARD_POSTED, DELIVERIES, READY
-from bot.ledger.schema import NOW, PENDING, payments, requests
+from bot.ledger.lanes import READY
+from bot.ledger.outbox import CARD_POSTED, DELIVERIES
+from bot.ledger.schema import NOW, PAYMENTS, PENDING, payments, requests
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,11 @@ class Queue:
     def some(self) -> Select[Any]:
         """The ids of the first that are due; it takes `now` and a `limit`."""
         return self.due.limit(bindparam("limit", type_=Integer))
+
+    @cached_property
+    def rows(self) -> Select[Any]:
+        """The same, with all that is read of a payment."""
+        return self.some.with_only_columns(*PAYMENTS.selected_columns)
 
 
 def _of_payments(

@@ -105,7 +105,18 @@ def readable(rows: MappingResult, read: Callable[[RowMapping], Record]) -> list[
 
     One such row must not stop the work on all others. It is logged and left as it is.
     """
-    found: list[Record] = []
+    return [one for one in _each(rows, read) if one is not None]
+
+
+def all_readable(rows: MappingResult, read: Callable[[RowMapping], Record]) -> list[Record] | None:
+    """The same; None where there is one that cannot be read."""
+    found = _each(rows, read)
+    readable = [one for one in found if one is not None]
+    return readable if len(readable) == len(found) else None
+
+
+def _each(rows: MappingResult, read: Callable[[RowMapping], Record]) -> list[Record | None]:
+    found: list[Record | None] = []
     while True:
         try:
             # One by one: values are read as their row is fetched, and the next can be fetched all the same.
@@ -113,6 +124,7 @@ def readable(rows: MappingResult, read: Callable[[RowMapping], Record]) -> list[
                 return found
             found.append(read(row))
         except (ArithmeticError, TypeError, ValueError):
+            found.append(None)
             log.exception(
                 "a row of the ledger cannot be read, so it is left alone: somebody changed it past the bot;"
                 " run `python -m bot audit verify`",

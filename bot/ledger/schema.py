@@ -133,8 +133,8 @@ requests = Table(
     Column("response_url", Text),
     Column("rule", Text, nullable=False),
     Column("approvals_required", Integer, nullable=False),
-    # Not by its name of before: what does not know of several lines must not work on them. See v0008.
-    Column("lines", Integer, key="size", nullable=False),
+    # Not by its name of before: what does not know of erased events must not work on them. See v0008, v0012.
+    Column("invoices", Integer, key="size", nullable=False),
     Column("card_ts", String(32)),
     Column("card_lost", Boolean, nullable=False),
     Column("approval_channel", String(32)),
@@ -193,6 +193,12 @@ PAYMENTS = select(payments, *(column.label(f"of_{column.name}") for column in re
 LIVE = payments.c.state.not_in(sorted(RELEASED))
 """Payments that hold their invoice: under way, unknown, or paid."""
 
+
+def with_payment(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a request has such a payment; the payments lead to the requests, as few are in most states."""
+    return requests.c.id.in_(select(payments.c.request_id).where(condition))
+
+
 Index(
     "one_live_payment_per_invoice",
     payments.c.module,
@@ -248,7 +254,16 @@ events = Table(
     Column("detail", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
+    Column("erased_by", Id),
     Index("events_of_actor", "actor", "request_id"),
+)
+"""erased_by: the later event by which what was personal in it was taken out; its hash is that of before."""
+
+Index(
+    "events_erased",
+    events.c.erased_by,
+    sqlite_where=events.c.erased_by.is_not(None),
+    postgresql_where=events.c.erased_by.is_not(None),
 )
 
 
@@ -302,8 +317,9 @@ chain = Table(
     Column("paused_at", UtcDateTime),
     Column("paused_by", String(64)),
     Column("paused_reason", Text),
+    Column("moved_to", Text),
 )
-"""One row: which ledger this is, the end of its audit trail, and whether sending is paused.
+"""One row: which ledger this is, the end of its audit trail, whether sending is paused, and where it went.
 
 Whoever adds an event locks it, so a pause that is committed stands before every intent that comes after it.
 """
@@ -335,23 +351,43 @@ PENDING = deliveries.c.done_revision < deliveries.c.revision
 
 Index("deliveries_pending", deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING)
 
-digests = Table(
-    "digests",
+notices = Table(
+    "notices",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("day", Date, nullable=False),
+    Column("topic", String(20), nullable=False),
+    Column("key", String(80), nullable=False),
     Column("place", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
     Column("ended", Text),
     Column("ts", String(32)),
     Column("tries", Integer, nullable=False),
     Column("begun", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
+    Column("over_at", UtcDateTime),
     Column("lease_owner", String(64)),
     Column("lease_until", UtcDateTime),
-    UniqueConstraint("day", "place", name="one_digest_a_day"),
 )
-"""What is told once a day: see `Digests`."""
+"""What is told once: see `Notices`."""
+
+GOING_ON = notices.c.over_at.is_(None)
+"""Notices of what is not over; what is told daily never is."""
+
+Index(
+    "one_notice_each",
+    notices.c.topic,
+    notices.c.key,
+    notices.c.place,
+    unique=True,
+    sqlite_where=GOING_ON,
+    postgresql_where=GOING_ON,
+)
+
+UNTOLD = notices.c.ended.is_(None)
+"""Notices that are still to be told."""
+
+Index("notices_to_tell", notices.c.due_at, sqlite_where=UNTOLD, postgresql_where=UNTOLD)
 
 FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 """What a payment or delivery is set to that nobody works on any more."""

@@ -9,12 +9,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import (
-    ColumnElement,
     CompoundSelect,
     Select,
     func,
@@ -28,19 +27,30 @@ from bot.domain.batch import Batch
 from bot.domain.events import Approved, Corrected, Denied, NotTold, Resolved
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
-from bot.ledger import audit, database, proof
+from bot.ledger import audit, database, proof, version
+from bot.ledger.outage import Outage
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
     Event,
     Pause,
+    all_readable,
     batch_of,
     event_of,
     pause_of,
     payment_of,
     readable,
 )
-from bot.ledger.schema import LIVE, PAYMENTS, PENDING, chain, deliveries, digests, events, payments, requests
+from bot.ledger.schema import (
+    LIVE,
+    PAYMENTS,
+    PENDING,
+    chain,
+    events,
+    payments,
+    requests,
+    with_payment,
+)
 from bot.ledger.transaction import Transaction
 
 log = structlog.get_logger()
@@ -81,6 +91,7 @@ class Ledger:
         self._ahead: timedelta | None = None
         self.boottime = boot_clock
         self._offset = float("-inf")
+        self.outage = Outage(self.clock)
 
     @property
     def shared(self) -> bool:
@@ -99,12 +110,15 @@ class Ledger:
         """The time, read anew from the server where that has the clock.
 
         The server read it at some moment between question and answer. Where what was known may still be
-        true it is kept: an answer that comes late is no clock that was set.
+        true it is kept: an answer that comes late is no clock that was set. Raises LedgerUnfit where a later
+        version of the bot has taken the ledger over meanwhile.
         """
-        if self.shared and self._clock is utc_now:
-            asked = self.boottime()
-            told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-            least = told.astimezone(UTC) - utc_now()
+        if not self.shared:
+            return self.clock()
+        asked = self.boottime()
+        told = await version.fence(connection)
+        if self._clock is utc_now:
+            least = told - utc_now()
             most = least + timedelta(seconds=self.boottime() - asked)
             self._ahead = least if self._ahead is None else min(max(self._ahead, least), most)
         return self.clock()
@@ -131,7 +145,7 @@ class Ledger:
         """
         committing = False
         try:
-            async with self._turn, database.honest_errors(), self._writes.begin() as connection:
+            async with self._turn, self.outage.noted(), self._writes.begin() as connection:
                 transaction = Transaction(connection, await self.now(connection))
                 yield transaction
                 await transaction.finish()
@@ -147,7 +161,7 @@ class Ledger:
         """Whether a transaction counts whose COMMIT got no answer, by its event. Raises CommitLost."""
         if seal is not None:
             with contextlib.suppress(LedgerUnavailable):
-                async with self._turn, database.honest_errors(), self._writes.begin() as connection:
+                async with self._turn, self.outage.noted(), self._writes.begin() as connection:
                     return await audit.holds(connection, seal)
         raise CommitLost(f"it is not known whether this counts: {lost}") from None
 
@@ -155,8 +169,11 @@ class Ledger:
         """Set the events of queues in which something is due: its time has come, or it is another instance's.
 
         One read for all of them, so that idling costs little. Where the ledger's clock was set back, all
-        that waits is looked at now: its time would come late.
+        that waits is looked at now: its time would come late. Raises LedgerUnfit, as `now`.
         """
+        if self.shared:
+            async with database.honest_errors(), self._reads.connect() as connection:
+                await self.now(connection)
         ahead = self._ahead_of_boottime()
         if ahead < self._offset - SET_BACK:
             log.warning("the ledger's clock was set back: what waits is looked at now")
@@ -170,12 +187,12 @@ class Ledger:
                 event.set()
 
     async def _all(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return list((await connection.execute(statement, given)).mappings())
 
     async def _payments(self, statement: Select[Any]) -> list[Payment]:
         """Those that can be read."""
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return readable((await connection.execute(statement)).mappings(), payment_of)
 
     async def _due(self, statement: Select[Any] | CompoundSelect[Any], **given: Any) -> list[Any]:
@@ -189,7 +206,7 @@ class Ledger:
     async def of_request(self, request_id: int) -> Batch | None:
         """A request with its payments. Raises LedgerContradicted."""
         statement = PAYMENTS.where(requests.c.id == request_id).order_by(payments.c.line)
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return batch_of((await connection.execute(statement)).mappings())
 
     async def _batches(self, which: Select[Any]) -> list[Batch]:
@@ -208,6 +225,16 @@ class Ledger:
     async def any_due(self, queue: Queue) -> bool:
         """Whether whoever claims from this queue would find work."""
         return bool(await self._due(queue.some, limit=1))
+
+    async def due(self, queue: Queue, *, limit: int) -> list[Payment] | None:
+        """What whoever claims from this queue would find; None where some of it cannot be read."""
+        given = {"now": self.clock(), "limit": limit}
+        async with database.honest_errors(), self._reads.connect() as connection:
+            return all_readable((await connection.execute(queue.rows, given)).mappings(), payment_of)
+
+    async def batch_of(self, payment: Payment) -> Batch | None:
+        """The request of a payment that was read just now, so that it is read again only for the others."""
+        return Batch((payment,)) if payment.request.size == 1 else await self.of_request(payment.request.id)
 
     async def latest(self, ref: InvoiceRef) -> Payment | None:
         """The newest payment request for an invoice, live or not."""
@@ -236,12 +263,12 @@ class Ledger:
         if requester is not None:
             which = which.where(requests.c.requester == requester)
         if states is not None:
-            which = which.where(_with_payment(payments.c.state.in_([state.value for state in states])))
+            which = which.where(with_payment(payments.c.state.in_([state.value for state in states])))
         return await self._batches(which)
 
     async def pending(self) -> list[Batch]:
         """All that waits for approval, what expires first before the others."""
-        waits = _with_payment(payments.c.state == State.PENDING_APPROVAL.value)
+        waits = with_payment(payments.c.state == State.PENDING_APPROVAL.value)
         which = select(requests.c.id).where(waits).order_by(requests.c.expires_at, requests.c.id)
         return await self._batches(which)
 
@@ -251,8 +278,8 @@ class Ledger:
 
     async def ids(self, state: State) -> list[int]:
         """The payments in a state."""
-        rows = await self._all(select(payments.c.id).where(payments.c.state == state.value))
-        return [row["id"] for row in rows]
+        found = select(payments.c.id).where(payments.c.state == state.value)
+        return [row["id"] for row in await self._all(found)]
 
     async def concerning(self, user_id: str, states: Iterable[State], *, limit: int = 10) -> list[Batch]:
         """The requests with payments in some states that a person made or decided on; the latest first."""
@@ -299,19 +326,18 @@ class Ledger:
 
     async def denier(self, request_id: int) -> str | None:
         """Who denied it; None where nobody did."""
-        found = await self._all(
-            select(events.c.actor).where(events.c.request_id == request_id, events.c.action == Denied.action)
-        )
+        denied = events.c.request_id == request_id, events.c.action == Denied.action
+        found = await self._all(select(events.c.actor).where(*denied))
         return found[0]["actor"] if found else None
 
     async def precedents(self, payment: Payment) -> Precedents:
         """What other requests for the invoice's number say against this payment."""
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return await precedents(connection, payment)
 
     async def has_listed(self, module: str | None = None) -> bool:
         """Whether a list of unpaid invoices was ever seen to hold an invoice; that of one module, or any."""
-        async with database.honest_errors(), self._reads.connect() as connection:
+        async with self.outage.noted(), self._reads.connect() as connection:
             return await has_listed(connection, module)
 
     async def event(self, event_id: int) -> Event:
@@ -335,27 +361,15 @@ class Ledger:
             async for row in await connection.stream(statement):
                 yield audit.line(row)
 
-    async def digests_to_tell(self, day: date, place: str) -> bool | None:
-        """Whether any of a day's digests is still to be told; None where that of this place is not begun."""
-        rows = await self._all(select(digests.c.place, digests.c.ended).where(digests.c.day == day))
-        if place not in {row["place"] for row in rows}:
-            return None
-        return any(row["ended"] is None for row in rows)
-
     async def undelivered(self) -> int:
         """How many deliveries are still to be made."""
-        rows = await self._all(select(func.count().label("n")).select_from(deliveries).where(PENDING))
-        return int(rows[0]["n"])
+        return int((await self._all(select(func.count().label("n")).where(PENDING)))[0]["n"])
 
     async def not_told(self) -> int:
         """How many deliveries were given up, although somebody should have been told."""
         # The actor leads the index; the announcer's own events are few.
-        rows = await self._all(
-            select(func.count().label("n"))
-            .select_from(events)
-            .where(events.c.actor == "announcer", events.c.action == NotTold.action)
-        )
-        return int(rows[0]["n"])
+        theirs = events.c.actor == "announcer", events.c.action == NotTold.action
+        return int((await self._all(select(func.count().label("n")).where(*theirs)))[0]["n"])
 
     async def at_rest(self) -> bool:
         """Whether nothing is left to do but wait for people or for time."""
@@ -380,12 +394,7 @@ class Ledger:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """For what reads long: at one moment, and not cut off by what bounds a write transaction."""
-        async with database.honest_errors(), database.snapshot(self._engine).connect() as connection:
+        async with self.outage.noted(), database.snapshot(self._engine).connect() as connection:
             if self.shared:
                 await connection.execute(database.PATIENT)
             yield connection
-
-
-def _with_payment(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether a request has such a payment; the payments lead to the requests, as few are in most states."""
-    return requests.c.id.in_(select(payments.c.request_id).where(condition))

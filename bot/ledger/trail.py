@@ -2,13 +2,14 @@
 
 Whoever adds to the trail locks its end, so that is read once a transaction; take other locks before. The
 events of a request are read and proved once as well: its rows are locked, so that whatever is added to them
-afterwards is added here. The new end is written before the trail is read, and before the commit.
+afterwards is added here. What is added is written before the trail is read, and before the commit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain.events import DomainEvent, encode
 from bot.domain.payment import State
 from bot.ledger.audit import GENESIS, Link, digest
+from bot.ledger.moved import must_not_have_moved
 from bot.ledger.proof import Told, told
 from bot.ledger.replay import stamp
 from bot.ledger.rows import Pause, pause_of
@@ -27,13 +29,12 @@ _END = select(chain, _LAST.label("hash")).with_for_update(of=chain)
 
 @dataclass(slots=True)
 class _End:
-    """fits: it is what the last event says. written: it stands in the table."""
+    """fits: it is what the last event says."""
 
     event_id: int
     hash: str
     fits: bool
     pause: Pause | None
-    written: bool = True
 
 
 class Trail:
@@ -43,13 +44,18 @@ class Trail:
         self._connection = connection
         self._now = now
         self._end: _End | None = None
+        self._unwritten: list[dict[str, Any]] = []
         self._told: dict[int, Told] = {}
         self.sealed_by: Link | None = None
 
     async def hold_end(self) -> _End:
-        """Let nobody else add to the trail until the transaction ends."""
+        """Let nobody else add to the trail until the transaction ends.
+
+        Raises LedgerUnfit where the ledger was moved elsewhere.
+        """
         if self._end is None:
             row = (await self._connection.execute(_END)).mappings().one()
+            must_not_have_moved(row["moved_to"])
             fits = row["last_hash"] == (row["hash"] if row["last_event"] else GENESIS)
             self._end = _End(row["last_event"], row["last_hash"], fits, pause_of(row))
         return self._end
@@ -69,41 +75,46 @@ class Trail:
         event_id, at, text = end.event_id + 1, stamp(self._now), encode(what, line)
         content = (event_id, at, request_id, actor, what.action, from_state, to_state, text)
         hashed = digest(content, end.hash)
-        await self._connection.execute(
-            events.insert().values(
-                id=event_id,
-                at=self._now,
-                request_id=request_id,
-                actor=actor,
-                action=what.action,
-                from_state=from_state,
-                to_state=to_state,
-                detail=text,
-                previous=end.hash,
-                hash=hashed,
-            )
+        self._unwritten.append(
+            {
+                "id": event_id,
+                "at": self._now,
+                "request_id": request_id,
+                "actor": actor,
+                "action": what.action,
+                "from_state": from_state,
+                "to_state": to_state,
+                "detail": text,
+                "previous": end.hash,
+                "hash": hashed,
+            }
         )
         if request_id in self._told:
             self._told[request_id].add(content, fits=end.fits)
         # One that does not fit is followed by its own hash all the same.
-        end.event_id, end.hash, end.fits, end.written = event_id, hashed, True, False
+        end.event_id, end.hash, end.fits = event_id, hashed, True
         self.sealed_by = Link(event_id, hashed)
         return self.sealed_by
 
     async def told(self, request_id: int) -> Told:
         """What the events of a request say, whose rows are locked, or where the end is held."""
         if request_id not in self._told:
-            await self.write_end()
+            await self.write()
             self._told[request_id] = await told(self._connection, request_id)
         return self._told[request_id]
 
-    async def write_end(self) -> None:
-        """Let the table say where the trail ends now."""
-        if self._end is not None and not self._end.written:
-            await self._connection.execute(
-                chain.update().values(last_event=self._end.event_id, last_hash=self._end.hash)
-            )
-            self._end.written = True
+    def forget(self, request_id: int) -> None:
+        """Its events are not what they were: they are read and proved anew."""
+        self._told.pop(request_id, None)
+
+    async def write(self) -> None:
+        """Let the tables hold what was added so far. Before anything else reads the events."""
+        if not self._unwritten:
+            return
+        added, self._unwritten = self._unwritten, []
+        await self._connection.execute(events.insert(), added)
+        last = added[-1]
+        await self._connection.execute(chain.update().values(last_event=last["id"], last_hash=last["hash"]))
 
     async def set_pause(self, pause: Pause | None) -> None:
         """Whether sending is paused from now on, on any instance; its event is the caller's."""

@@ -12,8 +12,10 @@ from typing import Any
 
 import structlog
 from sqlalchemy import (
+    and_,
     delete,
     func,
+    or_,
     select,
     union_all,
     update,
@@ -34,11 +36,12 @@ from bot.domain.payment import (
     move,
 )
 from bot.errors import LedgerContradicted
-from bot.ledger import proof
+from bot.ledger import holders
 from bot.ledger.audit import Link
-from bot.ledger.digests import Digests
 from bot.ledger.locked_reads import LockedReads, Stale
+from bot.ledger.notices import Topic
 from bot.ledger.outbox import Outbox
+from bot.ledger.pruning import Meant, Pruning
 from bot.ledger.rows import Kind, Pause, payment_in, request_of
 from bot.ledger.schema import FREE, approvals, attempts, events, payments, requests
 
@@ -48,13 +51,18 @@ _AT_ONCE = 1000
 """Payments that one statement names: databases bound how many."""
 
 
+_LATEST = union_all(*(select(func.max(ids).label("id")) for ids in (requests.c.id, events.c.request_id)))
+_NEXT_NUMBER = select(func.coalesce(func.max(_LATEST.subquery().c.id), 0) + 1).scalar_subquery()
+"""The number of the next request: none is left out, and none that the trail knows is given again."""
+
+
 class Transaction(LockedReads):
     """One open write transaction. Made by `Ledger.transaction`; commits when its block ends well."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         super().__init__(connection, now)
         self.outbox = Outbox(connection, now, self.changed_topics)
-        self.digests = Digests(connection, now)
+        self._pruning = Pruning(connection, self.trail)
 
     @property
     def sealed_by(self) -> Link | None:
@@ -63,7 +71,8 @@ class Transaction(LockedReads):
 
     async def finish(self) -> None:
         """Write what is written once, whatever else happened: right before the commit."""
-        await self.trail.write_end()
+        await self.outbox.finish()
+        await self.trail.write()
 
     async def insert(self, refs: Collection[InvoiceRef], **fields: Any) -> Batch | None:
         """Add a request for these invoices; None if this command was taken already, or a live one holds any.
@@ -72,51 +81,54 @@ class Transaction(LockedReads):
         """
         # A released payment of the invoice may be corrected to paid just now: one after the other.
         await self.lock("request")
-        if await self.by_trigger(fields["trigger_id"]) is not None:
-            return None
-        if await self.holding(refs):
-            return None
-        for ref in refs:
-            if (held_by := await proof.holder(self._connection, ref)) is not None:
-                raise LedgerContradicted(
-                    f"by the audit trail, request #{held_by} holds {ref}; its row says otherwise."
-                    " Run `python -m bot audit verify`"
-                )
-        request_id = await self._next_number()
-        made = requests.insert().values(
-            id=request_id, size=len(refs), card_lost=False, created_at=self.now, **fields
+        await self.trail.write()
+        if await holders.bear_on(self._connection, refs):
+            if await self.by_trigger(fields["trigger_id"]) is not None:
+                return None
+            if await self.holding(refs):
+                return None
+            for ref in refs:
+                if (held_by := await holders.holder(self._connection, ref)) is not None:
+                    raise LedgerContradicted(
+                        f"by the audit trail, request #{held_by} holds {ref}; its row says otherwise."
+                        " Run `python -m bot audit verify`"
+                    )
+        dialect = sqlite if self._sqlite else postgresql
+        made = (
+            dialect.insert(requests)
+            .values(id=_NEXT_NUMBER, size=len(refs), card_lost=False, created_at=self.now, **fields)
+            .on_conflict_do_nothing(index_elements=[requests.c.trigger_id])
+            .returning(requests)
         )
-        request = request_of((await self._connection.execute(made.returning(requests))).mappings().one())
-        lines = []
-        for line, ref in enumerate(refs, start=1):
-            payment = payments.insert().values(
-                request_id=request_id,
-                line=line,
-                module=ref.module,
-                number=ref.number,
-                state=State.REQUESTED.value,
-                version=1,
-                tries=0,
-                updated_at=self.now,
-                due_at=self.now,
-            )
-            row = (await self._connection.execute(payment.returning(payments))).mappings().one()
-            lines.append(payment_in(request, row))
+        if (row := (await self._connection.execute(made)).mappings().one_or_none()) is None:
+            return None
+        request = request_of(row)
+        lines = [
+            {
+                "request_id": request.id,
+                "line": line,
+                "module": ref.module,
+                "number": ref.number,
+                "state": State.REQUESTED.value,
+                "version": 1,
+                "tries": 0,
+                "updated_at": self.now,
+                "due_at": self.now,
+            }
+            for line, ref in enumerate(refs, start=1)
+        ]
+        rows = await self._connection.execute(payments.insert().returning(payments), lines)
+        found = [payment_in(request, each) for each in rows.mappings()]
         self.changed_topics.add(State.REQUESTED)
-        return Batch(tuple(lines))
-
-    async def _next_number(self) -> int:
-        """The number of the next request: none is left out, and none that the trail knows is given again."""
-        latest = (select(func.max(ids)) for ids in (requests.c.id, events.c.request_id))
-        found = (await self._connection.execute(union_all(*latest))).scalars()
-        return max((number for number in found if number is not None), default=0) + 1
+        return Batch(tuple(sorted(found, key=lambda one: one.line)))
 
     async def pause(self, reason: str, *, actor: str) -> bool:
         """Let nothing be sent from now on, on any instance; False where that is so already."""
         if await self.paused() is not None:
             return False
-        await self.record(Paused(reason), actor=actor)
+        event_id = await self.record(Paused(reason), actor=actor)
         await self.trail.set_pause(Pause(self.now, actor, reason))
+        await self.notices.alert(Topic.PAUSED, event_id)
         return True
 
     async def resume(self, *, actor: str) -> Pause | None:
@@ -128,13 +140,25 @@ class Transaction(LockedReads):
         ids = (await self._connection.execute(locked)).scalars().all()
         if (pause := await self.paused()) is None:
             return None
-        await self.record(Resumed(), actor=actor)
+        event_id = await self.record(Resumed(), actor=actor)
         await self.trail.set_pause(None)
+        await self.notices.alert(Topic.RESUMED, event_id)
         for begin in range(0, len(ids), _AT_ONCE):
             these = payments.c.id.in_(ids[begin : begin + _AT_ONCE])
             await self._connection.execute(update(payments).where(these).values(due_at=self.now))
         self.changed_topics.add(State.APPROVED)
         return pause
+
+    async def prune_requests(self, meant: Meant, *, after: int) -> list[int]:
+        """Erase what is personal in the next few requests; their ids. Raises LedgerContradicted."""
+        return await self._pruning.requests(meant, after=after)
+
+    async def prune_others(self, meant: Meant, *, after: int) -> int | None:
+        """The same in the next events of no request: the last that was looked at; None where none is left."""
+        last = await self._pruning.of_no_request(meant, after=after)
+        if last is None:
+            await self._pruning.notices(meant)
+        return last
 
     async def record(
         self,
@@ -165,15 +189,13 @@ class Transaction(LockedReads):
         for payment in moving:
             if told.state_of(payment.line) == state.value:
                 continue
-            if payment != await self.payment(payment.id):
+            if not _same(payment, await self.payment(payment.id)):
                 raise Stale(f"{payment.number} moved on")
             raise LedgerContradicted(
                 f"by the audit trail, payment {payment.number} is not in {state}; its row says it is."
                 " Run `python -m bot audit verify`"
             )
-        if not alone and (
-            others := {line for line, its in told.states.items() if its == state.value} - lines
-        ):
+        if not alone and (others := told.lines_in(state.value) - lines):
             raise LedgerContradicted(
                 f"by the audit trail, payment {min(others)} of {request.number} is in {state} as well; its"
                 " row says it is not. Run `python -m bot audit verify`"
@@ -237,7 +259,7 @@ class Transaction(LockedReads):
         )
         # Most calls are over in a moment: a card that says "sending" is worth posting only if not.
         moment = timedelta(seconds=1) if to is State.SENDING else timedelta(0)
-        await self.outbox.refresh_cards(request.id, after=moment)
+        self.outbox.refresh_cards(request.id, after=moment)
         if announce is not None:
             # What becomes of several, one after the other, is told together.
             await self.outbox.add(request, announce, event_id=added.event_id, gather=line is not None)
@@ -265,7 +287,7 @@ class Transaction(LockedReads):
         """Announce a recorded event by a reply in the thread; the cards show it too."""
         of_several = isinstance(about, Payment) and about.request.size > 1
         request = about.request if isinstance(about, Payment) else about
-        await self.outbox.refresh_cards(request.id)
+        self.outbox.refresh_cards(request.id)
         await self.outbox.add(request, Kind.THREAD_REPLY, event_id=event_id, gather=of_several)
 
     async def change(self, payment: Payment, **changes: Any) -> Payment:
@@ -284,7 +306,9 @@ class Transaction(LockedReads):
         if row is None:
             raise Stale(f"{payment.number} moved on")
         changed = payment_in(payment.request, row)
-        if changed.state is not payment.state and changed.due_at <= self.now:
+        # What is approved before its card stands is taken up when that does.
+        waits = changed.state is State.APPROVED and changed.request.cards.ts is None
+        if changed.state is not payment.state and changed.due_at <= self.now and not waits:
             self.changed_topics.add(changed.state)
         return changed
 
@@ -319,11 +343,12 @@ class Transaction(LockedReads):
         attempt_id: int = (await self._connection.execute(statement)).scalar_one()
         return attempt_id
 
-    async def finish_attempt(self, attempt_id: int, outcome: Outcome) -> None:
-        """Write down what became of a wire call."""
-        await self._connection.execute(
+    async def finish_attempt(self, attempt_id: int, outcome: Outcome) -> bool:
+        """Write down what became of a wire call; False if that is written down already."""
+        told = attempts.c.finished_at.is_not(None), attempts.c.verdict == outcome.verdict.value
+        changed = await self._connection.execute(
             update(attempts)
-            .where(attempts.c.id == attempt_id)
+            .where(attempts.c.id == attempt_id, or_(attempts.c.verdict.is_(None), ~and_(*told)))
             .values(
                 finished_at=self.now,
                 verdict=outcome.verdict.value,
@@ -332,6 +357,14 @@ class Transaction(LockedReads):
                 evidence=outcome.evidence,
             )
         )
+        return bool(changed.rowcount)
+
+
+def _same(payment: Payment, current: Payment | None) -> bool:
+    """Whether nobody changed it since it was read."""
+    if current is None or current.request.mark != payment.request.mark:
+        return False
+    return (current.state, current.version) == (payment.state, payment.version)
 
 
 def _named(payment: Payment) -> int | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pkgutil
+from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import DBAPIError
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.errors import LedgerContradicted, LedgerUnavailable, LedgerUnfit
 from bot.ledger.database import PATIENT, reason, writing
 from bot.ledger.migrations import versions
+from bot.ledger.moved import must_not_have_moved
 from bot.ledger.schema import chain
 
 if TYPE_CHECKING:
@@ -29,21 +31,14 @@ async def migrate(engine: AsyncEngine) -> bool:
     """
 
     def upgrade(connection: Connection) -> bool:
-        if connection.dialect.name == "postgresql":
-            # Another instance may be bringing a large ledger up to date: that takes minutes.
-            connection.execute(PATIENT)
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
+        one_at_a_time(connection)
         found = _version(connection)
         if found is None and connection.dialect.name == "sqlite" and inspect(connection).get_table_names():
             raise LedgerUnfit(
                 "the file is the database of another program; let LEDGER_URL name a file of its own"
             )
         if found != newest():
-            if connection.dialect.name == "sqlite":
-                _must_hang_together(connection)
-            _bring_up_to_date(connection)
+            make_newest(connection, found)
         return found is None
 
     try:
@@ -51,6 +46,26 @@ async def migrate(engine: AsyncEngine) -> bool:
             return await connection.run_sync(upgrade)
     except (DBAPIError, OSError) as error:
         raise LedgerUnavailable(f"the ledger cannot be opened: {reason(error)}") from None
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Let no other instance make or change tables until the transaction ends. On SQLite that is so anyway."""
+    if connection.dialect.name == "postgresql":
+        # Another instance may be bringing a large ledger up to date: that takes minutes.
+        connection.execute(PATIENT)
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
+
+
+def make_newest(connection: Connection, found: str | None) -> None:
+    """Bring the tables to this version. found: that which they have; None where there are none."""
+    if connection.dialect.name == "sqlite":
+        _must_hang_together(connection)
+    elif found is not None:
+        # Who asked before which version it is has written by then, or asks again: see `fence`.
+        connection.execute(text("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"))
+    _bring_up_to_date(connection)
 
 
 def _must_hang_together(connection: Connection) -> None:
@@ -77,13 +92,38 @@ def check(connection: Connection) -> None:
 
 
 async def identity_of(connection: AsyncConnection) -> str:
-    """Which ledger it is. Raises LedgerContradicted where the end of its trail is not one row."""
-    found = (await connection.execute(select(chain.c.ledger))).scalars().all()
+    """Which ledger it is. Raises LedgerContradicted where the end of its trail is not one row.
+
+    Raises LedgerUnfit where it was moved elsewhere.
+    """
+    found = (await connection.execute(select(chain.c.ledger, chain.c.moved_to))).all()
     if len(found) != 1:
         raise LedgerContradicted(
             "the end of its audit trail is not one row; run `python -m bot audit verify`"
         )
-    return str(found[0])
+    must_not_have_moved(found[0].moved_to)
+    return str(found[0].ledger)
+
+
+async def fence(connection: AsyncConnection) -> datetime:
+    """Let a transaction on PostgreSQL write only to a ledger of this version; the server's time.
+
+    Another instance may have brought it to a later one meanwhile, or somebody moved it elsewhere. Both is
+    done only when every transaction that asked before is over. Raises LedgerUnfit.
+    """
+    now, found, moved_to = (await connection.execute(_FENCE)).one()
+    must_not_have_moved(moved_to)
+    if found != newest():
+        raise LedgerUnfit(
+            f"a later version of the bot has taken the ledger over ({found}), so this one stops; upgrade it"
+        )
+    return cast(datetime, now).astimezone(UTC)
+
+
+_FENCE = text(
+    "SELECT clock_timestamp(), (SELECT max(version_num) FROM alembic_version),"
+    " (SELECT max(moved_to) FROM chain)"
+)
 
 
 def _version(connection: Connection) -> str | None:

@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from bot import config, logs
+from bot import logs
 from bot.domain.payment import State
-from bot.errors import ConfigError
-from bot.operating.with_ledger import (
-    PAYMENT,
-    refuse,
-    with_ledger,
-)
+from bot.operating.prune import prune
+from bot.operating.with_ledger import PAYMENT, ledger_url_or_exit, with_ledger
 from bot.options import ENV_FILE
 
 if TYPE_CHECKING:
@@ -29,18 +25,18 @@ if TYPE_CHECKING:
 _STATES = [state.value.lower() for state in State]
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, commands=[prune])
 @ENV_FILE
 @click.option("--payment", type=PAYMENT, metavar="NUMBER", help="Only the events of this payment.")
 @click.pass_context
 def audit(context: click.Context, env_file: Path | None, payment: int | None) -> None:
     """Print the audit trail, and prove the ledger by it.
 
-    Only LEDGER_URL is needed, and nothing is changed; a bot may be running. Exit code 0: the ledger is whole;
-    1: somebody changed it past the bot; 2: it cannot be read.
+    Only LEDGER_URL is needed, and only prune changes anything; a bot may be running. Exit code 0: the ledger
+    is whole; 1: somebody changed it past the bot; 2: it cannot be read.
     """
     if context.invoked_subcommand is None:
-        sys.exit(_read_ledger(env_file, lambda ledger: _audit(ledger, payment)))
+        sys.exit(_read_ledger(env_file, lambda ledger, url: _audit(ledger, url, payment)))
     context.obj = env_file
 
 
@@ -51,17 +47,24 @@ def audit(context: click.Context, env_file: Path | None, payment: int | None) ->
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Prove a trail that was exported, without the ledger.",
 )
-@click.option("--since-head", metavar="HASH", help="This was the last hash once; it must be there.")
+@click.option(
+    "--since-head",
+    metavar="HASH",
+    help="A hash that the trail ended with once, such as PAY_AUDIT_CHANNEL holds; it must be there still.",
+)
 @click.pass_obj
 def verify(of_audit: Path | None, env_file: Path | None, file: Path | None, since_head: str | None) -> None:
     """Prove the ledger, and print no trail.
 
-    Keep the last hash that it tells somewhere else: with --since-head, a trail whose end was cut off since is
-    found as well. Exit code 0: it is whole; 1: somebody changed it past the bot; 2: it cannot be read.
+    By itself it cannot tell whether the trail's end was cut off and the rest made to fit. So keep the last
+    hash that it tells somewhere else, or let the bot post it daily (PAY_AUDIT_CHANNEL), and give it back
+    with --since-head.
+
+    Exit code 0: it is whole; 1: somebody changed it past the bot; 2: it cannot be read.
     """
     if file is not None:
         sys.exit(_verify_file(file, since_head))
-    sys.exit(_read_ledger(env_file or of_audit, lambda ledger: _verify(ledger, since_head)))
+    sys.exit(_read_ledger(env_file or of_audit, lambda ledger, url: _verify(ledger, url, since_head)))
 
 
 def _wanted(**chosen: Any) -> Wanted:
@@ -107,7 +110,7 @@ def list_(of_audit: Path | None, /, env_file: Path | None, **chosen: Any) -> Non
     """
     wanted = _wanted(**chosen)
 
-    async def print_all(ledger: Ledger) -> int:
+    async def print_all(ledger: Ledger, _url: str) -> int:
         from bot.operating import report  # noqa: PLC0415
 
         def tell(line: str) -> None:
@@ -143,7 +146,9 @@ def export(of_audit: Path | None, /, env_file: Path | None, form: str, file: Pat
     try:
         with _new_file(file) as out:
             try:
-                code = _read_ledger(env_file or of_audit, lambda ledger: _export(ledger, form, wanted, out))
+                code = _read_ledger(
+                    env_file or of_audit, lambda ledger, _: _export(ledger, form, wanted, out)
+                )
                 out.flush()
             except BaseException:
                 code = 2
@@ -226,22 +231,23 @@ def _cut() -> int:
     return 1
 
 
-async def _audit(ledger: Ledger, request_id: int | None) -> int:
+async def _audit(ledger: Ledger, url: str, request_id: int | None) -> int:
     found = False
     async for line in ledger.lines(request_id):
         click.echo(logs.printable(line))
         found = True
-    code = await _verify(ledger)
+    code = await _verify(ledger, url)
     if request_id is None or found:
         return code
     click.echo(f"The trail says nothing of a payment #{request_id}.", err=True)
     return code or 2
 
 
-async def _verify(ledger: Ledger, since_head: str | None = None) -> int:
+async def _verify(ledger: Ledger, url: str, since_head: str | None = None) -> int:
     from bot.ledger.exported import has_event  # noqa: PLC0415
+    from bot.ledger.proof_in_parts import verify  # noqa: PLC0415
 
-    found = await ledger.verify()
+    found = await verify(ledger, url)
     if found.whole and since_head is not None and not await has_event(ledger, since_head):
         return _cut()
     if found.whole:
@@ -258,12 +264,9 @@ async def _verify(ledger: Ledger, since_head: str | None = None) -> int:
     return 1
 
 
-def _read_ledger(env_file: Path | None, work: Callable[[Ledger], Awaitable[int]]) -> int:
+def _read_ledger(env_file: Path | None, work: Callable[[Ledger, str], Awaitable[int]]) -> int:
     """Do something with the ledger that changes nothing of it, beside a bot that may be running on it."""
     from bot.ledger.opening import read_ledger  # noqa: PLC0415
 
-    try:
-        url = config.load_ledger(env_file).ledger_url.get_secret_value()
-    except ConfigError as error:
-        return refuse(error, "The ledger cannot be read")
-    return with_ledger(read_ledger(url), work)
+    url = ledger_url_or_exit(env_file)
+    return with_ledger(read_ledger(url), lambda ledger: work(ledger, url))

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import click
 
-from bot import config, logs
-from bot.errors import BotError, ConfigError
-from bot.operating.with_ledger import refuse
+from bot import logs
+from bot.errors import BotError
+from bot.operating.with_ledger import ledger_url_or_exit
 from bot.options import ENV_FILE
 
 
@@ -25,14 +25,11 @@ def backup(env_file: Path | None, file: Path) -> None:
     FILE must not be there yet. The copy is proved by its audit trail. Exit code 0: it is whole; 1: the copy
     was made, and its trail is broken, as the ledger's is; 2: it could not be made.
     """
-    try:
-        url = config.load_ledger(env_file).ledger_url.get_secret_value()
-    except ConfigError as error:
-        sys.exit(refuse(error, "The ledger cannot be read"))
+    url = ledger_url_or_exit(env_file)
     try:
         sys.exit(asyncio.run(_backup(url, Path(os.path.abspath(file)))))
     except BotError as error:
-        click.echo(logs.printable(f"No backup was made: {error}"), err=True)
+        click.echo(logs.harmless(f"No backup was made: {error}"), err=True)
         sys.exit(2)
 
 

@@ -27,16 +27,28 @@ PAYMENT = click.IntRange(min=1, max=2**63 - 1)
 def settings_or_exit(env_file: Path | None) -> Settings:
     """Read the settings; list everything that is wrong and exit with code 2."""
     try:
-        return config.load(env_file)
+        settings = config.load(env_file)
     except ConfigError as error:
         raise SystemExit(refuse(error)) from None
+    logs.keep_secret(logs.secrets_of(settings))
+    return settings
+
+
+def ledger_url_or_exit(env_file: Path | None) -> str:
+    """Read where the ledger is, which is all that a command needs that only reads it; or exit with code 2."""
+    try:
+        settings = config.load_ledger(env_file)
+    except ConfigError as error:
+        raise SystemExit(refuse(error, "The ledger cannot be read")) from None
+    logs.keep_secret(logs.secrets_of(settings))
+    return settings.ledger_url.get_secret_value()
 
 
 def refuse(error: ConfigError, what: str = "The bot cannot start") -> int:
     """Say what is wrong with the settings; returns the exit code."""
     click.echo(f"{what}:", err=True)
     for problem in error.problems:
-        click.echo(f"  {problem}", err=True)
+        click.echo(f"  {logs.harmless(problem)}", err=True)
     click.echo("`python -m bot deploy env.example` explains every variable.", err=True)
     return 2
 
@@ -49,6 +61,8 @@ def with_ledger(
 
     from bot.ledger.database import reason  # noqa: PLC0415
 
+    logs.to_stderr()
+
     async def opened() -> int:
         async with opening as ledger:
             return await work(ledger)
@@ -59,7 +73,7 @@ def with_ledger(
         said = str(error)
     except SQLAlchemyError as error:
         said = reason(error)  # a traceback would end with code 1, which says that the ledger was forged
-    click.echo(logs.printable(f"The ledger cannot be used: {said}"), err=True)
+    click.echo(logs.harmless(f"The ledger cannot be used: {said}"), err=True)
     return 2
 
 

@@ -10,6 +10,7 @@ reconciler, settling         reads a lost answer again; how long a call may stil
 settlement                   the same by the word of a person
 maintenance                  the chores: expire, remind, retry, rescue
 cards                        no card, no payment
+alarms                       what the people who run the bot have to know
 overview, unpaid, catalogue  what people look at
 billing_api, timing          the billing API as payments know it, and how long the bot waits for what
 """

@@ -6,11 +6,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 
+from bot.domain.login import Login
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome
 
 
 class BillingApi(Protocol):
     """One account at one billing API. What reads raises `BillingError`; no text of it holds a secret."""
+
+    @property
+    def login(self) -> Login | None:
+        """The last login; None where none was answered yet."""
 
     async def prepare(self) -> None:
         """Do now what a payment needs before it can be sent, a login above all."""

@@ -14,6 +14,7 @@ import structlog
 from bot.domain.events import DomainEvent, NoCard, NotTold
 from bot.domain.payment import CANCELLABLE, Payment, PaymentRequest, State
 from bot.errors import LedgerContradicted
+from bot.ledger.notices import Topic
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -101,6 +102,7 @@ class Undeliverable:
                     return
                 except LedgerContradicted:
                     log.exception("not cancelled: the audit trail says otherwise", payment=request.number)
+                    await transaction.notices.alert(Topic.CONTRADICTED, request.id)
             if own and not redirected:
                 event_id = await transaction.record(no_card, actor="announcer", request=request)
                 await transaction.outbox.add(request, Kind.DIRECT, event_id=event_id)
@@ -142,4 +144,8 @@ async def _give_up(
 
 async def _not_told(transaction: Transaction, delivery: Delivery, request: PaymentRequest, error: str) -> int:
     not_told = NotTold(delivery.kind.value, delivery.channel, error)
-    return await transaction.record(not_told, actor="announcer", request=request)
+    event_id = await transaction.record(not_told, actor="announcer", request=request)
+    # Where one thing is not taken nothing is: once a day says it.
+    where_and_when = f"{delivery.channel} {transaction.now:%Y-%m-%d}"
+    await transaction.notices.alert(Topic.NOT_TOLD, where_and_when, str(event_id))
+    return event_id

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from bot.about import about_number
 from bot.domain import events
 from bot.domain.batch import Batch
 from bot.domain.payment import (
@@ -15,6 +16,7 @@ from bot.domain.payment import (
 )
 from bot.domain.policy import Reason, Refusal
 from bot.errors import LedgerContradicted
+from bot.ledger.notices import Topic
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.metrics import REFUSALS
@@ -55,13 +57,23 @@ class Counter:
         async with self.ledger.transaction() as transaction:
             await self._refused(transaction, person, refusal, what)
 
-    async def _uncontradicted(self, person: Person, what: str, doing: Awaitable[T]) -> T | Refusal:
-        """The answer, or the refusal to follow on what was written past the bot."""
+    async def _uncontradicted(
+        self, person: Person, what: str, doing: Awaitable[T], *, about: int | None = None
+    ) -> T | Refusal:
+        """The answer, or the refusal to follow on what was written past the bot. about: the request."""
+        if about is None:
+            return await self._proved(person, what, doing, what[:80])
+        with about_number(about):
+            return await self._proved(person, f"{what} #{about}", doing, about)
+
+    async def _proved(self, person: Person, what: str, doing: Awaitable[T], about: int | str) -> T | Refusal:
         try:
             return await doing
         except LedgerContradicted:
             log.exception("refused: the ledger contradicts its audit trail", what=what)
-            await self.record_refusal(person, CONTRADICTED, what)
+            async with self.ledger.transaction() as transaction:
+                await self._refused(transaction, person, CONTRADICTED, what)
+                await transaction.notices.alert(Topic.CONTRADICTED, about)
             return CONTRADICTED
 
     async def _refused(

@@ -58,7 +58,7 @@ class Desk(Requesting, Resolving, Pausing):
     async def withdraw(self, person: Person, request_id: int, *, mark: str | None = None) -> Answer:
         """The requester takes a request back, as long as nothing was sent."""
         withdrawing = self._withdraw(person, request_id, mark)
-        return await self._uncontradicted(person, f"withdraw #{request_id}", withdrawing)
+        return await self._uncontradicted(person, "withdraw", withdrawing, about=request_id)
 
     async def _withdraw(self, person: Person, request_id: int, mark: str | None) -> Answer:
         async with self.ledger.transaction() as transaction:
@@ -95,7 +95,7 @@ class Desk(Requesting, Resolving, Pausing):
         Raises DirectoryError, LedgerUnavailable: then nothing was done.
         """
         leaving_out = self._leave_out(person, request_id, mark, refs, reason)
-        return await self._uncontradicted(person, f"leave out of #{request_id}", leaving_out)
+        return await self._uncontradicted(person, "leave out of", leaving_out, about=request_id)
 
     async def _leave_out(
         self, person: Person, request_id: int, mark: str | None, refs: Collection[InvoiceRef], reason: str
@@ -141,7 +141,7 @@ class Desk(Requesting, Resolving, Pausing):
     ) -> Answer | None:
         """Whether this person may take an invoice out now: None, or why not (which is recorded)."""
         asking = self._may_leave_out(person, request_id, mark)
-        answer = await self._uncontradicted(person, f"leave out of #{request_id}", asking)
+        answer = await self._uncontradicted(person, "leave out of", asking, about=request_id)
         return None if isinstance(answer, Batch) else answer
 
     async def approve(
@@ -153,7 +153,7 @@ class Desk(Requesting, Resolving, Pausing):
         Raises DirectoryError, LedgerUnavailable: then nothing was counted.
         """
         approving = self._approve(person, request_id, mark, seen)
-        return await self._uncontradicted(person, f"approve #{request_id}", approving)
+        return await self._uncontradicted(person, "approve", approving, about=request_id)
 
     async def _approve(self, person: Person, request_id: int, mark: str | None, seen: str | None) -> Answer:
         open_to = await self._may_decide(person, request_id, mark, "approve")
@@ -197,7 +197,7 @@ class Desk(Requesting, Resolving, Pausing):
     async def deny(self, person: Person, request_id: int, reason: str, *, mark: str | None = None) -> Answer:
         """One approver's no is final. Raises DirectoryError, LedgerUnavailable."""
         denying = self._deny(person, request_id, mark, reason)
-        return await self._uncontradicted(person, f"deny #{request_id}", denying)
+        return await self._uncontradicted(person, "deny", denying, about=request_id)
 
     async def _deny(self, person: Person, request_id: int, mark: str | None, reason: str) -> Answer:
         open_to = await self._may_decide(person, request_id, mark, "deny")
@@ -259,5 +259,5 @@ class Desk(Requesting, Resolving, Pausing):
     async def may_decide(self, person: Person, request_id: int, *, mark: str | None = None) -> Answer | None:
         """Whether this person may decide now: None, or why not (which is recorded)."""
         deciding = self._may_decide(person, request_id, mark, "deny")
-        answer = await self._uncontradicted(person, f"deny #{request_id}", deciding)
+        answer = await self._uncontradicted(person, "deny", deciding, about=request_id)
         return None if isinstance(answer, _Decidable) else answer

@@ -21,6 +21,7 @@ from bot.domain.payment import PAUSED, Invoice, Outcome, Payment, State, Verdict
 from bot.domain.policy import Rule
 from bot.errors import BillingError, CannotPay, LedgerContradicted, LedgerUnavailable
 from bot.ledger.locked_reads import Stale
+from bot.ledger.notices import Topic
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
 from bot.ledger.schema import FREE
@@ -148,6 +149,8 @@ class Executor:
             held = await transaction.change(payment, reason=hold.reason)
             event_id = await transaction.record(Held(hold.reason), actor="executor", payment=held)
             await transaction.announce_in_thread(held, event_id)
+            if hold is DISPROVED:
+                await transaction.notices.alert(Topic.CONTRADICTED, payment.request.id)
 
     async def _decide_anew(self, transaction: Transaction, payment: Payment, known: Known) -> None:
         """Freeze what the invoice says, and ask the rule what that takes.
@@ -272,9 +275,8 @@ class Executor:
         self, transaction: Transaction, sending: Payment, attempt: int, outcome: Outcome
     ) -> None:
         current = await transaction.again(sending)
-        if await transaction.answered(attempt, outcome.verdict):
+        if not await transaction.finish_attempt(attempt, outcome):
             return  # an earlier commit counted, and its own answer was lost
-        await transaction.finish_attempt(attempt, outcome)
         answer = (
             outcome.verdict.value,
             outcome.status,
@@ -302,6 +304,7 @@ class Executor:
             except LedgerContradicted:
                 # The answer is written down all the same; it is what the call was made for.
                 log.exception("not settled: the audit trail says otherwise", payment=current.number)
+                await transaction.notices.alert(Topic.CONTRADICTED, current.request.id)
         event_id = await transaction.record(AnsweredLate(*answer), actor="executor", payment=current)
         if outcome.verdict is Verdict.PAID and current.state is not State.PAID:
             log.error("it was paid after all", payment=current.number, state=current.state)

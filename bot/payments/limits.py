@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -22,12 +23,14 @@ async def lock_limits(transaction: Transaction, rule: Rule) -> None:
         await transaction.lock("limits")
 
 
-async def over_limit(transaction: Transaction, payment: Payment, rule: Rule, policy: Policy) -> Cancel | None:
+async def over_limit(
+    transaction: Transaction, payment: Payment, rule: Rule, policy: Policy, beside: Sequence[Payment] = ()
+) -> Cancel | None:
     """Whether the rule's limits forbid this payment. Its day is the day on which it was asked for.
 
-    policy: knows whom to ask instead.
+    policy: knows whom to ask instead. beside: of the same request, with amounts that are not written yet.
     """
-    refusal = await _refusal(transaction, payment, rule)
+    refusal = await _refusal(transaction, payment, rule, beside)
     if refusal is None:
         return None
     ref, invoice = payment.ref, payment.invoice
@@ -37,15 +40,20 @@ async def over_limit(transaction: Transaction, payment: Payment, rule: Rule, pol
     return Cancel(advised.text, advised.remedy or None, ask=advised.ask)
 
 
-async def _refusal(transaction: Transaction, payment: Payment, rule: Rule) -> Refusal | None:
+async def _refusal(
+    transaction: Transaction, payment: Payment, rule: Rule, beside: Sequence[Payment]
+) -> Refusal | None:
     invoice = payment.invoice
     if invoice is None or not rule.limits:
         amount, currency = (invoice.amount, invoice.currency) if invoice else (None, None)
         return rule.check_limits(amount, currency, _NOTHING, _NOTHING)
     await lock_limits(transaction, rule)
     midnight = payment.request.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    theirs = [one.invoice for one in beside if one.invoice and one.invoice.currency == invoice.currency]
+    unwritten = sum((one.amount for one in theirs), _NOTHING)
     by_all, by_person = [
-        await transaction.requested_total(
+        unwritten
+        + await transaction.requested_total(
             since=midnight,
             until=midnight + timedelta(days=1),
             currency=invoice.currency,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -20,7 +22,6 @@ from bot.domain.schedule import IN_UTC, Mornings
 from bot.errors import BillingError, DirectoryError, NotOffered
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
-from bot.ledger.schema import FREE
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.approvals import frozen_by, remind_at
@@ -64,7 +65,7 @@ class LookUp:
     async def handle(self, payment: Payment) -> None:
         """Look up the request of one that was claimed. Raises LedgerUnavailable, LedgerContradicted."""
         self.read_at.forget_older(self.timing.fresh)
-        batch = await self.ledger.of_request(payment.request.id)
+        batch = await self.ledger.batch_of(payment)
         new = batch.within((State.REQUESTED,)) if batch is not None else ()
         if not new:
             return  # cancelled meanwhile
@@ -91,27 +92,22 @@ class LookUp:
         self, transaction: Transaction, batch: Batch, ruling: Ruling, found: Mapping[int, _Read]
     ) -> None:
         """Freeze what was read of each, cancel what must not be paid, and ask the rule about the rest."""
-        accepted = []
+        accepted: list[Payment] = []
         if isinstance(ruling.rule, Rule):
             await lock_limits(transaction, ruling.rule)
         # Where there is nothing else to show, the card shows why not.
         await transaction.outbox.add(batch.request, Kind.CARD)
+        listing = any(isinstance(read, Listed) and read.invoice is not None for read in found.values())
         for payment in batch.within((State.REQUESTED,)):
             read = found[payment.line]
-            invoice = read.invoice if isinstance(read, Listed) else None
-            current = await transaction.change(
-                payment,
-                looked_up_at=transaction.now,
-                listed=invoice is not None if isinstance(read, Listed) else None,
-                due_at=batch.request.expires_at,
-                **FREE,
-                **(snapshot(invoice) if invoice else {}),
-            )
+            seen = _seen(payment, read, transaction.now)
             rule = ruling.against.get(payment.line, ruling.rule)
-            if (against := await self._against(transaction, current, rule, read)) is not None:
-                await cancel(transaction, current, against, actor="policy")
+            against = await self._against(transaction, seen, rule, read, listing=listing, beside=accepted)
+            if against is not None:
+                due_at = batch.request.expires_at
+                await cancel(transaction, seen, against, actor="policy", due_at=due_at, **_written(seen))
             else:
-                accepted.append(current)
+                accepted.append(seen)
         if accepted:
             assert isinstance(ruling.rule, Rule), "bug: a refusal speaks against all of them"
             await self._accept(transaction, accepted, ruling.rule)
@@ -146,8 +142,11 @@ class LookUp:
         payment: Payment,
         rule: Rule | Refusal,
         found: _Read,
+        *,
+        listing: bool,
+        beside: Sequence[Payment],
     ) -> Cancel | None:
-        """What forbids it."""
+        """What forbids it. listing: a list held one of its request. beside: those accepted so far."""
         if isinstance(rule, Refusal):
             return Cancel(rule.text, rule.remedy)
         precedents = await transaction.precedents(payment)
@@ -157,7 +156,7 @@ class LookUp:
         if (
             isinstance(found, Listed)
             and found.invoice is None
-            and (not found.empty or await transaction.has_listed())
+            and (not found.empty or listing or await transaction.has_listed())
         ):
             return not_listed(payment.ref)
         if isinstance(found, NotOffered) and await transaction.has_listed(payment.ref.module):
@@ -166,17 +165,17 @@ class LookUp:
             day = payment.day_meant
             if day is None or not self.mornings.within_reach(day, transaction.now):
                 return no_such_day(payment.ref, day)
-        return await over_limit(transaction, payment, rule, self.authority.policy)
+        return await over_limit(transaction, payment, rule, self.authority.policy, beside)
 
     async def _accept(self, transaction: Transaction, accepted: Sequence[Payment], rule: Rule) -> None:
         """Freeze what the rule asks for, and go on at once where nobody has to approve."""
         required = frozen_by((one.invoice for one in accepted), rule)
-        request = await transaction.change_request(
-            accepted[0].request,
-            rule=rule.name,
-            approvals_required=required,
-            approval_channel=rule.approval_channel if required else None,
-        )
+        request, channel = accepted[0].request, rule.approval_channel if required else None
+        frozen_so_far = request.rule, request.approvals_required, request.cards.approval_channel
+        if frozen_so_far != (rule.name, required, channel):
+            request = await transaction.change_request(
+                request, rule=rule.name, approvals_required=required, approval_channel=channel
+            )
         due_at = remind_at(request, rule, transaction.now) if required else transaction.now
         for one in accepted:
             day = one.day_meant
@@ -191,6 +190,7 @@ class LookUp:
                 announce=None,
                 due_at=due_at,
                 not_before=not_before,
+                **_written(one),
             )
         if len(accepted) > SHOWN_LINES and transaction.sealed_by is not None:
             await transaction.announce_in_thread(request, transaction.sealed_by.event_id)
@@ -199,6 +199,18 @@ class LookUp:
             await transaction.record(complete, actor="policy", request=request)
         elif request.approved_elsewhere:
             await transaction.outbox.add(request, Kind.APPROVAL_CARD, channel=request.cards.approval_channel)
+
+
+def _seen(payment: Payment, read: _Read, now: datetime) -> Payment:
+    """The payment with what was read of it, which is written with its move."""
+    invoice = read.invoice if isinstance(read, Listed) else None
+    listed = invoice is not None if isinstance(read, Listed) else None
+    return replace(payment, looked_up_at=now, listed=listed, invoice=invoice or payment.invoice)
+
+
+def _written(seen: Payment) -> dict[str, Any]:
+    told = snapshot(seen.invoice) if seen.invoice else {}
+    return {"looked_up_at": seen.looked_up_at, "listed": seen.listed, **told}
 
 
 def _versions(payments: Sequence[Payment]) -> list[tuple[int, int]]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from bot.about import about_all
 from bot.domain.events import Cancelled, LeaseRanOut, Reminded, Retry, Stranded
 from bot.domain.payment import Payment, State
 from bot.domain.policy import Policy
 from bot.errors import LedgerContradicted
+from bot.ledger.notices import Topic
 from bot.ledger.queues import EXPIRE, REMIND, RESCUE, RETRY, STRANDED, Queue
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
@@ -72,11 +74,13 @@ class Maintenance:
         """One whose row was written past the bot is left as it is; the others go on. Whether any was due."""
         due = await transaction.lock_due(queue, limit=_BATCH)
         for payment in due:
-            try:
-                await chore(transaction, payment)
-            except LedgerContradicted:
-                log.exception("left as it is: the audit trail says otherwise", payment=payment.number)
-                await transaction.postpone(payment, until=transaction.now + self.timing.hold)
+            with about_all(payment):
+                try:
+                    await chore(transaction, payment)
+                except LedgerContradicted:
+                    log.exception("left as it is: the audit trail says otherwise", payment=payment.number)
+                    await transaction.postpone(payment, until=transaction.now + self.timing.hold)
+                    await transaction.notices.alert(Topic.CONTRADICTED, payment.request.id)
         return bool(due)
 
     async def _rescue(self, transaction: Transaction, payment: Payment) -> None:

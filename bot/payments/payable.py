@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from bot.domain.events import Cancelled
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
@@ -58,9 +59,13 @@ class Cancel:
         )
 
 
-async def cancel(transaction: Transaction, payment: Payment, against: Cancel, *, actor: str) -> None:
+async def cancel(
+    transaction: Transaction, payment: Payment, against: Cancel, *, actor: str, **changes: Any
+) -> None:
     """Cancel it for that reason. Raises as `Transaction.move` does."""
-    await transaction.move(payment, State.CANCELLED, against.event, actor=actor, reason=against.reason)
+    await transaction.move(
+        payment, State.CANCELLED, against.event, actor=actor, reason=against.reason, **changes
+    )
 
 
 async def read_listed(billing: BillingApi, ref: InvoiceRef) -> Listed:

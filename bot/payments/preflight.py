@@ -20,7 +20,7 @@ from bot.errors import AnswerLost, DirectoryError, LedgerContradicted, NeverSent
 from bot.ledger.rows import Pause
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.approvals import checked
+from bot.payments.approvals import checked, required_now
 from bot.payments.authority import Authority
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import over_limit
@@ -134,12 +134,14 @@ class Preflight:
     async def _allowed(self, payment: Payment) -> Rule | Hold | Cancel:
         """The rule that lets it be sent, by who may ask and who approved now; or why not."""
         try:
-            batch = await self.ledger.of_request(payment.request.id)
+            batch = await self.ledger.batch_of(payment)
             if batch is None:
                 return DISPROVED
             rule = (await self.authority.rule_of([payment])).rule
             if isinstance(rule, Refusal):
                 return Cancel(f"the requester may not ask for this any more: {rule.text}")
+            if not required_now(batch, rule):
+                return rule
             approvals = await checked(self.ledger, self.authority, batch, rule)
         except LedgerContradicted:
             log.exception("not sent: the ledger contradicts itself", payment=payment.number)

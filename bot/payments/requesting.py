@@ -79,12 +79,19 @@ class Requesting(Counter):
         new = _NewRequest(person, channel, tuple(refs), trigger_id, response_url, note, pay_on)
         return await self._uncontradicted(person, what, self._request(new, rules[0]))
 
+    def to_come(self, pay_on: PayOn | None) -> PayOn | None:
+        """What was asked for, as it is asked for again: at once, where its day is over."""
+        return None if pay_on is None or self._is_over(pay_on) else pay_on
+
+    def _is_over(self, pay_on: PayOn) -> bool:
+        return pay_on.day is not None and pay_on.day < self.mornings.today(self.ledger.clock())
+
     def refused_day(self, pay_on: PayOn) -> Refusal | None:
         """Why nobody can ask to be paid on that day."""
         now = self.ledger.clock()
         if pay_on.day is None:
             return None
-        if pay_on.day < self.mornings.today(now):
+        if self._is_over(pay_on):
             return Refusal(Reason.DAY, "That day is over.", "Name a later one, or none to pay at once.")
         if not self.mornings.within_reach(pay_on.day, now):
             return Refusal(Reason.DAY, "That day is more than a year away.", "Name an earlier one.")

@@ -67,7 +67,7 @@ class Resolving(Counter):
                 correcting=correcting,
             )
 
-        return await self._uncontradicted(person, f"resolve #{request_id}", resolving())
+        return await self._uncontradicted(person, "resolve", resolving(), about=request_id)
 
     async def may_resolve(
         self, person: Person, request_id: int, *, paid: bool, mark: str | None = None
@@ -88,7 +88,7 @@ class Resolving(Counter):
                 return TooEarly(first, now + left)
             return None
 
-        return await self._uncontradicted(person, f"resolve #{request_id}", asking())
+        return await self._uncontradicted(person, "resolve", asking(), about=request_id)
 
     async def _refused_to_resolve(self, person: Person, batch: Batch) -> Answer | None:
         # The rule that it was asked under: whoever asked may have left since, and it must be settled still.

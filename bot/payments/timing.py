@@ -35,7 +35,12 @@ class Timing:
         for as long after each such post.
     visible_within: how long Slack may take to show a message that it has in its history.
     forget: how often what is of no use any more is forgotten, in seconds.
-    digest: how often it is asked whether the digest's time has come, in seconds.
+    digest: how often it is asked whether the time of what is told daily has come, in seconds.
+    watch: how often it is looked for what operators have to be told, in seconds.
+    unknown_alert: how long a payment may be unknown before they are.
+    away_alert: how long the ledger must have been away for them to be told, and be there again before.
+    again_alert: how soon they may be told again that the billing API refuses the login, after it was over.
+    too_old: after this they are not told any more of what came about once, such as a pause.
     poll: how often it is asked what has become due, by time or by another instance, in seconds.
     """
 
@@ -60,6 +65,11 @@ class Timing:
     visible_within: timedelta = timedelta(seconds=2)
     forget: float = 300.0
     digest: float = 20.0
+    watch: float = 10.0
+    unknown_alert: timedelta = timedelta(hours=1)
+    away_alert: timedelta = timedelta(minutes=1)
+    again_alert: timedelta = timedelta(minutes=10)
+    too_old: timedelta = timedelta(days=1)
     poll: float = 0.5
 
     def next_try(self, tries: int) -> timedelta | None:

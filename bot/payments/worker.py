@@ -15,10 +15,12 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from bot.about import About, about_payment
 from bot.domain.payment import Payment
 from bot.errors import LedgerUnavailable
 from bot.ledger.queues import Queue
 from bot.ledger.store import Ledger
+from bot.repeated import Repeated
 
 log = structlog.get_logger()
 
@@ -101,6 +103,7 @@ class Poller:
     wake: asyncio.Event
     interval: float | None = None
     retry: float = 1.0
+    _failures: Repeated = field(default_factory=Repeated, init=False)
     _stopping: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +123,8 @@ class Poller:
             try:
                 await self.poll_once()
             except LedgerUnavailable as error:
-                log.warning("ledger unavailable", work=self.name, error=str(error))
+                if (lasting := self._failures.seen()) is not None:
+                    log.warning(f"ledger unavailable{lasting}", work=self.name, error=str(error))
                 await asyncio.sleep(self.retry)
                 self.wake.set()
 
@@ -132,7 +136,10 @@ class Poller:
 
 @dataclass(slots=True)
 class Worker:
-    """Claims payments of a queue under a lease and handles each in a task of its own, `size` at once."""
+    """Claims payments of a queue under a lease and handles each in a task of its own, `size` at once.
+
+    about: what the log's lines of that are about.
+    """
 
     ledger: Ledger
     queue: Queue
@@ -140,6 +147,7 @@ class Worker:
     instance: str
     lease: timedelta
     size: InitVar[int]
+    about: About = about_payment
     pool: TaskPool[int] = field(init=False)
     poller: Poller = field(init=False)
 
@@ -150,11 +158,15 @@ class Worker:
     async def poll_once(self) -> None:
         """Take up what is due, as far as there is room for it. Raises LedgerUnavailable."""
         # Asked first, so that whoever wakes us for nothing keeps nobody from writing.
-        if self.pool.free <= 0 or not await self.ledger.any_due(self.queue):
+        if (limit := self.pool.free) <= 0:
+            return
+        due = await self.ledger.due(self.queue, limit=limit)
+        if due is not None and not due:
             return
         async with self.ledger.transaction() as transaction:
             claimed = await transaction.claim(
-                self.queue, owner=self.instance, lease=self.lease, limit=self.pool.free
+                self.queue, owner=self.instance, lease=self.lease, limit=limit, seen=due or ()
             )
         for payment in claimed:
-            self.pool.start(payment.id, self.handle(payment))
+            with self.about(payment):
+                self.pool.start(payment.id, self.handle(payment))

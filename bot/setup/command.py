@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot import config
+from bot import config, logs
 from bot.checks.command import quiet
 from bot.config import VARIABLES
 from bot.domain.policy.words import describe
@@ -19,7 +19,7 @@ from bot.domain.problem import Problem
 from bot.errors import ConfigError
 from bot.leaving import leave
 from bot.setup import env_file as file_of
-from bot.setup.draft import SECRETS, Draft
+from bot.setup.draft import Draft, is_secret
 from bot.setup.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _answers(_context: click.Context, _parameter: click.Parameter, given: tuple[
         name, equals, value = text.partition("=")
         if not equals or name not in VARIABLES:
             raise click.BadParameter("write NAME=VALUE, with a name out of .env.example")
-        if name in SECRETS:
+        if is_secret(name, value):
             raise click.BadParameter(f"others could see {name} here; set it in the environment")
         answers[name] = value
     return answers
@@ -80,6 +80,7 @@ def setup(env_file: Path, non_interactive: bool, overwrite: bool, answers: dict[
     draft = Draft({})
     try:
         draft = Draft(config.given_in(env_file) | answers)
+        logs.keep_secret(draft.secrets())
         file_of.must_be_writable(env_file)
         _refuse_what_is_not_asked(draft)
         draft.answered(["PAY_POLICY_FILE", *answers])
@@ -147,6 +148,7 @@ def _answered(step: Step, terminal: Terminal) -> None:
     """Ask until the answer is good."""
     while True:
         step.ask(terminal)
+        logs.keep_secret(terminal.draft.secrets())
         try:
             said = asyncio.run(step.check())
         except ConfigError as error:

@@ -9,9 +9,15 @@ from pydantic import SecretStr
 from bot import config
 from bot.config import Settings
 from bot.errors import ConfigError
+from bot.logs import passwords_in
 
 SECRETS = frozenset({"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "BILLING_PASSWORD"})
 """What is never shown and never taken from a command line, which others on the machine can read."""
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether this value of a variable is one of those; the ledger's address is, with a password in it."""
+    return name in SECRETS or (name == "LEDGER_URL" and bool(passwords_in(value)))
 
 
 class Draft:
@@ -57,5 +63,6 @@ class Draft:
         return {name: self.get(name) for name in self._values if self.get(name)}
 
     def secrets(self) -> list[str]:
-        """The values that are never shown, alone."""
-        return [self.get(name) for name in SECRETS if self.get(name)]
+        """The values that are never shown, and the passwords in the ledger's address, alone."""
+        values = [self.get(name) for name in self._values if is_secret(name, self.get(name))]
+        return [*filter(None, values), *passwords_in(self.get("LEDGER_URL"))]

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from bot import config
 from bot.checks import of_billing, of_ledger
 from bot.checks.findings import Finding, Verdict
 from bot.domain.problem import Problem
 from bot.errors import AnswerLost, BillingError, BotError, CannotPay, ConfigError
 from bot.ledger import database
 from bot.ledger.opening import open_ledger
+from bot.logs import passwords_in
 from bot.setup.draft import Draft
 from bot.setup.terminal import Terminal
 
@@ -103,7 +105,10 @@ class LedgerPlace:
     def ask(self, terminal: Terminal) -> None:
         """An address with a password in it is not shown."""
         url = self.draft.setting("LEDGER_URL")
-        shown = database.place(url) if "@" in url else url
+        shown = url
+        if "@" in url or passwords_in(url):
+            # Of one that is wrong nobody can say what is the password, and what the server.
+            shown = "" if config.problem_of("LEDGER_URL", url) else database.place(url)
         question = "Where is the ledger kept? (sqlite:///FILE, or postgresql://USER@HOST/DATABASE)"
         answer = terminal.ask(question, shown)
         self.draft.set("LEDGER_URL", url if answer == shown else answer)

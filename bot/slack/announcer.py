@@ -4,8 +4,7 @@ A delivery is done when Slack's ts is stored. A post whose answer was lost may h
 for by its metadata before it is repeated, where the app may read the history; where it may not, it is
 posted again, because a reply that comes twice is better than one that never comes.
 
-What Slack does not take is tried again, for days. What it will not take there, or has not taken for days
-while it took others, is told to the requester in another way, stands in the trail, and is counted.
+What Slack does not take is tried for days; what it will not take is told to the requester in another way.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from typing import Any
 
 import structlog
 
+from bot.about import about_number, go_on_about
 from bot.clocks import Ages
 from bot.domain.batch import Batch
 from bot.domain.events import NoCard
 from bot.domain.payment import PaymentRequest
 from bot.ledger.outbox import Lane
-from bot.ledger.queues import OUTBOX
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.store import Ledger
 from bot.payments.cards import Undeliverable
@@ -99,8 +98,7 @@ class Announcer:
 
         What has to wait for its turn is left where it is: it holds no place here, and no lease.
         """
-        # Asked first, so that whoever wakes us for nothing keeps nobody from writing.
-        if self.pool.free <= 0 or not await self.ledger.any_due(OUTBOX):
+        if self.pool.free <= 0:
             return
         paused = {(channel, updating) for channel in self.pace.paused for updating in (False, True)}
         full = {(channel, False) for channel in self.pace.full}
@@ -124,6 +122,7 @@ class Announcer:
                 )
                 for one in first
             ]
+        self.pool.queues = transaction.outbox.left
         for delivery, following in due:
             for one in (delivery, *following):
                 self._claimed.begin(one.id, began)
@@ -131,11 +130,13 @@ class Announcer:
                 self.pace.updated()
             elif delivery.kind is not Kind.STEP:
                 self.pace.posted(delivery.channel)
-            self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery, following))
+            with about_number(delivery.request_id):
+                self.pool.start((delivery.channel, delivery.ts is not None), self._one(delivery, following))
 
     async def _one(self, delivery: Delivery, following: Sequence[Delivery]) -> None:
         batch = await self.ledger.of_request(delivery.request_id)
         assert batch is not None, "bug: requests are never deleted"
+        go_on_about(batch)
         if delivery.kind is Kind.STEP:
             await self._end_step(delivery, batch)
             return
@@ -183,7 +184,7 @@ class Announcer:
         async with self.ledger.transaction() as transaction:
             ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)
         if not ours:
-            log.info("another instance tells it", request=delivery.request_id, kind=delivery.kind)
+            log.info("another instance tells it", kind=delivery.kind)
         return ours
 
     async def _end_step(self, delivery: Delivery, batch: Batch) -> None:
@@ -395,4 +396,4 @@ def _log_later(what: str, delivery: Delivery, answer: Later, wait: float) -> Non
     """wait: seconds until it is tried again. A refused token is loud, as an operator has to mend it."""
     wrong_token = answer.error in WRONG_TOKEN
     level, text = (log.error, _REFUSED) if wrong_token else (log.warning, what)
-    level(text, request=delivery.request_id, kind=delivery.kind, error=answer.error, wait=wait)
+    level(text, kind=delivery.kind, error=answer.error, wait=wait)

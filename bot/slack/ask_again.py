@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain.batch import Batch
-from bot.domain.schedule import PayOn
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyDecided, Answer, Forgotten, NotFound
 from bot.payments.authority import Person
@@ -77,10 +76,5 @@ class AskAgain:
             typed_there=False,
             response_url=body.get("response_url"),
             note=before.request.note,
-            pay_on=self._day_of(before),
+            pay_on=self.services.desk.to_come(before.request.pay_on),
         )
-
-    def _day_of(self, before: Batch) -> PayOn | None:
-        pay_on = before.request.pay_on
-        over = pay_on is not None and self.services.desk.refused_day(pay_on) is not None
-        return None if over else pay_on

@@ -18,9 +18,11 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot.about import done_by
 from bot.domain.problem import Problem
 from bot.errors import ConfigError
 from bot.metrics import ACKNOWLEDGED, KINDS, timed
+from bot.repeated import Repeated
 from bot.serving import serving
 from bot.slack import replies
 from bot.slack.blocks import notice
@@ -44,7 +46,7 @@ async def workspace_of(client: Client) -> Workspace:
 
     Raises ConfigError where Slack itself refuses the token; what a gateway says is no refusal.
     """
-    pause = FIRST_PAUSE_S
+    pause, silence = FIRST_PAUSE_S, Repeated()
     while True:
         answer = await query(client, "auth.test")
         if isinstance(answer, dict):
@@ -55,7 +57,8 @@ async def workspace_of(client: Client) -> Workspace:
         if answer.error in WRONG_TOKEN:
             remedy = "Copy it anew from OAuth & Permissions."
             raise ConfigError(Problem("SLACK_BOT_TOKEN", f"Slack refuses it ({answer.error})", remedy))
-        log.warning("Slack does not answer yet; trying again", error=answer.error)
+        if (lasting := silence.seen()) is not None:
+            log.warning(f"Slack does not answer{lasting or ' yet'}; trying again", error=answer.error)
         await asyncio.sleep(max(answer.after or 0.0, pause))
         pause = min(2 * pause, LONGEST_PAUSE_S)
 
@@ -146,8 +149,17 @@ async def _dispatched(
     if odd:
         log.warning("Slack sent what nobody understands", mode=mode, odd=odd)
         return BoltResponse(status=400)
-    with timed(ACKNOWLEDGED, _kind(request.body)):
+    for name in [one for one in _OBJECTS if request.body.get(one) is None]:
+        request.body.pop(name, None)  # Bolt asks whether it is there, and then looks into it
+    with done_by(_person(request.body)), timed(ACKNOWLEDGED, _kind(request.body)):
         return await app.async_dispatch(request)
+
+
+def _person(body: dict[str, Any]) -> str | None:
+    """Who did it, by what Slack says; None where nobody did."""
+    event, user = body.get("event") or {}, body.get("user") or {}
+    told = body.get("user_id") or user.get("id") or event.get("user")
+    return told if isinstance(told, str) else None
 
 
 def _kind(body: dict[str, Any]) -> str:

@@ -235,6 +235,7 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
             | events.Resumed()
             | events.Retry()
             | events.Answered()
+            | events.Pruned()
             | events.Unrecognized()
         ):
             raise Untold(event.action)

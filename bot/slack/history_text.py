@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import assert_never
 
 from bot.domain import events
+from bot.domain.erasure import is_erased
 from bot.domain.schedule import PayOn
 from bot.domain.wording import money, shorten
 from bot.ledger.rows import Event
@@ -33,7 +34,8 @@ def history(trail: Sequence[Event]) -> list[str]:
 
 def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an event
     """An event in a few words; None where it has none."""
-    who = mention(event.actor) if event.actor[:1] in "UW" else escape(event.actor)
+    somebody = event.actor[:1] in "UW" or is_erased(event.actor)
+    who = mention(event.actor) if somebody else escape(event.actor)
     match event.what:
         case events.Requested(note=note, pay_on=pay_on):
             return f"requested by {who}{_day(pay_on)}{_said(note)}"
@@ -49,7 +51,7 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
         case events.Denied(reason):
             return f"denied by {who}{_said(reason)}"
         case events.Cancelled(reason):
-            return f"withdrawn by {who}" if who.startswith("<") else f"cancelled by {who}{_said(reason)}"
+            return f"withdrawn by {who}" if somebody else f"cancelled by {who}{_said(reason)}"
         case events.LeftOut(reason):
             return f"left out by {who}{_said(reason)}"
         case events.Completed():
@@ -81,6 +83,8 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
             return f"cancelled: its card could not be posted{_said(error)}"
         case events.NotTold(error=error):
             return f"could not be told where it belongs{_said(error)}"
+        case events.Pruned():
+            return f"people's ids, notes and reasons erased by {who}"
         case events.Refused() | events.Paused() | events.Resumed() | events.Unrecognized():
             return None
         case _:

@@ -24,7 +24,8 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerUnavailable
 from bot.metrics import CONNECTIONS
-from bot.slack.web_api import WRONG_TOKEN, Client, open_connection
+from bot.repeated import Repeated
+from bot.slack.web_api import WRONG_TOKEN, Client, is_word, open_connection
 
 log = structlog.get_logger()
 
@@ -80,6 +81,8 @@ class Receiver:
     _connecting: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _answering: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _opened: float = field(default=-FIRST_PAUSE, init=False)
+    _without: dict[str, Repeated] = field(default_factory=dict, init=False)
+    _endings: Repeated = field(default_factory=Repeated, init=False)
     _stopping: bool = field(default=False, init=False)
 
     async def start(self) -> None:
@@ -127,7 +130,8 @@ class Receiver:
                 if message.get("type") == "disconnect":
                     if not replaced:
                         replaced = True
-                        self._told_to_disconnect(socket, str(message.get("reason")))
+                        reason = message.get("reason")
+                        self._told_to_disconnect(socket, reason if is_word(reason) else "not told")
                 elif self._stopping:
                     continue
                 elif request := _envelope(message):
@@ -138,14 +142,16 @@ class Receiver:
             self._sockets.discard(socket)
             CONNECTIONS.dec()
             if not replaced and not self._stopping:
-                log.warning("the connection to Slack ended; opening another", code=socket.close_code)
+                if (lasting := self._endings.seen()) is not None:
+                    log.warning(
+                        f"the connection to Slack ended{lasting}; opening another", code=socket.close_code
+                    )
                 self._replace()
             await socket.close()
 
     def _told_to_disconnect(self, socket: Socket, reason: str) -> None:
         if reason == "link_disabled":
-            log.error(TURNED_OFF)
-            self._replace(socket, wait=SLOWLY)
+            self._replace(socket, wait=self._told_why(reason))
         else:
             log.info("Slack wants another connection", reason=reason)
             self._replace(socket)
@@ -167,20 +173,24 @@ class Receiver:
             else:
                 self._opened = time.monotonic()
                 return socket
-            if word in WRONG_TOKEN:
-                remedy = "Make one with the scope connections:write."
-                problem = Problem("SLACK_APP_TOKEN", f"Slack refuses it ({word})", remedy)
-                if first:
-                    raise ConfigError(problem)
-                log.error(f"{problem} No command arrives meanwhile.")
-                after = SLOWLY
-            elif word in ("link_disabled", "socket_mode_not_enabled"):
-                log.error(TURNED_OFF)
-                after = SLOWLY
-            else:
-                log.warning("Slack takes no connection; trying again", error=word)
-            await asyncio.sleep(max(pause, after))
+            if word in WRONG_TOKEN and first:
+                raise ConfigError(_refused(word))
+            await asyncio.sleep(max(pause, after, self._told_why(word)))
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _told_why(self, word: str) -> float:
+        """Log why there is no connection, unless that was said just now; seconds until it is tried again."""
+        mended_by_hand = ""
+        if word in WRONG_TOKEN:
+            mended_by_hand = f"{_refused(word)} No command arrives meanwhile."
+        elif word in ("link_disabled", "socket_mode_not_enabled"):
+            mended_by_hand = TURNED_OFF
+        lasting = self._without.setdefault(mended_by_hand, Repeated()).seen()
+        if lasting is not None and mended_by_hand:
+            log.error(mended_by_hand)
+        elif lasting is not None:
+            log.warning(f"Slack takes no connection{lasting}; trying again", error=word)
+        return SLOWLY if mended_by_hand else 0.0
 
     async def _try(self) -> Socket:
         socket, hello = await connect(self._session, self.client, self.app_token)
@@ -240,6 +250,11 @@ class Receiver:
         task.add_done_callback(ended)
 
 
+def _refused(word: str) -> Problem:
+    remedy = "Make one with the scope connections:write."
+    return Problem("SLACK_APP_TOKEN", f"Slack refuses it ({word})", remedy)
+
+
 async def connect(
     session: aiohttp.ClientSession, client: Client, app_token: str
 ) -> tuple[Socket, dict[str, Any]]:
@@ -265,7 +280,8 @@ async def connect(
         unless_it_works.push_async_callback(socket.close)
         hello = _read_json(await socket.receive())
         if hello.get("type") != "hello":
-            raise NoConnection(str(hello.get("reason", "no hello")))
+            reason = hello.get("reason")
+            raise NoConnection(reason if is_word(reason) else "no hello")
         unless_it_works.pop_all()
     return socket, hello
 

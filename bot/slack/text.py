@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from bot.domain.batch import SENT, Batch
+from bot.domain.erasure import is_erased
 from bot.domain.payment import Invoice, Payment, State
 from bot.domain.slack_ids import is_group
 from bot.domain.wording import money, shorten
@@ -98,7 +99,9 @@ def state_line(state: State) -> str:
 
 
 def mention(principal: str) -> str:
-    """A person or a user group, ready to be mentioned."""
+    """A person or a user group, ready to be mentioned; or that it is not known any more who it was."""
+    if is_erased(principal):
+        return "somebody whose name was erased"
     harmless_id = escape(principal)
     return f"<!subteam^{harmless_id}>" if is_group(principal) else f"<@{harmless_id}>"
 

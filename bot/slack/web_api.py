@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -31,7 +32,9 @@ TIMEOUT = 15
 _LONGEST_ANSWER = 16 * 1024 * 1024
 """Bytes. Two hundred messages of a history with their blocks are a few million."""
 
-_LONGEST_WORD = 80
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,79}", re.ASCII)
+"""What Slack's errors look like. Whatever else a gateway writes there goes into no log, ledger or message."""
+
 _LONGEST_REST = 600.0
 """Seconds for which Slack may ask to be left alone."""
 
@@ -299,11 +302,16 @@ def _understood(
     if answer.get("ok") is True:
         return answer
     word = answer.get("error")
-    if answer.get("ok") is not False or not isinstance(word, str):
+    if answer.get("ok") is not False or not is_word(word):
         return NOT_SLACKS
     if word in FINAL.get(method, ()):
         return Rejected(word)
-    return Later(word[:_LONGEST_WORD], None, ambiguous=word not in _NOT_DONE)
+    return Later(word, None, ambiguous=word not in _NOT_DONE)
+
+
+def is_word(said: object) -> TypeGuard[str]:
+    """Whether it is written as Slack's words for why are: of anything else nothing is handed on."""
+    return isinstance(said, str) and _WORD.fullmatch(said) is not None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

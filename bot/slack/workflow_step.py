@@ -24,6 +24,7 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.about import done_by
 from bot.domain import command
 from bot.domain.payment import STEP_TRIGGER, Payment, State
 from bot.domain.typed_words import Misunderstood
@@ -63,18 +64,22 @@ class WorkflowStep:
 
     async def _executed(self, ack: AsyncAck, event: Body) -> None:
         async with self.services.gate.entered():
-            run = str(event["function_execution_id"])
-            try:
-                why = await self._request(run, event)
-            except (DirectoryError, LedgerUnavailable) as error:
-                log.warning("a workflow step was not taken up; Slack repeats it", error=str(error))
+            with done_by(_who(event)):
+                await self._take_up(ack, event)
+
+    async def _take_up(self, ack: AsyncAck, event: Body) -> None:
+        run = str(event["function_execution_id"])
+        try:
+            why = await self._request(run, event)
+        except (DirectoryError, LedgerUnavailable) as error:
+            log.warning("a workflow step was not taken up; Slack repeats it", error=str(error))
+            return
+        if why is not None:
+            answer = await fail(self.services.client, run, why)
+            if isinstance(answer, Later):
+                log.warning("a workflow step was not ended; Slack repeats it", error=answer.error)
                 return
-            if why is not None:
-                answer = await fail(self.services.client, run, why)
-                if isinstance(answer, Later):
-                    log.warning("a workflow step was not ended; Slack repeats it", error=answer.error)
-                    return
-            await ack()
+        await ack()
 
     async def _request(self, run: str, event: Body) -> str | None:
         """Why the step fails; None where the payment's end is the step's."""

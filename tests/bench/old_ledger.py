@@ -115,7 +115,7 @@ def _one(rows: dict[str, list[dict[str, Any]]], number: int, at: datetime, previ
             "trigger_id": f"old.{number}",
             "rule": "default",
             "approvals_required": 0,
-            "lines": 1,
+            "invoices": 1,
             "card_ts": ts,
             "card_lost": 0,
             "created_at": made,

@@ -19,6 +19,7 @@ from bot.billing import markup, reading, wire
 from bot.billing.calls import _Service
 from bot.billing.list_answer import Row, read_list
 from bot.billing.markup import MarkupRefused
+from bot.billing.transport import open_transport
 from bot.billing.wsdl import called_only
 from bot.domain.payment import Outcome, Proof, Verdict
 from bot.redaction import Redaction
@@ -104,7 +105,12 @@ def mutated(document: bytes) -> st.SearchStrategy[bytes]:
 def service() -> _Service:
     """The documented WSDL."""
     document = resources.files("bot.sandbox.local_billing").joinpath("myapi.wsdl").read_bytes()
-    client = zeep.Client(io.BytesIO(called_only(document)))  # type: ignore[no-untyped-call]
+    client = zeep.Client(  # type: ignore[no-untyped-call]
+        io.BytesIO(called_only(document)),
+        # It has the schema that the document imports, which is not to be asked of the network.
+        transport=open_transport("http://127.0.0.1/", 1),
+        settings=zeep.Settings(strict=True, forbid_dtd=True, force_https=False, raw_response=True),
+    )
     [port] = next(iter(client.wsdl.services.values())).ports.values()
     return _Service(client, client.service, port.binding, frozenset())
 

@@ -65,7 +65,7 @@ async def test_none_yet(either: NewDatabase) -> None:
     ("statement", "words"),
     [
         ("UPDATE alembic_version SET version_num = '9999'", "of a later version than this bot"),
-        ("DROP TABLE digests", "no such table: digests"),
+        ("DROP TABLE notices", "no such table: notices"),
     ],
 )
 async def test_one_that_does_not_fit(new_sqlite: NewDatabase, statement: str, words: str) -> None:

@@ -125,6 +125,8 @@ PEOPLE = "PAY_ALLOWED_USERS"
         ({"PAY_ALLOWED_CHANNELS": ids.RANDOM}, "In Slack, type /invite @invoice-pay there."),
         ({"PAY_ALLOWED_CHANNELS": ids.SHARED}, "#shared-with-partner (C0PARTNER1) is archived"),
         ({"PAY_DIGEST": f"{ids.RANDOM} daily 08:30 UTC"}, "the bot is not in #random (C0RANDOM01)"),
+        ({"PAY_OPERATORS_CHANNEL": ids.RANDOM}, "the bot is not in #random (C0RANDOM01)"),
+        ({"PAY_AUDIT_CHANNEL": "C0NOWHERE1"}, "there is no C0NOWHERE1, or it is private"),
         (
             {"PAY_APPROVERS": "S0ONLYBOB1", "PAY_APPROVALS_REQUIRED": "2"},
             "needs 2 approvals, and 1 people could give one",
@@ -143,6 +145,17 @@ async def test_who_and_what_is_named_must_be_there(
     found = await looked("--online", **environment | changed)
     (line,) = found.of("wrong")
     assert said in line
+
+
+@pytest.mark.parametrize("variable", ["PAY_DIGEST", "PAY_OPERATORS_CHANNEL", "PAY_AUDIT_CHANNEL"])
+async def test_a_channel_that_is_only_told_things_is_known_by_its_variable(
+    environment: dict[str, str], variable: str
+) -> None:
+    """The rules name no such channel, so that is where to look for it."""
+    value = f"{ids.RANDOM} daily 08:30 UTC" if variable == "PAY_DIGEST" else ids.RANDOM
+    found = await looked("--online", **environment | {variable: value})
+    (line,) = found.of("wrong", variable)
+    assert "the bot is not in #random" in line
 
 
 async def test_a_guest_who_is_named_is_noted(environment: dict[str, str]) -> None:

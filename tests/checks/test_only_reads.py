@@ -41,6 +41,8 @@ def drawn(luck: random.Random) -> dict[str, str]:
         "PAY_ALLOWED_CHANNELS": some(CHANNELS),
         "PAY_APPROVAL_CHANNEL": luck.choice(["", *CHANNELS]),
         "PAY_DIGEST": luck.choice(["", f"{luck.choice(CHANNELS)} daily 00:00 UTC 99d approvers"]),
+        "PAY_OPERATORS_CHANNEL": luck.choice(["", *CHANNELS]),
+        "PAY_AUDIT_CHANNEL": luck.choice(["", *CHANNELS]),
         "BILLING_PASSWORD": luck.choice(["local-api-key"] * 3 + ["wrong"]),
         "BILLING_TIMEOUT": "1",
     }

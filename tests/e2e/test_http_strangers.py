@@ -194,6 +194,9 @@ BODIES: dict[str, bytes] = {
     "an odd event": b'{"type": "event_callback", "event": "function_executed"}',
     "an event without its run": b'{"type": "event_callback", "event": {"type": "function_executed"}}',
     "odd actions": b'payload={"type": "block_actions", "actions": [], "user": 1, "response_url": 2}',
+    "no form": b'payload={"type": "view_submission", "view": null, "team": {"id": "T1"}}',
+    "no form, closed": b'payload={"type": "view_closed", "view": null, "user": {"id": "U1"}}',
+    "no event": b'{"type": "event_callback", "event": null}',
     "an odd form": b'payload={"type": "view_submission", "view": [], "user": null}',
 }
 

@@ -75,7 +75,7 @@ def _rows_of_today() -> dict[str, list[dict[str, Any]]]:
         if name == "payments":
             columns = set(schema.requests.columns.keys())
             today["requests"] = [
-                {c: v for c, v in row.items() if c in columns} | {"lines": 1} for row in rows
+                {c: v for c, v in row.items() if c in columns} | {"invoices": 1} for row in rows
             ]
             today[name] = [
                 {c: v for c, v in row.items() if c == "id" or c not in columns}

@@ -38,6 +38,7 @@ async def tamper(engine: AsyncEngine, *statements: str) -> None:
         await execute(engine, "DROP TRIGGER events_no_update", "DROP TRIGGER events_no_delete")
     else:
         await execute(engine, "DROP TRIGGER events_append_only ON events")
+        await execute(engine, "DROP TRIGGER events_no_update ON events")
     await execute(engine, *statements)
 
 

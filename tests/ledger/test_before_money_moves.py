@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.domain.events import ApprovalComplete, Sending
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.errors import LedgerContradicted
-from bot.ledger import audit, precedents, proof
+from bot.ledger import audit, holders, precedents, proof
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.slack.text import amount, description
@@ -168,14 +168,14 @@ class TestHeldByTheTrail:
             await request(released, held.ref)
         assert len(await all_of(released)) == 33
         async with released.transaction() as transaction:
-            assert await proof.holder(transaction._connection, held.ref) == held.request.id
+            assert await holders.holder(transaction._connection, held.ref) == held.request.id
 
     async def test_an_invoice_that_was_let_go_can_be_asked_for_again(self, released: Ledger) -> None:
         """Also one whose number begins like that of a paid one."""
         for state in (State.DECLINED, State.DENIED, State.CANCELLED, State.EXPIRED):
             payment = await in_state(released, state)
             async with released.transaction() as transaction:
-                held = await proof.holder(transaction._connection, payment.ref)
+                held = await holders.holder(transaction._connection, payment.ref)
             assert (held is None) or await released.live("vps", [payment.ref.number])
         await request(released, InvoiceRef("vps", 1010))
         await request(released, InvoiceRef("vps", 1))
@@ -193,10 +193,12 @@ async def test_the_checks_before_money_moves_read_by_an_index(released: Ledger, 
     async with engine.connect() as connection:
         event.listen(engine.sync_engine, "before_cursor_execute", listen)
         for statement in (
-            *(proof.ASKED_FOR, audit.OF_ONE_REQUEST, precedents.BESIDE),
+            *(holders.ASKED_FOR, audit.OF_ONE_REQUEST, precedents.BESIDE),
             *(proof.BELONGING_TO_ONE, proof.PAYMENTS_OF_ONE, proof.APPROVERS),
         ):
-            await connection.execute(statement, {"invoice": "vps 1", "request": 1, "number": 1})
+            await connection.execute(
+                statement, {"invoice": "vps 1", "invoices": ["vps 1"], "request": 1, "number": 1}
+            )
         event.remove(engine.sync_engine, "before_cursor_execute", listen)
         for sql, values in asked:
             plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)).all()

@@ -273,7 +273,7 @@ async def test_a_card_that_is_shown_again_and_a_person_at_its_request_come_one_a
             await transaction.again(payment)
             showing = asyncio.create_task(show_again())
             await _waits(one)
-            await transaction.outbox.refresh_cards(payment.request.id)
+            transaction.outbox.refresh_cards(payment.request.id)
         await showing
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.schedule import PayOn
 from bot.errors import LedgerUnfit
 from bot.ledger import database, schema, version
+from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
+from bot.ledger.watching import to_tell
 from tests.command_line import CommandServer, environment_of_a_command
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.forging import forge, past_the_ledger
@@ -143,7 +146,7 @@ async def test_what_an_older_instance_writes_meanwhile_is_carried_over(
     assert carried.first.reason == "in doubt"
 
 
-@pytest.mark.parametrize("before", ["0006", "0007", "0008", "0009"])
+@pytest.mark.parametrize("before", ["0006", "0007", "0008", "0009", "0010"])
 async def test_what_was_asked_for_before_is_for_no_day(ledger_url: str, clock: Clock, before: str) -> None:
     """Whatever version its tables are of, all of it is sent at once as before, and the trail proves that."""
     await release(ledger_url)
@@ -165,18 +168,50 @@ async def test_what_was_asked_for_before_is_for_no_day(ledger_url: str, clock: C
         assert (await ledger.verify()).whole
 
 
-async def test_an_instance_that_knows_of_one_line_a_request_can_read_and_write_none(
-    ledger_url: str, clock: Clock
+async def test_what_was_told_before_is_not_told_again(ledger_url: str, clock: Clock) -> None:
+    """Of a day's digests: the one that was told, and the one of which that is not known."""
+    await release(ledger_url)
+    await upgrade(ledger_url, "0010")
+    columns = "INSERT INTO digests (day, place, ended, ts, tries, begun, created_at, due_at) VALUES"
+    at = "'2026-03-02 09:00:00.000000', '2026-03-02 09:00:00.000000'"
+    async with past_the_ledger(ledger_url) as engine:
+        await forge(
+            engine,
+            f"{columns} ('2026-03-02', 'C1', 'told', '1.1', 1, true, {at})",
+            f"{columns} ('2026-03-02', 'U2', NULL, NULL, 1, true, {at})",
+            f"{columns} ('2026-03-02', 'U3', NULL, NULL, 0, false, {at})",
+        )
+    async with open_ledger(ledger_url, clock=clock) as ledger:
+        assert await to_tell(ledger, Topic.DIGEST, date(2026, 3, 2), "C1") is True
+        async with ledger.transaction() as transaction:
+            lease = timedelta(seconds=30)
+            left = [
+                await transaction.notices.claim(
+                    {Topic.DIGEST}, owner="one", lease=lease, day=date(2026, 3, 2)
+                )
+                for _ in range(2)
+            ]
+    assert [one and one.place for one in left] == ["U3", None]
+
+
+@pytest.mark.parametrize("known_as", ["size", "lines"])
+async def test_an_instance_of_an_earlier_release_can_read_and_write_no_request(
+    ledger_url: str, clock: Clock, known_as: str
 ) -> None:
-    """It may still be running during an update; of several it would pay each by itself, without the total."""
+    """It may still be running during an update. Of several payments it would pay each by itself, without the
+    total; what is erased it would take for forged; and it would go on with a ledger that was moved.
+
+    known_as: what the releases of tables 0006 and 0008 call the number of payments.
+    """
     await _open(ledger_url, clock)
     async with past_the_ledger(ledger_url) as engine:
         for statement in (
-            "SELECT payments.id, requests.size FROM requests JOIN payments ON requests.id = request_id",
-            "UPDATE requests SET approvals_required = 0 WHERE id = 1 RETURNING id, size",
-            "INSERT INTO requests (id, size) VALUES (1, 1)",
+            f"SELECT payments.id, requests.{known_as} FROM requests JOIN payments"
+            " ON requests.id = payments.request_id",
+            f"UPDATE requests SET approvals_required = 0 WHERE id = 1 RETURNING id, {known_as}",
+            f"INSERT INTO requests (id, {known_as}) VALUES (1, 1)",
         ):
-            with pytest.raises(DBAPIError, match=r"\bsize\b"):
+            with pytest.raises(DBAPIError, match=rf"\b{known_as}\b"):
                 await forge(engine, statement)
 
 
@@ -252,7 +287,9 @@ async def test_every_ledger_has_an_identity_of_its_own(ledger_url: str) -> None:
 
 _START = """
 import asyncio, sys
+from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
+from bot.ledger.watching import to_tell
 
 async def main():
     async with open_ledger(sys.argv[1]) as ledger:

@@ -197,7 +197,7 @@ class TestWhatWasForged:
     async def test_rows_without_a_payment_are_found(self, tables: AsyncConnection) -> None:
         """A payment that was removed leaves its events; one that was made up has none."""
         of_request = (
-            "team, channel, requester, rule, approvals_required, lines, card_lost, created_at, expires_at"
+            "team, channel, requester, rule, approvals_required, invoices, card_lost, created_at, expires_at"
         )
         of_payment = "line, module, state, version, tries, updated_at, due_at"
         await forge_in(

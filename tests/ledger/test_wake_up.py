@@ -120,7 +120,7 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
         payment = await transaction.move(
             payment, State.APPROVED, happened("moved"), actor="test", announce=None
         )
-    assert woken() == {EXECUTOR, OUTBOX}
+    assert woken() == {OUTBOX}
     assert not await ledger.any_due(EXECUTOR), "it is not paid before its card stands"
     (card,) = await claimed(ledger)
     assert woken() == set()

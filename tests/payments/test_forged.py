@@ -187,9 +187,7 @@ async def test_an_answer_is_kept_although_the_trail_says_that_no_call_was_begun(
         if step == "answered":
             await forge(
                 ledger_url,
-                "DROP TRIGGER events_no_update"
-                if ledger_url.startswith("sqlite")
-                else "DROP TRIGGER events_append_only ON events",
+                "DROP TRIGGER events_no_update" + ("" if ledger_url.startswith("sqlite") else " ON events"),
                 f"UPDATE events SET actor = 'U9' WHERE request_id = {payment_id} AND action = 'sending'",
             )
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import pytest
 
 from bot.clocks import Ages
+from bot.domain.login import Login
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, State, Verdict
 from bot.domain.policy import Policy
 from bot.domain.schedule import IN_UTC, PayOn
@@ -75,6 +76,7 @@ class Books:
         self.asked: dict[InvoiceRef, Asked] = {}
         self.before_the_call: Callable[[], None] = lambda: None
         self.wrong: list[str] = []
+        self.login: Login | None = None
         self.sent_on_a_day = 0
 
     async def prepare(self) -> None:

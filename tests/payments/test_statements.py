@@ -13,6 +13,7 @@ READS_THE_TRAIL = '"before".hash'
 
 async def ask(office: Office, count: int) -> Batch:
     """So many new invoices in one request."""
+    await office.client.prepare()
     refs = [InvoiceRef("vps", 20_000 + each) for each in range(count)]
     for ref in refs:
         office.billing.add_invoice(ref.module, ref.number, amount=10.0)

@@ -129,8 +129,8 @@ BREAKS = (
     Break(
         "an-answer-is-booked-twice",
         _EXECUTOR,
-        "if await transaction.answered(attempt, outcome.verdict):",
-        "if not attempt:",
+        "if not await transaction.finish_attempt(attempt, outcome):",
+        "if await transaction.finish_attempt(attempt, outcome) is None:",
         seen_by="payments:test_an_answer_that_was_stored_already_is_not_booked_on_another_instances_call",
     ),
     Break(
@@ -263,8 +263,8 @@ BREAKS = (
     Break(
         "an-invoice-that-is-not-listed-is-taken",
         "payments/look_up.py",
-        "(not found.empty or await transaction.has_listed())",
-        "(not found.empty and await transaction.has_listed())",
+        "(not found.empty or listing or await transaction.has_listed())",
+        "(listing or await transaction.has_listed())",
         seen_by="payments:test_what_is_not_listed_has_no_amount",
     ),
     Break(
@@ -507,5 +507,19 @@ BREAKS = (
         "and not precedents.any and (fresh or self._lately_unpaid(payment)):",
         "and (fresh and not precedents.any or self._lately_unpaid(payment)):",
         seen_by="payments:test_what_an_earlier_call_may_have_paid_is_read_again",
+    ),
+    Break(
+        "operators-are-told-again-of-what-is-still-unknown",
+        "payments/alarms.py",
+        " and one.id not in known)",
+        ")",
+        seen_by="payments:test_those_of_one_hour_are_told_together",
+    ),
+    Break(
+        "an-old-login-ends-a-refusal-that-came-after-it",
+        "payments/alarms.py",
+        "if seen > one.created_at]",
+        "if one.created_at]",
+        seen_by="payments:test_a_refused_login_is_told_once_and_that_it_is_over",
     ),
 )

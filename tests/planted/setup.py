@@ -63,7 +63,7 @@ BREAKS = (
     Break(
         "a-secret-is-taken-from-the-command-line",
         _COMMAND,
-        "if name in SECRETS:",
+        "if is_secret(name, value):",
         "if False:",
         seen_by="setup:test_a_secret_is_not_taken_from_the_command_line",
         case="BILLING_PASSWORD",

@@ -324,8 +324,8 @@ BREAKS = (
     Break(
         "whoever-sees-a-channel-asks-there-again",
         "slack/ask_again.py",
-        "            note=before.request.note,\n",
-        "            note=before.request.note,\n            typed_there=True,\n",
+        "            typed_there=False,\n",
+        "            typed_there=True,\n",
         seen_by="slack:test_whoever_is_not_in_the_channel_cannot_ask_there",
     ),
     Break(
@@ -337,9 +337,9 @@ BREAKS = (
     ),
     Break(
         "a-digest-that-may-stand-there-is-posted-again",
-        "slack/digest.py",
-        "        elif digest.begun:\n",
-        "        elif not digest:\n",
+        "slack/once.py",
+        "        if notice.begun and not await",
+        "        if not notice and not await",
         seen_by="slack:test_where_nobody_may_look_it_is_not_told_twice",
     ),
     Break(
@@ -391,5 +391,20 @@ BREAKS = (
         "        if refusal is None:\n            return None\n",
         "        if refusal is None or person:\n            return None\n",
         seen_by="slack:test_the_unpaid_invoices_are_shown_over_the_tab",
+    ),
+    Break(
+        "a-notice-does-not-keep-to-slacks-pace",
+        "slack/once.py",
+        "if channel in {*self.pace.paused, *self.pace.full}:",
+        "if channel is None:",
+        seen_by="slack:test_it_keeps_to_slacks_pace",
+    ),
+    Break(
+        "what-a-gateway-writes-for-a-word-is-handed-on",
+        _WEB_API,
+        "return isinstance(said, str) and _WORD.fullmatch(said) is not None",
+        "return isinstance(said, str)",
+        seen_by="slack/test_web_api:test_what_is_no_word_of_slacks_goes_no_further",
+        case="Invalid",
     ),
 )

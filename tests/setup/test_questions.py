@@ -334,3 +334,30 @@ class TestServices:
         assert terminal.said[0].endswith("[PostgreSQL at 127.0.0.1:1, database ledger]")
         assert draft.get("LEDGER_URL") == url
         assert "hunter2" not in str(draft.__dict__)
+
+
+class TestWhereTheLedgerIs:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://bot:hunter2secret@db/ledger",
+            "postgresql://db/ledger?user=bot&password=hunter2secret",
+            "postgresql://db/ledger?user=bot&sslpassword=hunter2secret",
+            "postgresql://bot:x@hunter2secret@db/ledger",
+            "postgresql://bot:1/hunter2secret@db/ledger",
+        ],
+    )
+    def test_a_password_in_its_address_is_not_shown(self, url: str) -> None:
+        """Wherever it stands; of an address that is wrong nothing is. Enter keeps what is right."""
+        draft = Draft({"LEDGER_URL": url})
+        person = Answering(draft, answers=[""])
+        services.LedgerPlace(draft).ask(person)
+        assert "hunter2secret" not in str(person.said)
+        assert draft.get("LEDGER_URL") == url
+
+    def test_a_password_in_it_is_taken_out_of_what_a_driver_says(self) -> None:
+        """Who says it, says it without the address around it."""
+        draft = Draft({"LEDGER_URL": "postgresql://bot:hunter2%2Fsecret@db/ledger"})
+        person = Answering(draft)
+        person.say("FATAL: hunter2/secret is refused, hunter2%2Fsecret as well")
+        assert person.said == ["FATAL: [redacted] is refused, [redacted] as well"]

@@ -98,7 +98,8 @@ async def test_a_file_that_is_there_is_changed_only_when_told_to(
 ) -> None:
     """And then what else stands in it stays."""
     file = tmp_path / ".env"
-    before = "# ours\nPAY_EXPIRES_AFTER=1d # a day\nOTHER='x'\nSLACK_BOT_TOKEN=xoxb-old\n"
+    channels = f"PAY_OPERATORS_CHANNEL={ids.APPROVALS}\nPAY_AUDIT_CHANNEL={ids.APPROVALS}\n"
+    before = f"# ours\nPAY_EXPIRES_AFTER=1d # a day\n{channels}OTHER='x'\nSLACK_BOT_TOKEN=xoxb-old\n"
     file.write_text(before)
     ended = await setup(tmp_path, **answers)
     assert ended.code == 1

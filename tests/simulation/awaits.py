@@ -12,12 +12,14 @@ LEFT_OUT = {
     "__main__.py": "the command line; a history begins at `bot.app.running`",
     "serving.py": "signals of the command line",
     "status.py": "nobody asks for the bot's status here",
+    "ledger/backup.py": "the command line",
+    "ledger/exported.py": "the command line",
     "slack/http_mode.py": "what Slack sends comes through Socket Mode here",
     "ledger/version.py": "the tables are of this version already, and are looked at by a thread that waits",
 }
 """Files whose awaits no history can meet, and why."""
 
-ELSEWHERE = ("sandbox/", "ledger/migrations/", "checks/", "setup/")
+ELSEWHERE = ("sandbox/", "ledger/migrations/", "checks/", "setup/", "operating/")
 """Folders of what does not run in the bot."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 from bot.sandbox.local_slack import identifiers as ids
@@ -20,6 +21,15 @@ from tests.simulation.outside import EVERYBODY_GROUP
 from tests.simulation.rules import A_DAY, ABOVE
 
 PEOPLE = ("alice", "bob", "carol")
+STRANGER = "mallory"
+"""No rule names her."""
+
+FIRST_DAY = date(2026, 3, 2)
+"""On which a history begins."""
+
+NIGHT = "the night passes"
+"""Until the next morning; its pause is counted from there."""
+
 FIRST_INVOICE, BURST_INVOICE, BURST = 20001, 30001, 30
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
@@ -88,6 +98,9 @@ def draw(seed: int, length: int) -> list[Step]:
         _types: 4,
         _fills_in_the_form: 3,
         _runs_a_step: 2,
+        _pauses: 3,
+        _resumes: 1,
+        _night: 0.3,
         _comes_or_goes: 3,
         _crashes: 24,
         _stands_still: 5,
@@ -95,10 +108,13 @@ def draw(seed: int, length: int) -> list[Step]:
         _billing_answers: 12,
         _slack_answers: 10,
         _nobody_is_known: 1,
+        _asks_blindly: 3,
+        _shuts: 2,
         _disk: 4,
         _weather: 5,
         _outage: 3,
         _amount_changes: 1,
+        _due_date_changes: 1,
         _is_settled_by_hand: 1,
         _edits_the_rules: 2,
         _heals: 8,
@@ -136,12 +152,32 @@ def _invoice(chance: random.Random, place: int) -> tuple[str, int]:
     return module, max(FIRST_INVOICE, newest - chance.randint(0, 6))
 
 
+def _when(chance: random.Random) -> str:
+    """When it is to be paid, as it is typed: mostly at once, else on a day near by."""
+    if chance.random() < 0.8:
+        return ""
+    if chance.random() < 0.4:
+        return "on due date"
+    days = chance.choices([0, 1, 2, 5, -1], [8, 4, 1, 1, 1])[0]
+    return f"on {FIRST_DAY + timedelta(days)}"
+
+
 def _asked_where(chance: random.Random, place: int) -> tuple[Any, ...]:
     return chance.choice(PEOPLE), chance.choice(CHANNELS), *_invoice(chance, place)
 
 
 def _asks(chance: random.Random, place: int) -> Step:
-    return Step("asks", _soon(chance), (*_asked_where(chance, place), chance.random() < 0.15))
+    arguments = (*_asked_where(chance, place), chance.random() < 0.15, _when(chance))
+    return Step("asks", _soon(chance), arguments)
+
+
+def _asks_blindly(chance: random.Random, place: int) -> Step:
+    """While nobody can read what it costs; the others approve it, and then that is known."""
+    return Step("asks blindly", _soon(chance), (*_asked_where(chance, place), _span(chance, 0.3, 20)))
+
+
+def _shuts(chance: random.Random, _place: int) -> Step:
+    return Step("shuts", _soon(chance), (_span(chance, MINUTE, HOUR),))
 
 
 def _asks_for_several(chance: random.Random, place: int) -> Step:
@@ -151,7 +187,7 @@ def _asks_for_several(chance: random.Random, place: int) -> Step:
     listed = sorted({_invoice(chance, place + chance.randint(0, 2 * size)) for _ in range(size)})
     due = chance.choice(("vps overdue", "all due 30d")) if chance.random() < 0.05 else ""
     presses, after = chance.choice((0, 1, 1, 1, 1, 2)), _span(chance, 0.05, 20)
-    arguments = (person, channel, tuple(listed), due, chance.random() < 0.2, presses, after)
+    arguments = (person, channel, tuple(listed), due, chance.random() < 0.2, presses, after, _when(chance))
     return Step("asks for several", _soon(chance), arguments)
 
 
@@ -175,16 +211,37 @@ def _clicks(chance: random.Random, _place: int) -> Step:
 
 
 def _types(chance: random.Random, place: int) -> Step:
-    words = chance.choice(("list", "status", "mine", "pending", "resolve", "resolve", "resolve", "help"))
+    lists = ("list", "status", "mine", "pending", "scheduled")
+    words = chance.choice((*lists, "resolve", "resolve", "resolve", "resolve", "help"))
     return Step("types", _soon(chance), (*_asked_where(chance, place), words, chance.random()))
 
 
 def _fills_in_the_form(chance: random.Random, place: int) -> Step:
-    return Step("fills in the form", _soon(chance), _asked_where(chance, place))
+    return Step("fills in the form", _soon(chance), (*_asked_where(chance, place), _when(chance)))
 
 
 def _runs_a_step(chance: random.Random, place: int) -> Step:
     return Step("runs a workflow", _soon(chance), _asked_where(chance, place))
+
+
+def _pauses(chance: random.Random, _place: int) -> Step:
+    """For a while, mostly; whoever is to end it may not be somebody who may, or forget about it."""
+    arguments = (_who_pauses(chance), _who_pauses(chance), _while(chance), chance.random() < 0.2)
+    return Step("pauses", _soon(chance), arguments)
+
+
+def _resumes(chance: random.Random, _place: int) -> Step:
+    return Step("resumes", _soon(chance), (_who_pauses(chance),))
+
+
+def _who_pauses(chance: random.Random) -> str:
+    """Somebody who may or may not; nobody: on the command line."""
+    return chance.choice((*PEOPLE, STRANGER, "", ""))
+
+
+def _night(chance: random.Random, _place: int) -> Step:
+    """Mostly all machines sleep meanwhile: as much happens, in less time."""
+    return Step(NIGHT, chance.uniform(-60, 60), (chance.random() < 0.7,))
 
 
 def _comes_or_goes(chance: random.Random, _place: int) -> Step:
@@ -252,6 +309,10 @@ def _outage(chance: random.Random, _place: int) -> Step:
 def _amount_changes(chance: random.Random, place: int) -> Step:
     amount = round(chance.uniform(1, 500), 2)
     return Step("amount changes", _soon(chance), (*_invoice(chance, place), amount))
+
+
+def _due_date_changes(chance: random.Random, place: int) -> Step:
+    return Step("due date changes", _soon(chance), (*_invoice(chance, place), chance.randint(-2, 4)))
 
 
 def _is_settled_by_hand(chance: random.Random, place: int) -> Step:

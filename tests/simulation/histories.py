@@ -12,11 +12,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bot.domain.payment import State
-from tests.simulation.drawing import DAY, HOUR, MINUTE, Step
+from tests.simulation.drawing import DAY, HOUR, MINUTE, NIGHT, Step
 from tests.simulation.installation import Installation
 from tests.simulation.invariants import at_once
+from tests.simulation.pausing import Pausing
 from tests.simulation.people import People
-from tests.simulation.processes import Processes
+from tests.simulation.processes import Processes, until_morning
 from tests.simulation.trouble import Troubles
 
 AT_REST_WITHIN = 3 * DAY + HOUR
@@ -36,7 +37,8 @@ class History:
         processes = Processes(installation, people, self.faults)
         self._trouble = Troubles(installation, self.faults)
         self.crashed_at = processes.crashed_at
-        self._acts = people.acts | processes.acts | self._trouble.acts
+        self._pausing = Pausing(installation, self.faults)
+        self._acts = people.acts | processes.acts | self._trouble.acts | self._pausing.acts
 
     async def run(self, steps: list[Step]) -> list[str]:
         """Take all steps, then let everything come to rest. What was wrong as soon as it was, in words."""
@@ -44,8 +46,9 @@ class History:
             self._installation.start(process.number)
         for step in steps:
             self._tell(f"{self._installation.loop.now:.3f} {step}")
+            night = until_morning(self._installation.loop.now) if step.action == NIGHT else 0.0
             self._begin(self._acts[step.action](*step.arguments))
-            await asyncio.sleep(step.pause)
+            await asyncio.sleep(night + step.pause)
             if wrong := at_once(self._installation):
                 return wrong
         await self._end_of_trouble()
@@ -59,6 +62,7 @@ class History:
             await asyncio.wait(self._under_way, timeout=patience)
             patience = 10 * MINUTE
         await self._trouble.heal()
+        await self._pausing.go_on()
 
     async def _rest(self) -> list[str]:
         """Wait until everything has come to rest, and stop the bot in good order."""

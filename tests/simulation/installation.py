@@ -34,10 +34,17 @@ from tests.simulation.calls import at_call
 from tests.simulation.machine import Machine
 from tests.simulation.outside import EVERYBODY_GROUP, GROUPS, Outside
 from tests.simulation.rules import environment_of
+from tests.simulation.stored import stored_time
 from tests.simulation.system import BEGINNING, Loop, context_of
 
-TIMING = replace(Timing(), poll=60.0, reconcile_first=timedelta(seconds=30))
-"""The bot's own patience; only that it is asked less often what has become due, so that idling costs less."""
+TIMING = replace(
+    Timing(),
+    poll=60.0,
+    hold=timedelta(minutes=5),
+    reconcile_first=timedelta(minutes=1),
+    forget=3600.0,
+)
+"""The bot's own patience; only that it looks less often at what waits, so that idling costs less."""
 
 PING_S = 60.0
 """Seconds between two pings over a connection: of Slack, and of the bot in a silence."""
@@ -220,13 +227,19 @@ class Installation:
         return [run for run in self.runs if run.status == "running"]
 
     def left(self, waiting: Collection[State] = ()) -> list[str]:
-        """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold."""
+        """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold.
+
+        What waits for a day that is farther away than the next need not come there.
+        """
         settled = FINAL | frozenset(waiting)
-        found = self.rows("SELECT request_id, module, number, state FROM payments ORDER BY id")
+        far = self.ledger_now(self.processes[0].machine) + timedelta(days=1)
+        found = self.rows("SELECT request_id, module, number, state, not_before FROM payments ORDER BY id")
         left = [
             state
-            for number, *ref, state in found
-            if state not in settled and not self.past.stands_still(number, (ref[0], ref[1]), state)
+            for number, *ref, state, day in found
+            if state not in settled
+            and not (state == State.APPROVED and day is not None and stored_time(day) > far)
+            and not self.past.stands_still(number, (ref[0], ref[1]), state)
         ]
         untold = self.rows("SELECT kind FROM deliveries WHERE done_revision < revision ORDER BY id")
         return left + [row[0] for row in untold]
@@ -262,12 +275,14 @@ class Installation:
         assert self._engine is not None
         return Ledger(self._engine, identity, utc_now)
 
-    async def happens(self, condition: Callable[[], object], what: str, timeout: float = 60) -> None:
-        """Wait for something that is seen from outside."""
+    async def happens(
+        self, condition: Callable[[], object], what: str, timeout: float = 60, *, every: float = 0.25
+    ) -> None:
+        """Wait for something that is seen from outside. every: seconds until it is looked for again."""
         deadline = self.loop.now + timeout
         while not condition():
             assert self.loop.now < deadline, f"not within {timeout} s: {what}"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(every)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -42,7 +43,10 @@ class Outside(PastTheBot):
     amount_changed_at, gone_at: of invoices; gone: paid by hand or deleted. out_since: people who are
     deactivated, or in no group. clock_set_at: any clock. shown: on which invoices' cards who has pressed
     Approve, and which price those showed. unsafe_since: when the ledger lost commits that nobody waited for.
-    forged_refs: the invoices of payments that were forged, before and after.
+    forged_refs: the invoices of payments that were forged, before and after. asked_on: the days for which
+    invoices were asked for, as the ledger keeps them, "" for at once; of ALL_OF those for what is due.
+    due_changed: invoices whose due date was changed. checked_at, ran, seen: when `invariants` looked last,
+    the machines on which a bot ran since, and the last event that was there.
     """
 
     rules: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -54,11 +58,22 @@ class Outside(PastTheBot):
     shown: set[tuple[str, str, int, str]] = field(default_factory=set)
     unsafe_since: float | None = None
     forged_refs: set[Ref] = field(default_factory=set)
+    asked_on: defaultdict[Ref, set[str]] = field(default_factory=lambda: defaultdict(set))
+    due_changed: set[Ref] = field(default_factory=set)
+    checked_at: float = 0.0
+    ran: set[str] = field(default_factory=set)
+    seen: int = 0
 
     def started(self, machine: Machine, rules: Mapping[str, str]) -> None:
         """A bot starts, and goes by these rules as long as it runs."""
         self.rules[machine.name] = dict(rules)
         self.machines[machine.name] = machine
+        self.ran.add(machine.name)
+
+    def asked(self, ref: Ref, when: str) -> None:
+        """Somebody asks for an invoice. when: as it is typed, such as "on due date"; "" for at once."""
+        day = when.removeprefix("on ")
+        self.asked_on[ref].add("due" if day == "due date" else day)
 
     def stands_still(self, request_id: int, ref: Ref, state: str) -> bool:
         """Whether it may stay as it is until a person does something about it."""

@@ -11,7 +11,7 @@ from typing import Any
 from bot.domain.payment import InvoiceRef, State
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Message
-from bot.slack import removal
+from bot.slack import removal, schedule
 from bot.slack.card import APPROVE, DENY, REMOVE, WITHDRAW
 from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
@@ -55,6 +55,7 @@ class People:
         self.acts: Acts = {
             "asks": self.ask,
             "asks for several": self._ask_for_several,
+            "asks blindly": self._ask_blindly,
             "confirms": self._confirm_late,
             "all ask at once": self._all_ask,
             "clicks": self._click,
@@ -64,19 +65,37 @@ class People:
             "comes or goes": self._comes_or_goes,
         }
 
-    async def ask(self, person: str, channel: str, module: str, number: int, twice: bool) -> None:
-        """Type the command. twice: Slack delivers it twice."""
+    async def ask(
+        self, person: str, channel: str, module: str, number: int, twice: bool, when: str = ""
+    ) -> None:
+        """Type the command. twice: Slack delivers it twice. when: the day, as it is typed."""
         self._must_exist(module, number)
+        self._installation.past.asked((module, number), when)
         if twice:
             self._slack.duplicate_next(1)
         failed = self._installation.loop.disk.failed
-        result = await self._slack.person(person).types(channel, f"/pay {module} {number}")
+        result = await self._slack.person(person).types(channel, f"/pay {module} {number} {when}")
         # A later acknowledgement may say that it takes longer, and promises nothing; nor does one that says
-        # that the ledger is away, that Slack does not say who that is, or that it was forged.
+        # that the ledger is away, that Slack does not say who that is, that it was forged, or that the day is
+        # over.
         well = failed == self._installation.loop.disk.failed
-        well &= self._may_ask(person) and (module, number) not in self._installation.past.forged_refs
+        well &= self._may_ask(person) and when in ("", "on due date")
+        well &= (module, number) not in self._installation.past.forged_refs
         if result.ok and well and result.seconds < IN_TIME - _DELIVERED:
             self._installation.acknowledged.append((module, number))
+
+    async def _ask_blindly(self, person: str, channel: str, module: str, number: int, after: float) -> None:
+        """Ask while no list can be read; when all can be again, the others approve what they were shown."""
+        self._installation.billing.fail("unreadable")
+        await self.ask(person, channel, module, number, False)
+        await asyncio.sleep(after)
+        self._installation.billing.heal()
+        for card in self._slack.messages(channel)[-12:]:
+            if f"{module} invoice {number}," in card.text and APPROVE in card.action_ids():
+                for other in sorted(set(PEOPLE) - {person}):
+                    self._looks_at(self._slack.person(other).id, card)
+                    with suppress(NotThere):
+                        await self._slack.person(other).clicks(card, APPROVE)
 
     async def _ask_for_several(
         self,
@@ -87,15 +106,19 @@ class People:
         noted: bool,
         presses: int,
         after: float,
+        when: str = "",
     ) -> None:
         """Type them, or what is due; look at the preview for a while, and press its button so often."""
         for module, number in listed:
             self._must_exist(module, number)
+            self._installation.past.asked((module, number), when)
+        if due:
+            self._installation.past.asked((ALL_OF, 0), when)
         typed = due or " ".join(f"{module} {number}" for module, number in listed)
         before = {one.ts for one in self._previews(person)}
         with suppress(NotThere):
             note = " note: month end" if noted else ""
-            await self._slack.person(person).types(channel, f"/pay {typed}{note}")
+            await self._slack.person(person).types(channel, f"/pay {typed} {when}{note}")
 
         def fresh() -> list[Message]:
             return [one for one in self._previews(person) if one.ts not in before]
@@ -138,7 +161,8 @@ class People:
     def _must_exist(self, module: str, number: int) -> None:
         if self._installation.billing.row(module, number) is None:
             # The same in every module: a number alone must not tell.
-            self._installation.billing.add_invoice(module, number, amount=float(number % 90 + 1))
+            amount, due = float(number % 90 + 1), number % 7 - 2
+            self._installation.billing.add_invoice(module, number, amount=amount, due_in_days=due)
 
     async def _click(self, person: str, what: str, which: float, twice: bool, outdated: bool) -> None:
         now = self._cards()
@@ -209,8 +233,8 @@ class People:
     def _settling(self, which: float) -> str | None:
         """Somebody looked in MyAdmin, and says what is so now."""
         found = self._installation.rows(
-            "SELECT request_id, module, number, lines FROM payments JOIN requests ON requests.id = request_id"
-            " WHERE state = ? ORDER BY payments.id",
+            "SELECT request_id, module, number, invoices"
+            " FROM payments JOIN requests ON requests.id = request_id WHERE state = ? ORDER BY payments.id",
             State.UNKNOWN,
         )
         if not found:
@@ -221,17 +245,20 @@ class People:
         named = f" {ref[0]} {ref[1]}" if lines > 1 else ""
         return f"resolve {request_id}{named} {'paid' if paid else 'not-paid'} seen in MyAdmin"
 
-    async def _fill_in(self, person: str, channel: str, module: str, number: int) -> None:
+    async def _fill_in(self, person: str, channel: str, module: str, number: int, when: str = "") -> None:
         self._must_exist(module, number)
+        self._installation.past.asked((module, number), when)
         option = {"text": {"type": "plain_text", "text": module}, "value": module}
         picked: Any = {MODULES: {MODULES: {"type": "multi_static_select", "selected_options": [option]}}}
         with suppress(NotThere):
             await self._slack.person(person).types(channel, "/pay")
             for view in self._slack.views(person)[-1:]:
-                await self._slack.person(person).submits(view, picked | text(NUMBERS, str(number)))
+                entered = picked | text(NUMBERS, str(number)) | _day(when)
+                await self._slack.person(person).submits(view, entered)
 
     async def _run_workflow(self, person: str, channel: str, module: str, number: int) -> None:
         self._must_exist(module, number)
+        self._installation.past.asked((module, number), "")
         inputs = {
             "module": module,
             "invoice": str(number),
@@ -255,3 +282,15 @@ class People:
             elif how == "leaves the groups":
                 kept.discard(who)
             world.change_group(group, [one for one in members if one in kept])
+
+
+def _day(when: str) -> Any:
+    """What is entered in the form for a day that is typed so."""
+    if not when:
+        return {}
+    day = None if when == "on due date" else when.removeprefix("on ")
+    option = {"value": "on" if day else "due"}
+    entered: Any = {schedule.WHEN: {schedule.WHEN: {"type": "radio_buttons", "selected_option": option}}}
+    if day:
+        entered |= {schedule.DAY: {schedule.DAY: {"type": "datepicker", "selected_date": day}}}
+    return entered

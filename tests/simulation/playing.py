@@ -151,7 +151,7 @@ async def _told(loop: Loop, file: Path, played: Played, steps: Sequence[Step], t
         if not played.wrong:
             found = await check_invariants(installation)
             played.wrong, played.payments = found.wrong, found.payments
-            ((played.several,),) = installation.rows("SELECT count(*) FROM requests WHERE lines > 1")
+            ((played.several,),) = installation.rows("SELECT count(*) FROM requests WHERE invoices > 1")
         played.faults = dict(history.faults)
         played.crashed_at = sorted(history.crashed_at)
         moves = "SELECT DISTINCT from_state, to_state FROM events WHERE from_state <> to_state"

@@ -6,6 +6,7 @@ a program can see no difference but in the time that it takes, which is not meas
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import io
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from typing import Any
 import sqlalchemy.util
 import zeep
 import zeep.wsdl
+from slack_bolt.listener import asyncio_runner
 
 from bot.billing import calls, transport
 from bot.billing.markup import vet
@@ -32,8 +34,19 @@ def install() -> None:
         (transport, "called_only", functools.lru_cache(_DOCUMENTS)(called_only)),
         (calls, "zeep", SimpleNamespace(Client=_client_of(), Settings=zeep.Settings)),
         (sqlalchemy.util, "get_cls_kwargs", functools.cache(sqlalchemy.util.get_cls_kwargs)),
+        (asyncio_runner, "asyncio", _Patient()),
     ):
         setattr(module, name, made)
+
+
+class _Patient:
+    """asyncio for Bolt, which looks every 10 ms whether a listener has acknowledged."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(5 * seconds)
 
 
 def _client_of() -> Any:

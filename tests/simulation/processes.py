@@ -7,16 +7,20 @@ import sqlite3
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
 from bot.domain.payment import State
+from bot.domain.schedule import MORNING
 from bot.sandbox.local_billing.service import PAYMENT
 from tests.faults.forgeries import FORGERIES, Forgery
-from tests.simulation.drawing import MINUTE
+from tests.simulation.drawing import MINUTE, NIGHT
 from tests.simulation.installation import Acts, Installation, Process
+from tests.simulation.invariants import last_event
 from tests.simulation.people import People
+from tests.simulation.system import BEGINNING
 
 AIMED_S = 30.0
 """Seconds in which a crash must meet what it is aimed at, or there is none."""
@@ -34,6 +38,15 @@ _FORGEABLE = {
     "attempts": "payment_id = ?",
 }
 """Tables, and which of their rows belong to a payment."""
+
+
+def until_morning(now: float) -> float:
+    """Seconds until the next morning, by true time. now: of the loop."""
+    at = datetime.fromtimestamp(BEGINNING + now, UTC)
+    morning = datetime.combine(at.date(), MORNING, UTC)
+    if morning <= at:
+        morning += timedelta(days=1)
+    return (morning - at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,7 @@ class Processes:
             "terminate": self._terminate,
             "is stopped": self._stop,
             "sleeps": self._sleep,
+            NIGHT: self._night,
             "sets the clock": self._set_clock,
             "nobody is known": self._nobody_is_known,
             "forges": self._forge,
@@ -123,6 +137,14 @@ class Processes:
         await self._still(which, seconds, file, slept=seconds)
         self.faults["sleep"] += 1
 
+    async def _night(self, asleep: bool) -> None:
+        """asleep: all machines, until shortly before the morning or a while after it."""
+        if asleep:
+            loop, number = self._installation.loop, len(self._installation.processes)
+            night = until_morning(loop.now)
+            each = [max(0.0, night + loop.random.uniform(-MINUTE, MINUTE)) for _ in range(number)]
+            await asyncio.gather(*(self._sleep(0.0, seconds, "") for seconds in each))
+
     async def _still(self, which: float, seconds: float, file: str, *, slept: float) -> None:
         """file: of the bot; if there is one, it waits for a task that waits in it."""
         if (process := self._one(which)) is not None:
@@ -167,7 +189,10 @@ class Processes:
         query = "SELECT 1 FROM payments WHERE module = ? AND number = ? AND state = ?"
         with suppress(AssertionError):
             await installation.happens(
-                lambda: installation.rows(query, module, number, State.REQUESTED), "it is asked for", 5.0
+                lambda: installation.rows(query, module, number, State.REQUESTED),
+                "it is asked for",
+                5.0,
+                every=0.05,
             )
         await self._all_crash()
         for process in installation.processes:
@@ -273,6 +298,7 @@ class Processes:
             for call in calls
             if call.operation == PAYMENT and call.module is not None and call.invoice is not None
         )
+        past.seen = min(past.seen, last_event(installation))
         past.set_back = installation.rows("SELECT coalesce(max(id), 0) FROM requests")[0][0]
         del installation.acknowledged[backup.acknowledged :]
         del installation.all_runs[backup.runs :]

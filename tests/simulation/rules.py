@@ -44,3 +44,9 @@ def required_by(settings: Mapping[str, str], amounts: Iterable[Amount]) -> int:
     return required + (
         None in lines or max(total, *(one for one in lines if one), Decimal(0)) > int(settings[ABOVE])
     )
+
+
+def may_pause(settings: Mapping[str, str]) -> str:
+    """Who may stop all sending, as a setting has them: whoever may approve, where anybody has to."""
+    approved = int(settings["PAY_APPROVALS_REQUIRED"]) or ABOVE in settings
+    return settings["PAY_APPROVERS" if approved else "PAY_ALLOWED_USERS"]

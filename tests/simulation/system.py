@@ -35,8 +35,8 @@ from tests.simulation.threads import Executor, ThreadSocket, connector, result_o
 
 T = TypeVar("T")
 
-BEGINNING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC).timestamp()
-"""True time when a history begins."""
+BEGINNING = datetime(2026, 3, 2, 7, 15, tzinfo=UTC).timestamp()
+"""True time when a history begins: most see a morning come, on which what waits for it is sent."""
 
 _UPTIME = 1000.0
 """Seconds that the clocks which nobody sets show by then: no program starts with the machine."""

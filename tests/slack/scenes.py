@@ -229,5 +229,6 @@ UNTOLD = (
     events.Retry,
     events.Paused,
     events.Resumed,
+    events.Pruned,
 )
 """What a thread is not told of: the card shows it, or another reply says it."""

@@ -69,7 +69,7 @@ async def test_cards_that_wait_to_be_changed_hold_up_no_new_card(
     await slack.wait_for(lambda: all(slack.messages(f"#crowd-{one}") for one in range(CROWD)), timeout=30)
     for payment in payments:
         async with bot.ledger.transaction() as transaction:
-            await transaction.outbox.refresh_cards(payment.request.id)
+            transaction.outbox.refresh_cards(payment.request.id)
     await slack.wait_for(lambda: [one for one in slack.calls if one.method == "chat.update"])
     assert await seconds_to_the_card(slack) < 20
     assert await bot.ledger.undelivered() > 0, "the others still wait for their turn"

@@ -14,6 +14,7 @@ from bot import app
 from bot.billing.client import BillingClient
 from bot.config import policy_of
 from bot.domain.payment import Invoice, InvoiceRef, State
+from bot.ledger.notices import Topic
 from bot.ledger.store import Ledger
 from bot.payments.due_soon import due_in
 from bot.payments.unpaid import Listing, Unpaid
@@ -23,6 +24,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.connection import workspace_of
 from bot.slack.digest import DigestTeller, due_message, waiting_message
+from bot.slack.once import Once
 from bot.slack.pace import Pace
 from bot.slack.pay_form_button import PAY_SEVERAL
 from bot.slack.web_api import web_client
@@ -63,16 +65,11 @@ async def new_teller(
         return DigestTeller(
             given.pay_digest,
             policy,
-            ledger,
-            client,
-            workspace,
+            Once("PAY_DIGEST", ledger, client, workspace, QUICK, pace, instance),
             services.directory,
             services.overview,
             services.unpaid,
             services.catalogue,
-            QUICK,
-            pace,
-            instance,
         )
 
     yield make
@@ -208,9 +205,9 @@ class TestACrash:
         dead, alive = new_teller(instance="dead"), new_teller(instance="alive")
         await dead._begin(MONDAY)
         async with ledger.transaction() as transaction:
-            digest = await transaction.digests.claim(MONDAY, owner="dead", lease=QUICK.lease)
+            digest = await transaction.notices.claim({Topic.DIGEST}, owner="dead", lease=QUICK.lease)
             assert digest is not None
-            assert not begun or await transaction.digests.begin(digest, lease=QUICK.lease)
+            assert not begun or await transaction.notices.begin(digest, lease=QUICK.lease)
         await tell(alive)
         assert told(slack) == []
         clock.advance(seconds=3)

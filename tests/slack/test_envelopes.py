@@ -67,6 +67,9 @@ ODD_FRAMES = (
     '{"type": "events_api", "envelope_id": "e8", "payload": {"type": "event_callback", "event": "x"}}',
     '{"type": "events_api", "envelope_id": "e9", "payload": {"authorizations": 6, "enterprise": 7}}',
     '{"type": "slash_commands", "envelope_id": "e10", "payload": {"command":',
+    '{"type": "interactive", "envelope_id": "e11", "payload": {"type": "view_submission", "view": null}}',
+    '{"type": "interactive", "envelope_id": "e12", "payload": {"type": "view_closed", "view": null}}',
+    '{"type": "events_api", "envelope_id": "e13", "payload": {"type": "event_callback", "event": null}}',
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,7 @@ import pytest
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot import repeated
 from bot.errors import ConfigError, LedgerUnavailable
 from bot.metrics import PROCESS
 from bot.sandbox.local_slack import LocalSlack
@@ -23,6 +25,12 @@ from tests.slack.receiving import MORE, NO_CONNECTION, logged, receiving, until,
 def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tenths of a second for what waits for a person."""
     monkeypatch.setattr(socket_mode, "SLOWLY", 0.1)
+
+
+@pytest.fixture
+def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every failure is logged, and not one a minute."""
+    monkeypatch.setattr(repeated, "EVERY", 0.0)
 
 
 class TestReplacedBySlack:
@@ -95,7 +103,7 @@ class TestReplacedBySlack:
             assert slack.sockets.connections == 0
             await until(lambda: slack.sockets.connections == 1)
         entries = logged(logs, "Socket Mode was turned off in the app's settings")
-        assert [entry["log_level"] for entry in entries] == ["error", "error"]
+        assert [entry["log_level"] for entry in entries] == ["error"]
         assert logged(logs, NO_CONNECTION) == []
 
 
@@ -140,7 +148,7 @@ class TestGone:
 
     @pytest.mark.parametrize("how", ["refused", "500", "a ticket that has expired"])
     async def test_it_is_connected_soon_after_slack_is_back(
-        self, slack: LocalSlack, logs: list[Any], how: str
+        self, slack: LocalSlack, logs: list[Any], talkative: None, how: str
     ) -> None:
         """However long Slack was away, and in whatever way: two seconds."""
         async with wired(slack) as wire, receiving(slack):
@@ -166,6 +174,26 @@ class TestGone:
                 back()
             assert await until(lambda: slack.sockets.connections) < 2
             assert (await slack.person("alice").types("#payments", "/pay help")).ok
+
+    async def test_an_outage_is_one_line_in_the_log_and_one_a_minute(
+        self, slack: LocalSlack, logs: list[Any]
+    ) -> None:
+        """Not one each try; and then for how long, and how often it was tried."""
+        async with receiving(slack) as receiver:
+            slack.fail("apps.connections.open", "500")
+            slack.sockets.drop_all()
+            await until(lambda: len(slack.calls) >= 4)
+            assert [one["event"] for one in logged(logs, NO_CONNECTION)] == [
+                "Slack takes no connection; trying again"
+            ]
+            (trouble,) = receiver._without.values()
+            trouble._began -= 180
+            trouble._told -= 60
+            await until(lambda: len(logged(logs, NO_CONNECTION)) == 2)
+            slack.heal()
+            await until(lambda: slack.sockets.connections == 1)
+        line = logged(logs, NO_CONNECTION)[1]["event"]
+        assert re.fullmatch(r"Slack takes no connection for 3 min, tried \d+ times; trying again", line)
 
     async def test_it_leaves_slack_alone_for_as_long_as_it_wants(self, slack: LocalSlack) -> None:
         """The Retry-After of a 429 counts, also where it is longer than any pause of its own."""
@@ -300,4 +328,4 @@ class TestTokens:
             slack.sockets.drop_all()
             await until(lambda: slack.sockets.connections == 1)
         entries = logged(logs, "SLACK_APP_TOKEN: Slack refuses it (token_revoked)")
-        assert [entry["log_level"] for entry in entries] == ["error", "error"]
+        assert [entry["log_level"] for entry in entries] == ["error"]

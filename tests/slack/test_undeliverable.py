@@ -265,7 +265,7 @@ class TestGivenUpAtLast:
         await at_rest(bot)
         gateway.says_always("chat.update", no("card_is_on_fire"))
         async with bot.ledger.transaction() as transaction:
-            await transaction.outbox.refresh_cards(1)
+            transaction.outbox.refresh_cards(1)
         await at_rest(bot)
         (told,) = direct(slack)
         assert "how it stands" in told

@@ -11,7 +11,17 @@ from aiohttp import web
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack import web_api
-from bot.slack.web_api import Answer, Client, Later, Posted, Rejected, post_message, query, web_client
+from bot.slack.web_api import (
+    NOT_SLACKS,
+    Answer,
+    Client,
+    Later,
+    Posted,
+    Rejected,
+    post_message,
+    query,
+    web_client,
+)
 
 
 @pytest.fixture
@@ -119,7 +129,6 @@ class TestSlack:
             "temporarily_unavailable",
             "a_word_that_nobody_knows",
             "message_not_found",
-            "",
         ],
     )
     async def test_a_word_that_is_not_known_to_be_final_may_mean_that_it_arrived(
@@ -128,6 +137,16 @@ class TestSlack:
         """Slack's own trouble, another method's word, one that nobody has seen: later, and looked for."""
         slack.fail("chat.postMessage", f"error:{word}")
         assert await post(client) == Later(word, None, ambiguous=True)
+
+    @pytest.mark.parametrize(
+        "word", ["", "Invalid token xoxb-1-a", "xoxb-1-a", "not in channel", "no\n", "é", "a" * 81, "123456"]
+    )
+    async def test_what_is_no_word_of_slacks_goes_no_further(
+        self, slack: LocalSlack, client: Client, word: str
+    ) -> None:
+        """A gateway may write there what it was sent, and the word is logged, kept and told."""
+        slack.fail("chat.postMessage", f"error:{word}")
+        assert await post(client) == NOT_SLACKS
 
     async def test_a_word_is_final_for_its_method_alone(self, slack: LocalSlack, client: Client) -> None:
         """A card in an archived channel still has buttons that must go, so its update waits."""

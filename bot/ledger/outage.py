@@ -1,0 +1,41 @@
+"""When the ledger was away, as this process saw it: while it is, nothing can be written down about it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.errors import LedgerUnavailable
+from bot.ledger import database
+
+
+@dataclass(slots=True)
+class Outage:
+    """The last one: from the first question that failed to the last. clock: the ledger's."""
+
+    clock: Callable[[], datetime]
+    began: datetime | None = field(default=None, init=False)
+    _failed: datetime | None = field(default=None, init=False)
+
+    @asynccontextmanager
+    async def noted(self) -> AsyncIterator[None]:
+        """For all that is asked of the database: see `honest_errors`. Raises LedgerUnavailable."""
+        try:
+            async with database.honest_errors():
+                yield
+        except LedgerUnavailable:
+            self._failed = self.clock()
+            self.began = self.began or self._failed
+            raise
+
+    def over(self, quiet: timedelta) -> tuple[datetime, datetime] | None:
+        """From when to when it was away; None where it was not, or something failed this short a time ago."""
+        if self.began is None or self._failed is None or self.clock() - self._failed < quiet:
+            return None
+        return self.began, self._failed
+
+    def forget(self) -> None:
+        """What was told need not be told again."""
+        self.began = self._failed = None
