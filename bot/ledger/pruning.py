@@ -39,7 +39,7 @@ from bot.ledger.rows import request_of
 from bot.ledger.schema import PENDING, approvals, deliveries, events, notices, payments, requests
 from bot.ledger.trail import Trail
 
-AT_ONCE = 50
+AT_ONCE = 10
 """Requests of one transaction: nobody else adds to the trail meanwhile."""
 
 _EVENTS_AT_ONCE = 500

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot import config, logs
-from bot.errors import ConfigError, LedgerError, LedgerUnfit
-from bot.operating.with_ledger import operator, refuse, with_ledger
+from bot import logs
+from bot.errors import LedgerError, LedgerUnfit
+from bot.operating.with_ledger import ledger_url_or_exit, operator, with_ledger
 from bot.options import ENV_FILE
 
 if TYPE_CHECKING:
@@ -61,10 +61,7 @@ def prune(of_audit: Path | None, /, env_file: Path | None, before: datetime, fil
     Exit code 0: it is erased, or there was nothing to erase; 1: somebody changed the ledger past the bot, and
     nothing is erased; 2: it is not done, or not all of it, as is said; run it again with another FILE.
     """
-    try:
-        url = config.load_ledger(env_file or of_audit).ledger_url.get_secret_value()
-    except ConfigError as error:
-        sys.exit(refuse(error, "The ledger cannot be read"))
+    url = ledger_url_or_exit(env_file or of_audit)
     from bot.ledger.opening import open_ledger  # noqa: PLC0415
 
     new = Path(os.path.abspath(file))

@@ -226,7 +226,6 @@ async def _billing_fails(day: Day) -> None:
         day.billing.expire_sessions()
         day.billing.fail(Failure("echo", answer, False, PAYMENT))
         await _pay(day)
-        day.billing.expire_sessions()
         day.billing.fail(Failure("echo", answer, False, next(elsewhere)))
         await day.slack.person("alice").types("#payments", "/pay list mail")
         await _pay(day, 0.3)

@@ -11,9 +11,11 @@ import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from bot.domain.payment import InvoiceRef, State
+from bot.ledger.store import utc_now
 from bot.sandbox.local_slack.errors import NotSeen, NotThere
 from bot.sandbox.local_slack.messages import Message
 from bot.sandbox.local_slack.views import Values, View
@@ -32,6 +34,14 @@ from tests.slack.acting import chosen, text
 INVOICES = range(20001, 20011)
 CHANNELS = ("payments", "payments-2", "payments-3", "payments-4")
 PEOPLE = ("alice", "bob", "carol")
+OPERATOR = "the operator"
+"""Whoever types on the command line."""
+
+LAST_DAY = timedelta(days=2, hours=12)
+"""After this all days have come for which anything was asked; no request has expired yet."""
+
+_DUE, _TOMORROW, _AFTER = "on due date", "tomorrow", "the day after"
+_WHEN = ("", _DUE, _TOMORROW, _AFTER)
 
 _LOST_ANSWERS = ("reset-after", "reset-before", "timeout-after", "timeout-before", "late-after")
 _ODD_ANSWERS = ("http-500-after", "fault-before", "empty-answer-after", "redirect-before", "declined")
@@ -68,6 +78,7 @@ def draw(seed: int, length: int) -> list[Step]:
         _crashes: 5,
         _fails: 12,
         _slack_fails: 8,
+        _pauses: 1,
         _network: 3,
         _heals: 5,
         _sets_a_clock: 3,
@@ -79,8 +90,8 @@ def draw(seed: int, length: int) -> list[Step]:
 
 def _asks(chance: random.Random) -> Step:
     channel = chance.choice(CHANNELS)
-    twice = chance.random() < 0.2
-    arguments = (chance.choice(PEOPLE), channel, chance.choice(INVOICES), twice)
+    twice, when = chance.random() < 0.2, chance.choices(_WHEN, [12, 1, 1, 1])[0]
+    arguments = (chance.choice(PEOPLE), channel, chance.choice(INVOICES), twice, when)
     return Step("asks", chance.uniform(0, 0.12), arguments)
 
 
@@ -110,6 +121,12 @@ def _slack_fails(chance: random.Random) -> Step:
     retry_after = chance.choice(("1", drawn_retry_after(chance)))
     arguments = (chance.choice(_SLACK_METHODS), trouble, chance.randint(1, 3), retry_after)
     return Step("Slack fails", chance.uniform(0, 0.12), arguments)
+
+
+def _pauses(chance: random.Random) -> Step:
+    """Somebody who may or may not stops all sending, and somebody lets it go on."""
+    who, then = (chance.choice((*PEOPLE, OPERATOR)) for _ in range(2))
+    return Step("pauses", chance.uniform(0, 0.12), (who, then, chance.uniform(0, 1)))
 
 
 def _network(chance: random.Random) -> Step:
@@ -143,6 +160,7 @@ class History:
             "asks": self._ask,
             "asks for several": self._ask_for_several,
             "clicks": self._click,
+            "pauses": self._pause,
             "kill": self._kill,
             "terminate": self._terminate,
             "freeze": self._freeze,
@@ -156,7 +174,7 @@ class History:
             "all is well": self._heal,
         }
         for number in INVOICES:
-            installation.billing.add_invoice("vps", number)
+            installation.billing.add_invoice("vps", number, due_in_days=number % 3)
 
     async def run(self, steps: list[Step], *, instances: int) -> None:
         """Take all steps; then end the trouble, and let everything come to rest."""
@@ -168,6 +186,8 @@ class History:
         while self._under_way:
             await asyncio.gather(*self._under_way)
         await self._heal()
+        await self._use_switch(OPERATOR, "resume")
+        await self._installation.set_ledger_clock(LAST_DAY.total_seconds())
         await self._rest()
 
     async def _rest(self) -> None:
@@ -190,12 +210,15 @@ class History:
 
     # People
 
-    async def _ask(self, person: str, channel: str, number: int, twice: bool) -> None:
+    async def _ask(self, person: str, channel: str, number: int, twice: bool, when: str) -> None:
         if twice:
             self._installation.slack.duplicate_next(1)
-        result = await self._installation.slack.person(person).types(channel, f"/pay vps {number}")
-        # A later acknowledgement may say that it takes longer, and promises nothing.
-        if result.ok and result.seconds < IN_TIME - _DELIVERED:
+        result = await self._installation.slack.person(person).types(
+            channel, f"/pay vps {number} {_typed(when)}"
+        )
+        # A later acknowledgement may say that it takes longer, and promises nothing; nor does one that says
+        # that the day is over, by a clock that is ahead.
+        if result.ok and when in ("", _DUE) and result.seconds < IN_TIME - _DELIVERED:
             self._installation.acknowledged.append(("vps", number))
 
     async def _ask_for_several(
@@ -227,6 +250,19 @@ class History:
             if what == REMOVE:
                 for view in self._installation.slack.views(person)[-1:]:
                     await actor.submits(view, _one_of(view, which))
+
+    async def _pause(self, who: str, then: str, seconds: float) -> None:
+        await self._use_switch(who, "pause")
+        await asyncio.sleep(seconds)
+        await self._use_switch(then, "resume")
+
+    async def _use_switch(self, who: str, word: str) -> None:
+        if who == OPERATOR:
+            settings = self._installation.options(**self._options).settings
+            code, said = await self._installation.command(word, **settings)
+            assert code == 0, f"{word} ended with {code}: {said}"
+        else:
+            await self._installation.slack.person(who).types(CHANNELS[0], f"/pay {word}")
 
     def _cards(self) -> list[Message]:
         return [one for place in CHANNELS for one in self._installation.slack.messages(place) if one.bot_id]
@@ -303,3 +339,10 @@ def _one_of(view: View, which: float) -> Values:
     ]
     module, number = options[int(which * len(options))].split()
     return chosen(removal.WHICH, InvoiceRef(module, int(number))) | text(removal.REASON, "not ours")
+
+
+def _typed(when: str) -> str:
+    """The day, as it is typed."""
+    if when not in (_TOMORROW, _AFTER):
+        return when
+    return f"on {utc_now().date() + timedelta(days=1 + (when == _AFTER))}"

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.batch import Batch
 from bot.domain.payment import FINAL, Payment, State, mark_of
-from bot.ledger.rows import Event, Kind, payment_of
+from bot.ledger.rows import Event, Kind, event_of, payment_of
 from bot.ledger.schema import PAYMENTS, deliveries, requests
+from bot.ledger.schema import events as trail_of_all
 from bot.ledger.store import Ledger
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT
@@ -116,6 +117,7 @@ async def check_invariants(installation: Installation) -> Findings:
     async with installation.reading() as connection:
         rows = list((await connection.execute(PAYMENTS.order_by(requests.c.id))).mappings())
         told = list((await connection.execute(select(deliveries))).mappings())
+        whole = list((await connection.execute(select(trail_of_all).order_by(trail_of_all.c.id))).mappings())
     everything = [payment_of(row) for row in rows]
     batches = [
         Batch(tuple(sorted(lines, key=lambda one: one.line)))
@@ -131,6 +133,7 @@ async def check_invariants(installation: Installation) -> Findings:
         for flaw in verification.flaws
         if not any(_of(one, flaw) for one in named)
     ]
+    found.wrong += trail.sent_while_paused(map(event_of, whole))
     await _compare_with_billing(installation, everything, found)
     slack = _Slack(installation, ledger.identity)
     past = installation.past
@@ -143,6 +146,7 @@ async def check_invariants(installation: Installation) -> Findings:
         flaws += trail.ill_summed_up(batch, events)
         for payment in batch.payments:
             untold = _outcome_told(payment, events, mine, past.were_out, found)
+            untold += trail.sent_too_early(payment, events)
             found.wrong += [f"{payment.number}: {flaw}" for flaw in untold]
         # Otherwise Slack may show what came of it later, and the ledger does not know of that.
         if batch.request.id > installation.past.set_back:

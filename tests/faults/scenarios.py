@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.domain.payment import InvoiceRef, Payment, State
+from bot.domain.schedule import MORNING
 from bot.sandbox.local_billing.service import PAYMENT, Call
 from tests.faults.installation import Installation
 from tests.faults.people import (
@@ -22,6 +24,9 @@ from tests.faults.people import (
     the_payment,
 )
 
+WAITS_S = 0.5
+"""Seconds that a payment is given to be sent before its day."""
+
 Act = Callable[[Installation], Awaitable[None]]
 
 
@@ -31,12 +36,15 @@ class Scenario:
 
     act: what happens from outside; it must bear that nobody answers for a while.
     options: what the bots are told beside the usual. ends: the states that are right in the end.
+    settable: it sets the ledger's clock. anew: points at which it is killed although other ways come to them.
     """
 
     name: str
     act: Act
     ends: Collection[State]
     options: Mapping[str, Any] = field(default_factory=dict)
+    settable: bool = False
+    anew: Collection[str] = ()
 
 
 async def _paid(installation: Installation) -> None:
@@ -132,6 +140,20 @@ async def _several_with_one_taken_out(installation: Installation) -> None:
     await approves_as_shown(installation, "bob")
 
 
+async def _scheduled(installation: Installation) -> None:
+    """Asked for on the day before it is sent; its morning comes soon after."""
+    now = datetime.now(UTC)
+    day = now.date() + timedelta(days=2)
+    until_morning = (datetime.combine(day, MORNING, UTC) - now).total_seconds()
+    await installation.set_ledger_clock(until_morning - 10 * 3600)
+    await installation.types("alice", "payments", f"/pay vps 10101 on {day}")
+    installation.acknowledged.append(("vps", 10101))
+    await _until(installation, lambda payment: payment.scheduled)
+    await asyncio.sleep(WAITS_S)
+    assert installation.billing.payments_received("vps", 10101) == 0, "its day has not come"
+    await installation.set_ledger_clock(until_morning + 1)
+
+
 async def _no_card(installation: Installation) -> None:
     await installation.asks("alice", "random", "vps", 10101)
 
@@ -177,6 +199,13 @@ SCENARIOS = (
         _several_with_one_taken_out,
         {State.PAID, State.CANCELLED},
         {"settings": WITH_APPROVAL},
+    ),
+    Scenario(
+        "scheduled",
+        _scheduled,
+        {State.PAID},
+        settable=True,
+        anew=("after the commit of LookUp.handle", "before make_payment"),
     ),
     Scenario("nowhere to post", _no_card, {State.CANCELLED}),
 )

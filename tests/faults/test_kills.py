@@ -28,11 +28,11 @@ async def test_killed_at_every_commit_and_call(installation_on: InstallationOn, 
     turns = asyncio.Semaphore(INSTALLATIONS_AT_ONCE)
 
     async def unharmed(database: str, way: Scenario) -> list[str]:
-        async with turns, installation_on(database) as installation:
+        async with turns, installation_on(database, settable=way.settable) as installation:
             return await _unharmed(installation, way, counts)
 
     async def killed(database: str, way: Scenario, point: str) -> list[str]:
-        async with turns, installation_on(database, ack_deadline=1.0) as installation:
+        async with turns, installation_on(database, ack_deadline=1.0, settable=way.settable) as installation:
             died, wrong = await _killed(installation, way, point, counts)
             if died:
                 counts.kill_points.append(f"{database}, {way.name}: {point}")
@@ -65,7 +65,8 @@ def _chosen(points: list[tuple[Scenario, str]], database: str) -> list[tuple[Sce
     for way, point in points:
         named = point.partition(" #")[0]
         here = DATABASES[zlib.crc32(named.encode()) % len(DATABASES)]
-        if LONG or (named not in known and database == here):
+        fresh = named not in known or named in way.anew
+        if LONG or (fresh and database == here):
             chosen.append((way, point))
         known.add(named)
     return chosen

@@ -9,7 +9,8 @@ from bot.domain.payment import FINAL, Payment, State
 from bot.ledger.rows import Event
 from tests.ledger.making import stored
 
-_SENT = frozenset({State.SENDING, State.NOT_SENT, State.UNKNOWN, State.PAID, State.DECLINED})
+_ARRIVED = frozenset({State.UNKNOWN, State.PAID, State.DECLINED})
+"""States of what may have been received. Where nothing was, the reply about its end says all there is."""
 
 
 def moves(payment: Payment, events: Iterable[Event]) -> Iterator[Event]:
@@ -63,11 +64,11 @@ def ill_summed_up(batch: Batch, events: Sequence[Event]) -> list[str]:
     if not batch.several:
         return ["one payment is summed up"] if said else []
     at_rest = states <= FINAL | {State.UNKNOWN}
-    ever_sent = any(event.to_state in _SENT for event in events)
+    ever_arrived = any(event.to_state in _ARRIVED for event in events)
     flaws = []
     if len(said) > 1 + any(event.to_state is State.UNKNOWN for event in events):
         flaws.append(f"it is summed up {len(said)} times")
-    if not (at_rest and ever_sent):
+    if not (at_rest and ever_arrived):
         return flaws
     if not said:
         return [*flaws, "it is never summed up"]
@@ -75,3 +76,25 @@ def ill_summed_up(batch: Batch, events: Sequence[Event]) -> list[str]:
     if State.UNKNOWN not in states and said[-1].id < ends[-1].id:
         flaws.append("it is summed up before its end")
     return flaws
+
+
+def sent_while_paused(events: Iterable[Event]) -> list[str]:
+    """Intents that were written down between a pause and its end. events: the whole trail, in its order."""
+    paused, flaws = False, []
+    for event in events:
+        if event.action in ("paused", "resumed"):
+            paused = event.action == "paused"
+        elif event.action == "sending" and paused:
+            flaws.append(f"event {event.id} sends #{event.request_id} while sending is paused")
+    return flaws
+
+
+def sent_too_early(payment: Payment, events: Iterable[Event]) -> list[str]:
+    """Intents that were written down before the payment's day had come, by the ledger's clock."""
+    return [
+        f"event {event.id} of {event.at} sends it, and its day begins at {payment.not_before}"
+        for event in moves(payment, events)
+        if event.to_state is State.SENDING
+        and payment.not_before is not None
+        and event.at < payment.not_before
+    ]

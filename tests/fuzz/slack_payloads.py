@@ -159,7 +159,10 @@ class Desk:
         self._check()
 
     async def _by_http(self, kind: str, payload: dict[str, Any]) -> None:
-        body, headers = _encoded(kind, payload)
+        try:
+            body, headers = _encoded(kind, payload)
+        except UnicodeEncodeError:
+            return  # half a character cannot come by a form
         answer = await connection._dispatched(self._bot.listener, body, "http", headers["Content-Type"])
         assert answer.status in (200, 400, 404)
 

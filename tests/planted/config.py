@@ -77,4 +77,11 @@ BREAKS = (
         'raise wrong(f"{value} is not an id", _FIND_PRINCIPAL)',
         seen_by="config:test_no_value_is_ever_echoed",
     ),
+    Break(
+        "an-address-that-is-read-in-two-ways-is-taken",
+        _VALUES,
+        "return there and _is_read_in_one_way(parts.netloc, address)",
+        "return there",
+        seen_by="test_logs:test_the_password_that_the_driver_reads_is_known",
+    ),
 )

@@ -399,4 +399,12 @@ BREAKS = (
         "if channel is None:",
         seen_by="slack:test_it_keeps_to_slacks_pace",
     ),
+    Break(
+        "what-a-gateway-writes-for-a-word-is-handed-on",
+        _WEB_API,
+        "return isinstance(said, str) and _WORD.fullmatch(said) is not None",
+        "return isinstance(said, str)",
+        seen_by="slack/test_web_api:test_what_is_no_word_of_slacks_goes_no_further",
+        case="Invalid",
+    ),
 )

@@ -34,6 +34,21 @@ BREAKS = (
         seen_by="test_logs:test_what_has_the_shape_of_a_secret_is_redacted",
     ),
     Break(
+        "a-logger-that-is-set-to-tell-all-does",
+        "logs.py",
+        "return record.levelno < _HELD.get(name, logging.NOTSET)",
+        "return False",
+        seen_by="test_logs:test_what_is_held_is_not_logged_whatever_its_logger_is_set_to",
+        case="slack_bolt",
+    ),
+    Break(
+        "pythons-last-words-tell-secrets",
+        "logs.py",
+        "    sys.excepthook = _crashed\n",
+        "",
+        seen_by="canaries:test_a_crash_tells_no_secret",
+    ),
+    Break(
         "a-kept-answer-serves-for-ever",
         "singleflight.py",
         "if (kept := self._kept.get(key)) is not None and self._clock() - kept[1] < self._keep_s:",

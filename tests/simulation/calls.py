@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.domain.payment import RELEASED
-from bot.domain.schedule import MORNING
 from bot.domain.wording import money
 from bot.sandbox.local_billing.service import PAYMENT, Call
 from tests.simulation.outside import ALL_OF, LISTS_LAG_S, MAY_LAG_S, NEVER
@@ -27,6 +26,9 @@ _UNSAFE_S = 300.0
 
 _UNKNOWN = "amount unknown"
 """How a card says that nobody knows what it costs."""
+
+_MORNING = time(8)
+"""In UTC, where nobody said in which zone people live."""
 
 _RELEASED = ", ".join(f"'{state}'" for state in sorted(RELEASED))
 
@@ -186,7 +188,7 @@ def _on_another_day(installation: Installation, ref: Ref, sent: _Sent) -> Iterat
     if (sent.pay_on or "") not in asked and not again:
         yield f"for the day {sent.pay_on}, and it was asked for on {sorted(asked)}"
     day = sent.due_date if sent.pay_on == "due" else sent.pay_on
-    begins = None if day is None else datetime.combine(date.fromisoformat(day), MORNING, UTC)
+    begins = None if day is None else datetime.combine(date.fromisoformat(day), _MORNING, UTC)
     if begins != (None if sent.not_before is None else stored_time(sent.not_before)):
         yield f"for {day}, and not before {sent.not_before}"
     row = installation.billing.row(*ref)
@@ -200,7 +202,7 @@ def _intended(installation: Installation, sent: _Sent) -> _Intended:
     """When it was written down that it will be sent, and what that rested on."""
     approvers, frozen = set[str](), 0
     found: _Intended | None = None
-    for event, time, actor, action, to_state, detail in installation.rows(
+    for event, at, actor, action, to_state, detail in installation.rows(
         "SELECT id, at, actor, action, to_state, detail FROM events WHERE request_id = ? ORDER BY id",
         sent.request_id,
     ):
@@ -212,7 +214,7 @@ def _intended(installation: Installation, sent: _Sent) -> _Intended:
         elif action == "approved":
             approvers = approvers | {actor}
         elif to_state == "SENDING" and (sent.lines == 1 or told.get("line") == sent.line):
-            found = _Intended(event, time, approvers, frozen)
+            found = _Intended(event, at, approvers, frozen)
     assert found is not None, f"bug: nothing says that #{sent.request_id} is sent"
     return found
 

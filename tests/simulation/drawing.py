@@ -108,6 +108,8 @@ def draw(seed: int, length: int) -> list[Step]:
         _billing_answers: 12,
         _slack_answers: 10,
         _nobody_is_known: 1,
+        _asks_blindly: 3,
+        _shuts: 2,
         _disk: 4,
         _weather: 5,
         _outage: 3,
@@ -167,6 +169,15 @@ def _asked_where(chance: random.Random, place: int) -> tuple[Any, ...]:
 def _asks(chance: random.Random, place: int) -> Step:
     arguments = (*_asked_where(chance, place), chance.random() < 0.15, _when(chance))
     return Step("asks", _soon(chance), arguments)
+
+
+def _asks_blindly(chance: random.Random, place: int) -> Step:
+    """While nobody can read what it costs; the others approve it, and then that is known."""
+    return Step("asks blindly", _soon(chance), (*_asked_where(chance, place), _span(chance, 0.3, 20)))
+
+
+def _shuts(chance: random.Random, _place: int) -> Step:
+    return Step("shuts", _soon(chance), (_span(chance, MINUTE, HOUR),))
 
 
 def _asks_for_several(chance: random.Random, place: int) -> Step:

@@ -25,7 +25,8 @@ class Weather:
     """How the network is. quick, slow: the least and the most seconds that bytes are under way, mostly.
 
     stalls: the share of writes that are late by up to `stall` seconds. breaks: the share of writes at which
-    the connection breaks instead. cut: nothing gets through, and nobody is told.
+    the connection breaks instead. cut: nothing gets through, and nobody is told. refuses: nobody connects
+    anew.
     """
 
     quick: float = 0.0002
@@ -34,6 +35,7 @@ class Weather:
     stall: float = 3.0
     breaks: float = 0.0
     cut: bool = False
+    refuses: bool = False
 
 
 class Network:
@@ -77,7 +79,7 @@ class Network:
         if answer.done():
             return
         listener = self._listening.get(port)
-        if listener is None:
+        if listener is None or self.weather(port).refuses:
             answer.set_exception(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"))
             return
         client = End(self, port, machine)

@@ -55,6 +55,7 @@ class People:
         self.acts: Acts = {
             "asks": self.ask,
             "asks for several": self._ask_for_several,
+            "asks blindly": self._ask_blindly,
             "confirms": self._confirm_late,
             "all ask at once": self._all_ask,
             "clicks": self._click,
@@ -82,6 +83,19 @@ class People:
         well &= (module, number) not in self._installation.past.forged_refs
         if result.ok and well and result.seconds < IN_TIME - _DELIVERED:
             self._installation.acknowledged.append((module, number))
+
+    async def _ask_blindly(self, person: str, channel: str, module: str, number: int, after: float) -> None:
+        """Ask while no list can be read; when all can be again, the others approve what they were shown."""
+        self._installation.billing.fail("unreadable")
+        await self.ask(person, channel, module, number, False)
+        await asyncio.sleep(after)
+        self._installation.billing.heal()
+        for card in self._slack.messages(channel)[-12:]:
+            if f"{module} invoice {number}," in card.text and APPROVE in card.action_ids():
+                for other in sorted(set(PEOPLE) - {person}):
+                    self._looks_at(self._slack.person(other).id, card)
+                    with suppress(NotThere):
+                        await self._slack.person(other).clicks(card, APPROVE)
 
     async def _ask_for_several(
         self,

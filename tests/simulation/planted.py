@@ -185,6 +185,27 @@ PLANTED = (
         "several are above a limit together",
     ),
     Planted(
+        "a day is forgotten",
+        "payments/look_up.py",
+        "not_before = self.mornings.of(day) if day else None",
+        "not_before = None",
+        "a day is asked for",
+    ),
+    Planted(
+        "anybody may pause",
+        "payments/authority.py",
+        "if await self.principals(person, frozenset(filter(is_group, named))) & named:",
+        "if named:",
+        "a stranger pauses",
+    ),
+    Planted(
+        "a pause after the check comes too late",
+        "payments/preflight.py",
+        "        if (pause := await transaction.paused()) is not None:\n",
+        "        if (pause := await transaction.paused()) is check:\n",
+        "it is paused between the check and the intent",
+    ),
+    Planted(
         "no card is needed",
         "ledger/queues.py",
         "    and_(_in(State.APPROVED), _HAS_CARD, _DAY_HAS_COME),\n",

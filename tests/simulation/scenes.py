@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import APPROVE
-from tests.simulation.drawing import HOUR, Step, instances_of, settings_of
+from tests.simulation.drawing import HOUR, NIGHT, STRANGER, Step, instances_of, settings_of
 from tests.simulation.outside import EVERYBODY_GROUP
 from tests.simulation.rules import ABOVE
 
@@ -79,6 +79,27 @@ SCENES: dict[str, tuple[int, list[Step]]] = {
                 120.0,
                 ("alice", "payments", tuple(("vps", 20001 + one) for one in range(4)), "", False, 1, 1.0),
             ),
+        ],
+    ),
+    "a day is asked for": (
+        _seed(_BY_ID, "3d"),
+        [
+            _BEGINS,
+            Step("asks", 5.0, ("alice", "payments", "vps", 20001, False, "on 2026-03-03")),
+            _approves(HOUR),
+            Step(NIGHT, 60.0, (True,)),
+        ],
+    ),
+    "a stranger pauses": (
+        _seed(_BY_ID, "3d"),
+        [_BEGINS, Step("pauses", 5.0, (STRANGER, STRANGER, 1.0, False))],
+    ),
+    "it is paused between the check and the intent": (
+        _seed(_BY_ID, "3d"),
+        [
+            *(_BEGINS, _asks(20001), _BEGINS),
+            *(Step("is stopped", 0.01, (0.0, 5.0, "payments/payable.py")), _approves(2.0)),
+            Step("pauses", 1300.0, ("", "", 600.0, False)),
         ],
     ),
     "it expires before it can be sent": (

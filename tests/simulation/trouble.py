@@ -7,11 +7,16 @@ import random
 from collections import Counter
 from datetime import timedelta
 
+from bot.sandbox.local_billing.service import Call
 from tests.simulation import billing_answers
 from tests.simulation.disk import Trouble
 from tests.simulation.drawing import FIRST_DAY, SLOW_S, settings_of
 from tests.simulation.installation import Acts, Installation
 from tests.simulation.network import Weather
+from tests.simulation.system import context_of
+
+_SHUT_S = 2.0
+"""Seconds for which nobody can connect then."""
 
 
 class Troubles:
@@ -20,12 +25,25 @@ class Troubles:
     def __init__(self, installation: Installation, faults: Counter[str]) -> None:
         self._installation = installation
         self.faults = faults
+        self._shuts_until = 0.0
+        checks = installation.billing.on_call
+
+        def called(call: Call) -> None:
+            if checks is not None:
+                checks(call)
+            if call.operation.endswith("_invoices") and installation.loop.now < self._shuts_until:
+                self._refuse(True)
+                at = installation.loop.now + _SHUT_S
+                installation.loop.at(at, self._refuse, False, context=context_of(None))
+
+        installation.billing.on_call = called
         self.acts: Acts = {
             "billing answers": self._billing_answer,
             "Slack answers": self._slack_answer,
             "disk": self._disk,
             "network": self._network,
             "is away": self._is_away,
+            "shuts": self._shut,
             "amount changes": self._change_amount,
             "due date changes": self._change_due_date,
             "is paid by hand": self._pay_by_hand,
@@ -74,6 +92,14 @@ class Troubles:
             await asyncio.sleep(seconds)
             self._installation.billing.heal()
 
+    def _refuse(self, refuses: bool) -> None:
+        self._installation.loop.network.weather(self._installation.port_of("billing")).refuses = refuses
+
+    async def _shut(self, seconds: float) -> None:
+        """For so long, whoever has read a list of the billing API cannot connect at once: nothing is sent."""
+        self._shuts_until = max(self._shuts_until, self._installation.loop.now + seconds)
+        self.faults["billing shuts"] += 1
+
     async def _change_amount(self, module: str, number: int, amount: float) -> None:
         row = self._installation.billing.row(module, number)
         if row is not None and not row["invoices_paid"]:
@@ -115,5 +141,6 @@ class Troubles:
         self._installation.slack.heal()
         self._installation.billing.heal()
         self._installation.loop.disk.heal()
+        self._shuts_until = 0.0
         for port in self._installation.loop.network.weathers:
             self._installation.loop.network.weathers[port] = Weather()
