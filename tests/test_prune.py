@@ -86,8 +86,16 @@ async def test_the_export_holds_what_the_ledger_does_not_any_more(url: str, tmp_
     assert "#1 vps 1000 unknown PAID asked for by erased-1" in listed.out
     second = tmp_path / "after.jsonl"
     assert (await invoke("audit", "export", "--format", "trail", str(second), LEDGER_URL=url)).code == 0
-    since = file.read_text().splitlines()[-1].rsplit('"', 2)[1]
-    again = await invoke("audit", "verify", "--file", str(second), "--since-head", since)
+    before = file.read_text().splitlines()[-1].rsplit('"', 2)[1]
+    after = out.rsplit("Last hash: ", 1)[1].strip()
+    for which, name in ({"LEDGER_URL": url}, ()), ({}, ("--file", str(second))):
+        since = ("audit", "verify", *name, "--since-head")
+        again = await invoke(*since, after, **which)
+        assert again.code == 0, again
+        again = await invoke(*since, before, **which)
+        assert again.code == 2, again
+        assert "was erased since" in again.err
+    again = await invoke("audit", "verify", "--file", str(file), "--since-head", before)
     assert again.code == 0, again
     assert await prune(url, file) == (0, f"There is nothing to erase from before {day(40)}.\n", "")
 

@@ -115,9 +115,9 @@ async def _exported(ledger: Ledger, before: datetime, file: Path) -> Meant:
 
 
 async def _must_be_all(ledger: Ledger, found: Checked) -> None:
-    from bot.ledger.exported import has_event  # noqa: PLC0415
+    from bot.ledger.exported import Head, head  # noqa: PLC0415
 
-    if found.broken_at is not None or not await has_event(ledger, found.last_hash):
+    if found.broken_at is not None or await head(ledger, found.last_hash) is Head.MISSING:
         raise LedgerUnfit("what was exported does not prove itself, so nothing is erased")
 
 
