@@ -241,8 +241,8 @@ def _said_of(head: Head) -> int:
         return 1
     click.echo(
         "Something that the hash of --since-head proved was erased since, so it proves nothing here any more:"
-        " take one from after the last audit prune, which told it. With --file, the export of that proves this"
-        " one. If nobody ran audit prune since, somebody changed the ledger past the bot.",
+        " take one from after the last audit prune, which told it. This one is proved by its export, with"
+        " --file. If nobody ran audit prune since, somebody changed the ledger past the bot.",
         err=True,
     )
     return 2
