@@ -226,9 +226,31 @@ async def test_what_was_erased_can_be_corrected_and_erased_again(
     assert await pruned(ledger, clock.now - timedelta(days=30)) == 1
     assert (await ledger.verify()).whole
     corrected = next(one for one in await ledger.history(1) if one.action == "corrected")
-    assert (corrected.actor, corrected.what) == ("erased-6", Corrected(False, ERASED))
+    assert (corrected.actor, corrected.what) == ("erased-7", Corrected(False, ERASED))
     assert payment.state in RELEASED
     assert await disproved(ledger, 1) is None
+
+
+async def test_who_is_only_named_keeps_their_number(ledger: Ledger, later: datetime, clock: Clock) -> None:
+    """In an event, or by where something was told: nobody who acts later gets the number of another."""
+    payment = await ledger.payment(1)
+    assert payment is not None
+    async with ledger.transaction() as transaction:
+        for person in ("UGRETA00", "UHELGA00"):
+            await transaction.outbox.add(payment.request, Kind.INVITATION, channel=person)
+    await settle_deliveries(ledger)
+    await pruned(ledger, later)
+    async with ledger.transaction() as transaction:
+        changed = await transaction.payment(1)
+        assert changed is not None
+        await transaction.move(changed, State.DECLINED, Corrected(False, "no"), actor="UFRED000")
+        await transaction.outbox.add(payment.request, Kind.INVITATION, channel="UFRED000")
+    await settle_deliveries(ledger)
+    clock.advance(days=60)
+    assert await pruned(ledger, clock.now - timedelta(days=30)) == 1
+    assert (await ledger.verify()).whole
+    corrected = next(one for one in await ledger.history(1) if one.action == "corrected")
+    assert corrected.actor == "erased-9"
 
 
 async def test_what_is_open_young_or_untold_stays(ledger: Ledger, clock: Clock) -> None:
@@ -383,6 +405,9 @@ async def test_a_trail_in_a_file_proves_itself_before_and_after(
     assert check(without).broken_at == 1
     whole = [json.loads(line) for line in before]
     assert digest(whole[0][:8], GENESIS) == whole[0][9]
+    for depth in range(10, 1200):
+        deep = json.dumps(whole[0][:7])[:-1] + f', {"[" * depth}{"]" * depth}, "{GENESIS}", "a", 2]'
+        assert check([deep]).broken_at == 1
     wild = [json.dumps([*row[:10], "7"]) for row in whole]
     assert check(wild).broken_at == 1
 
