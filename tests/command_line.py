@@ -155,15 +155,15 @@ class CommandServer:
         *,
         folder: Path,
         environment: Mapping[str, str],
-        before: str | None = None,
+        program: str | None = None,
         terminal: int | None = None,
     ) -> Forked:
-        """Start one. before: what is executed first. terminal: its own, in place of pipes."""
+        """Start one. program: what is executed in place of it. terminal: its own, in place of pipes."""
         asked = {
             "arguments": arguments,
             "folder": str(folder),
             "environment": dict(environment),
-            "before": before,
+            "program": program,
             "terminal": terminal is not None,
         }
         begun, told = os.pipe()
@@ -232,7 +232,10 @@ class CommandLine:
     async def start(self, *arguments: str, before: str | None = None, **variables: str) -> Process:
         """Only start it. before: what is executed first, to shorten the bot's patience."""
         process = await self._server.start(
-            arguments, folder=self._folder, environment=environment_of_a_command(variables), before=before
+            arguments,
+            folder=self._folder,
+            environment=environment_of_a_command(variables),
+            program=before and f"{before}\nfrom bot.__main__ import main\nmain()",
         )
         self._started.append(process)
         return process

@@ -107,7 +107,7 @@ def _tell(to: int, number: int) -> None:
 
 
 def _be(asked: dict[str, Any]) -> None:
-    """Be `python -m bot` with these arguments."""
+    """Be `python -m bot`, or another program, with these arguments."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if asked["terminal"]:
         os.setsid()
@@ -124,9 +124,10 @@ def _be(asked: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.argv[1:] = asked["arguments"]
-    if asked["before"] is not None:
-        exec(asked["before"], {"__name__": "before"})
-    runpy.run_module("bot", run_name="__main__", alter_sys=True)
+    if asked["program"] is not None:
+        exec(asked["program"], {"__name__": "__main__"})
+    else:
+        runpy.run_module("bot", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from bot.payments.timing import Timing
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
+from tests import sqlite_in_loop
 from tests.command_line import CommandLine, CommandServer, command_server_running
 from tests.effort import drawn
 from tests.fixture_types import QUICK, Clock, NewDatabase, NewSettings, StartBot, environment_of
@@ -50,6 +51,7 @@ def pytest_configure() -> None:
     if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
     share_statements()
+    sqlite_in_loop.install()
     _log_plainly()
 
 

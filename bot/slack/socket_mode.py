@@ -98,6 +98,7 @@ class Receiver:
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
         # One whose reading was cancelled before it began is still open.
+        CONNECTIONS.dec(len(self._sockets))
         await asyncio.gather(*(socket.close() for socket in self._sockets))
         await self._session.close()
 

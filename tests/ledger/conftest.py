@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 import pytest
@@ -17,6 +17,14 @@ from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.forging import past_the_ledger
 from tests.ledger.released import fill
 from tests.postgresql import Databases
+from tests.sqlite_in_loop import sqlite_in_threads
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    """SQLite as the bot has it."""
+    with sqlite_in_threads():
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -21,6 +21,7 @@ from bot.ledger import database, schema, version
 from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
 from bot.ledger.watching import to_tell
+from tests.command_line import CommandServer, environment_of_a_command
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import request
@@ -298,12 +299,13 @@ asyncio.run(main())
 """
 
 
-async def test_several_instances_may_migrate_at_once(ledger_url: str) -> None:
+async def test_several_instances_may_migrate_at_once(
+    ledger_url: str, command_server: CommandServer, tmp_path: Path
+) -> None:
     """Three processes that start on one empty database all end up with the same ledger."""
+    environment = environment_of_a_command({})
     starting = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _START, ledger_url, stdout=asyncio.subprocess.PIPE
-        )
+        await command_server.start((ledger_url,), folder=tmp_path, environment=environment, program=_START)
         for _ in range(3)
     ]
     async with asyncio.timeout(30):

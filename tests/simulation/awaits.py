@@ -14,6 +14,7 @@ LEFT_OUT = {
     "status.py": "nobody asks for the bot's status here",
     "ledger/backup.py": "the command line",
     "ledger/exported.py": "the command line",
+    "ledger/proof_in_parts.py": "the command line",
     "slack/http_mode.py": "what Slack sends comes through Socket Mode here",
     "ledger/version.py": "the tables are of this version already, and are looked at by a thread that waits",
 }

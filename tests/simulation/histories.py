@@ -67,14 +67,18 @@ class History:
     async def _rest(self) -> list[str]:
         """Wait until everything has come to rest, and stop the bot in good order."""
         installation = self._installation
-        deadline = installation.loop.now + AT_REST_WITHIN
+        begun = installation.loop.now
+        deadline = begun + AT_REST_WITHIN
         while True:
             for process in installation.processes:
                 if not process.running:
                     installation.start(process.number)
             await asyncio.sleep(30)
             left = self._left()
-            if not left:
+            down = [one.machine.name for one in installation.processes if not one.running]
+            if down and installation.loop.now > begun + HOUR:
+                return [f"{', '.join(down)} does not stay up: {installation.ended[-1]!r}"]
+            if not left and not down:
                 installation.tell_to_stop()
                 await installation.happens(lambda: not installation.running, "it stops when told to", HOUR)
                 if not (left := self._left()):

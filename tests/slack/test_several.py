@@ -215,7 +215,7 @@ class TestTrouble:
         self, slack: LocalSlack, billing: LocalBilling, bot: app.Bot, mode: str, count: int
     ) -> None:
         """Those that one message tells are found by it, or told by one message again."""
-        refs = invoices(billing, 30)
+        refs = invoices(billing, 15)
         when_paying(billing, once(lambda: slack.fail("chat.postMessage", mode, times=count)))
         await approved(slack, bot, refs)
         tidy(slack, refs)
@@ -226,7 +226,7 @@ class TestTrouble:
         self, slack: LocalSlack, billing: LocalBilling, bot: app.Bot
     ) -> None:
         """Slack's limit is no failure: nothing is split, and nothing looked for."""
-        refs = invoices(billing, 30)
+        refs = invoices(billing, 15)
         when_paying(billing, once(lambda: slack.fail("chat.postMessage", "429", times=2, retry_after=1)))
         await approved(slack, bot, refs)
         tidy(slack, refs)
@@ -306,7 +306,7 @@ class TestWithoutHistory:
         self, slack: LocalSlack, billing: LocalBilling, bot: app.Bot
     ) -> None:
         """By one message again, and not by one each."""
-        refs = invoices(billing, 30)
+        refs = invoices(billing, 15)
         when_paying(billing, once(lambda: slack.fail("chat.postMessage", "drop-after", times=1)))
         await approved(slack, bot, refs)
         assert answers(slack).keys() == successes(refs).keys()

@@ -13,6 +13,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot import repeated
 from bot.errors import ConfigError, LedgerUnavailable
+from bot.metrics import PROCESS
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.changes import Change, ChangeKind
 from bot.slack import socket_mode
@@ -295,6 +296,18 @@ class TestWhatSlackCounts:
             slack.sockets.remove_ghosts()
             assert (await slack.person("alice").types("#payments", "/pay help")).ok
         assert [entry for entry in logs if entry["log_level"] != "info"] == []
+
+
+async def test_who_stops_before_anything_came_has_no_connection_left(slack: LocalSlack) -> None:
+    """The figure of open connections is right also where nobody began to read from one."""
+
+    def counted() -> float:
+        return PROCESS.get_sample_value("slack_connections") or 0.0
+
+    before = counted()
+    async with receiving(slack):
+        assert counted() == before + 1
+    assert counted() == before
 
 
 class TestTokens:
