@@ -124,14 +124,21 @@ class Pruning:
         await self._overwrite()
         await self._trail.write()
         due = meant.due().where(requests.c.id > after).order_by(requests.c.id).limit(AT_ONCE)
-        locked = select(requests).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
-        rows = (await self._connection.execute(locked)).mappings().all()
-        for row in rows:
-            await self._prove(row["id"])
-            await self._request(row["id"], meant)
-            self._trail.forget(row["id"])
-            await self._prove(row["id"])
-        return [row["id"] for row in rows]
+        lock = select(requests.c.id).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
+        locked = (await self._connection.execute(lock)).scalars().all()
+        if not locked:
+            return []
+        # Whoever had the lock before may have changed what made it due.
+        still = meant.due().where(requests.c.id.in_(locked)).order_by(requests.c.id)
+        ids = list((await self._connection.execute(still)).scalars())
+        if not ids:
+            return await self.requests(meant, after=locked[-1])
+        for request_id in ids:
+            await self._prove(request_id)
+            await self._request(request_id, meant)
+            self._trail.forget(request_id)
+            await self._prove(request_id)
+        return ids
 
     async def _prove(self, request_id: int) -> None:
         its = select(requests).where(requests.c.id == request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -229,6 +230,22 @@ async def test_what_was_erased_can_be_corrected_and_erased_again(
     assert (corrected.actor, corrected.what) == ("erased-7", Corrected(False, ERASED))
     assert payment.state in RELEASED
     assert await disproved(ledger, 1) is None
+
+
+async def test_what_changes_while_an_erasing_waits_for_it_is_not_erased(
+    ledger: Ledger, later: datetime
+) -> None:
+    """Somebody corrects it at that very moment: Slack is told of that first, and who it was."""
+    async with ledger.transaction() as transaction:
+        payment = await transaction.payment(1)
+        assert payment is not None
+        erasing = asyncio.create_task(pruned(ledger, later))
+        await asyncio.sleep(0.5)
+        await transaction.move(payment, State.DECLINED, Corrected(False, "no"), actor="UFRED000")
+        await transaction.outbox.add(payment.request, Kind.DIRECT)
+    assert await erasing == 0
+    actors = [event.actor for event in await ledger.history(1)]
+    assert (actors[0], actors[-1]) == ("UALICE00", "UFRED000")
 
 
 async def test_who_is_only_named_keeps_their_number(ledger: Ledger, later: datetime, clock: Clock) -> None:
