@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -165,7 +166,7 @@ class TestAPersonCorrects:
         """Who asked may not; once that is erased nobody may, but for an operator."""
         office.rules(policy(approvers=frozenset({ALICE.id, BOB.id})))
         payment = await settled_by_absence(office, clock)
-        resolving = {"paid": False, "note": "it was moved"}
+        resolving: Any = {"paid": False, "note": "it was moved"}
         assert refused(await office.desk.resolve(ALICE, payment.request.id, **resolving)) == "own_request"
         await settle_deliveries(office.ledger)
         clock.advance(days=60)
