@@ -39,9 +39,9 @@ from tests.simulation.system import BEGINNING, Loop, context_of
 
 TIMING = replace(
     Timing(),
-    poll=60.0,
+    poll=120.0,
     hold=timedelta(minutes=5),
-    reconcile_first=timedelta(minutes=1),
+    reconcile_first=timedelta(minutes=2),
     forget=3600.0,
 )
 """The bot's own patience; only that it looks less often at what waits, so that idling costs less."""
@@ -54,6 +54,8 @@ CALL_TIMEOUT = 60
 
 STARTED_AGAIN_S = 5.0
 """Seconds after which a supervisor starts a process again that ended by itself."""
+
+DAY_S = 86400.0
 
 CHANNELS = ("payments", "payments-2", "payments-3")
 
@@ -232,7 +234,7 @@ class Installation:
         What waits for a day that is farther away than the next need not come there.
         """
         settled = FINAL | frozenset(waiting)
-        far = self.ledger_now(self.processes[0].machine) + timedelta(days=1)
+        far = self.ledger_now(self.processes[0].machine) + timedelta(seconds=DAY_S)
         found = self.rows("SELECT request_id, module, number, state, not_before FROM payments ORDER BY id")
         left = [
             state
@@ -243,6 +245,13 @@ class Installation:
         ]
         untold = self.rows("SELECT kind FROM deliveries WHERE done_revision < revision ORDER BY id")
         return left + [row[0] for row in untold]
+
+    def waits_for_days(self) -> list[float]:
+        """Seconds until each day comes, within the next one, for which an approved payment waits."""
+        now = self.ledger_now(self.processes[0].machine)
+        found = self.rows("SELECT not_before FROM payments WHERE state = ?", State.APPROVED)
+        waits = [(stored_time(day) - now).total_seconds() for (day,) in found if day is not None]
+        return [one for one in waits if 0 < one <= DAY_S]
 
     def backed_up(self) -> sqlite3.Connection:
         """A backup of the ledger as it is now."""
