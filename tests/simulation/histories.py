@@ -101,4 +101,10 @@ class History:
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
         task = self._installation.loop.create_task(act)
         self._under_way[task] = None
-        task.add_done_callback(lambda done: self._under_way.pop(done, None))
+        task.add_done_callback(self._done)
+
+    def _done(self, act: asyncio.Task[None]) -> None:
+        """What people and trouble do never fails; where it does, nothing may have been done for long."""
+        self._under_way.pop(act, None)
+        if not act.cancelled() and (error := act.exception()) is not None:
+            self._installation.wrong.append(f"bug of what was drawn: {error!r}")

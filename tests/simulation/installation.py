@@ -25,6 +25,7 @@ from bot.ledger.schema import chain
 from bot.ledger.store import Ledger, utc_now
 from bot.payments.timing import Timing
 from bot.sandbox.local_billing import LocalBilling
+from bot.sandbox.local_billing.service import Call
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.workspace import Execution
 from tests.faults.installation import SCOPES, WITHOUT_HISTORY
@@ -122,7 +123,14 @@ class Installation:
         self._engine: AsyncEngine | None = None
         self._starts = itertools.count(1)
         self._rows = sqlite3.connect(file)
-        billing.on_call = lambda call: self.wrong.extend(at_call(self, call))
+        billing.on_call = self._checked
+
+    def _checked(self, call: Call) -> None:
+        """A check that cannot be made is a finding, and no answer of the billing API."""
+        try:
+            self.wrong.extend(at_call(self, call))
+        except Exception as error:  # noqa: BLE001 -- whatever it is
+            self.wrong.append(f"bug of the check of a call: {error!r}")
 
     # The bot
 
