@@ -343,7 +343,7 @@ BREAKS = (
     Break(
         "a-forged-request-is-erased",
         "ledger/pruning.py",
-        '            await self._prove(request_id)\n            await self._request',
+        "            await self._prove(request_id)\n            await self._request",
         "            await self._request",
         seen_by="ledger:test_a_request_that_is_forged_is_not_erased",
         case="sqlite",
