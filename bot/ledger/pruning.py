@@ -151,6 +151,11 @@ class Pruning:
         people = Numbered()
         for row in trail:
             people.known(row[3])
+            if row[10] is not None:
+                people.known(row[7])
+        where = select(deliveries.c.channel).where(deliveries.c.request_id == request_id)
+        for channel in (await self._connection.execute(where)).scalars():
+            people.known(channel)
         await self._events(trail, people, request_id, meant)
         await self._rows(request_id, people)
 
