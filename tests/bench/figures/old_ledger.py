@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -33,7 +34,8 @@ LINES = {
     "status_ms": Line("… /pay status 42", "ms", times=TIMES),
     "status_cpu_ms": Line("… … time of a processor", "ms", times=TIMES),
     "verify_s": Line("… audit verify", "s"),
-    "verify_us": Line("… … an event", "µs", goal=15.0),
+    "verify_us": Line("… … an event", "µs"),
+    "verify_cpu_us": Line("… … time of all processors, an event", "µs"),
     "verify_mb": Line("… … memory of its processes at most", "MB", goal=300.0),
 }
 ROUNDS = 1
@@ -142,7 +144,7 @@ _QUESTIONS: tuple[tuple[str, int, Callable[[World, int], Awaitable[float]]], ...
 
 async def _verify(ledger: Path) -> dict[str, float]:
     """`audit verify`, as from a command line."""
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", "audit", "verify"),
         env={"LEDGER_URL": f"sqlite:///{ledger}", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
@@ -157,7 +159,14 @@ async def _verify(ledger: Path) -> dict[str, float]:
     took = time.perf_counter() - begun
     told = ended.result()[0].decode()
     assert process.returncode == 0, told
-    return {"verify_s": took, "verify_us": 1e6 * took / old_ledger.events(ledger), "verify_mb": most}
+    after, events = resource.getrusage(resource.RUSAGE_CHILDREN), old_ledger.events(ledger)
+    used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return {
+        "verify_s": took,
+        "verify_us": 1e6 * took / events,
+        "verify_cpu_us": 1e6 * used / events,
+        "verify_mb": most,
+    }
 
 
 def _family(pid: int) -> list[int]:
