@@ -224,6 +224,10 @@ async def test_what_the_other_database_cannot_hold_moves_nothing(
         ("postgresql://bot:hunter2@127.0.0.1:1/ledger", 2),
         ("postgresql://bot:hunter2@127.0.0.1:1/ledger?foo=bar", 2),
         ("postgresql://bot:hunter2@[::1/ledger", 2),
+        ("postgresql:/bot:hunter2@db/ledger", 2),
+        ("postgresql:hunter2", 2),
+        ("bot:hunter2@db/ledger", 2),
+        ("host=db password=hunter2", 2),
     ],
 )
 async def test_no_password_is_told(source: str, place: str, code: int) -> None:

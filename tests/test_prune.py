@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import sqlite3
@@ -14,7 +15,9 @@ import pytest
 from sqlalchemy import text
 
 from bot.domain.payment import InvoiceRef, State
+from bot.ledger import leftovers
 from bot.ledger.opening import open_ledger
+from bot.ledger.store import Ledger
 from tests.command_line import CommandLine, invoke
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import request_in
@@ -27,12 +30,16 @@ async def filled(url: str, count: int = 3) -> None:
     clock = Clock()
     clock.now = datetime.now(UTC) - timedelta(days=60)
     async with open_ledger(url, clock=clock) as ledger:
-        for number in range(count):
-            ref = InvoiceRef("vps", 1000 + number)
-            await request_in(ledger, State.PAID, ref, requester=PERSON, note=NOTE)
-        await request_in(ledger, State.UNKNOWN, InvoiceRef("vps", 9), requester="U1", note="open")
-        async with ledger.transaction() as transaction:
-            await transaction._connection.execute(text("UPDATE deliveries SET done_revision = revision"))
+        await fill(ledger, count)
+
+
+async def fill(ledger: Ledger, count: int = 3) -> None:
+    for number in range(count):
+        ref = InvoiceRef("vps", 1000 + number)
+        await request_in(ledger, State.PAID, ref, requester=PERSON, note=NOTE)
+    await request_in(ledger, State.UNKNOWN, InvoiceRef("vps", 9), requester="U1", note="open")
+    async with ledger.transaction() as transaction:
+        await transaction._connection.execute(text("UPDATE deliveries SET done_revision = revision"))
 
 
 def named(url: str) -> int:
@@ -86,8 +93,16 @@ async def test_the_export_holds_what_the_ledger_does_not_any_more(url: str, tmp_
     assert "#1 vps 1000 unknown PAID asked for by erased-1" in listed.out
     second = tmp_path / "after.jsonl"
     assert (await invoke("audit", "export", "--format", "trail", str(second), LEDGER_URL=url)).code == 0
-    since = file.read_text().splitlines()[-1].rsplit('"', 2)[1]
-    again = await invoke("audit", "verify", "--file", str(second), "--since-head", since)
+    before = file.read_text().splitlines()[-1].rsplit('"', 2)[1]
+    after = out.rsplit("Last hash: ", 1)[1].strip()
+    for which, name in ({"LEDGER_URL": url}, ()), ({}, ("--file", str(second))):
+        since = ("audit", "verify", *name, "--since-head")
+        again = await invoke(*since, after, **which)
+        assert again.code == 0, again
+        again = await invoke(*since, before, **which)
+        assert again.code == 2, again
+        assert "was erased since" in again.err
+    again = await invoke("audit", "verify", "--file", str(file), "--since-head", before)
     assert again.code == 0, again
     assert await prune(url, file) == (0, f"There is nothing to erase from before {day(40)}.\n", "")
 
@@ -104,6 +119,58 @@ async def test_nothing_of_it_is_left_in_the_file(url: str, tmp_path: Path) -> No
     await prune(url, tmp_path / "trail.jsonl")
     assert NOTE.encode() not in kept(url)
     assert PERSON.encode() not in kept(url)
+
+
+async def test_nothing_is_left_beside_a_bot_nor_in_free_places(
+    command: CommandLine, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The log of a running bot holds what the file said before, and free pages what was deleted once."""
+    url = environment["LEDGER_URL"]
+    clock = Clock()
+    clock.now = datetime.now(UTC) - timedelta(days=60)
+    arguments = ("audit", "prune", "--before", day(40), "--export", str(tmp_path / "trail.jsonl"))
+    async with open_ledger(url, clock=clock) as ledger:
+        async with ledger.transaction() as transaction:
+            run = transaction._connection.exec_driver_sql
+            await run(
+                "CREATE TABLE much AS WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i + 1 FROM n)"
+                f" SELECT '{NOTE}' AS note FROM n LIMIT 1000"
+            )
+            await run("PRAGMA secure_delete = OFF")
+            await run("DROP TABLE much")
+        await fill(ledger)
+        for again in range(2):
+            process = await command.start(*arguments, LEDGER_URL=url)
+            out, err = await process.communicate()
+            assert (process.returncode, err) == (0, b""), err
+            assert (b"nothing to erase" in out) == bool(again)
+            # Opened by this process, the file would lose SQLite's own locks on it when it is closed.
+            files = await asyncio.create_subprocess_shell(f"cat {url[10:]}*", stdout=asyncio.subprocess.PIPE)
+            held, _ = await files.communicate()
+            assert held.startswith(b"SQLite format 3")
+            assert NOTE.encode() not in held
+            assert PERSON.encode() not in held
+            await request_in(ledger, State.PAID, InvoiceRef("vps", 77 + again), requester="U1", note="new")
+        assert (await ledger.verify()).whole
+
+
+async def test_a_file_that_others_read_all_the_time_is_not_said_to_be_clean(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is erased then; run again, the files are clean as well."""
+    monkeypatch.setattr(leftovers, "_TRIES", 1)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM events").fetchone()
+        code, out, err = await prune(url, tmp_path / "trail.jsonl")
+        assert (code, out) == (2, "")
+        assert (
+            "All is erased, but what it said before may be left in places of the file. Run it again." in err
+        )
+    code, out, err = await prune(url, tmp_path / "trail.jsonl")
+    assert (code, err) == (0, "")
+    assert "nothing to erase" in out
+    assert NOTE.encode() not in kept(url)
 
 
 async def test_nothing_is_erased_without_an_export(url: str, tmp_path: Path) -> None:

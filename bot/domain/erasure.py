@@ -31,6 +31,7 @@ ERASED = "(erased)"
 """Stands for what somebody wrote."""
 
 _NUMBERED = re.compile(r"erased-([1-9][0-9]*)", re.ASCII)
+_NUMBERS = re.compile(r"(?<![A-Za-z0-9])erased-([1-9][0-9]{0,8})(?![0-9])", re.ASCII)
 _PART_OF_THE_BOT = re.compile(r"[a-z]+(?:-[a-z]+)*", re.ASCII)
 
 
@@ -51,10 +52,9 @@ class Numbered:
         self._names: dict[str, str] = {}
         self._last = 0
 
-    def known(self, who: str) -> None:
-        """Somebody is met whose id may be erased already: that number is given to nobody else."""
-        if (found := _NUMBERED.fullmatch(who)) is not None:
-            self._last = max(self._last, int(found[1]))
+    def known(self, erased: str) -> None:
+        """A text may name people whose ids are erased already: their numbers are given to nobody else."""
+        self._last = max(self._last, *map(int, _NUMBERS.findall(erased)), 0)
 
     def __call__(self, who: str) -> str:
         """What stands for an actor: a part of the bot for itself. Let all that is `known` be told before."""

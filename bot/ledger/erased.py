@@ -30,7 +30,7 @@ class Left:
     hash: str = ""
 
     def and_of(self, row: Row) -> Left:
-        """With one event more. Raises TypeError for what no event holds."""
+        """With one event more. Raises TypeError, RecursionError for what no event holds."""
         content = dumps([self.hash, *row[:10]])
         return Left(self.request_id, self.first, self.count + 1, sha256(content.encode()).hexdigest())
 
@@ -66,7 +66,7 @@ class Erasures:
             return int(event_id)
         try:
             self._left[by] = left.and_of(row)
-        except TypeError:
+        except (TypeError, RecursionError):
             return int(event_id)
         return None
 

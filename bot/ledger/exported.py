@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from enum import Enum
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from bot.ledger import audit
 from bot.ledger.erased import Erasures
@@ -14,17 +15,29 @@ from bot.ledger.schema import events
 from bot.ledger.store import Ledger
 
 
+class Head(Enum):
+    """What there is of a hash that the trail ended with once.
+
+    ERASED: of what it proved something was erased later. An erased event is not proved by its own hash, so
+    neither is what lies before it, until the event that answers for it: only a hash from after that does.
+    """
+
+    THERE = "there"
+    ERASED = "erased"
+    MISSING = "missing"
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What a check of a trail in a file found. broken_at: the line that does not fit, or None.
 
-    seen: an event before that line has the hash that was asked for.
+    head: what there is of the hash that was asked for, before that line.
     """
 
     events: int
     last_hash: str
     broken_at: int | None
-    seen: bool
+    head: Head
 
 
 async def trail(ledger: Ledger) -> AsyncIterator[str]:
@@ -37,32 +50,39 @@ async def trail(ledger: Ledger) -> AsyncIterator[str]:
             yield json.dumps(list(row if row[10] is not None else row[:10]), ensure_ascii=False)
 
 
-async def has_event(ledger: Ledger, hashed: str) -> bool:
-    """Whether an event has this hash: a trail that once ended there goes on from it."""
+async def head(ledger: Ledger, hashed: str) -> Head:
+    """What there is of a hash: where it is there, the trail once ended with it and goes on from it."""
     if hashed == audit.GENESIS:
-        return True  # before the first event
+        return Head.THERE  # before the first event
+    erased = events.alias()
+    later = exists().where(erased.c.erased_by > events.c.id, erased.c.id <= events.c.id)
     async with ledger.snapshot() as connection:
-        found = await connection.execute(select(events.c.id).where(events.c.hash == hashed).limit(1))
-        return found.first() is not None
+        found = await connection.execute(select(later).where(events.c.hash == hashed))
+        was_erased = set(found.scalars())
+    if not was_erased:
+        return Head.MISSING
+    return Head.ERASED if all(was_erased) else Head.THERE
 
 
 def check(lines: Iterable[str], wanted: str | None = None) -> Checked:
     """Recompute every hash of a trail in a file, from its first event on. wanted: the hash of one of them."""
     previous, count = audit.GENESIS, 0
-    erasures = Erasures()
-    seen = previous == wanted
+    erasures, answered_at = Erasures(), 0
+    found = Head.THERE if previous == wanted else Head.MISSING
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            return Checked(count, previous, number, seen)
+            return Checked(count, previous, number, found)
         if not isinstance(row, list) or len(row) not in (10, 11) or row[0] != number:
-            return Checked(count, previous, number, seen)
+            return Checked(count, previous, number, found)
         whole = [*row, None][:11]
         if not audit.fits(whole, previous):
-            return Checked(count, previous, number, seen)
+            return Checked(count, previous, number, found)
         if (forged := erasures.add(whole)) is not None:
-            return Checked(count, previous, forged, seen)
+            return Checked(count, previous, forged, found)
         previous, count = row[9], count + 1
-        seen = seen or previous == wanted
-    return Checked(count, previous, erasures.unanswered, seen)
+        answered_at = max(answered_at, whole[10] or 0)
+        if previous == wanted and found is not Head.THERE:
+            found = Head.ERASED if answered_at > count else Head.THERE
+    return Checked(count, previous, erasures.unanswered, found)

@@ -215,6 +215,10 @@ class LockedReads(Leases):
         statement = select(attempts.c.id).where(attempts.c.payment_id == payment_id, said).limit(1)
         return (await self._connection.execute(statement)).first() is not None
 
+    async def answered(self, payment: Payment) -> bool:
+        """Whether the trail tells what became of its latest call, which was made when it was read."""
+        return (await self.trail.told(payment.request.id)).answered(payment.line, payment.tries)
+
     async def last_move(self, payment: Payment) -> Event:
         """What brought a payment, which has moved, to its state. Raises LedgerContradicted: it never did."""
         await self.trail.write()

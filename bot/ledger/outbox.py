@@ -215,27 +215,34 @@ class Outbox:
         if first.kind is not Kind.THREAD_REPLY or first.id in self._alone or limit <= 0:
             return ()
         tried = or_(deliveries.c.ambiguous, deliveries.c.lease_owner.is_not(None))
+        behind = and_(
+            deliveries.c.request_id == first.request_id,
+            deliveries.c.kind == Kind.THREAD_REPLY.value,
+            deliveries.c.id > first.id,
+            PENDING,
+        )
+        place = func.row_number().over(order_by=deliveries.c.id).label("place")
+        queue = select(deliveries.c.id, place).where(behind).order_by(place).limit(limit).subquery()
         following = (
-            select(deliveries.c.id, tried.label("tried"), deliveries.c.tries, deliveries.c.lease_until)
+            select(queue.c.place, deliveries.c.id, tried.label("tried"), deliveries.c.tries)
+            .add_columns(deliveries.c.lease_until)
+            .join(queue, queue.c.id == deliveries.c.id)
             .join(requests)
-            .where(
-                requests.c.size > 1,
-                deliveries.c.request_id == first.request_id,
-                deliveries.c.kind == Kind.THREAD_REPLY.value,
-                deliveries.c.id > first.id,
-                PENDING,
-            )
+            .where(requests.c.size > 1, behind)
             .order_by(deliveries.c.id)
-            .limit(limit)
-            .with_for_update(of=deliveries)
+            # Whoever has the request goes for its other deliveries: to wait would be to wait for each other.
+            .with_for_update(skip_locked=True, of=deliveries)
         )
         rows = (await self._connection.execute(following)).all()
 
-        def like_it(row: Any) -> bool:
+        def like_it(placed: tuple[int, Any]) -> bool:
+            """And none is missing before it, because somebody has that one."""
+            place, row = placed
             free = row.lease_until is None or row.lease_until <= self._now
-            return bool(row.tried if first.ambiguous else not (row.tried or row.tries)) and free
+            alike = row.tried if first.ambiguous else not (row.tried or row.tries)
+            return bool(alike) and free and row.place == place
 
-        if not (ids := [row.id for row in takewhile(like_it, rows)]):
+        if not (ids := [row.id for _, row in takewhile(like_it, enumerate(rows, start=1))]):
             return ()
         taken = self._taking(ids, owner, lease)
         found = readable((await self._connection.execute(taken)).mappings(), delivery_of)

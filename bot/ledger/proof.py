@@ -361,6 +361,10 @@ class Told:
         line = self.replay.lines.get(number)
         return line.state if line is not None and line.last_move in self._fitting else None
 
+    def answered(self, number: int, call: int) -> bool:
+        """Whether they tell what became of a call for one payment, counted from 1, and all fit."""
+        return self.misfit is None and self.replay.lines[number].answered(call)
+
     def lines_in(self, state: str) -> set[int]:
         """The payments that are in a state by their events."""
         return {number for number in self.replay.lines if self.state_of(number) == state}

@@ -124,14 +124,21 @@ class Pruning:
         await self._overwrite()
         await self._trail.write()
         due = meant.due().where(requests.c.id > after).order_by(requests.c.id).limit(AT_ONCE)
-        locked = select(requests).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
-        rows = (await self._connection.execute(locked)).mappings().all()
-        for row in rows:
-            await self._prove(row["id"])
-            await self._request(row["id"], meant)
-            self._trail.forget(row["id"])
-            await self._prove(row["id"])
-        return [row["id"] for row in rows]
+        lock = select(requests.c.id).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
+        locked = (await self._connection.execute(lock)).scalars().all()
+        if not locked:
+            return []
+        # Whoever had the lock before may have changed what made it due.
+        still = meant.due().where(requests.c.id.in_(locked)).order_by(requests.c.id)
+        ids = list((await self._connection.execute(still)).scalars())
+        if not ids:
+            return await self.requests(meant, after=locked[-1])
+        for request_id in ids:
+            await self._prove(request_id)
+            await self._request(request_id, meant)
+            self._trail.forget(request_id)
+            await self._prove(request_id)
+        return ids
 
     async def _prove(self, request_id: int) -> None:
         its = select(requests).where(requests.c.id == request_id)
@@ -151,6 +158,11 @@ class Pruning:
         people = Numbered()
         for row in trail:
             people.known(row[3])
+            if row[10] is not None:
+                people.known(row[7])
+        where = select(deliveries.c.channel).where(deliveries.c.request_id == request_id)
+        for channel in (await self._connection.execute(where)).scalars():
+            people.known(channel)
         await self._events(trail, people, request_id, meant)
         await self._rows(request_id, people)
 

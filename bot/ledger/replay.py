@@ -143,6 +143,10 @@ class Line:
         """
         return _REQUESTED if self.undivided else self.called
 
+    def answered(self, call: int) -> bool:
+        """Whether it is told what became of a call, counted from 1."""
+        return call <= len(self.attempts) and self.attempts[call - 1][2] is not None
+
 
 class Replay:
     """The events of one request, added in their order. lines: its payments, by their place in it."""

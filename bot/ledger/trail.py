@@ -56,8 +56,15 @@ class Trail:
         if self._end is None:
             row = (await self._connection.execute(_END)).mappings().one()
             must_not_have_moved(row["moved_to"])
-            fits = row["last_hash"] == (row["hash"] if row["last_event"] else GENESIS)
-            self._end = _End(row["last_event"], row["last_hash"], fits, pause_of(row))
+            last, fits = (
+                row["last_event"],
+                row["last_hash"] == (row["hash"] if row["last_event"] else GENESIS),
+            )
+            if last and not fits:
+                # Who had to wait for the end sees it, and not yet the event that was added meanwhile.
+                hashed = await self._connection.execute(select(events.c.hash).where(events.c.id == last))
+                fits = row["last_hash"] == hashed.scalar_one_or_none()
+            self._end = _End(last, row["last_hash"], fits, pause_of(row))
         return self._end
 
     async def append(

@@ -12,10 +12,8 @@ from typing import Any
 
 import structlog
 from sqlalchemy import (
-    and_,
     delete,
     func,
-    or_,
     select,
     union_all,
     update,
@@ -343,12 +341,11 @@ class Transaction(LockedReads):
         attempt_id: int = (await self._connection.execute(statement)).scalar_one()
         return attempt_id
 
-    async def finish_attempt(self, attempt_id: int, outcome: Outcome) -> bool:
-        """Write down what became of a wire call; False if that is written down already."""
-        told = attempts.c.finished_at.is_not(None), attempts.c.verdict == outcome.verdict.value
-        changed = await self._connection.execute(
+    async def finish_attempt(self, attempt_id: int, outcome: Outcome) -> None:
+        """Write down what became of a wire call."""
+        await self._connection.execute(
             update(attempts)
-            .where(attempts.c.id == attempt_id, or_(attempts.c.verdict.is_(None), ~and_(*told)))
+            .where(attempts.c.id == attempt_id)
             .values(
                 finished_at=self.now,
                 verdict=outcome.verdict.value,
@@ -357,7 +354,6 @@ class Transaction(LockedReads):
                 evidence=outcome.evidence,
             )
         )
-        return bool(changed.rowcount)
 
 
 def _same(payment: Payment, current: Payment | None) -> bool:

@@ -19,6 +19,7 @@ from bot.operating.with_ledger import PAYMENT, ledger_url_or_exit, with_ledger
 from bot.options import ENV_FILE
 
 if TYPE_CHECKING:
+    from bot.ledger.exported import Head
     from bot.ledger.records import Record, Wanted
     from bot.ledger.store import Ledger
 
@@ -58,9 +59,10 @@ def verify(of_audit: Path | None, env_file: Path | None, file: Path | None, sinc
 
     By itself it cannot tell whether the trail's end was cut off and the rest made to fit. So keep the last
     hash that it tells somewhere else, or let the bot post it daily (PAY_AUDIT_CHANNEL), and give it back
-    with --since-head.
+    with --since-head. After audit prune, keep the one that it told: one from before proves its export only.
 
-    Exit code 0: it is whole; 1: somebody changed it past the bot; 2: it cannot be read.
+    Exit code 0: it is whole; 1: somebody changed it past the bot; 2: it cannot be read, or what --since-head
+    proved was erased since.
     """
     if file is not None:
         sys.exit(_verify_file(file, since_head))
@@ -220,15 +222,30 @@ def _verify_file(file: Path, since_head: str | None) -> int:
     if found.broken_at is not None:
         click.echo(f"{file} is BROKEN at line {found.broken_at}.", err=True)
         return 1
-    if since_head is not None and not found.seen:
-        return _cut()
+    if since_head is not None and (code := _said_of(found.head)):
+        return code
     click.echo(f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}")
     return 0
 
 
-def _cut() -> int:
-    click.echo("No event has the hash of --since-head: the trail was cut off or rewritten since.", err=True)
-    return 1
+def _said_of(head: Head) -> int:
+    """Say what is wrong with the hash of --since-head; the exit code."""
+    from bot.ledger.exported import Head  # noqa: PLC0415
+
+    if head is Head.THERE:
+        return 0
+    if head is Head.MISSING:
+        click.echo(
+            "No event has the hash of --since-head: the trail was cut off or rewritten since.", err=True
+        )
+        return 1
+    click.echo(
+        "Something that the hash of --since-head proved was erased since, so it proves nothing here any more:"
+        " take one from after the last audit prune, which told it. This one is proved by its export, with"
+        " --file. If nobody ran audit prune since, somebody changed the ledger past the bot.",
+        err=True,
+    )
+    return 2
 
 
 async def _audit(ledger: Ledger, url: str, request_id: int | None) -> int:
@@ -244,12 +261,12 @@ async def _audit(ledger: Ledger, url: str, request_id: int | None) -> int:
 
 
 async def _verify(ledger: Ledger, url: str, since_head: str | None = None) -> int:
-    from bot.ledger.exported import has_event  # noqa: PLC0415
+    from bot.ledger.exported import head  # noqa: PLC0415
     from bot.ledger.proof_in_parts import verify  # noqa: PLC0415
 
     found = await verify(ledger, url)
-    if found.whole and since_head is not None and not await has_event(ledger, since_head):
-        return _cut()
+    if found.whole and since_head is not None and (code := _said_of(await head(ledger, since_head))):
+        return code
     if found.whole:
         click.echo(f"{found.events} events; the hash chain is whole. Last hash: {found.last_hash}")
         click.echo("Every payment, approval and attempt is what the events say.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from urllib.parse import quote
 
@@ -12,9 +13,17 @@ import click
 from bot import config, logs
 from bot.errors import BotError, ConfigError, LedgerContradicted
 
+_LIKE_AN_ADDRESS = re.compile(r"@|^[a-z0-9+]{2,}:|(?:^|\s)[a-z_]+\s*=", re.IGNORECASE)
+"""A slip in an address, or another form of one: as the name of a file it would be told with its password."""
+
 
 def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """A LEDGER_URL, or the name of a SQLite file. What is wrong is said without the value: see `place`."""
+    if "://" not in value and _LIKE_AN_ADDRESS.search(value):
+        raise click.BadParameter(
+            "looks like the address of a server, and is none; write postgresql://USER@HOST/DATABASE,"
+            " or sqlite:///FILE for a file of such a name"
+        )
     # In an address some characters of a name mean something else.
     url = value if "://" in value else f"sqlite:///{quote(os.path.abspath(value))}"
     if (problem := config.problem_of("LEDGER_URL", url)) is not None:

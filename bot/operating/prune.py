@@ -56,7 +56,8 @@ def prune(of_audit: Path | None, /, env_file: Path | None, before: datetime, fil
     Of requests all of whose payments are final, and of refusals, when nothing happened to them since DATE.
     Invoices, amounts, states and answers stay, no invoice can be paid again, and the trail proves itself as
     before: an event of each request says who erased, when, and the export's hash. Only LEDGER_URL is needed,
-    and a bot may be running. What is erased is left in FILE, in backups and in Slack.
+    and a bot may be running: of a SQLite ledger it has to wait at the end, while the file is written anew.
+    What is erased is left in FILE, in backups and in Slack, and in PostgreSQL's files until VACUUM FULL.
 
     Exit code 0: it is erased, or there was nothing to erase; 1: somebody changed the ledger past the bot, and
     nothing is erased; 2: it is not done, or not all of it, as is said; run it again with another FILE.
@@ -67,21 +68,23 @@ def prune(of_audit: Path | None, /, env_file: Path | None, before: datetime, fil
     new = Path(os.path.abspath(file))
 
     async def work(ledger: Ledger) -> int:
-        return await _prune(ledger, before, new)
+        return await _prune(ledger, url, before, new)
 
     sys.exit(with_ledger(open_ledger(url, begin=False), work))
 
 
-async def _prune(ledger: Ledger, before: datetime, file: Path) -> int:
+async def _prune(ledger: Ledger, url: str, before: datetime, file: Path) -> int:
     found = await ledger.verify()
     if not found.whole:
         click.echo("The ledger is not whole, so nothing is erased: run audit verify.", err=True)
         return 1
     if not await _anything(ledger, before):
+        await _wipe(url)  # whoever erased it may have been broken off before that
         click.echo(f"There is nothing to erase from before {before:%Y-%m-%d}.")
         return 0
     meant = await _exported(ledger, before, file)
     requests = await _erase(ledger, meant)
+    await _wipe(url)
     after = await ledger.verify()
     if not after.whole:
         raise AssertionError("bug: what was erased cannot be proved; the export holds all of it")
@@ -94,6 +97,20 @@ async def _prune(ledger: Ledger, before: datetime, file: Path) -> int:
         click.echo(f"{kept} {those} from before that day {they} not over, or Slack was not told of {of} yet.")
     click.echo(f"{after.events} events; the hash chain is whole. Last hash: {after.last_hash}")
     return 0
+
+
+async def _wipe(url: str) -> None:
+    """Raises LedgerError."""
+    from bot.ledger.leftovers import wipe  # noqa: PLC0415
+
+    try:
+        await wipe(url)
+    except LedgerError:
+        click.echo(
+            "All is erased, but what it said before may be left in places of the file. Run it again.",
+            err=True,
+        )
+        raise
 
 
 async def _exported(ledger: Ledger, before: datetime, file: Path) -> Meant:
@@ -115,9 +132,9 @@ async def _exported(ledger: Ledger, before: datetime, file: Path) -> Meant:
 
 
 async def _must_be_all(ledger: Ledger, found: Checked) -> None:
-    from bot.ledger.exported import has_event  # noqa: PLC0415
+    from bot.ledger.exported import Head, head  # noqa: PLC0415
 
-    if found.broken_at is not None or not await has_event(ledger, found.last_hash):
+    if found.broken_at is not None or await head(ledger, found.last_hash) is Head.MISSING:
         raise LedgerUnfit("what was exported does not prove itself, so nothing is erased")
 
 

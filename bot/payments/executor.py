@@ -275,8 +275,9 @@ class Executor:
         self, transaction: Transaction, sending: Payment, attempt: int, outcome: Outcome
     ) -> None:
         current = await transaction.again(sending)
-        if not await transaction.finish_attempt(attempt, outcome):
+        if await transaction.answered(sending):
             return  # an earlier commit counted, and its own answer was lost
+        await transaction.finish_attempt(attempt, outcome)
         answer = (
             outcome.verdict.value,
             outcome.status,

@@ -316,6 +316,8 @@ class _Slack:
             elif not card.text.endswith(standing_of(batch)[1]):
                 states = ", ".join(one.state for one in batch.payments)
                 flaws.append(f"the {row['kind']} says {card.text!r}, the ledger {states}")
+            elif not all(one in card.text for one in _days_to_come(batch)):
+                flaws.append(f"the {row['kind']} says {card.text!r}, and not on which day it is sent")
         return flaws
 
     def thread_flaws(self, events: Sequence[Event], told: Sequence[RowMapping]) -> list[str]:
@@ -338,6 +340,19 @@ class _Slack:
             f"message of delivery {one}, which is not there"
             for one, _ in self._by_delivery.keys() - {_key(row) for row in told}
         ]
+
+
+def _days_to_come(batch: Batch) -> list[str]:
+    """The first and the last day, in words, for which a request waits of which nothing else is to be said."""
+    waiting = [
+        one.not_before
+        for one in batch.payments
+        if one.state is State.APPROVED and not one.tries
+        if one.not_before is not None and one.looked_up_at is not None and one.not_before > one.looked_up_at
+    ]
+    if len(waiting) < len(batch.payments):
+        return []
+    return [f"{day.day} {day:%b} {day.year}" for day in (min(waiting), max(waiting))]
 
 
 def _key(row: RowMapping) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,12 +25,14 @@ from bot.domain.events import (
     Pruned,
     Refused,
     Resumed,
+    encode,
 )
 from bot.domain.payment import RELEASED, InvoiceRef, State
 from bot.errors import LedgerContradicted
 from bot.ledger import audit, database
 from bot.ledger.audit import GENESIS, digest
-from bot.ledger.exported import check, trail
+from bot.ledger.erased import left_of
+from bot.ledger.exported import Head, check, head, trail
 from bot.ledger.notices import Topic
 from bot.ledger.pruning import Meant, anything
 from bot.ledger.rows import Kind
@@ -224,9 +227,47 @@ async def test_what_was_erased_can_be_corrected_and_erased_again(
     assert await pruned(ledger, clock.now - timedelta(days=30)) == 1
     assert (await ledger.verify()).whole
     corrected = next(one for one in await ledger.history(1) if one.action == "corrected")
-    assert (corrected.actor, corrected.what) == ("erased-6", Corrected(False, ERASED))
+    assert (corrected.actor, corrected.what) == ("erased-7", Corrected(False, ERASED))
     assert payment.state in RELEASED
     assert await disproved(ledger, 1) is None
+
+
+async def test_what_changes_while_an_erasing_waits_for_it_is_not_erased(
+    ledger: Ledger, later: datetime
+) -> None:
+    """Somebody corrects it at that very moment: Slack is told of that first, and who it was."""
+    async with ledger.transaction() as transaction:
+        payment = await transaction.payment(1)
+        assert payment is not None
+        erasing = asyncio.create_task(pruned(ledger, later))
+        await asyncio.sleep(0.5)
+        await transaction.move(payment, State.DECLINED, Corrected(False, "no"), actor="UFRED000")
+        await transaction.outbox.add(payment.request, Kind.DIRECT)
+    assert await erasing == 0
+    actors = [event.actor for event in await ledger.history(1)]
+    assert (actors[0], actors[-1]) == ("UALICE00", "UFRED000")
+
+
+async def test_who_is_only_named_keeps_their_number(ledger: Ledger, later: datetime, clock: Clock) -> None:
+    """In an event, or by where something was told: nobody who acts later gets the number of another."""
+    payment = await ledger.payment(1)
+    assert payment is not None
+    async with ledger.transaction() as transaction:
+        for person in ("UGRETA00", "UHELGA00"):
+            await transaction.outbox.add(payment.request, Kind.INVITATION, channel=person)
+    await settle_deliveries(ledger)
+    await pruned(ledger, later)
+    async with ledger.transaction() as transaction:
+        changed = await transaction.payment(1)
+        assert changed is not None
+        await transaction.move(changed, State.DECLINED, Corrected(False, "no"), actor="UFRED000")
+        await transaction.outbox.add(payment.request, Kind.INVITATION, channel="UFRED000")
+    await settle_deliveries(ledger)
+    clock.advance(days=60)
+    assert await pruned(ledger, clock.now - timedelta(days=30)) == 1
+    assert (await ledger.verify()).whole
+    corrected = next(one for one in await ledger.history(1) if one.action == "corrected")
+    assert corrected.actor == "erased-9"
 
 
 async def test_what_is_open_young_or_untold_stays(ledger: Ledger, clock: Clock) -> None:
@@ -368,15 +409,44 @@ async def test_a_trail_in_a_file_proves_itself_before_and_after(
     assert "Zoë" in "\n".join(before)
     assert "Zoë" not in "\n".join(line for line in after if '"open"' not in line)
     found = check(after, last)
-    assert (found.broken_at, found.seen, found.last_hash) == (None, True, (await ledger.verify()).last_hash)
+    ends = (await ledger.verify()).last_hash
+    assert (found.broken_at, found.head, found.last_hash) == (None, Head.ERASED, ends)
+    assert (await head(ledger, last), check(before, last).head) == (Head.ERASED, Head.THERE)
+    assert (await head(ledger, ends), check(after, ends).head) == (Head.THERE, Head.THERE)
+    first_left = next(json.loads(line)[9] for line in after if len(json.loads(line)) == 10)
+    assert (await head(ledger, first_left), check(after, first_left).head) == (Head.ERASED, Head.ERASED)
+    assert (await head(ledger, "7" * 64), check(after, "7" * 64).head) == (Head.MISSING, Head.MISSING)
     assert check([after[0].replace("vps 10101", "vps 7"), *after[1:]]).broken_at == 1
     assert check([*after[:-3]]).broken_at is not None
     without = [json.dumps([*json.loads(line)[:10], None]) for line in after]
     assert check(without).broken_at == 1
     whole = [json.loads(line) for line in before]
     assert digest(whole[0][:8], GENESIS) == whole[0][9]
+    for depth in range(10, 1200):
+        deep = json.dumps(whole[0][:7])[:-1] + f', {"[" * depth}{"]" * depth}, "{GENESIS}", "a", 2]'
+        assert check([deep]).broken_at == 1
     wild = [json.dumps([*row[:10], "7"]) for row in whole]
     assert check(wild).broken_at == 1
+
+
+async def test_a_rewritten_trail_keeps_no_hash_by_an_event_said_to_be_erased(
+    ledger: Ledger, later: datetime
+) -> None:
+    """An erased event is not proved by its hash: whoever rewrites all before it could keep the hash so."""
+    rows = [json.loads(line) async for line in trail(ledger)]
+    kept = rows[-1][9]
+    rows[0][7] = rows[0][7].replace("vps 10101", "vps 7")
+    previous = GENESIS
+    for row in rows:
+        row[8], row[9] = previous, digest(row[:8], previous)
+        previous = row[9]
+    erased = [*rows[-1][:9], kept, len(rows) + 1]
+    left = left_of([erased])
+    told = encode(Pruned("2026-01-01", EXPORT, left.count, left.hash))
+    answer = [len(rows) + 1, rows[-1][1], erased[2], "operator:root", "pruned", None, None, told]
+    forged = [*rows[:-1], erased, [*answer, kept, digest(answer, kept)]]
+    found = check(map(json.dumps, forged), kept)
+    assert (found.broken_at, found.head) == (None, Head.ERASED)
 
 
 async def test_a_pause_is_known_for_what_it_is(ledger: Ledger, later: datetime, clock: Clock) -> None:

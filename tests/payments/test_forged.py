@@ -337,3 +337,28 @@ async def test_another_payment_that_was_written_into_a_request_is_not_paid(
     assert (await office.ledger.verify()).flaws == (
         f"#{payment.request.id}: no event asks for payment 2 of it",
     )
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "DELETE FROM attempts",
+        "UPDATE attempts SET verdict = 'PAID', finished_at = '2026-03-02 09:00:00.000000'",
+    ],
+)
+async def test_an_answer_is_stored_and_told_whatever_became_of_the_rows_of_the_call(
+    office: Office, ledger_url: str, forged: str
+) -> None:
+    """Only an event says that it was stored before."""
+
+    async def checkpoint(point: str, payment: int) -> None:
+        if point == "answered":
+            await forge(ledger_url, forged)
+
+    office.checkpoint = checkpoint
+    office.rules(policy())
+    payment = await office.looked_up()
+    await office.execute()
+    payment = await office.now(payment)
+    assert payment.state is State.PAID
+    assert payment.status_text

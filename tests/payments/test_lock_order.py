@@ -10,18 +10,24 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from bot.billing.client import BillingClient
+from bot.domain.batch import Batch
 from bot.domain.events import Retry
 from bot.domain.payment import PAUSED, InvoiceRef, State
+from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
+from bot.ledger.rows import Kind
+from bot.ledger.schema import deliveries
 from bot.ledger.store import Ledger
+from bot.ledger.watching import going_on
 from bot.sandbox.local_billing import LocalBilling
 from tests.fixture_types import Clock, NewDatabase
 from tests.payments.conftest import ALICE, Office, Register, policy
 from tests.payments.test_batches import TENS, ask, now, states
 
+LEASE = timedelta(seconds=30)
 LIMITED = policy(limit_per_person_per_day=Decimal(1000))
 
 
@@ -138,3 +144,85 @@ async def test_who_resumes_takes_what_was_held_before_the_trail(office: Office, 
     await resuming
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
+
+
+async def replied(office: Office, *, times: int) -> Batch:
+    """Several whose card has something new to show, and in whose thread so many replies are to be told."""
+    batch = await ask(office)
+    async with office.ledger.transaction() as transaction:
+        await transaction.outbox.add(batch.request, Kind.CARD)
+        (card,) = await transaction.outbox.claim(owner="one", lease=LEASE, busy=(), limit=1, updates=0)
+        await transaction.outbox.mark_delivered(card, ts="1.0")
+    async with office.ledger.transaction() as transaction:
+        for number in range(times):
+            event_id = await transaction.record(Retry(), actor="test", payment=batch.first)
+            await transaction.outbox.add(
+                batch.request, Kind.THREAD_REPLY, event_id=event_id, gather=number > 0
+            )
+        transaction.outbox.refresh_cards(batch.request.id)
+    return batch
+
+
+async def test_who_takes_replies_to_tell_waits_for_nobody(office: Office, other: Ledger) -> None:
+    """Somebody hastens a reply, and goes for the card, which is taken with the reply before that one."""
+    batch = await replied(office, times=2)
+    async with office.ledger.transaction() as transaction, asyncio.TaskGroup() as tasks:
+        whole = await transaction.whole(batch.request)
+        event_id = await transaction.record(Retry(), actor="test", request=whole.request)
+        await transaction.announce_in_thread(whole.request, event_id)
+        async with other.transaction() as telling:
+            first, card = await telling.outbox.claim(owner="two", lease=LEASE, busy=(), limit=9, updates=9)
+            with_it = tasks.create_task(telling.outbox.claim_with(first, owner="two", lease=LEASE, limit=9))
+            await asyncio.wait([with_it], timeout=0.5)
+            finishing = tasks.create_task(transaction.outbox.finish())
+            assert await with_it == ()
+        await finishing
+    assert (first.kind, card.kind) == (Kind.THREAD_REPLY, Kind.CARD)
+
+
+async def test_who_takes_replies_to_tell_passes_over_none(office: Office, other: Ledger) -> None:
+    """They are told in the order in which it happened, also where somebody has one between them."""
+    await replied(office, times=4)
+    async with other.transaction() as telling, office.ledger.transaction() as transaction:
+        (first,) = await telling.outbox.claim(owner="two", lease=LEASE, busy=(), limit=9, updates=0)
+        third = select(deliveries.c.id).where(deliveries.c.id == first.id + 2).with_for_update()
+        await transaction._connection.execute(third)
+        with_it = await telling.outbox.claim_with(first, owner="two", lease=LEASE, limit=9)
+    assert [one.id for one in with_it] == [first.id + 1]
+
+
+async def test_who_waited_for_the_trails_end_finds_what_it_says(office: Office, other: Ledger) -> None:
+    """What it adds next is proved by that."""
+    payment = await office.looked_up()
+
+    async def fits() -> bool:
+        async with other.transaction() as transaction:
+            return (await transaction.trail.hold_end()).fits
+
+    async with office.ledger.transaction() as transaction:
+        await transaction.record(Retry(), actor="another", payment=payment)
+        waiting = asyncio.create_task(fits())
+        await waits(other)
+    assert await waiting
+
+
+async def test_who_ends_an_alert_takes_the_trails_end_before_it(office: Office, other: Ledger) -> None:
+    """Somebody has the end, and would tell of the very thing that is over just now."""
+    async with office.ledger.transaction() as transaction:
+        await transaction.notices.alert(Topic.REFUSED, "login")
+        notice = await transaction.notices.claim([Topic.REFUSED], owner="one", lease=LEASE)
+        assert notice is not None
+        await transaction.notices.end(notice, "told", ts="1.0")
+    (told,) = await going_on(other, Topic.REFUSED)
+
+    async def over() -> None:
+        async with other.transaction() as transaction:
+            await transaction.notices.over(told.id, then=Topic.ACCEPTED)
+
+    async with office.ledger.transaction() as transaction:
+        await transaction.trail.hold_end()
+        ending = asyncio.create_task(over())
+        await asyncio.wait([ending], timeout=0.5)
+        await transaction.notices.alert(Topic.REFUSED, "login")
+    await ending
+    assert await going_on(other, Topic.REFUSED) == []

@@ -39,7 +39,7 @@ class _Sent(NamedTuple):
     id: int
     request_id: int
     line: int
-    lines: int
+    invoices: int
     amount: object
     currency: str | None
     approvals_required: int
@@ -213,7 +213,7 @@ def _intended(installation: Installation, sent: _Sent) -> _Intended:
             approvers = set()
         elif action == "approved":
             approvers = approvers | {actor}
-        elif to_state == "SENDING" and (sent.lines == 1 or told.get("line") == sent.line):
+        elif to_state == "SENDING" and (sent.invoices == 1 or told.get("line") == sent.line):
             found = _Intended(event, at, approvers, frozen)
     assert found is not None, f"bug: nothing says that #{sent.request_id} is sent"
     return found

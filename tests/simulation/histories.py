@@ -34,7 +34,7 @@ class History:
         self._under_way: dict[asyncio.Task[None], None] = {}
         self.faults: Counter[str] = Counter()
         people = People(installation)
-        processes = Processes(installation, people, self.faults)
+        self._processes = processes = Processes(installation, people, self.faults)
         self._trouble = Troubles(installation, self.faults)
         self.crashed_at = processes.crashed_at
         self._pausing = Pausing(installation, self.faults)
@@ -74,7 +74,11 @@ class History:
                 if not process.running:
                     installation.start(process.number)
             await asyncio.sleep(30)
-            left = self._left()
+            left, days = self._left(), installation.waits_for_days()
+            if days and len(left) == len(days) and min(days) > HOUR:
+                # Nothing else is to happen until then; asleep, they get there at once.
+                await self._processes.all_sleep(min(days) - 10 * MINUTE)
+                continue
             down = [one.machine.name for one in installation.processes if not one.running]
             if down and installation.loop.now > begun + HOUR:
                 return [f"{', '.join(down)} does not stay up: {installation.ended[-1]!r}"]
@@ -97,4 +101,10 @@ class History:
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
         task = self._installation.loop.create_task(act)
         self._under_way[task] = None
-        task.add_done_callback(lambda done: self._under_way.pop(done, None))
+        task.add_done_callback(self._done)
+
+    def _done(self, act: asyncio.Task[None]) -> None:
+        """What people and trouble do never fails; where it does, nothing may have been done for long."""
+        self._under_way.pop(act, None)
+        if not act.cancelled() and (error := act.exception()) is not None:
+            self._installation.wrong.append(f"bug of what was drawn: {error!r}")

@@ -138,12 +138,15 @@ class Processes:
         self.faults["sleep"] += 1
 
     async def _night(self, asleep: bool) -> None:
-        """asleep: all machines, until shortly before the morning or a while after it."""
+        """asleep: all machines, until about the morning."""
         if asleep:
-            loop, number = self._installation.loop, len(self._installation.processes)
-            night = until_morning(loop.now)
-            each = [max(0.0, night + loop.random.uniform(-MINUTE, MINUTE)) for _ in range(number)]
-            await asyncio.gather(*(self._sleep(0.0, seconds, "") for seconds in each))
+            await self.all_sleep(until_morning(self._installation.loop.now))
+
+    async def all_sleep(self, seconds: float) -> None:
+        """So long, each a minute more or less."""
+        chance, number = self._installation.loop.random, len(self._installation.processes)
+        each = [max(0.0, seconds + chance.uniform(-MINUTE, MINUTE)) for _ in range(number)]
+        await asyncio.gather(*(self._sleep(0.0, one, "") for one in each))
 
     async def _still(self, which: float, seconds: float, file: str, *, slept: float) -> None:
         """file: of the bot; if there is one, it waits for a task that waits in it."""
