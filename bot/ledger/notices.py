@@ -131,7 +131,11 @@ class Notices:
         return None if row is None else (row.detail, row.over_at)
 
     async def over(self, alert_id: int, then: Topic) -> None:
-        """What an alert is about is over; who heard of it hears of that as well, by another of its detail."""
+        """What an alert is about is over; who heard of it hears of that as well, by another of its detail.
+
+        Takes the trail's end, as `alert` does.
+        """
+        await self._trail.hold_end()
         changed = (
             update(notices)
             .where(notices.c.id == alert_id, notices.c.over_at.is_(None))

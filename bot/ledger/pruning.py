@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Select,
     String,
@@ -82,23 +83,34 @@ class Meant:
         )
 
     def due_of_none(self) -> ColumnElement[bool]:
-        """Events of no request with something to erase. The last pause or its end stays: it is in force."""
+        """Events of no request with something to erase. A pause that is in force stays."""
         newer = events.alias()
-        on_pauses = (Paused.action, Resumed.action)
-        last = select(func.max(newer.c.id)).where(newer.c.action.in_(on_pauses)).scalar_subquery()
+        last = select(func.max(newer.c.id)).where(newer.c.action.in_((Paused.action, Resumed.action)))
         return and_(
             events.c.request_id.is_(None),
             _NAMES_SOMEBODY,
             events.c.at < self.before,
             events.c.id <= self.up_to,
-            or_(events.c.action.not_in(on_pauses), events.c.id < last),
+            or_(events.c.action != Paused.action, events.c.id < last.scalar_subquery()),
         )
+
+    def due_notices(self, column: Column[str]) -> ColumnElement[bool]:
+        """What was told, or never was, to people that are named in that column."""
+        names_somebody = or_(column.startswith("U"), column.startswith("W"))
+        return and_(names_somebody, notices.c.created_at < self.before)
+
+
+_NAMING = (notices.c.place, notices.c.key)
 
 
 async def anything(connection: AsyncConnection, before: datetime) -> bool:
     """Whether there is something to erase."""
     meant = Meant(before, 2**62, "", "")
-    found = [meant.due(), select(events.c.id).where(meant.due_of_none())]
+    found = [
+        meant.due(),
+        select(events.c.id).where(meant.due_of_none()),
+        *(select(notices.c.id).where(meant.due_notices(column)) for column in _NAMING),
+    ]
     return any([(await connection.execute(one.limit(1))).first() is not None for one in found])
 
 
@@ -124,14 +136,21 @@ class Pruning:
         await self._overwrite()
         await self._trail.write()
         due = meant.due().where(requests.c.id > after).order_by(requests.c.id).limit(AT_ONCE)
-        locked = select(requests).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
-        rows = (await self._connection.execute(locked)).mappings().all()
-        for row in rows:
-            await self._prove(row["id"])
-            await self._request(row["id"], meant)
-            self._trail.forget(row["id"])
-            await self._prove(row["id"])
-        return [row["id"] for row in rows]
+        lock = select(requests.c.id).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
+        locked = (await self._connection.execute(lock)).scalars().all()
+        if not locked:
+            return []
+        # Whoever had the lock before may have changed what made it due.
+        still = meant.due().where(requests.c.id.in_(locked)).order_by(requests.c.id)
+        ids = list((await self._connection.execute(still)).scalars())
+        if not ids:
+            return await self.requests(meant, after=locked[-1])
+        for request_id in ids:
+            await self._prove(request_id)
+            await self._request(request_id, meant)
+            self._trail.forget(request_id)
+            await self._prove(request_id)
+        return ids
 
     async def _prove(self, request_id: int) -> None:
         its = select(requests).where(requests.c.id == request_id)
@@ -215,13 +234,10 @@ class Pruning:
 
     async def notices(self, meant: Meant) -> None:
         """To whom something was told that belongs to no request, or could not be told."""
-        old = notices.c.created_at < meant.before, notices.c.ended.is_not(None)
         nobody = literal("erased-") + cast(notices.c.id, String)
-        for column in (notices.c.place, notices.c.key):
-            names_somebody = or_(column.startswith("U"), column.startswith("W"))
-            await self._connection.execute(
-                update(notices).where(names_somebody, *old).values({column: nobody})
-            )
+        for column in _NAMING:
+            due = meant.due_notices(column)
+            await self._connection.execute(update(notices).where(due).values({column: nobody}))
 
 
 _ERASE = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.domain.batch import Batch
+from bot.domain.erasure import is_erased
 from bot.domain.payment import (
     CORRECTIONS,
     InvoiceRef,
@@ -41,8 +42,8 @@ class Resolving(Counter):
     ) -> Answer:
         """A person settles a lost answer, or corrects what was settled on the weakest evidence.
 
-        An approver does, or the requester where there are none. ref, correcting: see `settle_by_hand`.
-        Raises DirectoryError, LedgerUnavailable.
+        An approver does, or the requester where there are none; only an operator corrects where it is erased
+        who asked. ref, correcting: see `settle_by_hand`. Raises DirectoryError, LedgerUnavailable.
         """
 
         async def resolving() -> Answer:
@@ -52,7 +53,13 @@ class Resolving(Counter):
             payment = meant(batch, ref)
             if payment is None and len(batch.within((State.UNKNOWN,))) > 1:
                 return WhichInvoice(batch)
-            if payment is None or (payment.state is not State.UNKNOWN and payment.state not in CORRECTIONS):
+            # Whether it is their own is not known any more of a request whose people are erased.
+            correctable = (
+                payment is not None
+                and payment.state in CORRECTIONS
+                and not is_erased(batch.request.requester)
+            )
+            if payment is None or (payment.state is not State.UNKNOWN and not correctable):
                 return AlreadyDecided(batch)
             if (refused := await self._refused_to_resolve(person, batch)) is not None:
                 return refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -231,6 +232,22 @@ async def test_what_was_erased_can_be_corrected_and_erased_again(
     assert await disproved(ledger, 1) is None
 
 
+async def test_what_changes_while_an_erasing_waits_for_it_is_not_erased(
+    ledger: Ledger, later: datetime
+) -> None:
+    """Somebody corrects it at that very moment: Slack is told of that first, and who it was."""
+    async with ledger.transaction() as transaction:
+        payment = await transaction.payment(1)
+        assert payment is not None
+        erasing = asyncio.create_task(pruned(ledger, later))
+        await asyncio.sleep(0.5)
+        await transaction.move(payment, State.DECLINED, Corrected(False, "no"), actor="UFRED000")
+        await transaction.outbox.add(payment.request, Kind.DIRECT)
+    assert await erasing == 0
+    actors = [event.actor for event in await ledger.history(1)]
+    assert (actors[0], actors[-1]) == ("UALICE00", "UFRED000")
+
+
 async def test_who_is_only_named_keeps_their_number(ledger: Ledger, later: datetime, clock: Clock) -> None:
     """In an event, or by where something was told: nobody who acts later gets the number of another."""
     payment = await ledger.payment(1)
@@ -430,6 +447,39 @@ async def test_a_rewritten_trail_keeps_no_hash_by_an_event_said_to_be_erased(
     forged = [*rows[:-1], erased, [*answer, kept, digest(answer, kept)]]
     found = check(map(json.dumps, forged), kept)
     assert (found.broken_at, found.head) == (None, Head.ERASED)
+
+
+async def test_to_whom_something_was_told_is_erased_though_nothing_else_is(
+    ledger: Ledger, clock: Clock, engine: AsyncEngine
+) -> None:
+    """Each approver hears of what waits, day by day; and what nobody tells any more names people as well."""
+    async with ledger.transaction() as transaction:
+        await transaction.notices.begin_day(Topic.DIGEST, clock.now.date(), ["UBOB0000", "C1"])
+        await transaction.notices.alert(Topic.NOT_TOLD, "UERIN000 2026-03-02", "7")
+    clock.advance(days=60)
+    async with ledger.transaction() as transaction:
+        await transaction.notices.begin_day(Topic.DIGEST, clock.now.date(), ["UCAROL00"])
+    before = clock.now - timedelta(days=30)
+    async with ledger.snapshot() as connection:
+        assert await anything(connection, before)
+    assert await pruned(ledger, before) == 0
+    said = await all_text(engine)
+    assert ("UBOB" in said, "UERIN" in said, "UCAROL00" in said, "C1" in said) == (False, False, True, True)
+    async with ledger.snapshot() as connection:
+        assert not await anything(connection, before)
+
+
+async def test_who_ended_the_last_pause_is_erased(ledger: Ledger, later: datetime, clock: Clock) -> None:
+    """Only a pause that is in force needs its event."""
+    async with ledger.transaction() as transaction:
+        await transaction.resume(actor="UBOB0000")
+    clock.advance(days=60)
+    await pruned(ledger, clock.now - timedelta(days=30))
+    async with ledger.snapshot() as connection:
+        found = await connection.execute(events.select().where(events.c.action.in_(["paused", "resumed"])))
+        assert not any(is_person(row["actor"]) for row in found.mappings())
+    assert (await ledger.verify()).whole
+    assert await ledger.paused() is None
 
 
 async def test_a_pause_is_known_for_what_it_is(ledger: Ledger, later: datetime, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +16,8 @@ from bot.payments.desk import Desk
 from bot.payments.settlement import settle_by_hand
 from tests.fixture_types import Clock
 from tests.ledger.making import attempts, claimed, stored
-from tests.payments.conftest import ALICE, BOB, CAROL, SETTLED, VPS, Office, policy
+from tests.ledger.test_pruning import pruned, settle_deliveries
+from tests.payments.conftest import ALICE, BOB, CAROL, SETTLED, VPS, Office, policy, refused
 
 
 @pytest.fixture
@@ -159,6 +161,23 @@ class TestAPersonCorrects:
         )
         assert stored(event) == {"paid": False, "note": "it was moved"}
         await office.request()
+
+    async def test_nobody_corrects_what_may_be_their_own(self, office: Office, clock: Clock) -> None:
+        """Who asked may not; once that is erased nobody may, but for an operator."""
+        office.rules(policy(approvers=frozenset({ALICE.id, BOB.id})))
+        payment = await settled_by_absence(office, clock)
+        resolving: Any = {"paid": False, "note": "it was moved"}
+        assert refused(await office.desk.resolve(ALICE, payment.request.id, **resolving)) == "own_request"
+        await settle_deliveries(office.ledger)
+        clock.advance(days=60)
+        assert await pruned(office.ledger, clock.now - timedelta(days=30)) == 1
+        decided = AlreadyDecided(Batch((await office.now(payment),)))
+        for person in (ALICE, BOB):
+            assert await office.desk.resolve(person, payment.request.id, **resolving) == decided
+        answer = await settle_by_hand(
+            office.ledger, "operator:root", payment.request.id, settling=office.settling, **resolving
+        )
+        assert isinstance(answer, Done)
 
     async def test_declined_that_rests_on_the_list_is_corrected_by_a_person(
         self, office: Office, clock: Clock

@@ -16,10 +16,12 @@ from bot.billing.client import BillingClient
 from bot.domain.batch import Batch
 from bot.domain.events import Retry
 from bot.domain.payment import PAUSED, InvoiceRef, State
+from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
 from bot.ledger.rows import Kind
 from bot.ledger.schema import deliveries
 from bot.ledger.store import Ledger
+from bot.ledger.watching import going_on
 from bot.sandbox.local_billing import LocalBilling
 from tests.fixture_types import Clock, NewDatabase
 from tests.payments.conftest import ALICE, Office, Register, policy
@@ -202,3 +204,25 @@ async def test_who_waited_for_the_trails_end_finds_what_it_says(office: Office, 
         waiting = asyncio.create_task(fits())
         await waits(other)
     assert await waiting
+
+
+async def test_who_ends_an_alert_takes_the_trails_end_before_it(office: Office, other: Ledger) -> None:
+    """Somebody has the end, and would tell of the very thing that is over just now."""
+    async with office.ledger.transaction() as transaction:
+        await transaction.notices.alert(Topic.REFUSED, "login")
+        notice = await transaction.notices.claim([Topic.REFUSED], owner="one", lease=LEASE)
+        assert notice is not None
+        await transaction.notices.end(notice, "told", ts="1.0")
+    (told,) = await going_on(other, Topic.REFUSED)
+
+    async def over() -> None:
+        async with other.transaction() as transaction:
+            await transaction.notices.over(told.id, then=Topic.ACCEPTED)
+
+    async with office.ledger.transaction() as transaction:
+        await transaction.trail.hold_end()
+        ending = asyncio.create_task(over())
+        await asyncio.wait([ending], timeout=0.5)
+        await transaction.notices.alert(Topic.REFUSED, "login")
+    await ending
+    assert await going_on(other, Topic.REFUSED) == []

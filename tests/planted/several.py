@@ -124,6 +124,13 @@ BREAKS = (
         seen_by="payments/test_lock_order:test_who_waited_for_the_trails_end_finds_what_it_says",
     ),
     Break(
+        "who-ends-an-alert-takes-the-trails-end-after-it",
+        "ledger/notices.py",
+        "        await self._trail.hold_end()\n        changed = (",
+        "        changed = (",
+        seen_by="payments/test_lock_order:test_who_ends_an_alert_takes_the_trails_end_before_it",
+    ),
+    Break(
         "the-limits-are-locked-after-the-trail",
         "payments/look_up.py",
         "            await lock_limits(transaction, ruling.rule)\n",
