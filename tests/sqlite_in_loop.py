@@ -77,11 +77,21 @@ _in_loop = True
 
 def install() -> None:
     """From now on connections of this process have no threads."""
-    setattr(aiosqlite.core, "Connection", _connection)  # noqa: B010 -- a function in place of a class
+    setattr(aiosqlite.core, "Connection", _Either)  # noqa: B010 -- another class in its place
 
 
-def _connection(connector: Callable[[], sqlite3.Connection], iter_chunk_size: int) -> Connection:
-    return (InLoop if _in_loop else Connection)(connector, iter_chunk_size)
+class _EitherKind(type):
+    """aiosqlite makes connections, and asks whether something is one."""
+
+    def __call__(cls, connector: Callable[[], sqlite3.Connection], iter_chunk_size: int) -> Connection:
+        return (InLoop if _in_loop else Connection)(connector, iter_chunk_size)
+
+    def __instancecheck__(cls, what: object) -> bool:
+        return isinstance(what, Connection)
+
+
+class _Either(metaclass=_EitherKind):
+    """A connection of the kind that is meant at the time."""
 
 
 @contextmanager

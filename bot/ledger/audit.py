@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Executable, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.events import Pruned
+from bot.ledger.column_types import AsKept
 from bot.ledger.erased import Erasures
-from bot.ledger.schema import AsKept, chain, events
+from bot.ledger.schema import chain, events
 
 GENESIS = "0" * 64
 

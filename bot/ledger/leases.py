@@ -8,14 +8,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import and_, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, case, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import FINAL, Lease, Payment, State
 from bot.ledger.notices import Notices, Topic
 from bot.ledger.queues import Queue
 from bot.ledger.rows import payment_of, readable
-from bot.ledger.schema import FREE, PAYMENTS, PENDING, deliveries, payments, requests
+from bot.ledger.schema import FREE, MAY_HAVE_ARRIVED, PAYMENTS, PENDING, deliveries, payments, requests
 from bot.ledger.trail import Trail
 
 log = structlog.get_logger()
@@ -122,14 +122,13 @@ class Leases:
         Whose they were stays written: a delivery that somebody held when they died may have arrived.
         visible_within: how long it may be under way yet.
         """
-        await self._connection.execute(
-            update(payments).where(payments.c.lease_owner != instead_of).values(lease_until=self.now)
-        )
-        await self._connection.execute(
-            update(deliveries)
-            .where(or_(deliveries.c.lease_owner != instead_of, deliveries.c.ambiguous))
-            .values(lease_until=self.now + visible_within)
-        )
+        seen = self.now + visible_within
+        for table, until, condition in (
+            (payments, self.now, _held_by_another(payments, instead_of)),
+            (deliveries, seen, _held_by_another(deliveries, instead_of)),
+            (deliveries, seen, MAY_HAVE_ARRIVED),
+        ):
+            await self._connection.execute(update(table).where(condition).values(lease_until=until))
 
     async def bring_forward(self) -> None:
         """Let everything that waits for its time be looked at now, and no lease last beyond the longest.
@@ -150,14 +149,15 @@ class Leases:
                 "lease_until": case((long, self.now + LONGEST_LEASE), else_=table.c.lease_until),
             }
             brought.append((table, or_(late, long), changes))
-        theirs = or_(
-            *(
-                exists().where(table.c.request_id == requests.c.id, condition)
-                for table, condition, _ in brought
-            )
-        )
+        # Of all requests few are in it, so what waits leads to them.
+        theirs = union(*(select(table.c.request_id).where(condition) for table, condition, _ in brought))
         await self._connection.execute(
-            select(requests.c.id).where(theirs).order_by(requests.c.id).with_for_update()
+            select(requests.c.id).where(requests.c.id.in_(theirs)).order_by(requests.c.id).with_for_update()
         )
         for table, condition, changes in brought:
             await self._connection.execute(update(table).where(condition).values(changes))
+
+
+def _held_by_another(table: Table, owner: str) -> ColumnElement[bool]:
+    """Whoever holds a row holds it until some time, and few rows have one: there is an index of those."""
+    return and_(table.c.lease_until.is_not(None), table.c.lease_owner != owner)

@@ -159,7 +159,7 @@ class LockedReads(Leases):
         statement = PAYMENTS.where(condition).order_by(payments.c.line).with_for_update()
         return batch_of((await self._connection.execute(statement)).mappings())
 
-    async def requested_total(
+    async def requested_totals(
         self,
         *,
         since: datetime,
@@ -167,11 +167,14 @@ class LockedReads(Leases):
         currency: str,
         except_payment: int,
         rule: str,
-        requester: str | None,
-    ) -> Decimal:
-        """What the live payments of a rule in that time add up to, of one person or of everybody."""
+        requester: str,
+    ) -> tuple[Decimal, Decimal]:
+        """What the live payments of a rule in that time add up to: of everybody, and of one person.
+
+        Whose they are is not asked of the database: it would look through all that the person ever asked for.
+        """
         statement = (
-            select(payments.c.amount)
+            select(payments.c.amount, requests.c.requester)
             .join(requests)
             .where(
                 requests.c.created_at >= since,
@@ -182,10 +185,9 @@ class LockedReads(Leases):
                 LIVE,
             )
         )
-        if requester is not None:
-            statement = statement.where(requests.c.requester == requester)
-        amounts = (await self._connection.execute(statement)).scalars()
-        return sum((amount for amount in amounts if amount is not None), Decimal(0))
+        known = [row for row in await self._connection.execute(statement) if row.amount is not None]
+        by_all = sum((row.amount for row in known), Decimal(0))
+        return by_all, sum((row.amount for row in known if row.requester == requester), Decimal(0))
 
     async def approvers(self, request_id: int) -> list[str]:
         """Who approved so far, in order, as far as an event tells of it."""

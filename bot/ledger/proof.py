@@ -34,10 +34,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain.events import Approved, Paused, Resumed
 from bot.domain.payment import PaymentRequest, State
 from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, fitting
+from bot.ledger.column_types import AsKept
 from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
 from bot.ledger.rows import Kind
 from bot.ledger.schema import (
-    AsKept,
     Id,
     approvals,
     attempts,

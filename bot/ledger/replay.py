@@ -106,7 +106,7 @@ OF_PAYMENT: Mapping[str, Callable[[Payment, Invoice | None], Any]] = {
 
 
 def stamp(time: datetime) -> str:
-    """A time as SQLite keeps it, and as `schema.AsKept` reads it on both databases."""
+    """A time as SQLite keeps it, and as `column_types.AsKept` reads it on both databases."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", timespec="microseconds")
 
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -15,8 +13,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Date,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -24,7 +20,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     bindparam,
     cast,
@@ -34,88 +29,10 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import NullType
 
+from bot.domain.events import Approved, Corrected, Denied, Resolved
 from bot.domain.payment import RELEASED
-from bot.domain.schedule import PayOn
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC on both databases; a naive one is a bug and raises."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC; SQLite keeps no zone, so none is given to it."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("bug: a time without a zone")
-        utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Read UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class ExactDecimal(TypeDecorator[Decimal]):
-    """A decimal kept as its digits: SQLite would keep a float."""
-
-    impl = String(40)
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
-        """Store the digits."""
-        return None if value is None else format(value, "f")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
-        """Read the digits."""
-        return None if value is None else Decimal(value)
-
-
-class PaidOn(TypeDecorator[PayOn]):
-    """When a request is to be paid, as its word."""
-
-    impl = String(10)
-    cache_ok = True
-
-    def process_bind_param(self, value: PayOn | None, dialect: Dialect) -> str | None:
-        """Store the word."""
-        return None if value is None else str(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> PayOn | None:
-        """Read the word. Raises ValueError."""
-        return None if value is None else PayOn.read(value)
-
-
-class AsKept(FunctionElement[Any]):
-    """A column as the database keeps it: a forged value may be none that its type can read.
-
-    Times are texts such as 2026-03-02 09:00:00.000000 in UTC, on both databases.
-    """
-
-    inherit_cache = True
-    type = NullType()
-
-
-@compiles(AsKept)
-def _kept(element: AsKept, compiler: Any, **options: Any) -> str:
-    return str(compiler.process(element.clauses, **options))
-
-
-@compiles(AsKept, "postgresql")
-def _kept_on_postgresql(element: AsKept, compiler: Any, **options: Any) -> str:
-    (column,) = element.clauses
-    kept = str(compiler.process(column, **options))
-    if isinstance(column.type, UtcDateTime):
-        return f"to_char({kept} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
-    return f"to_char({kept}, 'YYYY-MM-DD')" if isinstance(column.type, Date) else kept
-
+from bot.ledger.column_types import ExactDecimal, PaidOn, UtcDateTime
 
 metadata = MetaData()
 
@@ -215,6 +132,13 @@ Index(
     postgresql_where=payments.c.listed,
 )
 
+Index(
+    "payments_leased",
+    payments.c.lease_until,
+    sqlite_where=payments.c.lease_until.is_not(None),
+    postgresql_where=payments.c.lease_until.is_not(None),
+)
+
 approvals = Table(
     "approvals",
     metadata,
@@ -307,6 +231,19 @@ Index(
     postgresql_where=IS_REQUEST,
 )
 
+# As in the index, where the action of an event leads to it: for a bound value it would not be used.
+IS_DECISION = events.c.action.in_(
+    [literal_column(f"'{what.action}'") for what in (Approved, Denied, Resolved, Corrected)]
+)
+
+Index(
+    "events_of_decider",
+    events.c.actor,
+    events.c.request_id,
+    sqlite_where=IS_DECISION,
+    postgresql_where=IS_DECISION,
+)
+
 chain = Table(
     "chain",
     metadata,
@@ -350,6 +287,23 @@ PENDING = deliveries.c.done_revision < deliveries.c.revision
 """Deliveries that are still to be made."""
 
 Index("deliveries_pending", deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING)
+
+Index(
+    "deliveries_leased",
+    deliveries.c.lease_until,
+    sqlite_where=deliveries.c.lease_until.is_not(None),
+    postgresql_where=deliveries.c.lease_until.is_not(None),
+)
+
+Index(
+    "deliveries_ambiguous",
+    deliveries.c.id,
+    sqlite_where=deliveries.c.ambiguous,
+    postgresql_where=deliveries.c.ambiguous,
+)
+
+# As it stands in the index: SQLite does not use that for a value that is compared with true.
+MAY_HAVE_ARRIVED: ColumnElement[bool] = literal_column("deliveries.ambiguous")
 
 notices = Table(
     "notices",

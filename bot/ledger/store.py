@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.clocks import BootClock, boottime
 from bot.domain.batch import Batch
-from bot.domain.events import Approved, Corrected, Denied, NotTold, Resolved
+from bot.domain.events import Denied, NotTold
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.errors import CommitLost, LedgerUnavailable
 from bot.ledger import audit, database, proof, version
@@ -42,6 +42,7 @@ from bot.ledger.rows import (
     readable,
 )
 from bot.ledger.schema import (
+    IS_DECISION,
     LIVE,
     PAYMENTS,
     PENDING,
@@ -291,10 +292,7 @@ class Ledger:
         )
         acted = (
             select(events.c.request_id.label("id"))
-            .where(
-                events.c.actor == user_id,
-                events.c.action.in_([what.action for what in (Approved, Denied, Resolved, Corrected)]),
-            )
+            .where(events.c.actor == user_id, IS_DECISION)
             .order_by(events.c.request_id.desc())
             .limit(_LOOKED_THROUGH)
         )

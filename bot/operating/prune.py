@@ -57,7 +57,8 @@ def prune(of_audit: Path | None, /, env_file: Path | None, before: datetime, fil
     Invoices, amounts, states and answers stay, no invoice can be paid again, and the trail proves itself as
     before: an event of each request says who erased, when, and the export's hash. Only LEDGER_URL is needed,
     and a bot may be running: of a SQLite ledger it has to wait at the end, while the file is written anew.
-    What is erased is left in FILE, in backups and in Slack, and in PostgreSQL's files until VACUUM FULL.
+    What is erased is left in FILE, in backups, where the ledger was moved from, in Slack, and in PostgreSQL's
+    files until VACUUM FULL.
 
     Exit code 0: it is erased, or there was nothing to erase; 1: somebody changed the ledger past the bot, and
     nothing is erased; 2: it is not done, or not all of it, as is said; run it again with another FILE.

@@ -51,16 +51,12 @@ async def _refusal(
     midnight = payment.request.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
     theirs = [one.invoice for one in beside if one.invoice and one.invoice.currency == invoice.currency]
     unwritten = sum((one.amount for one in theirs), _NOTHING)
-    by_all, by_person = [
-        unwritten
-        + await transaction.requested_total(
-            since=midnight,
-            until=midnight + timedelta(days=1),
-            currency=invoice.currency,
-            except_payment=payment.id,
-            rule=rule.name,
-            requester=requester,
-        )
-        for requester in (None, payment.request.requester)
-    ]
-    return rule.check_limits(invoice.amount, invoice.currency, by_person, by_all)
+    by_all, by_person = await transaction.requested_totals(
+        since=midnight,
+        until=midnight + timedelta(days=1),
+        currency=invoice.currency,
+        except_payment=payment.id,
+        rule=rule.name,
+        requester=payment.request.requester,
+    )
+    return rule.check_limits(invoice.amount, invoice.currency, by_person + unwritten, by_all + unwritten)

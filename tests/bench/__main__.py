@@ -10,7 +10,7 @@ import os
 import pkgutil
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -36,15 +36,22 @@ Values = dict[str, dict[str, list[float]]]
 @click.option(
     "--rounds", type=click.IntRange(min=1), help="Rounds of each figure, in place of its own number."
 )
+@click.option(
+    "--payments",
+    type=click.IntRange(min=100),
+    default=100_000,
+    show_default=True,
+    help="Payments in the ledger of the figure old_ledger.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, every round included.")
-def main(names: Sequence[str], rounds: int | None, as_json: bool) -> None:
+def main(names: Sequence[str], rounds: int | None, payments: int, as_json: bool) -> None:
     """Measure the named figures, or all of them."""
     quiet()
     began = time.perf_counter()
-    found = {name: asyncio.run(_measured(_figure(name), rounds)) for name in names or NAMES}
+    found = {name: asyncio.run(_measured(_figure(name), rounds, payments)) for name in names or NAMES}
     took = time.perf_counter() - began
     if as_json:
-        told = {"machine": _machine(), "seconds": round(took), "figures": found}
+        told = {"machine": _machine(), "seconds": round(took), "payments": payments, "figures": found}
         click.echo(json.dumps(told, indent=1).replace("NaN", "null"))
         return
     click.echo(f"{'ours/plain':>10} {'ours':>9} {'plain':>9} {'goal':>9}")
@@ -58,16 +65,29 @@ def _figure(name: str) -> ModuleType:
     return importlib.import_module(f"{figures.__name__}.{name}")
 
 
-async def _measured(figure: ModuleType, rounds: int | None) -> Values:
+async def _measured(figure: ModuleType, rounds: int | None, payments: int) -> Values:
     """Every line's rounds, of both sides."""
     values: Values = {key: {side.name: [] for side in SIDES} for key in figure.LINES}
     for round_ in range(rounds or figure.ROUNDS):
-        for side in SIDES:
-            click.echo(f"{figure.__name__.rpartition('.')[2]}, round {round_ + 1}, {side.name}", err=True)
-            found: dict[str, float] = await figure.measure(side)
+        for name, found in [one async for one in _round(figure, round_, payments)]:
             for key, value in found.items():
-                values[key][side.name].append(value)
+                values[key][name].append(value)
     return values
+
+
+async def _round(
+    figure: ModuleType, round_: int, payments: int
+) -> AsyncIterator[tuple[str, dict[str, float]]]:
+    """The numbers of one side after the other."""
+    about = f"{figure.__name__.rpartition('.')[2]}, round {round_ + 1}"
+    if hasattr(figure, "measure_both"):
+        click.echo(f"{about}, both", err=True)
+        for name, found in (await figure.measure_both(payments)).items():
+            yield name, found
+        return
+    for side in SIDES:
+        click.echo(f"{about}, {side.name}", err=True)
+        yield side.name, await figure.measure(side)
 
 
 def _told(line: Line, values: dict[str, list[float]]) -> str:
@@ -75,7 +95,9 @@ def _told(line: Line, values: dict[str, list[float]]) -> str:
     ours, plain = (median(values[side.name]) for side in SIDES)
     ratio = f"{ours / plain:.2f}" if plain and line.unit and not math.isnan(plain) else ""
     goal = "" if line.goal is None else f"{line.goal:g}"
-    missed = "  MISSED" if line.goal is not None and not ours <= line.goal else ""
+    goal = goal if line.times is None else f"{line.times:g} times"
+    kept = (line.goal is None or ours <= line.goal) and (line.times is None or ours <= line.times * plain)
+    missed = "" if kept else "  MISSED"
     shown = ["-" if math.isnan(value) else f"{value:.4g}" for value in (ours, plain)]
     return f"{ratio:>10} {shown[0]:>9} {shown[1]:>9} {goal:>9} {line.unit:2}  {line.about}{missed}"
 

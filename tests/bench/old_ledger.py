@@ -40,6 +40,14 @@ async def make(path: Path, count: int) -> None:
     connection.close()
 
 
+def events(path: Path) -> int:
+    """How many events a ledger's trail has."""
+    with sqlite3.connect(path) as connection:
+        (last,) = connection.execute("SELECT last_event FROM chain").fetchone()
+    connection.close()
+    return int(last)
+
+
 def _write(connection: sqlite3.Connection, places: range, count: int, previous: str) -> str:
     rows: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("requests", "payments", "attempts", "events", "deliveries")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.bench.__main__ import NAMES
+from bot.ledger.opening import open_ledger
+from tests.bench import old_ledger
+from tests.bench.__main__ import NAMES, _told
+from tests.bench.figures import Line
 from tests.bench.world import ROOT
 
 
@@ -30,3 +34,19 @@ def test_a_figure_is_told_to_people() -> None:
     assert float(line.split()[0]) < 1
     assert "python" in machine
     assert "reading" in NAMES
+
+
+async def test_the_old_ledger_is_one_that_the_bot_could_have_written(tmp_path: Path) -> None:
+    """Whoever proves it finds nothing; every payment has its events."""
+    await old_ledger.make(tmp_path / "ledger.db", 100)
+    async with open_ledger(f"sqlite+aiosqlite:///{tmp_path}/ledger.db") as ledger:
+        found = await ledger.verify()
+    assert (found.events, found.broken_at, found.flaws) == (500, None, ())
+    assert old_ledger.events(tmp_path / "ledger.db") == 500
+
+
+def test_what_takes_longer_than_so_many_times_the_other_is_missed() -> None:
+    """Whatever either takes by itself."""
+    line = Line("the Home tab", "ms", times=1.2)
+    assert "MISSED" not in _told(line, {"ours": [12.0], "plain": [10.0]})
+    assert "MISSED" in _told(line, {"ours": [13.0], "plain": [10.0]})

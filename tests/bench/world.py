@@ -66,26 +66,31 @@ SIDES = (OURS, PLAIN)
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Seconds that Slack and the billing API take for a call, what Slack takes at once, unpaid invoices."""
+    """Seconds that Slack and the billing API take for a call, what Slack takes at once, unpaid invoices.
+
+    policy: a policy file's text, in place of the settings.
+    """
 
     slack_s: float = 0.0
     billing_s: float = 0.0
     burst: int = BURST
     unpaid: int = 100
+    policy: str = ""
 
 
 @dataclass(eq=False)
 class World:
     """A running side among those whom it serves.
 
-    answered: when the API's words for an invoice stood in the thread. process: the side's.
-    connected_s: seconds from its last start to its connection.
+    policy: its policy file. answered: when the API's words for an invoice stood in the thread.
+    process: the side's. connected_s: seconds from its last start to its connection.
     """
 
     side: Side
     folder: Path
     slack: LocalSlack
     billing: LocalBilling
+    policy: Path | None = None
     process: asyncio.subprocess.Process | None = None
     connected_s: float = 0.0
     answered: dict[int, float] = field(default_factory=dict)
@@ -105,6 +110,9 @@ class World:
         """Start the side, on the ledger that is there or a new one, and wait until it is connected."""
         environment = environment_of(self.slack, self.billing, f"sqlite:///{self.folder}/ledger.db")
         environment |= {"BILLING_TIMEOUT": "60", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+        if self.policy is not None:
+            environment = {name: value for name, value in environment.items() if not name.startswith("PAY_")}
+            environment["PAY_POLICY_FILE"] = str(self.policy)
         log = self.folder / "log"
         started = time.perf_counter()
         with log.open("wb") as out:
@@ -184,15 +192,12 @@ class World:
 
     def resident_mb(self) -> float:
         """Memory of the side's process."""
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) / 1024
+        return resident_mb(self.pid)
 
 
 @asynccontextmanager
-async def meeting(side: Side, conditions: Conditions) -> AsyncIterator[World]:
-    """Run a side until the block ends."""
+async def meeting(side: Side, conditions: Conditions, folder: Path | None = None) -> AsyncIterator[World]:
+    """Run a side until the block ends. folder: one that holds its ledger, or may; None: a new one."""
     async with AsyncExitStack() as stack:
         slack = LocalSlack(enforce_rate_limits=True, message_burst=conditions.burst)
         await stack.enter_async_context(slack)
@@ -201,13 +206,22 @@ async def meeting(side: Side, conditions: Conditions) -> AsyncIterator[World]:
         stack.push_async_callback(billing.stop)
         for number in range(FIRST - 50, FIRST + conditions.unpaid):
             billing.add_invoice(MODULE, number)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pay-bench-")))
-        world = World(side, folder, slack, billing)
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pay-bench-")))
+        world = World(side, folder, slack, billing, _policy_file(folder, conditions.policy))
         slow_down(world, conditions)
         await world.start()
         stack.push_async_callback(world.end)
         yield world
         billing.heal()
+
+
+def _policy_file(folder: Path, text: str) -> Path | None:
+    if not text:
+        return None
+    path = folder / "policy.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def slow_down(world: World, conditions: Conditions) -> None:
@@ -221,6 +235,16 @@ def slow_down(world: World, conditions: Conditions) -> None:
 
     if conditions.billing_s:
         world.billing.fail(Failure("every call takes its time", late, carried_out=True, on="*"))
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process; 0 where there is none any more."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0.0
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def percentile(values: Iterable[float], share: float) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from bot.domain.payment import State
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.directory import KEEP_S
 from tests.faults.invariants import PastTheBot, Ref
 from tests.simulation.machine import Machine
 
@@ -27,7 +26,7 @@ GROUPS = {
 MAY_LAG_S = 200.0
 """Seconds that something may have changed before a payment arrives: between its last check and the call."""
 
-MEMBERS_LAG_S = MAY_LAG_S + KEEP_S + 10.0
+MEMBERS_LAG_S = MAY_LAG_S + 60.0 + 10.0
 """The same of who is in a group: what Slack said is kept for a while, and took a while to be said."""
 
 LISTS_LAG_S = 100.0

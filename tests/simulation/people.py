@@ -203,10 +203,11 @@ class People:
             options = [
                 InvoiceRef(module, int(number))
                 for block in view.blocks
+                if view.callback_id == REMOVE_FORM
                 for option in block.get("element", {}).get("options", ())
                 for module, number in [option["value"].split()]
             ]
-            if view.callback_id == REMOVE_FORM and options:
+            if options:
                 picked = options[int(which * len(options)) :][: 1 + int(which * 97) % 2]
                 why = text(removal.REASON, "not ours")
                 await self._slack.person(person).submits(view, chosen(removal.WHICH, *picked) | why)

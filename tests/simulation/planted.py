@@ -144,6 +144,7 @@ PLANTED = (
         "slack/directory.py",
         "KEEP_S = 60.0",
         "KEEP_S = 86400.0",
+        "who approved leaves",
     ),
     Planted(
         "rows of another module count",

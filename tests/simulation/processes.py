@@ -17,7 +17,7 @@ from bot.domain.schedule import MORNING
 from bot.sandbox.local_billing.service import PAYMENT
 from tests.faults.forgeries import FORGERIES, Forgery
 from tests.simulation.drawing import MINUTE, NIGHT
-from tests.simulation.installation import Acts, Installation, Process
+from tests.simulation.installation import TIMING, Acts, Installation, Process
 from tests.simulation.invariants import last_event
 from tests.simulation.people import People
 from tests.simulation.system import BEGINNING
@@ -47,6 +47,11 @@ def until_morning(now: float) -> float:
     if morning <= at:
         morning += timedelta(days=1)
     return (morning - at).total_seconds()
+
+
+def _posts(waits_at: str) -> bool:
+    """Whether it waits there for Slack to take a message."""
+    return waits_at.startswith("slack/web_api.py:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,9 @@ class Processes:
                     await self._installation.happens(lambda: machine.stopped, "it stops", AIMED_S)
                 machine.fuse = None
             machine.stop()
+            if seconds > TIMING.lease.total_seconds() and any(map(_posts, machine.waits_at())):
+                # Between its last look at the lease and its post: another tells it meanwhile.
+                self._installation.exact = False
             await asyncio.sleep(seconds)
             self._installation.loop.resume(process.machine, slept=slept)
             self._busy.discard(process.number)
