@@ -152,6 +152,7 @@ async def test_an_invoice_is_told_from_a_reading_that_began_lately(new_client: N
     """With the reading's age; what is not in it, or too old, is not known."""
     clock = itertools.count(100.0, 4.0)  # asked once as a reading begins, and once each time it is told
     client = new_client(clock=lambda: next(clock))
+    await client.prepare()  # a login asks it as well
     within = timedelta(seconds=10)
     assert client.lately_unpaid(VPS, within) is None
     [read, *_] = [one for one in await client.unpaid_invoices("vps") if one.ref == VPS]
