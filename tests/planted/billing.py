@@ -10,6 +10,13 @@ _LIST, _MARKUP, _PLAIN = "billing/list_answer.py", "billing/markup.py", "billing
 
 BREAKS = (
     Break(
+        "a-row-of-another-kind-is-a-charge",
+        "billing/reading.py",
+        'charge = kind == CHARGE and _whole(row, "invoices_id") == self._ref.number',
+        'charge = _whole(row, "invoices_id") == self._ref.number',
+        seen_by="billing:test_what_is_neither_its_charge_nor_a_payment_of_it_says_nothing",
+    ),
+    Break(
         "what-went-out-may-be-called-not-sent",
         _VERDICTS,
         "    if sent:\n        verdict = Verdict.UNKNOWN\n",
