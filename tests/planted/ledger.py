@@ -16,8 +16,8 @@ BREAKS = (
     Break(
         "what-a-dead-instance-may-have-told-is-told-at-once",
         "ledger/leases.py",
-        ".values(lease_until=self.now + visible_within)",
-        ".values(lease_until=self.now)",
+        "seen = self.now + visible_within",
+        "seen = self.now",
         seen_by="ledger:test_what_a_dead_instance_may_have_told_is_left_alone_until_slack_would_show_it",
         case="doubtful",
     ),

@@ -110,8 +110,8 @@ PLANTED = (
     Planted(
         "after a restart what may have been told is told at once",
         "ledger/leases.py",
-        ".values(lease_until=self.now + visible_within)",
-        ".values(lease_until=self.now)",
+        "seen = self.now + visible_within",
+        "seen = self.now",
     ),
     Planted(
         "a lease is not looked at",
