@@ -66,6 +66,6 @@ def test_it_lists_every_file_that_can_be_printed() -> None:
 
 def test_what_only_operators_need_is_folded_away() -> None:
     """Each section that opens also closes, and a reader sees from its first words what is in it."""
-    assert README.count("<details>") == README.count("</details>") == 5
+    assert README.count("<details>") == README.count("</details>") == 6
     summaries = re.findall(r"<details>\n<summary><b>(.*?)</b>: .*</summary>\n\n", README)
-    assert summaries == ["HTTP mode", "Guarantees", "Threats", "Operations", "Ways to run it"]
+    assert summaries == ["HTTP mode", "Guarantees", "Figures", "Threats", "Operations", "Ways to run it"]
