@@ -104,6 +104,8 @@ async def asks_for_several(
 
     async def confirm() -> bool:
         if not (shown := previews(installation, person)):
+            if any("Requested: " in one.text for one in installation.slack.ephemerals(person)):
+                return True  # told by who died before Slack had its acknowledgement
             await actor.types(channel, f"/pay {' '.join(map(str, refs))}")
             with suppress(NotSeen):
                 await installation.slack.wait_for(lambda: previews(installation, person), SOON)
