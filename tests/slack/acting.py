@@ -51,6 +51,19 @@ def invoices(billing: LocalBilling, count: int) -> list[InvoiceRef]:
     return found
 
 
+def costs_by_now(bot: app.Bot, billing: LocalBilling, amount: float) -> None:
+    """vps 10101 costs something else from now on, and no reading serves that says what it cost before."""
+    row = billing.row("vps", 10101)
+    assert row is not None
+    row["invoices_amount"] = amount
+    forget_readings(bot)
+
+
+def forget_readings(bot: app.Bot) -> None:
+    """The next who look at the unpaid invoices read them anew."""
+    bot.services.unpaid._readings._kept.clear()
+
+
 async def request_several(
     slack: LocalSlack, bot: app.Bot, refs: Sequence[InvoiceRef] = THREE, note: str | None = None
 ) -> Message:

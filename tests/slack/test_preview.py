@@ -12,7 +12,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.preview import CONFIRM
 from tests.fixture_types import StartBot
-from tests.slack.acting import approve, at_rest, card, pay, shown, thread
+from tests.slack.acting import approve, at_rest, card, costs_by_now, pay, shown, thread
 from tests.slack.test_lists import asks
 
 POLICY = """
@@ -158,10 +158,7 @@ async def test_amounts_that_changed_since_are_shown_before_anything_is_asked_for
     """The button asks for what it shows; the one in its place asks for the new amounts, with note and day."""
     bot = await start_bot()
     await asks(slack, "vps 10101 mail 10301 vps 10102 note: month end")
-    row = billing.row("vps", 10101)
-    assert row is not None
-    row["invoices_amount"] = 9000.0
-    bot.services.unpaid._readings._kept.clear()
+    costs_by_now(bot, billing, 9000.0)
     old = newest(slack)
     await slack.person("alice").clicks(old, CONFIRM)
     await slack.wait_for(lambda: "9,050.99 USD" in newest(slack).text)
