@@ -13,16 +13,14 @@ from bot.ledger.watching import Line
 from bot.payments.alarms import span_in
 from bot.slack.blocks import Message, paragraph
 from bot.slack.listing import listing
-from bot.slack.text import harmless, mention, moment, place
+from bot.slack.text import harmless, moment, person_or_operator, place
+from bot.slack.web_api import NO_UPDATE
 
 _SHOWN = 10
 """Payments that are named one by one."""
 
 _WORD = 200
 """Characters that are told of what stands in the ledger and was written by others."""
-
-
-_CARD_IS_GONE = frozenset({"cant_update_message", "edit_window_closed", "message_not_found"})
 
 
 def unknown(lines: Sequence[Line]) -> Message | None:
@@ -54,7 +52,7 @@ def settled(lines: Sequence[Line]) -> Message:
 
 def pausing(event: Event) -> Message | None:
     """Somebody paused or resumed sending."""
-    who = mention(event.actor) if event.actor[:1] in "UW" else "the operator"
+    who = person_or_operator(event.actor)
     match event.what:
         case events.Paused(reason):
             why = f": {harmless(reason, _WORD)}" if reason else ""
@@ -77,7 +75,7 @@ def not_told(event: Event) -> Message | None:
         return None
     what = event.what
     where = f"in {place(what.channel)}" if is_channel(what.channel) else "to a person directly"
-    if what.error in _CARD_IS_GONE:
+    if what.error in NO_UPDATE:
         remedy = "Somebody deleted its card, or it can no longer be changed; nothing is to be done."
     elif is_channel(what.channel):
         remedy = "Invite the bot there, or bring the channel back."

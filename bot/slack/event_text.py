@@ -27,6 +27,7 @@ from bot.slack.text import (
     link,
     mention,
     mentions,
+    person_or_operator,
     place,
     quote,
     standing_of,
@@ -326,7 +327,7 @@ def _settled(event: Event, note: str) -> list[str]:
     state, was = event.to_state, event.from_state
     assert state is not None, "bug: settling moves the state"
     assert was is not None, "bug: settling moves the state"
-    who = mention(event.actor) if event.actor[:1] in "UW" else "the operator"
+    who = person_or_operator(event.actor)
     corrected = isinstance(event.what, events.Corrected)
     before = f"It had been called {state_words(was).lower()}. " if corrected else ""
     return [state_line(state), f"{before}Settled by {who}:", quote(note)]

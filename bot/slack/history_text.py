@@ -7,13 +7,13 @@ from decimal import Decimal, InvalidOperation
 from typing import assert_never
 
 from bot.domain import events
-from bot.domain.erasure import is_erased
 from bot.domain.schedule import PayOn
 from bot.domain.wording import money, shorten
 from bot.ledger.rows import Event
 from bot.slack.schedule import asked_for
 from bot.slack.text import (
     escape,
+    is_in_slack,
     mention,
     moment,
 )
@@ -34,7 +34,7 @@ def history(trail: Sequence[Event]) -> list[str]:
 
 def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an event
     """An event in a few words; None where it has none."""
-    somebody = event.actor[:1] in "UW" or is_erased(event.actor)
+    somebody = is_in_slack(event.actor)
     who = mention(event.actor) if somebody else escape(event.actor)
     match event.what:
         case events.Requested(note=note, pay_on=pay_on):

@@ -18,6 +18,7 @@ from bot.slack.text import (
     mention,
     mentions,
     moment,
+    person_or_operator,
     standing,
     standing_of,
     subject,
@@ -157,7 +158,7 @@ def of_pausing(answer: Paused | Resumed | Refusal) -> str:
             return refused(answer)
         case Paused(pause, before, sending):
             why = f", who said: {escape(pause.reason)}" if pause.reason else ""
-            since = f"It was paused {moment(pause.at)} by {_who(pause.by)}{why}."
+            since = f"It was paused {moment(pause.at)} by {person_or_operator(pause.by)}{why}."
             first = since if before else "Sending is paused: no payment is begun from now on, anywhere."
             late = f"\n{too_late_to_pause(sending)}" if sending else ""
             go_on = "Requests and approvals go on and wait. Type `/pay resume` to let them be paid."
@@ -167,13 +168,10 @@ def of_pausing(answer: Paused | Resumed | Refusal) -> str:
         case Resumed(pause):
             assert pause is not None, "bug: the case above"
             return (
-                f"Sending goes on; it was paused since {moment(pause.at)} by {_who(pause.by)}.\n"
+                f"Sending goes on; it was paused since {moment(pause.at)}"
+                f" by {person_or_operator(pause.by)}.\n"
                 "What is approved is paid now, unless its time is over."
             )
-
-
-def _who(actor: str) -> str:
-    return mention(actor) if actor[:1] in "UW" else "the operator"
 
 
 def unexpected(reference: str) -> str:

@@ -106,6 +106,16 @@ def mention(principal: str) -> str:
     return f"<!subteam^{harmless_id}>" if is_group(principal) else f"<@{harmless_id}>"
 
 
+def is_in_slack(actor: str) -> bool:
+    """Whether who acted is somebody in Slack, also where their id is erased by now."""
+    return actor[:1] in "UW" or is_erased(actor)
+
+
+def person_or_operator(actor: str) -> str:
+    """Who acted, where it was somebody in Slack or the command line."""
+    return mention(actor) if is_in_slack(actor) else "the operator"
+
+
 def place(channel: str) -> str:
     """A channel, ready to be led to. A workflow's author may have written anything for it."""
     return f"<#{escape(channel)}>"

@@ -145,16 +145,20 @@ _RUN_IS_OVER = frozenset(
     }
 )
 
-FINAL: Mapping[str, frozenset[str]] = {
-    "chat.postMessage": CONTENT | _NO_PLACE,
-    "chat.update": CONTENT
-    | {
-        # An archived channel or one that the bot was taken from may come back, so those are not final here:
-        # the card stands, and its buttons must go.
+NO_UPDATE = frozenset(
+    {
         "cant_update_message",  # it is somebody else's
         "edit_window_closed",  # the team's setting
         "message_not_found",  # somebody deleted it
-    },
+    }
+)
+"""A message that can no longer be changed, or is gone."""
+
+FINAL: Mapping[str, frozenset[str]] = {
+    "chat.postMessage": CONTENT | _NO_PLACE,
+    # An archived channel or one that the bot was taken from may come back, so those are not final here: the
+    # card stands, and its buttons must go.
+    "chat.update": CONTENT | NO_UPDATE,
     "conversations.history": _UNREADABLE,
     "conversations.replies": _UNREADABLE,
     "functions.completeSuccess": _RUN_IS_OVER,
