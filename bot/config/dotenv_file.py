@@ -1,7 +1,7 @@
 """Reads a `.env` file whole or not at all.
 
-python-dotenv passes over a line that it cannot read. Where that line was to restrict who may pay what, nothing
-would be restricted, so such a file is refused, and every such line of it is told.
+python-dotenv passes over a line that it cannot read. Where that line was to restrict who may pay what,
+nothing would be restricted, so such a file is refused, and every such line of it is told.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def test_a_quote_that_is_not_closed_swallows_no_other_line(tmp_path: Path) -> No
     text = "BILLING_PASSWORD='abc\nPAY_ALLOWED_CHANNELS=C0APPROVAL\n# for Bob'\n"
     assert told(text, tmp_path) == {
         ".env:1": (
-            "the value of BILLING_PASSWORD goes on over several lines, and PAY_ALLOWED_CHANNELS is set in one of"
-            " them. Close its quote on its own line."
+            "the value of BILLING_PASSWORD goes on over several lines, and PAY_ALLOWED_CHANNELS is set in one"
+            " of them. Close its quote on its own line."
         )
     }
 
