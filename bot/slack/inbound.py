@@ -19,6 +19,7 @@ from bot.payments.desk import Desk
 from bot.payments.overview import Overview
 from bot.payments.proposals import Proposals
 from bot.payments.unpaid import UnpaidInvoices
+from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, notice
 from bot.slack.delivered import text_in, understanding
@@ -34,6 +35,9 @@ BEFORE_A_FORM = 1.0
 
 IN_TIME = 2.5
 """Seconds after which Slack is told that it takes longer; after three it tells the person that it failed."""
+
+READ_AT_ONCE = 20
+"""Answers of one kind that people wait for at the same time while the billing API is read."""
 
 Body = dict[str, Any]
 
@@ -96,6 +100,11 @@ class Services:
     client: Client
     workspace: Workspace
     gate: Gate
+
+
+def reading_pool(name: str) -> TaskPool[str]:
+    """For answers that follow when something was read. What finds no room is refused, so nobody is woken."""
+    return TaskPool(name, READ_AT_ONCE, asyncio.Event())
 
 
 def clicker(body: Body) -> Person:

@@ -7,7 +7,6 @@ since, a new preview takes its place. However often it is pressed, it is the sam
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import command
 from bot.domain.batch import MOST_LINES
-from bot.domain.payment import Invoice, InvoiceRef
+from bot.domain.payment import InvoiceRef
 from bot.domain.policy import Refusal
 from bot.domain.schedule import PayOn
 from bot.domain.wording import shorten
@@ -30,17 +29,14 @@ from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, button, paragraph
 from bot.slack.delivered import text_in, understanding
-from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
+from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of, reading_pool
 from bot.slack.listing import listing
 from bot.slack.respond import respond
 from bot.slack.schedule import asked_for
-from bot.slack.text import amount, description, due, escape, quote, subject_of, totals, unescaped
+from bot.slack.text import escape, invoice_line, quote, subject_of, totals, unescaped, when_due
 
 CONFIRM = "request_several"
 """The action id of the button."""
-
-_READ_AT_ONCE = 20
-"""Previews that people wait for at the same time."""
 
 _VALUE = 2000
 """Characters of a button's value that Slack takes."""
@@ -56,9 +52,7 @@ class Previews:
     """Shows what would be asked for, and asks for it by the desk."""
 
     services: Services
-    pool: TaskPool[str] = field(
-        init=False, default_factory=lambda: TaskPool("previews", _READ_AT_ONCE, asyncio.Event())
-    )
+    pool: TaskPool[str] = field(init=False, default_factory=lambda: reading_pool("previews"))
 
     def register(self, app: AsyncApp) -> None:
         """Listen for the button."""
@@ -205,20 +199,9 @@ def _grouped(groups: Sequence[Group], today: date) -> Iterator[str]:
             sum_up = totals(one.invoice for one in group.lines)
             yield f"*Request {number} of {len(groups)}: {_count(group.lines)} · {sum_up}* · {approvals}"
         for line in group.lines:
-            yield _line(line, today)
+            yield invoice_line(str(line.ref), line.invoice, when_due(line.invoice, today))
         if len(groups) == 1:
             yield f"_{approvals.capitalize()}._"
-
-
-def _line(line: Line, today: date) -> str:
-    invoice: Invoice | None = line.invoice
-    parts = [f"`{line.ref}`", f"*{amount(invoice)}*"]
-    if invoice is not None:
-        if invoice.due is not None:
-            parts.append(f"due {due(invoice.due, today)}")
-        if described := description(invoice, 60):
-            parts.append(escape(described))
-    return " · ".join(parts)
 
 
 def _left_out(left_out: Sequence[LeftOut]) -> Iterator[str]:
