@@ -1,6 +1,7 @@
 """What the bot is told from outside, checked once; whatever is wrong is a `Problem` with its remedy.
 
 settings     the variables of the environment and of `.env`; `names` are those that there are not
+dotenv_file  reads `.env`, whole or not at all
 policy_file  the TOML file of rules; `lines` finds where in it something stands
 rule_table   one rule: what may be written for each of its fields
 values       the kinds of values, with the words for what is wrong with one; `slack_ids` are those of Slack

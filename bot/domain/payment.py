@@ -293,6 +293,13 @@ class PaymentRequest:
         return self.cards.approval_channel not in (None, self.channel)
 
     @property
+    def decided_on(self) -> tuple[str, str] | None:
+        """Channel and ts of the card where approvals are given; of the other one while that is not posted."""
+        if self.cards.approval_channel is not None and self.cards.approval_ts is not None:
+            return self.cards.approval_channel, self.cards.approval_ts
+        return None if self.cards.ts is None else (self.channel, self.cards.ts)
+
+    @property
     def mark(self) -> str:
         """Tells it from another request of its number: a ledger that was set back gives numbers again."""
         return mark_of(self.created_at)

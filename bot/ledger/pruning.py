@@ -40,10 +40,10 @@ from bot.ledger.rows import request_of
 from bot.ledger.schema import PENDING, approvals, deliveries, events, notices, payments, requests
 from bot.ledger.trail import Trail
 
-AT_ONCE = 10
+REQUESTS_OF_ONE = 10
 """Requests of one transaction: nobody else adds to the trail meanwhile."""
 
-_EVENTS_AT_ONCE = 500
+_EVENTS_OF_ONE = 500
 """Events of no request that one event answers for."""
 
 _IS_PRUNED = events.c.action == Pruned.action
@@ -135,7 +135,7 @@ class Pruning:
         """
         await self._overwrite()
         await self._trail.write()
-        due = meant.due().where(requests.c.id > after).order_by(requests.c.id).limit(AT_ONCE)
+        due = meant.due().where(requests.c.id > after).order_by(requests.c.id).limit(REQUESTS_OF_ONE)
         lock = select(requests.c.id).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
         locked = (await self._connection.execute(lock)).scalars().all()
         if not locked:
@@ -225,7 +225,7 @@ class Pruning:
         """Erase what is personal in the next events of no request: the last that was looked at, or None."""
         await self._overwrite()
         await self._trail.write()
-        due = audit.HASHED.where(meant.due_of_none(), events.c.id > after).limit(_EVENTS_AT_ONCE)
+        due = audit.HASHED.where(meant.due_of_none(), events.c.id > after).limit(_EVENTS_OF_ONE)
         trail = (await self._connection.execute(due)).all()
         if not trail:
             return None

@@ -45,8 +45,8 @@ from bot.ledger.schema import FREE, approvals, attempts, events, payments, reque
 
 log = structlog.get_logger()
 
-_AT_ONCE = 1000
-"""Payments that one statement names: databases bound how many."""
+_PAYMENTS_A_STATEMENT = 1000
+"""So many are named: databases bound how many."""
 
 
 _LATEST = union_all(*(select(func.max(ids).label("id")) for ids in (requests.c.id, events.c.request_id)))
@@ -141,8 +141,8 @@ class Transaction(LockedReads):
         event_id = await self.record(Resumed(), actor=actor)
         await self.trail.set_pause(None)
         await self.notices.alert(Topic.RESUMED, event_id)
-        for begin in range(0, len(ids), _AT_ONCE):
-            these = payments.c.id.in_(ids[begin : begin + _AT_ONCE])
+        for begin in range(0, len(ids), _PAYMENTS_A_STATEMENT):
+            these = payments.c.id.in_(ids[begin : begin + _PAYMENTS_A_STATEMENT])
             await self._connection.execute(update(payments).where(these).values(due_at=self.now))
         self.changed_topics.add(State.APPROVED)
         return pause

@@ -284,6 +284,33 @@ _COUNTED = ("declined", "unknown", "cancelled", "scheduled", "under way")
 """The order in which they are counted, behind what was paid."""
 
 
+def invoice_line(code: str, invoice: Invoice | None, when: str = "", *, most: int = 60) -> str:
+    """An invoice in a line: what can be typed for it, its amount, `when` it is due, and what it is for.
+
+    when: empty where that does not matter. most: characters of what it is for.
+    """
+    described = escape(description(invoice, most)) if invoice is not None else ""
+    return " · ".join(filter(None, [f"`{code}`", f"*{amount(invoice)}*", when, described]))
+
+
+def when_due(invoice: Invoice | None, today: date) -> str:
+    """When it is due, and whether that is over; empty where that is not known."""
+    return f"due {due(invoice.due, today)}" if invoice is not None and invoice.due is not None else ""
+
+
+def overdue_or_due(value: date | None, today: date) -> str:
+    """Since when it is overdue, or when it is due; empty where that is not known."""
+    if value is None:
+        return ""
+    return f"*overdue* since {day(value)}" if value < today else f"due {day(value)}"
+
+
+def linked(batch: Batch, team_url: str) -> str:
+    """Which request, leading to the card on which it is decided, where one stands."""
+    card = batch.request.decided_on
+    return subject_of(batch) if card is None else f"<{link(team_url, *card)}|{subject_of(batch)}>"
+
+
 def link(team_url: str, channel: str, ts: str) -> str:
     """The permalink of a message, as Slack makes it; no call is needed for it."""
     return f"{escape(team_url).rstrip('/')}/archives/{escape(channel)}/p{escape(ts).replace('.', '')}"
