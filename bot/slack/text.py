@@ -27,7 +27,7 @@ _NAMED = 50
 """People and groups that are mentioned one by one."""
 
 STATES: dict[State, tuple[str, str]] = {
-    State.REQUESTED: (":hourglass_flowing_sand:", "Waiting for approval"),
+    State.REQUESTED: (":mag:", "Looking it up"),
     State.PENDING_APPROVAL: (":hourglass_flowing_sand:", "Waiting for approval"),
     State.APPROVED: (":ballot_box_with_check:", "Approved, about to be sent"),
     State.SENDING: (":outbox_tray:", "Sending"),
@@ -223,6 +223,8 @@ def subject_of(batch: Batch) -> str:
 
 def cost_of(batch: Batch) -> str:
     """What a request costs: of what is to be decided on, while there is such, or of what was not let go."""
+    if batch.within((State.REQUESTED,)):
+        return "amount not read yet" if len(batch.payments) == 1 else "amounts not read yet"
     if not batch.several:
         return amount(batch.first.invoice)
     return totals(one.invoice for one in batch.asked_about or batch.held or batch.payments)
@@ -235,7 +237,7 @@ def standing_of(batch: Batch) -> tuple[str, str]:
     if (ended := batch.ended_together) is not None:
         return _WITHDRAWN if batch.withdrawn else STATES[ended]
     if waiting := batch.within((State.REQUESTED, State.PENDING_APPROVAL)):
-        emoji, words = STATES[State.PENDING_APPROVAL]
+        emoji, words = STATES[State.PENDING_APPROVAL if batch.waiting else State.REQUESTED]
         left = len(batch.payments) - len(waiting)
         return emoji, f"{words}: {len(waiting)} of {len(batch.payments)}" if left else words
     counts = Counter("scheduled" if one.scheduled else _PROGRESS[one.state] for one in batch.payments)
