@@ -16,7 +16,7 @@ from bot.slack.card import Scene, waiting
 from bot.slack.invoice_table import all_invoices
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import ask_again, checking, not_sent
-from bot.slack.schedule import sent_on
+from bot.slack.schedule_text import sent_on
 from bot.slack.text import (
     added_up,
     amount,

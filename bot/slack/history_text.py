@@ -10,7 +10,7 @@ from bot.domain import events
 from bot.domain.schedule import PayOn
 from bot.domain.wording import money, shorten
 from bot.ledger.rows import Event
-from bot.slack.schedule import asked_for
+from bot.slack.schedule_text import asked_for
 from bot.slack.text import (
     escape,
     is_in_slack,
