@@ -16,6 +16,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import command
+from bot.domain.batch import MOST_LINES
 from bot.domain.payment import InvoiceRef
 from bot.domain.policy import Refusal
 from bot.domain.schedule import PayOn
@@ -27,6 +28,7 @@ from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal, seen
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, button, paragraph
+from bot.slack.delivered import text_in, understanding
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of, reading_pool
 from bot.slack.listing import listing
 from bot.slack.respond import respond
@@ -111,12 +113,15 @@ class Previews:
             # What can be tried again keeps its button.
             failed = isinstance(reply, str)
             message = paragraph(reply) if isinstance(reply, str) else reply
-            await respond(self.services.client, str(body["response_url"]), message, instead=not failed)
+            await respond(self.services.client, str(body.get("response_url")), message, instead=not failed)
 
     async def _request(self, person: Person, body: Body, action: Body) -> Message:
-        trigger, shown, listed, note, *day = json.loads(action["value"])
-        proposals, channel, refs = self.services.proposals, str(body["channel"]["id"]), _unpacked(listed)
-        pay_on = PayOn.read(day[0]) if day else None
+        proposals = self.services.proposals
+        with understanding():
+            trigger, shown, listed, noted, *day = json.loads(action["value"])
+            trigger, channel, refs = text_in(trigger), text_in(body["channel"]["id"]), _unpacked(listed)
+            note = None if noted is None else text_in(noted)
+            pay_on = PayOn.read(day[0]) if day else None
         if await proposals.prices(refs) != shown:
             now = await proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
             # Where nothing is left, they are requested already: perhaps by this very button.
@@ -260,8 +265,11 @@ def _packed(refs: Iterable[InvoiceRef]) -> str:
 
 
 def _unpacked(listed: Any) -> list[InvoiceRef]:
+    """Read back. Raises ValueError."""
     found = []
     for part in str(listed).split(";"):
         module, *numbers = part.split(" ")
         found += [InvoiceRef(module, int(number)) for number in numbers]
+    if not 1 <= len(found) <= MOST_LINES:
+        raise ValueError("none, or more than one may ask for at once")
     return found
