@@ -50,7 +50,7 @@ class State(StrEnum):
 
 
 MOVES: dict[State, frozenset[State]] = {
-    # Not looked up yet, so there is no card, and nobody can decide on it.
+    # Not looked up yet, so nobody can decide on it.
     State.REQUESTED: frozenset({State.PENDING_APPROVAL, State.APPROVED, State.CANCELLED, State.EXPIRED}),
     State.PENDING_APPROVAL: frozenset({State.APPROVED, State.DENIED, State.CANCELLED, State.EXPIRED}),
     # Back to the approvers: what they approved without knowing its amount was read before it was sent.

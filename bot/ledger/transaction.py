@@ -255,8 +255,9 @@ class Transaction(LockedReads):
             from_state=state,
             to_state=to,
         )
-        # Most calls are over in a moment: a card that says "sending" is worth posting only if not.
-        moment = timedelta(seconds=1) if to is State.SENDING else timedelta(0)
+        # Most calls are over in a moment: what a card says on the way is worth showing only if not.
+        on_the_way = to is State.SENDING or (state, to) == (State.REQUESTED, State.APPROVED)
+        moment = timedelta(seconds=1) if on_the_way else timedelta(0)
         self.outbox.refresh_cards(request.id, after=moment)
         if announce is not None:
             # What becomes of several, one after the other, is told together.

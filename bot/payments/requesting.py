@@ -14,6 +14,7 @@ from bot.domain.policy import Reason, Refusal, Rule
 from bot.domain.schedule import IN_UTC, Mornings, PayOn
 from bot.errors import LedgerUnavailable
 from bot.ledger.replay import asked
+from bot.ledger.rows import Kind
 from bot.ledger.transaction import Transaction
 from bot.payments.answers import (
     AlreadyRequested,
@@ -119,6 +120,9 @@ class Requesting(DeskPart):
                     for payment in batch.payments:
                         await transaction.record(asked(payment), actor=new.person.id, payment=payment)
                     await self._record_held(transaction, new, held)
+                    if not rule.most_approvals:
+                        # Nobody is to be asked, whatever it costs: its card need not wait for that.
+                        await transaction.outbox.add(batch.request, Kind.CARD)
                     return Requested(batch, tuple(held))
                 if (same := await transaction.by_trigger(new.trigger_id)) is not None:
                     return Requested(same)

@@ -186,9 +186,10 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
         case events.AnsweredLate() as answer:
             return _answered_late(answer, payment)
         case events.Stranded():
-            ended = "Cancelled" if event.to_state is State.CANCELLED else "Expired"
+            no_card = event.to_state is State.CANCELLED
+            why = "Cancelled: I could not post its card" if no_card else "Expired: I could not look it up"
             return [
-                f"{ended}: I could not post its card in time. Nothing was paid.",
+                f"{why} in time. Nothing was paid.",
                 "Ask again if it is still wanted.",
             ]
         case events.LeaseRanOut():

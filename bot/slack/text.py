@@ -55,7 +55,7 @@ _WORDS: dict[State, StateWords] = {
     ),
     State.DENIED: StateWords(":no_entry:", "Denied; nothing was paid", "cancelled", "Denied"),
     State.EXPIRED: StateWords(":alarm_clock:", "Expired; nothing was paid", "cancelled", "Expired"),
-    State.REQUESTED: StateWords(":hourglass_flowing_sand:", "Waiting for approval", *_UNDER_WAY),
+    State.REQUESTED: StateWords(":mag:", "Looking it up", *_UNDER_WAY),
     State.PENDING_APPROVAL: StateWords(":hourglass_flowing_sand:", "Waiting for approval", *_UNDER_WAY),
     State.APPROVED: StateWords(":ballot_box_with_check:", "Approved, about to be sent", *_UNDER_WAY),
     State.SENDING: StateWords(":outbox_tray:", "Sending", *_UNDER_WAY),
@@ -248,6 +248,8 @@ def subject_of(batch: Batch) -> str:
 
 def cost_of(batch: Batch) -> str:
     """What a request costs: of what is to be decided on, while there is such, or of what was not let go."""
+    if batch.within((State.REQUESTED,)):
+        return "amount not read yet" if len(batch.payments) == 1 else "amounts not read yet"
     if not batch.several:
         return amount(batch.first.invoice)
     return totals(one.invoice for one in batch.asked_about or batch.held or batch.payments)
@@ -260,7 +262,7 @@ def standing_of(batch: Batch) -> tuple[str, str]:
     if (ended := batch.ended_together) is not None:
         return _WITHDRAWN if batch.withdrawn else STATES[ended]
     if waiting := batch.within((State.REQUESTED, State.PENDING_APPROVAL)):
-        emoji, words = STATES[State.PENDING_APPROVAL]
+        emoji, words = STATES[State.PENDING_APPROVAL if batch.waiting else State.REQUESTED]
         left = len(batch.payments) - len(waiting)
         return emoji, f"{words}: {len(waiting)} of {len(batch.payments)}" if left else words
     counts = Counter("scheduled" if one.scheduled else _WORDS[one.state].counted for one in batch.payments)
