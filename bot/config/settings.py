@@ -21,8 +21,8 @@ from bot.config.digest_line import DigestLine
 from bot.config.dotenv_file import unreadable, variables_in
 from bot.config.names import misspelt, unread
 from bot.config.rule_table import FOR_APPROVERS, rule_of
-from bot.config.slack_ids import Channel, Principal
 from bot.config.values import WRONG, Duration, LedgerAddress, WebAddress, number, token, wrong
+from bot.config.written_ids import Channel, Principal
 from bot.domain.policy import Policy, PolicyError
 from bot.domain.policy.rule import DEFAULT_EXPIRY
 from bot.domain.problem import Problem

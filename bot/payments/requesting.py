@@ -21,7 +21,7 @@ from bot.payments.answers import (
     Requested,
 )
 from bot.payments.authority import OTHER_RULE, Person
-from bot.payments.counter import Counter
+from bot.payments.desk_part import DeskPart
 
 _TRIES = 3
 
@@ -40,7 +40,7 @@ class _NewRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Requesting(Counter):
+class Requesting(DeskPart):
     """The part of the desk where people ask. mornings: of the days on which they may ask to be paid."""
 
     mornings: Mornings = IN_UTC

@@ -13,7 +13,7 @@ from bot.payments.timing import Timing
 from bot.slack.blocks import Block, Message, button, confirm, context, section
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import next_steps
-from bot.slack.schedule import sent_on
+from bot.slack.schedule_text import sent_on
 from bot.slack.text import (
     cost_of,
     day,

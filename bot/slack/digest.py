@@ -14,7 +14,7 @@ from datetime import date, timedelta
 import structlog
 
 from bot.domain.batch import Batch
-from bot.domain.digest import DigestPlan
+from bot.domain.digest_plan import DigestPlan
 from bot.domain.payment import Invoice
 from bot.domain.policy import Policy
 from bot.errors import DirectoryError

@@ -11,7 +11,7 @@ from bot.domain.payment import State
 from bot.domain.schedule import PayOn
 from bot.domain.wording import money, shorten
 from bot.ledger.rows import Event
-from bot.slack.schedule import asked_for
+from bot.slack.schedule_text import asked_for
 from bot.slack.text import (
     escape,
     is_in_slack,

@@ -30,7 +30,7 @@ from bot.slack.listing import ROOM, listing
 from bot.slack.pay_form_button import Several
 from bot.slack.report_view import Summary, month_in_words
 from bot.slack.respond import respond
-from bot.slack.schedule import sent_on
+from bot.slack.schedule_text import sent_on
 from bot.slack.text import (
     cost_of,
     escape,

@@ -49,7 +49,7 @@ from bot.slack.pay_form_view import (
 )
 from bot.slack.preview import failed, requested
 from bot.slack.respond import open_view, respond_to, update_view
-from bot.slack.schedule import DAY
+from bot.slack.schedule_text import DAY
 from bot.slack.text import escape
 
 SHORTCUT = "pay_invoice"

@@ -11,7 +11,7 @@ from bot.domain.payment import InvoiceRef
 from bot.domain.schedule import PayOn
 from bot.domain.typed_invoices import read_invoices, split_module
 from bot.domain.typed_words import Misunderstood, read_words
-from bot.slack import schedule
+from bot.slack import schedule_text
 from bot.slack.blocks import View
 from bot.slack.delivered import text_in, understanding
 from bot.slack.inbound import entered_in
@@ -50,7 +50,7 @@ class Entered:
                 channel=None if channel is None else text_in(channel),
                 menu=menu,
                 wanted=Wanted() if menu else Memory.of(view).wanted,
-                pay_on=schedule.entered(values),
+                pay_on=schedule_text.entered(values),
             )
 
     @property

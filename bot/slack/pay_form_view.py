@@ -20,7 +20,7 @@ from bot.domain.batch import MOST_LINES
 from bot.domain.payment import Invoice, InvoiceRef
 from bot.domain.wording import shorten
 from bot.payments.unpaid import Listing
-from bot.slack import schedule
+from bot.slack import schedule_text
 from bot.slack.blocks import Block, View, button, context, input_block, plain, section
 from bot.slack.delivered import text_in, understanding
 from bot.slack.text import added_up, amount, description, due, totals, unescaped
@@ -150,7 +150,7 @@ class PayForm:
                 self._modules(),
                 *self._invoices(),
                 self._numbers(),
-                *schedule.inputs(),
+                *schedule_text.inputs(),
                 input_block(NOTE, "A note for those who approve", _NOTE, optional=True),
             ],
         )

@@ -32,7 +32,7 @@ from bot.slack.delivered import text_in, understanding
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of, reading_pool
 from bot.slack.listing import listing
 from bot.slack.respond import respond
-from bot.slack.schedule import asked_for
+from bot.slack.schedule_text import asked_for
 from bot.slack.text import escape, invoice_line, quote, subject_of, totals, unescaped, when_due
 
 CONFIRM = "request_several"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -26,19 +27,43 @@ _CURRENCIES = 5
 _NAMED = 50
 """People and groups that are mentioned one by one."""
 
-STATES: dict[State, tuple[str, str]] = {
-    State.REQUESTED: (":mag:", "Looking it up"),
-    State.PENDING_APPROVAL: (":hourglass_flowing_sand:", "Waiting for approval"),
-    State.APPROVED: (":ballot_box_with_check:", "Approved, about to be sent"),
-    State.SENDING: (":outbox_tray:", "Sending"),
-    State.NOT_SENT: (":repeat:", "Not sent; will be tried again"),
-    State.UNKNOWN: (":grey_question:", "Unknown; do not pay it again"),
-    State.PAID: (":white_check_mark:", "Paid"),
-    State.DECLINED: (":x:", "Declined; nothing was paid"),
-    State.DENIED: (":no_entry:", "Denied; nothing was paid"),
-    State.CANCELLED: (":heavy_minus_sign:", "Cancelled; nothing was paid"),
-    State.EXPIRED: (":alarm_clock:", "Expired; nothing was paid"),
+
+@dataclass(frozen=True, slots=True)
+class StateWords:
+    """How people are told of a state. emoji: always with words.
+
+    counted: the word under which it is counted among several, "3 declined". summed_up: the words under which
+    it is counted when several are done.
+    """
+
+    emoji: str
+    words: str
+    counted: str
+    summed_up: str
+
+
+_UNDER_WAY = "under way", "Under way"
+
+_WORDS: dict[State, StateWords] = {
+    State.PAID: StateWords(":white_check_mark:", "Paid", "paid", "Paid"),
+    State.DECLINED: StateWords(":x:", "Declined; nothing was paid", "declined", "Declined, nothing was paid"),
+    State.UNKNOWN: StateWords(
+        ":grey_question:", "Unknown; do not pay it again", "unknown", "Unknown; do not pay them again"
+    ),
+    State.CANCELLED: StateWords(
+        ":heavy_minus_sign:", "Cancelled; nothing was paid", "cancelled", "Cancelled or left out"
+    ),
+    State.DENIED: StateWords(":no_entry:", "Denied; nothing was paid", "cancelled", "Denied"),
+    State.EXPIRED: StateWords(":alarm_clock:", "Expired; nothing was paid", "cancelled", "Expired"),
+    State.REQUESTED: StateWords(":mag:", "Looking it up", *_UNDER_WAY),
+    State.PENDING_APPROVAL: StateWords(":hourglass_flowing_sand:", "Waiting for approval", *_UNDER_WAY),
+    State.APPROVED: StateWords(":ballot_box_with_check:", "Approved, about to be sent", *_UNDER_WAY),
+    State.SENDING: StateWords(":outbox_tray:", "Sending", *_UNDER_WAY),
+    State.NOT_SENT: StateWords(":repeat:", "Not sent; will be tried again", *_UNDER_WAY),
 }
+"""In the order in which several are counted and summed up."""
+
+STATES = {state: (said.emoji, said.words) for state, said in _WORDS.items()}
 """One emoji a state, always with its words."""
 
 _SCHEDULED = ":calendar:"
@@ -240,19 +265,17 @@ def standing_of(batch: Batch) -> tuple[str, str]:
         emoji, words = STATES[State.PENDING_APPROVAL if batch.waiting else State.REQUESTED]
         left = len(batch.payments) - len(waiting)
         return emoji, f"{words}: {len(waiting)} of {len(batch.payments)}" if left else words
-    counts = Counter("scheduled" if one.scheduled else _PROGRESS[one.state] for one in batch.payments)
+    counts = Counter("scheduled" if one.scheduled else _WORDS[one.state].counted for one in batch.payments)
     if not batch.within(SENT):
         return _all_approved(batch)
     told = [f"{counts['paid']} of {len(batch.payments)} paid"]
     told += [f"{counts[word]} {word}" for word in _COUNTED if counts[word]]
-    if counts["under way"]:
+    if counts[_UNDER_WAY[0]]:
         emoji = STATES[State.SENDING][0]
     elif counts["scheduled"]:
         emoji = _SCHEDULED
     else:
-        emoji = STATES[
-            next(state for state in (State.UNKNOWN, State.PAID, State.DECLINED) if batch.within((state,)))
-        ][0]
+        emoji = STATES[next(state for state in (State.UNKNOWN, *STATES) if batch.within((state,)))][0]
     return emoji, ", ".join(told)
 
 
@@ -265,23 +288,17 @@ def _all_approved(batch: Batch) -> tuple[str, str]:
     return _SCHEDULED, f"Approved, to be sent {span}"
 
 
-_PROGRESS = {
-    State.REQUESTED: "under way",
-    State.PENDING_APPROVAL: "under way",
-    State.APPROVED: "under way",
-    State.SENDING: "under way",
-    State.NOT_SENT: "under way",
-    State.UNKNOWN: "unknown",
-    State.PAID: "paid",
-    State.DECLINED: "declined",
-    State.DENIED: "cancelled",
-    State.CANCELLED: "cancelled",
-    State.EXPIRED: "cancelled",
-}
-"""The word under which a payment is counted among several."""
-
-_COUNTED = ("declined", "unknown", "cancelled", "scheduled", "under way")
+_, *_OTHERS, _LAST = dict.fromkeys(said.counted for said in _WORDS.values())
+_COUNTED = (*_OTHERS, "scheduled", _LAST)
 """The order in which they are counted, behind what was paid."""
+
+
+def summed_up(batch: Batch) -> dict[str, list[Payment]]:
+    """The payments of a request by the words under which they are counted when they are done, in order."""
+    found = {said.summed_up: list[Payment]() for said in _WORDS.values()}
+    for payment in batch.payments:
+        found[_WORDS[payment.state].summed_up].append(payment)
+    return {words: payments for words, payments in found.items() if payments}
 
 
 def invoice_line(code: str, invoice: Invoice | None, when: str = "", *, most: int = 60) -> str:
