@@ -43,7 +43,7 @@ class Entered:
             menu = next((block for block in values if block.startswith(f"{INVOICES}:")), None)
             channel = values.get(CHANNEL, {}).get(CHANNEL, {}).get("selected_conversation")
             return cls(
-                modules=_chosen(values, MODULES, MODULES),
+                modules=tuple(InvoiceRef(one, 1).module for one in _chosen(values, MODULES, MODULES)),
                 picks=tuple(map(Pick.of, _chosen(values, menu, INVOICES))) if menu else (),
                 typed=entered_in(view, NUMBERS),
                 note=entered_in(view, NOTE),

@@ -134,6 +134,7 @@ CARRIED: list[tuple[Callable[[Any], object], list[Any]]] = [
             {"state": None},
             without(_form(), "state", "values", "numbers"),
             _form(modules={"modules": {"selected_options": [{}]}}),
+            _form(modules={"modules": {"selected_options": [{"value": ""}]}}),
             _form(numbers={"numbers": {"value": 10**30}}),
             _form(channel={"channel": {"selected_conversation": 7}}),
             _form(**{"invoice:0": {"invoice": {"selected_options": [{"value": "vps"}]}}}),
