@@ -1,4 +1,4 @@
-"""The billing API over SOAP: the only package that imports zeep, and app.py the only one that imports it.
+"""The billing API over SOAP: the only package that imports zeep; only app.py and checks/ import it.
 
 client                       the `BillingApi` of payments/billing_api.py: asynchronous, in the domain's words
 calls                        one account's calls: one exchange each and never two, over a shared session

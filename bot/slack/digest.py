@@ -102,7 +102,7 @@ class DigestTeller:
     async def _tell(self, notice: Notice) -> None:
         message, whole = await self._message(notice)
         if not whole and self.once.ledger.clock() - notice.created_at < _WAITED_AT_MOST:
-            await self.once.again(notice, self.once.timing.deliver_most, begun=notice.begun)
+            await self.once.retry_after(notice, self.once.timing.deliver_most, begun=notice.begun)
         elif message is None:
             await self.once.end(notice, "there was nothing to tell")
         else:
