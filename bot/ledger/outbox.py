@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     and_,
+    case,
     func,
     or_,
     select,
@@ -163,7 +164,12 @@ class Outbox:
         *where: ColumnElement[bool],
         after: timedelta = timedelta(0),
     ) -> None:
-        if not after:
+        due_at: Any = self._now + after
+        if after:
+            # One that nobody has begun to post shows it anyway, in its turn.
+            to_post = and_(deliveries.c.ts.is_(None), deliveries.c.lease_owner.is_(None))
+            due_at = case((to_post, deliveries.c.due_at), else_=due_at)
+        else:
             self._changed_topics.add(DELIVERIES)
         await self._connection.execute(
             update(deliveries)
@@ -173,7 +179,7 @@ class Outbox:
                 deliveries.c.given_up.is_(None),
                 *where,
             )
-            .values(revision=deliveries.c.revision + 1, due_at=self._now + after)
+            .values(revision=deliveries.c.revision + 1, due_at=due_at)
         )
 
     async def claim(

@@ -137,7 +137,7 @@ async def _expire(transaction: Transaction, payment: Payment) -> None:
 
 
 async def _strand(transaction: Transaction, payment: Payment) -> None:
-    """Its card never came to stand in Slack, so whoever asked is told directly."""
+    """Whoever asked is told directly where no card came to stand in Slack."""
     batch = await transaction.whole(payment.request)
     expired = payment.state is State.REQUESTED
     await transaction.move_together(
@@ -145,6 +145,6 @@ async def _strand(transaction: Transaction, payment: Payment) -> None:
         State.EXPIRED if expired else State.CANCELLED,
         Stranded(),
         actor="timekeeper",
-        announce=Kind.DIRECT,
-        reason="its card could not be posted in time",
+        announce=Kind.THREAD_REPLY if batch.request.cards.ts else Kind.DIRECT,
+        reason=f"{'it could not be looked up' if expired else 'its card could not be posted'} in time",
     )

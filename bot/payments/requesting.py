@@ -14,13 +14,14 @@ from bot.domain.policy import Reason, Refusal, Rule
 from bot.domain.schedule import IN_UTC, Mornings, PayOn
 from bot.errors import LedgerUnavailable
 from bot.ledger.replay import asked
+from bot.ledger.rows import Kind
 from bot.ledger.transaction import Transaction
 from bot.payments.answers import (
     AlreadyRequested,
     Requested,
 )
 from bot.payments.authority import OTHER_RULE, Person
-from bot.payments.counter import Counter
+from bot.payments.desk_part import DeskPart
 
 _TRIES = 3
 
@@ -39,7 +40,7 @@ class _NewRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Requesting(Counter):
+class Requesting(DeskPart):
     """The part of the desk where people ask. mornings: of the days on which they may ask to be paid."""
 
     mornings: Mornings = IN_UTC
@@ -119,6 +120,9 @@ class Requesting(Counter):
                     for payment in batch.payments:
                         await transaction.record(asked(payment), actor=new.person.id, payment=payment)
                     await self._record_held(transaction, new, held)
+                    if not rule.most_approvals:
+                        # Nobody is to be asked, whatever it costs: its card need not wait for that.
+                        await transaction.outbox.add(batch.request, Kind.CARD)
                     return Requested(batch, tuple(held))
                 if (same := await transaction.by_trigger(new.trigger_id)) is not None:
                     return Requested(same)

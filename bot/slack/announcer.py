@@ -214,7 +214,7 @@ class Announcer:
             card_lost = answer.error == "message_not_found"
             await self._undeliverable.no_update(delivery, batch.request, answer.error, card_lost=card_lost)
         elif answer is not None:
-            await self._store(delivery, batch, answer)
+            await self._store(delivery, batch, answer, rendered)
 
     async def _post(
         self, delivery: Delivery, batch: Batch, rendered: Rendered, together: Sequence[Delivery]

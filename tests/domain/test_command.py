@@ -198,6 +198,7 @@ def test_an_invisible_character_never_joins_two_numbers() -> None:
         ("web hosting 7", 'I know no module "web hosting". Did you mean /pay webhosting 7?'),
         ("domain", 'I know no module "domain". Did you mean /pay domains?'),
         ("hlep", 'I know no module "hlep". Did you mean /pay help?'),
+        ("reprot", 'I know no module "reprot". Did you mean /pay report?'),
         ("status server 7", 'I know no module "server". Did you mean /pay status servers 7?'),
         ("list server", 'I know no module "server". Did you mean /pay list servers?'),
         ("xyzzy 7", 'I know no module "xyzzy". The modules are: domains, vps, backups,'),

@@ -297,14 +297,14 @@ BREAKS = (
     ),
     Break(
         "anybody-takes-a-request-back",
-        "payments/counter.py",
+        "payments/desk_part.py",
         "return (person.id, person.team) == (batch.request.requester, batch.request.team)",
         "return person.team == batch.request.team",
         seen_by="payments:test_nobody_else_may",
     ),
     Break(
         "the-same-id-of-another-team-takes-a-request-back",
-        "payments/counter.py",
+        "payments/desk_part.py",
         "return (person.id, person.team) == (batch.request.requester, batch.request.team)",
         "return person.id == batch.request.requester",
         seen_by="payments:test_nobody_else_may",

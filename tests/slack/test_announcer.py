@@ -23,7 +23,19 @@ from bot.sandbox.local_slack.messages import Message
 from bot.slack.pace import Pace
 from bot.slack.web_api import FINAL
 from tests.fixture_types import QUICK, NewDatabase, NewSettings, StartBot, environment_of
-from tests.slack.acting import ANSWER, VAIN, approve, at_rest, card, direct, pay, posts, shown, thread
+from tests.slack.acting import (
+    ANSWER,
+    VAIN,
+    approve,
+    at_rest,
+    card,
+    direct,
+    pay,
+    posts,
+    shown,
+    states_of,
+    thread,
+)
 from tests.slack.gateway import JSON, Gateway, Said, no, open_gateway
 from tests.slack.receiving import until
 
@@ -52,6 +64,9 @@ class TestTheOutcome:
         slack.fail("chat.postMessage", "429", times=1, retry_after=1)
         await pay(slack)
         await slack.wait_for(lambda: posts(slack))
+        async with asyncio.timeout(10):
+            while await states_of(bot) != [State.APPROVED]:  # noqa: ASYNC110 -- the ledger tells nobody
+                await asyncio.sleep(0.01)
         billing.fail("down")
         await slack.wait_for(lambda: slack.messages("#payments"))
         slack.fail("chat.postMessage", "error:token_revoked", times=2)

@@ -12,7 +12,8 @@ from bot.domain.payment import State
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.sandbox.local_slack.views import Values, View
+from bot.sandbox.local_slack.forms import Values
+from bot.sandbox.local_slack.views import View
 from bot.slack.pay_form import SHORTCUT
 from bot.slack.pay_form_view import CHANNEL, MODULES, NOTE, NUMBERS, Memory
 from tests.fixture_types import StartBot
