@@ -204,6 +204,8 @@ class Processes:
     ) -> None:
         """Somebody asks, and before that is looked up all crash; and Slack does not say who is who."""
         installation = self._installation
+        # The look-up waits for the list until then.
+        installation.billing.fail("stall")
         asking = installation.loop.create_task(self._people.ask(person, channel, module, number, False))
         query = "SELECT 1 FROM payments WHERE module = ? AND number = ? AND state = ?"
         with suppress(AssertionError):
@@ -214,6 +216,7 @@ class Processes:
                 every=0.05,
             )
         await self._all_crash()
+        installation.billing.heal()
         for process in installation.processes:
             installation.start(process.number)
         self.faults["nobody known"] += 1
