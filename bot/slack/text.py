@@ -143,7 +143,7 @@ def person_or_operator(actor: str) -> str:
 
 def place(channel: str) -> str:
     """A channel, ready to be led to. A workflow's author may have written anything for it."""
-    return f"<#{escape(channel)}>"
+    return "a direct message" if is_erased(channel) else f"<#{escape(channel)}>"
 
 
 def mentions(principals: frozenset[str]) -> str:
@@ -329,5 +329,11 @@ def linked(batch: Batch, team_url: str) -> str:
 
 
 def link(team_url: str, channel: str, ts: str) -> str:
-    """The permalink of a message, as Slack makes it; no call is needed for it."""
-    return f"{escape(team_url).rstrip('/')}/archives/{escape(channel)}/p{escape(ts).replace('.', '')}"
+    """The permalink of a message, as Slack makes it; no call is needed for it.
+
+    Of a direct message that is erased, no more than where Slack is.
+    """
+    begin = escape(team_url).rstrip("/")
+    return (
+        begin if is_erased(channel) else f"{begin}/archives/{escape(channel)}/p{escape(ts).replace('.', '')}"
+    )

@@ -19,6 +19,8 @@ from bot.domain.events import (
     Cancelled,
     Corrected,
     Denied,
+    Held,
+    NoCard,
     NotTold,
     Paused,
     Pruned,
@@ -36,6 +38,7 @@ from bot.ledger.pruning import anything
 from bot.ledger.rows import Kind
 from bot.ledger.schema import events
 from bot.ledger.store import Ledger
+from bot.slack.text import link, place
 from tests.fixture_types import Clock
 from tests.ledger.forging import disproved, forge
 from tests.ledger.making import request, request_in
@@ -163,6 +166,37 @@ async def test_what_changes_while_an_erasing_waits_for_it_is_not_erased(
     assert await erasing == 0
     actors = [event.actor for event in await ledger.history(1)]
     assert (actors[0], actors[-1]) == ("UALICE00", "UFRED000")
+
+
+async def test_a_direct_message_is_somebody(ledger: Ledger, engine: AsyncEngine, clock: Clock) -> None:
+    """Where one was asked in, told in or named: its id leads whoever has the bot's token to a person."""
+    payment = await request(ledger, channel="D0SECRET1")
+    async with ledger.transaction() as transaction:
+        for what in (
+            NoCard("x", "channel_not_found", "D0SECRET1"),
+            NotTold("card", "D0SECRET1", "gone"),
+            Held("D0SECRET1 is away"),
+        ):
+            await transaction.record(what, actor="announcer", request=payment.request)
+        await transaction.outbox.add(payment.request, Kind.CARD)
+        await transaction.outbox.add(payment.request, Kind.INVITATION, channel="C0PUBLIC1")
+        elsewhere = Cancelled("x", other="#7", other_channel="D0SECRET2", other_ts="1.1")
+        await transaction.move(payment, State.CANCELLED, elsewhere, actor="policy")
+        await transaction.notices.alert(Topic.NOT_TOLD, "D0SECRET1 2026-03-02", "7")
+        await transaction._connection.execute(text("UPDATE notices SET ended = 'told'"))
+        await transaction._connection.execute(text("UPDATE requests SET card_ts = '1.0'"))
+        await transaction._connection.execute(text("UPDATE deliveries SET ts = '1.0'"))
+    await settle_deliveries(ledger)
+    clock.advance(days=60)
+    assert await pruned(ledger, clock.now - timedelta(days=30)) == 1
+    left = await all_text(engine)
+    assert "D0SECRET" not in left
+    assert "C0PUBLIC1" in left
+    assert (await ledger.verify()).whole
+    erased = await ledger.payment(1)
+    assert erased is not None
+    assert place(erased.request.channel) == "a direct message"
+    assert link("https://acme.slack.com/", erased.request.channel, "1.0") == "https://acme.slack.com"
 
 
 async def test_who_is_only_named_keeps_their_number(ledger: Ledger, later: datetime, clock: Clock) -> None:
