@@ -48,7 +48,11 @@ CARD_POSTED = "card posted"
 
 
 class Outbox:
-    """The deliveries, inside one transaction. left: whether the last claim left anything that is due."""
+    """The deliveries, inside one transaction.
+
+    left: whether the last claim left anything that is due. taken_over: what was claimed although somebody had
+    not given it back.
+    """
 
     def __init__(self, connection: AsyncConnection, now: datetime, changed_topics: set[str]) -> None:
         self._connection = connection
@@ -59,6 +63,7 @@ class Outbox:
         self._to_refresh: dict[int, timedelta] = {}
         self._alone: set[int] = set()
         self.left = True
+        self.taken_over: set[int] = set()
 
     async def add(
         self,
@@ -205,6 +210,7 @@ class Outbox:
         ids = [row.id for row in taking]
         self.left = not rows or rows[0].due > len(ids)
         self._alone = {row.id for row in taking if row.is_alone}
+        self.taken_over = {row.id for row in taking if row.is_held}
         if not ids:
             return []
         taken = self._taking(ids, owner, lease)
@@ -231,7 +237,7 @@ class Outbox:
         queue = select(deliveries.c.id, place).where(behind).order_by(place).limit(limit).subquery()
         following = (
             select(queue.c.place, deliveries.c.id, tried.label("tried"), deliveries.c.tries)
-            .add_columns(deliveries.c.lease_until)
+            .add_columns(deliveries.c.lease_until, deliveries.c.lease_owner)
             .join(queue, queue.c.id == deliveries.c.id)
             .join(requests)
             .where(requests.c.size > 1, behind)
@@ -248,8 +254,10 @@ class Outbox:
             alike = row.tried if first.ambiguous else not (row.tried or row.tries)
             return bool(alike) and free and row.place == place
 
-        if not (ids := [row.id for _, row in takewhile(like_it, enumerate(rows, start=1))]):
+        alike = [row for _, row in takewhile(like_it, enumerate(rows, start=1))]
+        if not (ids := [row.id for row in alike]):
             return ()
+        self.taken_over |= {row.id for row in alike if row.lease_owner is not None}
         taken = self._taking(ids, owner, lease)
         found = readable((await self._connection.execute(taken)).mappings(), delivery_of)
         return sorted(found, key=lambda one: one.id)

@@ -46,7 +46,7 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
         case events.Approved(given, required):
             return f"approved by {who} ({given} of {required})"
         case events.AskedAgain():
-            return "asked again, as the amount was not known when it was approved"
+            return "what was approved so far does not count: the amount was not known then, or is another"
         case events.ApprovalComplete(approvers=approvers):
             return "approval complete" if approvers else "approved by the rules"
         case events.Denied(reason):

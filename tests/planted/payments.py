@@ -338,6 +338,13 @@ BREAKS = (
         seen_by="payments:test_whoever_is_asked_again_counts_once",
     ),
     Break(
+        "an-approval-of-what-nobody-knew-stays-where-nobody-has-to-approve",
+        _EXECUTOR,
+        "if await transaction.approvers(request.id):",
+        "if not request.id:",
+        seen_by="payments:test_no_rule_counts_an_approval_of_what_nobody_knew_for_what_is_known_now",
+    ),
+    Break(
         "people-of-another-team-ask",
         _AUTHORITY,
         "if person.team != self.team:\n            return OTHER_TEAM\n"
