@@ -79,8 +79,9 @@ class SlackDirectory:
         if any(profile.get(flag) for flag in barred) or profile.get("is_app_user"):
             return False
         enterprise = profile.get("enterprise_user")
-        teams = enterprise.get("teams") if isinstance(enterprise, dict) else None
-        return self._team == profile.get("team_id") or (isinstance(teams, list) and self._team in teams)
+        others = enterprise.get("teams") if isinstance(enterprise, dict) else None
+        teams = [profile.get("team_id"), *(others if isinstance(others, list) else ())]
+        return self._team in teams
 
     async def people_in(self, groups: Iterable[str]) -> frozenset[str]:
         """Everybody in any of the groups. Raises DirectoryError."""
