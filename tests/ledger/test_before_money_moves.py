@@ -193,12 +193,11 @@ async def test_the_checks_before_money_moves_read_by_an_index(released: Ledger, 
     async with engine.connect() as connection:
         event.listen(engine.sync_engine, "before_cursor_execute", listen)
         for statement in (
-            *(holders.ASKED_FOR, audit.OF_ONE_REQUEST, precedents.BESIDE),
+            *(holders.ASKED_FOR, holders.KNOWN, audit.OF_ONE_REQUEST, precedents.BESIDE),
             *(proof.BELONGING_TO_ONE, proof.PAYMENTS_OF_ONE, proof.APPROVERS),
         ):
-            await connection.execute(
-                statement, {"invoice": "vps 1", "invoices": ["vps 1"], "request": 1, "number": 1}
-            )
+            invoices = {"invoice": "vps 1", "invoices": ["vps 1"], "named": [("vps", 1)]}
+            await connection.execute(statement, {**invoices, "request": 1, "number": 1})
         event.remove(engine.sync_engine, "before_cursor_execute", listen)
         for sql, values in asked:
             plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)).all()
