@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import String, bindparam, cast, select, tuple_, union_all
+from sqlalchemy import String, bindparam, cast, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import RELEASED, InvoiceRef
@@ -16,16 +16,20 @@ ASKED_FOR = select(events.c.request_id).where(IS_REQUEST, _ASKED).distinct()
 """The requests that were asked for some invoices by their events."""
 
 
-_NAMED = payments.c.module.concat(" ").concat(cast(payments.c.number, String))
-_OF_ROW = tuple_(payments.c.module, payments.c.number).in_(bindparam("named", expanding=True))
-KNOWN = union_all(select(_NAMED).where(_OF_ROW), select(InvoiceAsked()).where(IS_REQUEST, _ASKED))
-"""Those of some invoices that a row is of, or an event."""
+_OF_ROW = payments.c.module.concat(" ").concat(cast(payments.c.number, String))
+KNOWN = union_all(
+    # By the numbers alone, which few others have: of pairs, SQLite looks through all that a module has.
+    select(_OF_ROW).where(payments.c.number.in_(bindparam("numbers", expanding=True))),
+    select(InvoiceAsked()).where(IS_REQUEST, _ASKED),
+)
+"""The invoices that a row with one of some numbers is of, or an event with one of some invoices."""
 
 
 async def asked_for(connection: AsyncConnection, refs: Collection[InvoiceRef]) -> set[str]:
     """Those of these that were ever asked for, by a row or by an event."""
-    given = {"named": [(ref.module, ref.number) for ref in refs], "invoices": [str(ref) for ref in refs]}
-    return set((await connection.execute(KNOWN, given)).scalars())
+    invoices = {str(ref) for ref in refs}
+    given = {"numbers": sorted({ref.number for ref in refs}), "invoices": sorted(invoices)}
+    return invoices & set((await connection.execute(KNOWN, given)).scalars())
 
 
 async def holder(connection: AsyncConnection, ref: InvoiceRef) -> int | None:

@@ -25,6 +25,7 @@ from bot.metrics import ACKNOWLEDGED, KINDS, timed
 from bot.repeated import Repeated
 from bot.serving import serving
 from bot.slack import replies
+from bot.slack.acknowledging import run_listeners
 from bot.slack.blocks import notice
 from bot.slack.http_mode import LARGEST, RequestUrl
 from bot.slack.respond import respond_to
@@ -104,11 +105,13 @@ def bolt_app(client: Client, workspace: Workspace) -> AsyncApp:
         # Bolt's own check trips over headers of another form, and calls the error handler with the body.
         request_verification_enabled=False,
     )
+    run_listeners(app)
 
-    async def unexpected(
-        error: Exception, body: dict[str, Any], response: BoltResponse | None
-    ) -> BoltResponse | None:
-        """A bug: the person gets a reference that stands in the log as well."""
+    async def unexpected(error: Exception, body: dict[str, Any]) -> BoltResponse:
+        """A bug: the person gets a reference that stands in the log as well.
+
+        What is returned counts for nothing where it was acknowledged before it broke.
+        """
         reference = secrets.token_hex(4)
         log.error("unexpected", reference=reference, exc_info=error)
         said = replies.unexpected(reference)
@@ -121,8 +124,7 @@ def bolt_app(client: Client, workspace: Workspace) -> AsyncApp:
             await respond_to(client, body, said)
         elif (run := _step_of(body)) is not None:
             await fail(client, run, said)
-        # None: it was acknowledged before it broke.
-        return None if response is None else BoltResponse(status=200, body=answer)
+        return BoltResponse(status=200, body=answer)
 
     app.error(unexpected)
     return app
