@@ -17,7 +17,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 
 
 class Acknowledgement(AsyncAck):
-    """Tells whoever waits for it. given: it has an answer."""
+    """Tells whoever waits for it. given: it has an answer, which no other takes the place of."""
 
     def __init__(self) -> None:
         self.given = asyncio.Event()
@@ -30,8 +30,8 @@ class Acknowledgement(AsyncAck):
 
     @response.setter
     def response(self, response: BoltResponse | None) -> None:
-        self._response = response
-        if response is not None:
+        if response is not None and not self.given.is_set():
+            self._response = response
             self.given.set()
 
 

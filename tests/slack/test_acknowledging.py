@@ -70,6 +70,18 @@ async def test_who_breaks_before_acknowledging_is_answered_with_a_reference(app:
     assert json.loads(answer.body)["response_type"] == "ephemeral"
 
 
+async def test_what_breaks_after_the_acknowledgement_takes_nothing_back(app: AsyncApp) -> None:
+    """Slack is told what was acknowledged, also where it breaks in the same moment."""
+
+    @app.command("/pay")
+    async def pay(ack: Ack) -> None:
+        await ack("heard")
+        raise RuntimeError("a bug")
+
+    answer = await asyncio.wait_for(typed(app), 1.0)
+    assert "heard" in answer.body
+
+
 async def test_who_does_not_acknowledge_in_time_goes_on(app: AsyncApp) -> None:
     """Slack has given up by then; what was begun in the ledger has not."""
     rest, ended = asyncio.Event(), asyncio.Event()
