@@ -137,7 +137,7 @@ class LockedReads(Leases):
         """The same of a request with all of its payments."""
         return await self._whole(requests.c.id == request_id)
 
-    async def again(self, payment: Payment) -> Payment:
+    async def reread(self, payment: Payment) -> Payment:
         """The same of one that was read before: as it is now. Raises Stale.
 
         No payment is ever deleted, but a database server may fail over to one that has not all of them yet,

@@ -43,8 +43,8 @@ from bot.ledger.schema import FREE, approvals, attempts, payments, requests
 
 log = structlog.get_logger()
 
-_AT_ONCE = 1000
-"""Payments that one statement names: databases bound how many."""
+_PAYMENTS_A_STATEMENT = 1000
+"""So many are named: databases bound how many."""
 
 
 class Transaction(LockedReads):
@@ -128,8 +128,8 @@ class Transaction(LockedReads):
         event_id = await self.record(Resumed(), actor=actor)
         await self.trail.set_pause(None)
         await self.notices.alert(Topic.RESUMED, event_id)
-        for begin in range(0, len(ids), _AT_ONCE):
-            these = payments.c.id.in_(ids[begin : begin + _AT_ONCE])
+        for begin in range(0, len(ids), _PAYMENTS_A_STATEMENT):
+            these = payments.c.id.in_(ids[begin : begin + _PAYMENTS_A_STATEMENT])
             await self._connection.execute(update(payments).where(these).values(due_at=self.now))
         self.changed_topics.add(State.APPROVED)
         return pause
@@ -242,8 +242,9 @@ class Transaction(LockedReads):
             from_state=state,
             to_state=to,
         )
-        # Most calls are over in a moment: a card that says "sending" is worth posting only if not.
-        moment = timedelta(seconds=1) if to is State.SENDING else timedelta(0)
+        # Most calls are over in a moment: what a card says on the way is worth showing only if not.
+        on_the_way = to is State.SENDING or (state, to) == (State.REQUESTED, State.APPROVED)
+        moment = timedelta(seconds=1) if on_the_way else timedelta(0)
         self.outbox.refresh_cards(request.id, after=moment)
         if announce is not None:
             # What becomes of several, one after the other, is told together.

@@ -23,8 +23,8 @@ from bot.payments.answers import (
     Requested,
 )
 from bot.payments.authority import OTHER_RULE, Person
-from bot.payments.counter import Counter
 from bot.payments.crowd import Crowd, Group
+from bot.payments.desk_part import DeskPart
 
 _TRIES = 3
 
@@ -65,7 +65,7 @@ _Answer = Requested | AlreadyRequested
 
 
 @dataclass(frozen=True, slots=True)
-class Requesting(Counter):
+class Requesting(DeskPart):
     """The part of the desk where people ask. mornings: of the days on which they may ask to be paid."""
 
     mornings: Mornings = IN_UTC
@@ -134,8 +134,7 @@ class Requesting(Counter):
             asking = group.close()
             rows = [(new.refs[0], new.row(transaction.now)) for new in asking]
             added = await transaction.insert_fresh(rows)
-            for batch in filter(None, added):
-                await self._record_asked(transaction, batch)
+            await self._record_asked(transaction, [batch for batch in added if batch is not None])
             return [None if batch is None else Requested(batch) for batch in added]
 
     async def _request(self, new: _NewRequest) -> _Answer:
@@ -145,7 +144,7 @@ class Requesting(Counter):
             for _ in range(_TRIES):
                 batch = await transaction.insert(free, **new.row(transaction.now))
                 if batch is not None:
-                    await self._record_asked(transaction, batch)
+                    await self._record_asked(transaction, [batch])
                     await self._record_held(transaction, new, held)
                     return Requested(batch, tuple(held))
                 if (same := await transaction.by_trigger(new.trigger_id)) is not None:
@@ -157,9 +156,13 @@ class Requesting(Counter):
                     return AlreadyRequested(held[0])
         raise LedgerUnavailable(f"{new.refs[0]} is being let go of just now")
 
-    async def _record_asked(self, transaction: Transaction, batch: Batch) -> None:
-        for payment in batch.payments:
-            await transaction.record(asked(payment), actor=batch.request.requester, payment=payment)
+    async def _record_asked(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            for payment in batch.payments:
+                await transaction.record(asked(payment), actor=batch.request.requester, payment=payment)
+        # Where nobody is to be asked, whatever it costs, the card need not wait for that.
+        undecided = [batch.request for batch in batches if not batch.request.approvals_required]
+        await transaction.outbox.add_cards(undecided)
 
     async def _record_held(self, transaction: Transaction, new: _NewRequest, held: Sequence[Payment]) -> None:
         for live in held:

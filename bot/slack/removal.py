@@ -19,6 +19,7 @@ from bot.payments.desk import MAX_REASON
 from bot.slack.blocks import View, error_under, input_block, notice, plain, section
 from bot.slack.card import REMOVE, value_of
 from bot.slack.decisions import Clicked, closed_unless_refused, form_unless
+from bot.slack.delivered import understanding
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -26,8 +27,8 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    entered_in,
     form_or_reply,
-    one_line,
     submitted,
 )
 from bot.slack.listing import fitting
@@ -56,7 +57,7 @@ class Removals:
 
     async def _ask_which(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Whether they may is checked now, and again when the form comes."""
-        on = Clicked.read(action["value"])
+        on = Clicked.read(action.get("value"))
         await form_or_reply(self.services, ack, body, self._form_or_reply(clicker(body), on))
 
     async def _form_or_reply(self, person: Person, on: Clicked) -> View | str | None:
@@ -72,14 +73,14 @@ class Removals:
         await submitted(self.services.gate, ack, self._removed(clicker(body), view), block=REASON)
 
     async def _removed(self, person: Person, view: View) -> Response:
-        values = view["state"]["values"]
-        reason = one_line(values[REASON][REASON].get("value"))
+        on, reason = Clicked.read(view.get("private_metadata")), entered_in(view, REASON)
         if not reason:
             return error_under(REASON, "Say why: those who asked, and those who approve, should know.")
-        picked = [InvoiceRef.read(one["value"]) for one in values[WHICH][WHICH].get("selected_options") or ()]
+        with understanding():
+            chosen = view["state"]["values"][WHICH][WHICH].get("selected_options") or ()
+            picked = [InvoiceRef.read(one["value"]) for one in chosen]
         if not picked:
             return error_under(WHICH, "Choose the invoices that are not to be paid.")
-        on = Clicked.read(view["private_metadata"])
         answer = await self.services.desk.leave_out(person, on.request_id, picked, reason, mark=on.mark)
         if not isinstance(answer, Done):
             return await closed_unless_refused(self.services, answer)

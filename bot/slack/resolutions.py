@@ -18,6 +18,7 @@ from bot.payments.desk import MAX_REASON
 from bot.slack.blocks import View, error_under, input_block, plain, section
 from bot.slack.card import WAS_NOT_PAID, WAS_PAID, value_of
 from bot.slack.decisions import Clicked, closed_unless_refused, form_unless
+from bot.slack.delivered import text_in, understanding
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -25,8 +26,8 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    entered_in,
     form_or_reply,
-    one_line,
     submitted,
 )
 from bot.slack.text import amount, mention, subject, unescaped
@@ -54,7 +55,7 @@ class Resolutions:
 
     async def _ask_how(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Whether they may settle it is checked now, and again when the form comes."""
-        on, paid = Clicked.read(action["value"]), action["action_id"] == WAS_PAID
+        on, paid = Clicked.read(action.get("value")), action["action_id"] == WAS_PAID
         await form_or_reply(self.services, ack, body, self._form(clicker(body), on, paid=paid))
 
     async def _form(self, person: Person, on: Clicked, *, paid: bool) -> View | str | None:
@@ -71,20 +72,24 @@ class Resolutions:
         await submitted(self.services.gate, ack, self._resolved(clicker(body), view), block=HOW)
 
     async def _resolved(self, person: Person, view: View) -> Response:
-        values = view["state"]["values"]
-        note = one_line(values[HOW][HOW].get("value"))
+        note = entered_in(view, HOW)
         if not note:
             return error_under(HOW, "Say how you know: it goes into the audit trail.")
-        outcome, _, value = str(view["private_metadata"]).partition(" ")
+        with understanding():
+            outcome, _, value = text_in(view["private_metadata"]).partition(" ")
+            if outcome not in (_PAID, _NOT_PAID):
+                raise ValueError("neither of the two outcomes")
+            values = view["state"]["values"]
+            picked = values[WHICH][WHICH]["selected_option"]["value"] if WHICH in values else None
+            ref = None if picked is None else InvoiceRef.read(picked)
         on = Clicked.read(value)
-        picked = values[WHICH][WHICH]["selected_option"]["value"] if WHICH in values else None
         answer = await self.services.desk.resolve(
             person,
             on.request_id,
             mark=on.mark,
             paid=outcome == _PAID,
             note=note,
-            ref=InvoiceRef.read(picked) if picked else None,
+            ref=ref,
             correcting=False,
         )
         return await closed_unless_refused(self.services, answer)

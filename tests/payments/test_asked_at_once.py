@@ -15,8 +15,8 @@ from bot.payments.answers import AlreadyRequested, Requested
 from tests import asked
 from tests.fixture_types import NewDatabase
 from tests.ledger.forging import forge, past_the_ledger
-from tests.ledger.making import trail
-from tests.payments.conftest import ALICE, MALLORY, Office, refused
+from tests.ledger.making import claimed, trail
+from tests.payments.conftest import ALICE, MALLORY, ONE, Office, refused
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -58,6 +58,16 @@ async def test_each_is_taken_down_as_if_it_had_come_alone(office: Office) -> Non
     for batch in batches:
         assert await office.ledger.of_request(batch.request.id) == batch
     assert (await office.ledger.verify()).whole
+
+
+async def test_each_that_nobody_has_to_approve_has_its_card_at_once(office: Office) -> None:
+    """And no other has: its card waits until it is known who has to be asked."""
+    await ask_all(office, refs(6))
+    assert await office.ledger.undelivered() == 6
+    assert [card.request_id for card in await claimed(office.ledger)] == [1]
+    office.rules(ONE)
+    await ask_all(office, refs(6, first=40_001))
+    assert await office.ledger.undelivered() == 6
 
 
 async def test_thirty_cost_few_statements(office: Office) -> None:

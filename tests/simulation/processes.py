@@ -61,7 +61,6 @@ class _Backup:
     ledger: sqlite3.Connection
     calls: int
     acknowledged: int
-    runs: int
 
 
 class Processes:
@@ -265,7 +264,6 @@ class Processes:
             installation.backed_up(),
             len(installation.billing.log),
             len(installation.acknowledged),
-            len(installation.all_runs),
         )
 
     async def _restore(self, _seconds: float) -> None:
@@ -302,7 +300,11 @@ class Processes:
     def _set_back(self, backup: _Backup) -> None:
         """What came after the backup is forgotten, and stands in Slack and in the billing API's books."""
         installation, past = self._installation, self._installation.past
+        taken_up = installation.steps_taken_up()
         installation.set_back(backup.ledger)
+        # Slack repeats none of them, and the ledger does not know that they wait for it.
+        forgotten = taken_up - installation.steps_taken_up()
+        installation.all_runs[:] = [run for run in installation.all_runs if run.id not in forgotten]
         calls = installation.billing.log[backup.calls :]
         past.forgotten.update(
             (call.module, call.invoice)
@@ -312,4 +314,3 @@ class Processes:
         past.seen = min(past.seen, last_event(installation))
         past.set_back = installation.rows("SELECT coalesce(max(id), 0) FROM requests")[0][0]
         del installation.acknowledged[backup.acknowledged :]
-        del installation.all_runs[backup.runs :]

@@ -62,6 +62,14 @@ SCENES: dict[str, tuple[int, list[Step]]] = {
             *(_asks(20091, "payments-2"), _approves(30.0, 0.99)),
         ],
     ),
+    "a step is taken up after the backup": (
+        _seed(_BY_ID, "3d"),
+        [
+            *(_BEGINS, Step("Slack answers", 1.0, ("users.info", "500", 2, "1", 1.0))),
+            *(Step("runs a workflow", 10.0, ("alice", "payments", "vps", 20001)), Step("backs up", 70.0)),
+            Step("restores", 1300.0, (1.0,)),
+        ],
+    ),
     "an invoice is deleted": (
         _seed(_BY_ID, "3d"),
         [_BEGINS, _asks(20001), Step("is deleted", HOUR, ("vps", 20001)), _approves(30.0)],

@@ -15,9 +15,10 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT, Call
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.forms import Values
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message, visible_texts
-from bot.sandbox.local_slack.views import Values, View
+from bot.sandbox.local_slack.views import View
 from bot.slack.card import APPROVE, DENY, WITHDRAW
 from tests.fixture_types import QUICK
 from tests.ledger.making import stored

@@ -8,7 +8,7 @@ from bot.domain.payment import State
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.text import mention
 from tests.fixture_types import StartBot
-from tests.ledger.test_pruning import pruned
+from tests.ledger.pruned import pruned
 from tests.slack.acting import approve, at_rest, card, request, shown
 from tests.slack.test_lists import asks
 

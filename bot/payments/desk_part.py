@@ -40,7 +40,7 @@ CONTRADICTED = Refusal(
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class DeskPart:
     """What serves people. settling: how long after its answer was lost a call may still be carried out."""
 
     ledger: Ledger
