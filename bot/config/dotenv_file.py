@@ -26,9 +26,11 @@ def variables_in(path: Path, own: Collection[str]) -> dict[str, str]:
 
     Raises ConfigError with every line that cannot be read, or that contradicts another.
     """
-    if not path.is_file():
-        return {}
     try:
+        if not path.is_file():
+            if path.is_symlink() and not path.exists():
+                raise FileNotFoundError("what it leads to is gone")
+            return {}
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise unreadable(".env") from None

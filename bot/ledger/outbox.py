@@ -87,26 +87,38 @@ class Outbox:
         told = [kind.value, *([str(event_id)] if event_id is not None else [])]
         slot = kind.value if kind in _CARD_COLUMNS else ":".join([*told, where])
         dialect = sqlite if self._sqlite else postgresql
+        wait = await self._wait_for_company(request) if gather else timedelta(0)
         added = await self._connection.execute(
             dialect.insert(deliveries)
-            .values(
-                request_id=request.id,
-                slot=slot,
-                kind=kind.value,
-                channel=where,
-                event_id=event_id,
-                revision=1,
-                done_revision=0,
-                tries=0,
-                ambiguous=False,
-                created_at=self._now,
-                due_at=self._now + (await self._wait_for_company(request) if gather else timedelta(0)),
-            )
+            .values(**self._new(request, kind, slot, where), event_id=event_id, due_at=self._now + wait)
             .on_conflict_do_nothing()
             .returning(deliveries.c.id)
         )
         if added.one_or_none() is not None and kind is Kind.CARD:
             self._new_cards.add(request.id)
+
+    async def add_cards(self, of: Collection[PaymentRequest]) -> None:
+        """The cards of requests that this transaction has made."""
+        if not of:
+            return
+        self._changed_topics.add(DELIVERIES)
+        slot = Kind.CARD.value
+        cards = [self._new(one, Kind.CARD, slot, one.channel) | {"due_at": self._now} for one in of]
+        await self._connection.execute(deliveries.insert(), cards)
+        self._new_cards.update(one.id for one in of)
+
+    def _new(self, request: PaymentRequest, kind: Kind, slot: str, where: str) -> dict[str, Any]:
+        return {
+            "request_id": request.id,
+            "slot": slot,
+            "kind": kind.value,
+            "channel": where,
+            "revision": 1,
+            "done_revision": 0,
+            "tries": 0,
+            "ambiguous": False,
+            "created_at": self._now,
+        }
 
     async def _wait_for_company(self, request: PaymentRequest) -> timedelta:
         """Longer, the more messages its thread has: a slow billing API shall not make many of one request."""

@@ -122,7 +122,7 @@ async def naming_somebody(connection: AsyncConnection, before: datetime) -> int:
 
 
 class Pruning:
-    """In one transaction."""
+    """What one transaction erases."""
 
     def __init__(self, connection: AsyncConnection, trail: Trail) -> None:
         self._connection = connection

@@ -25,6 +25,7 @@ from bot.metrics import ACKNOWLEDGED, KINDS, timed
 from bot.repeated import Repeated
 from bot.serving import serving
 from bot.slack import replies
+from bot.slack.acknowledging import run_listeners
 from bot.slack.blocks import notice
 from bot.slack.delivered import OBJECTS, NotUnderstood, odd_in
 from bot.slack.http_mode import LARGEST, RequestUrl
@@ -102,11 +103,13 @@ def bolt_app(client: Client, workspace: Workspace) -> AsyncApp:
         # Bolt's own check trips over headers of another form, and calls the error handler with the body.
         request_verification_enabled=False,
     )
+    run_listeners(app)
 
-    async def unexpected(
-        error: Exception, body: dict[str, Any], response: BoltResponse | None
-    ) -> BoltResponse | None:
-        """What is not ours is told as such; a bug has a reference that stands in the log as well."""
+    async def unexpected(error: Exception, body: dict[str, Any]) -> BoltResponse:
+        """What is not ours is told as such; a bug has a reference that stands in the log as well.
+
+        What is returned counts for nothing where it was acknowledged before it broke.
+        """
         if isinstance(error, NotUnderstood):
             log.warning("a button or form carries what this bot does not write", odd=str(error))
             said = replies.NOT_UNDERSTOOD
@@ -123,8 +126,7 @@ def bolt_app(client: Client, workspace: Workspace) -> AsyncApp:
             await respond_to(client, body, said)
         elif (run := _step_of(body)) is not None:
             await fail(client, run, said)
-        # None: it was acknowledged before it broke.
-        return None if response is None else BoltResponse(status=200, body=answer)
+        return BoltResponse(status=200, body=answer)
 
     app.error(unexpected)
     return app

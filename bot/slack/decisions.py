@@ -20,7 +20,7 @@ from bot.payments.answers import AlreadyApproved, AlreadyDecided, Answer, Done, 
 from bot.payments.authority import Person
 from bot.payments.desk import MAX_REASON
 from bot.slack import replies
-from bot.slack.blocks import View, error_under, input_block, notice, plain, section
+from bot.slack.blocks import Block, View, error_under, input_block, modal, notice, plain, section
 from bot.slack.card import APPROVE, DENY, WITHDRAW, value_of
 from bot.slack.delivered import text_in, understanding
 from bot.slack.directory import within
@@ -165,17 +165,18 @@ async def repair(services: Services, answer: Answer) -> None:
 
 def deny_form(batch: Batch) -> View:
     """Ask for the reason."""
-    reason = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
-    asked = f"*{subject_of(batch)} · {cost_of(batch)}*\nAsked for by {mention(batch.request.requester)}"
-    return {
-        "type": "modal",
-        "callback_id": DENY_FORM,
-        "private_metadata": value_of(batch.request),
-        "title": plain("Deny these payments" if batch.several else "Deny this payment"),
-        "submit": plain("Deny"),
-        "close": plain("Go back"),
-        "blocks": [
-            section(asked),
-            input_block(REASON, "Why?", reason, hint=plain("Everybody in the channel will see it.")),
-        ],
-    }
+    title = "Deny these payments" if batch.several else "Deny this payment"
+    blocks = [about(batch), reason_input(REASON, "Why?")]
+    return modal(DENY_FORM, title, "Deny", blocks, carries=value_of(batch.request))
+
+
+def about(batch: Batch) -> Block:
+    """What a form is about, and who asked for it."""
+    asked_by = f"Asked for by {mention(batch.request.requester)}"
+    return section(f"*{subject_of(batch)} · {cost_of(batch)}*\n{asked_by}")
+
+
+def reason_input(name: str, label: str) -> Block:
+    """Asks for what is told to everybody."""
+    entered = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
+    return input_block(name, label, entered, hint=plain("Everybody in the channel will see it."))

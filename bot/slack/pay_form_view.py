@@ -21,8 +21,8 @@ from bot.domain.payment import Invoice, InvoiceRef
 from bot.domain.wording import shorten
 from bot.payments.unpaid import Listing
 from bot.slack import schedule_text
-from bot.slack.blocks import Block, View, button, context, input_block, plain, section
-from bot.slack.delivered import text_in, understanding
+from bot.slack.blocks import Block, View, button, context, input_block, modal, plain, section
+from bot.slack.delivered import identifier_in, text_in, understanding
 from bot.slack.text import added_up, amount, description, due, totals, unescaped
 
 PAY_FORM = "pay_form"
@@ -96,11 +96,16 @@ class Memory:
         """Read it back. Raises NotUnderstood."""
         with understanding():
             origin, serial, by_module, due_by, listed = json.loads(view["private_metadata"])
-            channel, response_url, suggested = (None if one is None else text_in(one) for one in origin)
+            channel, url, suggested = origin
+            where = Origin(
+                channel=None if channel is None else identifier_in(channel),
+                response_url=None if url is None else text_in(url),
+                suggested=None if suggested is None else identifier_in(suggested),
+            )
             refs = tuple(InvoiceRef(module, one) for module, those in by_module.items() for one in those)
             wanted = Wanted(refs, date.fromisoformat(due_by) if due_by else None)
             modules = tuple(InvoiceRef(one, 1).module for one in listed)
-            return cls(Origin(channel, response_url, suggested), operator.index(serial), wanted, modules)
+            return cls(where, operator.index(serial), wanted, modules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class PayForm:
         """The modal."""
         # What was to be picked is in the menu once that is there.
         wanted = self.memory.wanted if self.listing is None else Wanted()
-        return modal(
+        return framed(
             replace(self.memory, wanted=wanted, listed=self.chosen),
             [
                 *([] if self.memory.origin.channel else [self._channel()]),
@@ -288,17 +293,9 @@ class PayForm:
 _NOTE = {"type": "plain_text_input", "multiline": True, "max_length": command.MAX_NOTE}
 
 
-def modal(memory: Memory, blocks: list[Block]) -> View:
+def framed(memory: Memory, blocks: list[Block]) -> View:
     """The view of these blocks."""
-    return {
-        "type": "modal",
-        "callback_id": PAY_FORM,
-        "private_metadata": memory.packed(),
-        "title": plain("Pay invoices"),
-        "submit": plain("Request payment"),
-        "close": plain("Cancel"),
-        "blocks": blocks,
-    }
+    return modal(PAY_FORM, "Pay invoices", "Request payment", blocks, carries=memory.packed(), close="Cancel")
 
 
 def with_total(shown: View, picks: Sequence[Pick], requests: int | None) -> View:
@@ -306,7 +303,7 @@ def with_total(shown: View, picks: Sequence[Pick], requests: int | None) -> View
     blocks = [
         total(picks, requests) if one.get("block_id") == TOTAL else _as_sent(one) for one in shown["blocks"]
     ]
-    return modal(Memory.of(shown), blocks)
+    return framed(Memory.of(shown), blocks)
 
 
 def total(picks: Sequence[Pick], requests: int | None) -> Block:

@@ -15,10 +15,9 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.wording import shorten
 from bot.payments.answers import Done
 from bot.payments.authority import Person
-from bot.payments.desk import MAX_REASON
-from bot.slack.blocks import View, error_under, input_block, notice, plain, section
+from bot.slack.blocks import View, error_under, input_block, modal, notice, plain
 from bot.slack.card import REMOVE, value_of
-from bot.slack.decisions import Clicked, closed_unless_refused, form_unless
+from bot.slack.decisions import Clicked, about, closed_unless_refused, form_unless, reason_input
 from bot.slack.delivered import understanding
 from bot.slack.directory import within
 from bot.slack.inbound import (
@@ -32,7 +31,7 @@ from bot.slack.inbound import (
     submitted,
 )
 from bot.slack.listing import fitting
-from bot.slack.text import amount, cost_of, description, mention, state_words, subject_of, unescaped
+from bot.slack.text import amount, description, state_words, unescaped
 
 REMOVE_FORM = "remove_form"
 """The callback id of the form."""
@@ -113,18 +112,9 @@ def remove_form(batch: Batch) -> View:
         "placeholder": plain("Choose invoices"),
         "options": options,
     }
-    why = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
-    asked = f"*{subject_of(batch)} · {cost_of(batch)}*\nAsked for by {mention(batch.request.requester)}"
-    return {
-        "type": "modal",
-        "callback_id": REMOVE_FORM,
-        "private_metadata": value_of(batch.request),
-        "title": plain("Remove invoices"),
-        "submit": plain("Remove"),
-        "close": plain("Go back"),
-        "blocks": [
-            section(asked),
-            input_block(WHICH, "Which are not to be paid?", which),
-            input_block(REASON, "Why?", why, hint=plain("Everybody in the channel will see it.")),
-        ],
-    }
+    blocks = [
+        about(batch),
+        input_block(WHICH, "Which are not to be paid?", which),
+        reason_input(REASON, "Why?"),
+    ]
+    return modal(REMOVE_FORM, "Remove invoices", "Remove", blocks, carries=value_of(batch.request))

@@ -14,10 +14,9 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.domain.batch import Batch
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.payments.authority import Person
-from bot.payments.desk import MAX_REASON
-from bot.slack.blocks import View, error_under, input_block, plain, section
+from bot.slack.blocks import View, error_under, input_block, modal, plain, section
 from bot.slack.card import WAS_NOT_PAID, WAS_PAID, value_of
-from bot.slack.decisions import Clicked, closed_unless_refused, form_unless
+from bot.slack.decisions import Clicked, closed_unless_refused, form_unless, reason_input
 from bot.slack.delivered import text_in, understanding
 from bot.slack.directory import within
 from bot.slack.inbound import (
@@ -97,7 +96,6 @@ class Resolutions:
 
 def resolve_form(unknown: Sequence[Payment], *, paid: bool) -> View:
     """Ask how the person knows what became of it, and of which where several are unknown."""
-    how = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
     follows = (
         "The invoice cannot be requested again then."
         if paid
@@ -113,16 +111,10 @@ def resolve_form(unknown: Sequence[Payment], *, paid: bool) -> View:
             for one in unknown
         ]
         pickers.append(input_block(WHICH, "Which invoice?", {"type": "static_select", "options": options}))
-    return {
-        "type": "modal",
-        "callback_id": RESOLVE_FORM,
-        "private_metadata": f"{_PAID if paid else _NOT_PAID} {value_of(request)}",
-        "title": plain("It was paid" if paid else "It was not paid"),
-        "submit": plain("Settle it"),
-        "close": plain("Go back"),
-        "blocks": [
-            section(f"*{what}*\nAsked for by {mention(request.requester)}\n{follows}"),
-            *pickers,
-            input_block(HOW, "How do you know?", how, hint=plain("Everybody in the channel will see it.")),
-        ],
-    }
+    blocks = [
+        section(f"*{what}*\nAsked for by {mention(request.requester)}\n{follows}"),
+        *pickers,
+        reason_input(HOW, "How do you know?"),
+    ]
+    title, carries = "It was paid" if paid else "It was not paid", _PAID if paid else _NOT_PAID
+    return modal(RESOLVE_FORM, title, "Settle it", blocks, carries=f"{carries} {value_of(request)}")

@@ -20,7 +20,7 @@ from bot.payments.answers import Done
 from bot.payments.approvals import shown
 from bot.payments.authority import Person
 from bot.slack import replies
-from bot.slack.blocks import Block, View, button, notice, plain, section
+from bot.slack.blocks import Block, View, button, modal, notice, plain, section
 from bot.slack.card import line_of, value_of, what_follows
 from bot.slack.decisions import Clicked, repair
 from bot.slack.delivered import text_in, understanding
@@ -121,15 +121,13 @@ class Selections:
             return notice("\n".join(skipped) or "Nothing is selected.\nSelect what you want to approve.")
         sum_up = totals(one.invoice for batch in kept for one in batch.asked_about)
         heading = f"*Approve selected ({len(kept)} · {sum_up})*"
-        return {
-            "type": "modal",
-            "callback_id": APPROVE_FORM,
-            "private_metadata": json.dumps([_value(one) for one in kept]),
-            "title": plain("Approve these payments?"),
-            "submit": plain(f"Approve {len(kept)}"),
-            "close": plain("Go back"),
-            "blocks": [section(text) for text in paragraphs([heading, *lines, *skipped])],
-        }
+        return modal(
+            APPROVE_FORM,
+            "Approve these payments?",
+            f"Approve {len(kept)}",
+            [section(text) for text in paragraphs([heading, *lines, *skipped])],
+            carries=json.dumps([_value(one) for one in kept]),
+        )
 
     async def _confirmed(self, ack: AsyncAck, body: Body, view: View) -> None:
         with understanding():

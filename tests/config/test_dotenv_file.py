@@ -91,3 +91,23 @@ def test_what_editors_and_shells_write_is_read(text: str, tmp_path: Path) -> Non
     """A byte order mark, Windows' ends of lines, `export`, blanks, comments."""
     (tmp_path / ".env").write_bytes(text.encode())
     assert load(tmp_path / ".env", REQUIRED).pay_allowed_channels == {"C0APPROVAL"}
+
+
+def test_a_link_that_leads_nowhere_is_no_missing_file(tmp_path: Path) -> None:
+    """Somebody meant it to be read."""
+    (tmp_path / ".env").symlink_to(tmp_path / "mounted-later")
+    with pytest.raises(ConfigError, match=r"^\.env: cannot be read"):
+        load(tmp_path / ".env", REQUIRED)
+    (tmp_path / ".env").unlink()
+    assert load(tmp_path / ".env", REQUIRED)
+
+
+def test_a_file_that_may_not_be_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that cannot be read, and not by an error of Python's."""
+
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(ConfigError, match=r"^\.env: cannot be read"):
+        load(tmp_path / ".env", REQUIRED)
