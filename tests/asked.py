@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.engine.interfaces import CacheStats
 
 
 @contextmanager
@@ -18,6 +19,22 @@ def statements() -> Iterator[list[str]]:
     def listen(*told: Any) -> None:
         if not told[2].startswith("BEGIN"):
             sent.append(told[2])
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
+
+
+@contextmanager
+def compiled_each_time() -> Iterator[set[str]]:
+    """Those of them that nothing is kept of: to make them costs more than to carry them out."""
+    sent: set[str] = set()
+
+    def listen(*told: Any) -> None:
+        if told[4].compiled is not None and told[4].cache_hit is CacheStats.NO_CACHE_KEY:
+            sent.add(told[2])
 
     event.listen(Engine, "before_cursor_execute", listen)
     try:

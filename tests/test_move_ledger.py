@@ -23,8 +23,8 @@ from bot.ledger.store import Ledger
 from tests.command_line import CommandLine, invoke
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import approved, request, request_in, with_card
+from tests.ledger.pruned import pruned, settle_deliveries
 from tests.ledger.released import fill, release
-from tests.ledger.test_pruning import pruned, settle_deliveries
 
 
 async def filled(url: str, clock: Clock) -> Verification:

@@ -234,7 +234,7 @@ async def test_who_is_killed_half_way_goes_on_later(command: CommandLine, url: s
     dies = """
 import os, signal
 from bot.ledger import pruning
-pruning.AT_ONCE = 1
+pruning.REQUESTS_OF_ONE = 1
 erase, calls = pruning.Pruning._rows, []
 async def dying(self, *given):
     calls.append(1)

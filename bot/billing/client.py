@@ -36,7 +36,7 @@ log = structlog.get_logger()
 LAST_WORD_S = 0.25
 """Seconds that a read whose time is over is given to say so itself."""
 
-PATIENCE_S = 2.0
+READING_SHARED_S = 2.0
 """Seconds after which a reading of a list is waited for no longer, and the next one begins beside it."""
 
 LATELY = timedelta(seconds=10)
@@ -77,7 +77,7 @@ class BillingClient:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="billing")
         self._running: set[Future[Any]] = set()
         self._lately: dict[str, tuple[float, dict[InvoiceRef, Invoice]]] = {}
-        self._unpaid: FreshSingleflight[str, list[Invoice]] = FreshSingleflight(patience_s=PATIENCE_S)
+        self._unpaid: FreshSingleflight[str, list[Invoice]] = FreshSingleflight(patience_s=READING_SHARED_S)
 
     @property
     def login(self) -> Login | None:

@@ -91,27 +91,38 @@ class UnpaidCharges:
     """The invoices in a list of unpaid ones, each once, as far as amount and currency can be read.
 
     An invoice that is left out here has no known amount, which counts as above every threshold. A
-    negative one would count as below every threshold: it is left out for that.
+    negative one would count as below every threshold: it is left out for that. So is one whose rows
+    contradict each other in what it costs, or in whether it is unpaid: nobody could say what is approved.
     """
 
     def __init__(self, module: str, redaction: Redaction) -> None:
         self._module = module
         self._redaction = redaction
-        self._found: dict[int, Invoice] = {}
+        self._found: dict[int, Invoice | None] = {}
 
     def add(self, row: Row) -> None:
         """Read one row."""
         ref = _ref(self._module, _whole(row, "invoices_id"))
         # A row of another module is that module's to pay, under its own name and no other.
-        if ref is None or not _is_unpaid_charge(row) or _module(row) not in (self._module, None):
+        if ref is None or _whole(row, "invoices_type") != CHARGE or _module(row) not in (self._module, None):
             return
+        told = self._read(ref, row)
+        if ref.number not in self._found:
+            if len(self._found) >= MAX_INVOICES:
+                raise AnswerTooLarge(f"there are more than {MAX_INVOICES} unpaid invoices of one module")
+            self._found[ref.number] = told
+            return
+        before = self._found[ref.number]
+        agree = before and told and (before.amount, before.currency) == (told.amount, told.currency)
+        self._found[ref.number] = told if agree else None
+
+    def _read(self, ref: InvoiceRef, row: Row) -> Invoice | None:
+        """The invoice; None where it is not unpaid, or its amount or currency cannot be read."""
         amount = _amount(row.get("invoices_amount"))
         currency = (row.get("invoices_currency") or "").strip().upper()
-        if amount is None or not _CURRENCY.fullmatch(currency):
-            return
-        if len(self._found) >= MAX_INVOICES:
-            raise AnswerTooLarge(f"there are more than {MAX_INVOICES} unpaid invoices of one module")
-        self._found[ref.number] = Invoice(
+        if amount is None or not _CURRENCY.fullmatch(currency) or not _is_unpaid_charge(row):
+            return None
+        return Invoice(
             ref=ref,
             description=kept(row.get("invoices_description") or "", self._redaction, MAX_DESCRIPTION_BYTES),
             amount=amount,
@@ -121,7 +132,7 @@ class UnpaidCharges:
 
     def found(self) -> list[Invoice]:
         """In the list's order."""
-        return list(self._found.values())
+        return [one for one in self._found.values() if one is not None]
 
 
 class AmongUnpaid:

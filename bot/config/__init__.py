@@ -1,9 +1,11 @@
 """What the bot is told from outside, checked once; whatever is wrong is a `Problem` with its remedy.
 
 settings     the variables of the environment and of `.env`; `names` are those that there are not
+digest_line  PAY_DIGEST, which is a line of its own
+dotenv_file  reads `.env`, whole or not at all
 policy_file  the TOML file of rules; `lines` finds where in it something stands
 rule_table   one rule: what may be written for each of its fields
-values       the kinds of values, with the words for what is wrong with one; `slack_ids` are those of Slack
+values       the kinds of values, with the words for what is wrong with one; `written_ids` are those of Slack
 """
 
 from bot.config.settings import (

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BeforeValidator, InstanceOf
 
 from bot.config.values import wrong
-from bot.domain.digest import DigestPlan
+from bot.domain.digest_plan import DigestPlan
 from bot.domain.slack_ids import is_channel
 
 DEFAULT_WITHIN = timedelta(days=7)

@@ -27,8 +27,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from bot.config.slack_ids import Channel, Principal
 from bot.config.values import Duration, fitting, said, wrong
+from bot.config.written_ids import Channel, Principal
 from bot.domain.policy import Rule, Tier
 
 

@@ -14,15 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
 from bot.config import policy_file
 from bot.config.digest_line import DigestLine
+from bot.config.dotenv_file import unreadable, variables_in
 from bot.config.names import misspelt, unread
 from bot.config.rule_table import FOR_APPROVERS, rule_of
-from bot.config.slack_ids import Channel, Principal
 from bot.config.values import WRONG, Duration, LedgerAddress, WebAddress, number, token, wrong
+from bot.config.written_ids import Channel, Principal
 from bot.domain.policy import Policy, PolicyError
 from bot.domain.policy.rule import DEFAULT_EXPIRY
 from bot.domain.problem import Problem
@@ -176,23 +176,15 @@ def policy_of(settings: PolicySettings) -> Policy:
 def given_in(dotenv: Path | None = None, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """All that is set and not blank, as it is written. Parameters as for `load`. Raises ConfigError."""
     path = dotenv if dotenv is not None else DOTENV
-    try:
-        from_file = dotenv_values(path, interpolate=False) if path.is_file() else {}
-    except (OSError, UnicodeDecodeError):
-        raise _unreadable(".env") from None
-    merged = {**from_file, **(os.environ if environment is None else environment)}
-    return {name: stripped for name, value in merged.items() if (stripped := (value or "").strip())}
+    merged = {**variables_in(path, VARIABLES), **(os.environ if environment is None else environment)}
+    return {name: stripped for name, value in merged.items() if (stripped := value.strip())}
 
 
 def _read(path: Path, variable: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise _unreadable(variable) from None
-
-
-def _unreadable(where: str) -> ConfigError:
-    return ConfigError(Problem(where, "cannot be read", "Check that it is a UTF-8 text file you may read."))
+        raise unreadable(variable) from None
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
-from bot.domain.payment import FINAL, RELEASED, Invoice, Payment, PaymentRequest, State
+from bot.domain.payment import FINAL, MOVES, RELEASED, Invoice, Payment, PaymentRequest, State
 
 MOST_LINES = 100
 """Invoices of one request."""
 
-SENT = frozenset({State.SENDING, State.NOT_SENT, State.UNKNOWN, State.PAID, State.DECLINED})
+SENT = frozenset({State.SENDING}) | MOVES[State.SENDING] | MOVES[State.UNKNOWN]
 """States that only what was approved, and was tried to be paid, comes to."""
 
 AT_REST = FINAL | {State.UNKNOWN}

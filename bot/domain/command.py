@@ -21,7 +21,6 @@ from bot.domain.payment import InvoiceRef
 from bot.domain.schedule import PayOn
 from bot.domain.typed_day import split_day
 from bot.domain.typed_invoices import (
-    KEYWORDS,
     close_name,
     example,
     read_due,
@@ -223,12 +222,12 @@ def _read_request(typed: Typed, modules: Sequence[str]) -> Request | RequestDue 
     if isinstance(split, Misunderstood):
         return split
     words, pay_on = split
-    due = read_due(words, modules)
+    due = read_due(words, modules, _OWN_WORDS)
     if isinstance(due, Misunderstood):
         return due
     if due is not None:
         return RequestDue(*due, note, pay_on)
-    refs = read_invoices(words, modules)
+    refs = read_invoices(words, modules, _OWN_WORDS)
     return refs if isinstance(refs, Misunderstood) else Request(refs, note, pay_on)
 
 
@@ -238,14 +237,14 @@ def _near_command(words: list[str], modules: Sequence[str]) -> Misunderstood | N
         return None
     shorter = without_needless_words([normal(word) for word in words])
     if 0 < len(shorter) < len(words):
-        refs = read_invoices(shorter, modules)
+        refs = read_invoices(shorter, modules, _OWN_WORDS)
         if not isinstance(refs, Misunderstood):
             return Misunderstood(
                 f"The word {quote(words[0])} is not needed.", f"Type /pay {' '.join(shorter)}."
             )
         return _near_command(shorter, modules) or refs
     # The word itself, or a slip of one, if it is no slip of a module or of another word.
-    close = close_name(words, (*modules, *KEYWORDS, *WORDS))
+    close = close_name(words, (*modules, *_OWN_WORDS, *WORDS))
     first = close if close in WORDS else normal(words[0])
     answer = instead_of([first, *words[1:]], example(modules))
     return None if answer is None else Misunderstood(*answer)

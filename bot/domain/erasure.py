@@ -1,6 +1,7 @@
 """What is personal in the audit trail, and what stands in its place once it is erased. Pure.
 
 People are the actors whom Slack or the system knows by an id; what they wrote is their notes and reasons.
+A direct message's id leads to its person.
 What was paid, when, by which rule and with which answer is nobody's, and stays. So does how many people took
 part in a request, and which of them did what: within one request each has a number.
 """
@@ -19,6 +20,7 @@ from bot.domain.events import (
     Denied,
     Held,
     LeftOut,
+    NoCard,
     NotTold,
     Paused,
     Requested,
@@ -89,15 +91,16 @@ def _told(text: str, people: Numbered) -> str:
 
 
 def addressed(text: str, people: Numbered) -> str:
-    """Where something is told: a channel stays, a person does not."""
-    return people(text) if text[:1] in ("U", "W") else text
+    """Where something is asked or told: a channel stays, a person, or a direct message with one, does not."""
+    return people(text) if text[:1] in ("U", "W", "D") else text
 
 
 _PERSONAL: dict[str, dict[str, Callable[[str, Numbered], str | None]]] = {
-    Requested.action: {"note": _noted},
+    Requested.action: {"note": _noted, "channel": addressed},
     ApprovalComplete.action: {"approvers": _listed},
     Denied.action: {"reason": _written},
-    Cancelled.action: {"ask": _listed, "reason": _told, "remedy": _told},
+    Cancelled.action: {"ask": _listed, "reason": _told, "remedy": _told, "other_channel": addressed},
+    NoCard.action: {"channel": addressed},
     LeftOut.action: {"reason": _written},
     Held.action: {"reason": _told},
     Resolved.action: {"note": _written},

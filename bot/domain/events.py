@@ -88,7 +88,7 @@ class ApprovalComplete:
 
 @dataclass(frozen=True, slots=True)
 class AskedAgain:
-    """What was approved without its amount can be read now: the approvals given so far do not count."""
+    """What was approved without its amount can be read now, or costs more: approvals so far do not count."""
 
     action: ClassVar = "asked_again"
 

@@ -50,7 +50,7 @@ class State(StrEnum):
 
 
 MOVES: dict[State, frozenset[State]] = {
-    # Not looked up yet, so there is no card, and nobody can decide on it.
+    # Not looked up yet, so nobody can decide on it.
     State.REQUESTED: frozenset({State.PENDING_APPROVAL, State.APPROVED, State.CANCELLED, State.EXPIRED}),
     State.PENDING_APPROVAL: frozenset({State.APPROVED, State.DENIED, State.CANCELLED, State.EXPIRED}),
     # Back to the approvers: what they approved without knowing its amount was read before it was sent.
@@ -291,6 +291,13 @@ class PaymentRequest:
     def approved_elsewhere(self) -> bool:
         """Whether approvals are given in another channel than the one where it was asked for."""
         return self.cards.approval_channel not in (None, self.channel)
+
+    @property
+    def decided_on(self) -> tuple[str, str] | None:
+        """Channel and ts of the card where approvals are given; of the other one while that is not posted."""
+        if self.cards.approval_channel is not None and self.cards.approval_ts is not None:
+            return self.cards.approval_channel, self.cards.approval_ts
+        return None if self.cards.ts is None else (self.channel, self.cards.ts)
 
     @property
     def mark(self) -> str:

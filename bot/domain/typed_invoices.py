@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 
 from bot.domain.batch import MOST_LINES
@@ -13,9 +13,6 @@ from bot.domain.payment import MAX_INVOICE, InvoiceRef
 from bot.domain.typed_words import Misunderstood, begins_like_a_number, normal
 from bot.domain.wording import quote, shorten
 
-KEYWORDS = ("list", "status", "mine", "pending", "scheduled", "resolve", "pause", "resume", "help")
-"""The bot's own words."""
-
 _LONGEST_NAME = 4
 """Words of a module's name."""
 
@@ -23,8 +20,13 @@ _THOUSANDS = re.compile(r"#?[0-9]{1,3}(,[0-9]{3})+", re.ASCII)
 _DAYS = re.compile(r"([0-9]{1,3})(d|day|days)", re.ASCII)
 
 
-def read_invoices(words: Sequence[str], modules: Sequence[str]) -> tuple[InvoiceRef, ...] | Misunderstood:
-    """Read `vps 10101 10102 mail 10301`, with commas or without; what is typed twice counts once."""
+def read_invoices(
+    words: Sequence[str], modules: Sequence[str], own_words: Collection[str] = ()
+) -> tuple[InvoiceRef, ...] | Misunderstood:
+    """Read `vps 10101 10102 mail 10301`, with commas or without; what is typed twice counts once.
+
+    own_words: what may have been meant in place of a module.
+    """
     parted = _without_commas(words)
     if isinstance(parted, Misunderstood):
         return parted
@@ -39,7 +41,7 @@ def read_invoices(words: Sequence[str], modules: Sequence[str]) -> tuple[Invoice
         numbers = list(takewhile(begins_like_a_number, after))
         if module is None or not numbers or any("<" in word or ">" in word for word in rest):
             before = [found[-1].module, str(found[-1].number)] if found else []
-            slip = read_invoice([*before, *rest], modules, "/pay")
+            slip = read_invoice([*before, *rest], modules, "/pay", own_words)
             assert isinstance(slip, Misunderstood), "bug: it was read above"
             return slip
         for word in numbers:
@@ -78,11 +80,11 @@ def _without_commas(words: Sequence[str]) -> list[str] | Misunderstood:
 
 
 def read_due(
-    words: Sequence[str], modules: Sequence[str]
+    words: Sequence[str], modules: Sequence[str], own_words: Collection[str]
 ) -> tuple[tuple[str, ...] | None, int | None] | Misunderstood | None:
     """Read `vps overdue`, `vps mail due 7d` or `all overdue`: the modules, None for all, and the days.
 
-    Days: None means overdue. None in all: nothing of the kind was typed.
+    Days: None means overdue. None in all: nothing of the kind was typed. own_words: see `read_invoices`.
     """
     names = [normal(word.rstrip(",")) for word in words]
     within: int | None = None
@@ -114,14 +116,16 @@ def read_due(
     while rest:
         module, after = split_module(rest, modules)
         if module is None:
-            return unknown_module(rest, modules, "/pay")
+            return unknown_module(rest, modules, "/pay", own_words)
         found.append(module)
         rest = after
     return tuple(dict.fromkeys(found)), within
 
 
-def read_invoice(words: list[str], modules: Sequence[str], usage: str) -> InvoiceRef | Misunderstood:
-    """Read one invoice and nothing else. usage: what was typed before it."""
+def read_invoice(
+    words: list[str], modules: Sequence[str], usage: str, own_words: Collection[str] = ()
+) -> InvoiceRef | Misunderstood:
+    """Read one invoice and nothing else. usage: what was typed before it. own_words: see `read_invoices`."""
     if any("<" in word or ">" in word for word in words):
         return Misunderstood(
             "There is a link, a mention or a bracket in it.",
@@ -129,7 +133,7 @@ def read_invoice(words: list[str], modules: Sequence[str], usage: str) -> Invoic
         )
     module, rest = split_module(words, modules)
     if module is None:
-        return _explain_order(words, modules, usage) or unknown_module(words, modules, usage)
+        return _explain_order(words, modules, usage) or unknown_module(words, modules, usage, own_words)
     if not rest:
         return Misunderstood(
             f"Which invoice of {module}?",
@@ -203,11 +207,13 @@ def _explain_order(words: list[str], modules: Sequence[str], usage: str) -> Misu
     return None
 
 
-def unknown_module(words: list[str], modules: Sequence[str], usage: str) -> Misunderstood:
+def unknown_module(
+    words: list[str], modules: Sequence[str], usage: str, own_words: Collection[str] = ()
+) -> Misunderstood:
     """These words begin with no module."""
-    near = close_name(words, [*modules, *(KEYWORDS if usage == "/pay" else ())])
+    near = close_name(words, [*modules, *own_words])
     remedy = _modules_in_words(modules)
-    if near in KEYWORDS:
+    if near in own_words:
         remedy = f"Did you mean /pay {near}?"
     elif near:
         number = read_number(words[-1], "an invoice number")

@@ -2,12 +2,19 @@
 
 opening, store               opens a ledger; what is read of it, and its write transactions
 transaction, leases          what one transaction may write; who works on what
+asked                        the rows of new requests
+locked_reads, trail          what a transaction reads, and the audit trail as it has it
 queues                       one row a queue: what is in it, when it is due, what wakes who works on it
-outbox                       what Slack still has to be told
+outbox, lanes                what Slack still has to be told, and what of it comes first
 notices, watching, outage    what is told once beside that: to operators, and daily; what is read for it
 audit, replay, proof         the hash chain, what its events say, and where the rows say otherwise
-precedents                   what is known of an invoice beside the payment at hand
-schema, rows, database       the tables, their rows in Python, and the two databases
+proof_in_parts               the same by several processes
+precedents, holders          what is known of an invoice beside the payment at hand; who holds it
+records, ages, exported      for auditors: every payment, since when something waits, the trail in a file
+pruning, erased, leftovers   takes out what is personal; what is left of it; in the files of SQLite too
+moving, moved                to another database, and what is left behind
+backup, new_file             a copy; a file that is whole or not there
+schema, rows, column_types   the tables, their rows in Python, and types of columns
+database, ledger_file        the two databases; the file of a ledger on SQLite, and its folder
 version, migrations          which tables there are, brought to this version
-ledger_file                  the file of a ledger on SQLite, and its folder
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import bindparam, select, tuple_
+from sqlalchemy import String, bindparam, cast, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import RELEASED, InvoiceRef
@@ -16,14 +16,20 @@ ASKED_FOR = select(events.c.request_id).where(IS_REQUEST, _ASKED).distinct()
 """The requests that were asked for some invoices by their events."""
 
 
-async def bear_on(connection: AsyncConnection, refs: Collection[InvoiceRef]) -> bool:
-    """Whether any of these was ever asked for, by a row or by an event."""
-    invoices = [(ref.module, ref.number) for ref in refs]
-    named = select(payments.c.request_id).where(tuple_(payments.c.module, payments.c.number).in_(invoices))
-    found = await connection.execute(
-        named.union_all(ASKED_FOR).limit(1), {"invoices": [str(ref) for ref in refs]}
-    )
-    return found.first() is not None
+_OF_ROW = payments.c.module.concat(" ").concat(cast(payments.c.number, String))
+KNOWN = union_all(
+    # By the numbers alone, which few others have: of pairs, SQLite looks through all that a module has.
+    select(_OF_ROW).where(payments.c.number.in_(bindparam("numbers", expanding=True))),
+    select(InvoiceAsked()).where(IS_REQUEST, _ASKED),
+)
+"""The invoices that a row with one of some numbers is of, or an event with one of some invoices."""
+
+
+async def asked_for(connection: AsyncConnection, refs: Collection[InvoiceRef]) -> set[str]:
+    """Those of these that were ever asked for, by a row or by an event."""
+    invoices = {str(ref) for ref in refs}
+    given = {"numbers": sorted({ref.number for ref in refs}), "invoices": sorted(invoices)}
+    return invoices & set((await connection.execute(KNOWN, given)).scalars())
 
 
 async def holder(connection: AsyncConnection, ref: InvoiceRef) -> int | None:

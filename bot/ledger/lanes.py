@@ -61,6 +61,7 @@ FIRST_OF_EACH = (
     .add_columns(
         _POST.label("is_post"),
         (requests.c.size == 1).label("is_alone"),
+        deliveries.c.lease_owner.is_not(None).label("is_held"),
         _HOW_MANY.label("due"),
     )
     .order_by(

@@ -8,11 +8,12 @@ from decimal import Decimal
 
 from sqlalchemy import (
     ColumnElement,
+    and_,
     func,
     literal,
+    or_,
     select,
     text,
-    tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -74,8 +75,14 @@ class LockedReads(Leases):
 
         They are locked in the order of their requests, so that no two wait for each other.
         """
-        invoices = [(ref.module, ref.number) for ref in refs]
-        statement = PAYMENTS.where(tuple_(payments.c.module, payments.c.number).in_(invoices), LIVE)
+        numbers: dict[str, list[int]] = {}
+        for ref in refs:
+            numbers.setdefault(ref.module, []).append(ref.number)
+        # A module at a time: of pairs, SQLite looks through all that a module has.
+        invoices = (
+            and_(payments.c.module == module, payments.c.number.in_(some)) for module, some in numbers.items()
+        )
+        statement = PAYMENTS.where(or_(*invoices), LIVE)
         locked = statement.order_by(requests.c.id, payments.c.line).with_for_update()
         found = {
             (one := payment_of(row)).ref: one for row in (await self._connection.execute(locked)).mappings()
@@ -130,7 +137,7 @@ class LockedReads(Leases):
         """The same of a request with all of its payments."""
         return await self._whole(requests.c.id == request_id)
 
-    async def again(self, payment: Payment) -> Payment:
+    async def reread(self, payment: Payment) -> Payment:
         """The same of one that was read before: as it is now. Raises Stale.
 
         No payment is ever deleted, but a database server may fail over to one that has not all of them yet,

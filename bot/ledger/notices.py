@@ -72,7 +72,7 @@ def _notice_of(row: RowMapping) -> Notice:
 
 
 class Notices:
-    """Those of one ledger."""
+    """The notices, inside one transaction."""
 
     def __init__(self, connection: AsyncConnection, now: datetime, trail: Trail) -> None:
         self._connection = connection
@@ -181,7 +181,7 @@ class Notices:
         """Its post is about to be made; False if another instance has it now, or it is not told any more."""
         return await self._set(notice, begun=True, lease_until=self._now + lease)
 
-    async def again(self, notice: Notice, *, due_at: datetime, begun: bool) -> None:
+    async def retry_at(self, notice: Notice, *, due_at: datetime, begun: bool) -> None:
         """Not told; try again then. begun: whether its post may stand there all the same."""
         await self._set(notice, due_at=due_at, begun=begun, **FREE)
 

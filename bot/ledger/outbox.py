@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     and_,
+    case,
     func,
     or_,
     select,
@@ -47,7 +48,11 @@ CARD_POSTED = "card posted"
 
 
 class Outbox:
-    """The deliveries, inside one transaction. left: whether the last claim left anything that is due."""
+    """The deliveries, inside one transaction.
+
+    left: whether the last claim left anything that is due. taken_over: what was claimed although somebody had
+    not given it back.
+    """
 
     def __init__(self, connection: AsyncConnection, now: datetime, changed_topics: set[str]) -> None:
         self._connection = connection
@@ -58,6 +63,7 @@ class Outbox:
         self._to_refresh: dict[int, timedelta] = {}
         self._alone: set[int] = set()
         self.left = True
+        self.taken_over: set[int] = set()
 
     async def add(
         self,
@@ -81,26 +87,38 @@ class Outbox:
         told = [kind.value, *([str(event_id)] if event_id is not None else [])]
         slot = kind.value if kind in _CARD_COLUMNS else ":".join([*told, where])
         dialect = sqlite if self._sqlite else postgresql
+        wait = await self._wait_for_company(request) if gather else timedelta(0)
         added = await self._connection.execute(
             dialect.insert(deliveries)
-            .values(
-                request_id=request.id,
-                slot=slot,
-                kind=kind.value,
-                channel=where,
-                event_id=event_id,
-                revision=1,
-                done_revision=0,
-                tries=0,
-                ambiguous=False,
-                created_at=self._now,
-                due_at=self._now + (await self._wait_for_company(request) if gather else timedelta(0)),
-            )
+            .values(**self._new(request, kind, slot, where), event_id=event_id, due_at=self._now + wait)
             .on_conflict_do_nothing()
             .returning(deliveries.c.id)
         )
         if added.one_or_none() is not None and kind is Kind.CARD:
             self._new_cards.add(request.id)
+
+    async def add_cards(self, of: Collection[PaymentRequest]) -> None:
+        """The cards of requests that this transaction has made."""
+        if not of:
+            return
+        self._changed_topics.add(DELIVERIES)
+        slot = Kind.CARD.value
+        cards = [self._new(one, Kind.CARD, slot, one.channel) | {"due_at": self._now} for one in of]
+        await self._connection.execute(deliveries.insert(), cards)
+        self._new_cards.update(one.id for one in of)
+
+    def _new(self, request: PaymentRequest, kind: Kind, slot: str, where: str) -> dict[str, Any]:
+        return {
+            "request_id": request.id,
+            "slot": slot,
+            "kind": kind.value,
+            "channel": where,
+            "revision": 1,
+            "done_revision": 0,
+            "tries": 0,
+            "ambiguous": False,
+            "created_at": self._now,
+        }
 
     async def _wait_for_company(self, request: PaymentRequest) -> timedelta:
         """Longer, the more messages its thread has: a slow billing API shall not make many of one request."""
@@ -158,7 +176,12 @@ class Outbox:
         *where: ColumnElement[bool],
         after: timedelta = timedelta(0),
     ) -> None:
-        if not after:
+        due_at: Any = self._now + after
+        if after:
+            # One that nobody has begun to post shows it anyway, in its turn.
+            to_post = and_(deliveries.c.ts.is_(None), deliveries.c.lease_owner.is_(None))
+            due_at = case((to_post, deliveries.c.due_at), else_=due_at)
+        else:
             self._changed_topics.add(DELIVERIES)
         await self._connection.execute(
             update(deliveries)
@@ -168,7 +191,7 @@ class Outbox:
                 deliveries.c.given_up.is_(None),
                 *where,
             )
-            .values(revision=deliveries.c.revision + 1, due_at=self._now + after)
+            .values(revision=deliveries.c.revision + 1, due_at=due_at)
         )
 
     async def claim(
@@ -199,6 +222,7 @@ class Outbox:
         ids = [row.id for row in taking]
         self.left = not rows or rows[0].due > len(ids)
         self._alone = {row.id for row in taking if row.is_alone}
+        self.taken_over = {row.id for row in taking if row.is_held}
         if not ids:
             return []
         taken = self._taking(ids, owner, lease)
@@ -225,7 +249,7 @@ class Outbox:
         queue = select(deliveries.c.id, place).where(behind).order_by(place).limit(limit).subquery()
         following = (
             select(queue.c.place, deliveries.c.id, tried.label("tried"), deliveries.c.tries)
-            .add_columns(deliveries.c.lease_until)
+            .add_columns(deliveries.c.lease_until, deliveries.c.lease_owner)
             .join(queue, queue.c.id == deliveries.c.id)
             .join(requests)
             .where(requests.c.size > 1, behind)
@@ -242,8 +266,10 @@ class Outbox:
             alike = row.tried if first.ambiguous else not (row.tried or row.tries)
             return bool(alike) and free and row.place == place
 
-        if not (ids := [row.id for _, row in takewhile(like_it, enumerate(rows, start=1))]):
+        alike = [row for _, row in takewhile(like_it, enumerate(rows, start=1))]
+        if not (ids := [row.id for row in alike]):
             return ()
+        self.taken_over |= {row.id for row in alike if row.lease_owner is not None}
         taken = self._taking(ids, owner, lease)
         found = readable((await self._connection.execute(taken)).mappings(), delivery_of)
         return sorted(found, key=lambda one: one.id)

@@ -40,10 +40,10 @@ from bot.ledger.rows import request_of
 from bot.ledger.schema import PENDING, approvals, deliveries, events, notices, payments, requests
 from bot.ledger.trail import Trail
 
-AT_ONCE = 10
+REQUESTS_OF_ONE = 10
 """Requests of one transaction: nobody else adds to the trail meanwhile."""
 
-_EVENTS_AT_ONCE = 500
+_EVENTS_OF_ONE = 500
 """Events of no request that one event answers for."""
 
 _IS_PRUNED = events.c.action == Pruned.action
@@ -96,7 +96,7 @@ class Meant:
 
     def due_notices(self, column: Column[str]) -> ColumnElement[bool]:
         """What was told, or never was, to people that are named in that column."""
-        names_somebody = or_(column.startswith("U"), column.startswith("W"))
+        names_somebody = or_(*(column.startswith(letter) for letter in "UWD"))
         return and_(names_somebody, notices.c.created_at < self.before)
 
 
@@ -122,7 +122,7 @@ async def naming_somebody(connection: AsyncConnection, before: datetime) -> int:
 
 
 class Pruning:
-    """In one transaction."""
+    """What one transaction erases."""
 
     def __init__(self, connection: AsyncConnection, trail: Trail) -> None:
         self._connection = connection
@@ -135,7 +135,7 @@ class Pruning:
         """
         await self._overwrite()
         await self._trail.write()
-        due = meant.due().where(requests.c.id > after).order_by(requests.c.id).limit(AT_ONCE)
+        due = meant.due().where(requests.c.id > after).order_by(requests.c.id).limit(REQUESTS_OF_ONE)
         lock = select(requests.c.id).where(requests.c.id.in_(due)).order_by(requests.c.id).with_for_update()
         locked = (await self._connection.execute(lock)).scalars().all()
         if not locked:
@@ -202,8 +202,10 @@ class Pruning:
     async def _rows(self, request_id: int, people: Numbered) -> None:
         """What belongs to a request, in the same words as its events."""
         run = self._connection.execute
-        (requester,) = (await run(select(requests.c.requester).where(requests.c.id == request_id))).scalars()
-        nobody = {"requester": people(requester), "note": None, "response_url": None}
+        its = select(requests.c.requester, requests.c.channel).where(requests.c.id == request_id)
+        requester, channel = (await run(its)).one()
+        nobody = {"note": None, "response_url": None, "requester": people(requester)}
+        nobody |= {"channel": addressed(channel, people)}
         await run(update(requests).where(requests.c.id == request_id).values(**nobody))
         stays = or_(payments.c.reason.is_(None), payments.c.reason.in_(WITHDRAWN_WORDS))
         reason = case((stays, payments.c.reason), else_=ERASED)
@@ -218,14 +220,15 @@ class Pruning:
         of_it = told.where(deliveries.c.request_id == request_id).order_by(deliveries.c.id)
         for one, slot, channel in (await run(of_it)).all():
             if (where := addressed(channel, people)) != channel:
-                values = {"channel": where, "slot": slot.removesuffix(channel) + where}
+                named = slot.endswith(f":{channel}")
+                values = {"channel": where, "slot": slot.removesuffix(channel) + where if named else slot}
                 await run(update(deliveries).where(deliveries.c.id == one).values(**values))
 
     async def of_no_request(self, meant: Meant, *, after: int) -> int | None:
         """Erase what is personal in the next events of no request: the last that was looked at, or None."""
         await self._overwrite()
         await self._trail.write()
-        due = audit.HASHED.where(meant.due_of_none(), events.c.id > after).limit(_EVENTS_AT_ONCE)
+        due = audit.HASHED.where(meant.due_of_none(), events.c.id > after).limit(_EVENTS_OF_ONE)
         trail = (await self._connection.execute(due)).all()
         if not trail:
             return None

@@ -106,7 +106,7 @@ RESCUE = _of_payments("rescue", _in(State.SENDING), payments.c.lease_until, awai
 STRANDED = _of_payments(
     "stranded", or_(_first_in(State.REQUESTED), and_(_first_in(State.APPROVED), ~_HAS_CARD)), _EXPIRY
 )
-"""Requests past their time that never got as far as a card: nobody can decide or cancel them."""
+"""Requests past their time that were never looked up, or have no card: nobody can decide on them."""
 RETRY = _of_payments("retry", _in(State.NOT_SENT), _DUE)
 EXPIRE = _of_payments("expire", _first_in(State.PENDING_APPROVAL), _EXPIRY)
 REMIND = _of_payments("remind", and_(_first_in(State.PENDING_APPROVAL), _EXPIRY > NOW), _DUE)

@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from bot.domain.events import Approved, Corrected, Denied, Resolved
 from bot.domain.payment import RELEASED
@@ -191,13 +192,14 @@ Index(
 )
 
 
-class InvoiceAsked(ColumnElement[str]):
+class InvoiceAsked(FunctionElement[str]):
     """The invoice that an event's detail names, such as `vps 12345`; of use for "requested" events.
 
     Taken from the text, not by the database's JSON functions: those refuse rows that are no JSON. A text
     inside the detail cannot be taken for it, because its quotes are escaped.
     """
 
+    # A mere ColumnElement has no key in the cache, whatever it says: its statement is compiled each time.
     inherit_cache = True
     type = String()
 

@@ -13,9 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import (
     delete,
-    func,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -34,24 +32,19 @@ from bot.domain.payment import (
     move,
 )
 from bot.errors import LedgerContradicted
-from bot.ledger import holders
+from bot.ledger import asked, holders
 from bot.ledger.audit import Link
 from bot.ledger.locked_reads import LockedReads, Stale
 from bot.ledger.notices import Topic
 from bot.ledger.outbox import Outbox
 from bot.ledger.pruning import Meant, Pruning
 from bot.ledger.rows import Kind, Pause, payment_in, request_of
-from bot.ledger.schema import FREE, approvals, attempts, events, payments, requests
+from bot.ledger.schema import FREE, approvals, attempts, payments, requests
 
 log = structlog.get_logger()
 
-_AT_ONCE = 1000
-"""Payments that one statement names: databases bound how many."""
-
-
-_LATEST = union_all(*(select(func.max(ids).label("id")) for ids in (requests.c.id, events.c.request_id)))
-_NEXT_NUMBER = select(func.coalesce(func.max(_LATEST.subquery().c.id), 0) + 1).scalar_subquery()
-"""The number of the next request: none is left out, and none that the trail knows is given again."""
+_PAYMENTS_A_STATEMENT = 1000
+"""So many are named: databases bound how many."""
 
 
 class Transaction(LockedReads):
@@ -80,7 +73,7 @@ class Transaction(LockedReads):
         # A released payment of the invoice may be corrected to paid just now: one after the other.
         await self.lock("request")
         await self.trail.write()
-        if await holders.bear_on(self._connection, refs):
+        if await holders.asked_for(self._connection, refs):
             if await self.by_trigger(fields["trigger_id"]) is not None:
                 return None
             if await self.holding(refs):
@@ -94,31 +87,25 @@ class Transaction(LockedReads):
         dialect = sqlite if self._sqlite else postgresql
         made = (
             dialect.insert(requests)
-            .values(id=_NEXT_NUMBER, size=len(refs), card_lost=False, created_at=self.now, **fields)
+            .values(asked.of_request(self.now, len(refs), id=asked.NEXT_NUMBER, **fields))
             .on_conflict_do_nothing(index_elements=[requests.c.trigger_id])
             .returning(requests)
         )
         if (row := (await self._connection.execute(made)).mappings().one_or_none()) is None:
             return None
         request = request_of(row)
-        lines = [
-            {
-                "request_id": request.id,
-                "line": line,
-                "module": ref.module,
-                "number": ref.number,
-                "state": State.REQUESTED.value,
-                "version": 1,
-                "tries": 0,
-                "updated_at": self.now,
-                "due_at": self.now,
-            }
-            for line, ref in enumerate(refs, start=1)
-        ]
-        rows = await self._connection.execute(payments.insert().returning(payments), lines)
+        lines = [asked.of_payment(self.now, request.id, line, ref) for line, ref in enumerate(refs, start=1)]
+        rows = await self._connection.execute(asked.ADD_PAYMENTS, lines)
         found = [payment_in(request, each) for each in rows.mappings()]
         self.changed_topics.add(State.REQUESTED)
         return Batch(tuple(sorted(found, key=lambda one: one.line)))
+
+    async def insert_fresh(self, these: Sequence[asked.Asked]) -> list[Batch | None]:
+        """Add a request for each of these; None for each that `insert` has to look at."""
+        await self.lock("request")
+        await self.trail.write()
+        self.changed_topics.add(State.REQUESTED)
+        return await asked.insert_fresh(self._connection, these, self.now)
 
     async def pause(self, reason: str, *, actor: str) -> bool:
         """Let nothing be sent from now on, on any instance; False where that is so already."""
@@ -141,8 +128,8 @@ class Transaction(LockedReads):
         event_id = await self.record(Resumed(), actor=actor)
         await self.trail.set_pause(None)
         await self.notices.alert(Topic.RESUMED, event_id)
-        for begin in range(0, len(ids), _AT_ONCE):
-            these = payments.c.id.in_(ids[begin : begin + _AT_ONCE])
+        for begin in range(0, len(ids), _PAYMENTS_A_STATEMENT):
+            these = payments.c.id.in_(ids[begin : begin + _PAYMENTS_A_STATEMENT])
             await self._connection.execute(update(payments).where(these).values(due_at=self.now))
         self.changed_topics.add(State.APPROVED)
         return pause
@@ -255,8 +242,9 @@ class Transaction(LockedReads):
             from_state=state,
             to_state=to,
         )
-        # Most calls are over in a moment: a card that says "sending" is worth posting only if not.
-        moment = timedelta(seconds=1) if to is State.SENDING else timedelta(0)
+        # Most calls are over in a moment: what a card says on the way is worth showing only if not.
+        on_the_way = to is State.SENDING or (state, to) == (State.REQUESTED, State.APPROVED)
+        moment = timedelta(seconds=1) if on_the_way else timedelta(0)
         self.outbox.refresh_cards(request.id, after=moment)
         if announce is not None:
             # What becomes of several, one after the other, is told together.

@@ -25,6 +25,10 @@ LAST_HOUR = timedelta(hours=1)
 """So long before a request expires, those who may approve are reminded of it."""
 
 
+TIMEKEEPER = "timekeeper"
+"""Who acts where time does, in the audit trail of every release."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApprovalStatus:
     """How far a request is with its approvals.
@@ -145,7 +149,7 @@ async def expire(transaction: Transaction, batch: Batch) -> Batch:
         batch.waiting,
         State.EXPIRED,
         Expired(),
-        actor="timekeeper",
+        actor=TIMEKEEPER,
         reason="not enough approvals in time",
     )
     return batch.with_payments(expired)

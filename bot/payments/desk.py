@@ -30,7 +30,7 @@ from bot.payments.answers import (
 from bot.payments.approvals import checked, expire, recounted
 from bot.payments.authority import Person
 from bot.payments.cards import end_together
-from bot.payments.counter import is_requester, shown_to
+from bot.payments.desk_part import is_requester, shown_to
 from bot.payments.pausing import Pausing
 from bot.payments.requesting import Requesting
 from bot.payments.resolving import Resolving

@@ -119,13 +119,13 @@ class Executor:
         except LedgerContradicted:
             log.exception("left as it is: the audit trail says otherwise", payment=payment.number)
             async with self.ledger.transaction() as transaction:
-                current = await transaction.again(payment)
+                current = await transaction.reread(payment)
                 if current.version == payment.version:
                     await self._hold(transaction, current, DISPROVED)
 
     async def _hold_or_cancel(self, payment: Payment, check: Hold | Cancel | Known) -> None:
         async with self.ledger.transaction() as transaction:
-            current = await transaction.again(payment)
+            current = await transaction.reread(payment)
             if current.version != payment.version:
                 return
             if isinstance(check, Known):
@@ -177,7 +177,13 @@ class Executor:
                 gone.add(one.line)
             else:
                 kept.append(current)
-        if not kept or not required:
+        if not kept:
+            return
+        if not required:
+            if await transaction.approvers(request.id):
+                # By other rules, of another instance or from tomorrow on, they would be of this amount.
+                await transaction.void_approvals(request)
+                await transaction.record(AskedAgain(), actor="executor", request=request)
             return
         if transaction.now >= request.expires_at:
             for one in kept:
@@ -218,12 +224,12 @@ class Executor:
     async def _intend(self, payment: Payment, check: Go) -> tuple[Payment, int] | Cancel | Hold:
         """Commit that a call will be made, before any byte of it goes out. Raises Stale."""
         async with self.ledger.transaction() as transaction:
-            current = await transaction.again(payment)
+            current = await transaction.reread(payment)
             if current.lease is None or current.lease.owner != self.instance:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
-            if (flaw := await self.preflight.again(transaction, current, check)) is not None:
+            if (flaw := await self.preflight.recheck(transaction, current, check)) is not None:
                 return flaw
             alone = current.request.size == 1
             sending = await transaction.move(
@@ -274,7 +280,7 @@ class Executor:
     async def _commit(
         self, transaction: Transaction, sending: Payment, attempt: int, outcome: Outcome
     ) -> None:
-        current = await transaction.again(sending)
+        current = await transaction.reread(sending)
         if await transaction.answered(sending):
             return  # an earlier commit counted, and its own answer was lost
         await transaction.finish_attempt(attempt, outcome)

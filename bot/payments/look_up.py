@@ -15,7 +15,7 @@ import structlog
 
 from bot.clocks import Ages
 from bot.domain.batch import SHOWN_LINES, Batch
-from bot.domain.events import ApprovalComplete
+from bot.domain.events import ApprovalComplete, Reminded
 from bot.domain.payment import Invoice, Payment, State
 from bot.domain.policy import Refusal, Rule
 from bot.domain.schedule import IN_UTC, Mornings
@@ -95,7 +95,7 @@ class LookUp:
         accepted: list[Payment] = []
         if isinstance(ruling.rule, Rule):
             await lock_limits(transaction, ruling.rule)
-        # Where there is nothing else to show, the card shows why not.
+        # Where it does not stand yet. Where there is nothing else to show, the card shows why not.
         await transaction.outbox.add(batch.request, Kind.CARD)
         listing = any(isinstance(read, Listed) and read.invoice is not None for read in found.values())
         for payment in batch.within((State.REQUESTED,)):
@@ -199,6 +199,10 @@ class LookUp:
             await transaction.record(complete, actor="policy", request=request)
         elif request.approved_elsewhere:
             await transaction.outbox.add(request, Kind.APPROVAL_CARD, channel=request.cards.approval_channel)
+        elif not frozen_so_far[1]:
+            # Its card may stand already, and Slack notifies nobody of what is written into one later.
+            reminded = await transaction.record(Reminded(), actor="look-up", request=request)
+            await transaction.announce_in_thread(request, reminded)
 
 
 def _seen(payment: Payment, read: _Read, now: datetime) -> Payment:

@@ -17,7 +17,7 @@ from bot.ledger.queues import EXPIRE, REMIND, RESCUE, RETRY, STRANDED, Queue
 from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.approvals import expire, remind_at
+from bot.payments.approvals import TIMEKEEPER, expire, remind_at
 from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 
 log = structlog.get_logger()
@@ -92,7 +92,7 @@ class Maintenance:
             payment,
             State.UNKNOWN,
             LeaseRanOut(payment.lease.owner if payment.lease else None),
-            actor="timekeeper",
+            actor=TIMEKEEPER,
             reason="the bot stopped while the call was under way",
             due_at=transaction.now,
         )
@@ -109,7 +109,7 @@ class Maintenance:
                 payment,
                 State.CANCELLED,
                 Cancelled(f"nothing could be sent in {payment.tries} tries"),
-                actor="timekeeper",
+                actor=TIMEKEEPER,
                 reason=f"nothing could be sent in {payment.tries} tries; nothing was paid",
             )
             return
@@ -117,7 +117,7 @@ class Maintenance:
             payment,
             State.APPROVED,
             Retry(),
-            actor="timekeeper",
+            actor=TIMEKEEPER,
             announce=None,
             due_at=transaction.now,
         )
@@ -128,7 +128,7 @@ class Maintenance:
         # Whichever of them stands for all when others were left out.
         for one in batch.waiting:
             await transaction.change(one, due_at=due)
-        event_id = await transaction.record(Reminded(), actor="timekeeper", request=batch.request)
+        event_id = await transaction.record(Reminded(), actor=TIMEKEEPER, request=batch.request)
         await transaction.announce_in_thread(batch.request, event_id)
 
 
@@ -137,14 +137,14 @@ async def _expire(transaction: Transaction, payment: Payment) -> None:
 
 
 async def _strand(transaction: Transaction, payment: Payment) -> None:
-    """Its card never came to stand in Slack, so whoever asked is told directly."""
+    """Whoever asked is told directly where no card came to stand in Slack."""
     batch = await transaction.whole(payment.request)
     expired = payment.state is State.REQUESTED
     await transaction.move_together(
         batch.within((payment.state,)),
         State.EXPIRED if expired else State.CANCELLED,
         Stranded(),
-        actor="timekeeper",
-        announce=Kind.DIRECT,
-        reason="its card could not be posted in time",
+        actor=TIMEKEEPER,
+        announce=Kind.THREAD_REPLY if batch.request.cards.ts else Kind.DIRECT,
+        reason=f"{'it could not be looked up' if expired else 'its card could not be posted'} in time",
     )

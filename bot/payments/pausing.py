@@ -8,7 +8,7 @@ from bot.domain.command import MAX_NOTE
 from bot.domain.policy import Refusal
 from bot.ledger.rows import Pause
 from bot.payments.authority import Person
-from bot.payments.counter import Counter
+from bot.payments.desk_part import DeskPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
-class Pausing(Counter):
+class Pausing(DeskPart):
     """The part of the desk where sending is stopped."""
 
     async def pause(self, person: Person, reason: str) -> Paused | Refusal:

@@ -182,7 +182,7 @@ class Preflight:
             return not_offered(payment.ref)
         return read or Hold("the invoice cannot be read any more")
 
-    async def again(self, transaction: Transaction, payment: Payment, check: Go) -> Cancel | Hold | None:
+    async def recheck(self, transaction: Transaction, payment: Payment, check: Go) -> Cancel | Hold | None:
         """What came up since the check, asked in the transaction that writes the intent."""
         if (flaw := await transaction.disproved(payment)) is not None:
             log.error("not sent: the audit trail says otherwise", payment=payment.number, flaw=flaw)

@@ -59,7 +59,7 @@ class Reconciler:
             decisive = decisive or isinstance(error, NotOffered)
         state, evidence = self._judge(payment, found, age)
         async with self.ledger.transaction() as transaction:
-            current = await transaction.again(payment)
+            current = await transaction.reread(payment)
             if current.version != payment.version:
                 return  # a late answer or a person was faster
             if state is None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from bot.domain import events
+from bot.domain.batch import Batch
 from bot.domain.payment import (
     InvoiceRef,
     Payment,
@@ -20,14 +23,18 @@ from bot.payments.answers import (
     Requested,
 )
 from bot.payments.authority import OTHER_RULE, Person
-from bot.payments.counter import Counter
+from bot.payments.crowd import Crowd, Group
+from bot.payments.desk_part import DeskPart
 
 _TRIES = 3
+
+_TOGETHER = 200
+"""Requests of one transaction, so that nobody else waits long for its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class _NewRequest:
-    """A request by somebody who may ask."""
+    """A request by somebody who may ask, under this rule."""
 
     person: Person
     channel: str
@@ -36,13 +43,33 @@ class _NewRequest:
     response_url: str | None
     note: str | None
     pay_on: PayOn | None
+    rule: Rule
+
+    def row(self, now: datetime) -> dict[str, Any]:
+        """What the request's row says of it."""
+        return {
+            "team": self.person.team,
+            "channel": self.channel,
+            "requester": self.person.id,
+            "note": self.note,
+            "trigger_id": self.trigger_id,
+            "response_url": self.response_url,
+            "rule": self.rule.name,
+            "approvals_required": self.rule.most_approvals,
+            "expires_at": now + self.rule.expires_after,
+            "pay_on": self.pay_on,
+        }
+
+
+_Answer = Requested | AlreadyRequested
 
 
 @dataclass(frozen=True, slots=True)
-class Requesting(Counter):
+class Requesting(DeskPart):
     """The part of the desk where people ask. mornings: of the days on which they may ask to be paid."""
 
     mornings: Mornings = IN_UTC
+    crowd: Crowd[_NewRequest, _Answer] = field(default_factory=lambda: Crowd(_TOGETHER), compare=False)
 
     async def request(
         self,
@@ -76,8 +103,11 @@ class Requesting(Counter):
                 await self.record_refusal(person, rule, what)
                 return rule
             rules.append(rule)
-        new = _NewRequest(person, channel, tuple(refs), trigger_id, response_url, note, pay_on)
-        return await self._uncontradicted(person, what, self._request(new, rules[0]))
+        new = _NewRequest(person, channel, tuple(refs), trigger_id, response_url, note, pay_on, rules[0])
+        if len(refs) > 1:
+            return await self._uncontradicted(person, what, self._request(new))
+        asking = self.crowd.serve(new, self._request, self._request_together)
+        return await self._uncontradicted(person, what, asking)
 
     def to_come(self, pay_on: PayOn | None) -> PayOn | None:
         """What was asked for, as it is asked for again: at once, where its day is over."""
@@ -97,27 +127,24 @@ class Requesting(Counter):
             return Refusal(Reason.DAY, "That day is more than a year away.", "Name an earlier one.")
         return None
 
-    async def _request(self, new: _NewRequest, rule: Rule) -> Requested | AlreadyRequested:
+    async def _request_together(self, group: Group[_NewRequest]) -> list[_Answer | None]:
+        """Take down what is asked for at once; what anything is known of, or comes twice, is left."""
+        async with self.ledger.transaction() as transaction:
+            await transaction.lock("request")  # which may take a while, so whoever comes until then is of it
+            asking = group.close()
+            rows = [(new.refs[0], new.row(transaction.now)) for new in asking]
+            added = await transaction.insert_fresh(rows)
+            await self._record_asked(transaction, [batch for batch in added if batch is not None])
+            return [None if batch is None else Requested(batch) for batch in added]
+
+    async def _request(self, new: _NewRequest) -> _Answer:
         async with self.ledger.transaction() as transaction:
             # What holds an invoice may let go of it between the insert and the look at it.
             free, held = new.refs, list[Payment]()
             for _ in range(_TRIES):
-                batch = await transaction.insert(
-                    free,
-                    team=new.person.team,
-                    channel=new.channel,
-                    requester=new.person.id,
-                    note=new.note,
-                    trigger_id=new.trigger_id,
-                    response_url=new.response_url,
-                    rule=rule.name,
-                    approvals_required=rule.most_approvals,
-                    expires_at=transaction.now + rule.expires_after,
-                    pay_on=new.pay_on,
-                )
+                batch = await transaction.insert(free, **new.row(transaction.now))
                 if batch is not None:
-                    for payment in batch.payments:
-                        await transaction.record(asked(payment), actor=new.person.id, payment=payment)
+                    await self._record_asked(transaction, [batch])
                     await self._record_held(transaction, new, held)
                     return Requested(batch, tuple(held))
                 if (same := await transaction.by_trigger(new.trigger_id)) is not None:
@@ -128,6 +155,14 @@ class Requesting(Counter):
                     await self._record_held(transaction, new, held)
                     return AlreadyRequested(held[0])
         raise LedgerUnavailable(f"{new.refs[0]} is being let go of just now")
+
+    async def _record_asked(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            for payment in batch.payments:
+                await transaction.record(asked(payment), actor=batch.request.requester, payment=payment)
+        # Where nobody is to be asked, whatever it costs, the card need not wait for that.
+        undecided = [batch.request for batch in batches if not batch.request.approvals_required]
+        await transaction.outbox.add_cards(undecided)
 
     async def _record_held(self, transaction: Transaction, new: _NewRequest, held: Sequence[Payment]) -> None:
         for live in held:

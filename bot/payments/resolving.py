@@ -21,12 +21,12 @@ from bot.payments.answers import (
     WhichInvoice,
 )
 from bot.payments.authority import Person
-from bot.payments.counter import Counter, is_requester, shown_to
+from bot.payments.desk_part import DeskPart, is_requester, shown_to
 from bot.payments.settlement import meant, settle_by_hand
 
 
 @dataclass(frozen=True, slots=True)
-class Resolving(Counter):
+class Resolving(DeskPart):
     """The part of the desk where people settle."""
 
     async def resolve(

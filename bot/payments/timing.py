@@ -1,4 +1,8 @@
-"""How long the bot waits for what. One place, so that a test can run a day in a second."""
+"""How long the work on payments waits for what. One place, so that a test can run a day in a second.
+
+How long one exchange with Slack or the billing API may take, and how long a reading is good for, stands where
+it is made.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ CALLS = 2
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """All of the bot's own patience.
+    """The bot's patience with everything that it does of its own accord.
 
     lease: how long an instance holds a payment or delivery without a heartbeat; a dead one's work is
         taken over after this.

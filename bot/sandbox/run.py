@@ -24,9 +24,10 @@ from bot.sandbox.local_billing.books import month_end_books
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.actor import Actor
 from bot.sandbox.local_slack.errors import NotThere
+from bot.sandbox.local_slack.forms import Values
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message, interactive_elements
-from bot.sandbox.local_slack.views import Values, View
+from bot.sandbox.local_slack.views import View
 
 CHANNEL = "#payments"
 BEGINNING = ("/pay mail 10301", "/pay quickservers 10801")

@@ -17,7 +17,7 @@ from bot.logs import passwords_in
 from bot.setup.draft import Draft
 from bot.setup.terminal import Terminal
 
-PATIENCE_S = 20.0
+CALL_TIMEOUT_S = 20.0
 """Seconds for one call: somebody sits there and waits."""
 
 
@@ -45,7 +45,7 @@ class Description:
         """It can be loaded."""
         self.draft.check("BILLING_WSDL_URL")
         url = self.draft.setting("BILLING_WSDL_URL")
-        async with of_billing.opened(url, "", SecretStr(""), PATIENCE_S) as api:
+        async with of_billing.opened(url, "", SecretStr(""), CALL_TIMEOUT_S) as api:
             try:
                 return [f"modules: {', '.join(await api.modules())}"]
             except (AnswerLost, CannotPay):
@@ -82,7 +82,7 @@ class Login:
         draft = self.draft
         draft.check(*self.variables)
         login = draft.get("BILLING_USERNAME"), SecretStr(draft.get("BILLING_PASSWORD"))
-        async with of_billing.opened(draft.setting("BILLING_WSDL_URL"), *login, PATIENCE_S) as api:
+        async with of_billing.opened(draft.setting("BILLING_WSDL_URL"), *login, CALL_TIMEOUT_S) as api:
             found = [finding async for finding in of_billing.look(api)]
         return _said(found)
 

@@ -18,7 +18,6 @@ from typing import Any
 import structlog
 
 from bot.about import about_number, go_on_about
-from bot.clocks import Ages
 from bot.domain.batch import Batch
 from bot.domain.events import NoCard
 from bot.domain.payment import PaymentRequest
@@ -30,6 +29,7 @@ from bot.payments.executor import Checkpoint, no_checkpoint
 from bot.payments.timing import RESPONSE_URL_LASTS, Timing
 from bot.payments.worker import TaskPool
 from bot.slack.blocks import Message
+from bot.slack.holding import Holding
 from bot.slack.pace import Pace
 from bot.slack.post_search import Searches, metadata
 from bot.slack.rendering import Rendered, Renderer, ways_to_say
@@ -82,7 +82,7 @@ class Announcer:
     size: InitVar[int] = 32
     pool: TaskPool[Lane] = field(init=False)
     _undeliverable: Undeliverable = field(init=False)
-    _claimed: Ages[int] = field(init=False)
+    _holding: Holding = field(init=False)
     _searches: Searches = field(init=False)
     # What may be given up at its next try: Slack was well after this one.
     _reachable: set[int] = field(default_factory=set, init=False)
@@ -91,7 +91,7 @@ class Announcer:
         self.pool = TaskPool("announcer", size, wake, queues=True)
         self._undeliverable = Undeliverable(self.ledger)
         self._searches = Searches(self.client, self.renderer.workspace.bot_id, self.ledger.identity)
-        self._claimed = Ages(self.ledger.boottime)
+        self._holding = Holding(self.ledger, self.timing)
 
     async def poll_once(self) -> None:
         """Take what is due and may go now, one a lane, so that a slow channel holds up no other.
@@ -102,8 +102,7 @@ class Announcer:
             return
         paused = {(channel, updating) for channel in self.pace.paused for updating in (False, True)}
         full = {(channel, False) for channel in self.pace.full}
-        self._claimed.forget_older(self.timing.lease)
-        began = self._claimed.clock()
+        began = self.ledger.boottime()
         async with self.ledger.transaction() as transaction:
             first = await transaction.outbox.claim(
                 owner=self.instance,
@@ -124,8 +123,7 @@ class Announcer:
             ]
         self.pool.queues = transaction.outbox.left
         for delivery, following in due:
-            for one in (delivery, *following):
-                self._claimed.begin(one.id, began)
+            self._holding.begins((delivery, *following), began, transaction.outbox.taken_over)
             if delivery.ts is not None:
                 self.pace.updated()
             elif delivery.kind is not Kind.STEP:
@@ -160,32 +158,15 @@ class Announcer:
                 await self._leave(together)
                 await self._post(delivery, batch, rendered, ())
 
-    async def _leave(self, following: Sequence[Delivery], *, ambiguous: bool = False) -> None:
-        """These are told by the next messages. ambiguous: or stand there already."""
-        if following:
+    async def _leave(
+        self, left: Sequence[Delivery], *, ambiguous: bool = False, wait: timedelta = timedelta(0)
+    ) -> None:
+        """These are told by the next messages. ambiguous: or stand there already. wait: until then."""
+        if left:
             async with self.ledger.transaction() as transaction:
-                for one in following:
-                    await transaction.outbox.retry_at(
-                        one, due_at=transaction.now, ambiguous=ambiguous, counted=False
-                    )
-
-    async def _all_ours(self, delivery: Delivery, together: Sequence[Delivery]) -> bool:
-        return all([await self._ours(one) for one in (delivery, *together)])
-
-    async def _ours(self, delivery: Delivery) -> bool:
-        """Whether we may make a call for it, which takes up to half a lease: no other instance begins one.
-
-        Asks the ledger only if time went by since it was claimed, by its clock or the one that nobody sets.
-        """
-        assert delivery.lease_until is not None, "bug: only what was claimed is delivered"
-        left = delivery.lease_until - self.ledger.clock()
-        if left > self.timing.lease * 0.75 and self._claimed.younger(delivery.id, self.timing.lease * 0.25):
-            return True
-        async with self.ledger.transaction() as transaction:
-            ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)
-        if not ours:
-            log.info("another instance tells it", kind=delivery.kind)
-        return ours
+                for one in left:
+                    due = transaction.now + wait
+                    await transaction.outbox.retry_at(one, due_at=due, ambiguous=ambiguous, counted=False)
 
     async def _end_step(self, delivery: Delivery, batch: Batch) -> None:
         answer = await end_step(self.client, batch.first)
@@ -209,7 +190,7 @@ class Announcer:
         """Send it as well as Slack will have it; several only if it takes all. None: another has it now."""
         refused = ""
         for text, blocks, marked in ways_to_say(message, batch, several=bool(together)):
-            if not await self._all_ours(delivery, together):
+            if not await self._holding.all_ours((delivery, *together)):
                 return None
             answer = await post_message(
                 self.client,
@@ -233,7 +214,7 @@ class Announcer:
             card_lost = answer.error == "message_not_found"
             await self._undeliverable.no_update(delivery, batch.request, answer.error, card_lost=card_lost)
         elif answer is not None:
-            await self._store(delivery, batch, answer)
+            await self._store(delivery, batch, answer, rendered)
 
     async def _post(
         self, delivery: Delivery, batch: Batch, rendered: Rendered, together: Sequence[Delivery]
@@ -298,6 +279,8 @@ class Announcer:
         self, delivery: Delivery, request: PaymentRequest, answer: Later, together: Sequence[Delivery]
     ) -> None:
         """Try again, after growing pauses; or tell it in another way, where that has been tried for days."""
+        if answer.ambiguous:
+            self._holding.lost((delivery, *together))
         # Who is told when to come back is not kept waiting by a failure.
         told_when = answer.error == "ratelimited" and answer.after is not None
         pause = self.timing.backoff(delivery.tries).total_seconds()
@@ -368,8 +351,11 @@ class Announcer:
         """It may stand in Slack already, and so may those that follow it, which were to be told with it.
 
         Those of them that are to be told with it now; None where it stands there, or is to be looked for
-        again.
+        again, or for the first time when it must have arrived if it does.
         """
+        if wait := self._holding.may_arrive_within((delivery, *following)):
+            await self._leave((delivery, *following), ambiguous=True, wait=wait)
+            return None
         age = self.ledger.clock() - delivery.created_at
         sought, found = await self._searches.find(delivery, following, batch.request, age)
         if isinstance(found, Later):

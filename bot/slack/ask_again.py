@@ -37,7 +37,7 @@ class AskAgain:
 
     async def _pressed(self, ack: AsyncAck, body: Body, action: Body) -> None:
         async with self.services.gate.entered():
-            asking = self._reply(clicker(body), Clicked.read(action["value"]), body)
+            asking = self._reply(clicker(body), Clicked.read(action.get("value")), body)
             reply, late = await in_time(outcome_of(asking), ack)
             if not late:
                 await ack()

@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import date
 
-from bot.domain.digest import DigestPlan
+from bot.domain.digest_plan import DigestPlan
 from bot.ledger.notices import Notice, Topic
 from bot.ledger.watching import head, last_told, to_tell
 from bot.payments.worker import TaskPool

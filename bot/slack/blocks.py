@@ -115,6 +115,27 @@ def confirm(title: str, text: str, yes: str) -> Block:
     }
 
 
+def modal(
+    callback_id: str,
+    title: str,
+    submit: str,
+    blocks: Sequence[Block],
+    *,
+    carries: str,
+    close: str = "Go back",
+) -> View:
+    """A form. carries: what comes back with it, and nobody sees."""
+    return {
+        "type": "modal",
+        "callback_id": callback_id,
+        "private_metadata": carries,
+        "title": plain(title),
+        "submit": plain(submit),
+        "close": plain(close),
+        "blocks": list(blocks),
+    }
+
+
 def notice(*texts: str) -> View:
     """A form with nothing to fill in, to say something where there is no other place for it."""
     return {

@@ -13,14 +13,14 @@ from bot.payments.timing import Timing
 from bot.slack.blocks import Block, Message, button, confirm, context, section
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import next_steps
-from bot.slack.schedule import sent_on
+from bot.slack.schedule_text import sent_on
 from bot.slack.text import (
-    amount,
     cost_of,
     day,
     description,
     due,
     escape,
+    invoice_line,
     link,
     mention,
     mentions,
@@ -30,6 +30,7 @@ from bot.slack.text import (
     standing,
     standing_of,
     subject_of,
+    when_due,
 )
 
 APPROVE, DENY, WITHDRAW = "payment_approve", "payment_deny", "payment_cancel"
@@ -156,17 +157,12 @@ def _of_one(payment: Payment, today: date) -> Iterator[str]:
 
 def line_of(payment: Payment, batch: Batch, today: date) -> str:
     """One of several payments in a line; with its state, where they are in more than one."""
-    parts = [f"`{payment.ref}`", f"*{amount(payment.invoice)}*"]
-    if len({one.state for one in batch.payments}) > 1:
-        emoji, words = standing(payment)
-        parts.insert(0, f"{emoji} {words.partition(';')[0]}")
-    invoice = payment.invoice
-    if invoice is not None:
-        if invoice.due is not None and payment.state is not State.PAID:
-            parts.append(f"due {due(invoice.due, today)}")
-        if described := description(invoice, 60):
-            parts.append(escape(described))
-    return " · ".join(parts)
+    when = "" if payment.state is State.PAID else when_due(payment.invoice, today)
+    line = invoice_line(str(payment.ref), payment.invoice, when)
+    if len({one.state for one in batch.payments}) == 1:
+        return line
+    emoji, words = standing(payment)
+    return f"{emoji} {words.partition(';')[0]} · {line}"
 
 
 def _standing(scene: Scene, *, asks: bool = True) -> str:
@@ -278,9 +274,9 @@ def _withdraw(batch: Batch) -> Block:
 
 def invitation(scene: Scene) -> Message:
     """What an approver is told directly, with a link to the card."""
-    request, cards = scene.batch.request, scene.batch.request.cards
-    channel, ts = cards.approval_channel or request.channel, cards.approval_ts or cards.ts
-    assert ts is not None, "bug: people are invited to a card that stands"
+    request = scene.batch.request
+    assert request.decided_on is not None, "bug: people are invited to a card that stands"
+    channel, ts = request.decided_on
     text = (
         f"{mention(request.requester)} asks for your approval of {subject_of(scene.batch)},"
         f" {cost_of(scene.batch)}."

@@ -25,7 +25,9 @@ from bot.metrics import ACKNOWLEDGED, KINDS, timed
 from bot.repeated import Repeated
 from bot.serving import serving
 from bot.slack import replies
+from bot.slack.acknowledging import run_listeners
 from bot.slack.blocks import notice
+from bot.slack.delivered import OBJECTS, NotUnderstood, odd_in
 from bot.slack.http_mode import LARGEST, RequestUrl
 from bot.slack.respond import respond_to
 from bot.slack.socket_mode import Receiver
@@ -36,9 +38,6 @@ log = structlog.get_logger()
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 """Between tries to reach a Slack that is away: doubled from the one to the other."""
-
-_OBJECTS = ("event", "view", "user")
-"""What Bolt takes for objects without looking, wherever it stands in a body."""
 
 
 async def workspace_of(client: Client) -> Workspace:
@@ -104,14 +103,20 @@ def bolt_app(client: Client, workspace: Workspace) -> AsyncApp:
         # Bolt's own check trips over headers of another form, and calls the error handler with the body.
         request_verification_enabled=False,
     )
+    run_listeners(app)
 
-    async def unexpected(
-        error: Exception, body: dict[str, Any], response: BoltResponse | None
-    ) -> BoltResponse | None:
-        """A bug: the person gets a reference that stands in the log as well."""
-        reference = secrets.token_hex(4)
-        log.error("unexpected", reference=reference, exc_info=error)
-        said = replies.unexpected(reference)
+    async def unexpected(error: Exception, body: dict[str, Any]) -> BoltResponse:
+        """What is not ours is told as such; a bug has a reference that stands in the log as well.
+
+        What is returned counts for nothing where it was acknowledged before it broke.
+        """
+        if isinstance(error, NotUnderstood):
+            log.warning("a button or form carries what this bot does not write", odd=str(error))
+            said = replies.NOT_UNDERSTOOD
+        else:
+            reference = secrets.token_hex(4)
+            log.error("unexpected", reference=reference, exc_info=error)
+            said = replies.unexpected(reference)
         answer: dict[str, Any] | str = ""
         if "command" in body:
             answer = {"response_type": "ephemeral", "text": said}
@@ -121,8 +126,7 @@ def bolt_app(client: Client, workspace: Workspace) -> AsyncApp:
             await respond_to(client, body, said)
         elif (run := _step_of(body)) is not None:
             await fail(client, run, said)
-        # None: it was acknowledged before it broke.
-        return None if response is None else BoltResponse(status=200, body=answer)
+        return BoltResponse(status=200, body=answer)
 
     app.error(unexpected)
     return app
@@ -143,13 +147,13 @@ async def _dispatched(
     """Hand on what Slack sent. What makes no sense is nothing to act on, and no error of ours."""
     try:
         request = AsyncBoltRequest(body=body, mode=mode, headers={"content-type": content_type})
-        odd = [name for name in _OBJECTS if not isinstance(request.body.get(name), dict | None)]
+        odd = odd_in(request.body)
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
         odd = [type(error).__name__]
     if odd:
         log.warning("Slack sent what nobody understands", mode=mode, odd=odd)
         return BoltResponse(status=400)
-    for name in [one for one in _OBJECTS if request.body.get(one) is None]:
+    for name in [one for one in OBJECTS if request.body.get(one) is None]:
         request.body.pop(name, None)  # Bolt asks whether it is there, and then looks into it
     with done_by(_person(request.body)), timed(ACKNOWLEDGED, _kind(request.body)):
         return await app.async_dispatch(request)

@@ -6,6 +6,7 @@ refused or too late is told to the clicker alone, and a card that was out of dat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -19,8 +20,9 @@ from bot.payments.answers import AlreadyApproved, AlreadyDecided, Answer, Done, 
 from bot.payments.authority import Person
 from bot.payments.desk import MAX_REASON
 from bot.slack import replies
-from bot.slack.blocks import View, error_under, input_block, notice, plain, section
+from bot.slack.blocks import Block, View, error_under, input_block, modal, notice, plain, section
 from bot.slack.card import APPROVE, DENY, WITHDRAW, value_of
+from bot.slack.delivered import text_in, understanding
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -28,9 +30,9 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    entered_in,
     form_or_reply,
     in_time,
-    one_line,
     outcome_of,
     submitted,
 )
@@ -44,6 +46,8 @@ DENY_FORM = "deny_form"
 
 REASON = "reason"
 """Its input."""
+
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,13 @@ class Clicked:
 
     @classmethod
     def read(cls, value: object) -> Clicked:
-        """Read the value."""
-        which, _, price = str(value).partition(" ")
-        request_id, _, mark = which.partition(":")
-        return cls(int(request_id), mark or None, price or None)
+        """Read the value. Raises NotUnderstood."""
+        with understanding():
+            which, _, price = text_in(value).partition(" ")
+            request_id, _, mark = which.partition(":")
+            if not _NUMBER.fullmatch(request_id):
+                raise ValueError("no number of a request")
+            return cls(int(request_id), mark or None, price or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +87,12 @@ class Decisions:
         app.view(DENY_FORM)(self._deny)
 
     async def _approve(self, ack: AsyncAck, body: Body, action: Body) -> None:
-        on = Clicked.read(action["value"])
+        on = Clicked.read(action.get("value"))
         approving = self.services.desk.approve(clicker(body), on.request_id, mark=on.mark, seen=on.price)
         await self._decide(ack, body, approving)
 
     async def _withdraw(self, ack: AsyncAck, body: Body, action: Body) -> None:
-        on = Clicked.read(action["value"])
+        on = Clicked.read(action.get("value"))
         withdrawing = self.services.desk.withdraw(clicker(body), on.request_id, mark=on.mark)
         await self._decide(ack, body, withdrawing)
 
@@ -107,7 +114,7 @@ class Decisions:
 
     async def _ask_why(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Whether they may deny is checked now, and again when the reason comes."""
-        on = Clicked.read(action["value"])
+        on = Clicked.read(action.get("value"))
         await form_or_reply(self.services, ack, body, self._form_or_reply(clicker(body), on))
 
     async def _form_or_reply(self, person: Person, on: Clicked) -> View | str | None:
@@ -119,10 +126,9 @@ class Decisions:
         await submitted(self.services.gate, ack, self._denied(clicker(body), view), block=REASON)
 
     async def _denied(self, person: Person, view: View) -> Response:
-        reason = one_line(view["state"]["values"][REASON][REASON].get("value"))
+        on, reason = Clicked.read(view.get("private_metadata")), entered_in(view, REASON)
         if not reason:
             return error_under(REASON, "Say why: those who asked should know.")
-        on = Clicked.read(view["private_metadata"])
         answer = await self.services.desk.deny(person, on.request_id, reason, mark=on.mark)
         return await closed_unless_refused(self.services, answer)
 
@@ -159,17 +165,18 @@ async def repair(services: Services, answer: Answer) -> None:
 
 def deny_form(batch: Batch) -> View:
     """Ask for the reason."""
-    reason = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
-    asked = f"*{subject_of(batch)} · {cost_of(batch)}*\nAsked for by {mention(batch.request.requester)}"
-    return {
-        "type": "modal",
-        "callback_id": DENY_FORM,
-        "private_metadata": value_of(batch.request),
-        "title": plain("Deny these payments" if batch.several else "Deny this payment"),
-        "submit": plain("Deny"),
-        "close": plain("Go back"),
-        "blocks": [
-            section(asked),
-            input_block(REASON, "Why?", reason, hint=plain("Everybody in the channel will see it.")),
-        ],
-    }
+    title = "Deny these payments" if batch.several else "Deny this payment"
+    blocks = [about(batch), reason_input(REASON, "Why?")]
+    return modal(DENY_FORM, title, "Deny", blocks, carries=value_of(batch.request))
+
+
+def about(batch: Batch) -> Block:
+    """What a form is about, and who asked for it."""
+    asked_by = f"Asked for by {mention(batch.request.requester)}"
+    return section(f"*{subject_of(batch)} · {cost_of(batch)}*\n{asked_by}")
+
+
+def reason_input(name: str, label: str) -> Block:
+    """Asks for what is told to everybody."""
+    entered = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
+    return input_block(name, label, entered, hint=plain("Everybody in the channel will see it."))

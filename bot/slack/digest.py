@@ -14,7 +14,7 @@ from datetime import date, timedelta
 import structlog
 
 from bot.domain.batch import Batch
-from bot.domain.digest import DigestPlan
+from bot.domain.digest_plan import DigestPlan
 from bot.domain.payment import Invoice
 from bot.domain.policy import Policy
 from bot.errors import DirectoryError
@@ -32,27 +32,26 @@ from bot.slack.listing import listing
 from bot.slack.once import Once
 from bot.slack.pay_form_button import Several
 from bot.slack.text import (
-    amount,
     cost_of,
     day,
-    description,
     escape,
-    link,
+    invoice_line,
+    linked,
     mention,
     moment,
-    subject_of,
+    overdue_or_due,
     totals,
 )
 
 log = structlog.get_logger()
 
-_PATIENCE = timedelta(hours=1)
+_WAITED_AT_MOST = timedelta(hours=1)
 """So long it is waited for what cannot be read, of the billing API or of Slack; then it is told without."""
 
 _SHOWN = 10
 """Invoices that the channel is told one by one."""
 
-_AT_ONCE = 4
+_TOLD_AT_ONCE = 4
 
 
 @dataclass(slots=True)
@@ -69,7 +68,7 @@ class DigestTeller:
     pool: TaskPool[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pool = TaskPool("digest", _AT_ONCE, asyncio.Event())
+        self.pool = TaskPool("digest", _TOLD_AT_ONCE, asyncio.Event())
 
     async def poll_once(self) -> None:
         """Begin the day's digests, and tell what is still to be told. Raises LedgerUnavailable."""
@@ -102,8 +101,8 @@ class DigestTeller:
 
     async def _tell(self, notice: Notice) -> None:
         message, whole = await self._message(notice)
-        if not whole and self.once.ledger.clock() - notice.created_at < _PATIENCE:
-            await self.once.again(notice, self.once.timing.deliver_most, begun=notice.begun)
+        if not whole and self.once.ledger.clock() - notice.created_at < _WAITED_AT_MOST:
+            await self.once.retry_after(notice, self.once.timing.deliver_most, begun=notice.begun)
         elif message is None:
             await self.once.end(notice, "there was nothing to tell")
         else:
@@ -136,7 +135,10 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
         endings.append(f"Could not be read: {escape(', '.join(due.unread))}.")
     told = listing(
         "\n".join([heading, *filter(None, parts)]) if count else "",
-        [_invoice(one, today) for one in due.invoices[:_SHOWN]],
+        [
+            invoice_line(f"/pay {one.ref}", one, overdue_or_due(one.due, today), most=100)
+            for one in due.invoices[:_SHOWN]
+        ],
         endings=endings,
     )
     if not count:
@@ -158,11 +160,9 @@ def waiting_message(batches: Sequence[Batch], team_url: str) -> Message | None:
     heading = f"*{many} for your approval: {sum_up}*"
     lines = []
     for batch in batches:
-        request, cards = batch.request, batch.request.cards
-        channel, ts = cards.approval_channel or request.channel, cards.approval_ts or cards.ts
-        what = f"<{link(team_url, channel, ts)}|{subject_of(batch)}>" if ts else subject_of(batch)
+        request = batch.request
         lines.append(
-            f"{what} · {cost_of(batch)} · asked for by {mention(request.requester)}"
+            f"{linked(batch, team_url)} · {cost_of(batch)} · asked for by {mention(request.requester)}"
             f" · expires {moment(request.expires_at)}"
         )
     return listing(heading, lines, endings=["Decide on the cards, or on my Home tab."])
@@ -170,12 +170,3 @@ def waiting_message(batches: Sequence[Batch], team_url: str) -> Message | None:
 
 def _part(title: str, invoices: Sequence[Invoice]) -> str:
     return f"{title}: {len(invoices):,} · {totals(invoices)}" if invoices else ""
-
-
-def _invoice(invoice: Invoice, today: date) -> str:
-    assert invoice.due is not None, "bug: a digest tells of what is due"
-    when = f"*overdue* since {day(invoice.due)}" if invoice.due < today else f"due {day(invoice.due)}"
-    parts = [f"`/pay {invoice.ref}`", f"*{amount(invoice)}*", when]
-    if described := description(invoice, 100):
-        parts.append(escape(described))
-    return " · ".join(parts)

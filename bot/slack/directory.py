@@ -74,11 +74,13 @@ class SlackDirectory:
         user = await self._cached("user", user_id, lambda: self._read("users.info", user=user_id))
         if user is None:
             return False
-        profile: dict[str, Any] = user.get("user") or {}
+        profile: dict[str, Any] = user["user"]
         barred = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger")
         if any(profile.get(flag) for flag in barred) or profile.get("is_app_user"):
             return False
-        teams = {profile.get("team_id"), *((profile.get("enterprise_user") or {}).get("teams") or ())}
+        enterprise = profile.get("enterprise_user")
+        others = enterprise.get("teams") if isinstance(enterprise, dict) else None
+        teams = [profile.get("team_id"), *(others if isinstance(others, list) else ())]
         return self._team in teams
 
     async def people_in(self, groups: Iterable[str]) -> frozenset[str]:
@@ -89,7 +91,7 @@ class SlackDirectory:
         answer = await self._cached(
             "group", group, lambda: self._read("usergroups.users.list", usergroup=group)
         )
-        return frozenset() if answer is None else frozenset(answer.get("users") or ())
+        return frozenset() if answer is None else frozenset(answer["users"])
 
     async def members_of(self, channel: str) -> frozenset[str]:
         """Who is in a channel. Raises DirectoryError, also for a channel that is too large to read."""
@@ -142,7 +144,28 @@ class SlackDirectory:
         """Slack's answer, or None where there is no such person or group. Raises DirectoryError."""
         answer = await query(self._client, method, **arguments)
         if isinstance(answer, dict):
+            if not _says(answer, method):
+                raise DirectoryError(f"{method}: the answer does not hold what was asked for")
             return answer
         if answer.error in _NOBODY:
             return None
         raise DirectoryError(f"Slack did not say: {answer.error}")
+
+
+_SAYS: dict[str, tuple[str, type | None]] = {
+    "users.info": ("user", None),
+    "usergroups.users.list": ("users", str),
+    "conversations.members": ("members", str),
+    "users.conversations": ("channels", dict),
+}
+"""By method: what its answer holds, an object or a list of these. Without it, it says nothing."""
+
+
+def _says(answer: dict[str, Any], method: str) -> bool:
+    """Whether an answer holds what was asked for."""
+    name, kind = _SAYS[method]
+    given, following = answer.get(name), answer.get("response_metadata")
+    if kind is None:
+        return isinstance(given, dict)
+    paged = following is None or isinstance(following, dict)
+    return paged and isinstance(given, list) and all(isinstance(one, kind) for one in given)

@@ -16,7 +16,7 @@ from bot.slack.card import Scene, waiting
 from bot.slack.invoice_table import all_invoices
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import ask_again, checking, not_sent
-from bot.slack.schedule import sent_on
+from bot.slack.schedule_text import sent_on
 from bot.slack.text import (
     added_up,
     amount,
@@ -34,6 +34,7 @@ from bot.slack.text import (
     state_line,
     state_words,
     subject_of,
+    summed_up,
     totals,
 )
 
@@ -185,9 +186,10 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
         case events.AnsweredLate() as answer:
             return _answered_late(answer, payment)
         case events.Stranded():
-            ended = "Cancelled" if event.to_state is State.CANCELLED else "Expired"
+            no_card = event.to_state is State.CANCELLED
+            why = "Cancelled: I could not post its card" if no_card else "Expired: I could not look it up"
             return [
-                f"{ended}: I could not post its card in time. Nothing was paid.",
+                f"{why} in time. Nothing was paid.",
                 "Ask again if it is still wanted.",
             ]
         case events.LeaseRanOut():
@@ -274,33 +276,15 @@ def _nothing_paid(batch: Batch) -> str:
 
 def _completed(batch: Batch) -> list[str]:
     """What became of several, when none is under way any more."""
-    by_word: dict[str, list[Payment]] = {}
-    for payment in batch.payments:
-        by_word.setdefault(_SUM_UP[payment.state], []).append(payment)
     lines = [
-        f"{word}: {len(by_word[word])} · {totals(one.invoice for one in by_word[word])}"
-        for word in dict.fromkeys(_SUM_UP.values())
-        if word in by_word
+        f"{words}: {len(payments)} · {totals(one.invoice for one in payments)}"
+        for words, payments in summed_up(batch).items()
     ]
     everything = totals(one.invoice for one in batch.payments)
     heading = f"*{batch.number} is done: {len(batch.payments)} payments · {everything}*"
     if batch.under_way:
         heading = f"*{batch.number}: nothing is under way any more, but not all is known*"
     return [heading, *lines]
-
-
-_SUM_UP = {
-    State.PAID: "Paid",
-    State.DECLINED: "Declined, nothing was paid",
-    State.UNKNOWN: "Unknown; do not pay them again",
-    State.CANCELLED: "Cancelled or left out",
-    State.DENIED: "Denied",
-    State.EXPIRED: "Expired",
-    **dict.fromkeys(
-        (State.REQUESTED, State.PENDING_APPROVAL, State.APPROVED, State.SENDING, State.NOT_SENT), "Under way"
-    ),
-}
-"""Under which words a payment is counted in the summary."""
 
 
 def _answered_late(answer: events.AnsweredLate, payment: Payment) -> list[str]:

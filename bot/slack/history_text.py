@@ -7,10 +7,11 @@ from decimal import Decimal, InvalidOperation
 from typing import assert_never
 
 from bot.domain import events
+from bot.domain.payment import State
 from bot.domain.schedule import PayOn
 from bot.domain.wording import money, shorten
 from bot.ledger.rows import Event
-from bot.slack.schedule import asked_for
+from bot.slack.schedule_text import asked_for
 from bot.slack.text import (
     escape,
     is_in_slack,
@@ -45,7 +46,7 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
         case events.Approved(given, required):
             return f"approved by {who} ({given} of {required})"
         case events.AskedAgain():
-            return "asked again, as the amount was not known when it was approved"
+            return "what was approved so far does not count: the amount was not known then, or is another"
         case events.ApprovalComplete(approvers=approvers):
             return "approval complete" if approvers else "approved by the rules"
         case events.Denied(reason):
@@ -78,7 +79,10 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911, PLR0912 - a case an eve
             how = "corrected" if isinstance(event.what, events.Corrected) else "settled"
             return f"{how} by {who}{_said(note)}"
         case events.Stranded():
-            return "ended: its card could not be posted in time"
+            no_card = event.to_state is State.CANCELLED
+            return (
+                f"ended: {'its card could not be posted' if no_card else 'it could not be looked up'} in time"
+            )
         case events.NoCard(error=error):
             return f"cancelled: its card could not be posted{_said(error)}"
         case events.NotTold(error=error):

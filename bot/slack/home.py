@@ -37,12 +37,11 @@ from bot.slack.text import (
     description,
     due,
     escape,
-    link,
+    linked,
     mention,
     moment,
     quote,
     standing_of,
-    subject_of,
     totals,
     unescaped,
 )
@@ -195,7 +194,7 @@ def _waiting_for_you(tab: Tab) -> Iterator[Block]:
         yield approve_selected()
     others = mine[len(concerns.waiting) :]
     lines = [
-        f"{_linked(one, tab.team_url)} · {cost_of(one)} · expires {moment(one.request.expires_at)}"
+        f"{linked(one, tab.team_url)} · {cost_of(one)} · expires {moment(one.request.expires_at)}"
         for one in others
     ]
     if lines:
@@ -228,7 +227,7 @@ def closed(text: str) -> View:
 
 def _waiting(one: Waiting, tab: Tab, box: Block) -> list[Block]:
     batch, request = one.batch, one.batch.request
-    lines = [f"*{_linked(batch, tab.team_url)} · {cost_of(batch)}*"]
+    lines = [f"*{linked(batch, tab.team_url)} · {cost_of(batch)}*"]
     invoice = None if batch.several else batch.first.invoice
     if batch.several:
         each = [line_of(payment, batch, tab.today) for payment in batch.asked_about]
@@ -254,7 +253,7 @@ def _waiting(one: Waiting, tab: Tab, box: Block) -> list[Block]:
 
 
 def _list(title: str, batches: Sequence[Batch], team_url: str, none: str) -> list[Block]:
-    lines = [f"{_linked(one, team_url)} · {cost_of(one)} · {' '.join(standing_of(one))}" for one in batches]
+    lines = [f"{linked(one, team_url)} · {cost_of(one)} · {' '.join(standing_of(one))}" for one in batches]
     return [header(title), *(_lines(lines) if lines else [context(none)])]
 
 
@@ -264,12 +263,3 @@ def _lines(lines: Sequence[str]) -> list[Block]:
     left = len(lines) - len(kept)
     more = [f"… and {left:,} more, which come here as others are done."] if left else []
     return [section(text) for text in paragraphs([*kept, *more])]
-
-
-def _linked(batch: Batch, team_url: str) -> str:
-    """Its name, which leads to the card that the person can act on."""
-    cards = batch.request.cards
-    for channel, ts in ((cards.approval_channel, cards.approval_ts), (batch.request.channel, cards.ts)):
-        if channel and ts:
-            return f"<{link(team_url, channel, ts)}|{subject_of(batch)}>"
-    return subject_of(batch)

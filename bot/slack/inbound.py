@@ -19,8 +19,10 @@ from bot.payments.desk import Desk
 from bot.payments.overview import Overview
 from bot.payments.proposals import Proposals
 from bot.payments.unpaid import UnpaidInvoices
+from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, notice
+from bot.slack.delivered import understanding
 from bot.slack.directory import SlackDirectory, within
 from bot.slack.respond import open_view, respond_to
 from bot.slack.web_api import Client, Workspace
@@ -33,6 +35,9 @@ BEFORE_A_FORM = 1.0
 
 IN_TIME = 2.5
 """Seconds after which Slack is told that it takes longer; after three it tells the person that it failed."""
+
+READ_AT_ONCE = 20
+"""Answers of one kind that people wait for at the same time while the billing API is read."""
 
 Body = dict[str, Any]
 
@@ -97,6 +102,11 @@ class Services:
     gate: Gate
 
 
+def reading_pool(name: str) -> TaskPool[str]:
+    """For answers that follow when something was read. What finds no room is refused, so nobody is woken."""
+    return TaskPool(name, READ_AT_ONCE, asyncio.Event())
+
+
 def clicker(body: Body) -> Person:
     """Who clicked or submitted: with their own team, which in a shared channel is not the host's.
 
@@ -109,6 +119,15 @@ def clicker(body: Body) -> Person:
 def one_line(entered: str | None) -> str | None:
     """What was entered, as one line that every database takes; None for nothing."""
     return read_words(entered or "").from_word(0) or None
+
+
+def entered_in(view: View, name: str) -> str | None:
+    """What was typed into an input of a form, as one line. Raises NotUnderstood."""
+    with understanding():
+        entered = view["state"]["values"][name][name].get("value")
+        if not isinstance(entered, str | None):
+            raise ValueError("no text")
+        return one_line(entered)
 
 
 async def in_time(work: Coroutine[Any, Any, T], meanwhile: Callable[[], Awaitable[object]]) -> tuple[T, bool]:

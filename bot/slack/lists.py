@@ -7,7 +7,6 @@ Slack's limits, whatever the numbers: it shows the first, and says how many more
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -26,21 +25,20 @@ from bot.slack import replies
 from bot.slack.blocks import Message, paragraph
 from bot.slack.card import line_of
 from bot.slack.history_text import history
-from bot.slack.inbound import Services
+from bot.slack.inbound import Services, reading_pool
 from bot.slack.listing import ROOM, listing
 from bot.slack.pay_form_button import Several
 from bot.slack.report_view import Summary, month_in_words
 from bot.slack.respond import respond
-from bot.slack.schedule import sent_on
+from bot.slack.schedule_text import sent_on
 from bot.slack.text import (
-    amount,
     cost_of,
-    day,
-    description,
     escape,
+    invoice_line,
     link,
     mention,
     moment,
+    overdue_or_due,
     standing_of,
     subject_of,
     totals,
@@ -59,18 +57,13 @@ Asked = (
 _MINE = 15
 """Of their own requests, people see so many."""
 
-_READ_AT_ONCE = 20
-"""Lists of unpaid invoices that people wait for at the same time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lists:
     """Answers what is only read."""
 
     services: Services
-    pool: TaskPool[str] = field(
-        init=False, default_factory=lambda: TaskPool("lists", _READ_AT_ONCE, asyncio.Event())
-    )
+    pool: TaskPool[str] = field(init=False, default_factory=lambda: reading_pool("lists"))
 
     async def answer(
         self, person: Person, asked: Asked, *, trigger_id: str, response_url: str
@@ -166,7 +159,10 @@ def unpaid(found: Listing, module: str | None, today: date, *, room: int = ROOM)
     of = f" of {escape(module)}" if module else ""
     overdue = [one for one in found.invoices if _is_overdue(one, today)]
     others = [one for one in found.invoices if not _is_overdue(one, today)]
-    lines = [*_group(":warning: *Overdue", overdue), *_group("*Due later" if overdue else "", others)]
+    lines = [
+        *_group(":warning: *Overdue", overdue, today),
+        *_group("*Due later" if overdue else "", others, today),
+    ]
     count = len(found.invoices)
     sum_up = totals(one.invoice for one in found.invoices)
     heading = f"*{count:,} unpaid invoice{'' if count == 1 else 's'}{of} · {sum_up}*"
@@ -184,28 +180,22 @@ def _is_overdue(one: Unpaid, today: date) -> bool:
     return one.invoice.due is not None and one.invoice.due < today
 
 
-def _group(title: str, invoices: Sequence[Unpaid]) -> Iterator[str]:
+def _group(title: str, invoices: Sequence[Unpaid], today: date) -> Iterator[str]:
     """A line an invoice, and above the first what they add up to."""
     for number, one in enumerate(invoices):
-        line = _invoice(one, overdue=title.startswith(":"))
+        line = _invoice(one, today)
         if number or not title:
             yield line
         else:
             yield f"{title} · {len(invoices):,} · {totals(each.invoice for each in invoices)}*\n{line}"
 
 
-def _invoice(one: Unpaid, *, overdue: bool) -> str:
+def _invoice(one: Unpaid, today: date) -> str:
     """What can be typed for it, and what it is."""
-    invoice = one.invoice
-    usage = f"/pay {invoice.ref}" if one.requested is None else f"/pay status {invoice.ref}"
-    parts = [f"`{usage}`", f"*{amount(invoice)}*"]
-    if invoice.due is not None:
-        parts.append(f"*overdue* since {day(invoice.due)}" if overdue else f"due {day(invoice.due)}")
-    if described := description(invoice, 100):
-        parts.append(escape(described))
-    if one.requested is not None:
-        parts.append(f"_requested already, {one.requested.number}_")
-    return " · ".join(parts)
+    invoice, requested = one.invoice, one.requested
+    usage = f"/pay {invoice.ref}" if requested is None else f"/pay status {invoice.ref}"
+    line = invoice_line(usage, invoice, overdue_or_due(invoice.due, today), most=100)
+    return line if requested is None else f"{line} · _requested already, {requested.number}_"
 
 
 def mine(batches: Sequence[Batch], team_url: str) -> Message:

@@ -57,7 +57,7 @@ class Once:
         if notice.begun and not await self._is_missing(notice, channel):
             return
         if channel in {*self.pace.paused, *self.pace.full}:
-            await self.again(notice, timedelta(seconds=1), begun=False)
+            await self.retry_after(notice, timedelta(seconds=1), begun=False)
             return
         async with self.ledger.transaction() as transaction:
             ours = await transaction.notices.begin(notice, lease=self.timing.lease)
@@ -123,12 +123,12 @@ class Once:
         log.warning("not told yet", topic=notice.topic, place=notice.place, error=answer.error)
         pause = timedelta(seconds=answer.after or 0.0)
         least = self.timing.visible_within if begun else timedelta(0)
-        await self.again(notice, max(self.timing.backoff(notice.tries), pause, least), begun=begun)
+        await self.retry_after(notice, max(self.timing.backoff(notice.tries), pause, least), begun=begun)
 
-    async def again(self, notice: Notice, wait: timedelta, *, begun: bool) -> None:
+    async def retry_after(self, notice: Notice, wait: timedelta, *, begun: bool) -> None:
         """Try it again after that. begun: its post may stand there all the same."""
         async with self.ledger.transaction() as transaction:
-            await transaction.notices.again(notice, due_at=transaction.now + wait, begun=begun)
+            await transaction.notices.retry_at(notice, due_at=transaction.now + wait, begun=begun)
 
     async def end(self, notice: Notice, why: str, *, ts: str | None = None) -> None:
         """It is told, where ts is Slack's; or it is not told any more."""

@@ -66,7 +66,7 @@ class Pace:
     Slack's tier 3 allows at least 50 a minute.
     """
 
-    def __init__(self, *, posts: float = 1.0, updates: float = 50 / 60, burst: float = 20) -> None:
+    def __init__(self, *, posts: float = 1.0, updates: float = 50 / 60, burst: float = 23) -> None:
         self._posts, self._burst = posts, burst
         self._channels: dict[str, Bucket] = {}
         self._updates = Bucket(updates, 20)

@@ -25,6 +25,7 @@ from bot.payments.proposals import Asked
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, notice, showing
+from bot.slack.delivered import identifier_in, understanding
 from bot.slack.directory import within
 from bot.slack.inbound import BEFORE_A_FORM, Body, Response, Services, clicker, outcome_of, submitted
 from bot.slack.pay_form_button import OPEN_FORM, PAY_SEVERAL, Several
@@ -48,7 +49,7 @@ from bot.slack.pay_form_view import (
 )
 from bot.slack.preview import failed, requested
 from bot.slack.respond import open_view, respond_to, update_view
-from bot.slack.schedule import DAY
+from bot.slack.schedule_text import DAY
 from bot.slack.text import escape
 
 SHORTCUT = "pay_invoice"
@@ -98,12 +99,14 @@ class PayForms:
         await self._open_from(ack, body, None)
 
     async def _pressed_several(self, ack: AsyncAck, body: Body, action: Body) -> None:
-        await self._open_from(ack, body, Several.of(str(action["value"])))
+        await self._open_from(ack, body, Several.of(action.get("value")))
 
     async def _open_from(self, ack: AsyncAck, body: Body, several: Several | None) -> None:
         """Somebody may see a channel, and press a button there, without being in it: so they pick one."""
         async with self.services.gate.entered():
-            origin = Origin(None, None, suggested=(body.get("channel") or {}).get("id"))
+            with understanding():
+                suggested = (body.get("channel") or {}).get("id")
+                origin = Origin(None, None, suggested=None if suggested is None else identifier_in(suggested))
             reply = await outcome_of(self.open(clicker(body), str(body["trigger_id"]), origin, several))
             await ack()
             if reply is not None:
@@ -245,12 +248,14 @@ class PayForms:
 
 def _anew(shown: View, entered: Entered, wanted: Wanted, today: date) -> PayForm:
     """The form with another menu of invoices, which begins with what is wanted."""
-    memory, offered = Memory.of(shown), modules_offered(shown)
+    memory = Memory.of(shown)
+    with understanding():
+        offered, begun = modules_offered(shown), opened_with(shown)
     chosen = tuple(one for one in offered if one in entered.modules)
     return PayForm(
         memory=Memory(memory.origin, memory.serial + 1, wanted if chosen else Wanted()),
         modules=offered,
-        opened_with=opened_with(shown),
+        opened_with=begun,
         chosen=chosen,
         listing=None,
         today=today,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bot.slack.blocks import Block, button
+from bot.slack.delivered import text_in, understanding
 
 OPEN_FORM = "open_pay_form"
 """The action id of a button that opens it for one invoice."""
@@ -28,10 +29,11 @@ class Several:
         return button(PAY_SEVERAL, "Pay several…", f"{self.module or ''} {due_by}", **fields)
 
     @classmethod
-    def of(cls, value: str) -> Several:
-        """Read back what the button carries."""
-        module, _, due_by = value.partition(" ")
-        return cls(module or None, date.fromisoformat(due_by) if due_by else None)
+    def of(cls, value: object) -> Several:
+        """Read back what the button carries. Raises NotUnderstood."""
+        with understanding():
+            module, _, due_by = text_in(value).partition(" ")
+            return cls(module or None, date.fromisoformat(due_by) if due_by else None)
 
     def among(self, offered: Sequence[str]) -> tuple[str, ...]:
         """The modules to begin with, of those that are offered."""

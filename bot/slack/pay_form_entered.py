@@ -11,9 +11,10 @@ from bot.domain.payment import InvoiceRef
 from bot.domain.schedule import PayOn
 from bot.domain.typed_invoices import read_invoices, split_module
 from bot.domain.typed_words import Misunderstood, read_words
-from bot.slack import schedule
+from bot.slack import schedule_text
 from bot.slack.blocks import View
-from bot.slack.inbound import one_line
+from bot.slack.delivered import identifier_in, text_in, understanding
+from bot.slack.inbound import entered_in
 from bot.slack.pay_form_view import CHANNEL, INVOICES, MODULES, NOTE, NUMBERS, Memory, Pick, Wanted
 
 
@@ -36,19 +37,21 @@ class Entered:
 
     @classmethod
     def of(cls, view: View) -> Entered:
-        """Read the form."""
-        values = view["state"]["values"]
-        menu = next((block for block in values if block.startswith(f"{INVOICES}:")), None)
-        return cls(
-            modules=_chosen(values, MODULES, MODULES),
-            picks=tuple(map(Pick.of, _chosen(values, menu, INVOICES))) if menu else (),
-            typed=one_line(values[NUMBERS][NUMBERS].get("value")),
-            note=one_line(values[NOTE][NOTE].get("value")),
-            channel=values.get(CHANNEL, {}).get(CHANNEL, {}).get("selected_conversation"),
-            menu=menu,
-            wanted=Wanted() if menu else Memory.of(view).wanted,
-            pay_on=schedule.entered(values),
-        )
+        """Read the form. Raises NotUnderstood."""
+        with understanding():
+            values = view["state"]["values"]
+            menu = next((block for block in values if block.startswith(f"{INVOICES}:")), None)
+            channel = values.get(CHANNEL, {}).get(CHANNEL, {}).get("selected_conversation")
+            return cls(
+                modules=tuple(InvoiceRef(one, 1).module for one in _chosen(values, MODULES, MODULES)),
+                picks=tuple(map(Pick.of, _chosen(values, menu, INVOICES))) if menu else (),
+                typed=entered_in(view, NUMBERS),
+                note=entered_in(view, NOTE),
+                channel=None if channel is None else identifier_in(channel),
+                menu=menu,
+                wanted=Wanted() if menu else Memory.of(view).wanted,
+                pay_on=schedule_text.entered(values),
+            )
 
     @property
     def kept(self) -> Wanted:
@@ -78,4 +81,4 @@ class Entered:
 
 
 def _chosen(values: Mapping[str, Any], block: str, action: str) -> tuple[str, ...]:
-    return tuple(str(one["value"]) for one in values[block][action].get("selected_options") or ())
+    return tuple(text_in(one["value"]) for one in values[block][action].get("selected_options") or ())

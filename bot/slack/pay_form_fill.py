@@ -19,6 +19,7 @@ from bot.payments.authority import Person
 from bot.payments.unpaid import Listing
 from bot.payments.worker import TaskPool
 from bot.slack.blocks import View
+from bot.slack.delivered import understanding
 from bot.slack.directory import within
 from bot.slack.inbound import BEFORE_A_FORM, Body, Services, clicker
 from bot.slack.pay_form_entered import Entered
@@ -102,7 +103,8 @@ class Filling:
                 requests = await self._requests(person, channel, entered.picks)
                 if shown["hash"] not in opened.hashes:
                     opened.hashes, opened.now = {shown["hash"]}, shown["hash"]
-                summed = with_total(shown, entered.picks, requests)
+                with understanding():
+                    summed = with_total(shown, entered.picks, requests)
                 based = {"id": shown["id"], "hash": opened.now}
                 changed = await update_view(self.services.client, based, summed, unless_changed=True)
                 if changed is not None:
@@ -170,4 +172,5 @@ class Filling:
 
 
 def _time_of(body: Body) -> float:
-    return float(body["actions"][0]["action_ts"])
+    with understanding():
+        return float(body["actions"][0]["action_ts"])

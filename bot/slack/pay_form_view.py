@@ -8,10 +8,11 @@ stays; so the menu of invoices gets another id where the bot says anew what is p
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from bot.domain import command
@@ -19,8 +20,9 @@ from bot.domain.batch import MOST_LINES
 from bot.domain.payment import Invoice, InvoiceRef
 from bot.domain.wording import shorten
 from bot.payments.unpaid import Listing
-from bot.slack import schedule
-from bot.slack.blocks import Block, View, button, context, input_block, plain, section
+from bot.slack import schedule_text
+from bot.slack.blocks import Block, View, button, context, input_block, modal, plain, section
+from bot.slack.delivered import identifier_in, text_in, understanding
 from bot.slack.text import added_up, amount, description, due, totals, unescaped
 
 PAY_FORM = "pay_form"
@@ -91,11 +93,19 @@ class Memory:
 
     @classmethod
     def of(cls, view: View) -> Memory:
-        """Read it back."""
-        origin, serial, by_module, due_by, listed = json.loads(view["private_metadata"])
-        refs = tuple(InvoiceRef(module, number) for module, those in by_module.items() for number in those)
-        wanted = Wanted(refs, date.fromisoformat(due_by) if due_by else None)
-        return cls(Origin(*origin), serial, wanted, tuple(listed))
+        """Read it back. Raises NotUnderstood."""
+        with understanding():
+            origin, serial, by_module, due_by, listed = json.loads(view["private_metadata"])
+            channel, url, suggested = origin
+            where = Origin(
+                channel=None if channel is None else identifier_in(channel),
+                response_url=None if url is None else text_in(url),
+                suggested=None if suggested is None else identifier_in(suggested),
+            )
+            refs = tuple(InvoiceRef(module, one) for module, those in by_module.items() for one in those)
+            wanted = Wanted(refs, date.fromisoformat(due_by) if due_by else None)
+            modules = tuple(InvoiceRef(one, 1).module for one in listed)
+            return cls(where, operator.index(serial), wanted, modules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +117,13 @@ class Pick:
 
     @classmethod
     def of(cls, value: str) -> Pick:
-        """Read an option's value."""
-        module, number, *cost = value.split(" ", 3)
-        try:
-            known = (Decimal(cost[0]), cost[1]) if len(cost) == 2 else None
-        except InvalidOperation:
-            known = None
-        return cls(InvoiceRef(module, int(number)), known)
+        """Read an option's value. Raises NotUnderstood."""
+        with understanding():
+            module, number, *cost = value.split(" ", 3)
+            known = (Decimal(cost[0]), text_in(cost[1])) if len(cost) == 2 else None
+            if known is not None and not known[0].is_finite():
+                raise ValueError("no amount")
+            return cls(InvoiceRef(module, int(number)), known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +148,14 @@ class PayForm:
         """The modal."""
         # What was to be picked is in the menu once that is there.
         wanted = self.memory.wanted if self.listing is None else Wanted()
-        return modal(
+        return framed(
             replace(self.memory, wanted=wanted, listed=self.chosen),
             [
                 *([] if self.memory.origin.channel else [self._channel()]),
                 self._modules(),
                 *self._invoices(),
                 self._numbers(),
-                *schedule.inputs(),
+                *schedule_text.inputs(),
                 input_block(NOTE, "A note for those who approve", _NOTE, optional=True),
             ],
         )
@@ -283,17 +293,9 @@ class PayForm:
 _NOTE = {"type": "plain_text_input", "multiline": True, "max_length": command.MAX_NOTE}
 
 
-def modal(memory: Memory, blocks: list[Block]) -> View:
+def framed(memory: Memory, blocks: list[Block]) -> View:
     """The view of these blocks."""
-    return {
-        "type": "modal",
-        "callback_id": PAY_FORM,
-        "private_metadata": memory.packed(),
-        "title": plain("Pay invoices"),
-        "submit": plain("Request payment"),
-        "close": plain("Cancel"),
-        "blocks": blocks,
-    }
+    return modal(PAY_FORM, "Pay invoices", "Request payment", blocks, carries=memory.packed(), close="Cancel")
 
 
 def with_total(shown: View, picks: Sequence[Pick], requests: int | None) -> View:
@@ -301,7 +303,7 @@ def with_total(shown: View, picks: Sequence[Pick], requests: int | None) -> View
     blocks = [
         total(picks, requests) if one.get("block_id") == TOTAL else _as_sent(one) for one in shown["blocks"]
     ]
-    return modal(Memory.of(shown), blocks)
+    return framed(Memory.of(shown), blocks)
 
 
 def total(picks: Sequence[Pick], requests: int | None) -> Block:
@@ -346,8 +348,8 @@ def found_for(typed: str, invoices: Iterable[Invoice], today: date) -> list[Bloc
 
 
 def modules_offered(view: View) -> list[str]:
-    """The modules that an open form offers."""
-    return [str(one["value"]) for one in _modules_menu(view)["options"]]
+    """The modules that an open form offers. Raises ValueError for what is none."""
+    return [InvoiceRef(one["value"], 1).module for one in _modules_menu(view)["options"]]
 
 
 def opened_with(view: View) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ since, a new preview takes its place. However often it is pressed, it is the sam
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,9 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import command
-from bot.domain.payment import Invoice, InvoiceRef
+from bot.domain.batch import MOST_LINES
+from bot.domain.command import MAX_NOTE
+from bot.domain.payment import InvoiceRef
 from bot.domain.policy import Refusal
 from bot.domain.schedule import PayOn
 from bot.domain.wording import shorten
@@ -28,20 +29,21 @@ from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal, seen
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, button, paragraph
-from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
+from bot.slack.delivered import identifier_in, text_in, understanding
+from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of, reading_pool
 from bot.slack.listing import listing
 from bot.slack.respond import respond
-from bot.slack.schedule import asked_for
-from bot.slack.text import amount, description, due, escape, quote, subject_of, totals, unescaped
+from bot.slack.schedule_text import asked_for
+from bot.slack.text import escape, invoice_line, quote, subject_of, totals, unescaped, when_due
 
 CONFIRM = "request_several"
 """The action id of the button."""
 
-_READ_AT_ONCE = 20
-"""Previews that people wait for at the same time."""
-
 _VALUE = 2000
 """Characters of a button's value that Slack takes."""
+
+_TRIGGER = 150
+"""Characters of what Slack calls a trigger; its own have some fifty."""
 
 _CHANGED = "*Something changed since you looked. Nothing is requested yet.*\n"
 
@@ -54,9 +56,7 @@ class Previews:
     """Shows what would be asked for, and asks for it by the desk."""
 
     services: Services
-    pool: TaskPool[str] = field(
-        init=False, default_factory=lambda: TaskPool("previews", _READ_AT_ONCE, asyncio.Event())
-    )
+    pool: TaskPool[str] = field(init=False, default_factory=lambda: reading_pool("previews"))
 
     def register(self, app: AsyncApp) -> None:
         """Listen for the button."""
@@ -117,12 +117,17 @@ class Previews:
             # What can be tried again keeps its button.
             failed = isinstance(reply, str)
             message = paragraph(reply) if isinstance(reply, str) else reply
-            await respond(self.services.client, str(body["response_url"]), message, instead=not failed)
+            await respond(self.services.client, str(body.get("response_url")), message, instead=not failed)
 
     async def _request(self, person: Person, body: Body, action: Body) -> Message:
-        trigger, shown, listed, note, *day = json.loads(action["value"])
-        proposals, channel, refs = self.services.proposals, str(body["channel"]["id"]), _unpacked(listed)
-        pay_on = PayOn.read(day[0]) if day else None
+        proposals = self.services.proposals
+        with understanding():
+            trigger, shown, listed, noted, *day = json.loads(action["value"])
+            channel, refs = identifier_in(body["channel"]["id"]), _unpacked(listed)
+            if not 1 <= len(text_in(trigger)) <= _TRIGGER:
+                raise ValueError("no trigger")
+            note = None if noted is None else text_in(noted)[:MAX_NOTE]
+            pay_on = PayOn.read(day[0]) if day else None
         if await proposals.prices(refs) != shown:
             now = await proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
             # Where nothing is left, they are requested already: perhaps by this very button.
@@ -200,20 +205,9 @@ def _grouped(groups: Sequence[Group], today: date) -> Iterator[str]:
             sum_up = totals(one.invoice for one in group.lines)
             yield f"*Request {number} of {len(groups)}: {_count(group.lines)} · {sum_up}* · {approvals}"
         for line in group.lines:
-            yield _line(line, today)
+            yield invoice_line(str(line.ref), line.invoice, when_due(line.invoice, today))
         if len(groups) == 1:
             yield f"_{approvals.capitalize()}._"
-
-
-def _line(line: Line, today: date) -> str:
-    invoice: Invoice | None = line.invoice
-    parts = [f"`{line.ref}`", f"*{amount(invoice)}*"]
-    if invoice is not None:
-        if invoice.due is not None:
-            parts.append(f"due {due(invoice.due, today)}")
-        if described := description(invoice, 60):
-            parts.append(escape(described))
-    return " · ".join(parts)
 
 
 def _left_out(left_out: Sequence[LeftOut]) -> Iterator[str]:
@@ -277,8 +271,11 @@ def _packed(refs: Iterable[InvoiceRef]) -> str:
 
 
 def _unpacked(listed: Any) -> list[InvoiceRef]:
+    """Read back. Raises ValueError."""
     found = []
     for part in str(listed).split(";"):
         module, *numbers = part.split(" ")
         found += [InvoiceRef(module, int(number)) for number in numbers]
+    if not 1 <= len(found) <= MOST_LINES:
+        raise ValueError("none, or more than one may ask for at once")
     return found

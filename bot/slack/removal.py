@@ -15,10 +15,10 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.wording import shorten
 from bot.payments.answers import Done
 from bot.payments.authority import Person
-from bot.payments.desk import MAX_REASON
-from bot.slack.blocks import View, error_under, input_block, notice, plain, section
+from bot.slack.blocks import View, error_under, input_block, modal, notice, plain
 from bot.slack.card import REMOVE, value_of
-from bot.slack.decisions import Clicked, closed_unless_refused, form_unless
+from bot.slack.decisions import Clicked, about, closed_unless_refused, form_unless, reason_input
+from bot.slack.delivered import understanding
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -26,12 +26,12 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    entered_in,
     form_or_reply,
-    one_line,
     submitted,
 )
 from bot.slack.listing import fitting
-from bot.slack.text import amount, cost_of, description, mention, state_words, subject_of, unescaped
+from bot.slack.text import amount, description, state_words, unescaped
 
 REMOVE_FORM = "remove_form"
 """The callback id of the form."""
@@ -56,7 +56,7 @@ class Removals:
 
     async def _ask_which(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Whether they may is checked now, and again when the form comes."""
-        on = Clicked.read(action["value"])
+        on = Clicked.read(action.get("value"))
         await form_or_reply(self.services, ack, body, self._form_or_reply(clicker(body), on))
 
     async def _form_or_reply(self, person: Person, on: Clicked) -> View | str | None:
@@ -72,14 +72,14 @@ class Removals:
         await submitted(self.services.gate, ack, self._removed(clicker(body), view), block=REASON)
 
     async def _removed(self, person: Person, view: View) -> Response:
-        values = view["state"]["values"]
-        reason = one_line(values[REASON][REASON].get("value"))
+        on, reason = Clicked.read(view.get("private_metadata")), entered_in(view, REASON)
         if not reason:
             return error_under(REASON, "Say why: those who asked, and those who approve, should know.")
-        picked = [InvoiceRef.read(one["value"]) for one in values[WHICH][WHICH].get("selected_options") or ()]
+        with understanding():
+            chosen = view["state"]["values"][WHICH][WHICH].get("selected_options") or ()
+            picked = [InvoiceRef.read(one["value"]) for one in chosen]
         if not picked:
             return error_under(WHICH, "Choose the invoices that are not to be paid.")
-        on = Clicked.read(view["private_metadata"])
         answer = await self.services.desk.leave_out(person, on.request_id, picked, reason, mark=on.mark)
         if not isinstance(answer, Done):
             return await closed_unless_refused(self.services, answer)
@@ -112,18 +112,9 @@ def remove_form(batch: Batch) -> View:
         "placeholder": plain("Choose invoices"),
         "options": options,
     }
-    why = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
-    asked = f"*{subject_of(batch)} · {cost_of(batch)}*\nAsked for by {mention(batch.request.requester)}"
-    return {
-        "type": "modal",
-        "callback_id": REMOVE_FORM,
-        "private_metadata": value_of(batch.request),
-        "title": plain("Remove invoices"),
-        "submit": plain("Remove"),
-        "close": plain("Go back"),
-        "blocks": [
-            section(asked),
-            input_block(WHICH, "Which are not to be paid?", which),
-            input_block(REASON, "Why?", why, hint=plain("Everybody in the channel will see it.")),
-        ],
-    }
+    blocks = [
+        about(batch),
+        input_block(WHICH, "Which are not to be paid?", which),
+        reason_input(REASON, "Why?"),
+    ]
+    return modal(REMOVE_FORM, "Remove invoices", "Remove", blocks, carries=value_of(batch.request))

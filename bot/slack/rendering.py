@@ -94,7 +94,7 @@ class Renderer:
         event = await self.ledger.event(delivery.event_id) if delivery.event_id is not None else None
         scene = await self._scene(batch)
         invited: Sequence[str] = ()
-        if delivery.ts is None and asks_for_decisions(delivery, batch) and not self.daily:
+        if asks_for_decisions(delivery, batch) and not self.daily:
             invited = await self._absent(delivery.channel, scene)
         decided = not batch.waiting
         asks = delivery.kind is Kind.INVITATION or (event is not None and isinstance(event.what, Reminded))

@@ -39,6 +39,10 @@ SLACK_SILENT = (
 )
 
 BUSY = "Too much is being read just now, so this was not.\nTry again in a minute."
+NOT_UNDERSTOOD = (
+    "Nothing was done: I do not know this button or form; perhaps another version of me made it.\n"
+    "Open it again, or type `/pay help`."
+)
 NO_FORM = (
     "The form did not open, and nothing was done.\n"
     "Try again in a minute, or type `/pay &lt;module&gt; &lt;invoice&gt;`."

@@ -14,10 +14,10 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.domain.batch import Batch
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.payments.authority import Person
-from bot.payments.desk import MAX_REASON
-from bot.slack.blocks import View, error_under, input_block, plain, section
+from bot.slack.blocks import View, error_under, input_block, modal, plain, section
 from bot.slack.card import WAS_NOT_PAID, WAS_PAID, value_of
-from bot.slack.decisions import Clicked, closed_unless_refused, form_unless
+from bot.slack.decisions import Clicked, closed_unless_refused, form_unless, reason_input
+from bot.slack.delivered import text_in, understanding
 from bot.slack.directory import within
 from bot.slack.inbound import (
     BEFORE_A_FORM,
@@ -25,8 +25,8 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    entered_in,
     form_or_reply,
-    one_line,
     submitted,
 )
 from bot.slack.text import amount, mention, subject, unescaped
@@ -54,7 +54,7 @@ class Resolutions:
 
     async def _ask_how(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Whether they may settle it is checked now, and again when the form comes."""
-        on, paid = Clicked.read(action["value"]), action["action_id"] == WAS_PAID
+        on, paid = Clicked.read(action.get("value")), action["action_id"] == WAS_PAID
         await form_or_reply(self.services, ack, body, self._form(clicker(body), on, paid=paid))
 
     async def _form(self, person: Person, on: Clicked, *, paid: bool) -> View | str | None:
@@ -71,20 +71,24 @@ class Resolutions:
         await submitted(self.services.gate, ack, self._resolved(clicker(body), view), block=HOW)
 
     async def _resolved(self, person: Person, view: View) -> Response:
-        values = view["state"]["values"]
-        note = one_line(values[HOW][HOW].get("value"))
+        note = entered_in(view, HOW)
         if not note:
             return error_under(HOW, "Say how you know: it goes into the audit trail.")
-        outcome, _, value = str(view["private_metadata"]).partition(" ")
+        with understanding():
+            outcome, _, value = text_in(view["private_metadata"]).partition(" ")
+            if outcome not in (_PAID, _NOT_PAID):
+                raise ValueError("neither of the two outcomes")
+            values = view["state"]["values"]
+            picked = values[WHICH][WHICH]["selected_option"]["value"] if WHICH in values else None
+            ref = None if picked is None else InvoiceRef.read(picked)
         on = Clicked.read(value)
-        picked = values[WHICH][WHICH]["selected_option"]["value"] if WHICH in values else None
         answer = await self.services.desk.resolve(
             person,
             on.request_id,
             mark=on.mark,
             paid=outcome == _PAID,
             note=note,
-            ref=InvoiceRef.read(picked) if picked else None,
+            ref=ref,
             correcting=False,
         )
         return await closed_unless_refused(self.services, answer)
@@ -92,7 +96,6 @@ class Resolutions:
 
 def resolve_form(unknown: Sequence[Payment], *, paid: bool) -> View:
     """Ask how the person knows what became of it, and of which where several are unknown."""
-    how = {"type": "plain_text_input", "multiline": True, "max_length": MAX_REASON}
     follows = (
         "The invoice cannot be requested again then."
         if paid
@@ -108,16 +111,10 @@ def resolve_form(unknown: Sequence[Payment], *, paid: bool) -> View:
             for one in unknown
         ]
         pickers.append(input_block(WHICH, "Which invoice?", {"type": "static_select", "options": options}))
-    return {
-        "type": "modal",
-        "callback_id": RESOLVE_FORM,
-        "private_metadata": f"{_PAID if paid else _NOT_PAID} {value_of(request)}",
-        "title": plain("It was paid" if paid else "It was not paid"),
-        "submit": plain("Settle it"),
-        "close": plain("Go back"),
-        "blocks": [
-            section(f"*{what}*\nAsked for by {mention(request.requester)}\n{follows}"),
-            *pickers,
-            input_block(HOW, "How do you know?", how, hint=plain("Everybody in the channel will see it.")),
-        ],
-    }
+    blocks = [
+        section(f"*{what}*\nAsked for by {mention(request.requester)}\n{follows}"),
+        *pickers,
+        reason_input(HOW, "How do you know?"),
+    ]
+    title, carries = "It was paid" if paid else "It was not paid", _PAID if paid else _NOT_PAID
+    return modal(RESOLVE_FORM, title, "Settle it", blocks, carries=f"{carries} {value_of(request)}")

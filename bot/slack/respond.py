@@ -92,8 +92,7 @@ async def open_view(client: Client, trigger_id: str, view: View) -> View | None:
     if not isinstance(answer, dict):
         log.warning("a form did not open", error=answer.error)
         return None
-    opened: View = answer["view"]
-    return opened
+    return _shown(answer)
 
 
 async def update_view(client: Client, shown: View, view: View, *, unless_changed: bool) -> View | None:
@@ -106,5 +105,13 @@ async def update_view(client: Client, shown: View, view: View, *, unless_changed
     if not isinstance(answer, dict):
         log.info("a form was not changed", error=answer.error)
         return None
-    updated: View = answer["view"]
-    return updated
+    return _shown(answer)
+
+
+def _shown(answer: dict[str, Any]) -> View | None:
+    """The view in an answer; None where it holds none that could be changed later."""
+    view = answer.get("view")
+    if isinstance(view, dict) and all(isinstance(view.get(name), str) for name in ("id", "hash")):
+        return view
+    log.warning("Slack does not say which form it shows")
+    return None

@@ -20,9 +20,10 @@ from bot.payments.answers import Done
 from bot.payments.approvals import shown
 from bot.payments.authority import Person
 from bot.slack import replies
-from bot.slack.blocks import Block, View, button, notice, plain, section
+from bot.slack.blocks import Block, View, button, modal, notice, plain, section
 from bot.slack.card import line_of, value_of, what_follows
 from bot.slack.decisions import Clicked, repair
+from bot.slack.delivered import text_in, understanding
 from bot.slack.inbound import Body, Response, Services, clicker, outcome_of, submitted
 from bot.slack.listing import paragraphs
 from bot.slack.respond import open_view
@@ -79,7 +80,8 @@ class Selections:
         async with self.services.gate.entered():
             tab = body["view"]
             chosen = _selected(tab)
-            blocks = [_relabelled(block, chosen) for block in tab["blocks"]]
+            with understanding():
+                blocks = [_relabelled(block, chosen) for block in tab["blocks"]]
             view = {"type": "home", "blocks": blocks}
             await write(
                 self.services.client,
@@ -119,18 +121,18 @@ class Selections:
             return notice("\n".join(skipped) or "Nothing is selected.\nSelect what you want to approve.")
         sum_up = totals(one.invoice for batch in kept for one in batch.asked_about)
         heading = f"*Approve selected ({len(kept)} · {sum_up})*"
-        return {
-            "type": "modal",
-            "callback_id": APPROVE_FORM,
-            "private_metadata": json.dumps([_value(one) for one in kept]),
-            "title": plain("Approve these payments?"),
-            "submit": plain(f"Approve {len(kept)}"),
-            "close": plain("Go back"),
-            "blocks": [section(text) for text in paragraphs([heading, *lines, *skipped])],
-        }
+        return modal(
+            APPROVE_FORM,
+            "Approve these payments?",
+            f"Approve {len(kept)}",
+            [section(text) for text in paragraphs([heading, *lines, *skipped])],
+            carries=json.dumps([_value(one) for one in kept]),
+        )
 
     async def _confirmed(self, ack: AsyncAck, body: Body, view: View) -> None:
-        approving = self._approved(clicker(body), json.loads(view["private_metadata"]))
+        with understanding():
+            values = [text_in(one) for one in json.loads(view["private_metadata"])]
+        approving = self._approved(clicker(body), values)
         await submitted(self.services.gate, ack, approving, block=APPROVE_FORM)
 
     async def _approved(self, person: Person, values: Sequence[str]) -> Response:
@@ -172,10 +174,11 @@ def _value(batch: Batch) -> str:
 
 
 def _selected(view: View) -> list[str]:
-    """The values of what is selected, in the order of the tab."""
-    state = view["state"]["values"]
-    entered = [state.get(block["block_id"], {}).get(SELECT, {}) for block in view["blocks"]]
-    return [str(one["value"]) for box in entered for one in box.get("selected_options") or ()]
+    """The values of what is selected, in the order of the tab. Raises NotUnderstood."""
+    with understanding():
+        state = view["state"]["values"]
+        entered = [state.get(block["block_id"], {}).get(SELECT, {}) for block in view["blocks"]]
+        return [text_in(one["value"]) for box in entered for one in box.get("selected_options") or ()]
 
 
 def _relabelled(block: Block, chosen: Sequence[str]) -> Block:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.config import Settings
-from bot.domain.digest import DigestPlan
+from bot.domain.digest_plan import DigestPlan
 from bot.domain.policy import Policy
 from bot.domain.schedule import MORNING, Mornings
 from bot.payments.alarms import Alarms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -26,19 +27,43 @@ _CURRENCIES = 5
 _NAMED = 50
 """People and groups that are mentioned one by one."""
 
-STATES: dict[State, tuple[str, str]] = {
-    State.REQUESTED: (":hourglass_flowing_sand:", "Waiting for approval"),
-    State.PENDING_APPROVAL: (":hourglass_flowing_sand:", "Waiting for approval"),
-    State.APPROVED: (":ballot_box_with_check:", "Approved, about to be sent"),
-    State.SENDING: (":outbox_tray:", "Sending"),
-    State.NOT_SENT: (":repeat:", "Not sent; will be tried again"),
-    State.UNKNOWN: (":grey_question:", "Unknown; do not pay it again"),
-    State.PAID: (":white_check_mark:", "Paid"),
-    State.DECLINED: (":x:", "Declined; nothing was paid"),
-    State.DENIED: (":no_entry:", "Denied; nothing was paid"),
-    State.CANCELLED: (":heavy_minus_sign:", "Cancelled; nothing was paid"),
-    State.EXPIRED: (":alarm_clock:", "Expired; nothing was paid"),
+
+@dataclass(frozen=True, slots=True)
+class StateWords:
+    """How people are told of a state. emoji: always with words.
+
+    counted: the word under which it is counted among several, "3 declined". summed_up: the words under which
+    it is counted when several are done.
+    """
+
+    emoji: str
+    words: str
+    counted: str
+    summed_up: str
+
+
+_UNDER_WAY = "under way", "Under way"
+
+_WORDS: dict[State, StateWords] = {
+    State.PAID: StateWords(":white_check_mark:", "Paid", "paid", "Paid"),
+    State.DECLINED: StateWords(":x:", "Declined; nothing was paid", "declined", "Declined, nothing was paid"),
+    State.UNKNOWN: StateWords(
+        ":grey_question:", "Unknown; do not pay it again", "unknown", "Unknown; do not pay them again"
+    ),
+    State.CANCELLED: StateWords(
+        ":heavy_minus_sign:", "Cancelled; nothing was paid", "cancelled", "Cancelled or left out"
+    ),
+    State.DENIED: StateWords(":no_entry:", "Denied; nothing was paid", "cancelled", "Denied"),
+    State.EXPIRED: StateWords(":alarm_clock:", "Expired; nothing was paid", "cancelled", "Expired"),
+    State.REQUESTED: StateWords(":mag:", "Looking it up", *_UNDER_WAY),
+    State.PENDING_APPROVAL: StateWords(":hourglass_flowing_sand:", "Waiting for approval", *_UNDER_WAY),
+    State.APPROVED: StateWords(":ballot_box_with_check:", "Approved, about to be sent", *_UNDER_WAY),
+    State.SENDING: StateWords(":outbox_tray:", "Sending", *_UNDER_WAY),
+    State.NOT_SENT: StateWords(":repeat:", "Not sent; will be tried again", *_UNDER_WAY),
 }
+"""In the order in which several are counted and summed up."""
+
+STATES = {state: (said.emoji, said.words) for state, said in _WORDS.items()}
 """One emoji a state, always with its words."""
 
 _SCHEDULED = ":calendar:"
@@ -118,7 +143,7 @@ def person_or_operator(actor: str) -> str:
 
 def place(channel: str) -> str:
     """A channel, ready to be led to. A workflow's author may have written anything for it."""
-    return f"<#{escape(channel)}>"
+    return "a direct message" if is_erased(channel) else f"<#{escape(channel)}>"
 
 
 def mentions(principals: frozenset[str]) -> str:
@@ -223,6 +248,8 @@ def subject_of(batch: Batch) -> str:
 
 def cost_of(batch: Batch) -> str:
     """What a request costs: of what is to be decided on, while there is such, or of what was not let go."""
+    if batch.within((State.REQUESTED,)):
+        return "amount not read yet" if len(batch.payments) == 1 else "amounts not read yet"
     if not batch.several:
         return amount(batch.first.invoice)
     return totals(one.invoice for one in batch.asked_about or batch.held or batch.payments)
@@ -235,22 +262,20 @@ def standing_of(batch: Batch) -> tuple[str, str]:
     if (ended := batch.ended_together) is not None:
         return _WITHDRAWN if batch.withdrawn else STATES[ended]
     if waiting := batch.within((State.REQUESTED, State.PENDING_APPROVAL)):
-        emoji, words = STATES[State.PENDING_APPROVAL]
+        emoji, words = STATES[State.PENDING_APPROVAL if batch.waiting else State.REQUESTED]
         left = len(batch.payments) - len(waiting)
         return emoji, f"{words}: {len(waiting)} of {len(batch.payments)}" if left else words
-    counts = Counter("scheduled" if one.scheduled else _PROGRESS[one.state] for one in batch.payments)
+    counts = Counter("scheduled" if one.scheduled else _WORDS[one.state].counted for one in batch.payments)
     if not batch.within(SENT):
         return _all_approved(batch)
     told = [f"{counts['paid']} of {len(batch.payments)} paid"]
     told += [f"{counts[word]} {word}" for word in _COUNTED if counts[word]]
-    if counts["under way"]:
+    if counts[_UNDER_WAY[0]]:
         emoji = STATES[State.SENDING][0]
     elif counts["scheduled"]:
         emoji = _SCHEDULED
     else:
-        emoji = STATES[
-            next(state for state in (State.UNKNOWN, State.PAID, State.DECLINED) if batch.within((state,)))
-        ][0]
+        emoji = STATES[next(state for state in (State.UNKNOWN, *STATES) if batch.within((state,)))][0]
     return emoji, ", ".join(told)
 
 
@@ -263,25 +288,52 @@ def _all_approved(batch: Batch) -> tuple[str, str]:
     return _SCHEDULED, f"Approved, to be sent {span}"
 
 
-_PROGRESS = {
-    State.REQUESTED: "under way",
-    State.PENDING_APPROVAL: "under way",
-    State.APPROVED: "under way",
-    State.SENDING: "under way",
-    State.NOT_SENT: "under way",
-    State.UNKNOWN: "unknown",
-    State.PAID: "paid",
-    State.DECLINED: "declined",
-    State.DENIED: "cancelled",
-    State.CANCELLED: "cancelled",
-    State.EXPIRED: "cancelled",
-}
-"""The word under which a payment is counted among several."""
-
-_COUNTED = ("declined", "unknown", "cancelled", "scheduled", "under way")
+_, *_OTHERS, _LAST = dict.fromkeys(said.counted for said in _WORDS.values())
+_COUNTED = (*_OTHERS, "scheduled", _LAST)
 """The order in which they are counted, behind what was paid."""
 
 
+def summed_up(batch: Batch) -> dict[str, list[Payment]]:
+    """The payments of a request by the words under which they are counted when they are done, in order."""
+    found = {said.summed_up: list[Payment]() for said in _WORDS.values()}
+    for payment in batch.payments:
+        found[_WORDS[payment.state].summed_up].append(payment)
+    return {words: payments for words, payments in found.items() if payments}
+
+
+def invoice_line(code: str, invoice: Invoice | None, when: str = "", *, most: int = 60) -> str:
+    """An invoice in a line: what can be typed for it, its amount, `when` it is due, and what it is for.
+
+    when: empty where that does not matter. most: characters of what it is for.
+    """
+    described = escape(description(invoice, most)) if invoice is not None else ""
+    return " · ".join(filter(None, [f"`{code}`", f"*{amount(invoice)}*", when, described]))
+
+
+def when_due(invoice: Invoice | None, today: date) -> str:
+    """When it is due, and whether that is over; empty where that is not known."""
+    return f"due {due(invoice.due, today)}" if invoice is not None and invoice.due is not None else ""
+
+
+def overdue_or_due(value: date | None, today: date) -> str:
+    """Since when it is overdue, or when it is due; empty where that is not known."""
+    if value is None:
+        return ""
+    return f"*overdue* since {day(value)}" if value < today else f"due {day(value)}"
+
+
+def linked(batch: Batch, team_url: str) -> str:
+    """Which request, leading to the card on which it is decided, where one stands."""
+    card = batch.request.decided_on
+    return subject_of(batch) if card is None else f"<{link(team_url, *card)}|{subject_of(batch)}>"
+
+
 def link(team_url: str, channel: str, ts: str) -> str:
-    """The permalink of a message, as Slack makes it; no call is needed for it."""
-    return f"{escape(team_url).rstrip('/')}/archives/{escape(channel)}/p{escape(ts).replace('.', '')}"
+    """The permalink of a message, as Slack makes it; no call is needed for it.
+
+    Of a direct message that is erased, no more than where Slack is.
+    """
+    begin = escape(team_url).rstrip("/")
+    return (
+        begin if is_erased(channel) else f"{begin}/archives/{escape(channel)}/p{escape(ts).replace('.', '')}"
+    )

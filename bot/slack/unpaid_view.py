@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -13,7 +12,7 @@ from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Block, View, notice, plain, section
 from bot.slack.directory import within
-from bot.slack.inbound import BEFORE_A_FORM, Body, Services, clicker, outcome_of
+from bot.slack.inbound import BEFORE_A_FORM, Body, Services, clicker, outcome_of, reading_pool
 from bot.slack.lists import unpaid
 from bot.slack.respond import open_view, update_view
 
@@ -23,18 +22,13 @@ UNPAID = "show_unpaid"
 ROOM = 30_000
 """Characters of the list; a view takes a hundred blocks of three thousand."""
 
-_READ_AT_ONCE = 20
-"""Lists that people wait for at the same time."""
-
 
 @dataclass(frozen=True, slots=True)
 class UnpaidViews:
     """Shows it to those who may see it."""
 
     services: Services
-    pool: TaskPool[str] = field(
-        init=False, default_factory=lambda: TaskPool("unpaid", _READ_AT_ONCE, asyncio.Event())
-    )
+    pool: TaskPool[str] = field(init=False, default_factory=lambda: reading_pool("unpaid"))
 
     def register(self, app: AsyncApp) -> None:
         """Listen for the button."""

@@ -32,6 +32,7 @@ from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import Requested
 from bot.payments.authority import NOT_FULL_MEMBER, Person
 from bot.slack import replies
+from bot.slack.delivered import understanding
 from bot.slack.inbound import Body, Services, one_line
 from bot.slack.text import harmless, standing, subject
 from bot.slack.web_api import Client, Later, Posted, Rejected, write
@@ -105,9 +106,15 @@ class WorkflowStep:
 
 
 def _who(event: Body) -> str | None:
-    """The person whom Slack itself names, and nobody that an author could have written there."""
-    declared = {one.get("name"): one.get("type") for one in event["function"].get("input_parameters") or ()}
-    requester = (event.get("inputs") or {}).get("requester")
+    """The person whom Slack itself names, and nobody that an author could have written there.
+
+    Raises NotUnderstood.
+    """
+    with understanding():
+        declared = {
+            one.get("name"): one.get("type") for one in event["function"].get("input_parameters") or ()
+        }
+        requester = (event.get("inputs") or {}).get("requester")
     if declared.get("requester") != _VOUCHED_FOR or not isinstance(requester, dict):
         return None
     user = requester.get("id")

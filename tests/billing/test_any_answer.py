@@ -30,7 +30,6 @@ from tests.billing.scripted import row as written
 
 NO_SECRETS = Redaction([])
 
-# Markup
 
 NAMES = st.sampled_from(
     ["return", "status", "status_text", "Status", "multiRef", "item", "ns1:api_make_paymentResponse", "x"]
@@ -98,9 +97,6 @@ def mutated(document: bytes) -> st.SearchStrategy[bytes]:
     return st.lists(change, min_size=1, max_size=3).map(changed)
 
 
-# What is made of it
-
-
 @cache
 def service() -> _Service:
     """The documented WSDL."""
@@ -158,8 +154,6 @@ class TestPayment:
             assert body.count(b"<status>") + body.count(b"<status ") == 1
 
 
-# Lists
-
 TEXTS = st.text(st.characters(codec="iso-8859-1", exclude_categories=["Cc"]), max_size=30)
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -214,8 +208,6 @@ class TestLists:
         body = data.draw(mutated(rows(ALL, *items)))
         assert listed(body, piece) == listed(body, len(body))
 
-
-# Rows
 
 ODD = st.sampled_from([None, "", "0", "1", "-1", "true", "false", "1.0", " 1 ", "NULL", "١", "10"])
 """Of a flag or a kind."""

@@ -66,8 +66,6 @@ def assert_alike(body: bytes, piece: int = 65536) -> Found:
     return told, end
 
 
-# Lists of any kind
-
 COLUMN_TEXTS = st.sampled_from(
     ["", "0", "1", "10.00", "vps", " 5 ", "a%b", "x" * 999, "x" * 1001, "x" * 4001]
 )
@@ -151,8 +149,6 @@ class TestAnyList:
             for piece in (1, 100, 65536):
                 assert_alike(body.replace(b"api_vps_get_client_invoices", ALL.encode()), piece)
 
-
-# What makes it safe, one by one
 
 COUNTED = ' SOAP-ENC:arrayType="tns:sql_row_invoices[10]"'
 LIST = rows(ALL, *[row(id=number) for number in range(5, 15)]).decode().replace(COUNTED, "")

@@ -142,6 +142,23 @@ class TestInvoices:
         """The same number twice is the same invoice."""
         assert len(invoices("mail", [row(), row()])) == 1
 
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"amount": 900},
+            {"amount": "NaN"},
+            {"currency": "EUR"},
+            {"currency": None},
+            {"paid": 1},
+            {"deleted": 1},
+        ],
+    )
+    def test_an_invoice_that_is_listed_at_two_prices_has_none(self, other: dict[str, object]) -> None:
+        """Whichever row comes last: approved at the one, it might be paid at the other."""
+        beside = row(id=1)
+        for rows in ([row(), row(**other)], [row(**other), row()], [row(), row(**other), row()]):
+            assert [one.ref.number for one in invoices("mail", [*rows, beside])] == [1]
+
     def test_more_invoices_than_can_be_held_are_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not a list that lacks some."""
         monkeypatch.setattr(reading, "MAX_INVOICES", 3)

@@ -59,9 +59,6 @@ KINDS = ("socket, sqlite", "http, postgresql")
 numbers = itertools.count(40_000)
 
 
-# What the billing API says that knows our secrets
-
-
 def _saying(make: Callable[[str], web.Response]) -> Answer:
     """Answers with all that was sent to it, as text."""
 
@@ -106,9 +103,6 @@ ECHOES: dict[str, Answer] = {
     "in an answer": _saying(lambda said: _xml(_outcome("error", said[:3000]))),
     "in a status": _saying(lambda said: _xml(_outcome(said[:3000], "odd"))),
 }
-
-
-# The installation
 
 
 @dataclass
@@ -195,9 +189,6 @@ async def day(
         yield Day(slack, billing, secrets, bot, log, f"http://127.0.0.1:{status}", kind)
         slack.heal()
         billing.heal()
-
-
-# What happens
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], seconds: float) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from bot.domain.digest import DigestPlan
+from bot.domain.digest_plan import DigestPlan
 from tests.config.making import loaded, problems
 
 

@@ -14,7 +14,7 @@ from bot.slack.pay_form_button import PAY_SEVERAL
 from bot.slack.pay_form_view import DUE_SOON, INVOICES
 from tests.e2e.listening import Listening, command_body, signed
 from tests.slack.acting import at_rest, card, shown, told
-from tests.slack.test_pay_form import in_channel, menu
+from tests.slack.filling import in_channel, menu
 
 
 async def _says(slack: LocalSlack, words: str) -> View:

@@ -17,8 +17,9 @@ from typing import Any
 from bot.domain.payment import InvoiceRef, State
 from bot.ledger.store import utc_now
 from bot.sandbox.local_slack.errors import NotSeen, NotThere
+from bot.sandbox.local_slack.forms import Values
 from bot.sandbox.local_slack.messages import Message
-from bot.sandbox.local_slack.views import Values, View
+from bot.sandbox.local_slack.views import View
 from bot.slack import removal
 from bot.slack.card import APPROVE, DENY, REMOVE, WITHDRAW
 from bot.slack.decisions import REASON

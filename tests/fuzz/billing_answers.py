@@ -107,9 +107,6 @@ def _calls(answers: dict[str, requests.Response]) -> BillingCalls:
     return calls
 
 
-# Payments
-
-
 def payment_answer(data: bytes) -> None:
     """An outcome whatever comes, and never a clear one that the answer does not say clearly."""
     how, body = data[:1], data[1:]
@@ -174,8 +171,6 @@ _BOTH_WAYS = [
 
 PAYMENTS = [bytes([how]) + body for how in (0, 1, 2) for body in _BOTH_WAYS]
 
-
-# Lists
 
 _PAID = (Proof.PAYMENT_ROW, Proof.PAID_FLAG, Proof.ABSENCE)
 

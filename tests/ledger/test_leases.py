@@ -247,7 +247,7 @@ async def test_a_chore_and_a_person_at_the_same_payment_come_one_after_the_other
 
         async def look() -> Payment:
             async with two.transaction() as transaction:
-                return await transaction.again(payment)
+                return await transaction.reread(payment)
 
         retrying = asyncio.create_task(retry())
         await locked.wait()
@@ -270,7 +270,7 @@ async def test_a_card_that_is_shown_again_and_a_person_at_its_request_come_one_a
                 await transaction.outbox.repair_cards(payment.request.id)
 
         async with one.transaction() as transaction:
-            await transaction.again(payment)
+            await transaction.reread(payment)
             showing = asyncio.create_task(show_again())
             await _waits(one)
             transaction.outbox.refresh_cards(payment.request.id)
@@ -296,7 +296,7 @@ async def test_who_looks_at_all_that_waits_and_a_person_come_one_after_the_other
             )
             forward = asyncio.create_task(bring_forward())
             await _waits(one)
-            await transaction.again(payment)
+            await transaction.reread(payment)
         await forward
         found = await one.payment(payment.id)
         assert found is not None

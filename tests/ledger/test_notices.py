@@ -86,7 +86,7 @@ async def test_what_is_put_off_waits_for_its_time(ledger: Ledger, clock: Clock) 
     assert digest is not None
     async with ledger.transaction() as transaction:
         due_at = transaction.now + timedelta(minutes=5)
-        await transaction.notices.again(digest, due_at=due_at, begun=True)
+        await transaction.notices.retry_at(digest, due_at=due_at, begun=True)
     assert await claim(ledger) is None
     clock.advance(minutes=5)
     again = await claim(ledger)

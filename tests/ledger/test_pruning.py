@@ -20,10 +20,10 @@ from bot.domain.events import (
     Corrected,
     Denied,
     Held,
+    NoCard,
     NotTold,
     Paused,
     Pruned,
-    Refused,
     Resumed,
     encode,
 )
@@ -34,95 +34,15 @@ from bot.ledger.audit import GENESIS, digest
 from bot.ledger.erased import left_of
 from bot.ledger.exported import Head, check, head, trail
 from bot.ledger.notices import Topic
-from bot.ledger.pruning import Meant, anything
+from bot.ledger.pruning import anything
 from bot.ledger.rows import Kind
 from bot.ledger.schema import events
 from bot.ledger.store import Ledger
+from bot.slack.text import link, place
 from tests.fixture_types import Clock
 from tests.ledger.forging import disproved, forge
-from tests.ledger.making import approved, request, request_in
-
-EXPORT = "e" * 64
-
-
-async def pruned(ledger: Ledger, before: datetime, *, export: str = EXPORT) -> int:
-    """Erase everything from before this; how many requests."""
-    meant = Meant(before, await ledger.last_event(), export, "operator:root")
-    after, count = 0, 0
-    while True:
-        async with ledger.transaction() as transaction:
-            ids = await transaction.prune_requests(meant, after=after)
-        if not ids:
-            break
-        after, count = ids[-1], count + len(ids)
-    last: int | None = 0
-    while last is not None:
-        async with ledger.transaction() as transaction:
-            last = await transaction.prune_others(meant, after=last)
-    return count
-
-
-async def all_text(engine: AsyncEngine) -> str:
-    """Every value of every row, in one text."""
-    found: list[str] = []
-    async with engine.connect() as connection:
-        for table in ("requests", "payments", "approvals", "events", "deliveries", "notices"):
-            rows = (await connection.execute(text(f"SELECT * FROM {table}"))).mappings()
-            found += [json.dumps(dict(row), default=str, ensure_ascii=False) for row in rows]
-    return "\n".join(found)
-
-
-async def busy(ledger: Ledger, clock: Clock) -> None:
-    """A request of several with everything that is personal, refusals, a pause, and one that is open."""
-    also = (InvoiceRef("vps", 10102), InvoiceRef("domains", 10103))
-    one = await request(ledger, note="for Zoë", requester="UALICE00", also=also, approvals_required=2)
-    async with ledger.transaction() as transaction:
-        await transaction.outbox.add(one.request, Kind.DIRECT)
-        await transaction.outbox.add(one.request, Kind.INVITATION, channel="UCAROL00")
-    batch = await ledger.of_request(one.request.id)
-    assert batch is not None
-    async with ledger.transaction() as transaction:
-        await transaction.move_together(
-            batch.payments, State.PENDING_APPROVAL, Refused("x", "y"), actor="look-up"
-        )
-    for person in ("UBOB0000", "UCAROL00"):
-        assert await approved(ledger, one, person)
-    clock.advance(seconds=1)
-    batch = await ledger.of_request(one.request.id)
-    assert batch is not None
-    complete = ApprovalComplete("default", "UBOB0000, UCAROL00")
-    async with ledger.transaction() as transaction:
-        lines = await transaction.move_together(batch.payments, State.APPROVED, complete, actor="policy")
-    first, second, third = lines
-    async with ledger.transaction() as transaction:
-        cancelled = Cancelled("not wanted by UDAVE000", ask="UALICE00, UDAVE000")
-        await transaction.move(second, State.CANCELLED, cancelled, actor="UALICE00", reason="says UBOB0000")
-        await transaction.move(
-            third, State.CANCELLED, Denied("fie, Bob"), actor="UERIN000", reason="fie, Bob"
-        )
-    for state in (State.SENDING, State.PAID):
-        async with ledger.transaction() as transaction:
-            first = await transaction.move(first, state, Held("soon"), actor="executor")
-    async with ledger.transaction() as transaction:
-        await transaction.record(
-            NotTold("direct", "UALICE00", "gone"), actor="announcer", request=one.request
-        )
-        await transaction.record(Refused("pay", "none"), actor="UMALLORY")
-        await transaction.record(NotTold("card", "C1", "gone"), actor="announcer")
-        await transaction.pause("Zoë is ill", actor="UBOB0000")
-        await transaction.resume(actor="UBOB0000")
-        await transaction.pause("again", actor="operator:root")
-        await transaction.notices.begin_day(Topic.DIGEST, clock.now.date(), ["UBOB0000", "C1"], ended="told")
-        await transaction.notices.alert(Topic.NOT_TOLD, "UERIN000 2026-03-02", "7")
-        await transaction._connection.execute(text("UPDATE notices SET ended = 'told'"))
-    await settle_deliveries(ledger)
-    await request_in(ledger, State.UNKNOWN, InvoiceRef("vps", 20000), requester="UALICE00", note="open")
-    await settle_deliveries(ledger)
-
-
-async def settle_deliveries(ledger: Ledger) -> None:
-    async with ledger.transaction() as transaction:
-        await transaction._connection.execute(text("UPDATE deliveries SET done_revision = revision"))
+from tests.ledger.making import request, request_in
+from tests.ledger.pruned import EXPORT, all_text, busy, pruned, settle_deliveries
 
 
 @pytest.fixture
@@ -246,6 +166,37 @@ async def test_what_changes_while_an_erasing_waits_for_it_is_not_erased(
     assert await erasing == 0
     actors = [event.actor for event in await ledger.history(1)]
     assert (actors[0], actors[-1]) == ("UALICE00", "UFRED000")
+
+
+async def test_a_direct_message_is_somebody(ledger: Ledger, engine: AsyncEngine, clock: Clock) -> None:
+    """Where one was asked in, told in or named: its id leads whoever has the bot's token to a person."""
+    payment = await request(ledger, channel="D0SECRET1")
+    async with ledger.transaction() as transaction:
+        for what in (
+            NoCard("x", "channel_not_found", "D0SECRET1"),
+            NotTold("card", "D0SECRET1", "gone"),
+            Held("D0SECRET1 is away"),
+        ):
+            await transaction.record(what, actor="announcer", request=payment.request)
+        await transaction.outbox.add(payment.request, Kind.CARD)
+        await transaction.outbox.add(payment.request, Kind.INVITATION, channel="C0PUBLIC1")
+        elsewhere = Cancelled("x", other="#7", other_channel="D0SECRET2", other_ts="1.1")
+        await transaction.move(payment, State.CANCELLED, elsewhere, actor="policy")
+        await transaction.notices.alert(Topic.NOT_TOLD, "D0SECRET1 2026-03-02", "7")
+        await transaction._connection.execute(text("UPDATE notices SET ended = 'told'"))
+        await transaction._connection.execute(text("UPDATE requests SET card_ts = '1.0'"))
+        await transaction._connection.execute(text("UPDATE deliveries SET ts = '1.0'"))
+    await settle_deliveries(ledger)
+    clock.advance(days=60)
+    assert await pruned(ledger, clock.now - timedelta(days=30)) == 1
+    left = await all_text(engine)
+    assert "D0SECRET" not in left
+    assert "C0PUBLIC1" in left
+    assert (await ledger.verify()).whole
+    erased = await ledger.payment(1)
+    assert erased is not None
+    assert place(erased.request.channel) == "a direct message"
+    assert link("https://acme.slack.com/", erased.request.channel, "1.0") == "https://acme.slack.com"
 
 
 async def test_who_is_only_named_keeps_their_number(ledger: Ledger, later: datetime, clock: Clock) -> None:

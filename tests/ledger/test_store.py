@@ -404,5 +404,5 @@ async def test_a_number_that_was_given_again_is_another_payment(ledger: Ledger) 
     for forgotten in (before, replace(payment, id=payment.id + 1)):
         async with ledger.transaction() as transaction:
             with pytest.raises(Stale, match="set back"):
-                await transaction.again(forgotten)
-            assert await transaction.again(payment) == payment
+                await transaction.reread(forgotten)
+            assert await transaction.reread(payment) == payment

@@ -97,7 +97,7 @@ TWO = policy(
 
 @dataclass
 class Office:
-    """Everything behind the counter. `settle` does all that can be done now, cards included."""
+    """Everything behind the desk. `settle` does all that can be done now, cards included."""
 
     ledger: Ledger
     clock: Clock

@@ -19,7 +19,7 @@ from bot.ledger.schema import notices
 from bot.ledger.store import Ledger
 from bot.payments.alarms import Alarms, ids_in, span_in
 from bot.payments.cards import Undeliverable
-from bot.payments.counter import CONTRADICTED
+from bot.payments.desk_part import CONTRADICTED
 from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import claimed as deliveries_claimed
 from tests.ledger.making import moved, request, request_in, trail

@@ -126,6 +126,21 @@ async def test_what_needs_nobody_now_that_it_is_known_is_paid(office: Office) ->
     assert (payment.state, payment.request.approvals_required) == (State.PAID, 0)
 
 
+async def test_no_rule_counts_an_approval_of_what_nobody_knew_for_what_is_known_now(office: Office) -> None:
+    """Nobody had to be asked again; by stricter rules, such as another instance has, somebody would."""
+    payment = await unread(office, tiers=(Tier(Decimal(50), 0), Tier(None, 1)))
+    await office.execute()
+    assert (await office.now(payment)).state is State.APPROVED
+    assert await office.ledger.approvers(payment.request.id) == []
+    assert (await office.actions(payment))[-2:] == ["looked_up", "asked_again"]
+    office.rules(policy(tiers=(Tier(None, 1),)))
+    await office.execute()
+    payment = await office.now(payment)
+    assert payment.state is State.CANCELLED
+    assert payment.reason == "it needs 1 approvals by the rules as they are now, and has 0"
+    assert PAY not in office.calls()
+
+
 async def test_a_limit_that_came_up_since_counts_on_the_amount(office: Office) -> None:
     """The rule as it is now, on what the invoice says now."""
     payment = await unread(office)

@@ -16,7 +16,7 @@ from bot.payments.desk import Desk
 from bot.payments.settlement import settle_by_hand
 from tests.fixture_types import Clock
 from tests.ledger.making import attempts, claimed, stored
-from tests.ledger.test_pruning import pruned, settle_deliveries
+from tests.ledger.pruned import pruned, settle_deliveries
 from tests.payments.conftest import ALICE, BOB, CAROL, SETTLED, VPS, Office, policy, refused
 
 

@@ -10,7 +10,7 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.ledger import database
 from bot.payments.answers import AlreadyRequested, Done
-from bot.payments.counter import CONTRADICTED
+from bot.payments.desk_part import CONTRADICTED
 from bot.payments.preflight import DISPROVED
 from tests.fixture_types import Clock
 from tests.ledger.making import attempts, stored

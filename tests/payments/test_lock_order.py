@@ -102,7 +102,7 @@ async def test_what_waits_is_brought_forward_while_somebody_has_a_line_and_goes_
             await transaction.bring_forward()
 
     async with office.ledger.transaction() as transaction:
-        await transaction.again((await now(office, batch)).payments[1])
+        await transaction.reread((await now(office, batch)).payments[1])
         forward = asyncio.create_task(bring_forward())
         await waits(other)
         await transaction.whole(batch.request)
@@ -131,7 +131,7 @@ async def test_who_resumes_takes_what_was_held_before_the_trail(office: Office, 
     await office.desk.pause(ALICE, "")
     await office.execute()
     async with office.ledger.transaction() as transaction:
-        held = await transaction.again(payment)
+        held = await transaction.reread(payment)
         assert held.reason == PAUSED
 
         async def resume() -> None:

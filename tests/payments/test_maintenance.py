@@ -11,10 +11,11 @@ from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR
+from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.payments.maintenance import Maintenance
 from tests.fixture_types import Clock, NewDatabase
-from tests.ledger.making import request_in, stored
+from tests.ledger.making import claimed, request_in, stored
 from tests.payments.conftest import BOB, CAROL, Office, policy
 
 TWO = (Tier(None, 2),)
@@ -181,6 +182,18 @@ async def test_who_shares_the_ledger_takes_nothing_over(
         clock.advance(seconds=30)
         await office.maintenance.poll_once()
         assert (await office.now(sending)).state is State.UNKNOWN
+
+
+async def test_what_was_never_looked_up_in_time_is_told_where_its_card_stands(
+    office: Office, clock: Clock
+) -> None:
+    """In the thread, and it does not say that there is no card."""
+    payment = await request_in(office.ledger, State.REQUESTED, card_ts="1.1")
+    clock.now = payment.request.expires_at
+    await office.maintenance.poll_once()
+    assert (await office.now(payment)).state is State.EXPIRED
+    (told,) = await claimed(office.ledger)
+    assert told.kind is Kind.THREAD_REPLY
 
 
 @pytest.mark.parametrize(

@@ -56,3 +56,16 @@ async def test_one_transaction_of_a_payment_reads_the_trail_once(office: Office)
         await office.execute()
     assert {one.state for one in (await now(office, batch)).payments} == {State.PAID}
     assert trail_reads(sent) == 2 * 2
+
+
+async def test_no_statement_is_compiled_each_time(office: Office) -> None:
+    """On the whole way of a payment, from the request to the outcome, what was made once is used again."""
+    office.rules(ONE)
+    with asked.compiled_each_time() as sent:
+        batch = await ask(office, 2)
+        await office.look()
+        batch = await now(office, batch)
+        await office.desk.approve(BOB, batch.request.id, mark=batch.request.mark, seen=batch.price)
+        await office.execute()
+    assert {one.state for one in (await now(office, batch)).payments} == {State.PAID}
+    assert sent == set()

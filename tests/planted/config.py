@@ -65,14 +65,14 @@ BREAKS = (
     ),
     Break(
         "a-name-is-an-id",
-        "config/slack_ids.py",
+        "config/written_ids.py",
         "    if is_user(value) or is_group(value):\n        return value\n",
         '    if is_user(value) or is_group(value) or value.startswith("@"):\n        return value\n',
         seen_by="config:test_people_are_named_by_id_and_the_refusal_says_where_to_find_it",
     ),
     Break(
         "a-wrong-id-is-echoed",
-        "config/slack_ids.py",
+        "config/written_ids.py",
         'raise wrong("a name, a handle or a mention is not an id", _FIND_PRINCIPAL)',
         'raise wrong(f"{value} is not an id", _FIND_PRINCIPAL)',
         seen_by="config:test_no_value_is_ever_echoed",

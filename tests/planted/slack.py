@@ -132,13 +132,13 @@ BREAKS = (
     Break(
         "whose-delivery-it-is-is-not-asked",
         _ANNOUNCER,
-        "if not await self._all_ours(delivery, together):",
+        "if not await self._holding.all_ours((delivery, *together)):",
         "if not delivery:",
         seen_by="slack:test_who_froze_before_posting_posts_nothing_that_another_tells_although_the_clock_was_set_back",
     ),
     Break(
         "a-delivery-is-held-by-the-wall-clock",
-        _ANNOUNCER,
+        "slack/holding.py",
         " and self._claimed.younger(delivery.id, self.timing.lease * 0.25):",
         ":",
         seen_by="slack:test_who_froze_before_posting_posts_nothing_that_another_tells_although_the_clock_was_set_back",
@@ -149,6 +149,20 @@ BREAKS = (
         "            if delivery.ambiguous:\n                missing",
         "            if not delivery.id:\n                missing",
         seen_by="slack:test_a_lost_answer_is_looked_for_and_posted_once",
+    ),
+    Break(
+        "a-call-of-whoever-held-it-is-over-at-once",
+        "slack/holding.py",
+        "call = self.timing.lease / 2 if one.id in taken_over else timedelta(0)",
+        "call = timedelta(0)",
+        seen_by="slack:test_what_another_is_telling_is_not_told_again_although_the_clock_steps_forward",
+    ),
+    Break(
+        "what-was-lost-is-looked-for-by-the-wall-clock",
+        _ANNOUNCER,
+        "if wait := self._holding.may_arrive_within((delivery, *following)):",
+        "if wait := timedelta(0):",
+        seen_by="slack:test_what_may_arrive_yet_is_not_looked_for_although_the_clock_steps_forward",
     ),
     Break(
         "what-slack-does-not-take-is-given-up-at-once",
@@ -352,8 +366,8 @@ BREAKS = (
     Break(
         "a-channel-that-a-button-names-is-believed",
         "slack/pay_form.py",
-        'Origin(None, None, suggested=(body.get("channel") or {}).get("id"))',
-        'Origin((body.get("channel") or {}).get("id"), None)',
+        "Origin(None, None, suggested=None if suggested is None else identifier_in(suggested))",
+        "Origin(suggested, None)",
         seen_by="slack:test_its_button_opens_the_form",
     ),
     Break(

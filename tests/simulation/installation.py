@@ -232,6 +232,11 @@ class Installation:
         waiting = {row[1] for row in found if row[2] == State.PENDING_APPROVAL or row[0] in self.past.forged}
         return [run for run in self.all_runs if STEP_TRIGGER + run.id not in waiting]
 
+    def steps_taken_up(self) -> set[str]:
+        """The runs of workflows that the ledger knows of."""
+        found = self.rows("SELECT trigger_id FROM requests WHERE trigger_id LIKE ?", f"{STEP_TRIGGER}%")
+        return {trigger.removeprefix(STEP_TRIGGER) for (trigger,) in found}
+
     def runs_under_way(self) -> list[Execution]:
         """Those that must end yet."""
         return [run for run in self.runs if run.status == "running"]

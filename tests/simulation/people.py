@@ -11,7 +11,7 @@ from typing import Any
 from bot.domain.payment import InvoiceRef, State
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Message
-from bot.slack import removal, schedule
+from bot.slack import removal, schedule_text
 from bot.slack.card import APPROVE, DENY, REMOVE, WITHDRAW
 from bot.slack.decisions import REASON
 from bot.slack.inbound import IN_TIME
@@ -291,7 +291,9 @@ def _day(when: str) -> Any:
         return {}
     day = None if when == "on due date" else when.removeprefix("on ")
     option = {"value": "on" if day else "due"}
-    entered: Any = {schedule.WHEN: {schedule.WHEN: {"type": "radio_buttons", "selected_option": option}}}
+    entered: Any = {
+        schedule_text.WHEN: {schedule_text.WHEN: {"type": "radio_buttons", "selected_option": option}}
+    }
     if day:
-        entered |= {schedule.DAY: {schedule.DAY: {"type": "datepicker", "selected_date": day}}}
+        entered |= {schedule_text.DAY: {schedule_text.DAY: {"type": "datepicker", "selected_date": day}}}
     return entered

@@ -50,6 +50,11 @@ def test_no_scene_goes_wrong() -> None:
     assert simulate("--scene", "all").count(" turns, trace ") == len(SCENES)
 
 
+def test_what_nobody_can_look_up_expires() -> None:
+    """While Slack does not say who is who, a request waits; it never gets further, and says so in the end."""
+    assert "moves: REQUESTED -> EXPIRED\n" in simulate("--scene", "nobody is known until it expires")
+
+
 def test_a_seed_tells_the_same_history_again() -> None:
     """Every byte, statement and turn of it, and when: also where Python's sets have another order."""
     told = [simulate("--seed", "2", "--length", "20", hash_seed=seed) for seed in ("0", "1")]

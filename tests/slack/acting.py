@@ -15,9 +15,10 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_billing.service import PAYMENT, Call
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.forms import Values
 from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import Message, visible_texts
-from bot.sandbox.local_slack.views import Values, View
+from bot.sandbox.local_slack.views import View
 from bot.slack.card import APPROVE, DENY, WITHDRAW
 from tests.fixture_types import QUICK
 from tests.ledger.making import stored
@@ -180,3 +181,14 @@ async def state_of(bot: app.Bot, payment_id: int = 1) -> State:
     payment = await bot.ledger.payment(payment_id)
     assert payment is not None
     return payment.state
+
+
+async def asks(slack: LocalSlack, text: str, by: str = "alice") -> str:
+    """Type a command that is answered to one person alone, and return the answer."""
+    before = len(slack.ephemerals(by))
+    public = len(slack.messages("#payments"))
+    result = await slack.person(by).types("#payments", f"/pay {text}")
+    assert result.ok, result
+    await slack.wait_for(lambda: len(slack.ephemerals(by)) > before)
+    assert len(slack.messages("#payments")) == public
+    return await told(slack, by)

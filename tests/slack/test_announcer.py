@@ -23,8 +23,21 @@ from bot.sandbox.local_slack.messages import Message
 from bot.slack.pace import Pace
 from bot.slack.web_api import FINAL
 from tests.fixture_types import QUICK, NewDatabase, NewSettings, StartBot, environment_of
-from tests.slack.acting import ANSWER, VAIN, approve, at_rest, card, direct, pay, posts, shown, thread
+from tests.slack.acting import (
+    ANSWER,
+    VAIN,
+    approve,
+    at_rest,
+    card,
+    direct,
+    pay,
+    posts,
+    shown,
+    states_of,
+    thread,
+)
 from tests.slack.gateway import JSON, Gateway, Said, no, open_gateway
+from tests.slack.receiving import until
 
 pytestmark = pytest.mark.usefixtures("soon")
 
@@ -51,6 +64,9 @@ class TestTheOutcome:
         slack.fail("chat.postMessage", "429", times=1, retry_after=1)
         await pay(slack)
         await slack.wait_for(lambda: posts(slack))
+        async with asyncio.timeout(10):
+            while await states_of(bot) != [State.APPROVED]:  # noqa: ASYNC110 -- the ledger tells nobody
+                await asyncio.sleep(0.01)
         billing.fail("down")
         await slack.wait_for(lambda: slack.messages("#payments"))
         slack.fail("chat.postMessage", "error:token_revoked", times=2)
@@ -288,3 +304,53 @@ async def test_who_froze_before_posting_posts_nothing_that_another_tells_althoug
             assert await one.rest(10)
     (reply,) = thread(slack)
     assert ANSWER in reply
+
+
+def steps_forward(monkeypatch: pytest.MonkeyPatch, *bots: app.Bot) -> None:
+    """The ledger's clock is set ahead by a day."""
+    for bot in bots:
+        monkeypatch.setattr(bot.ledger, "_clock", lambda: utc_now() + timedelta(days=1))
+
+
+async def test_what_another_is_telling_is_not_told_again_although_the_clock_steps_forward(
+    slack: LocalSlack,
+    billing: LocalBilling,
+    settings: NewSettings,
+    new_postgresql: NewDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the ledger's clock its lease is over at once; in truth its post is under way, and not to be seen."""
+    url = new_postgresql(migrated=True)
+
+    def start() -> Any:
+        pace = Pace(posts=1000, updates=1000, burst=1000)
+        return app.running(settings(LEDGER_URL=url), timing=QUICK, pace=pace)
+
+    async with start() as one, start() as two:
+        slow = slack.fail("chat.postMessage", "slow", times=1, seconds=0.8)
+        await pay(slack)
+        await until(lambda: slow.hits)
+        steps_forward(monkeypatch, one, two)
+        await slack.wait_for(lambda: slack.messages("#payments") and thread(slack), timeout=20)
+        await at_rest(one)
+        await at_rest(two)
+    assert len(slack.messages("#payments")) == 1
+
+
+async def test_what_may_arrive_yet_is_not_looked_for_although_the_clock_steps_forward(
+    slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch, logs: list[Any]
+) -> None:
+    """Slack takes a while to show a post whose answer was lost; by the ledger's clock it is over at once."""
+    bot = await start_bot(timing=replace(QUICK, visible_within=timedelta(seconds=3)))
+    lost = slack.fail("chat.postMessage", "drop-late", times=1, seconds=1.5)
+    await pay(slack)
+
+    await until(lambda: lost.hits)
+    await until(lambda: any(one["event"] == "not delivered yet" for one in logs))
+    # Whoever writes next does so after it has been given back.
+    async with bot.ledger.transaction():
+        pass
+    steps_forward(monkeypatch, bot)
+    await slack.wait_for(lambda: slack.messages("#payments") and thread(slack))
+    await at_rest(bot)
+    assert len(slack.messages("#payments")) == 1

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from sqlalchemy import select
 
-from bot.domain.digest import DigestPlan
+from bot.domain.digest_plan import DigestPlan
 from bot.domain.payment import InvoiceRef
 from bot.ledger.opening import open_ledger
 from bot.ledger.schema import events

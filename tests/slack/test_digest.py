@@ -31,7 +31,7 @@ from bot.slack.web_api import web_client
 from tests.fixture_types import QUICK, Clock, NewSettings, StartBot
 from tests.ledger.making import request_in
 from tests.slack.acting import card, posts, request, shown, thread
-from tests.slack.scenes import check
+from tests.slack.scenes import batch_of, check
 
 AT_NINE = f"{ids.PAYMENTS} daily 09:00 UTC"
 MONDAY = date(2026, 3, 2)
@@ -324,3 +324,12 @@ class TestWords:
         assert "… and 890 more; `/pay list` shows them.\nCould not be read: mail." in message.text
         assert due_message(due_in(Listing((), ()), MONDAY, WEEK), MONDAY, WEEK) is None
         assert waiting_message([], "https://acme.slack.com/") is None
+
+    def test_a_link_leads_to_a_card_that_stands(self) -> None:
+        """To the one on which it is decided; while that is not posted, to the one where it was asked for."""
+        own, other = "1700000000.000001", "1700000000.000002"
+        for approval_ts, where in ((None, f"C1/p{own}"), (other, f"C2/p{other}")):
+            waiting = batch_of(State.PENDING_APPROVAL, approval_channel="C2", approval_ts=approval_ts)
+            told = waiting_message([waiting], "https://acme.slack.com/")
+            assert told is not None
+            assert f"<https://acme.slack.com/archives/{where.replace('.', '')}|" in told.text

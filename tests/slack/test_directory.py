@@ -289,8 +289,9 @@ class TestFailsClosed:
     @pytest.mark.parametrize(
         "body",
         [
-            '{"ok": true}',
             '{"ok": true, "user": {"id": "U0ALICE001"}}',
+            '{"ok": true, "user": {"id": "U0ALICE001", "enterprise_user": {"teams": 7}}}',
+            '{"ok": true, "user": {"id": "U0ALICE001", "enterprise_user": []}}',
             '{"ok": true, "user": {"id": "U0ALICE001", "team_id": "T0ACME0001", "is_stranger": true}}',
             '{"ok": true, "user": {"id": "U0ALICE001", "team_id": "T0ACME0001", "is_app_user": true}}',
         ],
@@ -300,6 +301,27 @@ class TestFailsClosed:
     ) -> None:
         """Somebody of whom Slack does not say the team, or says that it is a stranger, is nobody of ours."""
         assert not await odd(body, "application/json").full_member(ids.ALICE)
+
+    @pytest.mark.parametrize(
+        "said", ["", ', "{}": null', ', "{}": "U0BOB00001"', ', "{}": {{}}', ', "{}": [7]']
+    )
+    async def test_an_answer_without_what_was_asked_for_is_no_answer(
+        self, odd: Callable[[str, str], SlackDirectory], said: str
+    ) -> None:
+        """It is no "nobody" either: what was approved would be cancelled for it."""
+
+        def answering(name: str) -> SlackDirectory:
+            return odd(f'{{"ok": true{said.format(name)}}}', "application/json")
+
+        with pytest.raises(DirectoryError):
+            await answering("users").groups_of(ids.BOB, frozenset({FINANCE}))
+        with pytest.raises(DirectoryError):
+            await answering("channels").is_in(ids.BOB, ids.PAYMENTS)
+        with pytest.raises(DirectoryError):
+            await answering("members").members_of(ids.PAYMENTS)
+        if "{}}" not in said:
+            with pytest.raises(DirectoryError):
+                await answering("user").full_member(ids.ALICE)
 
     async def test_no_connection_is_no_answer(self) -> None:
         """Slack is out of reach."""

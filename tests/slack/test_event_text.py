@@ -211,13 +211,19 @@ class TestDirectly:
         message = event_text.thread_reply(event_of(tomorrow, State.CANCELLED), scene)
         assert said(message).endswith("\nTry again tomorrow. Or ask <@U2>.")
 
-    @pytest.mark.parametrize(("state", "word"), [(State.CANCELLED, "Cancelled"), (State.EXPIRED, "Expired")])
-    def test_whose_card_never_came_is_told_what_became_of_it(self, state: State, word: str) -> None:
+    @pytest.mark.parametrize(
+        ("state", "words"),
+        [
+            (State.CANCELLED, "Cancelled: I could not post its card"),
+            (State.EXPIRED, "Expired: I could not look it up"),
+        ],
+    )
+    def test_what_came_to_nothing_in_time_is_told(self, state: State, words: str) -> None:
         """What was approved already is cancelled then, and did not expire."""
         message = event_text.direct(
             event_of(events.Stranded(), state), scene_of(payment_in(state, card_ts=None))
         )
-        assert f"{word}: I could not post its card in time. Nothing was paid." in said(message)
+        assert f"{words} in time. Nothing was paid." in said(message)
 
     def test_a_direct_message_says_what_it_is_about(self) -> None:
         """It stands alone, so it names the payment and the channel."""

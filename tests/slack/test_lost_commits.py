@@ -21,7 +21,7 @@ from tests.lost_commits import CommitWire, commit_wire
 from tests.optional_step import with_the_step
 from tests.postgresql import Databases
 from tests.slack.acting import approve, at_rest, card, press_deny, request, shown, text, withdraw
-from tests.slack.test_pay_form import in_channel, opened
+from tests.slack.filling import in_channel, opened
 
 NOTHING = "nothing was done"
 NOT_KNOWN = "it is not known whether that was done"

@@ -12,68 +12,23 @@ from bot.domain.payment import State
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.sandbox.local_slack.views import Values, View
+from bot.sandbox.local_slack.views import View
 from bot.slack.pay_form import SHORTCUT
-from bot.slack.pay_form_view import CHANNEL, MODULES, NOTE, NUMBERS, Memory
+from bot.slack.pay_form_view import CHANNEL, MODULES, NOTE, NUMBERS
 from tests.fixture_types import StartBot
 from tests.ledger.making import stored, trail
 from tests.slack.acting import at_rest, card, request, shown, text, thread, told
-
-READING = "Reading the unpaid invoices"
-
-
-async def opened(slack: LocalSlack, person: str = "alice") -> View:
-    """The form, with the invoices in it."""
-
-    def ready() -> list[View]:
-        return [view for view in slack.views(person)[-1:] if READING not in shown(view)]
-
-    return (await slack.wait_for(ready))[0]
-
-
-def menu(view: View) -> dict[str, Any]:
-    """The block of the menu of invoices."""
-    (block,) = [block for block in view.blocks if block["block_id"].startswith("invoice:")]
-    return block
-
-
-def options(view: View) -> list[str]:
-    """The invoices that can be picked."""
-    return [option["text"]["text"] for option in menu(view)["element"]["options"]]
-
-
-def numbers(view: View) -> list[str]:
-    """Their modules and numbers."""
-    return [line.partition(" · ")[0] for line in options(view)]
-
-
-def picked(view: View, *refs: str) -> Values:
-    """Invoices picked from the list."""
-    block = menu(view)
-    every = block["element"].get("options", [])
-    chosen = [option for ref in refs for option in every if option["value"].startswith(f"{ref} ")]
-    assert len(chosen) == len(refs)
-    return {block["block_id"]: {"invoice": {"selected_options": chosen}}}
-
-
-async def choose_module(slack: LocalSlack, view: View, *modules: str) -> View:
-    """Pick modules in place of the others, and wait for their invoices."""
-    result = await slack.person("alice").clicks(view, MODULES, list(modules))
-    assert result.ok
-
-    def filled() -> list[View]:
-        views = slack.views("alice")[-1:]
-        return [view for view in views if set(Memory.of(view.definition).listed) == set(modules)]
-
-    await slack.wait_for(filled)
-    return await opened(slack)
-
-
-def numbers_of_all(view: View) -> set[str]:
-    """The modules whose invoices can be picked."""
-    if not any(block["block_id"].startswith("invoice:") for block in view.blocks):
-        return set()
-    return {line.partition(" ")[0] for line in numbers(view)}
+from tests.slack.filling import (
+    READING,
+    choose_module,
+    in_channel,
+    menu,
+    numbers,
+    numbers_of_all,
+    opened,
+    options,
+    picked,
+)
 
 
 async def test_the_form_asks_for_what_was_picked(
@@ -260,12 +215,6 @@ async def two_rules(start_bot: StartBot, tmp_path: Path) -> app.Bot:
     policy = tmp_path / "policy.toml"
     policy.write_text(TWO_RULES, encoding="utf-8")
     return await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
-
-
-def in_channel(channel: str) -> Values:
-    """A channel picked in the form."""
-    picker = {"type": "conversations_select", "selected_conversation": channel}
-    return {CHANNEL: {CHANNEL: picker}}
 
 
 @pytest.mark.parametrize("channel", [ids.APPROVALS, ids.FINANCE_PRIVATE])

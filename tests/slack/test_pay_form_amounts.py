@@ -9,8 +9,12 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.pay_form_view import NOTE
 from tests.fixture_types import StartBot
 from tests.slack.acting import at_rest, card, costs_by_now, forget_readings, request, shown, text
-from tests.slack.test_pay_form import picked
-from tests.slack.test_pay_several import chosen, form, says
+from tests.slack.filling import (
+    chosen,
+    form,
+    picked,
+    says,
+)
 
 
 async def test_amounts_that_changed_since_they_were_picked_are_shown_before_anything_is_asked_for(

@@ -18,16 +18,25 @@ from bot.payments.proposals import Asked
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.sandbox.local_slack.interactions import Result
-from bot.sandbox.local_slack.views import View
 from bot.slack.pay_form import SHORTCUT
 from bot.slack.pay_form_button import PAY_SEVERAL
 from bot.slack.pay_form_view import DUE_SOON, INVOICES, MODULES, NUMBERS, OVERDUE
 from bot.slack.preview import requested
 from tests.fixture_types import QUICK, StartBot
 from tests.slack.acting import at_rest, request, shown, text
+from tests.slack.filling import (
+    choose_module,
+    chosen,
+    form,
+    in_channel,
+    menu,
+    numbers,
+    opened,
+    picked,
+    picks,
+    says,
+)
 from tests.slack.scenes import payment_in
-from tests.slack.test_pay_form import choose_module, in_channel, menu, numbers, opened, picked
 
 MONTH_END = [
     *(("vps", 20000 + number) for number in range(12)),
@@ -69,33 +78,6 @@ def month_end(billing: LocalBilling) -> None:
                 row["invoices_paid"] = 1
     for place, (module, number) in enumerate(MONTH_END):
         billing.add_invoice(module, number, amount=10.0 + place, due_in_days=place % 8 - 1)
-
-
-async def form(slack: LocalSlack, *modules: str) -> View:
-    """Alice's form for these modules."""
-    await slack.person("alice").types("#payments", "/pay")
-    return await choose_module(slack, await opened(slack), *modules)
-
-
-def chosen(view: View) -> list[str]:
-    """What the menu begins with."""
-    return [one["value"].rsplit(" ", 2)[0] for one in menu(view)["element"].get("initial_options", [])]
-
-
-async def picks(slack: LocalSlack, view: View, *refs: str) -> Result:
-    """Alice picks these in place of the others."""
-    options = menu(view)["element"]["options"]
-    values = [one["value"] for ref in refs for one in options if one["value"].startswith(f"{ref} ")]
-    return await slack.person("alice").clicks(view, INVOICES, values)
-
-
-async def says(slack: LocalSlack, *texts: str) -> View:
-    """Alice's form, when it says all of this."""
-
-    def told() -> list[View]:
-        return [one for one in slack.views("alice")[-1:] if all(each in shown(one) for each in texts)]
-
-    return (await slack.wait_for(told))[0]
 
 
 async def requests(bot: app.Bot) -> list[tuple[str | None, list[str]]]:

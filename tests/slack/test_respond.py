@@ -12,10 +12,11 @@ from aiohttp import web
 from bot import app
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.response_urls import ResponseUrls
-from bot.slack.blocks import Message
-from bot.slack.respond import is_slacks, respond
+from bot.slack.blocks import Message, notice
+from bot.slack.respond import is_slacks, open_view, respond, update_view
 from bot.slack.web_api import web_client
 from tests.slack.acting import at_rest, shown
+from tests.slack.gateway import JSON, Said, open_gateway
 
 SLACK = "https://slack.com/api/"
 LOCAL = "http://127.0.0.1:8080/api/"
@@ -133,3 +134,24 @@ async def test_a_stored_address_that_is_not_slacks_is_not_called_either(
         assert elsewhere.asked == []
     (told,) = slack.direct_messages("alice")
     assert "Nothing was paid" in shown(told)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"ok": true}',
+        '{"ok": true, "view": null}',
+        '{"ok": true, "view": "V1"}',
+        '{"ok": true, "view": {"id": "V1"}}',
+        '{"ok": true, "view": {"id": 1, "hash": "1"}}',
+    ],
+)
+async def test_a_form_of_which_nothing_is_told_did_not_open(slack: LocalSlack, body: str) -> None:
+    """Whoever answers so is hardly Slack: the person is told to try again, and nothing breaks."""
+    async with open_gateway(slack.api_url) as gateway:
+        client = web_client(slack.bot_token, gateway.url)
+        for method in ("views.open", "views.update"):
+            gateway.says_always(method, Said(200, body.encode(), (JSON,)))
+        assert await open_view(client, "1.2.x", notice("x")) is None
+        shown_before = {"id": "V1", "hash": "1"}
+        assert await update_view(client, shown_before, notice("x"), unless_changed=False) is None

@@ -14,17 +14,16 @@ from bot.ledger.store import utc_now
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.sandbox.local_slack.views import Values
+from bot.sandbox.local_slack.forms import Values
 from bot.slack.card import WITHDRAW, what_follows
 from bot.slack.pay_form_view import NUMBERS
 from bot.slack.preview import CONFIRM
-from bot.slack.schedule import DAY, WHEN, sent_on
+from bot.slack.schedule_text import DAY, WHEN, sent_on
 from bot.slack.text import day, standing_of
 from tests.fixture_types import StartBot
-from tests.slack.acting import approve, at_rest, card, request, shown, states_of, text, thread, withdraw
+from tests.slack.acting import approve, asks, at_rest, card, request, shown, states_of, text, thread, withdraw
+from tests.slack.filling import opened
 from tests.slack.scenes import payment_in, scene_of
-from tests.slack.test_lists import asks
-from tests.slack.test_pay_form import opened
 from tests.slack.test_preview import confirm
 
 

@@ -100,7 +100,10 @@ class TestNoCardNoPayment:
         """A reply that waits for a card which never comes is told to the requester, and waits no more."""
         policy = f"{tmp_path}/policy.toml"
         with open(policy, "w", encoding="utf-8") as file:  # noqa: ASYNC230
-            file.write(f'[[rule]]\nname = "small"\nrequesters = ["{ids.ALICE}"]\nlimit_per_payment = 1\n')
+            file.write(
+                f'[[rule]]\nname = "small"\nrequesters = ["{ids.ALICE}"]\nlimit_per_payment = 1\n'
+                f'approvers = ["{ids.BOB}"]\napprovals = 1\n'
+            )
         bot = await start_bot(PAY_ALLOWED_USERS="", PAY_APPROVERS="", PAY_POLICY_FILE=policy)
         await pay(slack, channel="#random")
         await at_rest(bot)

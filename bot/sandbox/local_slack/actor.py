@@ -8,11 +8,11 @@ from typing import Any
 
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.events import Events
-from bot.sandbox.local_slack.forms import pressed
+from bot.sandbox.local_slack.forms import Values, pressed
 from bot.sandbox.local_slack.identifiers import BOT_USER_ID
 from bot.sandbox.local_slack.interactions import Interactions, Result, Suggestions
 from bot.sandbox.local_slack.messages import Json, Message, interactive_elements
-from bot.sandbox.local_slack.views import Values, View
+from bot.sandbox.local_slack.views import View
 from bot.sandbox.local_slack.workspace import Workspace
 from bot.sandbox.local_slack.world import Channel, Person
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.sandbox.local_slack.errors import NotThere
 from bot.sandbox.local_slack.messages import Json, interactive_elements
 
-if TYPE_CHECKING:
-    from bot.sandbox.local_slack.views import Values
+Values = dict[str, dict[str, Json]]
+"""state.values: block_id -> action_id -> what is entered there."""
 
 REQUIRED = "Please complete this required field."
 

@@ -12,7 +12,7 @@ from bot.sandbox.local_slack.checks import Problems
 from bot.sandbox.local_slack.delivery import Delivery
 from bot.sandbox.local_slack.elements import SUGGESTIONS
 from bot.sandbox.local_slack.errors import ApiError, NotDelivered
-from bot.sandbox.local_slack.forms import complete_values, refused_by_client, with_action
+from bot.sandbox.local_slack.forms import Values, complete_values, refused_by_client, with_action
 from bot.sandbox.local_slack.identifiers import BOT_USER_ID
 from bot.sandbox.local_slack.messages import Json, Message
 from bot.sandbox.local_slack.payloads import (
@@ -25,7 +25,7 @@ from bot.sandbox.local_slack.payloads import (
     view_action_payload,
 )
 from bot.sandbox.local_slack.response_urls import ResponseUrls
-from bot.sandbox.local_slack.views import Values, View
+from bot.sandbox.local_slack.views import View
 from bot.sandbox.local_slack.workspace import Workspace
 from bot.sandbox.local_slack.world import Channel, Person
 

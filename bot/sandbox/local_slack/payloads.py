@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 
+from bot.sandbox.local_slack.forms import Values
 from bot.sandbox.local_slack.identifiers import (
     APP_ID,
     BOT_ID,
@@ -14,7 +15,7 @@ from bot.sandbox.local_slack.identifiers import (
     TEAM_ID,
 )
 from bot.sandbox.local_slack.messages import Json, Message
-from bot.sandbox.local_slack.views import Values, View
+from bot.sandbox.local_slack.views import View
 from bot.sandbox.local_slack.world import Channel, ChannelKind, Group, Person, World
 
 _VERIFICATION_TOKEN = secrets.token_hex(12)

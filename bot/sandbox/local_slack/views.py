@@ -9,16 +9,13 @@ from typing import Any
 
 from bot.sandbox.local_slack.changes import ChangeKind
 from bot.sandbox.local_slack.errors import ApiError
-from bot.sandbox.local_slack.forms import kept_values
+from bot.sandbox.local_slack.forms import Values, kept_values
 from bot.sandbox.local_slack.identifiers import APP_ID, BOT_ID, TEAM_ID
 from bot.sandbox.local_slack.messages import Json, visible_texts
 from bot.sandbox.local_slack.world import World
 
 STACK_LIMIT = 3
 """How many modals may lie on each other."""
-
-Values = dict[str, dict[str, Json]]
-"""state.values: block_id -> action_id -> what is entered there."""
 
 
 @dataclass(frozen=True, slots=True)

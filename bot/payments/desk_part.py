@@ -40,8 +40,11 @@ CONTRADICTED = Refusal(
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
-    """What serves people. settling: how long after its answer was lost a call may still be carried out."""
+class DeskPart:
+    """What every part of the desk works with.
+
+    settling: how long after its answer was lost a call may still be carried out.
+    """
 
     ledger: Ledger
     authority: Authority
