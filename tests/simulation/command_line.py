@@ -112,6 +112,7 @@ def _one(player: Player, seed: int, steps: Sequence[Step]) -> bool:
     played = player.play(seed, steps, click.echo)
     for flaw in played.wrong:
         click.echo(f"wrong: {flaw}")
+    click.echo(f"moves: {', '.join(played.moves)}")
     click.echo(f"{played.turns} turns, trace {played.trace}")
     return bool(played.wrong)
 
