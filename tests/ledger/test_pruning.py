@@ -25,6 +25,7 @@ from bot.domain.events import (
     NotTold,
     Paused,
     Pruned,
+    Requested,
     Resumed,
     encode,
 )
