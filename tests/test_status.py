@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import aiohttp
 import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,15 +21,10 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.status import status_server
 from tests.fixture_types import Clock, NewDatabase, StartBot
 from tests.ledger.making import request_in
+from tests.ports import fetched, free_port
 from tests.slack.acting import request
 
 Page = Callable[[str], Awaitable[tuple[int, str]]]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 READY = (200, "ready")
@@ -40,11 +34,6 @@ async def readiness(port: int) -> tuple[int, str]:
     """Its status and first line; the second tells of the billing API."""
     status, text = await fetched(port, "/readyz")
     return status, text.splitlines()[0]
-
-
-async def fetched(port: int, path: str) -> tuple[int, str]:
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
-        return answer.status, await answer.text()
 
 
 @pytest.fixture

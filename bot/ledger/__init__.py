@@ -2,6 +2,7 @@
 
 opening, store               opens a ledger; what is read of it, and its write transactions
 transaction, leases          what one transaction may write; who works on what
+asked                        the rows of new requests
 locked_reads, trail          what a transaction reads, and the audit trail as it has it
 queues                       one row a queue: what is in it, when it is due, what wakes who works on it
 outbox, lanes                what Slack still has to be told, and what of it comes first

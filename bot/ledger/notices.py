@@ -72,7 +72,7 @@ def _notice_of(row: RowMapping) -> Notice:
 
 
 class Notices:
-    """Those of one ledger."""
+    """The notices, inside one transaction."""
 
     def __init__(self, connection: AsyncConnection, now: datetime, trail: Trail) -> None:
         self._connection = connection

@@ -61,7 +61,7 @@ def pause_of(row: RowMapping) -> Pause | None:
 
 
 class Kind(StrEnum):
-    """What a delivery is: a card that follows the state, a reply under it, or a word to one person.
+    """What a delivery is: a card that follows the state, a reply under it, or a message to one person.
 
     INVITATION asks one approver who is not where the card stands. STEP ends the workflow step that asked.
     """

@@ -3,6 +3,7 @@
 desk                         what people may do; its parts (desk_part) are requesting, resolving, pausing
 answers, authority           what came of it, and who may do what
 approvals                    who approved, who of them counts, how many are missing
+crowd                        who comes while others are served is served together with them
 proposals                    several invoices at once: by which requests they may be asked for
 worker                       workers, their task pools, and who polls for them
 look_up                      what the invoice says, frozen, and what the rule asks for it

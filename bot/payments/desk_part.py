@@ -41,7 +41,10 @@ CONTRADICTED = Refusal(
 
 @dataclass(frozen=True, slots=True)
 class DeskPart:
-    """What serves people. settling: how long after its answer was lost a call may still be carried out."""
+    """What every part of the desk works with.
+
+    settling: how long after its answer was lost a call may still be carried out.
+    """
 
     ledger: Ledger
     authority: Authority

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 Place = tuple[str, ...]
 """Where it stands, from the outside in."""
@@ -35,6 +35,17 @@ _OF_AN_EVENT = {
 }
 
 
+_LONGEST_ID = 32
+"""Characters of an id of Slack's, which have some eleven, as the ledger has room for them."""
+
+_LONGEST = {
+    "trigger_id": 150,
+    "response_url": 2_000,
+    **dict.fromkeys(("action_id", "callback_id", "command", "hash", "function_execution_id"), 255),
+}
+"""The same of what is longer."""
+
+
 class NotUnderstood(Exception):
     """What a button or form carries is not what this version of the bot writes there. Holds nothing of it."""
 
@@ -50,16 +61,23 @@ def understanding() -> Iterator[None]:
 
 def text_in(given: object) -> str:
     """A text that can be kept and sent. Raises ValueError."""
-    if not isinstance(given, str):
+    if not isinstance(given, str) or "\x00" in given:
         raise ValueError("no text")
     given.encode()  # UnicodeEncodeError, for half a character, is a ValueError
+    return given
+
+
+def identifier_in(given: object) -> str:
+    """The id of something in Slack. Raises ValueError."""
+    if not is_identifier(given):
+        raise ValueError("no id")
     return given
 
 
 def odd_in(body: dict[str, Any]) -> list[str]:
     """The places where what Slack itself writes is not as it documents it."""
     odd = [name for name in OBJECTS if not isinstance(body.get(name), dict | None)]
-    return odd or [name for name, given in _identifiers(body) if not _is_identifier(given)]
+    return odd or [place for place, given in _identifiers(body) if not is_identifier(given, _longest(place))]
 
 
 def _identifiers(body: dict[str, Any]) -> Iterator[tuple[str, object]]:
@@ -89,6 +107,10 @@ def _known(table: Mapping[str, Sequence[Place]], kind: object) -> Sequence[Place
     return table.get(kind, ()) if isinstance(kind, str) else ()
 
 
-def _is_identifier(given: object) -> bool:
-    """Whether it can be one: all of Slack's, and its addresses, are of ASCII."""
-    return isinstance(given, str) and given.isascii() and given.isprintable() and bool(given)
+def _longest(place: str) -> int:
+    return next((most for name, most in _LONGEST.items() if place.endswith(name)), _LONGEST_ID)
+
+
+def is_identifier(given: object, longest: int = _LONGEST_ID) -> TypeGuard[str]:
+    """Whether it can be an id, or with more characters an address: all of Slack's are of ASCII."""
+    return isinstance(given, str) and given.isascii() and given.isprintable() and 1 <= len(given) <= longest

@@ -22,7 +22,7 @@ from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, notice
-from bot.slack.delivered import text_in, understanding
+from bot.slack.delivered import understanding
 from bot.slack.directory import SlackDirectory, within
 from bot.slack.respond import open_view, respond_to
 from bot.slack.web_api import Client, Workspace
@@ -125,7 +125,9 @@ def entered_in(view: View, name: str) -> str | None:
     """What was typed into an input of a form, as one line. Raises NotUnderstood."""
     with understanding():
         entered = view["state"]["values"][name][name].get("value")
-        return None if entered is None else one_line(text_in(entered))
+        if not isinstance(entered, str | None):
+            raise ValueError("no text")
+        return one_line(entered)
 
 
 async def in_time(work: Coroutine[Any, Any, T], meanwhile: Callable[[], Awaitable[object]]) -> tuple[T, bool]:

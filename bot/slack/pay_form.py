@@ -25,7 +25,7 @@ from bot.payments.proposals import Asked
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, notice, showing
-from bot.slack.delivered import text_in, understanding
+from bot.slack.delivered import identifier_in, understanding
 from bot.slack.directory import within
 from bot.slack.inbound import BEFORE_A_FORM, Body, Response, Services, clicker, outcome_of, submitted
 from bot.slack.pay_form_button import OPEN_FORM, PAY_SEVERAL, Several
@@ -106,7 +106,7 @@ class PayForms:
         async with self.services.gate.entered():
             with understanding():
                 suggested = (body.get("channel") or {}).get("id")
-                origin = Origin(None, None, suggested=None if suggested is None else text_in(suggested))
+                origin = Origin(None, None, suggested=None if suggested is None else identifier_in(suggested))
             reply = await outcome_of(self.open(clicker(body), str(body["trigger_id"]), origin, several))
             await ack()
             if reply is not None:

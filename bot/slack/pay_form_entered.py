@@ -13,7 +13,7 @@ from bot.domain.typed_invoices import read_invoices, split_module
 from bot.domain.typed_words import Misunderstood, read_words
 from bot.slack import schedule_text
 from bot.slack.blocks import View
-from bot.slack.delivered import text_in, understanding
+from bot.slack.delivered import identifier_in, text_in, understanding
 from bot.slack.inbound import entered_in
 from bot.slack.pay_form_view import CHANNEL, INVOICES, MODULES, NOTE, NUMBERS, Memory, Pick, Wanted
 
@@ -47,7 +47,7 @@ class Entered:
                 picks=tuple(map(Pick.of, _chosen(values, menu, INVOICES))) if menu else (),
                 typed=entered_in(view, NUMBERS),
                 note=entered_in(view, NOTE),
-                channel=None if channel is None else text_in(channel),
+                channel=None if channel is None else identifier_in(channel),
                 menu=menu,
                 wanted=Wanted() if menu else Memory.of(view).wanted,
                 pay_on=schedule_text.entered(values),

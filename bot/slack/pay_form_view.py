@@ -22,7 +22,7 @@ from bot.domain.wording import shorten
 from bot.payments.unpaid import Listing
 from bot.slack import schedule_text
 from bot.slack.blocks import Block, View, button, context, input_block, modal, plain, section
-from bot.slack.delivered import text_in, understanding
+from bot.slack.delivered import identifier_in, text_in, understanding
 from bot.slack.text import added_up, amount, description, due, totals, unescaped
 
 PAY_FORM = "pay_form"
@@ -96,11 +96,16 @@ class Memory:
         """Read it back. Raises NotUnderstood."""
         with understanding():
             origin, serial, by_module, due_by, listed = json.loads(view["private_metadata"])
-            channel, response_url, suggested = (None if one is None else text_in(one) for one in origin)
+            channel, url, suggested = origin
+            where = Origin(
+                channel=None if channel is None else identifier_in(channel),
+                response_url=None if url is None else text_in(url),
+                suggested=None if suggested is None else identifier_in(suggested),
+            )
             refs = tuple(InvoiceRef(module, one) for module, those in by_module.items() for one in those)
             wanted = Wanted(refs, date.fromisoformat(due_by) if due_by else None)
             modules = tuple(InvoiceRef(one, 1).module for one in listed)
-            return cls(Origin(channel, response_url, suggested), operator.index(serial), wanted, modules)
+            return cls(where, operator.index(serial), wanted, modules)
 
 
 @dataclass(frozen=True, slots=True)

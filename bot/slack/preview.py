@@ -17,6 +17,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import command
 from bot.domain.batch import MOST_LINES
+from bot.domain.command import MAX_NOTE
 from bot.domain.payment import InvoiceRef
 from bot.domain.policy import Refusal
 from bot.domain.schedule import PayOn
@@ -28,7 +29,7 @@ from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal, seen
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, button, paragraph
-from bot.slack.delivered import text_in, understanding
+from bot.slack.delivered import identifier_in, text_in, understanding
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of, reading_pool
 from bot.slack.listing import listing
 from bot.slack.respond import respond
@@ -40,6 +41,9 @@ CONFIRM = "request_several"
 
 _VALUE = 2000
 """Characters of a button's value that Slack takes."""
+
+_TRIGGER = 150
+"""Characters of what Slack calls a trigger; its own have some fifty."""
 
 _CHANGED = "*Something changed since you looked. Nothing is requested yet.*\n"
 
@@ -119,8 +123,10 @@ class Previews:
         proposals = self.services.proposals
         with understanding():
             trigger, shown, listed, noted, *day = json.loads(action["value"])
-            trigger, channel, refs = text_in(trigger), text_in(body["channel"]["id"]), _unpacked(listed)
-            note = None if noted is None else text_in(noted)
+            channel, refs = identifier_in(body["channel"]["id"]), _unpacked(listed)
+            if not 1 <= len(text_in(trigger)) <= _TRIGGER:
+                raise ValueError("no trigger")
+            note = None if noted is None else text_in(noted)[:MAX_NOTE]
             pay_on = PayOn.read(day[0]) if day else None
         if await proposals.prices(refs) != shown:
             now = await proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)

@@ -18,7 +18,7 @@ from bot.ledger.store import Ledger
 from bot.payments.timing import CALLS
 from bot.status import status_server
 from tests.command_line import LONGEST, ROOT
-from tests.test_status import free_port
+from tests.ports import free_port
 from tests.tools import tool
 
 COMPOSE: dict[str, Any] = yaml.safe_load(file("compose.yaml"))

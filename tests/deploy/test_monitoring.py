@@ -17,7 +17,7 @@ from bot.domain.payment import State
 from bot.ledger.store import Ledger
 from bot.status import status_server
 from tests.command_line import ROOT
-from tests.test_status import fetched, free_port
+from tests.ports import fetched, free_port
 from tests.tools import tool
 
 RULES: list[dict[str, Any]] = yaml.safe_load(file("alerts.yml"))["groups"][0]["rules"]

@@ -18,8 +18,8 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.http_mode import LARGEST
 from tests.e2e.listening import Listening, command_body, signed
+from tests.ports import free_port
 from tests.slack.acting import at_rest, card, shown
-from tests.test_status import free_port
 from tests.tools import tool
 
 Front = Callable[[int, Path], Awaitable[list[str]]]

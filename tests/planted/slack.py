@@ -366,7 +366,7 @@ BREAKS = (
     Break(
         "a-channel-that-a-button-names-is-believed",
         "slack/pay_form.py",
-        "Origin(None, None, suggested=None if suggested is None else text_in(suggested))",
+        "Origin(None, None, suggested=None if suggested is None else identifier_in(suggested))",
         "Origin(suggested, None)",
         seen_by="slack:test_its_button_opens_the_form",
     ),

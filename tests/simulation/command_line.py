@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -112,6 +113,7 @@ def _one(player: Player, seed: int, steps: Sequence[Step]) -> bool:
     played = player.play(seed, steps, click.echo)
     for flaw in played.wrong:
         click.echo(f"wrong: {flaw}")
+    click.echo(f"moves: {', '.join(played.moves)}")
     click.echo(f"{played.turns} turns, trace {played.trace}")
     return bool(played.wrong)
 
@@ -156,4 +158,11 @@ def figures(done: Iterable[Played]) -> list[str]:
         f"moves of the state table: {len(moves) - len(missing)} of {len(moves)}"
         + (f", without {', '.join(missing)}" if missing else ""),
         *awaits.figures(all_of_them.crashed_at),
+        f"trace of all: {_trace(histories)}",
     ]
+
+
+def _trace(histories: Iterable[Played]) -> str:
+    """The same for the same histories, in whatever order they came to an end."""
+    every = "".join(one.trace for one in sorted(histories, key=lambda one: one.seed))
+    return hashlib.sha256(every.encode()).hexdigest()[:24]

@@ -61,6 +61,9 @@ class History:
             await self._trouble.heal()
             await asyncio.wait(self._under_way, timeout=patience)
             patience = 10 * MINUTE
+            if not self._left(State.APPROVED):
+                # All else is done, or stopped for good: what is awake would only look whether it is due.
+                await self._processes.sleep_along()
         await self._trouble.heal()
         await self._pausing.go_on()
 
@@ -92,9 +95,9 @@ class History:
             if installation.loop.now > deadline:
                 return [f"not at rest {AT_REST_WITHIN:.0f} s after the trouble: {', '.join(sorted(left))}"]
 
-    def _left(self) -> list[str]:
-        """What has not come to rest, where people do nothing more."""
-        return self._installation.left([State.PENDING_APPROVAL]) + [
+    def _left(self, *waiting: State) -> list[str]:
+        """What has not come to rest, where people do nothing more. waiting: states that are no reason."""
+        return self._installation.left([State.PENDING_APPROVAL, *waiting]) + [
             f"step {run.id}" for run in self._installation.runs_under_way()
         ]
 

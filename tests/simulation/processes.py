@@ -16,7 +16,7 @@ from bot.domain.payment import State
 from bot.domain.schedule import MORNING
 from bot.sandbox.local_billing.service import PAYMENT
 from tests.faults.forgeries import FORGERIES, Forgery
-from tests.simulation.drawing import MINUTE, NIGHT
+from tests.simulation.drawing import HOUR, MINUTE, NIGHT
 from tests.simulation.installation import TIMING, Acts, Installation, Process
 from tests.simulation.invariants import last_event
 from tests.simulation.people import People
@@ -70,6 +70,7 @@ class Processes:
         self._installation = installation
         self._people = people
         self._busy: set[int] = set()
+        self._goes_on_at: dict[int, float] = {}
         self._backup: _Backup | None = None
         self.faults = faults
         self.crashed_at: Counter[str] = Counter()
@@ -134,12 +135,12 @@ class Processes:
         self._busy.discard(process.number)
 
     async def _stop(self, which: float, seconds: float, file: str) -> None:
-        await self._still(which, seconds, file, slept=0.0)
-        self.faults["SIGSTOP"] += 1
+        if await self._still(which, seconds, file, slept=0.0):
+            self.faults["SIGSTOP"] += 1
 
     async def _sleep(self, which: float, seconds: float, file: str) -> None:
-        await self._still(which, seconds, file, slept=seconds)
-        self.faults["sleep"] += 1
+        if await self._still(which, seconds, file, slept=seconds):
+            self.faults["sleep"] += 1
 
     async def _night(self, asleep: bool) -> None:
         """asleep: all machines, until about the morning."""
@@ -152,8 +153,14 @@ class Processes:
         each = [max(0.0, seconds + chance.uniform(-MINUTE, MINUTE)) for _ in range(number)]
         await asyncio.gather(*(self._sleep(0.0, one, "") for one in each))
 
-    async def _still(self, which: float, seconds: float, file: str, *, slept: float) -> None:
-        """file: of the bot; if there is one, it waits for a task that waits in it."""
+    async def sleep_along(self) -> None:
+        """Where some sleep for long, the others sleep almost as long."""
+        left = max(self._goes_on_at.values(), default=0.0) - self._installation.loop.now
+        if left > HOUR:
+            await self.all_sleep(left - 10 * MINUTE)
+
+    async def _still(self, which: float, seconds: float, file: str, *, slept: float) -> bool:
+        """Whether there was one. file: of the bot; if there is one, it waits for a task that waits in it."""
         if (process := self._one(which)) is not None:
             machine = process.machine
             if file:
@@ -166,9 +173,11 @@ class Processes:
             if seconds > TIMING.lease.total_seconds() and any(map(_posts, machine.waits_at())):
                 # Between its last look at the lease and its post: another tells it meanwhile.
                 self._installation.exact = False
+            self._goes_on_at[process.number] = self._installation.loop.now + seconds
             await asyncio.sleep(seconds)
             self._installation.loop.resume(process.machine, slept=slept)
             self._busy.discard(process.number)
+        return process is not None
 
     def _one(self, which: float) -> Process | None:
         """A process that nothing befalls yet; something does from now on."""
@@ -195,6 +204,8 @@ class Processes:
     ) -> None:
         """Somebody asks, and before that is looked up all crash; and Slack does not say who is who."""
         installation = self._installation
+        # The look-up waits for the list until then.
+        installation.billing.fail("stall")
         asking = installation.loop.create_task(self._people.ask(person, channel, module, number, False))
         query = "SELECT 1 FROM payments WHERE module = ? AND number = ? AND state = ?"
         with suppress(AssertionError):
@@ -205,6 +216,7 @@ class Processes:
                 every=0.05,
             )
         await self._all_crash()
+        installation.billing.heal()
         for process in installation.processes:
             installation.start(process.number)
         self.faults["nobody known"] += 1

@@ -27,7 +27,11 @@ def _seed(approvers: str, expires_after: str) -> int:
 
 def _seed_by_total() -> int:
     """Of a history of one bot in which nobody must approve up to 60, and one above."""
-    wanted = {"PAY_ALLOWED_USERS": _BY_ID, "PAY_APPROVALS_REQUIRED": "0", ABOVE: "60"}
+    return _seed_with({"PAY_ALLOWED_USERS": _BY_ID, "PAY_APPROVALS_REQUIRED": "0", ABOVE: "60"})
+
+
+def _seed_with(wanted: dict[str, str]) -> int:
+    """Of a history of one bot that is told this, whatever else."""
     return next(
         seed
         for seed in range(1, 5000)
@@ -109,6 +113,10 @@ SCENES: dict[str, tuple[int, list[Step]]] = {
             *(Step("is stopped", 0.01, (0.0, 5.0, "payments/payable.py")), _approves(2.0)),
             Step("pauses", 1300.0, ("", "", 600.0, False)),
         ],
+    ),
+    "nobody is known until it expires": (
+        _seed_with({"PAY_ALLOWED_USERS": EVERYBODY_GROUP, "PAY_EXPIRES_AFTER": "10m"}),
+        [_BEGINS, Step("nobody is known", 1300.0, ("alice", "payments", "vps", 20001, 1300.0))],
     ),
     "it expires before it can be sent": (
         _seed(_BY_ID, "10m"),

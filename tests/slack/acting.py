@@ -93,7 +93,7 @@ def chosen(name: str, *refs: InvoiceRef) -> Values:
 
 async def at_rest(bot: app.Bot) -> None:
     """Wait until only people or time can change anything."""
-    assert await bot.rest(10)
+    assert await bot.rest(30)
 
 
 def card(slack: LocalSlack, channel: str = "#payments") -> Message:
@@ -181,3 +181,14 @@ async def state_of(bot: app.Bot, payment_id: int = 1) -> State:
     payment = await bot.ledger.payment(payment_id)
     assert payment is not None
     return payment.state
+
+
+async def asks(slack: LocalSlack, text: str, by: str = "alice") -> str:
+    """Type a command that is answered to one person alone, and return the answer."""
+    before = len(slack.ephemerals(by))
+    public = len(slack.messages("#payments"))
+    result = await slack.person(by).types("#payments", f"/pay {text}")
+    assert result.ok, result
+    await slack.wait_for(lambda: len(slack.ephemerals(by)) > before)
+    assert len(slack.messages("#payments")) == public
+    return await told(slack, by)

@@ -78,7 +78,7 @@ def test_what_slack_always_writes_is_there(body: Any, place: tuple[str | int, ..
     )
 
 
-@pytest.mark.parametrize("given", [None, 7, 10**30, "", [], {}, True, "\ud800", "\x00", "ü"])
+@pytest.mark.parametrize("given", [None, 7, 10**30, "", [], {}, True, "\ud800", "\x00", "ü", "U" * 33])
 def test_who_acts_is_an_identifier(given: object) -> None:
     """Nothing else gets as far as the ledger, in which it might stand for somebody."""
     assert odd_in(COMMAND | {"user_id": given}) == ["user_id"]
@@ -120,6 +120,8 @@ CARRIED: list[tuple[Callable[[Any], object], list[Any]]] = [
             json.dumps(MEMORY[:4]),
             json.dumps([["C1"], *MEMORY[1:]]),
             json.dumps([[1, None, None], *MEMORY[1:]]),
+            json.dumps([["C" * 33, None, None], *MEMORY[1:]]),
+            json.dumps([[None, "\x00", None], *MEMORY[1:]]),
             json.dumps([MEMORY[0], "1", *MEMORY[2:]]),
             json.dumps([*MEMORY[:2], {"vps": [10**30]}, *MEMORY[3:]]),
             json.dumps([*MEMORY[:3], "tomorrow", []]),
@@ -157,6 +159,11 @@ def test_what_another_wrote_is_not_understood(read: Callable[[Any], object], giv
     """Whatever stands where the app itself writes: no guess, and no other error."""
     with pytest.raises(NotUnderstood):
         read(given)
+
+
+def test_what_a_person_types_is_cleaned_and_not_refused() -> None:
+    """Half a character, or what no database takes: pasting leaves such behind."""
+    assert Entered.of(_form(note={"note": {"value": "a\x00b\ud800"}})).note == "a b?"
 
 
 def test_what_the_app_wrote_is_understood() -> None:
@@ -217,7 +224,16 @@ async def test_a_form_of_another_version_is_told_in_its_place(
 
 @pytest.mark.parametrize(
     "value",
-    ["", "7", "[]", '["t","s","vps 10101",7]', '["t","s","vps 1e3",null]', '["t","s","vps 1",null,"x"]'],
+    [
+        "",
+        "7",
+        "[]",
+        f'["{"t" * 151}","s","vps 1",null]',
+        '["t","s","vps 10101",7]',
+        '["t","s","vps 1e3",null]',
+        '["t","s","vps 1",null,"x"]',
+        json.dumps(["t", "s", f"vps {' '.join(map(str, range(1, 102)))}", None]),
+    ],
 )
 async def test_a_forged_preview_asks_for_nothing(
     slack: LocalSlack, bot: app.Bot, logs: list[Any], value: str

@@ -17,8 +17,8 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.help_text import UNKNOWN, help_text
 from tests.fixture_types import StartBot
 from tests.payments.conftest import Register
+from tests.slack.acting import asks
 from tests.slack.scenes import check, said
-from tests.slack.test_lists import asks
 
 MODULES = ("vps", "mail", "servers")
 ALICE = Person("U1", "T1")

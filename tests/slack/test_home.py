@@ -20,8 +20,7 @@ from bot.slack.unpaid_view import UNPAID
 from tests.fixture_types import StartBot
 from tests.ledger.making import request as requested
 from tests.ledger.making import stored, trail
-from tests.slack.acting import approve, at_rest, card, deny, request, shown, thread
-from tests.slack.test_lists import asks
+from tests.slack.acting import approve, asks, at_rest, card, deny, request, shown, thread
 
 
 @pytest.fixture(autouse=True)

@@ -17,20 +17,9 @@ from bot.slack.history_text import history
 from bot.slack.lists import unpaid
 from tests.fixture_types import StartBot
 from tests.ledger.forging import forge, past_the_ledger
-from tests.slack.acting import approve, at_rest, card, deny, request, told
+from tests.slack.acting import approve, asks, at_rest, card, deny, request, told
 from tests.slack.scenes import check, said
 from tests.slack.test_escaping import every_event
-
-
-async def asks(slack: LocalSlack, text: str, by: str = "alice") -> str:
-    """Type a command that is answered to one person alone, and return the answer."""
-    before = len(slack.ephemerals(by))
-    public = len(slack.messages("#payments"))
-    result = await slack.person(by).types("#payments", f"/pay {text}")
-    assert result.ok, result
-    await slack.wait_for(lambda: len(slack.ephemerals(by)) > before)
-    assert len(slack.messages("#payments")) == public
-    return await told(slack, by)
 
 
 async def test_the_list_tells_what_is_unpaid(

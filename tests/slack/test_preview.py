@@ -12,8 +12,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.preview import CONFIRM
 from tests.fixture_types import StartBot
-from tests.slack.acting import approve, at_rest, card, costs_by_now, pay, shown, thread
-from tests.slack.test_lists import asks
+from tests.slack.acting import approve, asks, at_rest, card, costs_by_now, pay, shown, thread
 
 POLICY = """
 [[rule]]

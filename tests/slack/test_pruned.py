@@ -9,8 +9,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.slack.text import mention
 from tests.fixture_types import StartBot
 from tests.ledger.pruned import pruned
-from tests.slack.acting import approve, at_rest, card, request, shown
-from tests.slack.test_lists import asks
+from tests.slack.acting import approve, asks, at_rest, card, request, shown
 
 
 async def test_a_request_whose_people_are_erased_is_told_without_them(

@@ -21,10 +21,9 @@ from bot.slack.preview import CONFIRM
 from bot.slack.schedule_text import DAY, WHEN, sent_on
 from bot.slack.text import day, standing_of
 from tests.fixture_types import StartBot
-from tests.slack.acting import approve, at_rest, card, request, shown, states_of, text, thread, withdraw
+from tests.slack.acting import approve, asks, at_rest, card, request, shown, states_of, text, thread, withdraw
 from tests.slack.filling import opened
 from tests.slack.scenes import payment_in, scene_of
-from tests.slack.test_lists import asks
 from tests.slack.test_preview import confirm
 
 
