@@ -14,9 +14,11 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import pytest_asyncio
 import structlog
 
 from bot import app, config
@@ -33,6 +35,9 @@ from tests.effort import drawn
 from tests.fixture_types import QUICK, Clock, NewDatabase, NewSettings, StartBot, environment_of
 from tests.postgresql import Databases, running_postgresql
 from tests.statements import share_statements
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 pytest_plugins = ["tests.faults.counts"]
 
@@ -230,6 +235,15 @@ async def start_bot(
 async def bot(start_bot: StartBot) -> app.Bot:
     """The bot, running against the local Slack and the local billing API."""
     return await start_bot()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One for all who look at pages; they live on the session's loop with it."""
+    from tests.browser import chromium
+
+    async with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

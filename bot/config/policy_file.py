@@ -63,8 +63,9 @@ def _policy_of(rules: tuple[Rule, ...]) -> tuple[Policy | None, list[list[Proble
 def _read_toml(text: str, source: str, lines: Lines) -> dict[str, Any]:
     try:
         return tomllib.loads(text.removeprefix("\ufeff"), parse_float=_exact)
-    except ValueError as error:  # TOMLDecodeError, and int()'s refusal of thousands of digits
-        line, message = lines.of_syntax_error(str(error))
+    except (ValueError, RecursionError) as error:  # also int()'s refusal of thousands of digits
+        deep = isinstance(error, RecursionError)
+        line, message = lines.of_syntax_error("Too many brackets in each other" if deep else str(error))
         remedy = "Strings go in double quotes, lists in square brackets; each key stands once a rule."
         raise ConfigError(Problem(f"{source}:{line}", f"this is not TOML: {message}", remedy)) from error
 

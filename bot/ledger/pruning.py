@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.erasure import ERASED, Numbered, addressed, without_people
+from bot.domain.erasure import ERASED, Numbered, addressed, is_erased, without_people
 from bot.domain.events import Paused, Pruned, Resumed
 from bot.domain.payment import FINAL, WITHDRAWN_WORDS
 from bot.errors import LedgerContradicted
@@ -205,7 +205,9 @@ class Pruning:
         its = select(requests.c.requester, requests.c.channel).where(requests.c.id == request_id)
         requester, channel = (await run(its)).one()
         nobody = {"note": None, "response_url": None, "requester": people(requester)}
-        nobody |= {"channel": addressed(channel, people)}
+        if not is_erased(requester):
+            # Where the first erasing left a direct message, the event that tells it is erased no more.
+            nobody |= {"channel": addressed(channel, people)}
         await run(update(requests).where(requests.c.id == request_id).values(**nobody))
         stays = or_(payments.c.reason.is_(None), payments.c.reason.in_(WITHDRAWN_WORDS))
         reason = case((stays, payments.c.reason), else_=ERASED)

@@ -7,6 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import structlog
+
+from bot.errors import LedgerUnavailable
+
+log = structlog.get_logger()
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -40,9 +46,10 @@ class Crowd(Generic[Item, Answer]):
         self._serving: asyncio.Task[Sequence[Answer | None]] | None = None
 
     async def serve(self, item: Item, alone: Alone[Item, Answer], together: Together[Item, Answer]) -> Answer:
-        """The answer. Raises what serving raises: for a group to all of it.
+        """The answer. Raises what serving it alone raises; LedgerUnavailable also for all of a group.
 
-        Who is cancelled leaves the others theirs.
+        Whatever else goes wrong with a group may be one item's fault: then each is served alone. Who is
+        cancelled leaves the others theirs.
         """
         self._inside += 1
         try:
@@ -59,4 +66,10 @@ class Crowd(Generic[Item, Answer]):
         place = len(group.items)
         group.items.append(item)
         await asyncio.wait([serving])
-        return serving.result()[place]
+        try:
+            return serving.result()[place]
+        except LedgerUnavailable:
+            raise
+        except Exception:
+            log.exception("not served together", items=len(group.items))
+            return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 Place = tuple[str, ...]
 """Where it stands, from the outside in."""
@@ -69,15 +69,15 @@ def text_in(given: object) -> str:
 
 def identifier_in(given: object) -> str:
     """The id of something in Slack. Raises ValueError."""
-    if not _is_identifier(given, _LONGEST_ID):
+    if not is_identifier(given):
         raise ValueError("no id")
-    return str(given)
+    return given
 
 
 def odd_in(body: dict[str, Any]) -> list[str]:
     """The places where what Slack itself writes is not as it documents it."""
     odd = [name for name in OBJECTS if not isinstance(body.get(name), dict | None)]
-    return odd or [place for place, given in _identifiers(body) if not _is_identifier(given, _longest(place))]
+    return odd or [place for place, given in _identifiers(body) if not is_identifier(given, _longest(place))]
 
 
 def _identifiers(body: dict[str, Any]) -> Iterator[tuple[str, object]]:
@@ -111,6 +111,6 @@ def _longest(place: str) -> int:
     return next((most for name, most in _LONGEST.items() if place.endswith(name)), _LONGEST_ID)
 
 
-def _is_identifier(given: object, longest: int) -> bool:
-    """Whether it can be one: all of Slack's, and its addresses, are of ASCII."""
+def is_identifier(given: object, longest: int = _LONGEST_ID) -> TypeGuard[str]:
+    """Whether it can be an id, or with more characters an address: all of Slack's are of ASCII."""
     return isinstance(given, str) and given.isascii() and given.isprintable() and 1 <= len(given) <= longest

@@ -32,7 +32,7 @@ from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import Requested
 from bot.payments.authority import NOT_FULL_MEMBER, Person
 from bot.slack import replies
-from bot.slack.delivered import understanding
+from bot.slack.delivered import is_identifier, understanding
 from bot.slack.inbound import Body, Services, one_line
 from bot.slack.text import harmless, standing, subject
 from bot.slack.web_api import Client, Later, Posted, Rejected, write
@@ -118,7 +118,7 @@ def _who(event: Body) -> str | None:
     if declared.get("requester") != _VOUCHED_FOR or not isinstance(requester, dict):
         return None
     user = requester.get("id")
-    return user if isinstance(user, str) and user else None
+    return user if is_identifier(user) else None
 
 
 def _note(given: object) -> str | None:

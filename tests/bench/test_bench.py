@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from bot.ledger.opening import open_ledger
 from tests.bench import old_ledger
-from tests.bench.__main__ import NAMES, _told
+from tests.bench.__main__ import NAMES, _told, main
 from tests.bench.figures import Line
 from tests.bench.world import ROOT
 
@@ -29,7 +31,7 @@ def test_a_figure_is_measured_for_both_sides() -> None:
 
 def test_a_figure_is_told_to_people() -> None:
     """The ratio first; and the module of each figure is one that can be named."""
-    header, line, machine = run("reading", "--rounds", "1").splitlines()
+    header, line, machine = CliRunner().invoke(main, ["reading", "--rounds", "1"]).stdout.splitlines()
     assert header.split() == ["ours/plain", "ours", "plain", "goal"]
     assert float(line.split()[0]) < 1
     assert "python" in machine

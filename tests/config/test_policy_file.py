@@ -254,6 +254,7 @@ required = 2
         ('[[rule]]\nname = "a"\nname = "b"', "3: this is not TOML: Cannot overwrite a value."),
         ("[[rule]]\nname = ", "2: this is not TOML: Invalid value."),
         ("[[rule]]\nx = " + "9" * 5000, "2: this is not TOML: Exceeds the limit"),
+        ("[[rule]]\nx = " + "[" * 3000, "2: this is not TOML: Too many brackets in each other"),
         ('rule = [{ requesters = ["U1"] }]', '1: rule "#1": name: a rule needs a name'),
     ],
 )

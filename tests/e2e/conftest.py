@@ -21,7 +21,7 @@ from bot import app, config
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.slack.pace import Pace
-from tests.browser import Windows, chromium
+from tests.browser import Windows
 from tests.e2e.listening import Listening
 from tests.fixture_types import StartBot
 
@@ -40,12 +40,6 @@ class OpenOffice(Protocol):
 
     def __call__(self, policy: str) -> Awaitable[Office]:
         """policy: the rules, as in the file."""
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -15,7 +15,7 @@ from tests.faults.histories import CHANNELS, History, draw
 from tests.faults.invariants import check_invariants
 from tests.faults.scenarios import WITH_APPROVAL
 
-LENGTH = 170
+LENGTH = 120
 HISTORIES_AT_ONCE = 6
 FORGED = 3
 """Forgeries written into each ledger in the end, which the audit must give away."""

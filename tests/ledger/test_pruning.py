@@ -13,7 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.domain.erasure import ERASED, is_person
+from bot.domain import erasure
+from bot.domain.erasure import ERASED, Numbered, is_person
 from bot.domain.events import (
     ApprovalComplete,
     Cancelled,
@@ -24,6 +25,7 @@ from bot.domain.events import (
     NotTold,
     Paused,
     Pruned,
+    Requested,
     Resumed,
     encode,
 )
@@ -197,6 +199,31 @@ async def test_a_direct_message_is_somebody(ledger: Ledger, engine: AsyncEngine,
     assert erased is not None
     assert place(erased.request.channel) == "a direct message"
     assert link("https://acme.slack.com/", erased.request.channel, "1.0") == "https://acme.slack.com"
+
+
+async def test_what_an_earlier_version_erased_stays_proved(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It left direct messages in events that cannot be erased again; so they stay in the rows too."""
+
+    def people_alone(told: str, people: Numbered) -> str:
+        return people(told) if told.startswith("U") else told
+
+    paid = await request_in(ledger, State.PAID, requester="UALICE00", channel="D0SECRET1")
+    await settle_deliveries(ledger)
+    clock.advance(days=60)
+    with monkeypatch.context() as patch:
+        patch.setitem(erasure._PERSONAL, Requested.action, {})
+        patch.setattr("bot.ledger.pruning.addressed", people_alone)
+        assert await pruned(ledger, clock.now - timedelta(days=30)) == 1
+    async with ledger.transaction() as transaction:
+        changed = await transaction.payment(paid.id)
+        assert changed is not None
+        await transaction.move(changed, State.DECLINED, Corrected(False, "no"), actor="operator:root")
+    await settle_deliveries(ledger)
+    clock.advance(days=60)
+    assert await pruned(ledger, clock.now - timedelta(days=30)) == 1
+    assert (await ledger.verify()).whole
 
 
 async def test_who_is_only_named_keeps_their_number(ledger: Ledger, later: datetime, clock: Clock) -> None:

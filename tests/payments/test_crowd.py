@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from bot.errors import LedgerUnavailable
 from bot.payments.crowd import Crowd, Group
 
 
@@ -17,7 +18,7 @@ class Counter:
         self.go, self.closed, self.rest = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.rest.set()
         self.groups: list[list[int]] = []
-        self.broken = False
+        self.broken: Exception | None = None
 
     async def _alone(self, item: int) -> str:
         await self.go.wait()
@@ -31,7 +32,7 @@ class Counter:
         self.closed.set()
         await self.rest.wait()
         if self.broken:
-            raise OSError("broken")
+            raise self.broken
         return [None if item < 0 else f"{item} of {len(items)}" for item in items]
 
     def come(self, item: int) -> asyncio.Task[str]:
@@ -99,17 +100,27 @@ async def test_who_has_to_be_served_alone_is() -> None:
     assert await asyncio.gather(*coming) == ["1 alone", "-2 alone", "3 of 2"]
 
 
-async def test_what_breaks_a_group_breaks_all_of_it_and_not_the_next() -> None:
+async def test_what_one_does_to_a_group_is_done_to_no_other() -> None:
+    """A row that the database does not take, say: each is served alone, and told what is wrong with it."""
+    counter = Counter()
+    counter.broken = ValueError("a row that the database does not take")
+    coming = [counter.come(each) for each in (1, 2, 3)]
+    await turns()
+    counter.go.set()
+    assert await asyncio.gather(*coming) == ["1 alone", "2 alone", "3 alone"]
+
+
+async def test_a_ledger_that_is_away_is_away_for_a_whole_group_and_not_for_the_next() -> None:
     """Each hears of it, none waits for ever."""
     counter = Counter()
-    counter.broken = True
+    counter.broken = LedgerUnavailable("away")
     coming = [counter.come(each) for each in (1, 2, 3)]
     await turns()
     counter.go.set()
     first, *others = await asyncio.gather(*coming, return_exceptions=True)
     assert first == "1 alone"
-    assert all(isinstance(one, OSError) for one in others)
-    counter.broken = False
+    assert all(isinstance(one, LedgerUnavailable) for one in others)
+    counter.broken = None
     counter.go.clear()
     coming = [counter.come(4), counter.come(5)]
     await turns()

@@ -109,27 +109,28 @@ def _why(said: str) -> str:
 
 
 @contextmanager
-def _trees(count: int) -> Iterator[SimpleQueue[Tree]]:
+def trees(count: int) -> Iterator[SimpleQueue[Tree]]:
+    """So many copies, to be taken out and put back; in the end they are gone."""
     memory = Path("/dev/shm")
-    trees: SimpleQueue[Tree] = SimpleQueue()
+    made: SimpleQueue[Tree] = SimpleQueue()
     with ExitStack() as stack:
         for _ in range(count):
             folder = tempfile.TemporaryDirectory(prefix="planted-", dir=memory if memory.is_dir() else None)
             tree = Tree(Path(stack.enter_context(folder)))
             stack.callback(tree.close)
-            trees.put(tree)
-        yield trees
+            made.put(tree)
+        yield made
 
 
 def look_at(breaks: Sequence[Break], *, jobs: int, whole: bool = False) -> Iterator[Look]:
     """Plant each fault, and run its test; in their order. whole: run the tests without the faults."""
 
     def one(what: Break) -> Look:
-        tree = trees.get()
+        tree = copies.get()
         try:
             return tree.look(what, whole=whole)
         finally:
-            trees.put(tree)
+            copies.put(tree)
 
-    with _trees(jobs) as trees, ThreadPoolExecutor(jobs) as pool:
+    with trees(jobs) as copies, ThreadPoolExecutor(jobs) as pool:
         yield from pool.map(one, breaks)

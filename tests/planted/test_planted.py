@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.planted.breaks import ROOT, Break, Rotten
-from tests.planted.planting import ALL, look_at
+from tests.planted.planting import ALL, trees
 
 
 @pytest.mark.parametrize("what", ALL, ids=[one.name for one in ALL])
@@ -41,5 +41,7 @@ def test_a_table_that_has_rotted_is_noticed(tmp_path: Path) -> None:
 def test_a_fault_is_seen_and_the_same_test_passes_without_it() -> None:
     """The test runs on the broken copy, not on the source; and it fails for the fault alone."""
     what = next(one for one in ALL if one.name == "what-is-unknown-is-sent-again")
-    assert [look.failed for look in look_at([what], jobs=1)] == [True]
-    assert [look.failed for look in look_at([what], jobs=1, whole=True)] == [False]
+    with trees(1) as copies:
+        copy = copies.get()
+        assert copy.look(what, whole=False).failed
+        assert copy.look(what, whole=True).failed is False

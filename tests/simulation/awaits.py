@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import bot
@@ -35,11 +36,14 @@ def _source() -> Iterator[tuple[str, ast.AST]]:
     for file in sorted(root.rglob("*.py")):
         name = file.relative_to(root).as_posix()
         if not name.startswith(ELSEWHERE) and name not in LEFT_OUT:
-            yield name, ast.parse(file.read_text(encoding="utf-8"))
+            source = file.read_text(encoding="utf-8")
+            if "async " in source:
+                yield name, ast.parse(source)
 
 
-def _awaits() -> dict[str, list[range]]:
-    """The lines of every await, by file; only of files that have any."""
+@cache
+def awaits() -> dict[str, list[range]]:
+    """The lines of every await, by file; only of files that have any. To read them all takes seconds."""
     found = {
         name: [lines for node in ast.walk(tree) if (lines := _waits(node)) is not None]
         for name, tree in _source()
@@ -56,11 +60,10 @@ def _waits(node: ast.AST) -> range | None:
     return None
 
 
-AWAITS = _awaits()
-"""The lines of every await, by file."""
-
-FILES = tuple(sorted(AWAITS))
-"""Where a crash may be drawn to fall."""
+@cache
+def files() -> tuple[str, ...]:
+    """Where a crash may be drawn to fall."""
+    return tuple(sorted(awaits()))
 
 
 def figures(crashed_at: Collection[str]) -> list[str]:
@@ -68,9 +71,9 @@ def figures(crashed_at: Collection[str]) -> list[str]:
     places = set(crashed_at)
     met = {
         file: sum(any(f"{file}:{line}" in places for line in lines) for lines in every)
-        for file, every in AWAITS.items()
+        for file, every in awaits().items()
     }
-    all_of_them = {file: len(every) for file, every in AWAITS.items()}
+    all_of_them = {file: len(every) for file, every in awaits().items()}
     by_file = ", ".join(f"{file} {met[file]}/{count}" for file, count in all_of_them.items())
     total = f"{sum(met.values())} of {sum(all_of_them.values())}"
     return [f"awaits of the bot that a crash met: {total}", f"by file: {by_file}"]

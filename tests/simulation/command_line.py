@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -157,4 +158,11 @@ def figures(done: Iterable[Played]) -> list[str]:
         f"moves of the state table: {len(moves) - len(missing)} of {len(moves)}"
         + (f", without {', '.join(missing)}" if missing else ""),
         *awaits.figures(all_of_them.crashed_at),
+        f"trace of all: {_trace(histories)}",
     ]
+
+
+def _trace(histories: Iterable[Played]) -> str:
+    """The same for the same histories, in whatever order they came to an end."""
+    every = "".join(one.trace for one in sorted(histories, key=lambda one: one.seed))
+    return hashlib.sha256(every.encode()).hexdigest()[:24]

@@ -14,7 +14,7 @@ from typing import Any
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import APPROVE, ASK_AGAIN, DENY, REMOVE, WITHDRAW
 from tests.faults.slack_errors import drawn_fault, drawn_retry_after
-from tests.simulation.awaits import FILES
+from tests.simulation.awaits import files
 from tests.simulation.disk import Trouble
 from tests.simulation.installation import CHANNELS
 from tests.simulation.outside import EVERYBODY_GROUP
@@ -253,14 +253,14 @@ def _crashes(chance: random.Random, _place: int) -> Step:
     """file: of the bot; if there is one, only turns count of tasks that wait in it where none crashed yet."""
     if chance.random() < 0.1:
         return Step("terminate", _soon(chance), (chance.random(), _while(chance)))
-    file = chance.choice(FILES) if chance.random() < 0.8 else ""
+    file = chance.choice(files()) if chance.random() < 0.8 else ""
     turns = int(_span(chance, 1, 6 if file else 300))
     away = _span(chance, 0.05, 5) if chance.random() < 0.7 else _while(chance)
     return Step("crash", _soon(chance), (chance.random(), turns, file, away))
 
 
 def _stands_still(chance: random.Random, _place: int) -> Step:
-    aimed = ("payments/executor.py", "billing/client.py", "slack/announcer.py", chance.choice(FILES))
+    aimed = ("payments/executor.py", "billing/client.py", "slack/announcer.py", chance.choice(files()))
     file = chance.choice(aimed) if chance.random() < 0.7 else ""
     if chance.random() < 0.5:
         return Step("is stopped", _soon(chance), (chance.random(), _while(chance), file))

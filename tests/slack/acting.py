@@ -93,7 +93,7 @@ def chosen(name: str, *refs: InvoiceRef) -> Values:
 
 async def at_rest(bot: app.Bot) -> None:
     """Wait until only people or time can change anything."""
-    assert await bot.rest(10)
+    assert await bot.rest(30)
 
 
 def card(slack: LocalSlack, channel: str = "#payments") -> Message:

@@ -22,6 +22,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.pace import Pace
 from bot.slack.web_api import FINAL
+from tests.effort import drawn
 from tests.fixture_types import QUICK, NewDatabase, NewSettings, StartBot, environment_of
 from tests.slack.acting import (
     ANSWER,
@@ -192,7 +193,7 @@ badly = st.fixed_dictionaries({method: st.lists(said(method), max_size=4) for me
 
 @given(badly, st.booleans())
 @settings(
-    max_examples=15,
+    max_examples=drawn(8, 30),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=False,
 )

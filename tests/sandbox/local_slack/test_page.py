@@ -10,9 +10,9 @@ from playwright.async_api import Browser, expect
 
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.identifiers import BOT_USER_ID
-from tests.browser import PHONE, Windows, chromium, fits
+from tests.browser import PHONE, Windows, fits
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOSTILE = (
     "café & <b>bold</b> <img src=x onerror='window.ran=1'> <script>window.ran=1</script> "
@@ -20,13 +20,7 @@ HOSTILE = (
 )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def slack() -> AsyncIterator[LocalSlack]:
     local = LocalSlack(port=0)
     await local.start()
@@ -34,7 +28,7 @@ async def slack() -> AsyncIterator[LocalSlack]:
     await local.stop()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def windows(browser: Browser, slack: LocalSlack) -> AsyncIterator[Windows]:
     opened = Windows(browser, slack)
     yield opened

@@ -14,27 +14,21 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.blocks import checked_view
-from tests.browser import LAPTOP, PHONE, Windows, chromium, fits
+from tests.browser import LAPTOP, PHONE, Windows, fits
 from tests.sandbox.local_slack.test_menus import Json, menu, modal, option, plain, searched
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 GROUPS = (("Ones", ("10", "11")), ("Twos", ("20",)))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def slack() -> AsyncIterator[LocalSlack]:
     async with LocalSlack() as local:
         yield local
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def windows(browser: Browser, slack: LocalSlack) -> AsyncIterator[Windows]:
     opened = Windows(browser, slack)
     yield opened
