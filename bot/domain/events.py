@@ -1,4 +1,4 @@
-"""What can happen to a request and its payments: a type an event, kept in the audit trail, told in the thread.
+"""What can happen to a request and its payments: a type an event, kept in the trail and told in the thread.
 
 The stored form is the `action` and a JSON object of the fields. It is hashed, and ledgers of every release
 are out there: a field is added at the end with a default, which is what an older event has and is not
