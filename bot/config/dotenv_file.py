@@ -51,13 +51,13 @@ def _problems(file: str, bindings: Collection[Binding], own: Collection[str]) ->
         where = f"{file}:{_line_of(one)}"
         if one.key is None or one.value is None or not _NAME.fullmatch(one.key):
             yield Problem(where, "the line cannot be read", _HOW)
-        elif one.key in own:
-            for name in own:
-                if re.search(rf"^\s*(export\s+)?{name}\s*=", one.value.partition("\n")[2], re.MULTILINE):
-                    what = (
-                        f"the value of {one.key} goes on over several lines, and {name} is set in one of them"
-                    )
-                    yield Problem(where, what, "Close its quote on its own line.")
+            continue
+        # Whoever's value it is: a line inside of it sets nothing.
+        for name in own:
+            if re.search(rf"^\s*(export\s+)?{name}\s*=", one.value.partition("\n")[2], re.MULTILINE):
+                what = f"the value of {one.key} goes on over several lines, and {name} is set in one of them"
+                yield Problem(where, what, "Close its quote on its own line.")
+        if one.key in own:
             other = before.setdefault(one.key, one)
             if other.value != one.value:
                 what = f"{one.key} is set again, to something else than in line {_line_of(other)}"

@@ -63,6 +63,11 @@ def test_a_quote_that_is_not_closed_swallows_no_other_line(tmp_path: Path) -> No
             " of them. Close its quote on its own line."
         )
     }
+    # Nor is one of another program, which may well have a value of several lines.
+    text = text.replace("BILLING_PASSWORD", "OTHERS")
+    assert list(told(text, tmp_path)) == [".env:1"]
+    (tmp_path / ".env").write_text("OTHERS='-----BEGIN KEY-----\nabc=\n-----END KEY-----'\nHTTP_PORT=4000\n")
+    assert load(tmp_path / ".env", REQUIRED).http_port == 4000
 
 
 def test_a_variable_is_not_set_to_two_things(tmp_path: Path) -> None:
