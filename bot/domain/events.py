@@ -1,5 +1,4 @@
-"""What can happen to a request and its payments: a type for each event, stored by the audit trail and told in
-the thread.
+"""What can happen to a request and its payments: a type an event, kept in the trail and told in the thread.
 
 The stored form is the `action` and a JSON object of the fields. It is hashed, and ledgers of every release
 are out there: a field is added at the end with a default, which is what an older event has and is not
@@ -264,9 +263,10 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What is approved is sent again."""
+    """What is approved is sent again. trigger: of the command, where it was one of Slack's."""
 
     action: ClassVar = "resumed"
+    trigger: str | Absent = ABSENT
 
 
 @dataclass(frozen=True, slots=True)

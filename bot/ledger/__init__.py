@@ -16,5 +16,6 @@ moving, moved                to another database, and what is left behind
 backup, new_file             a copy; a file that is whole or not there
 schema, rows, column_types   the tables, their rows in Python, and types of columns
 database, ledger_file        the two databases; the file of a ledger on SQLite, and its folder
+one_errand                   how SQLite's thread is asked
 version, migrations          which tables there are, brought to this version
 """

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable, LedgerUnfit
 from bot.ledger.ledger_file import must_be_a_ledger, must_be_one_file
+from bot.ledger.one_errand import one_errand_each
 
 _SESSION = {
     # A commit that is acknowledged must survive a crash, whatever the server is tuned to.
@@ -214,6 +215,7 @@ def _wait_for_sqlite(connection: Any, _record: object) -> None:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: the driver would begin too late
+    one_errand_each(connection.driver_connection)
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
         cursor.execute(f"PRAGMA {pragma}")

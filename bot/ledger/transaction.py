@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import (
     delete,
+    func,
     select,
     update,
 )
@@ -20,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.batch import AT_REST, SENT, Batch
-from bot.domain.events import Completed, Corrected, DomainEvent, Paused, Resumed
+from bot.domain.events import Completed, Corrected, DomainEvent, Paused, Resumed, encode
 from bot.domain.payment import (
     FINAL,
     PAUSED,
@@ -39,12 +40,15 @@ from bot.ledger.notices import Topic
 from bot.ledger.outbox import Outbox
 from bot.ledger.pruning import Meant, Pruning
 from bot.ledger.rows import Kind, Pause, payment_in, request_of
-from bot.ledger.schema import FREE, approvals, attempts, payments, requests
+from bot.ledger.schema import FREE, approvals, attempts, events, payments, requests
 
 log = structlog.get_logger()
 
 _PAYMENTS_A_STATEMENT = 1000
 """So many are named: databases bound how many."""
+
+_EVENTS_OF_A_WHILE = 10_000
+"""Slack repeats no command that came before so many others."""
 
 
 class Transaction(LockedReads):
@@ -116,8 +120,11 @@ class Transaction(LockedReads):
         await self.notices.alert(Topic.PAUSED, event_id)
         return True
 
-    async def resume(self, *, actor: str) -> Pause | None:
-        """Let what is approved be sent again, at once; what was ended by it, or None where there was none."""
+    async def resume(self, *, actor: str, trigger: str | None = None) -> Pause | None:
+        """Let what is approved be sent again, at once; what was ended by it, or None where there was none.
+
+        trigger: of the command; one that ended a pause lately ends none that came after it.
+        """
         held = payments.c.state == State.APPROVED.value, payments.c.reason.startswith(PAUSED)
         # Before the trail's end, and in the order of their requests, as everybody takes them.
         which = select(payments.c.id).select_from(requests.join(payments)).where(*held)
@@ -125,7 +132,10 @@ class Transaction(LockedReads):
         ids = (await self._connection.execute(locked)).scalars().all()
         if (pause := await self.paused()) is None:
             return None
-        event_id = await self.record(Resumed(), actor=actor)
+        resumed = Resumed() if trigger is None else Resumed(trigger)
+        if trigger is not None and await self._repeats(resumed):
+            return None
+        event_id = await self.record(resumed, actor=actor)
         await self.trail.set_pause(None)
         await self.notices.alert(Topic.RESUMED, event_id)
         for begin in range(0, len(ids), _PAYMENTS_A_STATEMENT):
@@ -133,6 +143,14 @@ class Transaction(LockedReads):
             await self._connection.execute(update(payments).where(these).values(due_at=self.now))
         self.changed_topics.add(State.APPROVED)
         return pause
+
+    async def _repeats(self, resumed: Resumed) -> bool:
+        """Whether Slack delivers this command once more, as it may do minutes later."""
+        lately = select(func.max(events.c.id) - _EVENTS_OF_A_WHILE).scalar_subquery()
+        before = select(events.c.id).where(
+            events.c.action == resumed.action, events.c.detail == encode(resumed), events.c.id > lately
+        )
+        return (await self._connection.execute(before)).first() is not None
 
     async def prune_requests(self, meant: Meant, *, after: int) -> list[int]:
         """Erase what is personal in the next few requests; their ids. Raises LedgerContradicted."""

@@ -42,10 +42,16 @@ class Pausing(DeskPart):
         assert pause is not None, "bug: it is paused now"
         return Paused(pause, before=not new, sending=sending)
 
-    async def resume(self, person: Person) -> Resumed | Refusal:
-        """Let sending go on. Raises DirectoryError, LedgerUnavailable."""
+    async def resume(self, person: Person, *, trigger_id: str) -> Resumed | Paused | Refusal:
+        """Let sending go on; the same command once more ends no pause that came after it.
+
+        Raises DirectoryError, LedgerUnavailable.
+        """
         if (refusal := await self.authority.may_pause(person)) is not None:
             await self.record_refusal(person, refusal, "resume")
             return refusal
         async with self.ledger.transaction() as transaction:
-            return Resumed(await transaction.resume(actor=person.id))
+            ended = await transaction.resume(actor=person.id, trigger=trigger_id)
+            if ended is None and (pause := await transaction.paused()) is not None:
+                return Paused(pause, before=True, sending=await transaction.count_sending())
+            return Resumed(ended)

@@ -86,7 +86,7 @@ class Commands:
             case Pause(reason):
                 return replies.of_pausing(await desk.pause(person, reason))
             case Resume():
-                return replies.of_pausing(await desk.resume(person))
+                return replies.of_pausing(await desk.resume(person, trigger_id=trigger_id))
             case Misunderstood():
                 return replies.misunderstood(asked)
             case Help():

@@ -123,7 +123,7 @@ async def test_posting_and_changing_do_not_wait_for_each_other(ledger: Ledger) -
 async def test_a_changed_card_is_shown_again(ledger: Ledger) -> None:
     """Every move gives the card something new to show, under the same ts."""
     payment = await with_card(ledger, await request(ledger))
-    await moved(ledger, payment, State.APPROVED, announce=None)
+    await moved(ledger, payment, State.PENDING_APPROVAL, announce=None)
     (card,) = await claimed(ledger)
     assert (card.revision, card.ts) == (2, payment.request.cards.ts)
     await done(ledger, card, ts=str(card.ts))
@@ -135,7 +135,7 @@ async def test_a_card_that_changes_while_it_is_posted_is_shown_again(ledger: Led
     payment = await request(ledger)
     await add(ledger, payment, Kind.CARD)
     (card,) = await claimed(ledger)
-    await moved(ledger, payment, State.APPROVED, announce=None)
+    await moved(ledger, payment, State.PENDING_APPROVAL, announce=None)
     await done(ledger, card)
     (again,) = await claimed(ledger)
     assert (again.id, again.revision) == (card.id, card.revision + 1)
@@ -154,12 +154,12 @@ async def test_many_changes_are_one_update(ledger: Ledger) -> None:
 async def test_a_lost_card_is_updated_no_more(ledger: Ledger) -> None:
     """A card that was deleted in Slack is given up, and the payment says so."""
     payment = await with_card(ledger, await request(ledger))
-    payment = await moved(ledger, payment, State.APPROVED, announce=None)
+    payment = await moved(ledger, payment, State.PENDING_APPROVAL, announce=None)
     (card,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
         await transaction.outbox.give_up(card, "message_not_found")
         await transaction.outbox.card_lost(card)
-    await moved(ledger, payment, State.SENDING, announce=None)
+    await moved(ledger, payment, State.CANCELLED, announce=None)
     assert await claimed(ledger) == []
     found = await ledger.payment(payment.id)
     assert found is not None

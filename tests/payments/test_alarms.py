@@ -226,8 +226,8 @@ async def test_a_pause_and_its_end_are_written_down_where_they_are_made(office: 
     """Each once; a second pause is none."""
     await office.desk.pause(ALICE, "an audit")
     await office.desk.pause(ALICE, "again")
-    await office.desk.resume(ALICE)
-    await office.desk.resume(ALICE)
+    await office.desk.resume(ALICE, trigger_id="resume.7")
+    await office.desk.resume(ALICE, trigger_id="resume.8")
     assert [topic for topic, _ in await written(office.ledger)] == ["paused", "resumed"]
 
 

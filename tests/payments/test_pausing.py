@@ -25,9 +25,23 @@ async def test_what_is_approved_waits_until_it_is_resumed(office: Office) -> Non
     held = await office.now(payment)
     assert (held.state, held.reason) == (State.APPROVED, f"{PAUSED}: the account is being moved")
     assert PAY not in office.calls()
-    assert isinstance(await office.desk.resume(ALICE), Resumed)
+    assert isinstance(await office.desk.resume(ALICE, trigger_id="resume.1"), Resumed)
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
+    assert (await office.ledger.verify()).whole
+
+
+async def test_a_command_that_slack_delivers_again_ends_no_pause_that_came_after_it(office: Office) -> None:
+    """Whoever typed it meant the pause before; who paused since is not overruled."""
+    await office.desk.pause(ALICE, "first")
+    assert isinstance(await office.desk.resume(ALICE, trigger_id="typed once"), Resumed)
+    await office.desk.pause(ALICE, "second")
+    again = await office.desk.resume(ALICE, trigger_id="typed once")
+    assert isinstance(again, Paused)
+    assert (again.before, again.pause.by, again.pause.reason) == (True, ALICE.id, "second")
+    assert "It was paused" in of_pausing(again)
+    assert isinstance(await office.desk.resume(ALICE, trigger_id="typed anew"), Resumed)
+    assert await office.desk.resume(ALICE, trigger_id="typed anew") == Resumed(None)
     assert (await office.ledger.verify()).whole
 
 
@@ -52,7 +66,7 @@ async def test_what_was_resumed_since_the_check_is_not_held_nor_said_to_be(offic
 
     async def resume(point: str, _payment: int) -> None:
         if point == "checked":
-            await office.desk.resume(ALICE)
+            await office.desk.resume(ALICE, trigger_id="resume.2")
 
     office.checkpoint = resume
     office.rules(office.authority.policy)
@@ -113,8 +127,8 @@ async def test_paused_twice_it_is_one_pause_and_resumed_twice_one_resumption(off
     assert isinstance(first, Paused)
     assert isinstance(again, Paused)
     assert (first.before, again.before, again.pause.reason) == (False, True, "first")
-    assert await office.desk.resume(ALICE) == Resumed(again.pause)
-    assert await office.desk.resume(ALICE) == Resumed(None)
+    assert await office.desk.resume(ALICE, trigger_id="resume.3") == Resumed(again.pause)
+    assert await office.desk.resume(ALICE, trigger_id="resume.4") == Resumed(None)
 
 
 async def test_only_approvers_may_or_requesters_where_there_are_none(office: Office) -> None:
@@ -122,10 +136,10 @@ async def test_only_approvers_may_or_requesters_where_there_are_none(office: Off
     assert refused(await office.desk.pause(MALLORY, "")) == "not_an_approver"
     office.rules(ONE)
     assert refused(await office.desk.pause(ALICE, "")) == "not_an_approver"
-    assert refused(await office.desk.resume(ALICE)) == "not_an_approver"
+    assert refused(await office.desk.resume(ALICE, trigger_id="resume.5")) == "not_an_approver"
     assert isinstance(await office.desk.pause(BOB, ""), Paused)
     office.rules(policy())
-    assert isinstance(await office.desk.resume(ALICE), Resumed)
+    assert isinstance(await office.desk.resume(ALICE, trigger_id="resume.6"), Resumed)
 
 
 @pytest.fixture

@@ -16,6 +16,12 @@ LEFT_OUT = {
     "ledger/backup.py": "the command line",
     "ledger/exported.py": "the command line",
     "ledger/proof_in_parts.py": "the command line",
+    "ledger/moving.py": "the command line",
+    "ledger/pruning.py": "the command line",
+    "ledger/leftovers.py": "the command line",
+    "ledger/ages.py": "nobody asks for the bot's status here",
+    "slack/installation.py": "the command line",
+    "slack/roster.py": "the command line",
     "slack/http_mode.py": "what Slack sends comes through Socket Mode here",
     "ledger/version.py": "the tables are of this version already, and are looked at by a thread that waits",
 }

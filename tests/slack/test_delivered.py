@@ -21,6 +21,7 @@ from bot.slack.pay_form_button import Several
 from bot.slack.pay_form_entered import Entered
 from bot.slack.pay_form_view import Memory, Pick
 from bot.slack.preview import CONFIRM
+from bot.slack.workflow_step import _who
 from tests.fixture_types import StartBot
 from tests.slack.acting import at_rest, card, request, state_of, text, told
 
@@ -159,6 +160,14 @@ def test_what_another_wrote_is_not_understood(read: Callable[[Any], object], giv
     """Whatever stands where the app itself writes: no guess, and no other error."""
     with pytest.raises(NotUnderstood):
         read(given)
+
+
+@pytest.mark.parametrize("given", [None, 7, "", "\ud800", "U" * 33, []])
+def test_a_step_is_started_by_somebody_with_an_id(given: object) -> None:
+    """Or by nobody, which the step says; the ledger never meets what is none."""
+    declared = {"input_parameters": [{"name": "requester", "type": "slack#/types/user_context"}]}
+    assert _who({"function": declared, "inputs": {"requester": {"id": given}}}) is None
+    assert _who({"function": declared, "inputs": {"requester": {"id": "U0ALICE001"}}}) == "U0ALICE001"
 
 
 def test_what_a_person_types_is_cleaned_and_not_refused() -> None:
