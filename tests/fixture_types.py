@@ -23,7 +23,7 @@ QUICK = Timing(
     deliver_first=timedelta(seconds=0.1),
     deliver_most=timedelta(seconds=0.2),
     visible_within=timedelta(seconds=0.1),
-    poll=0.05,
+    poll=0.1,
 )
 """The bot's patience, shortened: seconds for what takes minutes."""
 

@@ -331,6 +331,8 @@ class Outbox:
         if changes:
             await self._lock_request(delivery.request_id)
         ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **FREE)
+        if not ours:
+            await self._overtaken(delivery)
         if not (ours and changes):
             return ours
         await self._connection.execute(
@@ -348,7 +350,14 @@ class Outbox:
     ) -> None:
         """Not told yet; try again then. ambiguous: it may have arrived all the same. counted: as a try."""
         tries = delivery.tries if counted else delivery.tries - 1
-        await self._set(delivery, due_at=due_at, ambiguous=ambiguous, tries=tries, **FREE)
+        ours = await self._set(delivery, due_at=due_at, ambiguous=ambiguous, tries=tries, **FREE)
+        if ambiguous and not ours:
+            await self._overtaken(delivery)
+
+    async def _overtaken(self, delivery: Delivery) -> None:
+        """Another took it meanwhile, and may have shown before us what came since: the card is shown anew."""
+        if delivery.kind in _CARD_COLUMNS and delivery.ts is not None:
+            await self._show(delivery.request_id, [delivery.kind.value])
 
     async def card_lost(self, delivery: Delivery) -> None:
         """The card was deleted in Slack; who asked is told directly from now on."""

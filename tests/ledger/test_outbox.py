@@ -273,6 +273,31 @@ async def test_what_another_instance_has_is_not_given_up(ledger: Ledger, clock: 
         assert await transaction.outbox.give_up(theirs, "word")
 
 
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "answer lost"])
+async def test_who_shows_an_old_card_after_another_showed_a_newer_one_has_it_shown_again(
+    ledger: Ledger, clock: Clock, answered: bool
+) -> None:
+    """Slack keeps what came last, and that is what was true before."""
+    payment = await with_card(ledger, await request(ledger))
+    await moved(ledger, payment, State.PENDING_APPROVAL, announce=None)
+    (asleep,) = await claimed(ledger)
+    clock.advance(minutes=1)
+    (newer,) = await claimed(ledger, owner="another")
+    async with ledger.transaction() as transaction:
+        assert await transaction.outbox.mark_delivered(newer, ts=str(newer.ts))
+    assert await claimed(ledger) == []
+    async with ledger.transaction() as transaction:
+        if answered:
+            assert not await transaction.outbox.mark_delivered(asleep, ts=str(asleep.ts))
+        else:
+            await transaction.outbox.retry_at(asleep, due_at=transaction.now, ambiguous=True)
+    (again,) = await claimed(ledger)
+    assert (again.id, again.ts) == (asleep.id, asleep.ts)
+    async with ledger.transaction() as transaction:
+        assert await transaction.outbox.mark_delivered(again, ts=str(again.ts))
+    assert await ledger.undelivered() == 0
+
+
 async def test_who_lost_a_card_to_another_instance_is_told_so(ledger: Ledger, clock: Clock) -> None:
     """It invites nobody to a card that the other one will tell of."""
     payment = await request(ledger)
