@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 import aiohttp
 import pytest
 import structlog
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
@@ -265,6 +265,7 @@ class TestSecrets:
         st.sampled_from(["postgresql://bot:{}@db/ledger", "postgresql://db/ledger?password={}"]),
         st.booleans(),
     )
+    @example(password="0@0?", address="postgresql://bot:{}@db/ledger", coded=False)
     @effort(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_the_password_that_the_driver_reads_is_known(
         self, settings: NewSettings, password: str, address: str, coded: bool

@@ -160,7 +160,8 @@ def _is_read_in_one_way(server: str, address: str) -> bool:
     place, _, query = address.partition("?")
     if "#" in address or place.count("@") != server.count("@") or server.count("@") > 1:
         return False
-    return "@" in server or ":" not in server or "@" not in query
+    user, at, _ = server.rpartition("@")
+    return "@" not in query or ":" not in (user if at else server)
 
 
 LedgerAddress = Annotated[SecretStr, BeforeValidator(_ledger_address)]

@@ -95,8 +95,9 @@ class LookUp:
         accepted: list[Payment] = []
         if isinstance(ruling.rule, Rule):
             await lock_limits(transaction, ruling.rule)
-        # Where it does not stand yet. Where there is nothing else to show, the card shows why not.
-        await transaction.outbox.add(batch.request, Kind.CARD)
+        if batch.request.cards.ts is None:
+            # Where there is nothing else to show, the card shows why not.
+            await transaction.outbox.add(batch.request, Kind.CARD)
         listing = any(isinstance(read, Listed) and read.invoice is not None for read in found.values())
         for payment in batch.within((State.REQUESTED,)):
             read = found[payment.line]

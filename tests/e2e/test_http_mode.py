@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import aiohttp
+import pytest
 import structlog.testing
 
 from bot.sandbox.local_billing import LocalBilling
@@ -128,10 +129,15 @@ class TestWhatAnybodyMaySend:
         assert billing.payments_received("vps", 10101) == 1
 
     async def test_a_bug_gives_a_reference_that_stands_in_the_log(
-        self, slack: LocalSlack, billing: LocalBilling, listening: Listening
+        self,
+        slack: LocalSlack,
+        billing: LocalBilling,
+        listening: Listening,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Something that cannot happen happens: the person is told whom to ask, and what to say."""
-        body = command_body(channel_id="")
+        monkeypatch.delattr("bot.slack.commands.parse")
+        body = command_body()
         headers = signed(slack.signing_secret, body)
         with structlog.testing.capture_logs() as logged:
             async with (

@@ -369,6 +369,7 @@ async def test_a_good_request_leads_the_bot_to_no_other_address(
     payload = {
         "type": "block_actions",
         "response_url": trap.url,
+        "trigger_id": "1.2.3",
         "user": {"id": ids.ALICE, "team_id": ids.TEAM_ID},
         "team": {"id": ids.TEAM_ID},
         "actions": [{"action_id": WITHDRAW, "block_id": "b", "value": "99", "type": "button"}],
