@@ -51,12 +51,12 @@ async def insert_fresh(
 ) -> list[Batch | None]:
     """Add a request for each. None where its invoice or command is known, or came before it here."""
     known = await holders.asked_for(connection, [ref for ref, _ in asked])
-    taken = await _taken(connection, [row["trigger_id"] for _, row in asked])
+    triggers = await taken(connection, [row["trigger_id"] for _, row in asked])
     fresh: list[int] = []
     for place, (ref, row) in enumerate(asked):
-        if str(ref) not in known and row["trigger_id"] not in taken:
+        if str(ref) not in known and row["trigger_id"] not in triggers:
             known.add(str(ref))
-            taken.add(row["trigger_id"])
+            triggers.add(row["trigger_id"])
             fresh.append(place)
     added: list[Batch | None] = [None] * len(asked)
     if not fresh:
@@ -73,7 +73,7 @@ async def insert_fresh(
     return added
 
 
-async def _taken(connection: AsyncConnection, triggers: Collection[str]) -> set[str]:
+async def taken(connection: AsyncConnection, triggers: Collection[str]) -> set[str]:
     """Those of the commands that made a request already."""
     found = select(requests.c.trigger_id).where(requests.c.trigger_id.in_(triggers))
     return set((await connection.execute(found)).scalars())

@@ -26,7 +26,7 @@ from bot.domain.payment import (
     State,
 )
 from bot.errors import LedgerContradicted
-from bot.ledger import proof
+from bot.ledger import asked, proof
 from bot.ledger.leases import Leases
 from bot.ledger.precedents import BESIDE, Precedents, has_listed, precedents
 from bot.ledger.rows import Event, Pause, batch_of, event_of, payment_of, request_of
@@ -66,14 +66,19 @@ class LockedReads(Leases):
         """The request that this command made."""
         return await self._whole(requests.c.trigger_id == trigger_id)
 
+    async def taken(self, triggers: Collection[str]) -> set[str]:
+        """Those of these commands that made a request already."""
+        return await asked.taken(self._connection, triggers)
+
     async def live(self, ref: InvoiceRef) -> Payment | None:
         """The payment that holds this invoice: under way, unknown, or paid."""
         return await self._one(payments.c.module == ref.module, payments.c.number == ref.number, LIVE)
 
-    async def holding(self, refs: Collection[InvoiceRef]) -> list[Payment]:
+    async def holding(self, refs: Collection[InvoiceRef], *, wait: bool = True) -> list[Payment]:
         """The same of several invoices, in their order.
 
-        They are locked in the order of their requests, so that no two wait for each other.
+        They are locked in the order of their requests, so that no two wait for each other. wait: otherwise
+        those that somebody else has locked are left out.
         """
         numbers: dict[str, list[int]] = {}
         for ref in refs:
@@ -83,7 +88,7 @@ class LockedReads(Leases):
             and_(payments.c.module == module, payments.c.number.in_(some)) for module, some in numbers.items()
         )
         statement = PAYMENTS.where(or_(*invoices), LIVE)
-        locked = statement.order_by(requests.c.id, payments.c.line).with_for_update()
+        locked = statement.order_by(requests.c.id, payments.c.line).with_for_update(skip_locked=not wait)
         found = {
             (one := payment_of(row)).ref: one for row in (await self._connection.execute(locked)).mappings()
         }

@@ -128,14 +128,39 @@ class Requesting(DeskPart):
         return None
 
     async def _request_together(self, group: Group[_NewRequest]) -> list[_Answer | None]:
-        """Take down what is asked for at once; what anything is known of, or comes twice, is left."""
+        """Take down what is asked for at once; who asks for what is held is told so; the rest is left."""
         async with self.ledger.transaction() as transaction:
             await transaction.lock("request")  # which may take a while, so whoever comes until then is of it
             asking = group.close()
             rows = [(new.refs[0], new.row(transaction.now)) for new in asking]
             added = await transaction.insert_fresh(rows)
+            left = [new for new, batch in zip(asking, added, strict=True) if batch is None]
+            held = await self._held(transaction, left) if left else {}
             await self._record_asked(transaction, [batch for batch in added if batch is not None])
-            return [None if batch is None else Requested(batch) for batch in added]
+            answers: list[_Answer | None] = []
+            for new, batch in zip(asking, added, strict=True):
+                if batch is not None:
+                    answers.append(Requested(batch))
+                elif (holder := held.get(new)) is not None:
+                    await self._record_held(transaction, new, [holder])
+                    answers.append(AlreadyRequested(holder))
+                else:
+                    answers.append(None)
+            return answers
+
+    async def _held(
+        self, transaction: Transaction, left: Sequence[_NewRequest]
+    ) -> dict[_NewRequest, Payment]:
+        """Who holds what these ask for: not where it made a request before, nor where somebody has it locked.
+
+        They are locked before the trail's end, as everybody does, and nobody is waited for.
+        """
+        holding = await transaction.holding([new.refs[0] for new in left], wait=False)
+        of_ref = {one.ref: one for one in holding}
+        taken = await transaction.taken([new.trigger_id for new in left])
+        return {
+            new: of_ref[new.refs[0]] for new in left if new.refs[0] in of_ref and new.trigger_id not in taken
+        }
 
     async def _request(self, new: _NewRequest) -> _Answer:
         async with self.ledger.transaction() as transaction:

@@ -89,6 +89,18 @@ async def test_one_invoice_is_requested_once_however_often_it_is_asked_for(offic
     assert (await office.ledger.verify()).whole
 
 
+async def test_those_who_ask_for_what_is_held_are_told_by_the_same_transaction(office: Office) -> None:
+    """Forty commands for ten invoices cost few more statements than ten; each refusal is in the trail."""
+    with asked.statements() as sent:
+        answers = await ask_all(office, refs(10) * 4)
+    assert Counter(type(answer) for answer in answers) == {Requested: 10, AlreadyRequested: 30}
+    assert len(sent) <= 30
+    refusals = [event for event in await trail(office.ledger) if event.action == "refused"]
+    assert len(refusals) == 30
+    assert {event.request_id for event in refusals} == set(range(1, 11))
+    assert (await office.ledger.verify()).whole
+
+
 async def test_a_command_that_slack_sends_again_at_once_is_one_request(office: Office) -> None:
     """By its trigger_id: both are told of the same request."""
     coming = [ask(office, ref, trigger_id=f"same {ref.number}") for ref in [*refs(4), *refs(4)]]
