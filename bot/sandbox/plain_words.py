@@ -13,14 +13,23 @@ from bot.sandbox.local_slack.world import ChannelKind, World
 
 _EMOJI = {
     "alarm_clock": "⏰",
+    "arrow_forward": "▶️",
     "ballot_box_with_check": "☑️",
     "bell": "🔔",
+    "calendar": "📅",
+    "double_vertical_bar": "⏸️",
+    "eyes": "👀",
+    "file_cabinet": "🗄️",
     "grey_question": "❔",
     "heavy_minus_sign": "➖",
     "hourglass_flowing_sand": "⏳",
+    "lock": "🔒",
+    "mailbox_with_no_mail": "📭",
     "no_entry": "⛔",
     "outbox_tray": "📤",
     "repeat": "🔁",
+    "rotating_light": "🚨",
+    "warning": "⚠️",
     "white_check_mark": "✅",
     "x": "❌",
 }

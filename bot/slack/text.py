@@ -55,7 +55,7 @@ _WORDS: dict[State, StateWords] = {
     ),
     State.DENIED: StateWords(":no_entry:", "Denied; nothing was paid", "cancelled", "Denied"),
     State.EXPIRED: StateWords(":alarm_clock:", "Expired; nothing was paid", "cancelled", "Expired"),
-    State.REQUESTED: StateWords(":mag:", "Looking it up", *_UNDER_WAY),
+    State.REQUESTED: StateWords(":eyes:", "Looking it up", *_UNDER_WAY),
     State.PENDING_APPROVAL: StateWords(":hourglass_flowing_sand:", "Waiting for approval", *_UNDER_WAY),
     State.APPROVED: StateWords(":ballot_box_with_check:", "Approved, about to be sent", *_UNDER_WAY),
     State.SENDING: StateWords(":outbox_tray:", "Sending", *_UNDER_WAY),

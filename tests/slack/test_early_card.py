@@ -28,7 +28,7 @@ async def test_it_stands_before_the_billing_api_has_answered(
     billing.fail("stall", operation=UNPAID)
     assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
     await slack.wait_for(lambda: slack.messages("#payments"))
-    assert ":mag: *Looking it up*" in shown(card(slack))
+    assert ":eyes: *Looking it up*" in shown(card(slack))
     assert "amount not read yet" in card(slack).text
     assert card(slack).action_ids() == []
     assert await states_of(bot) == [State.REQUESTED]
