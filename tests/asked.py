@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import CacheStats
+
+
+@contextmanager
+def _listening(listen: Callable[..., None]) -> Iterator[None]:
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
 
 
 @contextmanager
@@ -20,11 +29,8 @@ def statements() -> Iterator[list[str]]:
         if not told[2].startswith("BEGIN"):
             sent.append(told[2])
 
-    event.listen(Engine, "before_cursor_execute", listen)
-    try:
+    with _listening(listen):
         yield sent
-    finally:
-        event.remove(Engine, "before_cursor_execute", listen)
 
 
 @contextmanager
@@ -36,8 +42,5 @@ def compiled_each_time() -> Iterator[set[str]]:
         if told[4].compiled is not None and told[4].cache_hit is CacheStats.NO_CACHE_KEY:
             sent.add(told[2])
 
-    event.listen(Engine, "before_cursor_execute", listen)
-    try:
+    with _listening(listen):
         yield sent
-    finally:
-        event.remove(Engine, "before_cursor_execute", listen)
