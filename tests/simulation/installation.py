@@ -226,20 +226,24 @@ class Installation:
     @property
     def runs(self) -> list[Execution]:
         """The workflows whose step must have ended: all but those that wait for people."""
+        return self._runs_but({State.PENDING_APPROVAL})
+
+    def _runs_but(self, waiting: Collection[State]) -> list[Execution]:
         found = self.rows(
             "SELECT requests.id, trigger_id, state FROM payments JOIN requests ON requests.id = request_id"
         )
-        waiting = {row[1] for row in found if row[2] == State.PENDING_APPROVAL or row[0] in self.past.forged}
-        return [run for run in self.all_runs if STEP_TRIGGER + run.id not in waiting]
+        wait = {row[1] for row in found if row[2] in waiting or row[0] in self.past.forged}
+        return [run for run in self.all_runs if STEP_TRIGGER + run.id not in wait]
 
     def steps_taken_up(self) -> set[str]:
         """The runs of workflows that the ledger knows of."""
         found = self.rows("SELECT trigger_id FROM requests WHERE trigger_id LIKE ?", f"{STEP_TRIGGER}%")
         return {trigger.removeprefix(STEP_TRIGGER) for (trigger,) in found}
 
-    def runs_under_way(self) -> list[Execution]:
-        """Those that must end yet."""
-        return [run for run in self.runs if run.status == "running"]
+    def runs_under_way(self, waiting: Collection[State] = ()) -> list[Execution]:
+        """Those that must end yet. waiting: states of a payment that its step may wait for."""
+        states = {State.PENDING_APPROVAL, *waiting}
+        return [run for run in self._runs_but(states) if run.status == "running"]
 
     def left(self, waiting: Collection[State] = ()) -> list[str]:
         """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold.
