@@ -30,7 +30,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.workspace import Execution
 from tests.faults.installation import SCOPES, WITHOUT_HISTORY
 from tests.optional_step import with_the_step
-from tests.simulation import shared
+from tests.simulation import notices, shared
 from tests.simulation.calls import at_call
 from tests.simulation.machine import Machine
 from tests.simulation.outside import EVERYBODY_GROUP, GROUPS, Outside
@@ -44,6 +44,8 @@ TIMING = replace(
     hold=timedelta(minutes=5),
     reconcile_first=timedelta(minutes=2),
     forget=3600.0,
+    digest=300.0,
+    watch=300.0,
 )
 """The bot's own patience; only that it looks less often at what waits, so that idling costs less."""
 
@@ -86,7 +88,7 @@ class Installation:
     may be told twice. acknowledged: the invoices of the requests that the bot took. all_runs: of workflows.
     ended: why the bot's processes ended by themselves. wrong: what must not have been, in words.
     errors: what a bot logged with a traceback. tell: is told what happens. ledger_ahead: by how many seconds
-    the clock of a ledger is wrong that several instances share.
+    the clock of a ledger is wrong that several instances share. told_beside: see `drawing`.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Installation:
         self.exact = exact
         self.ledger_ahead = 0.0
         self.settings: dict[str, str] = {}
+        self.told_beside: dict[str, str] = {}
         self.acknowledged: list[tuple[str, int]] = []
         self.all_runs: list[Execution] = []
         self.ended: list[BotError] = []
@@ -199,6 +202,7 @@ class Installation:
             "BILLING_TIMEOUT": str(CALL_TIMEOUT),
             "LEDGER_URL": self.ledger_url,
             **environment_of(self.settings, self._policy_file),
+            **self.told_beside,
         }
 
     @property
@@ -261,7 +265,7 @@ class Installation:
             and not self.past.stands_still(number, (ref[0], ref[1]), state)
         ]
         untold = self.rows("SELECT kind FROM deliveries WHERE done_revision < revision ORDER BY id")
-        return left + [row[0] for row in untold]
+        return left + [row[0] for row in untold] + notices.untold(self)
 
     def waits_for_days(self) -> list[float]:
         """Seconds until each day comes, within the next one, for which an approved payment waits."""
