@@ -33,6 +33,7 @@ from tests import sqlite_in_loop
 from tests.command_line import CommandLine, CommandServer, command_server_running
 from tests.effort import drawn
 from tests.fixture_types import QUICK, Clock, NewDatabase, NewSettings, StartBot, environment_of
+from tests.loading import begin_with_own_part
 from tests.postgresql import Databases, running_postgresql
 from tests.statements import share_statements
 
@@ -90,11 +91,18 @@ def _log_plainly() -> None:
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], console])
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Next to nothing that is loaded goes: the collector need not look for it."""
+    gc.disable()
+    begin_with_own_part(session.config)
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: the collector need not look at it again and again."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
