@@ -98,6 +98,12 @@ def pytest_collection(session: pytest.Session) -> None:
     begin_with_own_part(session.config)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a browser stand together, first: one of several processes runs them all, and has the one."""
+    items.sort(key=lambda item: "browser" not in getattr(item, "fixturenames", ()))
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: the collector need not look at it again and again."""
     gc.freeze()
