@@ -8,13 +8,14 @@ import itertools
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import hypothesis
 import pytest
@@ -58,7 +59,14 @@ def pytest_configure() -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
     share_statements()
     sqlite_in_loop.install()
+    signal.signal(signal.SIGINT, _interrupt)
     _log_plainly()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Ctrl-C, as Python has it. asyncio lets this one be: in place of Python's own it sets another whenever a
+    loop runs, and describes whatever the loop's task returned to do so."""
+    raise KeyboardInterrupt
 
 
 # A busy machine is slow, and that proves nothing about what hypothesis tries.
