@@ -58,7 +58,7 @@ def _make_writable() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # it was closed before the start
-            setattr(sys, name, open(os.devnull, "w"))
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 -- it is for the whole process
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
@@ -68,8 +68,8 @@ def _make_writable() -> None:
 def run(env_file: Path | None) -> None:
     """Run the bot until it is told to stop.
 
-    Ctrl-C, SIGTERM and the end of its terminal stop it, when a payment under way is finished. Exit code 0: it was told to stop;
-    1: a part of it broke; 2: it cannot start, and what has to be put right is listed.
+    Ctrl-C, SIGTERM and the end of its terminal stop it, when a payment under way is finished. Exit code 0: it
+    was told to stop; 1: a part of it broke; 2: it cannot start, and what has to be put right is listed.
     """
     settings = settings_or_exit(env_file)
     logs.configure(settings)

@@ -124,7 +124,7 @@ class TestAudit:
         assert r"x\u001b[2J" in ended.out
         assert "NOWHERE" in ended.out
 
-    @pytest.mark.parametrize("arguments", ["audit", "audit verify", "audit list", "audit verify --file trail"])
+    @pytest.mark.parametrize("arguments", ["audit", "audit verify", "audit list", "audit verify --file t"])
     @pytest.mark.parametrize("where", [">/dev/full", ">/dev/full 2>&1"])
     async def test_what_cannot_be_written_is_no_forgery(
         self, ledger_url: str, tmp_path: Path, arguments: str, where: str
@@ -133,7 +133,7 @@ class TestAudit:
         async with open_ledger(ledger_url) as ledger:
             await request_in(ledger, State.PAID)
             lines = [line async for line in exported.trail(ledger)]
-        (tmp_path / "trail").write_text("".join(f"{line}\n" for line in lines))
+        (tmp_path / "t").write_text("".join(f"{line}\n" for line in lines))
         process = await asyncio.create_subprocess_shell(
             f'exec "{sys.executable}" -m bot {arguments} {where}',
             env={"PYTHONPATH": str(ROOT), "LEDGER_URL": ledger_url},
