@@ -37,6 +37,8 @@ from bot.payments.timing import Timing
 app.running = functools.partial(app.running, timing=Timing(
     settling=timedelta(seconds={settling}),
     not_sent=tuple(timedelta(seconds={settling}) * some for some in (0.5, 1, 2)),
+    hold=timedelta(seconds={settling}),
+    reconcile_first=timedelta(seconds={settling}) / 3,
     reconcile_most=timedelta(seconds={settling}),
 ))
 main(["run"])

@@ -22,7 +22,7 @@ PER_REQUEST = sum(SIZES) / len(SIZES)
 FIRST = 100_000
 TRIES = 60
 _TAKEN = ("Requested: ", "requested already")
-PATIENCE_S = 12.0
+PATIENCE_S = 5.0
 """Seconds that somebody waits for a preview, or for what a press of its button came to."""
 
 

@@ -63,7 +63,7 @@ def _billing_away(chance: random.Random) -> tuple[str, tuple[Any, ...]]:
 
 def _slack_fails(chance: random.Random) -> tuple[str, tuple[Any, ...]]:
     mode = chance.choice((chance.choice(_SLACK), drawn_fault(chance)))
-    return "Slack fails", (chance.choice(_METHODS), mode, chance.randint(1, 6), chance.randint(1, 5))
+    return "Slack fails", (chance.choice(_METHODS), mode, chance.randint(1, 3), chance.randint(1, 5))
 
 
 def _slack_away(chance: random.Random) -> tuple[str, tuple[Any, ...]]:
