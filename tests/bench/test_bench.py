@@ -43,8 +43,8 @@ async def test_the_old_ledger_is_one_that_the_bot_could_have_written(tmp_path: P
     await old_ledger.make(tmp_path / "ledger.db", 100)
     async with open_ledger(f"sqlite+aiosqlite:///{tmp_path}/ledger.db") as ledger:
         found = await ledger.verify()
-    assert (found.events, found.broken_at, found.flaws) == (500, None, ())
-    assert old_ledger.events(tmp_path / "ledger.db") == 500
+    assert (found.events, found.broken_at, found.flaws) == (550, None, ())
+    assert old_ledger.events(tmp_path / "ledger.db") == 550
 
 
 def test_what_is_not_so_many_times_the_other_is_missed() -> None:
