@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,11 +36,15 @@ class Garbler:
         return f"https://127.0.0.1:{self._listening.getsockname()[1]}/"
 
     def stop(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._listening.close()
 
     def _serve(self) -> None:
-        connection, _peer = self._listening.accept()
+        try:
+            connection, _peer = self._listening.accept()
+        except OSError:
+            return  # nobody came
         try:
             with self._tls.wrap_socket(connection, server_side=True) as secured:
                 while b"envelope" not in self.requests:
@@ -166,6 +170,27 @@ def test_a_refused_connection_has_let_nothing_out() -> None:
     with pytest.raises(requests.exceptions.ConnectionError):
         post("http://127.0.0.1:9/", call)
     assert not call.sent
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_nothing_is_tried_a_second_time(method: str) -> None:
+    """Whoever asked decides that; what failed may have arrived."""
+    requested: list[bytes] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requested.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.transport.abort()
+
+    def request() -> None:
+        with wire.calling(wire.Call(time.monotonic() + 5.0)), closing(wire.open_session(url, 1)) as session:
+            session.request(method, url, timeout=5.0)
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    with pytest.raises(requests.exceptions.ConnectionError):
+        await asyncio.to_thread(request)
+    server.close()
+    assert len(requested) == 1
 
 
 async def test_nothing_of_the_machine_is_added_to_a_request(

@@ -8,6 +8,7 @@ anew, and is not tried.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
 import functools
@@ -28,7 +29,7 @@ from typing import Any, TextIO
 import pytest
 
 from tests.mutation.marking import MARK, marked
-from tests.mutation.mutants import Mutant
+from tests.mutation.mutants import Mutant, functions_of
 from tests.planted.breaks import ROOT
 
 HANGS_AFTER_S = 30
@@ -170,9 +171,14 @@ class Runner:
         return item.nodeid not in self._failed
 
     def _chosen(self, mutant: Mutant, passing: list[pytest.Item]) -> list[pytest.Item]:
-        """Who killed its neighbours first, then the quickest, while there is time."""
+        """Who killed its neighbours, then the file's own tests, then the quickest, while there is time."""
         killers = self._killers[f"{mutant.file}{mutant.function}"]
-        passing.sort(key=lambda item: (-killers[item.nodeid], self._costs[item.nodeid].clock))
+        own = f"test_{Path(mutant.file).stem}"
+
+        def place(item: pytest.Item) -> tuple[int, bool, float]:
+            return -killers[item.nodeid], item.path.stem != own, self._costs[item.nodeid].clock
+
+        passing.sort(key=place)
         chosen: list[pytest.Item] = []
         processor_s, clock_s = self._limits.tests_s, 2 * self._limits.tests_s
         for item in passing:
@@ -215,8 +221,8 @@ class Runner:
         path = str(ROOT / mutant.file)
         assert mutant.function is not None
         try:
-            after = _outermost(_compiled(mutant.source, path))[mutant.function]
-            _give(self._functions[path, *mutant.function], after)
+            functions = self._functions[path, *mutant.function]
+            _give(functions, _changed(mutant, functions))
         except ValueError:
             return 4
         for cache in self._caches[path]:
@@ -285,11 +291,20 @@ def _give(functions: list[_Living], code: CodeType) -> None:
     for place, function in functions:
         if place not in by_place:
             raise ValueError("it has other functions inside")
-        new = by_place[place]
-        if not new.co_freevars:
-            # It uses none of them any more: as where a call of `super()` is left out.
-            new = new.replace(co_freevars=function.__code__.co_freevars)
-        function.__code__ = new
+        function.__code__ = by_place[place]
+
+
+def _changed(mutant: Mutant, functions: list[_Living]) -> CodeType:
+    """The function's new code. It names all that it used from outside, also what it uses no more."""
+    tree = ast.parse(mutant.source)
+    assert mutant.function is not None
+    body = functions_of(tree)[mutant.function].node.body
+    used = {name for place, one in functions if not place for name in one.__code__.co_freevars}
+    if used:
+        names: list[ast.stmt] = [ast.Expr(ast.Name(name, ast.Load())) for name in sorted(used)]
+        body.append(ast.copy_location(ast.If(ast.Constant(False), names, []), body[-1]))
+    module = compile(ast.fix_missing_locations(tree), str(ROOT / mutant.file), "exec", dont_inherit=True)
+    return _outermost(module)[mutant.function]
 
 
 def _outermost(module: CodeType) -> dict[tuple[str, int], CodeType]:
