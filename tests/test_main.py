@@ -23,7 +23,7 @@ from bot.errors import ConfigError
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from tests.command_line import LONGEST, CommandLine, invoke
+from tests.command_line import LONGEST, ROOT, CommandLine, invoke
 from tests.slack.acting import card, shown
 
 
@@ -114,7 +114,7 @@ class TestStarting:
 class TestRunningAndStopping:
     """A payment under way is finished, and nothing waits for ever."""
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     async def test_a_payment_under_way_is_finished_before_it_stops(
         self,
         number: signal.Signals,
@@ -284,6 +284,23 @@ class TestWrongUse:
         ended = await command(*arguments, "--env-file", "nowhere.env", **environment)
         assert (ended.code, ended.out) == (2, "")
         assert "'nowhere.env' does not exist" in ended.err
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "1>&- 2>&-"])
+async def test_it_runs_where_nobody_listens(
+    closed: str, environment: dict[str, str], slack: LocalSlack, tmp_path: Path
+) -> None:
+    """Whoever starts it may have closed its output."""
+    process = await asyncio.create_subprocess_shell(
+        f'exec "{sys.executable}" -m bot run {closed}',
+        env={"PYTHONPATH": str(ROOT), **environment},
+        cwd=tmp_path,
+    )
+    try:
+        await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
+    finally:
+        process.terminate()
+    assert await process.wait() == 0
 
 
 async def test_a_transcript_writes_nothing_that_a_terminal_obeys() -> None:

@@ -45,8 +45,8 @@ class Holding:
         for one in claimed:
             self._claimed.begin(one.id, at)
             if one.ambiguous:
-                # Whoever held it begins no call any more, and one that is under way takes half a lease.
-                call = self.timing.lease / 2 if one.id in taken_over else timedelta(0)
+                # Whoever held it may begin a call that long, unasked, and one takes half a lease.
+                call = self._unasked + self.timing.lease / 2 if one.id in taken_over else timedelta(0)
                 until = at + (call + self.timing.visible_within).total_seconds()
                 self._arrived.setdefault((one.id, one.tries), until)
 
@@ -73,10 +73,15 @@ class Holding:
         """
         return all([await self._ours(one) for one in deliveries])
 
+    @property
+    def _unasked(self) -> timedelta:
+        """So long a claim is as good as new. Where a clock was set, another may have it all the same."""
+        return self.timing.lease / 10
+
     async def _ours(self, delivery: Delivery) -> bool:
         assert delivery.lease_until is not None, "bug: only what was claimed is delivered"
         left = delivery.lease_until - self.ledger.clock()
-        if left > self.timing.lease * 0.75 and self._claimed.younger(delivery.id, self.timing.lease * 0.25):
+        if left > self.timing.lease - self._unasked and self._claimed.younger(delivery.id, self._unasked):
             return True
         async with self.ledger.transaction() as transaction:
             ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)

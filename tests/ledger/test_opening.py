@@ -10,6 +10,7 @@ import socket
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -116,6 +117,26 @@ class TestVersions:
             await opened(url)
         with pytest.raises(LedgerUnfit, match="there is no ledger yet"):
             await read(url)
+
+    @pytest.mark.parametrize(
+        "theirs",
+        [
+            "CREATE TABLE payments (recipe TEXT)",
+            "CREATE TABLE alembic_version (version_num TEXT)",
+            "CREATE TABLE alembic_version AS SELECT 'ae1027a6acf2' AS version_num",
+        ],
+    )
+    async def test_nothing_is_put_among_the_tables_of_another_program_on_a_server(
+        self, new_postgresql: NewDatabase, theirs: str
+    ) -> None:
+        """It would need the same names, or read what the other notes of its own version."""
+        url = new_postgresql(migrated=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(theirs)
+            with pytest.raises(LedgerUnfit, match="that of another program; let LEDGER_URL name one of"):
+                await opened(url)
+            found = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+            assert found.fetchone() == (1,)
 
     @pytest.mark.parametrize("tables", [("recipes",), ("alembic_version", "recipes")])
     @pytest.mark.parametrize("begin", [True, False])
