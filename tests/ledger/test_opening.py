@@ -194,6 +194,13 @@ class TestVersions:
             with pytest.raises(LedgerUnfit, match="several names"):
                 await opening
 
+    async def test_a_ledger_that_lost_its_version_is_not_begun_anew(self, new_sqlite: NewDatabase) -> None:
+        """Its tables hold what was paid, whatever somebody did to the one that says how they are made."""
+        url = new_sqlite(migrated=True)
+        await execute(url, "DELETE FROM alembic_version")
+        with pytest.raises(LedgerUnfit, match="the file is the database of another program"):
+            await opened(url)
+
     async def test_a_ledger_that_a_killed_bot_left_is_opened_again(self, new_sqlite: NewDatabase) -> None:
         """Its tables may be in SQLite's log only, with or without the index to it."""
         for missing in ((), ("-shm",)):

@@ -75,7 +75,7 @@ BREAKS = (
     Break(
         "a-body-follows-its-headers-however-late",
         _WIRE,
-        "        if call.sent:\n            call.require_permission()\n",
+        "        current_call().require_permission()\n",
         "",
         seen_by="billing:test_a_body_is_held_back_when_the_lease_ended_behind_its_headers",
     ),
