@@ -127,7 +127,6 @@ class TestTokens:
         assert not tokens.AppToken(known).wanted()
         assert "over HTTP" in (await answered(tokens.BotToken(known), known.draft, ""))[-1]
 
-
     async def test_a_signing_secret_in_place_of_the_app_token_means_http(self, known: Known) -> None:
         """And an app token in its place means Socket Mode again."""
         step, draft, app_token = tokens.AppToken(known), known.draft, known.draft.get("SLACK_APP_TOKEN")
