@@ -14,6 +14,7 @@ from bot.domain.schedule import PayOn
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MORNING = NOW + timedelta(days=1)
+DUE = date(2026, 3, 3)
 
 
 def request(size: int, **fields: Any) -> PaymentRequest:
@@ -42,7 +43,7 @@ def payment(line: int, of: PaymentRequest, state: State, price: str | None = Non
     invoice = None
     if price is not None:
         amount, currency = price.split()
-        invoice = Invoice(ref, "Sample", Decimal(amount), currency, date(2026, 3, 3))
+        invoice = Invoice(ref, "Sample", Decimal(amount), currency, DUE)
     whole: dict[str, Any] = {
         "id": line,
         "request": of,
@@ -85,6 +86,24 @@ def test_people_are_told_the_invoice_where_there_are_several() -> None:
     """The request's number says which payment is meant, where it has one only."""
     assert in_states(State.PAID).first.number == "#42"
     assert [one.number for one in in_states(State.PAID, State.PAID).payments] == ["#42 vps 1", "#42 vps 2"]
+
+
+@pytest.mark.parametrize(
+    ("cards", "card", "elsewhere"),
+    [
+        (Cards(), None, False),
+        (Cards("1.1"), ("C1", "1.1"), False),
+        (Cards("1.1", approval_channel="C1"), ("C1", "1.1"), False),
+        (Cards("1.1", approval_channel="C2"), ("C1", "1.1"), True),
+        (Cards("1.1", approval_channel="C2", approval_ts="2.2"), ("C2", "2.2"), True),
+    ],
+)
+def test_it_is_decided_on_where_approvals_are_given(
+    cards: Cards, card: tuple[str, str] | None, elsewhere: bool
+) -> None:
+    """People are led to that card, or to the request's own one while it does not stand."""
+    of = request(1, cards=cards)
+    assert (of.decided_on, of.approved_elsewhere) == (card, elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -165,22 +184,22 @@ def test_the_amounts_of_a_price_are_read_back(
 
 
 @pytest.mark.parametrize(
-    ("not_before", "pay_on", "day"),
+    ("not_before", "pay_on", "meant", "day"),
     [
-        (MORNING, PayOn(), date(2026, 3, 3)),
-        (MORNING, PayOn(date(2026, 3, 9)), date(2026, 3, 9)),
-        (NOW, PayOn(), None),
-        (None, PayOn(), None),
-        (None, None, None),
+        (MORNING, PayOn(), DUE, DUE),
+        (MORNING, PayOn(date(2026, 3, 9)), date(2026, 3, 9), date(2026, 3, 9)),
+        (NOW, PayOn(), DUE, None),
+        (None, PayOn(), DUE, None),
+        (None, None, None, None),
     ],
 )
 def test_a_payment_waits_for_a_day_that_was_to_come(
-    not_before: datetime | None, pay_on: PayOn | None, day: date | None
+    not_before: datetime | None, pay_on: PayOn | None, meant: date | None, day: date | None
 ) -> None:
     """It is sent at once where its morning was over, or had just come, when it was looked up."""
     of = request(1, pay_on=pay_on)
     one = payment(1, of, State.APPROVED, "10.00 USD", not_before=not_before)
-    assert one.pay_day == day
+    assert (one.day_meant, one.pay_day) == (meant, day)
     assert one.scheduled is (day is not None)
     assert one.too_early(NOW) is (not_before == MORNING)
     assert not payment(1, of, State.APPROVED, "10.00 USD", not_before=not_before, tries=1).scheduled

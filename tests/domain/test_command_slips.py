@@ -75,6 +75,7 @@ from tests.domain.saying import said
         ("x" * 900, '"' + "x" * 39 + '…"'),
         ("x" * 40, '"' + "x" * 40 + '"'),
         ("vps 5>", "There is a link, a mention or a bracket in it."),
+        ("vps 5<6", "There is a link, a mention or a bracket in it."),
         ("vps <5", "There is a link, a mention or a bracket in it."),
         ("approve <5", "There is a link, a mention or a bracket in it."),
         ("approve 5>", "There is a link, a mention or a bracket in it."),
