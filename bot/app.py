@@ -27,6 +27,7 @@ from bot.domain.login import account_mark
 from bot.domain.policy import Policy
 from bot.domain.schedule import IN_UTC, Mornings
 from bot.errors import LedgerUnavailable
+from bot.ledger.another_team import must_be_of
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR, LOOK_UP, OUTBOX, RECONCILER, Queue
@@ -351,6 +352,7 @@ async def running(
         ledger = await stack.enter_async_context(open_ledger(url, instance=instance))
         client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
         workspace = await workspace_of(client)
+        await must_be_of(workspace.team, ledger)
         billing = BillingClient(
             wsdl_url=settings.billing_wsdl_url,
             username=settings.billing_username,
