@@ -211,11 +211,22 @@ class _Visitor(cst.CSTVisitor):
         place = self.get_metadata(PositionProvider, node)
         start = self._starts[place.start.line - 1] + place.start.column
         end = self._starts[place.end.line - 1] + place.end.column
-        if self._module.code_for_node(node).strip() == self._source[start:end]:
-            return self._source[:start] + self._module.code_for_node(mutated).strip() + self._source[end:]
-        changed = self._module.deep_replace(node, mutated)
+        there = self._source[start:end]
+        old, new = map(self._module.code_for_node, (node, mutated))
+        # A node by itself begins at the margin.
+        margin = _margin(there).removesuffix(_margin(old))
+        for as_there in (str, str.strip, lambda code: code.replace("\n", f"\n{margin}")):
+            if as_there(old) == there:
+                return self._source[:start] + as_there(new) + self._source[end:]
+        changed = self._module.deep_replace(node, mutated)  # takes long
         assert isinstance(changed, cst.Module)
         return changed.code
+
+
+def _margin(code: str) -> str:
+    """What its second line begins with."""
+    found = re.search(r"\n( *)", code)
+    return found[1] if found else ""
 
 
 def _left_out(node: cst.CSTNode) -> bool:
