@@ -27,9 +27,9 @@ _REMEMBERED_S = 3600.0
 class Holding:
     """What this process holds of the outbox.
 
-    What is claimed is known by its number and by the message that stands then: who has a card to change has it
-    no more to post. A post that may be on its way has arrived when it could be seen, and its call is over, at
-    the moment of `_arrived`, by the number of the delivery and of its try.
+    What is claimed is known by its number and by the message that stands then: who has a card to change has
+    it no more to post. A post that may be on its way has arrived when it could be seen, and its call is over,
+    at the moment of `_arrived`, by the number of the delivery and of its try.
     """
 
     ledger: Ledger
