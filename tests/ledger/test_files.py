@@ -18,7 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.errors import LedgerInUse, LedgerUnavailable, LedgerUnfit
-from bot.ledger.database import one_process
+from bot.ledger.database import make_private, one_process
 from bot.ledger.opening import open_ledger
 from tests.command_line import CommandServer, Process, environment_of_a_command
 from tests.fixture_types import NewDatabase
@@ -182,6 +182,14 @@ class TestOneProcess:
             with pytest.raises(LedgerInUse, match=r"another process runs on the ledger .*; stop it first"):
                 hold(sqlite_url)
         hold(sqlite_url)
+
+    def test_postgresql_needs_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """None is made by the name of its database, where the bot was started."""
+        monkeypatch.chdir(tmp_path)
+        url = "postgresql://bot@localhost/ledger"
+        hold(url)
+        assert not make_private(url)
+        assert list(tmp_path.iterdir()) == []
 
     async def test_the_lock_goes_with_a_killed_process(self, sqlite_url: str, holding: Holding) -> None:
         """kill -9 leaves no lock behind that somebody would have to remove by hand."""

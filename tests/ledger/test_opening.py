@@ -10,6 +10,7 @@ import socket
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -117,6 +118,26 @@ class TestVersions:
         with pytest.raises(LedgerUnfit, match="there is no ledger yet"):
             await read(url)
 
+    @pytest.mark.parametrize(
+        "theirs",
+        [
+            "CREATE TABLE payments (recipe TEXT)",
+            "CREATE TABLE alembic_version (version_num TEXT)",
+            "CREATE TABLE alembic_version AS SELECT 'ae1027a6acf2' AS version_num",
+        ],
+    )
+    async def test_nothing_is_put_among_the_tables_of_another_program_on_a_server(
+        self, new_postgresql: NewDatabase, theirs: str
+    ) -> None:
+        """It would need the same names, or read what the other notes of its own version."""
+        url = new_postgresql(migrated=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(theirs)
+            with pytest.raises(LedgerUnfit, match="that of another program; let LEDGER_URL name one of"):
+                await opened(url)
+            found = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+            assert found.fetchone() == (1,)
+
     @pytest.mark.parametrize("tables", [("recipes",), ("alembic_version", "recipes")])
     @pytest.mark.parametrize("begin", [True, False])
     async def test_what_another_program_keeps_is_not_touched(
@@ -172,6 +193,13 @@ class TestVersions:
         for opening in (opened(url), opened(url, begin=False), read(url)):
             with pytest.raises(LedgerUnfit, match="several names"):
                 await opening
+
+    async def test_a_ledger_that_lost_its_version_is_not_begun_anew(self, new_sqlite: NewDatabase) -> None:
+        """Its tables hold what was paid, whatever somebody did to the one that says how they are made."""
+        url = new_sqlite(migrated=True)
+        await execute(url, "DELETE FROM alembic_version")
+        with pytest.raises(LedgerUnfit, match="the file is the database of another program"):
+            await opened(url)
 
     async def test_a_ledger_that_a_killed_bot_left_is_opened_again(self, new_sqlite: NewDatabase) -> None:
         """Its tables may be in SQLite's log only, with or without the index to it."""
