@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import os
 import signal
 import sys
@@ -44,6 +45,7 @@ from bot.setup.command import setup
 @click.version_option(package_name="invoice-payment-bot", message="%(package)s %(version)s")
 def main() -> None:
     """Pay invoices from Slack: /pay <module> <invoice>."""
+    _make_writable()
     try:
         Path.home()
     except RuntimeError:
@@ -51,13 +53,23 @@ def main() -> None:
         os.environ["HOME"] = "/"
 
 
+def _make_writable() -> None:
+    """A terminal that lacks a letter of somebody's name shows its number; and nobody need listen."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before the start
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 -- it is for the whole process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 @main.command()
 @ENV_FILE
 def run(env_file: Path | None) -> None:
     """Run the bot until it is told to stop.
 
-    Ctrl-C and SIGTERM stop it, when a payment under way is finished. Exit code 0: it was told to stop;
-    1: a part of it broke; 2: it cannot start, and what has to be put right is listed.
+    Ctrl-C, SIGTERM and the end of its terminal stop it, when a payment under way is finished. Exit code 0: it
+    was told to stop; 1: a part of it broke; 2: it cannot start, and what has to be put right is listed.
     """
     settings = settings_or_exit(env_file)
     logs.configure(settings)
@@ -91,8 +103,9 @@ async def _run(settings: Settings) -> int:
             starting.cancel()  # Slack may be away, and then starting takes as long as that
 
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, told_to_stop)
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(name) is not signal.SIG_IGN:  # as nohup leaves it
+            loop.add_signal_handler(name, told_to_stop)
     try:
         async with app.running(settings) as bot:
             await bot.run_until(stop)
@@ -140,6 +153,7 @@ def _policy(_context: click.Context, _parameter: click.Parameter, value: str | N
 @main.command(cls=_WithExamples)
 @click.option(
     "--port",
+    type=click.IntRange(1, 65535),
     default=8765,
     show_default=True,
     metavar="NUMBER",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,8 +15,9 @@ import pytest
 
 from bot.domain.events import Denied
 from bot.domain.payment import InvoiceRef, State
+from bot.ledger import exported
 from bot.ledger.opening import open_ledger
-from tests.command_line import CommandLine, Ended, invoke
+from tests.command_line import ROOT, CommandLine, Ended, invoke
 from tests.fixture_types import NewDatabase
 from tests.ledger.making import request_in
 
@@ -120,6 +123,26 @@ class TestAudit:
         assert ended.code == 1
         assert r"x\u001b[2J" in ended.out
         assert "NOWHERE" in ended.out
+
+    @pytest.mark.parametrize("arguments", ["audit", "audit verify", "audit list", "audit verify --file t"])
+    @pytest.mark.parametrize("where", [">/dev/full", ">/dev/full 2>&1"])
+    async def test_what_cannot_be_written_is_no_forgery(
+        self, ledger_url: str, tmp_path: Path, arguments: str, where: str
+    ) -> None:
+        """A full disk ends it with code 2, which is for what could not be looked at."""
+        async with open_ledger(ledger_url) as ledger:
+            await request_in(ledger, State.PAID)
+            lines = [line async for line in exported.trail(ledger)]
+        (tmp_path / "t").write_text("".join(f"{line}\n" for line in lines))
+        process = await asyncio.create_subprocess_shell(
+            f'exec "{sys.executable}" -m bot {arguments} {where}',
+            env={"PYTHONPATH": str(ROOT), "LEDGER_URL": ledger_url},
+            cwd=tmp_path,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, err = await process.communicate()
+        assert process.returncode == 2, err
+        assert err in (b"", b"What was found cannot be written: No space left on device\n")
 
     async def test_audit_writes_nothing_that_a_terminal_obeys(self, environment: dict[str, str]) -> None:
         """What people and the billing API wrote stands in the trail; it moves nobody's cursor."""

@@ -18,12 +18,15 @@ import pytest
 
 from bot import __main__ as main
 from bot import app, config
+from bot.domain.payment import State
 from bot.domain.problem import Problem
 from bot.errors import ConfigError
+from bot.ledger.opening import open_ledger
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from tests.command_line import LONGEST, CommandLine, invoke
+from tests.command_line import LONGEST, ROOT, CommandLine, invoke
+from tests.ledger.making import request_in
 from tests.slack.acting import card, shown
 
 
@@ -98,6 +101,18 @@ class TestStarting:
         assert "Traceback" not in ended.err
         assert "revoked" not in ended.err
 
+    async def test_the_ledger_of_another_workspace_is_left_alone(
+        self, command: CommandLine, environment: dict[str, str]
+    ) -> None:
+        """A bot that is tried out with the settings of the one that pays cancels nothing of that."""
+        async with open_ledger(environment["LEDGER_URL"]) as ledger:
+            payment = await request_in(ledger, State.APPROVED)
+        ended = await command("run", **environment)
+        assert ended.code == 2, ended
+        assert "for another Slack workspace (T1), and the tokens are of T0ACME0001" in ended.err
+        async with open_ledger(environment["LEDGER_URL"]) as ledger:
+            assert await ledger.payment(payment.id) == payment
+
     async def test_a_port_that_is_taken_is_refused(
         self, command: CommandLine, environment: dict[str, str]
     ) -> None:
@@ -114,7 +129,7 @@ class TestStarting:
 class TestRunningAndStopping:
     """A payment under way is finished, and nothing waits for ever."""
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     async def test_a_payment_under_way_is_finished_before_it_stops(
         self,
         number: signal.Signals,
@@ -284,6 +299,23 @@ class TestWrongUse:
         ended = await command(*arguments, "--env-file", "nowhere.env", **environment)
         assert (ended.code, ended.out) == (2, "")
         assert "'nowhere.env' does not exist" in ended.err
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "1>&- 2>&-"])
+async def test_it_runs_where_nobody_listens(
+    closed: str, environment: dict[str, str], slack: LocalSlack, tmp_path: Path
+) -> None:
+    """Whoever starts it may have closed its output."""
+    process = await asyncio.create_subprocess_shell(
+        f'exec "{sys.executable}" -m bot run {closed}',
+        env={"PYTHONPATH": str(ROOT), **environment},
+        cwd=tmp_path,
+    )
+    try:
+        await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
+    finally:
+        process.terminate()
+    assert await process.wait() == 0
 
 
 async def test_a_transcript_writes_nothing_that_a_terminal_obeys() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
 import sys
@@ -52,13 +51,7 @@ def check(env_file: Path | None, online: bool, policy: bool, as_json: bool) -> N
 
 
 def quiet() -> None:
-    """What is found is said in lines of its own; a log between them would say it twice.
-
-    A terminal that lacks a letter of somebody's name shows its number.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """What is found is said in lines of its own; a log between them would say it twice."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger().addHandler(logging.NullHandler())
 

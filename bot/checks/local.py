@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from bot.checks.findings import Finding, note, of_problem, ok, wrong
 from bot.config import Settings
 from bot.domain.policy import Policy
 from bot.errors import ConfigError
+
+_NO_FILE = Path(os.devnull)
+"""For what was read already: it is read once, as it may be a pipe."""
 
 
 @dataclass(slots=True)
@@ -26,15 +29,17 @@ class Local:
 
 def look(dotenv: Path | None) -> Local:
     """Look at all of it. dotenv: as for `config.load`."""
-    found = Local()
+    found, names = Local(), list[Finding]()
     try:
-        found.settings = config.load(dotenv)
+        given = config.given_in(dotenv)
+        names += _of_names(given)
+        found.settings = config.load(_NO_FILE, given)
         found.policy = config.policy_of(found.settings)
     except ConfigError as error:
         found.findings += map(of_problem, error.problems)
     else:
         found.findings += _of_rules(found.settings, found.policy)
-    found.findings += _of_names(dotenv)
+    found.findings += names
     found.findings += _of_files(config.DOTENV if dotenv is None else dotenv, found.settings)
     return found
 
@@ -50,12 +55,8 @@ def _of_rules(settings: Settings, policy: Policy) -> Iterator[Finding]:
         yield wrong("PAY_ALLOWED_USERS", "is empty, so nobody may request payments", remedy)
 
 
-def _of_names(dotenv: Path | None) -> Iterator[Finding]:
-    try:
-        found = config.names_not_read(dotenv)
-    except ConfigError:
-        return  # the file cannot be read, which is told already
-    for problem, meant in found:
+def _of_names(given: Mapping[str, str]) -> Iterator[Finding]:
+    for problem, meant in config.names_not_read(_NO_FILE, given):
         yield of_problem(problem) if meant else note(problem.where, problem.what, problem.remedy)
 
 

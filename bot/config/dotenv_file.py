@@ -24,15 +24,14 @@ _HOW = "Write NAME=value, a value with a blank or # in it as NAME='value', or be
 def variables_in(path: Path, own: Collection[str]) -> dict[str, str]:
     """What the file sets, nothing where there is no such file. own: the bot's variables.
 
-    Raises ConfigError with every line that cannot be read, or that contradicts another.
+    It is read once, so it may be a pipe. Raises ConfigError with every line that cannot be read, or that
+    contradicts another; and for what is there and cannot be read, such as a folder or a link to nowhere.
     """
     try:
-        if not path.is_file():
-            if path.is_symlink() and not path.exists():
-                raise FileNotFoundError("what it leads to is gone")
-            return {}
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            return {}
         raise unreadable(".env") from None
     bindings = [one for one in parse_stream(io.StringIO(text)) if one.key is not None or one.error]
     if problems := list(_problems(path.name, bindings, own)):

@@ -124,7 +124,11 @@ def _read_rule(table: dict[str, Any], nameless: str) -> tuple[Rule, list[tuple[P
 
 def _without(table: dict[str, Any], wrong_places: set[tuple[int | str, ...]]) -> dict[str, Any]:
     """What is left of a table without the keys, and the entries of its lists, that cannot be read."""
-    left = {key: value for key, value in table.items() if (key,) not in wrong_places}
+    # Of a list only entries may be wrong; a number that stands for one is wrong as a whole.
+    wrong = {
+        place[0] for place in wrong_places if len(place) == 1 or not isinstance(table[str(place[0])], list)
+    }
+    left = {key: value for key, value in table.items() if key not in wrong}
     for key, value in left.items():
         if isinstance(value, list):
             left[key] = [entry for index, entry in enumerate(value) if (key, index) not in wrong_places]

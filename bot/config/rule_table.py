@@ -48,6 +48,12 @@ def _decimal(value: object) -> object:
     return Decimal(value) if type(value) is int else value
 
 
+def _is_of_money(amount: Decimal) -> bool:
+    """Whether it is within what an invoice may say; what is said of a rule holds all of its digits."""
+    exponent = amount.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -6 and abs(amount) < 10**12
+
+
 _String = said("must be a string", 'Write {key} = "…".')
 _Name = Annotated[
     str,
@@ -85,7 +91,13 @@ _Some = Annotated[
     _List[_Entry],
     fitting(bool, "an empty list would allow none", "Name some, or take the line out to allow all."),
 ]
-_Amount = Annotated[Decimal, BeforeValidator(_decimal)]
+_Amount = Annotated[
+    Decimal,
+    BeforeValidator(_decimal),
+    fitting(
+        _is_of_money, "no invoice has such an amount", "Write an amount of at most 12 digits, such as 49.99."
+    ),
+]
 _Limit = Annotated[
     _Amount,
     said("this is not an amount", "Write {key} = 50 or {key} = 49.99, unquoted."),
@@ -106,7 +118,11 @@ class _Table(BaseModel):
 
 class _TierTable(_Table):
     up_to: Annotated[_Amount, said("up_to is not an amount", "Write up_to = 50, unquoted.")] = _LEFT_OUT
-    required: Annotated[int, said("each tier says how many must approve", "Add required = 1.")]
+    required: Annotated[
+        int,
+        said("each tier says how many must approve", "Add required = 1."),
+        fitting(lambda count: count <= 100, "so many people never approve", "Write 0, 1, 2 or a few more."),
+    ]
 
 
 _Tiers = Annotated[list[_TierTable], BeforeValidator(_tables_of_tiers)]

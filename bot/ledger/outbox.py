@@ -390,10 +390,10 @@ class Outbox:
         )
 
     async def _set(self, delivery: Delivery, **values: Any) -> bool:
-        """Change a delivery that its taker still has; False if another took it when the lease ran out."""
-        changed = await self._connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id == delivery.id, deliveries.c.lease_owner == delivery.lease_owner)
-            .values(**values)
-        )
-        return bool(changed.rowcount)
+        """Change a delivery that its taker still has; False if another took it when the lease ran out.
+
+        Another may have posted it since, and the same instance have it again to change what stands now.
+        """
+        theirs = (deliveries.c.lease_owner == delivery.lease_owner, deliveries.c.ts == delivery.ts)
+        changing = update(deliveries).where(deliveries.c.id == delivery.id, *theirs)
+        return bool((await self._connection.execute(changing.values(**values))).rowcount)

@@ -324,12 +324,11 @@ APPROVERS = (
 APPROVED_BY = select(approvals.c.request_id).where(
     approvals.c.approver == bindparam("approver", type_=String),
     _TOLD_OF,
-    exists().where(
-        payments.c.request_id == approvals.c.request_id,
-        payments.c.state == State.PENDING_APPROVAL.value,
+    approvals.c.request_id.in_(
+        select(payments.c.request_id).where(payments.c.state == State.PENDING_APPROVAL.value)
     ),
 )
-"""The requests that one person approved and that still wait for approval."""
+"""The requests that one person approved and that still wait for approval: of the few that wait."""
 
 
 def _this(request_id: Column[Any]) -> ColumnElement[bool]:

@@ -15,10 +15,12 @@ from bot.errors import LedgerContradicted, LedgerUnavailable, LedgerUnfit
 from bot.ledger.database import PATIENT, reason, writing
 from bot.ledger.migrations import versions
 from bot.ledger.moved import must_not_have_moved
-from bot.ledger.schema import chain
+from bot.ledger.schema import chain, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+_ANOTHERS = "the database is that of another program; let LEDGER_URL name one of its own"
 
 _MIGRATION_LOCK = 0x70617931
 """Any number will do, as long as every instance takes the same one (pg_advisory_xact_lock)."""
@@ -33,10 +35,8 @@ async def migrate(engine: AsyncEngine) -> bool:
     def upgrade(connection: Connection) -> bool:
         one_at_a_time(connection)
         found = _version(connection)
-        if found is None and connection.dialect.name == "sqlite" and inspect(connection).get_table_names():
-            raise LedgerUnfit(
-                "the file is the database of another program; let LEDGER_URL name a file of its own"
-            )
+        if found is None:
+            _must_have_room(connection)
         if found != newest():
             make_newest(connection, found)
         return found is None
@@ -46,6 +46,17 @@ async def migrate(engine: AsyncEngine) -> bool:
             return await connection.run_sync(upgrade)
     except (DBAPIError, OSError) as error:
         raise LedgerUnavailable(f"the ledger cannot be opened: {reason(error)}") from None
+
+
+def _must_have_room(connection: Connection) -> None:
+    """A file is for a ledger alone; on a server others may have tables of other names. Raises LedgerUnfit."""
+    taken = set(inspect(connection).get_table_names())
+    if connection.dialect.name == "sqlite" and taken:
+        raise LedgerUnfit(
+            "the file is the database of another program; let LEDGER_URL name a file of its own"
+        )
+    if taken & {"alembic_version", *metadata.tables}:
+        raise LedgerUnfit(_ANOTHERS)
 
 
 def one_at_a_time(connection: Connection) -> None:
@@ -130,6 +141,8 @@ def _version(connection: Connection) -> str | None:
     """The version of the tables; None where there are none. Raises LedgerUnfit for one not known here."""
     found = heads(connection)
     if unknown := sorted(map(ascii, set(found) - set(_known()))):
+        if not {"payments", "events"} <= set(inspect(connection).get_table_names()):
+            raise LedgerUnfit(_ANOTHERS)
         raise LedgerUnfit(
             f"the ledger is of a later version than this bot ({', '.join(unknown)}); upgrade the bot"
         )

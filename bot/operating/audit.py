@@ -15,7 +15,7 @@ import click
 from bot import logs
 from bot.domain.payment import State
 from bot.operating.prune import prune
-from bot.operating.with_ledger import PAYMENT, ledger_url_or_exit, with_ledger
+from bot.operating.with_ledger import PAYMENT, ledger_url_or_exit, with_ledger, written_or_exit
 from bot.options import ENV_FILE
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def verify(of_audit: Path | None, env_file: Path | None, file: Path | None, sinc
     proved was erased since.
     """
     if file is not None:
-        sys.exit(_verify_file(file, since_head))
+        with written_or_exit():
+            sys.exit(_verify_file(file, since_head))
     sys.exit(_read_ledger(env_file or of_audit, lambda ledger, url: _verify(ledger, url, since_head)))
 
 

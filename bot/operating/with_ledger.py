@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import pwd
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -68,13 +70,35 @@ def with_ledger(
             return await work(ledger)
 
     try:
-        return asyncio.run(opened())
+        with written_or_exit():
+            return asyncio.run(opened())
     except BotError as error:
         said = str(error)
     except SQLAlchemyError as error:
         said = reason(error)  # a traceback would end with code 1, which says that the ledger was forged
     click.echo(logs.harmless(f"The ledger cannot be used: {said}"), err=True)
     return 2
+
+
+@contextmanager
+def written_or_exit() -> Iterator[None]:
+    """End with code 2 where what is said cannot be written, as on a full disk: 1 would say "forged"."""
+    try:
+        yield
+    except OSError as error:
+        _mute(sys.stdout)
+        try:
+            if error.errno != errno.EPIPE:
+                click.echo(f"What was found cannot be written: {error.strerror}", err=True)
+        except OSError:
+            _mute(sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _mute(stream: TextIO) -> None:
+    """What is left of what was written there would be tried again at the end, and fail again."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def with_writable_ledger(env_file: Path | None, work: Callable[[Ledger], Awaitable[int]]) -> int:

@@ -54,7 +54,7 @@ def main(names: Sequence[str], rounds: int | None, payments: int, as_json: bool)
         told = {"machine": _machine(), "seconds": round(took), "payments": payments, "figures": found}
         click.echo(json.dumps(told, indent=1).replace("NaN", "null"))
         return
-    click.echo(f"{'ours/plain':>10} {'ours':>9} {'plain':>9} {'goal':>9}")
+    click.echo(f"{'ours/plain':>10} {'ours':>9} {'plain':>9} {'goal':>10}")
     for name, values in found.items():
         for key, line in _figure(name).LINES.items():
             click.echo(_told(line, values[key]))
@@ -96,10 +96,15 @@ def _told(line: Line, values: dict[str, list[float]]) -> str:
     ratio = f"{ours / plain:.2f}" if plain and line.unit and not math.isnan(plain) else ""
     goal = "" if line.goal is None else f"{line.goal:g}"
     goal = goal if line.times is None else f"{line.times:g} times"
-    kept = (line.goal is None or ours <= line.goal) and (line.times is None or ours <= line.times * plain)
+    goal = goal if line.at_least is None else f">{line.at_least:g} times"
+    kept = (
+        (line.goal is None or ours <= line.goal)
+        and (line.times is None or ours <= line.times * plain)
+        and (line.at_least is None or ours >= line.at_least * plain)
+    )
     missed = "" if kept else "  MISSED"
     shown = ["-" if math.isnan(value) else f"{value:.4g}" for value in (ours, plain)]
-    return f"{ratio:>10} {shown[0]:>9} {shown[1]:>9} {goal:>9} {line.unit:2}  {line.about}{missed}"
+    return f"{ratio:>10} {shown[0]:>9} {shown[1]:>9} {goal:>10} {line.unit:2}  {line.about}{missed}"
 
 
 def _machine() -> dict[str, Any]:

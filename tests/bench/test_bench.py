@@ -43,8 +43,15 @@ async def test_the_old_ledger_is_one_that_the_bot_could_have_written(tmp_path: P
     await old_ledger.make(tmp_path / "ledger.db", 100)
     async with open_ledger(f"sqlite+aiosqlite:///{tmp_path}/ledger.db") as ledger:
         found = await ledger.verify()
-    assert (found.events, found.broken_at, found.flaws) == (500, None, ())
-    assert old_ledger.events(tmp_path / "ledger.db") == 500
+    assert (found.events, found.broken_at, found.flaws) == (550, None, ())
+    assert old_ledger.events(tmp_path / "ledger.db") == 550
+
+
+def test_what_is_not_so_many_times_the_other_is_missed() -> None:
+    """Where more is better."""
+    line = Line("paid", "/s", at_least=1.7)
+    assert "MISSED" not in _told(line, {"ours": [1.8], "plain": [1.0]})
+    assert "MISSED" in _told(line, {"ours": [1.6], "plain": [1.0]})
 
 
 def test_what_takes_longer_than_so_many_times_the_other_is_missed() -> None:

@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,16 +82,19 @@ class Conditions:
 class World:
     """A running side among those whom it serves.
 
-    policy: its policy file. answered: when the API's words for an invoice stood in the thread.
-    process: the side's. connected_s: seconds from its last start to its connection.
+    ledger_url: where ours keeps its ledger. policy: its policy file. settings: what else is set.
+    answered: when the API's words for an invoice stood in the thread. processes: the side's, one an instance.
+    connected_s: seconds from its last start to its connection.
     """
 
     side: Side
     folder: Path
     slack: LocalSlack
     billing: LocalBilling
+    ledger_url: str
     policy: Path | None = None
-    process: asyncio.subprocess.Process | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    processes: list[asyncio.subprocess.Process] = field(default_factory=list)
     connected_s: float = 0.0
     answered: dict[int, float] = field(default_factory=dict)
     _happened: asyncio.Event = field(default_factory=asyncio.Event)
@@ -102,41 +105,52 @@ class World:
 
     @property
     def pid(self) -> int:
-        """Of the side's process."""
-        assert self.process is not None, "bug: it was not started"
-        return self.process.pid
+        """Of the side's process that was started last."""
+        return self.processes[-1].pid
 
     async def start(self) -> None:
-        """Start the side, on the ledger that is there or a new one, and wait until it is connected."""
-        environment = environment_of(self.slack, self.billing, f"sqlite:///{self.folder}/ledger.db")
+        """Start the side, or one more instance of it, on the ledger that is there or a new one.
+
+        Returns when it is connected.
+        """
+        environment = environment_of(self.slack, self.billing, self.ledger_url)
         environment |= {"BILLING_TIMEOUT": "60", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+        environment |= self.settings
         if self.policy is not None:
             environment = {name: value for name, value in environment.items() if not name.startswith("PAY_")}
             environment["PAY_POLICY_FILE"] = str(self.policy)
         log = self.folder / "log"
-        started = time.perf_counter()
-        with log.open("wb") as out:
-            self.process = await asyncio.create_subprocess_exec(
+        started, before = time.perf_counter(), self.slack.sockets.connections
+        with log.open("ab") as out:
+            process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *self.side.arguments),
                 env=environment,
                 cwd=self.folder,
                 stdout=out,
                 stderr=out,
             )
-        while not self.slack.sockets.connections:
-            if self.process.returncode is not None or time.perf_counter() - started > 60:
+        self.processes.append(process)
+        while self.slack.sockets.connections <= before:
+            if process.returncode is not None or time.perf_counter() - started > 60:
                 raise RuntimeError(f"{self.side.name} did not start:\n{log.read_text()[-2000:]}")
             await asyncio.sleep(0.002)
         self.connected_s = time.perf_counter() - started
 
     async def end(self) -> None:
         """At once: a side that is stopped politely would wait for what hangs."""
-        assert self.process is not None, "bug: it was not started"
-        if self.process.returncode is None:
-            self.process.kill()
-        await self.process.wait()
+        for process in self.processes:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+        self.processes.clear()
         while self.slack.sockets.connections:  # noqa: ASYNC110 -- it notices by itself
             await asyncio.sleep(0.01)
+
+    async def stopped(self) -> int:
+        """Tell the only process to stop, as an operator does; its exit code."""
+        (process,) = self.processes
+        process.terminate()
+        return await process.wait()
 
     def _called(self, _call: Call) -> None:
         self._happened.set()
@@ -196,8 +210,20 @@ class World:
 
 
 @asynccontextmanager
-async def meeting(side: Side, conditions: Conditions, folder: Path | None = None) -> AsyncIterator[World]:
-    """Run a side until the block ends. folder: one that holds its ledger, or may; None: a new one."""
+async def meeting(
+    side: Side,
+    conditions: Conditions,
+    folder: Path | None = None,
+    *,
+    ledger_url: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    instances: int = 1,
+) -> AsyncIterator[World]:
+    """Run a side until the block ends.
+
+    folder: one that holds its ledger, or may; None: a new one. ledger_url: where that is, if not there.
+    settings: what is set beside the usual.
+    """
     async with AsyncExitStack() as stack:
         slack = LocalSlack(enforce_rate_limits=True, message_burst=conditions.burst)
         await stack.enter_async_context(slack)
@@ -208,10 +234,13 @@ async def meeting(side: Side, conditions: Conditions, folder: Path | None = None
             billing.add_invoice(MODULE, number)
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pay-bench-")))
-        world = World(side, folder, slack, billing, _policy_file(folder, conditions.policy))
+        url = ledger_url or f"sqlite:///{folder}/ledger.db"
+        policy = _policy_file(folder, conditions.policy)
+        world = World(side, folder, slack, billing, url, policy, settings or {})
         slow_down(world, conditions)
-        await world.start()
         stack.push_async_callback(world.end)
+        for _ in range(instances):
+            await world.start()
         yield world
         billing.heal()
 

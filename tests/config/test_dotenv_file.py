@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,9 +112,26 @@ def test_a_link_that_leads_nowhere_is_no_missing_file(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that cannot be read, and not by an error of Python's."""
 
-    def refuse(_: Path) -> bool:
+    def refuse(_: Path, **_encoding: str) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "is_file", refuse)
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(ConfigError, match=r"^\.env: cannot be read"):
+        load(tmp_path / ".env", REQUIRED)
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    """Secrets may come from a program that decrypts them: `--env-file <(…)`."""
+    pipe = tmp_path / ".env"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(pipe.write_text, "PAY_ALLOWED_CHANNELS=C0APPROVAL\n")
+        assert load(pipe, REQUIRED).pay_allowed_channels == {"C0APPROVAL"}
+        written.result()
+
+
+def test_a_folder_is_no_missing_file(tmp_path: Path) -> None:
+    """A container's engine makes one where the file that is to be mounted is not there."""
+    (tmp_path / ".env").mkdir()
     with pytest.raises(ConfigError, match=r"^\.env: cannot be read"):
         load(tmp_path / ".env", REQUIRED)

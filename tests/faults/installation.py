@@ -41,6 +41,14 @@ class NotAtRest(AssertionError):
     """It did not come to rest in time; says what was left."""
 
 
+async def unfinished(connection: AsyncConnection, waiting: Collection[State] = ()) -> list[str]:
+    """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold."""
+    settled = [state.value for state in FINAL | frozenset(waiting)]
+    unsettled = select(payments.c.state).where(payments.c.state.not_in(settled))
+    untold = select(deliveries.c.kind).where(deliveries.c.done_revision < deliveries.c.revision)
+    return list((await connection.execute(union_all(unsettled, untold))).scalars())
+
+
 class Installation:
     """One installation, and what happened on it.
 
@@ -227,12 +235,9 @@ class Installation:
         return self._ledger
 
     async def left(self, waiting: Collection[State] = ()) -> list[str]:
-        """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold."""
-        settled = [state.value for state in FINAL | frozenset(waiting)]
-        unsettled = select(payments.c.state).where(payments.c.state.not_in(settled))
-        untold = select(deliveries.c.kind).where(deliveries.c.done_revision < deliveries.c.revision)
+        """What has not come to rest; see `unfinished`."""
         async with self.reading() as connection:
-            return list((await connection.execute(union_all(unsettled, untold))).scalars())
+            return await unfinished(connection, waiting)
 
     async def rest(self, timeout: float = 20, *, waiting: Collection[State] = ()) -> None:
         """Wait until nothing is `left`."""

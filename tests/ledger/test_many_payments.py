@@ -17,10 +17,8 @@ from tests.fixture_types import Clock
 Asked = list[tuple[str, Any]]
 
 
-@pytest.fixture(autouse=True)
-def _on_sqlite(ledger: Ledger) -> None:
-    if ledger.shared:
-        pytest.skip("how PostgreSQL reads depends on how much there is")
+pytestmark = pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
+"""How PostgreSQL reads depends on how much there is."""
 
 
 @contextmanager
@@ -89,4 +87,16 @@ async def test_what_was_spent_today_is_not_looked_for_in_all_that_was_asked_for(
     found = await steps(ledger, asked)
     assert [one for one in found if "requests" in one] == [
         "SEARCH requests USING INDEX requests_of_day (created_at>? AND created_at<?)"
+    ]
+
+
+async def test_what_somebody_approved_and_still_waits_is_not_looked_for_in_all_approvals(
+    ledger: Ledger,
+) -> None:
+    """Few wait; approvals are kept for ever, and everybody's Home tab asks."""
+    with heard(ledger) as asked:
+        await ledger.approved_by("U1")
+    found = await steps(ledger, asked)
+    assert [one for one in found if one.startswith("SCAN") or "approvals" in one] == [
+        "SEARCH approvals USING COVERING INDEX sqlite_autoindex_approvals_1 (request_id=? AND approver=?)"
     ]

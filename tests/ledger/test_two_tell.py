@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from bot.domain.payment import State
@@ -63,3 +65,30 @@ async def test_who_lost_a_card_to_another_instance_is_told_so(ledger: Ledger, cl
     found = await ledger.payment(payment.id)
     assert found is not None
     assert found.request.cards.ts == "1700000000.000002"
+
+
+async def test_what_comes_of_a_post_that_was_taken_over_moves_no_card_that_is_changed_by_then(
+    ledger: Ledger, clock: Clock
+) -> None:
+    """The same instance holds it again, for another message: replies stand under the card that it changes."""
+    payment = await request(ledger)
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment.request, Kind.CARD)
+    (asleep,) = await claimed(ledger, owner="one")
+    clock.advance(minutes=1)
+    (theirs,) = await claimed(ledger, owner="two")
+    async with ledger.transaction() as transaction:
+        assert await transaction.outbox.mark_delivered(theirs, ts="1700000000.000002")
+    await moved(ledger, payment, State.PENDING_APPROVAL, announce=None)
+    (changing,) = await claimed(ledger, owner="one")
+    async with ledger.transaction() as transaction:
+        assert not await transaction.outbox.renew(asleep, lease=timedelta(minutes=1))
+        assert not await transaction.outbox.give_up(asleep, "channel_not_found")
+        await transaction.outbox.retry_at(asleep, due_at=transaction.now, ambiguous=True)
+        assert not await transaction.outbox.mark_delivered(asleep, ts="1700000000.000001")
+    found = await ledger.payment(payment.id)
+    assert found is not None
+    assert found.request.cards.ts == "1700000000.000002"
+    async with ledger.transaction() as transaction:
+        assert await transaction.outbox.mark_delivered(changing, ts=str(changing.ts))
+    assert await ledger.undelivered() == 0

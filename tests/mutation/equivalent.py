@@ -17,12 +17,11 @@ class Same:
 
 
 _INVOICES, _WORDING = "domain/typed_invoices.py", "domain/wording.py"
-_CHECKS, _POLICY = "domain/policy/checks.py", "domain/policy/policy.py"
 _ONLY_ITS_NUMBER = "of what is read only a number is used, and the text is thrown away"
-_AS_LONG = "both are always of one length: `strict` is an assertion"
 _AT_TWO = "an amount of two decimals is written the same in both ways"
 _IF_ANY = "only whether there are any is asked"
 _READING, _LIST = "billing/reading.py", "billing/list_answer.py"
+_WIRE, _CALLS = "billing/wire.py", "billing/calls.py"
 
 EQUIVALENT = (
     Same(_INVOICES, "_explain_order", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
@@ -31,10 +30,6 @@ EQUIVALENT = (
     Same(_INVOICES, "close_name", "n=1", "n=2", "only the first of them is looked at"),
     Same(_INVOICES, "close_name", "n=1", "", "only the first of them is looked at"),
     Same("domain/near_commands.py", "instead_of", 'else ""', 'else "XXXX"', "neither is a number"),
-    Same(_CHECKS, "_of_tiers", "strict=False", "", "it is the default; the linter wants it to be written"),
-    Same(_POLICY, "PolicyError.__init__", "strict=True", "strict=None", _AS_LONG),
-    Same(_POLICY, "PolicyError.__init__", "strict=True", "strict=False", _AS_LONG),
-    Same(_POLICY, "PolicyError.__init__", "strict=True", "", _AS_LONG),
     Same(_WORDING, "money", "> -2", ">= -2", _AT_TWO),
     Same(_WORDING, "money", "> -2", "> -3", _AT_TWO),
     Same(_READING, "_ref", "number is None", "(number is None) and False", "no reference has that number"),
@@ -42,6 +37,8 @@ EQUIVALENT = (
     Same(_READING, "_whole_or_boolean", '""', '"XXXX"', "neither is a boolean"),
     Same(_LIST, "_ListAnswer._add_row", "strange += 1", "strange += 2", _IF_ANY),
     Same(_LIST, "_ListAnswer._add_row", "strange += 1", "strange -= 1", _IF_ANY),
+    Same(_WIRE, "_Adapter.__init__", "max_retries=0", "", "it is the default of requests, which may change"),
+    Same(_CALLS, "BillingCalls.__init__", "maxlen=SESSIONS_REDACTED", "", "it only bounds the memory"),
     Same(
         _LIST, "_ListAnswer.start", "None and self._open", "None or self._open", "of two kids it is no list"
     ),

@@ -104,8 +104,8 @@ PLANTED = (
     Planted(
         "a delivery is told by whoever lost it",
         "ledger/outbox.py",
-        ".where(deliveries.c.id == delivery.id, deliveries.c.lease_owner == delivery.lease_owner)",
-        ".where(deliveries.c.id == delivery.id)",
+        "(deliveries.c.lease_owner == delivery.lease_owner, deliveries.c.ts == delivery.ts)",
+        "()",
     ),
     Planted(
         "after a restart what may have been told is told at once",

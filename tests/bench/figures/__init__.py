@@ -14,10 +14,12 @@ from dataclasses import dataclass
 class Line:
     """One number. about: what it is. goal: what ours should not exceed, or None.
 
-    times: what ours should not exceed as a multiple of the other side's, or None.
+    times: what ours should not exceed as a multiple of the other side's, or None. at_least: what ours should
+    reach as such a multiple, or None.
     """
 
     about: str
     unit: str = ""
     goal: float | None = None
     times: float | None = None
+    at_least: float | None = None

@@ -40,8 +40,10 @@ LINES = {
 }
 ROUNDS = 1
 
-FEW = 100
-"""Payments in the other ledger: enough that lists are full, and that there is a request 42."""
+FEW = 1000
+"""Payments in the other ledger: enough that lists are full, that there is a request 42, and that as much is
+looked through of what one person asked for as ever is.
+"""
 
 POLICY = """
 [[rule]]
