@@ -209,6 +209,24 @@ async def test_what_is_told_together_waits_together(ledger: Ledger, clock: Clock
     assert [one["ts"] for one in replies] == ["1.1", "1.1"]
 
 
+async def test_what_slack_refuses_however_it_is_said_is_tried_on(
+    ledger: Ledger, clock: Clock, teller: Teller
+) -> None:
+    """It is a bug of ours, which is mended: nobody loses a card or a reply by it."""
+    await to_tell(ledger)
+    (card,) = await teller.tells(*[Rejected("invalid_blocks")] * 2)
+    assert (card["given_up"], card["due_at"] - clock.now) == (None, timedelta(seconds=1))
+
+
+async def test_what_slack_refuses_to_have_together_is_told_one_by_one(ledger: Ledger, teller: Teller) -> None:
+    """Each says something of its own; the second follows at once."""
+    await two_replies(ledger)
+    _, first, second = await teller.tells(Rejected("invalid_blocks"), Posted("1.1"))
+    assert (first["ts"], second["ts"], second["tries"], second["ambiguous"]) == ("1.1", None, 0, False)
+    _, _, second = await teller.tells(Posted("2.2"))
+    assert second["ts"] == "2.2"
+
+
 @pytest.mark.parametrize(
     ("error", "lost"), [("message_not_found", True), ("cant_update_message", False), ("is_archived", False)]
 )
