@@ -23,6 +23,7 @@ _IF_ANY = "only whether there are any is asked"
 _READING, _LIST = "billing/reading.py", "billing/list_answer.py"
 _WIRE, _CALLS = "billing/wire.py", "billing/calls.py"
 _DATABASE, _ANNOUNCER = "ledger/database.py", "slack/announcer.py"
+_LOGGED = "only people read it, in the log"
 _WHEN_FORGOTTEN = "a cursor that nobody has any more is closed anyway"
 
 EQUIVALENT = (
@@ -64,6 +65,10 @@ EQUIVALENT = (
         "under the lock that it has, nothing else of it can be there",
     ),
     Same(_ANNOUNCER, "Announcer._leave", "if left:", "if (left) or True:", "nothing is written for none"),
+    Same(_ANNOUNCER, "_log_later", "wait=wait", "wait=None", _LOGGED),
+    Same(_ANNOUNCER, "_log_later", "wait=wait", "", _LOGGED),
+    Same(_ANNOUNCER, "Announcer._look_again", '"not known yet"', '"XXnot known yetXX"', _LOGGED),
+    Same(_ANNOUNCER, "Announcer._later", '"not delivered yet"', '"XXnot delivered yetXX"', _LOGGED),
     Same(_ANNOUNCER, "Announcer._send", '""', '"XXXX"', "Slack is asked at least once, and says why"),
     Same(
         _ANNOUNCER,
