@@ -27,13 +27,14 @@ _REMEMBERED_S = 3600.0
 class Holding:
     """What this process holds of the outbox.
 
-    A post that may be on its way has arrived when it could be seen, and its call is over, at the moment of
-    `_arrived`, by the number of the delivery and of its try.
+    What is claimed is known by its number and by the message that stands then: who has a card to change has
+    it no more to post. A post that may be on its way has arrived when it could be seen, and its call is over,
+    at the moment of `_arrived`, by the number of the delivery and of its try.
     """
 
     ledger: Ledger
     timing: Timing
-    _claimed: Ages[int] = field(init=False)
+    _claimed: Ages[tuple[int, str | None]] = field(init=False)
     _arrived: dict[tuple[int, int], float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -43,7 +44,7 @@ class Holding:
         """These are ours since then. taken_over: those that somebody held who did not give them back."""
         self._claimed.forget_older(self.timing.lease)
         for one in claimed:
-            self._claimed.begin(one.id, at)
+            self._claimed.begin(_key(one), at)
             if one.ambiguous:
                 # Whoever held it may begin a call that long, unasked, and one takes half a lease.
                 call = self._unasked + self.timing.lease / 2 if one.id in taken_over else timedelta(0)
@@ -81,10 +82,14 @@ class Holding:
     async def _ours(self, delivery: Delivery) -> bool:
         assert delivery.lease_until is not None, "bug: only what was claimed is delivered"
         left = delivery.lease_until - self.ledger.clock()
-        if left > self.timing.lease - self._unasked and self._claimed.younger(delivery.id, self._unasked):
+        if left > self.timing.lease - self._unasked and self._claimed.younger(_key(delivery), self._unasked):
             return True
         async with self.ledger.transaction() as transaction:
             ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)
         if not ours:
             log.info("another instance tells it", kind=delivery.kind)
         return ours
+
+
+def _key(claimed: Delivery) -> tuple[int, str | None]:
+    return claimed.id, claimed.ts

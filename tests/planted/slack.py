@@ -139,7 +139,7 @@ BREAKS = (
     Break(
         "a-delivery-is-held-by-the-wall-clock",
         "slack/holding.py",
-        " and self._claimed.younger(delivery.id, self._unasked):",
+        " and self._claimed.younger(_key(delivery), self._unasked):",
         ":",
         seen_by="slack:test_who_froze_before_posting_posts_nothing_that_another_tells_although_the_clock_was_set_back",
     ),
