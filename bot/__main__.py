@@ -153,6 +153,7 @@ def _policy(_context: click.Context, _parameter: click.Parameter, value: str | N
 @main.command(cls=_WithExamples)
 @click.option(
     "--port",
+    type=click.IntRange(1, 65535),
     default=8765,
     show_default=True,
     metavar="NUMBER",

@@ -23,9 +23,11 @@ from bot.about import About, about_all, about_payment
 from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.config import Settings, policy_of
+from bot.domain.login import account_mark
 from bot.domain.policy import Policy
 from bot.domain.schedule import IN_UTC, Mornings
 from bot.errors import LedgerUnavailable
+from bot.ledger.another_team import must_be_of
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR, LOOK_UP, OUTBOX, RECONCILER, Queue
@@ -228,8 +230,9 @@ def build(
     mornings = Mornings(plan.zone) if plan is not None else IN_UTC
     look_up = LookUp(ledger, billing, authority, timing, read_at, instance, mornings)
     preflight = Preflight(ledger, billing, authority, timing, read_at, settings.billing_timeout)
-    executor = Executor(ledger, billing, preflight, timing, instance, checkpoint)
-    reconciler = Reconciler(ledger, billing, timing, settling, instance)
+    account = account_mark(ledger.identity, settings.billing_wsdl_url, settings.billing_username)
+    executor = Executor(ledger, billing, preflight, timing, instance, checkpoint, account)
+    reconciler = Reconciler(ledger, billing, timing, settling, instance, account)
 
     def worker(
         queue: Queue, handle: Handle, size: int, lease: timedelta = timing.lease, about: About = about_payment
@@ -349,6 +352,7 @@ async def running(
         ledger = await stack.enter_async_context(open_ledger(url, instance=instance))
         client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
         workspace = await workspace_of(client)
+        await must_be_of(workspace.team, ledger)
         billing = BillingClient(
             wsdl_url=settings.billing_wsdl_url,
             username=settings.billing_username,

@@ -158,10 +158,12 @@ class ThreadSingleflight(Generic[Value]):
     """For threads: one value, made by one of them at a time, and kept until it is too old or dropped.
 
     make: is given a deadline on the clock of `time.monotonic`, that of the thread which calls it.
+    clock: what the value's age is measured by.
     """
 
-    def __init__(self, make: Callable[[float], Value]) -> None:
+    def __init__(self, make: Callable[[float], Value], *, clock: BootClock = boottime) -> None:
         self._make = make
+        self._clock = clock
         self._lock = threading.Lock()
         self._kept: tuple[Value, float] | None = None
         self._flight: Future[Value] | None = None
@@ -172,7 +174,7 @@ class ThreadSingleflight(Generic[Value]):
         Raises what `make` raises, and TimeoutError where another thread is still at it at the deadline.
         """
         with self._lock:
-            if self._kept is not None and boottime() - self._kept[1] <= max_age_s:
+            if self._kept is not None and self._clock() - self._kept[1] <= max_age_s:
                 return self._kept[0]
             flight, mine = self._flight, self._flight is None
             if flight is None:
@@ -185,7 +187,7 @@ class ThreadSingleflight(Generic[Value]):
         """`value` has just been seen to work: its age starts anew."""
         with self._lock:
             if self._kept is not None and self._kept[0] is value:
-                self._kept = value, boottime()
+                self._kept = value, self._clock()
 
     def drop(self, value: Value) -> None:
         """`value` may not work any more. One that has replaced it meanwhile stays."""
@@ -202,5 +204,5 @@ class ThreadSingleflight(Generic[Value]):
             flight.set_exception(error)
         else:
             with self._lock:
-                self._flight, self._kept = None, (value, boottime())
+                self._flight, self._kept = None, (value, self._clock())
             flight.set_result(value)

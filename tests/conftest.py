@@ -8,13 +8,14 @@ import itertools
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import hypothesis
 import pytest
@@ -33,6 +34,7 @@ from tests import sqlite_in_loop
 from tests.command_line import CommandLine, CommandServer, command_server_running
 from tests.effort import drawn
 from tests.fixture_types import QUICK, Clock, NewDatabase, NewSettings, StartBot, environment_of
+from tests.loading import begin_with_own_part
 from tests.postgresql import Databases, running_postgresql
 from tests.statements import share_statements
 
@@ -57,7 +59,14 @@ def pytest_configure() -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
     share_statements()
     sqlite_in_loop.install()
+    signal.signal(signal.SIGINT, _interrupt)
     _log_plainly()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Ctrl-C, as Python has it. asyncio lets this one be: in place of Python's own it sets another whenever a
+    loop runs, and describes whatever the loop's task returned to do so."""
+    raise KeyboardInterrupt
 
 
 # A busy machine is slow, and that proves nothing about what hypothesis tries.
@@ -90,11 +99,24 @@ def _log_plainly() -> None:
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], console])
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Next to nothing that is loaded goes: the collector need not look for it."""
+    gc.disable()
+    begin_with_own_part(session.config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a browser stand together, first: one of several processes runs them all, and has the one."""
+    items.sort(key=lambda item: "browser" not in getattr(item, "fixturenames", ()))
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: the collector need not look at it again and again."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

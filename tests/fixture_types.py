@@ -19,7 +19,7 @@ QUICK = Timing(
     look_up=1.0,
     hold=timedelta(seconds=0.2),
     not_sent=(timedelta(seconds=0.05),) * 3,
-    reconcile_first=timedelta(seconds=0.05),
+    reconcile_first=timedelta(seconds=0.1),
     deliver_first=timedelta(seconds=0.1),
     deliver_most=timedelta(seconds=0.2),
     visible_within=timedelta(seconds=0.1),

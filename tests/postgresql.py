@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,14 +38,15 @@ _SETTINGS = (
 class Databases:
     """The databases of one server. server: the address of its first one. folder: where it lives.
 
-    A ledger that was used is emptied and used again: making a database takes longer than most tests.
+    A ledger that was used is emptied and used again: making a database takes longer than most tests. A forked
+    process has its own ones.
     """
 
     def __init__(self, server: str, folder: Path) -> None:
         self._server = server
         self.socket = folder / ".s.PGSQL.5432"
         self._numbers = itertools.count(1)
-        self._ledgers: list[str] = []
+        self._ledgers: dict[int, list[str]] = defaultdict(list)
         self.template = self.create()
 
     def address(self, name: str) -> str:
@@ -53,18 +55,19 @@ class Databases:
 
     def create(self, template: str = "template1") -> str:
         """The name of a new database: an empty one, or a copy."""
-        name = f"ledger{next(self._numbers)}"
+        name = f"ledger{os.getpid()}_{next(self._numbers)}"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def take_ledger(self) -> str:
         """The name of a database with a ledger without a row."""
-        return self._ledgers.pop() if self._ledgers else self.create(self.template)
+        ledgers = self._ledgers[os.getpid()]
+        return ledgers.pop() if ledgers else self.create(self.template)
 
     def give_back(self, name: str) -> None:
         """The test is over. What is no ledger as it should be any more is dropped."""
         if self._emptied(name):
-            self._ledgers.append(name)
+            self._ledgers[os.getpid()].append(name)
         else:
             self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -18,12 +18,15 @@ import pytest
 
 from bot import __main__ as main
 from bot import app, config
+from bot.domain.payment import State
 from bot.domain.problem import Problem
 from bot.errors import ConfigError
+from bot.ledger.opening import open_ledger
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from tests.command_line import LONGEST, ROOT, CommandLine, invoke
+from tests.ledger.making import request_in
 from tests.slack.acting import card, shown
 
 
@@ -97,6 +100,18 @@ class TestStarting:
         assert said in ended.err
         assert "Traceback" not in ended.err
         assert "revoked" not in ended.err
+
+    async def test_the_ledger_of_another_workspace_is_left_alone(
+        self, command: CommandLine, environment: dict[str, str]
+    ) -> None:
+        """A bot that is tried out with the settings of the one that pays cancels nothing of that."""
+        async with open_ledger(environment["LEDGER_URL"]) as ledger:
+            payment = await request_in(ledger, State.APPROVED)
+        ended = await command("run", **environment)
+        assert ended.code == 2, ended
+        assert "for another Slack workspace (T1), and the tokens are of T0ACME0001" in ended.err
+        async with open_ledger(environment["LEDGER_URL"]) as ledger:
+            assert await ledger.payment(payment.id) == payment
 
     async def test_a_port_that_is_taken_is_refused(
         self, command: CommandLine, environment: dict[str, str]

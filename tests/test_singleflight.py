@@ -345,12 +345,11 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 class TestInThreads:
-    def test_the_value_is_made_again_when_its_proof_is_too_old(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_value_is_made_again_when_its_proof_is_too_old(self) -> None:
         """A proof renews the age, but only that of the value held."""
         clock = Clock()
-        monkeypatch.setattr(singleflight, "boottime", clock)
         made = iter([["first"], ["second"]])
-        value = ThreadSingleflight(lambda _deadline: next(made))
+        value = ThreadSingleflight(lambda _deadline: next(made), clock=clock)
         first = value.get(soon(), max_age_s=30.0)
         clock.now += 29.0
         value.proved(["first"])

@@ -98,7 +98,7 @@ class BillingCalls:
         self._connections = connections
         self._transport: BillingTransport | None = None
         self._service = ThreadSingleflight(self._load)
-        self._session = ThreadSingleflight(self._log_in)
+        self._session = ThreadSingleflight(self._log_in, clock=clock)
         self._sessions: deque[str] = deque(maxlen=SESSIONS_REDACTED)
 
     def prepare(self, deadline: float) -> None:

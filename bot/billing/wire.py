@@ -33,7 +33,6 @@ from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.util.retry import Retry
 
 log = structlog.get_logger()
 
@@ -151,9 +150,7 @@ class _WatchedConnection(HTTPConnection):
 
     def send(self, data: Any) -> None:
         # The body follows its headers in a write of its own. Without it, nothing can be carried out.
-        call = current_call()
-        if call.sent:
-            call.require_permission()
+        current_call().require_permission()
         super().send(data)
 
 
@@ -177,7 +174,7 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, connections: int) -> None:
         self._tls = _tls_context()
-        super().__init__(pool_maxsize=connections, max_retries=Retry(0, read=False))
+        super().__init__(pool_maxsize=connections, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._tls, **kwargs)
@@ -215,7 +212,6 @@ def open_session(url: str, connections: int) -> requests.Session:
     session = _Session()
     session.trust_env = False
     session.proxies = get_environ_proxies(url)
-    session.adapters.clear()
     adapter = _Adapter(connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

@@ -2,9 +2,8 @@
 
 The stored form is the `action` and a JSON object of the fields. It is hashed, and ledgers of every release
 are out there: a field is added at the end with a default, which is what an older event has and is not
-stored; no field is renamed, and none is taken away.
-
-What this version cannot read is `Unrecognized`: it was written by a later one, or past the bot.
+stored; no field is renamed, and none is taken away. What this version cannot read is `Unrecognized`: it was
+written by a later one, or past the bot.
 """
 
 from __future__ import annotations
@@ -174,11 +173,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A call is about to be made. attempt: counted from 1."""
+    """A call is about to be made. attempt: counted from 1. account: which pays, as `account_mark` says."""
 
     action: ClassVar = "sending"
     instance: str
     attempt: int
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

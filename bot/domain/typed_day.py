@@ -30,7 +30,8 @@ def split_day(words: Sequence[str]) -> tuple[list[str], PayOn | None] | Misunder
             return before, PayOn.read(words[-1])
         except ValueError:
             return Misunderstood(f"There is no day {words[-1]}.", "Type it as in 2026-12-05, or on due date.")
+    unknown = f" I do not know {quote(' '.join(words[at + 1 :]))}." if meant else ""
     return Misunderstood(
-        f"Paid on which day? I do not know {quote(' '.join(words[at + 1 :]) or 'nothing')}.",
+        f"Paid on which day?{unknown}",
         "Write it as in on 2026-12-05, or on due date for the day on which each is due.",
     )

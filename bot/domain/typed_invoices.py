@@ -144,9 +144,8 @@ def read_invoice(
         every = of_every_invoice(normal(rest[0]), module)
         return Misunderstood(*every) if every else number
     if len(rest) > 1:
-        one_at_a_time = usage != "/pay" and begins_like_a_number(rest[1])
         problem = f"I do not know what {quote(rest[1])} means after {usage} {module} {number}."
-        if one_at_a_time:
+        if begins_like_a_number(rest[1]):
             problem = "One invoice at a time, and no blanks inside its number."
         return Misunderstood(problem, f"For that invoice alone, type {usage} {module} {number}.")
     return InvoiceRef(module, number)

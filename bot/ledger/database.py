@@ -316,22 +316,20 @@ def make_private(url: str) -> bool:
     if parsed.get_backend_name() != "sqlite":
         return False
     file = _seen(parsed)
-    if _make(file):
-        return False
+    _make(file)
     return any([_tighten(f"{file}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")])
 
 
-def _make(file: str) -> bool:
-    """Whether there was none. One that is there is never opened: closing it gives up SQLite's own locks."""
+def _make(file: str) -> None:
+    """Make it. One that is there is never opened: closing it gives up SQLite's own locks."""
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OURS)
     except FileExistsError:
-        return False
+        return
     except OSError as error:
         raise LedgerUnavailable(f"the ledger {file} cannot be made: {error.strerror}") from None
     os.fchmod(descriptor, _OURS)
     os.close(descriptor)
-    return True
 
 
 def _tighten(file: str) -> bool:

@@ -231,15 +231,18 @@ class LockedReads(Leases):
         """Whether the trail tells what became of its latest call, which was made when it was read."""
         return (await self.trail.told(payment.request.id)).answered(payment.line, payment.tries)
 
-    async def last_move(self, payment: Payment) -> Event:
-        """What brought a payment, which has moved, to its state. Raises LedgerContradicted: it never did."""
+    async def last_move(self, payment: Payment, to: State | None = None) -> Event:
+        """What brought a payment, which has moved, to its state. Raises LedgerContradicted: it never did.
+
+        to: the same of a state that it had before.
+        """
         await self.trail.write()
         statement = (
             select(events)
             .where(
                 events.c.request_id == payment.request.id,
                 concerns(literal(payment.line)),
-                events.c.to_state == payment.state.value,
+                events.c.to_state == (to or payment.state).value,
             )
             .order_by(events.c.id.desc())
             .limit(1)

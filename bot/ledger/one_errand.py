@@ -81,7 +81,7 @@ class Cursor:
         try:
             cursor.execute(sql, parameters)
             self.description = cursor.description
-            self._read_on(_AT_ONCE if cursor.description else 0)
+            self._read_on(_AT_ONCE)
         except BaseException:
             self._unread = None
             cursor.close()
@@ -102,7 +102,7 @@ class Cursor:
         rows = cursor.fetchall() if count is None else cursor.fetchmany(count)
         self._rows += rows
         self._told(cursor)
-        if count is None or len(rows) < count or not count:
+        if count is None or len(rows) < count:
             self._unread = None
             cursor.close()
 

@@ -56,7 +56,7 @@ async def no_checkpoint(point: str, payment: int) -> None:
 
 @dataclass(slots=True)
 class Executor:
-    """Sends approved payments."""
+    """Sends approved payments. account: the mark of the one that pays."""
 
     ledger: Ledger
     billing: BillingApi
@@ -64,6 +64,7 @@ class Executor:
     timing: Timing
     instance: str
     checkpoint: Checkpoint = no_checkpoint
+    account: str | None = None
     _stopping: bool = field(default=False, init=False)
 
     def stop(self) -> None:
@@ -235,7 +236,7 @@ class Executor:
             sending = await transaction.move(
                 current,
                 State.SENDING,
-                Sending(self.instance, current.tries + 1),
+                Sending(self.instance, current.tries + 1, self.account),
                 actor="executor",
                 # Where nobody was waited for, the outcome follows the request at once; of several the card
                 # tells how far they are.

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bot.domain.events import Reconciled, Unsettled
+from bot.domain.events import Reconciled, Sending, Unsettled
 from bot.domain.payment import InvoiceEvidence, Payment, Proof, State
 from bot.errors import BillingError, NotOffered
 from bot.ledger.store import Ledger
@@ -23,16 +23,19 @@ from bot.payments.timing import Timing
 
 log = structlog.get_logger()
 
+_OF_ANOTHER_ACCOUNT = "the invoice is in no list of this billing account, but it was sent from another one"
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Reads again what became of payments in UNKNOWN."""
+    """Reads again what became of payments in UNKNOWN. account: the mark of the one that reads."""
 
     ledger: Ledger
     billing: BillingApi
     timing: Timing
     settling: Settling
     instance: str
+    account: str | None = None
 
     @property
     def lease(self) -> timedelta:
@@ -57,11 +60,18 @@ class Reconciler:
             found, why = None, str(error)
             # Waiting does not help then: people are asked at once.
             decisive = decisive or isinstance(error, NotOffered)
-        state, evidence = self._judge(payment, found, age)
         async with self.ledger.transaction() as transaction:
             current = await transaction.reread(payment)
             if current.version != payment.version:
                 return  # a late answer or a person was faster
+            state, evidence = self._judge(payment, found, age)
+            if (
+                state is not None
+                and found is not None
+                and found.proof is Proof.ABSENCE
+                and not await self._sent_by_the_same(transaction, current)
+            ):
+                state, evidence = None, _OF_ANOTHER_ACCOUNT
             if state is None:
                 due = transaction.now + self._wait(self.settling.lasted(payment, transaction.now))
                 await transaction.release(current, owner=self.instance, due_at=due)
@@ -79,6 +89,11 @@ class Reconciler:
                 actor="reconciler",
                 reason=evidence,
             )
+
+    async def _sent_by_the_same(self, transaction: Transaction, payment: Payment) -> bool:
+        """Whether the account that reads is the one that paid, or that is not known."""
+        sent = (await transaction.last_move(payment, State.SENDING)).what
+        return not isinstance(sent, Sending) or sent.account in (None, self.account)
 
     async def _ask(
         self, transaction: Transaction, payment: Payment, evidence: str, *, since: datetime, overdue: bool

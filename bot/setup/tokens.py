@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from bot.checks.findings import Verdict
@@ -23,6 +24,10 @@ _OTHERS = {
     "SLACK_APP_TOKEN": {"xoxb-": "this is the bot's token again"},
 }
 """What is pasted by mistake, by how it begins."""
+
+_SIGNING_SECRET = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+_OVER_HTTP = "Slack is to reach the bot over HTTP, which cannot be tried from here"
 
 
 def _kind(draft: Draft, name: str, remedy: str) -> None:
@@ -76,7 +81,7 @@ class BotToken:
         people = sum(one.active and not one.bot for one in known.members)
         said = [f"@{found.workspace.bot_name} in {found.team}, with {people} people"]
         if known.draft.get("SLACK_SIGNING_SECRET") and not known.draft.get("SLACK_APP_TOKEN"):
-            said.append("Slack is to reach the bot over HTTP, which cannot be tried from here")
+            said.append(_OVER_HTTP)
         return said + [str(finding) for finding in of_scopes(found) if finding.verdict is not Verdict.OK]
 
 
@@ -96,18 +101,21 @@ class AppToken:
         return "SLACK_APP_TOKEN" in self.needed() or bool(self.known.draft.get("SLACK_APP_TOKEN"))
 
     def ask(self, terminal: Terminal) -> None:
-        """Hidden."""
+        """Hidden. Which of the two it is, is seen by its form."""
         draft = self.known.draft
-        draft.set(
-            "SLACK_APP_TOKEN",
-            terminal.ask_secretly(
-                "App token (from Basic Information), xapp-...", draft.get("SLACK_APP_TOKEN")
-            ),
-        )
+        answer = terminal.ask_secretly(
+            "App token (from Basic Information), xapp-...; for HTTP mode, the Signing Secret",
+            draft.get("SLACK_APP_TOKEN"),
+        ).strip()
+        over_http = _SIGNING_SECRET.fullmatch(answer) is not None
+        draft.set("SLACK_APP_TOKEN", "" if over_http else answer)
+        draft.set("SLACK_SIGNING_SECRET", answer if over_http else "")
 
     async def check(self) -> list[str]:
-        """Connect, and hang up."""
+        """Connect, and hang up. Over HTTP nothing can be tried."""
         draft = self.known.draft
+        if draft.get("SLACK_SIGNING_SECRET"):
+            return [_OVER_HTTP]
         _kind(draft, "SLACK_APP_TOKEN", "It begins with xapp-: see Basic Information, App-Level Tokens.")
         app = await app_connected(self.known.client, draft.get("SLACK_APP_TOKEN"))
         if problem := of_one_app(self.known.bot, app):

@@ -88,7 +88,7 @@ class Announcer:
     _reachable: set[int] = field(default_factory=set, init=False)
 
     def __post_init__(self, wake: asyncio.Event, size: int) -> None:
-        self.pool = TaskPool("announcer", size, wake, queues=True)
+        self.pool = TaskPool("announcer", size, wake)
         self._undeliverable = Undeliverable(self.ledger)
         self._searches = Searches(self.client, self.renderer.workspace.bot_id, self.ledger.identity)
         self._holding = Holding(self.ledger, self.timing)

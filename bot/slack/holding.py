@@ -27,13 +27,14 @@ _REMEMBERED_S = 3600.0
 class Holding:
     """What this process holds of the outbox.
 
-    A post that may be on its way has arrived when it could be seen, and its call is over, at the moment of
-    `_arrived`, by the number of the delivery and of its try.
+    What is claimed is known by its number and by the message that stands then: who has a card to change has
+    it no more to post. A post that may be on its way has arrived when it could be seen, and its call is over,
+    at the moment of `_arrived`, by the number of the delivery and of its try.
     """
 
     ledger: Ledger
     timing: Timing
-    _claimed: Ages[int] = field(init=False)
+    _claimed: Ages[tuple[int, str | None]] = field(init=False)
     _arrived: dict[tuple[int, int], float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -43,10 +44,10 @@ class Holding:
         """These are ours since then. taken_over: those that somebody held who did not give them back."""
         self._claimed.forget_older(self.timing.lease)
         for one in claimed:
-            self._claimed.begin(one.id, at)
+            self._claimed.begin(_key(one), at)
             if one.ambiguous:
-                # Whoever held it begins no call any more, and one that is under way takes half a lease.
-                call = self.timing.lease / 2 if one.id in taken_over else timedelta(0)
+                # Whoever held it may begin a call that long, unasked, and one takes half a lease.
+                call = self._unasked + self.timing.lease / 2 if one.id in taken_over else timedelta(0)
                 until = at + (call + self.timing.visible_within).total_seconds()
                 self._arrived.setdefault((one.id, one.tries), until)
 
@@ -73,13 +74,22 @@ class Holding:
         """
         return all([await self._ours(one) for one in deliveries])
 
+    @property
+    def _unasked(self) -> timedelta:
+        """So long a claim is as good as new. Where a clock was set, another may have it all the same."""
+        return self.timing.lease / 10
+
     async def _ours(self, delivery: Delivery) -> bool:
         assert delivery.lease_until is not None, "bug: only what was claimed is delivered"
         left = delivery.lease_until - self.ledger.clock()
-        if left > self.timing.lease * 0.75 and self._claimed.younger(delivery.id, self.timing.lease * 0.25):
+        if left > self.timing.lease - self._unasked and self._claimed.younger(_key(delivery), self._unasked):
             return True
         async with self.ledger.transaction() as transaction:
             ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)
         if not ours:
             log.info("another instance tells it", kind=delivery.kind)
         return ours
+
+
+def _key(claimed: Delivery) -> tuple[int, str | None]:
+    return claimed.id, claimed.ts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from bot.errors import AnswerLost, BillingError, NeverSent, Unreadable
 from bot.sandbox.local_billing import Failure, LocalBilling
 from bot.sandbox.local_billing.failures import Exchange, plain
 from tests.billing.conftest import VPS, NewClient
+from tests.fixture_types import Clock
 
 
 async def _after_a_while(exchange: Exchange) -> web.StreamResponse:
@@ -148,16 +148,18 @@ async def test_a_reading_never_serves_who_asked_after_it_began(
     assert VPS not in [one.ref for one in after]
 
 
-async def test_an_invoice_is_told_from_a_reading_that_began_lately(new_client: NewClient) -> None:
+async def test_an_invoice_is_told_from_a_reading_that_began_lately(
+    new_client: NewClient, clock: Clock
+) -> None:
     """With the reading's age; what is not in it, or too old, is not known."""
-    clock = itertools.count(100.0, 4.0)  # asked once as a reading begins, and once each time it is told
-    client = new_client(clock=lambda: next(clock))
-    await client.prepare()  # a login asks it as well
+    client = new_client(clock=clock.boottime)
     within = timedelta(seconds=10)
     assert client.lately_unpaid(VPS, within) is None
     [read, *_] = [one for one in await client.unpaid_invoices("vps") if one.ref == VPS]
+    clock.advance(seconds=4)
     assert client.lately_unpaid(VPS, within) == (read, timedelta(seconds=4))
     assert client.lately_unpaid(InvoiceRef("vps", 999), within) is None
+    clock.advance(seconds=7)
     assert client.lately_unpaid(VPS, within) is None
 
 

@@ -12,6 +12,7 @@ from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Verdict
 from bot.sandbox.local_billing import LocalBilling, failures
 from tests.billing.conftest import VPS, NewClient
+from tests.fixture_types import Clock
 
 
 def operations(api: LocalBilling) -> list[str]:
@@ -103,6 +104,33 @@ async def test_an_empty_list_is_believed_of_a_proven_session_only(
     monkeypatch.setattr(calls, "SESSION_PROOF_S", 0.0)
     assert await client.unpaid_invoices("ssl") == []
     assert operations(api) == ["login", lists, lists, "login", lists]
+
+
+async def test_an_empty_list_proves_no_session(
+    api: LocalBilling, new_client: NewClient, clock: Clock
+) -> None:
+    """A session that has died may give one: a payment still goes by the proof that came before it."""
+    client = new_client(clock=clock.boottime)
+    await client.prepare()
+    clock.advance(seconds=20)
+    assert await client.unpaid_invoices("ssl") == []
+    clock.advance(seconds=11)
+    assert (await client.make_payment(VPS)).verdict is Verdict.PAID
+    assert operations(api) == ["login", "ssl_get_client_unpaid_invoices", "login", "make_payment"]
+
+
+async def test_what_is_prepared_has_half_of_its_time_left(
+    api: LocalBilling, new_client: NewClient, clock: Clock
+) -> None:
+    """A session that would soon be too old for a payment is renewed before one comes."""
+    client = new_client(clock=clock.boottime)
+    await client.prepare()
+    clock.advance(seconds=15)
+    await client.prepare()
+    assert operations(api) == ["login"]
+    clock.advance(seconds=1)
+    await client.prepare()
+    assert operations(api) == ["login", "login"]
 
 
 async def test_an_error_in_place_of_a_list_is_no_empty_list(api: LocalBilling, client: BillingClient) -> None:

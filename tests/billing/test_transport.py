@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
@@ -17,7 +19,7 @@ from structlog.testing import capture_logs
 from bot.billing import wire
 from bot.billing.client import BillingClient
 from bot.billing.transport import ENCODING_SCHEMA, AddressRefused, open_transport, origin
-from bot.domain.payment import Verdict
+from bot.domain.payment import Outcome, Verdict
 from bot.errors import AnswerLost
 from bot.sandbox.local_billing import LocalBilling
 from tests.billing.conftest import VPS, NewClient, server_tls
@@ -125,11 +127,15 @@ async def test_a_bad_wsdl_is_not_sent_with_clear_evidence(
     assert outcome.evidence == f"the WSDL could not be used: {evidence}"
 
 
-async def test_a_wsdl_without_the_operation_is_not_sent(api: LocalBilling, new_client: NewClient) -> None:
-    """An API that cannot pay is told as such."""
-    api.fail("unpayable")
-    outcome = await new_client().make_payment(VPS)
-    assert outcome.evidence == "the WSDL has no operation api_make_payment"
+@pytest.mark.parametrize("operation", ["api_make_payment", "api_login"])
+async def test_a_wsdl_without_the_operation_is_not_sent(
+    operation: str, serve_wsdl: ServeWsdl, new_client: NewClient
+) -> None:
+    """An API that cannot pay, or let anybody in, is told as such."""
+    document = wsdl().replace(f'"{operation}"'.encode(), b'"api_other"')
+    client = new_client(wsdl_url=await serve_wsdl(document))
+    outcome = await client.make_payment(VPS)
+    assert outcome == Outcome(Verdict.NOT_SENT, None, None, f"the WSDL has no operation {operation}")
 
 
 def test_an_origin_is_scheme_host_and_port() -> None:
@@ -219,11 +225,14 @@ async def test_a_payment_goes_through_a_proxy(
 
 
 async def test_socks_proxies_are_refused(new_client: NewClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy whose connections we could not watch is not used."""
-    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    """A proxy whose connections we could not watch is not used, also where requests has what it takes."""
+    used: list[str] = []
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", lambda proxy, **_more: used.append(proxy))
+    monkeypatch.setenv("ALL_PROXY", "SOCKS5://127.0.0.1:9")
     outcome = await new_client().make_payment(VPS)
     assert outcome.verdict is Verdict.NOT_SENT
     assert "InvalidSchema" in outcome.evidence
+    assert used == []
 
 
 async def test_tls_that_is_none_is_not_sent(api: LocalBilling, new_client: NewClient) -> None:
@@ -245,15 +254,27 @@ async def test_a_certificate_that_nobody_trusts_is_not_sent(
     assert api.log == []
 
 
+def hashed(certificate: Path, folder: Path) -> Path:
+    """A folder in which OpenSSL finds the certificate."""
+    arguments = ["openssl", "x509", "-noout", "-hash", "-in", str(certificate)]
+    name = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.strip()
+    shutil.copy(certificate, folder / f"{name}.0")
+    return folder
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
 async def test_a_bundle_of_the_environment_is_used_aloud(
+    as_folder: bool,
     api: LocalBilling,
     new_client: NewClient,
     certificate: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """REQUESTS_CA_BUNDLE adds a company's own authority, and the log says so. The WSDL then comes over
     TLS; and as its calls would go out without, they are refused."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    bundle = hashed(certificate, tmp_path) if as_folder else certificate
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     async with Relay(api, server_tls(certificate)) as relay:
         client = new_client(wsdl_url=relay.wsdl_url)
         with capture_logs() as logged:
@@ -261,7 +282,7 @@ async def test_a_bundle_of_the_environment_is_used_aloud(
         await client.close(grace=1.0)
     (said,) = logged
     assert "REQUESTS_CA_BUNDLE" in said["event"]
-    assert said["bundle"] == str(certificate)
+    assert said["bundle"] == str(bundle)
     assert outcome.verdict is Verdict.NOT_SENT
     assert "AddressRefused: the address has another scheme" in outcome.evidence
     assert api.log == []

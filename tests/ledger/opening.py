@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import os
 import stat
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -17,6 +15,7 @@ from sqlalchemy import text
 from bot.ledger import database
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger, read_ledger
+from tests.command_line import ROOT, CommandServer, environment_of_a_command
 
 
 async def opened(url: str, *, begin: bool = True) -> None:
@@ -53,35 +52,38 @@ def modes(url: str) -> dict[str, int]:
     return {each.name.removeprefix(file.name): stat.S_IMODE(each.stat().st_mode) for each in found}
 
 
-_prctl = ctypes.CDLL(None).prctl
-
-
 def bound_by_permissions() -> None:
-    """Take from root, before it becomes another program, the power to write what it may not."""
-    drop_from_bounding_set, override, read_search = 24, 1, 2
-    if os.geteuid() == 0:
-        for capability in (override, read_search):
-            _prctl(drop_from_bounding_set, capability, 0, 0, 0)
+    """Take from this process, where it is root's, the power to read and write what it may not."""
+    override, read_search = 1, 2
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, the lower 32 of each first
+    libc = ctypes.CDLL(None)
+    assert libc.capget(header, sets) == 0
+    for which in range(3):
+        sets[which] &= ~(1 << override | 1 << read_search)
+    assert libc.capset(header, sets) == 0
+
+
+_BOUND = f"from {__name__} import bound_by_permissions\nbound_by_permissions()\n"
 
 
 async def run_python(
-    program: str, *arguments: str, before: Callable[[], None] | None = None
+    server: CommandServer, program: str, *arguments: str, bound: bool = False
 ) -> tuple[int, str]:
-    """Run a program in a process of its own; its exit code and all that it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        program,
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=os.environ | {"PYTHONPATH": os.getcwd()},
-        preexec_fn=before,
+    """Run a program in a process of its own; its exit code and all that it said.
+
+    bound: see `bound_by_permissions`.
+    """
+    process = await server.start(
+        arguments,
+        folder=ROOT,
+        environment=environment_of_a_command({}),
+        program=_BOUND + program if bound else program,
     )
     async with asyncio.timeout(20):
-        told, _ = await process.communicate()
+        out, err = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, told.decode()
+    return process.returncode, (out + err).decode()
 
 
 @contextlib.contextmanager

@@ -10,18 +10,20 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from bot.errors import LedgerInUse, LedgerUnavailable, LedgerUnfit
-from bot.ledger.database import one_process
+from bot.ledger.database import make_private, one_process
 from bot.ledger.opening import open_ledger
+from tests.command_line import CommandServer, Process, environment_of_a_command
 from tests.fixture_types import NewDatabase
 from tests.ledger.making import request
-from tests.ledger.opening import bound_by_permissions, file_of, hold, modes, run_python
+from tests.ledger.opening import file_of, hold, modes, run_python
 
 
 @contextlib.contextmanager
@@ -88,50 +90,52 @@ class TestForTheirUserAlone:
         ]
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-    async def test_files_that_cannot_be_closed_to_others_are_refused(self, migrated_sqlite: Path) -> None:
+    async def test_files_that_cannot_be_closed_to_others_are_refused(
+        self, migrated_sqlite: Path, command_server: CommandServer
+    ) -> None:
         """They are another user's; it is said whose they must be."""
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o777)
             file = Path(folder) / "ledger.db"
             shutil.copy(migrated_sqlite, file)
             os.chmod(file, 0o666)
-            code, told = await run_python(FOREIGN, f"sqlite:///{file}")
+            code, told = await run_python(command_server, FOREIGN, f"sqlite:///{file}")
             assert (code, told.split(":")[0]) == (0, "refused"), told
             assert "give it to the user who runs the bot, with mode 600" in told
             assert stat.S_IMODE(file.stat().st_mode) == 0o666
 
 
 HOLD = """
-import sys
+import signal, sys
 from bot.ledger.database import one_process
 
 with one_process(sys.argv[1]):
     print("held", flush=True)
-    sys.stdin.read()
+    signal.pause()
 """
 
+Holding = Callable[[str], AbstractAsyncContextManager[Process]]
 
-@contextlib.asynccontextmanager
-async def holding(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Another process that holds the ledger until the block ends."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        HOLD,
-        url,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(20):
-            assert await process.stdout.readline() == b"held\n"
-        yield process
-    finally:
-        process.stdin.close()
-        async with asyncio.timeout(20):
-            await process.wait()
+
+@pytest.fixture
+def holding(command_server: CommandServer, tmp_path: Path) -> Holding:
+    """Has another process hold a ledger until the block ends."""
+
+    @contextlib.asynccontextmanager
+    async def holding(url: str) -> AsyncIterator[Process]:
+        environment = environment_of_a_command({})
+        process = await command_server.start((url,), folder=tmp_path, environment=environment, program=HOLD)
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(20):
+                assert await process.stdout.readline() == b"held\n"
+            yield process
+        finally:
+            process.kill()
+            async with asyncio.timeout(20):
+                await process.communicate()
+
+    return holding
 
 
 @pytest.fixture
@@ -170,14 +174,24 @@ for way in (
 
 
 class TestOneProcess:
-    async def test_a_second_process_on_one_sqlite_file_is_refused(self, sqlite_url: str) -> None:
+    async def test_a_second_process_on_one_sqlite_file_is_refused(
+        self, sqlite_url: str, holding: Holding
+    ) -> None:
         """It is told what is wrong and what to do, and the first goes on."""
         async with holding(sqlite_url):
             with pytest.raises(LedgerInUse, match=r"another process runs on the ledger .*; stop it first"):
                 hold(sqlite_url)
         hold(sqlite_url)
 
-    async def test_the_lock_goes_with_a_killed_process(self, sqlite_url: str) -> None:
+    def test_postgresql_needs_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """None is made by the name of its database, where the bot was started."""
+        monkeypatch.chdir(tmp_path)
+        url = "postgresql://bot@localhost/ledger"
+        hold(url)
+        assert not make_private(url)
+        assert list(tmp_path.iterdir()) == []
+
+    async def test_the_lock_goes_with_a_killed_process(self, sqlite_url: str, holding: Holding) -> None:
         """kill -9 leaves no lock behind that somebody would have to remove by hand."""
         async with holding(sqlite_url) as process:
             process.send_signal(signal.SIGKILL)
@@ -185,7 +199,7 @@ class TestOneProcess:
             hold(sqlite_url)
 
     async def test_the_same_file_by_another_name_is_the_same_ledger(
-        self, sqlite_url: str, tmp_path: Path
+        self, sqlite_url: str, holding: Holding, tmp_path: Path
     ) -> None:
         """A symbolic link or another spelling does not get past the lock."""
         file = file_of(sqlite_url)
@@ -195,7 +209,9 @@ class TestOneProcess:
                 with pytest.raises(LedgerInUse):
                     hold(f"sqlite:///{name}")
 
-    async def test_one_file_by_two_names_serves_no_second_bot(self, sqlite_url: str, tmp_path: Path) -> None:
+    async def test_one_file_by_two_names_serves_no_second_bot(
+        self, sqlite_url: str, holding: Holding, tmp_path: Path
+    ) -> None:
         """Hard links: each name would have a log of its own, and both bots would pay the same invoice."""
         other = tmp_path / "other"
         other.mkdir()
@@ -300,23 +316,30 @@ asyncio.run(main())
 
 
 class TestDisk:
-    async def test_a_full_disk_leaves_nothing_half_done(self, sqlite_url: str) -> None:
+    async def test_a_full_disk_leaves_nothing_half_done(
+        self, sqlite_url: str, command_server: CommandServer
+    ) -> None:
         """Writing fails as LedgerUnavailable, reading goes on, and with room again so does writing."""
-        code, told = await run_python(FULL, sqlite_url)
+        code, told = await run_python(command_server, FULL, sqlite_url)
         assert (code, told.split()[:1]) == (0, ["recovered"]), told
 
     @pytest.mark.parametrize(
         ("folder_mode", "said"), [(0o755, "readonly database"), (0o555, "cannot write beside the ledger")]
     )
     async def test_a_read_only_ledger_is_refused(
-        self, new_sqlite: NewDatabase, tmp_path: Path, folder_mode: int, said: str
+        self,
+        new_sqlite: NewDatabase,
+        command_server: CommandServer,
+        tmp_path: Path,
+        folder_mode: int,
+        said: str,
     ) -> None:
         """With the reason; whether the file or its folder cannot be written."""
         url = new_sqlite(migrated=True)
         os.chmod(file_of(url), 0o444)
         os.chmod(tmp_path, folder_mode)
         try:
-            code, told = await run_python(READ_ONLY, url, before=bound_by_permissions)
+            code, told = await run_python(command_server, READ_ONLY, url, bound=True)
         finally:
             os.chmod(tmp_path, 0o755)
         assert code == 0, told

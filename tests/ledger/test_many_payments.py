@@ -17,10 +17,8 @@ from tests.fixture_types import Clock
 Asked = list[tuple[str, Any]]
 
 
-@pytest.fixture(autouse=True)
-def _on_sqlite(ledger: Ledger) -> None:
-    if ledger.shared:
-        pytest.skip("how PostgreSQL reads depends on how much there is")
+pytestmark = pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
+"""How PostgreSQL reads depends on how much there is."""
 
 
 @contextmanager

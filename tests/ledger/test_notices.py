@@ -40,6 +40,7 @@ async def test_what_one_has_no_other_takes(ledger: Ledger, clock: Clock) -> None
     await add(ledger)
     first = await claim(ledger)
     assert first is not None
+    assert first.lease_owner == "one"
     assert await claim(ledger, "two") is None
     clock.advance(seconds=30)
     second = await claim(ledger, "two")

@@ -21,10 +21,10 @@ from bot.errors import LedgerContradicted, LedgerUnfit
 from bot.ledger import database, version
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger, read_ledger
+from tests.command_line import CommandServer
 from tests.fixture_types import NewDatabase
 from tests.ledger.making import request, request_in
 from tests.ledger.opening import (
-    bound_by_permissions,
     execute,
     file_of,
     modes,
@@ -194,6 +194,13 @@ class TestVersions:
             with pytest.raises(LedgerUnfit, match="several names"):
                 await opening
 
+    async def test_a_ledger_that_lost_its_version_is_not_begun_anew(self, new_sqlite: NewDatabase) -> None:
+        """Its tables hold what was paid, whatever somebody did to the one that says how they are made."""
+        url = new_sqlite(migrated=True)
+        await execute(url, "DELETE FROM alembic_version")
+        with pytest.raises(LedgerUnfit, match="the file is the database of another program"):
+            await opened(url)
+
     async def test_a_ledger_that_a_killed_bot_left_is_opened_again(self, new_sqlite: NewDatabase) -> None:
         """Its tables may be in SQLite's log only, with or without the index to it."""
         for missing in ((), ("-shm",)):
@@ -207,14 +214,16 @@ class TestVersions:
             async with open_ledger(f"sqlite:///{kept / 'ledger.db'}") as ledger:
                 assert await ledger.payment(1)
 
-    async def test_sqlites_own_locks_outlive_the_look_at_the_file(self, new_sqlite: NewDatabase) -> None:
+    async def test_sqlites_own_locks_outlive_the_look_at_the_file(
+        self, new_sqlite: NewDatabase, command_server: CommandServer
+    ) -> None:
         """Another process that opens and closes the ledger must not take the log away from a running bot."""
         url = new_sqlite(migrated=True)
         with one_process(url):
             async with open_ledger(url) as ledger:
                 await request(ledger)
                 await opened(url, begin=False)
-                code, told = await run_python(SETTLE, url)
+                code, told = await run_python(command_server, SETTLE, url)
                 assert (code, told) == (0, "1\n")
                 assert "-wal" in modes(url)
                 await request(ledger, InvoiceRef("mail", 2))
@@ -273,7 +282,7 @@ class TestReadingOnly:
                 assert (await reading.verify()).events == 6
 
     async def test_a_folder_that_cannot_be_written_can_be_read(
-        self, new_sqlite: NewDatabase, tmp_path: Path
+        self, new_sqlite: NewDatabase, command_server: CommandServer, tmp_path: Path
     ) -> None:
         """A copy on a read-only disk; one of a running bot's files, its log included, as well."""
         url = new_sqlite(migrated=True)
@@ -287,7 +296,7 @@ class TestReadingOnly:
                     shutil.copy(f"{file_of(url)}{suffix}", folder / f"ledger.db{suffix}")
                 os.chmod(folder, 0o555)
                 _, told[name] = await run_python(
-                    READ, f"sqlite:///{folder / 'ledger.db'}", before=bound_by_permissions
+                    command_server, READ, f"sqlite:///{folder / 'ledger.db'}", bound=True
                 )
         assert told["all"] == "True\n"
         assert told["no shm"].startswith("refused: "), told
@@ -296,7 +305,7 @@ class TestReadingOnly:
         shutil.copy(file_of(url), folder / "ledger.db")
         os.chmod(folder / "ledger.db", 0o444)
         os.chmod(folder, 0o555)
-        _, said = await run_python(READ, f"sqlite:///{folder / 'ledger.db'}", before=bound_by_permissions)
+        _, said = await run_python(command_server, READ, f"sqlite:///{folder / 'ledger.db'}", bound=True)
         assert said == "True\n"
 
     async def test_a_bot_that_starts_while_its_ledger_is_read_is_noticed(

@@ -345,13 +345,14 @@ async def test_what_may_stand_there_is_taken_only_with_what_may_as_well(ledger: 
             await transaction.outbox.add(payment.request, Kind.THREAD_REPLY, event_id=event_id)
     lease = timedelta(seconds=30)
 
-    async def taken(owner: str, limit: int) -> list[tuple[int, bool]]:
+    async def taken(owner: str, limit: int) -> tuple[list[tuple[int, bool]], set[int]]:
         async with ledger.transaction() as transaction:
             (first,) = await transaction.outbox.claim(owner=owner, lease=lease, busy=(), limit=1, updates=0)
             with_it = await transaction.outbox.claim_with(first, owner=owner, lease=lease, limit=limit)
-        return [(one.id, one.ambiguous) for one in (first, *with_it)]
+        return [(one.id, one.ambiguous) for one in (first, *with_it)], transaction.outbox.taken_over
 
-    first, second = await taken("the dead", 1)
-    assert (first[1], second[1]) == (False, False)
+    (first, second), from_whom = await taken("the dead", 1)
+    assert (first[1], second[1], from_whom) == (False, False, set())
     clock.advance(minutes=1)
-    assert await taken("alive", 10) == [(first[0], True), (second[0], True)]
+    both = {first[0], second[0]}
+    assert await taken("alive", 10) == ([(first[0], True), (second[0], True)], both)

@@ -44,13 +44,13 @@ from bot.slack.text import link, place
 from tests.fixture_types import Clock
 from tests.ledger.forging import disproved, forge
 from tests.ledger.making import request, request_in
-from tests.ledger.pruned import EXPORT, all_text, busy, pruned, settle_deliveries
+from tests.ledger.pruned import EXPORT, all_text, busy_again, pruned, settle_deliveries
 
 
 @pytest.fixture
 async def later(ledger: Ledger, clock: Clock) -> datetime:
     """A busy ledger, and a moment long after what happened in it."""
-    await busy(ledger, clock)
+    await busy_again(ledger, clock)
     clock.advance(days=60)
     return clock.now - timedelta(days=30)
 

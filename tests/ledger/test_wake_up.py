@@ -128,6 +128,9 @@ async def test_a_commit_wakes_those_for_whom_it_left_work(ledger: Ledger, events
         await transaction.outbox.mark_delivered(card, ts="1700000000.000001")
     assert woken() == {EXECUTOR}
     async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment.request, Kind.INVITATION, channel="U2")
+    assert woken() == {OUTBOX}
+    async with ledger.transaction() as transaction:
         payment = await transaction.move(
             payment, State.SENDING, happened("moved"), actor="test", announce=None
         )

@@ -20,8 +20,6 @@ from tests.mutation.running import HUNG, KILLED, Limits, Runner, Verdict
 from tests.planted.breaks import ROOT
 
 SEEN = (KILLED, HUNG)
-HUNG_S = 120
-"""Seconds: far more than the tests take, also on a busy machine."""
 
 
 @click.command()
@@ -62,7 +60,7 @@ def main(
             if verdict.became not in SEEN:
                 print(f"{verdict.became}: {verdict.mutant.name}", file=console, flush=True)
 
-        runner = Runner(mutants, Limits(seconds, HUNG_S, jobs), tell, console)
+        runner = Runner(mutants, Limits(seconds, jobs), tell, console)
         # What the tests and their children say is of no interest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         arguments = ["-p", "no:cacheprovider", "--capture=sys", "--tb=no", *tests]

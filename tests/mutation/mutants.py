@@ -6,7 +6,7 @@ added that guards need: a condition that always or never holds, and a statement 
 is for (a call, a raise) left out.
 
 What only people read is left alone: log lines, the words of exceptions and assertions, and whole sentences (a
-literal that begins with a capital letter and ends with a full stop).
+literal that begins with a capital letter and ends with a full stop). So is `strict` of `zip`, an assertion.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from typing import Final
 import libcst as cst
 import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, PositionProvider
-from mutmut.mutation.mutators import OPERATORS_TYPE, mutation_operators, operator_arg_removal, operator_string
+from mutmut.mutation.mutators import (
+    OPERATORS_TYPE,
+    mutation_operators,
+    operator_arg_removal,
+    operator_assignment,
+    operator_string,
+)
 
 from tests.mutation.equivalent import Same
 from tests.planted.breaks import ROOT
@@ -29,17 +35,27 @@ from tests.planted.breaks import ROOT
 _LOG = m.Call(func=m.Attribute(value=m.Name("log")))
 _STATEMENT = (cst.SimpleStatementLine, cst.BaseCompoundStatement)
 _WORDS = m.Raise() | m.Assert()
+_FALSE = [kind(value=m.Name("False")) for kind in (m.Assign, m.AnnAssign)]
 _LITERAL = m.SimpleString() | m.FormattedString() | m.ConcatenatedString()
 
 
 def _arguments(node: cst.Call) -> Iterator[cst.Call]:
     """mutmut's, of arguments with a keyword: it is None, or its default."""
     for at, argument in enumerate(node.args):
-        if argument.keyword is not None:
+        if argument.keyword is not None and not _is_assertion(node, argument):
             if not m.matches(argument.value, m.Name("None") | m.Name("False")):
                 none = argument.with_changes(value=cst.Name("None"))
                 yield node.with_changes(args=[*node.args[:at], none, *node.args[at + 1 :]])
             yield node.with_changes(args=[*node.args[:at], *node.args[at + 1 :]])
+
+
+def _assigned(node: cst.Assign | cst.AnnAssign) -> list[cst.CSTNode]:
+    """mutmut's, but for what is false in both."""
+    return [] if m.matches(node, m.OneOf(*_FALSE)) else list(operator_assignment(node))
+
+
+def _is_assertion(call: cst.Call, argument: cst.Arg) -> bool:
+    return m.matches(call.func, m.Name("zip")) and m.matches(argument, m.Arg(keyword=m.Name("strict")))
 
 
 def _one_string(node: cst.BaseString) -> list[cst.BaseString]:
@@ -58,7 +74,11 @@ def _nothing(_node: cst.Expr | cst.Raise) -> list[cst.Pass]:
     return [cst.Pass()]
 
 
-_OURS = {operator_arg_removal: _arguments, operator_string: _one_string}
+_OURS = {
+    operator_arg_removal: _arguments,
+    operator_assignment: _assigned,
+    operator_string: _one_string,
+}
 _OPERATORS: Final[OPERATORS_TYPE] = [(kind, _OURS.get(one, one)) for kind, one in mutation_operators]
 _ADDED: Final[OPERATORS_TYPE] = [(cst.Expr, _nothing), (cst.Raise, _nothing)]
 
@@ -155,6 +175,7 @@ class _Visitor(cst.CSTVisitor):
         self._module = module
         self._source = source
         self._in_words = 0
+        self._assertions: set[cst.CSTNode] = set()
         self._statements = [0]
         self._starts = [0]
         for line in source.splitlines(keepends=True):
@@ -162,9 +183,11 @@ class _Visitor(cst.CSTVisitor):
         self.found: list[tuple[int, str]] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        if _left_out(node) or (self._in_words and m.matches(node, _LITERAL)):
+        if _left_out(node) or node in self._assertions or (self._in_words and m.matches(node, _LITERAL)):
             return False
         self._in_words += m.matches(node, _WORDS)
+        if isinstance(node, cst.Call):
+            self._assertions.update(one for one in node.args if _is_assertion(node, one))
         if isinstance(node, _STATEMENT):
             self._statements.append(self.get_metadata(PositionProvider, node).start.line)
         for kind, operator in (*_OPERATORS, *_ADDED):
@@ -188,11 +211,22 @@ class _Visitor(cst.CSTVisitor):
         place = self.get_metadata(PositionProvider, node)
         start = self._starts[place.start.line - 1] + place.start.column
         end = self._starts[place.end.line - 1] + place.end.column
-        if self._module.code_for_node(node).strip() == self._source[start:end]:
-            return self._source[:start] + self._module.code_for_node(mutated).strip() + self._source[end:]
-        changed = self._module.deep_replace(node, mutated)
+        there = self._source[start:end]
+        old, new = map(self._module.code_for_node, (node, mutated))
+        # A node by itself begins at the margin.
+        margin = _margin(there).removesuffix(_margin(old))
+        for as_there in (str, str.strip, lambda code: code.replace("\n", f"\n{margin}")):
+            if as_there(old) == there:
+                return self._source[:start] + as_there(new) + self._source[end:]
+        changed = self._module.deep_replace(node, mutated)  # takes long
         assert isinstance(changed, cst.Module)
         return changed.code
+
+
+def _margin(code: str) -> str:
+    """What its second line begins with."""
+    found = re.search(r"\n( *)", code)
+    return found[1] if found else ""
 
 
 def _left_out(node: cst.CSTNode) -> bool:

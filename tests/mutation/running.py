@@ -8,10 +8,13 @@ anew, and is not tried.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
+import functools
 import gc
 import os
+import re
 import resource
 import shutil
 import signal
@@ -22,13 +25,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
 from tests.mutation.marking import MARK, marked
-from tests.mutation.mutants import Mutant
+from tests.mutation.mutants import Mutant, functions_of
 from tests.planted.breaks import ROOT
+
+HANGS_AFTER_S = 30
+"""Seconds, besides three times what its tests take."""
 
 TRIES = 3
 """How often a test that fails without a change is tried: on a busy machine some are too late."""
@@ -42,12 +48,19 @@ _Living = tuple[tuple[int, ...], FunctionType]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """jobs: so many mutants at once. tests_s: of the processor, for the tests of one, at most. hung_s: on the
-    clock, for one; it hangs then."""
+    """jobs: so many mutants at once. tests_s: of the processor, for the tests of one, at most; and twice as
+    many on the clock, as some tests wait."""
 
     tests_s: float
-    hung_s: float
     jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """Seconds that a test takes without a change."""
+
+    processor: float
+    clock: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,7 @@ class Runner:
         self._tell = tell
         self._console = console
         self._files = sorted({mutant.file for mutant in mutants})
-        self._seconds: dict[str, float] = {}
+        self._costs: dict[str, _Cost] = {}
         self._failed: set[str] = set()
         self._passed: set[tuple[str, int]] = set()
         self._children: dict[int, _Child] = {}
@@ -108,7 +121,8 @@ class Runner:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run all of them once, and then those of each mutant."""
-        self._functions = _functions({str(ROOT / file) for file in self._files})
+        paths = {str(ROOT / file) for file in self._files}
+        self._functions, self._caches = _functions(paths), _caches(paths)
         lines = self._map(session)
         items = {item.nodeid: item for item in session.items if item.nodeid not in self._failed}
         gc.collect()
@@ -124,7 +138,7 @@ class Runner:
                 continue
             while len(self._children) >= self._limits.jobs:
                 self._wait(session)
-            self._fork(session, mutant, chosen)
+            self._begin(session, mutant, chosen)
         while self._children:
             self._wait(session)
         return True
@@ -138,10 +152,10 @@ class Runner:
         for item in session.items:
             self._passed.clear()
             for _ in range(TRIES):
-                begun = time.process_time()
+                processor, clock = time.process_time(), time.monotonic()
                 if self._passes(session, item):
                     break
-            self._seconds[item.nodeid] = time.process_time() - begun
+            self._costs[item.nodeid] = _Cost(time.process_time() - processor, time.monotonic() - clock)
             for file, line in self._passed:
                 found[file][line].append(item.nodeid)
         for file in self._files:
@@ -158,19 +172,33 @@ class Runner:
         return item.nodeid not in self._failed
 
     def _chosen(self, mutant: Mutant, passing: list[pytest.Item]) -> list[pytest.Item]:
-        """Who killed its neighbours first, then the quickest, while there is time."""
+        """Who killed its neighbours, then the file's own tests, then the quickest, while there is time."""
         killers = self._killers[f"{mutant.file}{mutant.function}"]
-        passing.sort(key=lambda item: (-killers[item.nodeid], self._seconds[item.nodeid]))
+
+        def place(item: pytest.Item) -> tuple[int, bool, float]:
+            alien = not _is_about(item.path, mutant.file)
+            return -killers[item.nodeid], alien, self._costs[item.nodeid].clock
+
+        passing.sort(key=place)
         chosen: list[pytest.Item] = []
-        left = self._limits.tests_s
+        processor_s, clock_s = self._limits.tests_s, 2 * self._limits.tests_s
         for item in passing:
-            left -= self._seconds[item.nodeid]
-            if left < 0 and chosen:
+            processor_s -= self._costs[item.nodeid].processor
+            clock_s -= self._costs[item.nodeid].clock
+            if chosen and min(processor_s, clock_s) < 0:
                 break
             chosen.append(item)
         return chosen
 
-    def _fork(self, session: pytest.Session, mutant: Mutant, items: list[pytest.Item]) -> None:
+    def _begin(self, session: pytest.Session, mutant: Mutant, items: list[pytest.Item]) -> None:
+        begun = time.monotonic()
+        pid, said, folder = self._fork(session, items, lambda say: self._try(session, mutant, items, say))
+        self._children[pid] = _Child(mutant, items, said, begun, folder)
+
+    def _fork(
+        self, session: pytest.Session, items: list[pytest.Item], run: Callable[[int], int]
+    ) -> tuple[int, int, Path]:
+        """A child that ends with what `run` gives, what it says into the pipe, and its temporary files."""
         heard, said = os.pipe()
         folder = Path(tempfile.mkdtemp(prefix="mutant-"))
         pid = os.fork()
@@ -179,33 +207,31 @@ class Runner:
             code = 3
             try:
                 os.setpgid(0, 0)
-                signal.alarm(int(self._limits.hung_s))
+                signal.alarm(HANGS_AFTER_S + 3 * int(sum(self._costs[item.nodeid].clock for item in items)))
                 cpu = int(20 + self._limits.tests_s + sum(os.times()[:2]))
                 resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
                 session.config._tmp_path_factory._basetemp = folder  # type: ignore[attr-defined]
-                code = self._try(session, mutant, items, said)
+                code = run(said)
             finally:
                 os._exit(code)
         os.close(said)
-        self._children[pid] = _Child(mutant, items, heard, time.monotonic(), folder)
+        return pid, heard, folder
 
     def _try(self, session: pytest.Session, mutant: Mutant, items: list[pytest.Item], said: int) -> int:
         """0: no test failed; 1: the one that is told did; 4: the change could not be made."""
         path = str(ROOT / mutant.file)
         assert mutant.function is not None
-        functions = self._functions[path, *mutant.function]
-        before = _outermost(_compiled(Path(path).read_text(encoding="utf-8"), path))[mutant.function]
-        after = _outermost(_compiled(mutant.source, path))[mutant.function]
+        try:
+            functions = self._functions[path, *mutant.function]
+            _give(functions, _changed(mutant, functions))
+        except ValueError:
+            return 4
+        for cache in self._caches[path]:
+            cache.cache_clear()
         for item in items:
             os.write(said, f"{item.nodeid}\n".encode())
-            try:
-                _give(functions, after)
-            except ValueError:
-                return 4
             if not self._passes(session, item):
-                _give(functions, before)
-                if self._passes(session, item):
-                    return 1
+                return 1
         return 0
 
     def _wait(self, session: pytest.Session) -> None:
@@ -215,19 +241,58 @@ class Runner:
             return
         with os.fdopen(child.said) as said:
             last = (said.read().splitlines() or [""])[-1]
-        _end_group(pid)
-        shutil.rmtree(child.folder, ignore_errors=True)
+        _clean_up(pid, child.folder)
         code = os.waitstatus_to_exitcode(status)
         became = {0: SURVIVED, 1: KILLED, 4: NOT_TRIED}.get(code, HUNG if code < 0 else KILLED)
+        if code == 1:
+            at = [item.nodeid for item in child.items].index(last)
+            if not self._passes_unchanged(session, child.items[at]):
+                if rest := child.items[at + 1 :]:
+                    self._begin(session, child.mutant, rest)
+                    return
+                became = SURVIVED
         if became == KILLED:
             self._killers[f"{child.mutant.file}{child.mutant.function}"][last] += 1
         by = last if became in (KILLED, HUNG) else ""
         self._tell(Verdict(child.mutant, became, by, time.monotonic() - child.begun))
 
+    def _passes_unchanged(self, session: pytest.Session, item: pytest.Item) -> bool:
+        """It may have failed for something else. In a fork, as a change can outlast itself."""
+        pid, said, folder = self._fork(session, [item], lambda _say: 1 - self._passes(session, item))
+        _, status = os.waitpid(pid, 0)
+        os.close(said)
+        _clean_up(pid, folder)
+        return status == 0
+
+
+def _clean_up(pid: int, folder: Path) -> None:
+    """What it has started and left, and did not end because it was ended itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def _is_about(test: Path, file: str) -> bool:
+    """Whether a test's file is named for the one that is changed, or loads it by its name."""
+    *folders, name = Path(file).with_suffix("").parts
+    package = ".".join(folders)
+    loads = rf"^ *from {package}\.{name} import|^ *from {package} import .*\b{name}\b"
+    return test.stem == f"test_{name}" or bool(re.search(loads, test.read_text(encoding="utf-8"), re.M))
+
 
 def _run(session: pytest.Session, item: pytest.Item) -> None:
     """Run it, and undo what was set up for anything less than the whole session."""
     session.config.hook.pytest_runtest_protocol(item=item, nextitem=session)
+
+
+def _caches(paths: set[str]) -> dict[str, list[functools._lru_cache_wrapper[Any]]]:
+    """What keeps the answers of functions of these files in this process."""
+    found: dict[str, list[functools._lru_cache_wrapper[Any]]] = defaultdict(list)
+    for one in gc.get_objects():
+        if isinstance(one, functools._lru_cache_wrapper) and isinstance(one.__wrapped__, FunctionType):
+            found[one.__wrapped__.__code__.co_filename].append(one)
+    return {path: found[path] for path in paths}
 
 
 def _give(functions: list[_Living], code: CodeType) -> None:
@@ -239,10 +304,17 @@ def _give(functions: list[_Living], code: CodeType) -> None:
         function.__code__ = by_place[place]
 
 
-def _end_group(pid: int) -> None:
-    """What it has started, and did not end because it was ended itself."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+def _changed(mutant: Mutant, functions: list[_Living]) -> CodeType:
+    """The function's new code. It names all that it used from outside, also what it uses no more."""
+    tree = ast.parse(mutant.source)
+    assert mutant.function is not None
+    body = functions_of(tree)[mutant.function].node.body
+    used = {name for place, one in functions if not place for name in one.__code__.co_freevars}
+    if used:
+        names: list[ast.stmt] = [ast.Expr(ast.Name(name, ast.Load())) for name in sorted(used)]
+        body.append(ast.copy_location(ast.If(ast.Constant(False), names, []), body[-1]))
+    module = compile(ast.fix_missing_locations(tree), str(ROOT / mutant.file), "exec", dont_inherit=True)
+    return _outermost(module)[mutant.function]
 
 
 def _outermost(module: CodeType) -> dict[tuple[str, int], CodeType]:

@@ -107,6 +107,7 @@ class Office:
     instance: str = "one"
     checkpoint: Checkpoint = no_checkpoint
     timing: Timing = TIMING
+    account: str | None = None
     triggers: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
     def __post_init__(self) -> None:
@@ -121,8 +122,9 @@ class Office:
         ledger, client, timing, instance = self.ledger, self.client, self.timing, self.instance
         self.look_up = LookUp(ledger, client, self.authority, timing, read_at, instance)
         preflight = Preflight(ledger, client, self.authority, timing, read_at, call_timeout=2.0)
-        self.executor = Executor(ledger, client, preflight, timing, instance, self.checkpoint)
-        self.reconciler = Reconciler(ledger, client, timing, self.settling, instance)
+        account = self.account
+        self.executor = Executor(ledger, client, preflight, timing, instance, self.checkpoint, account)
+        self.reconciler = Reconciler(ledger, client, timing, self.settling, instance, account)
         self.maintenance = Maintenance(self.ledger, rules, self.timing, self.instance)
         lease = self.timing.lease
         self.look_up_worker = self._worker(LOOK_UP, self.look_up.handle, lease)

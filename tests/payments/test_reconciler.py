@@ -72,6 +72,19 @@ class TestEvidenceThatItWasPaid:
         )
         assert stored(await office.last(payment))["rests_on"] == "absence"
 
+    @pytest.mark.parametrize(("then", "state"), [("theirs", State.UNKNOWN), ("ours", State.PAID)])
+    async def test_what_is_in_no_list_of_another_account_was_not_paid_for_that(
+        self, office: Office, then: str, state: State
+    ) -> None:
+        """Whoever has another login put into the settings meanwhile reads the lists of somebody else."""
+        office.account = "ours"
+        office.rules(office.authority.policy)
+        payment = await lost(office, paid=False)
+        row_of(office)["invoices_type"] = 2
+        office.account = then
+        office.rules(office.authority.policy)
+        assert (await settled(office, payment))[0] is state
+
     async def test_two_empty_lists_settle_nothing(self, office: Office, clock: Clock) -> None:
         """However long they stay so: that is what an API says that has lost its rows."""
         payment = await lost(office, paid=False)

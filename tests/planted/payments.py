@@ -396,6 +396,13 @@ BREAKS = (
         seen_by="payments:test_an_invoice_that_was_in_no_list_proves_nothing_by_not_being_there",
     ),
     Break(
+        "absence-from-the-lists-of-another-account-proves",
+        _RECONCILER,
+        "sent.account in (None, self.account)",
+        "True",
+        seen_by="payments:test_what_is_in_no_list_of_another_account_was_not_paid_for_that",
+    ),
+    Break(
         "half-the-evidence-is-believed-as-soon",
         _RECONCILER,
         "waited = age if found.history else age - self.settling.lasts",

@@ -139,7 +139,7 @@ BREAKS = (
     Break(
         "a-delivery-is-held-by-the-wall-clock",
         "slack/holding.py",
-        " and self._claimed.younger(delivery.id, self.timing.lease * 0.25):",
+        " and self._claimed.younger(_key(delivery), self._unasked):",
         ":",
         seen_by="slack:test_who_froze_before_posting_posts_nothing_that_another_tells_although_the_clock_was_set_back",
     ),
@@ -153,9 +153,16 @@ BREAKS = (
     Break(
         "a-call-of-whoever-held-it-is-over-at-once",
         "slack/holding.py",
-        "call = self.timing.lease / 2 if one.id in taken_over else timedelta(0)",
+        "call = self._unasked + self.timing.lease / 2 if one.id in taken_over else timedelta(0)",
         "call = timedelta(0)",
-        seen_by="slack:test_what_another_is_telling_is_not_told_again_although_the_clock_steps_forward",
+        seen_by="slack:test_a_post_is_looked_for_when_whoever_held_it_begins_none_any_more",
+    ),
+    Break(
+        "what-whoever-held-it-begins-unasked-is-not-waited-for",
+        "slack/holding.py",
+        "call = self._unasked + self.timing.lease / 2 if",
+        "call = self.timing.lease / 2 if",
+        seen_by="slack:test_a_post_is_looked_for_when_whoever_held_it_begins_none_any_more",
     ),
     Break(
         "what-was-lost-is-looked-for-by-the-wall-clock",

@@ -160,6 +160,8 @@ def test_the_books_of_the_sandbox_are_those_of_a_month_end() -> None:
             " no-approval, one-above-100, servers-need-approval, two-approvers, and files of your own",
         ),
         (("--port", "many"), "'many' is not a valid integer"),
+        (("--port", "-1"), "-1 is not in the range 1<=x<=65535"),
+        (("--port", "65536"), "65536 is not in the range 1<=x<=65535"),
     ],
 )
 async def test_an_option_that_is_wrong_ends_with_code_2(arguments: tuple[str, ...], said: str) -> None:

@@ -127,6 +127,15 @@ class TestTokens:
         assert not tokens.AppToken(known).wanted()
         assert "over HTTP" in (await answered(tokens.BotToken(known), known.draft, ""))[-1]
 
+    async def test_a_signing_secret_in_place_of_the_app_token_means_http(self, known: Known) -> None:
+        """And an app token in its place means Socket Mode again."""
+        step, draft, app_token = tokens.AppToken(known), known.draft, known.draft.get("SLACK_APP_TOKEN")
+        secret = "0123456789abcdef" * 2
+        assert "over HTTP" in (await answered(step, draft, secret))[-1]
+        assert (draft.get("SLACK_APP_TOKEN"), draft.get("SLACK_SIGNING_SECRET")) == ("", secret)
+        assert await answered(step, draft, app_token) == ["Socket Mode connects"]
+        assert (draft.get("SLACK_APP_TOKEN"), draft.get("SLACK_SIGNING_SECRET")) == (app_token, "")
+
 
 class TestPeople:
     @pytest.mark.parametrize(
