@@ -65,5 +65,11 @@ def begins_like_a_number(word: str) -> bool:
     return word.lstrip("#+-")[:1].isnumeric()
 
 
+def parted_unseen(text: str) -> bool:
+    """Whether digits stand beside each other for whoever looks, and something invisible parts them."""
+    shown = "".join("\0" if unicodedata.category(char) == "Cf" else char for char in text)
+    return re.search(r"[0-9]\0+[0-9]", shown) is not None
+
+
 def _parts_words(char: str) -> bool:
     return char.isspace() or unicodedata.category(char) in {"Cc", "Cf"}

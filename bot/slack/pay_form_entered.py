@@ -10,7 +10,7 @@ from bot.domain.batch import MOST_LINES
 from bot.domain.payment import InvoiceRef
 from bot.domain.schedule import PayOn
 from bot.domain.typed_invoices import read_invoices, split_module
-from bot.domain.typed_words import Misunderstood, read_words
+from bot.domain.typed_words import Misunderstood, parted_unseen, read_words
 from bot.slack import schedule_text
 from bot.slack.blocks import View
 from bot.slack.delivered import identifier_in, text_in, understanding
@@ -66,6 +66,9 @@ class Entered:
 
         A number that stands alone is of the module that is chosen, where that is one.
         """
+        if parted_unseen(self.typed or ""):
+            # Nobody sees two numbers there, and none is shown before it is asked for.
+            return Misunderstood("Something invisible is inside a number. Type it anew.", "")
         typed = read_words(self.typed or "").words
         if typed and len(self.modules) == 1 and split_module(typed, known)[0] is None:
             typed = [*self.modules, *typed]

@@ -25,6 +25,7 @@ from tests.ledger.forging import (
     forge,
     forge_in,
     in_state,
+    past_the_ledger,
 )
 from tests.ledger.making import approved, happened, moved, request, request_in, stored
 from tests.ledger.released import release
@@ -300,3 +301,43 @@ class TestWhatWasForged:
         await forge_in(tables, "UPDATE requests SET requester = 'U9'")
         found = await tables.run_sync(proof.verify)
         assert (len(found.flaws), found.flaw_count) == (5, 33)
+
+
+TWO_MORE = (InvoiceRef("vps", 10102), InvoiceRef("mail", 10103))
+
+
+@pytest.mark.parametrize(
+    ("statement", "flaws"),
+    [
+        ("DELETE FROM payments WHERE line = 2", ["the row of payment 2 of it is missing"]),
+        (
+            "UPDATE payments SET line = 4 WHERE line = 2",
+            ["the row of payment 2 of it is missing", "no event asks for payment 4 of it"],
+        ),
+        (
+            "UPDATE payments SET number = 7 WHERE line = 3",
+            ["payment 3: its invoice is mail 7, its events say mail 10103"],
+        ),
+    ],
+)
+async def test_a_request_of_several_is_proved_payment_by_payment(
+    ledger: Ledger, ledger_url: str, statement: str, flaws: list[str]
+) -> None:
+    """None may be taken out of it, put into it or changed."""
+    await request(ledger, also=TWO_MORE)
+    assert (await ledger.verify()).whole
+    async with past_the_ledger(ledger_url) as engine:
+        await forge(engine, statement)
+    assert list((await ledger.verify()).flaws) == [f"#1: {flaw}" for flaw in flaws]
+
+
+@pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
+async def test_a_line_that_is_no_number_is_told_as_well(ledger: Ledger, ledger_url: str) -> None:
+    """SQLite keeps whatever somebody writes."""
+    await request(ledger, also=TWO_MORE)
+    async with past_the_ledger(ledger_url) as engine:
+        await forge(engine, "UPDATE payments SET line = 'x' WHERE line = 2")
+    assert list((await ledger.verify()).flaws) == [
+        "#1: the row of payment 2 of it is missing",
+        "#1: no event asks for payment x of it",
+    ]

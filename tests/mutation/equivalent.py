@@ -22,6 +22,9 @@ _AT_TWO = "an amount of two decimals is written the same in both ways"
 _IF_ANY = "only whether there are any is asked"
 _READING, _LIST = "billing/reading.py", "billing/list_answer.py"
 _WIRE, _CALLS = "billing/wire.py", "billing/calls.py"
+_DATABASE, _ANNOUNCER = "ledger/database.py", "slack/announcer.py"
+_LOGGED = "only people read it, in the log"
+_WHEN_FORGOTTEN = "a cursor that nobody has any more is closed anyway"
 
 EQUIVALENT = (
     Same(_INVOICES, "_explain_order", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
@@ -39,6 +42,41 @@ EQUIVALENT = (
     Same(_LIST, "_ListAnswer._add_row", "strange += 1", "strange -= 1", _IF_ANY),
     Same(_WIRE, "_Adapter.__init__", "max_retries=0", "", "it is the default of requests, which may change"),
     Same(_CALLS, "BillingCalls.__init__", "maxlen=SESSIONS_REDACTED", "", "it only bounds the memory"),
+    Same(_CALLS, "BillingCalls.__init__", "=SESSIONS_REDACTED", "=None", "it only bounds the memory"),
+    Same(_DATABASE, "engine_for", "max_overflow=0, ", "", "it only bounds how many connections there are"),
+    Same(_DATABASE, "_wait_for_sqlite", "cursor.close()", "pass", _WHEN_FORGOTTEN),
+    Same(_DATABASE, "_prepare_sqlite", "cursor.close()", "pass", _WHEN_FORGOTTEN),
+    Same("ledger/exported.py", "check", "[:11]", "[:12]", "only the first eleven are read"),
+    Same(
+        "ledger/ledger_file.py",
+        "must_be_a_ledger",
+        ", uri=True)",
+        ", )",
+        "SQLite may be built to take addresses anyway, as it is where this is run",
+    ),
+    Same("ledger/pruning.py", "anything", '"", "")', '"", "XXXX")', "nothing is erased by it"),
+    Same("ledger/pruning.py", "anything", '"", "")', '"XXXX", "")', "nothing is erased by it"),
+    Same("ledger/pruning.py", "Pruning.requests", "> after", ">= after", "what was erased is due no more"),
+    Same(
+        "ledger/transaction.py",
+        "Transaction.insert",
+        "index_elements=[requests.c.trigger_id]",
+        "index_elements=None",
+        "under the lock that it has, nothing else of it can be there",
+    ),
+    Same(_ANNOUNCER, "Announcer._leave", "if left:", "if (left) or True:", "nothing is written for none"),
+    Same(_ANNOUNCER, "_log_later", "wait=wait", "wait=None", _LOGGED),
+    Same(_ANNOUNCER, "_log_later", "wait=wait", "", _LOGGED),
+    Same(_ANNOUNCER, "Announcer._look_again", '"not known yet"', '"XXnot known yetXX"', _LOGGED),
+    Same(_ANNOUNCER, "Announcer._later", '"not delivered yet"', '"XXnot delivered yetXX"', _LOGGED),
+    Same(_ANNOUNCER, "Announcer._send", '""', '"XXXX"', "Slack is asked at least once, and says why"),
+    Same(
+        _ANNOUNCER,
+        "Announcer.poll_once",
+        "if self.pool.free <= 0:",
+        "if (self.pool.free <= 0) and False:",
+        "where no place is free none is claimed either: it only spares the question",
+    ),
     Same(
         _LIST, "_ListAnswer.start", "None and self._open", "None or self._open", "of two kids it is no list"
     ),

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import gc
 import os
+import re
 import resource
 import shutil
 import signal
@@ -173,10 +174,10 @@ class Runner:
     def _chosen(self, mutant: Mutant, passing: list[pytest.Item]) -> list[pytest.Item]:
         """Who killed its neighbours, then the file's own tests, then the quickest, while there is time."""
         killers = self._killers[f"{mutant.file}{mutant.function}"]
-        own = f"test_{Path(mutant.file).stem}"
 
         def place(item: pytest.Item) -> tuple[int, bool, float]:
-            return -killers[item.nodeid], item.path.stem != own, self._costs[item.nodeid].clock
+            alien = not _is_about(item.path, mutant.file)
+            return -killers[item.nodeid], alien, self._costs[item.nodeid].clock
 
         passing.sort(key=place)
         chosen: list[pytest.Item] = []
@@ -269,6 +270,15 @@ def _clean_up(pid: int, folder: Path) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def _is_about(test: Path, file: str) -> bool:
+    """Whether a test's file is named for the one that is changed, or loads it by its name."""
+    *folders, name = Path(file).with_suffix("").parts
+    package = ".".join(folders)
+    loads = rf"^ *from {package}\.{name} import|^ *from {package} import .*\b{name}\b"
+    return test.stem == f"test_{name}" or bool(re.search(loads, test.read_text(encoding="utf-8"), re.M))
 
 
 def _run(session: pytest.Session, item: pytest.Item) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bot.domain.policy import Policy, Refusal, Rule, Tier
 from bot.errors import DirectoryError
-from bot.payments.authority import Authority, Person
+from bot.payments.authority import Authority, Choice, Person
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, TEAM, Register, policy, refused
 
 GROUP = "S1"
@@ -175,3 +175,94 @@ class TestApprovals:
         register.groups[GROUP] = set()
         found = await authority(register, rules).still_approved_by(rules.rules[0], people, ALICE.id)
         assert found == {CAROL.id}
+
+
+class TestSeeing:
+    """Amounts and histories are for whoever has to do with them."""
+
+    async def test_who_may_ask_or_approve_may_see(self, register: Register) -> None:
+        """By their id, whatever Slack says, or as a full member of a group that is named."""
+        register.silent = True
+        for person in (ALICE, BOB):
+            assert await authority(register).may_see(person) is None
+        assert refused(await authority(register).may_see(MALLORY)) == "person_not_allowed"
+        assert register.asked == []
+
+    async def test_a_member_of_a_group_may_see_but_no_guest(self, register: Register) -> None:
+        """As they may ask for nothing by it either."""
+        register.groups[GROUP] = {ALICE.id, BOB.id}
+        register.guests = {BOB.id}
+        office = authority(register, by_group)
+        assert await office.may_see(ALICE) is None
+        assert refused(await office.may_see(BOB)) == "not_a_full_member"
+        assert refused(await office.may_see(MALLORY)) == "person_not_allowed"
+
+    async def test_another_team_sees_nothing(self, register: Register) -> None:
+        """Whatever its people's ids are."""
+        assert refused(await authority(register).may_see(Person(ALICE.id, "T9"))) == "other_team"
+
+
+class TestPausing:
+    """Whoever may approve anything stops all sending."""
+
+    async def test_who_may_approve_may_pause_and_who_only_asks_may_not(self, register: Register) -> None:
+        """The refusal names whom to ask."""
+        office = authority(register, policy(tiers=(Tier(None, 1),)))
+        assert await office.may_pause(BOB) is None
+        answer = await office.may_pause(ALICE)
+        assert refused(answer) == "not_an_approver"
+        assert answer is not None
+        assert answer.ask == {BOB.id, CAROL.id}
+
+    async def test_where_nobody_approves_whoever_may_ask_may_pause(self, register: Register) -> None:
+        """Somebody has to be able to."""
+        assert await authority(register).may_pause(ALICE) is None
+        assert refused(await authority(register).may_pause(BOB)) == "not_an_approver"
+
+    async def test_a_guest_of_the_group_and_another_team_may_not(self, register: Register) -> None:
+        """A group counts for its full members only, and an id for its own team only."""
+        register.groups[GROUP] = {BOB.id, CAROL.id, STRANGER.id}
+        register.guests = {CAROL.id}
+        rules = policy(approvers=frozenset({GROUP}), tiers=(Tier(None, 1),))
+        assert await authority(register, rules).may_pause(BOB) is None
+        assert refused(await authority(register, rules).may_pause(CAROL)) == "not_an_approver"
+        assert refused(await authority(register, rules).may_pause(Person(BOB.id, "T9"))) == "other_team"
+        named = policy(approvers=frozenset({BOB.id}), tiers=(Tier(None, 1),))
+        assert refused(await authority(register, named).may_pause(Person(BOB.id, "T9"))) == "other_team"
+
+
+class TestTheForm:
+    """What somebody may pick; what they then ask for is decided anew."""
+
+    MODULES = ("domains", "mail", "vps")
+
+    @pytest.mark.parametrize(
+        ("rules", "channel", "choice"),
+        [
+            ({}, None, Choice(MODULES, None)),
+            ({}, "C1", Choice(MODULES, "C1")),
+            ({"modules": frozenset({"vps", "ssl"})}, None, Choice(("vps",), None)),
+            ({"channels": frozenset({"C2", "C3"})}, None, Choice(MODULES, "C2")),
+            ({"channels": frozenset({"C2", "C3"})}, "C3", Choice(MODULES, "C3")),
+            ({"channels": frozenset({"C2", "C3"})}, "C1", "channel_not_allowed"),
+            ({"modules": frozenset({"ssl"})}, None, "module_not_allowed"),
+            ({"requesters": frozenset({BOB.id})}, None, "person_not_allowed"),
+        ],
+    )
+    async def test_what_may_be_asked_for_is_offered(
+        self, register: Register, rules: dict[str, frozenset[str]], channel: str | None, choice: Choice | str
+    ) -> None:
+        """Here, or in any channel; where that is nothing, it is said why."""
+        answer = await authority(register, policy(**rules)).choice_of(ALICE, channel, self.MODULES)
+        assert (refused(answer) if isinstance(choice, str) else answer) == choice
+
+    async def test_what_only_a_group_may_ask_for_is_offered_to_its_full_members(
+        self, register: Register
+    ) -> None:
+        """And to nobody of another team."""
+        register.groups[GROUP] = {ALICE.id, BOB.id, STRANGER.id}
+        register.guests = {BOB.id}
+        office = authority(register, by_group)
+        assert await office.choice_of(ALICE, "C1", self.MODULES) == Choice(self.MODULES, "C1")
+        assert refused(await office.choice_of(BOB, "C1", self.MODULES)) == "person_not_allowed"
+        assert refused(await office.choice_of(STRANGER, "C1", self.MODULES)) == "other_team"

@@ -113,6 +113,7 @@ WRONG: tuple[tuple[str, str], ...] = (
     ("mine", '"mine" is not an invoice number.'),
     ("all", "Say which invoices of vps"),
     ("10,101", "may be one number or several"),
+    ("10102\u200b3", "Something invisible is inside a number. Type it anew."),
     ("mail", "Which invoice of mail?"),
     ("10101", "It was already paid: #1 · vps invoice 10101. Paid."),
     (" ".join(str(number) for number in range(1, 102)), "I take 100 at once"),

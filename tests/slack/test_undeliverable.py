@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from bot import app
 from bot.domain.payment import State
+from bot.ledger.rows import Kind
+from bot.ledger.schema import deliveries
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
@@ -52,6 +55,8 @@ class TestNoCardNoPayment:
         assert slack.messages(channel) == []
         assert billing.payments_received("vps", 10101) == 0
         assert await state_of(bot) is State.CANCELLED
+        told = await bot.ledger._all(select(deliveries.c.ts).where(deliveries.c.kind == Kind.DIRECT.value))
+        assert [one["ts"] for one in told] == ["response_url"], "the ledger says which way it was told"
         await slack.person("alice").invites_bot(channel)
         await pay(slack, channel=channel)
         await at_rest(bot)

@@ -86,6 +86,8 @@ def _describe_limits(rule: Rule) -> list[str]:
     ]
     if lines or rule.currencies is not None:
         lines.append("An invoice whose amount is not known is refused.")
+    if (rule.limits or len(rule.tiers) > 1) and len(rule.accepted_currencies or ()) > 1:
+        lines.append(f"Nothing is converted: {_listed(rule.accepted_currencies or (), 'and')} count apart.")
     if rule.accepted_currencies is not None:
         lines.append(f"An invoice in another currency than {currency} is refused.")
     return lines

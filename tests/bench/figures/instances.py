@@ -32,7 +32,7 @@ LINES = {
     "four": Line("four instances: paid, beside one", "/s"),
     "four_waited_ms": Line("… waited for the trail's end, a payment", "ms"),
 }
-ROUNDS = 2
+ROUNDS = 1
 
 WRITERS = 16
 """Requests under way at once."""

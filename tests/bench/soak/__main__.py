@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def _told(found: Soaked) -> Iterator[str]:
         yield "too short to say what grew"
     yield f"{found.asked} payments asked for; {found.untaken} requests that nobody took"
     if found.at_rest_s is None:
-        yield f"NOT at rest, left: {', '.join(found.left[:20])}"
+        left = ", ".join(f"{count} {what}" for what, count in sorted(Counter(found.left).items()))
+        yield f"NOT at rest, left: {left}"
     else:
         yield f"at rest {found.at_rest_s:.0f} s after the last request"
     if found.findings is not None:

@@ -122,16 +122,18 @@ class Growth:
 
     def __str__(self) -> str:
         what = "grew" if self.grew else "did not grow"
-        told = f"{self.name} {what}: {self.early:.4g} {self.unit} in the second quarter of the time"
-        return f"{told}, {self.late:.4g} in the last; {self.per_hour:+.3g} an hour in the second half"
+        told = f"{self.name} {what}: {self.early:.4g}{self.unit} in the second quarter of the time"
+        return (
+            f"{told}, {self.late:.4g}{self.unit} in the last; {self.per_hour:+.3g} an hour in the second half"
+        )
 
 
 _WATCHED: tuple[tuple[str, str, Callable[[Sample], float], float], ...] = (
     ("threads", "", lambda one: one.threads, 3),
     ("descriptors", "", lambda one: one.descriptors, 6),
-    ("memory", "MB", lambda one: one.memory_mb, 15),
+    ("memory", " MB", lambda one: one.memory_mb, 15),
     ("processor", "", lambda one: one.cpu, 0.3),
-    ("the slowest acknowledgement", "ms", lambda one: one.acknowledged_ms, 300),
+    ("the slowest acknowledgement", " ms", lambda one: one.acknowledged_ms, 300),
     ("payments not at their end", "", lambda one: one.unpaid, 100),
     ("what Slack is still to be told", "", lambda one: one.untold, 100),
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 from hypothesis import given
 
 from bot.config.policy_file import load
-from bot.domain.policy import Policy, Rule
+from bot.domain.policy import Policy, Rule, Tier
 from bot.domain.policy.words import describe
 from tests.domain.policy.policies import policies, simple
 
@@ -86,6 +89,16 @@ def test_nobody_and_several_currencies_are_told() -> None:
     told = describe(Policy((nobody, some)))
     assert "  Nobody may request payments for any module in any channel." in told
     assert "  An invoice in another currency than EUR or USD is refused." in told
+
+
+def test_amounts_of_several_currencies_are_told_to_count_apart() -> None:
+    """A limit of 500 is 500 of each; where there is no amount, nothing is said of that."""
+    apart = "  Nothing is converted: EUR and USD count apart."
+    rule = Rule("both", frozenset({"U1"}), currencies=frozenset({"USD", "EUR"}))
+    assert apart not in describe(Policy((rule,)))
+    assert apart in describe(Policy((replace(rule, limit_per_person_per_day=Decimal(500)),)))
+    tiers = (Tier(Decimal(100), 0), Tier(None, 1))
+    assert apart in describe(Policy((replace(rule, tiers=tiers, approvers=frozenset({"U2"})),)))
 
 
 def test_an_empty_allowlist_is_told_as_such() -> None:
