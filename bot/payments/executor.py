@@ -163,8 +163,6 @@ class Executor:
         approved = batch.within((State.APPROVED,))
         # All that the same list tells: who approves is asked once more, and not once for each of them.
         told = {one.id for one in approved if one.invoice is None and one.ref in found} - {payment.id}
-        if told and await transaction.disproved(payment) is not None:
-            told.clear()
         unseen = [one for one in approved if one.id in told | {payment.id}]
         seen = batch.with_payments(replace(one, invoice=found[one.ref]) for one in unseen)
         required = frozen_by((one.invoice for one in seen.held), rule)

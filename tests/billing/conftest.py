@@ -29,16 +29,6 @@ SESSION_ID = re.compile(r"[0-9a-f]{32}")
 NewClient = Callable[..., BillingClient]
 
 
-@pytest.fixture(scope="package", autouse=True)
-def plain_network() -> Iterator[None]:
-    """No proxy and no certificates of the machine that the tests run on."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE"):
-            environment.delenv(name, raising=False)
-            environment.delenv(name.lower(), raising=False)
-        yield
-
-
 @pytest.fixture
 async def api() -> AsyncIterator[LocalBilling]:
     billing = LocalBilling()

@@ -146,6 +146,12 @@ def talkative() -> Iterator[None]:
         one.setLevel(level)
 
 
+def _heard_by_the_log_alone() -> None:
+    """pytest would write down every line twice more, for the report of a failure."""
+    root = logging.getLogger()
+    root.handlers[:] = [one for one in root.handlers if not type(one).__module__.startswith("_pytest.")]
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
@@ -369,6 +375,7 @@ async def test_no_secret_is_told_anywhere(
     day: Day, ledger_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever the billing API, Slack, strangers, people and the bot's own bugs do."""
+    _heard_by_the_log_alone()
     await _pay(day, 20)
     await day.slack.wait_for(lambda: [one for one in day.slack.messages("#payments") if one.thread], 20)
     await _people_ask(day)

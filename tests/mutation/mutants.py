@@ -6,7 +6,8 @@ added that guards need: a condition that always or never holds, and a statement 
 is for (a call, a raise) left out.
 
 What only people read is left alone: log lines, the words of exceptions and assertions, and whole sentences (a
-literal that begins with a capital letter and ends with a full stop). So is `strict` of `zip`, an assertion.
+literal that begins with a capital letter and ends with a full stop). So is `strict` of `zip`, an assertion,
+and a checkpoint, at which only tests listen.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tests.mutation.equivalent import Same
 from tests.planted.breaks import ROOT
 
 _LOG = m.Call(func=m.Attribute(value=m.Name("log")))
+_CHECKPOINT = m.Await(m.Call(func=m.Attribute(attr=m.Name("checkpoint"))))
 _STATEMENT = (cst.SimpleStatementLine, cst.BaseCompoundStatement)
 _WORDS = m.Raise() | m.Assert()
 _FALSE = [kind(value=m.Name("False")) for kind in (m.Assign, m.AnnAssign)]
@@ -232,5 +234,6 @@ def _margin(code: str) -> str:
 def _left_out(node: cst.CSTNode) -> bool:
     """Whether neither it nor what is in it is changed."""
     return m.matches(
-        node, m.Annotation() | m.ImportFrom() | m.Import() | _LOG | m.Expr(value=_LOG | _LITERAL)
+        node,
+        m.Annotation() | m.ImportFrom() | m.Import() | _LOG | m.Expr(value=_LOG | _CHECKPOINT | _LITERAL),
     ) or m.matches(node, m.If(test=m.Name("TYPE_CHECKING")))

@@ -35,9 +35,11 @@ async def unread(office: Office, approvers: tuple[Any, ...] = (BOB,), **rule: An
 async def test_it_is_read_right_before_it_is_sent(office: Office) -> None:
     """A look-up that failed a moment ago checks nothing."""
     payment = await unread(office, approvers=())
+    office.clock.advance(minutes=1)
     await office.execute()
     payment = await office.now(payment)
     assert (payment.state, payment.listed) == (State.APPROVED, True)
+    assert payment.looked_up_at == office.clock.now
     assert payment.invoice is not None
     assert payment.invoice.amount == Decimal(10)
     await office.execute()

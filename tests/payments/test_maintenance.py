@@ -6,12 +6,14 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR
 from bot.ledger.rows import Kind
+from bot.ledger.schema import deliveries
 from bot.ledger.store import Ledger
 from bot.payments.maintenance import Maintenance
 from tests.fixture_types import Clock, NewDatabase
@@ -50,6 +52,10 @@ async def test_people_are_reminded_until_it_expires(office: Office, clock: Clock
         await office.maintenance.poll_once()
     actions = (await office.actions(payment))[2:]
     assert actions == ["reminded", "reminded", "expired"]
+    # Each has a reply of its own in the thread.
+    told = await office.ledger._all(select(deliveries.c.event_id).where(deliveries.c.event_id.is_not(None)))
+    events = [await office.ledger.event(one["event_id"]) for one in told]
+    assert [one.action for one in events].count("reminded") == 2
 
 
 async def test_where_the_rule_does_not_say_people_are_reminded_twice(office: Office, clock: Clock) -> None:
@@ -197,10 +203,14 @@ async def test_what_was_never_looked_up_in_time_is_told_where_its_card_stands(
 
 
 @pytest.mark.parametrize(
-    ("state", "to"), [(State.REQUESTED, State.EXPIRED), (State.APPROVED, State.CANCELLED)]
+    ("state", "to", "why"),
+    [
+        (State.REQUESTED, State.EXPIRED, "it could not be looked up in time"),
+        (State.APPROVED, State.CANCELLED, "its card could not be posted in time"),
+    ],
 )
 async def test_what_never_got_a_card_does_not_hold_its_invoice_for_ever(
-    office: Office, clock: Clock, state: State, to: State
+    office: Office, clock: Clock, state: State, to: State, why: str
 ) -> None:
     """Nobody could decide or cancel it, so it ends when its time is up, and the requester is told."""
     payment = await request_in(office.ledger, state)
@@ -210,7 +220,8 @@ async def test_what_never_got_a_card_does_not_hold_its_invoice_for_ever(
     assert (await office.now(payment)).state is state
     clock.now = payment.request.expires_at
     await office.maintenance.poll_once()
-    assert (await office.now(payment)).state is to
+    ended = await office.now(payment)
+    assert (ended.state, ended.reason) == (to, why)
     assert (await office.last(payment)).action == "stranded"
     assert await office.ledger.undelivered() == before + 1
 

@@ -140,6 +140,7 @@ async def test_only_approvers_may_or_requesters_where_there_are_none(office: Off
     assert isinstance(await office.desk.pause(BOB, ""), Paused)
     office.rules(policy())
     assert isinstance(await office.desk.resume(ALICE, trigger_id="resume.6"), Resumed)
+    assert [who for who, _ in await office.refusals()] == [MALLORY.id, ALICE.id, ALICE.id]
 
 
 @pytest.fixture

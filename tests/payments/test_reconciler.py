@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bot.billing.client import BillingClient
-from bot.domain.payment import InvoiceRef, Payment, State
+from bot.domain.payment import InvoiceEvidence, InvoiceRef, Payment, State
+from bot.payments import reconciler
 from bot.sandbox.local_billing import Call
 from bot.sandbox.local_billing.books import InvoiceRow
 from tests.fixture_types import Clock
@@ -333,3 +334,39 @@ class TestNoEvidence:
         office.clock.advance(days=1)
         await office.reconcile()
         assert office.billing.log == []
+
+
+@pytest.mark.parametrize(
+    ("found", "listed", "settled", "why"),
+    [
+        (
+            InvoiceEvidence(False, None, None, unclear=True),
+            True,
+            True,
+            "contradict each other",
+        ),
+        (InvoiceEvidence(True, None, 7), True, True, "in the list of unpaid ones, and also shown as paid"),
+        (InvoiceEvidence(True, True, None), True, True, "in the list of unpaid ones, and also shown as paid"),
+        (InvoiceEvidence(True, None, None), True, False, "still unpaid, but the call may yet be carried out"),
+        (
+            InvoiceEvidence(True, None, None),
+            True,
+            True,
+            "still unpaid, but the list of all invoices cannot be read",
+        ),
+        (
+            InvoiceEvidence(False, False, None),
+            True,
+            True,
+            "neither unpaid nor paid",
+        ),
+        (InvoiceEvidence(False, None, None, gone=True), False, True, "in no list, and was not before"),
+        (InvoiceEvidence(False, None, None, gone=True), True, True, "gone from the list of unpaid ones"),
+        (InvoiceEvidence(False, None, None), True, True, "but nothing shows that it was paid"),
+    ],
+)
+def test_whoever_has_to_settle_it_hears_why_a_reading_proves_nothing(
+    found: InvoiceEvidence, listed: bool, settled: bool, why: str
+) -> None:
+    """They look for themselves, and this is where to begin."""
+    assert why in reconciler._why_not(found, listed=listed, settled=settled)

@@ -49,3 +49,10 @@ def test_what_may_have_arrived_is_posted_blindly_once_in_an_hour_and_never_no_mo
     assert timing.tried_for(blind[0]) >= timing.search_for
     assert {after - before for before, after in pairwise(blind)} == {12}, "every five minutes, by then"
     assert blind[-1] > 19_980
+
+
+def test_what_was_not_sent_is_tried_again_a_few_times() -> None:
+    """After each pause once; people are told how many tries are left."""
+    timing = Timing(not_sent=(timedelta(minutes=1), timedelta(minutes=5)))
+    assert [timing.next_try(tries) for tries in (1, 2, 3)] == [*timing.not_sent, None]
+    assert [timing.tries_left(tries) for tries in (1, 2, 3)] == [2, 1, 0]

@@ -49,7 +49,7 @@ async def new_teller(ledger: Ledger, slack: LocalSlack) -> AsyncIterator[NewTell
 
 
 async def an_event(ledger: Ledger) -> None:
-    await request(ledger, InvoiceRef("vps", next(_numbers)))
+    await request(ledger, InvoiceRef("vps", next(_numbers)), team=ids.TEAM_ID)
 
 
 async def tell(*tellers: HeadTeller) -> None:

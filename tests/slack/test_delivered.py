@@ -65,7 +65,8 @@ OPENED = {"type": "event_callback", "event": {"type": "app_home_opened", "user":
     ("body", "place"),
     [
         *((COMMAND, (name,)) for name in COMMAND if name != "command"),
-        *((CLICK, place) for place in (("user", "id"), ("trigger_id",), ("actions",), ("view", "type"))),
+        *((CLICK, place) for place in (("user", "id"), ("trigger_id",), ("actions",))),
+        *((CLICK, ("view", name)) for name in ("id", "hash", "type")),
         (CLICK, ("actions", 0, "action_id")),
         *((SUBMITTED, place) for place in (("user", "id"), ("view", "hash"), ("view", "callback_id"))),
         (OPENED, ("event", "user")),
@@ -87,6 +88,22 @@ def test_who_acts_is_an_identifier(given: object) -> None:
     # Without a team, nobody is of the bot's.
     of_another = odd_in(CLICK | {"user": {"id": "U0ALICE001", "team_id": given}})
     assert of_another == ([] if given is None else ["user.team_id"])
+
+
+@pytest.mark.parametrize("actions", [None, [], "x", {"action_id": "x"}, [{"action_id": "x"}, 7]])
+def test_a_click_is_of_something(actions: object) -> None:
+    """And of nothing else."""
+    assert odd_in(CLICK | {"actions": actions}) == ["actions.action_id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [("user_id", 32), ("trigger_id", 150), ("response_url", 2000), ("command", 255)],
+)
+def test_the_longest_that_the_ledger_has_room_for_is_taken(name: str, longest: int) -> None:
+    """A character more is nothing that Slack writes."""
+    assert odd_in(COMMAND | {name: "U" * longest}) == []
+    assert odd_in(COMMAND | {name: "U" * (longest + 1)}) == [name]
 
 
 def test_a_payload_of_another_kind_is_left_to_bolt() -> None:
