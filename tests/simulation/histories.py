@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 from bot.domain.payment import State
@@ -74,6 +75,8 @@ class History:
         """Wait until everything has come to rest, and stop the bot in good order."""
         installation = self._installation
         begun = installation.loop.now
+        # Otherwise each day that is waited for would bring the next.
+        installation.last_day = installation.ledger_now(installation.processes[0].machine) + timedelta(days=1)
         deadline = begun + AT_REST_WITHIN
         while True:
             for process in installation.processes:

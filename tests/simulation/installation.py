@@ -88,7 +88,8 @@ class Installation:
     may be told twice. acknowledged: the invoices of the requests that the bot took. all_runs: of workflows.
     ended: why the bot's processes ended by themselves. wrong: what must not have been, in words.
     errors: what a bot logged with a traceback. tell: is told what happens. ledger_ahead: by how many seconds
-    the clock of a ledger is wrong that several instances share. told_beside: see `drawing`.
+    the clock of a ledger is wrong that several instances share. told_beside: see `drawing`. last_day: until
+    when, by the ledger's clock, the days come that are waited for; None for the next day.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Installation:
         self.ledger_ahead = 0.0
         self.settings: dict[str, str] = {}
         self.told_beside: dict[str, str] = {}
+        self.last_day: datetime | None = None
         self.acknowledged: list[tuple[str, int]] = []
         self.all_runs: list[Execution] = []
         self.ended: list[BotError] = []
@@ -252,10 +254,10 @@ class Installation:
     def left(self, waiting: Collection[State] = ()) -> list[str]:
         """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold.
 
-        What waits for a day that is farther away than the next need not come there.
+        What waits for a day beyond `last_day` need not come there.
         """
         settled = FINAL | frozenset(waiting)
-        far = self.ledger_now(self.processes[0].machine) + timedelta(seconds=DAY_S)
+        far = self.last_day or self.ledger_now(self.processes[0].machine) + timedelta(seconds=DAY_S)
         found = self.rows("SELECT request_id, module, number, state, not_before FROM payments ORDER BY id")
         left = [
             state
