@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from bot.billing import calls
 from bot.billing.client import BillingClient
+from bot.domain.login import Login
 from bot.domain.payment import InvoiceRef, Verdict
 from bot.sandbox.local_billing import LocalBilling, failures
 from tests.billing.conftest import VPS, NewClient
@@ -50,6 +51,18 @@ async def test_a_wrong_password_is_tried_once_for_all_who_wait(
         "login refused: check the billing user name and password"
     }
     assert operations(api) == ["login"]
+
+
+async def test_the_last_login_is_told(new_client: NewClient, clock: Clock) -> None:
+    """Whether it was refused, and when it was answered: operators hear of the one, and that it is over."""
+    client = new_client(clock=clock.boottime)
+    assert client.login is None
+    clock.advance(seconds=7)
+    await client.prepare()
+    assert client.login == Login(False, 7.0)
+    wrong = new_client(password=SecretStr("wrong"), clock=clock.boottime)
+    await wrong.make_payment(VPS)
+    assert wrong.login == Login(True, 7.0)
 
 
 async def test_a_read_with_a_dead_session_logs_in_once_and_reads_again(

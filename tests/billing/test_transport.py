@@ -71,6 +71,18 @@ async def test_the_documented_wsdl_needs_no_other_address(
     assert outcome.evidence == "login failed: UnexpectedStatus: HTTP status 405"
 
 
+async def test_the_port_of_soap_is_found_behind_others(serve_wsdl: ServeWsdl, new_client: NewClient) -> None:
+    """Calls that put a session id into an address are left alone."""
+    http = 'xmlns:http="http://schemas.xmlsoap.org/wsdl/http/"'
+    binding = f'<binding name="get" type="tns:myapiPortType"><http:binding {http} verb="GET"/></binding>'
+    port = f'<port name="get" binding="tns:get"><http:address {http} location="OWN/api.php"/></port>'
+    document = wsdl().replace(b"<service ", f"{binding}<service ".encode(), 1)
+    document = document.replace(b"<port ", f"{port}<port ".encode(), 1)
+    client = new_client(wsdl_url=await serve_wsdl(document))
+    outcome = await client.make_payment(VPS)
+    assert outcome.evidence == "login failed: UnexpectedStatus: HTTP status 405"
+
+
 @pytest.mark.parametrize(
     "location", ["{api}", "file:///etc/hostname", "/etc/hostname", "ftp://127.0.0.1/x.xsd"]
 )

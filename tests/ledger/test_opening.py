@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from structlog.testing import capture_logs
 
 from bot.domain.payment import InvoiceRef, State
-from bot.errors import LedgerContradicted, LedgerUnfit
+from bot.errors import LedgerContradicted, LedgerUnavailable, LedgerUnfit
 from bot.ledger import database, version
 from bot.ledger.database import one_process
 from bot.ledger.opening import open_ledger, read_ledger
@@ -200,6 +200,17 @@ class TestVersions:
         await execute(url, "DELETE FROM alembic_version")
         with pytest.raises(LedgerUnfit, match="the file is the database of another program"):
             await opened(url)
+
+    async def test_a_damaged_ledger_is_told_as_such(self, new_sqlite: NewDatabase) -> None:
+        """Nobody takes it for another program's, or begins a ledger in it; the file stays as it is."""
+        url = new_sqlite(migrated=True)
+        whole = file_of(url).read_bytes()
+        damaged = whole[:100] + b"\xff" * 400 + whole[500:]
+        file_of(url).write_bytes(damaged)
+        for opening in (opened(url), opened(url, begin=False)):
+            with pytest.raises(LedgerUnavailable, match="cannot be read: database disk image is malformed"):
+                await opening
+        assert file_of(url).read_bytes() == damaged
 
     async def test_a_ledger_that_a_killed_bot_left_is_opened_again(self, new_sqlite: NewDatabase) -> None:
         """Its tables may be in SQLite's log only, with or without the index to it."""

@@ -23,6 +23,7 @@ _IF_ANY = "only whether there are any is asked"
 _READING, _LIST = "billing/reading.py", "billing/list_answer.py"
 _WIRE, _CALLS = "billing/wire.py", "billing/calls.py"
 _DATABASE, _ANNOUNCER = "ledger/database.py", "slack/announcer.py"
+_VETTED = "what zeep reads was vetted before, and refused for that"
 _LOGGED = "only people read it, in the log"
 _WHEN_FORGOTTEN = "a cursor that nobody has any more is closed anyway"
 
@@ -43,6 +44,11 @@ EQUIVALENT = (
     Same(_WIRE, "_Adapter.__init__", "max_retries=0", "", "it is the default of requests, which may change"),
     Same(_CALLS, "BillingCalls.__init__", "maxlen=SESSIONS_REDACTED", "", "it only bounds the memory"),
     Same(_CALLS, "BillingCalls.__init__", "=SESSIONS_REDACTED", "=None", "it only bounds the memory"),
+    Same(_CALLS, "BillingCalls._loaded", "forbid_dtd=True, ", "", _VETTED),
+    Same(_CALLS, "BillingCalls._loaded", "forbid_dtd=True", "forbid_dtd=None", _VETTED),
+    Same(_CALLS, "BillingCalls._loaded", "forbid_dtd=True", "forbid_dtd=False", _VETTED),
+    Same(_CALLS, "BillingCalls._loaded", "strict=True", "strict=False", _VETTED),
+    Same(_CALLS, "BillingCalls._loaded", 'or ""', 'or "XXXX"', "neither is an address"),
     Same(_DATABASE, "engine_for", "max_overflow=0, ", "", "it only bounds how many connections there are"),
     Same(_DATABASE, "_wait_for_sqlite", "cursor.close()", "pass", _WHEN_FORGOTTEN),
     Same(_DATABASE, "_prepare_sqlite", "cursor.close()", "pass", _WHEN_FORGOTTEN),

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.domain.batch import Batch
+from bot.domain.events import DomainEvent, NoCard
 from bot.domain.payment import InvoiceRef, Payment, State, mark_of
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.schema import deliveries
@@ -35,8 +36,12 @@ class Plain:
 
     workspace = Workspace("T1", "https://example.slack.com/", "UBOT", "BBOT", "bot")
 
-    async def render(self, _delivery: Delivery, _batch: Batch) -> Rendered:
-        return Rendered(Message("said", []), None)
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def render(self, delivery: Delivery, _batch: Batch) -> Rendered:
+        event = None if delivery.event_id is None else await self._ledger.event(delivery.event_id)
+        return Rendered(Message("said", []), event)
 
     async def gathered(
         self, rendered: Rendered, following: Sequence[Delivery], _batch: Batch
@@ -45,22 +50,30 @@ class Plain:
 
 
 class Teller:
-    """An announcer, and a Slack that answers what a test says. posted, asked: the methods called."""
+    """An announcer, and a Slack that answers what a test says.
+
+    posted, asked: the methods called, or where a command was typed. takes: what is told there.
+    """
 
     def __init__(self, ledger: Ledger, timing: Timing) -> None:
         self.posted: list[str] = []
         self.asked: list[str] = []
+        self.takes = True
         self.pace = Pace()
         self._ledger = ledger
         self._answers: list[Answer] = []
         self._asked_for: list[Any] = []
         wake = asyncio.Event()
-        renderer = cast(Renderer, Plain())
+        renderer = cast(Renderer, Plain(ledger))
         self._announcer = Announcer(ledger, cast(Client, None), renderer, timing, self.pace, "one", wake)
 
     async def post(self, _client: Client, method: str, **_arguments: Any) -> Answer:
         self.posted.append(method)
         return self._answers.pop(0)
+
+    async def respond(self, _client: Client, url: str, _message: Message) -> bool:
+        self.posted.append(url)
+        return self.takes
 
     async def query(self, _client: Client, method: str, **_arguments: Any) -> Any:
         self.asked.append(method)
@@ -85,6 +98,7 @@ def teller(ledger: Ledger, timing: Timing, monkeypatch: pytest.MonkeyPatch) -> T
     teller = Teller(ledger, timing)
     monkeypatch.setattr(announcing, "post_message", teller.post)
     monkeypatch.setattr(announcing, "query", teller.query)
+    monkeypatch.setattr(announcing, "respond", teller.respond)
     monkeypatch.setattr(post_search, "query", teller.query)
     return teller
 
@@ -267,6 +281,41 @@ async def test_a_card_is_lost_only_where_it_is_not_there(
     found = await ledger.payment(payment.id)
     assert found is not None
     assert found.request.cards.lost is lost
+
+
+NO_CARD = NoCard("the card could not be posted", "not_in_channel", "C1")
+TYPED_AT = "https://hooks.slack.com/commands/1"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "takes", "what", "posted"),
+    [
+        (29 * 60 - 1, True, NO_CARD, [TYPED_AT]),
+        # It might end while it is on its way.
+        (29 * 60, True, NO_CARD, ["chat.postMessage"]),
+        (0, False, NO_CARD, [TYPED_AT, "chat.postMessage"]),
+        (0, True, happened("denied"), ["chat.postMessage"]),
+    ],
+)
+async def test_that_there_is_no_card_is_told_where_the_command_was_typed(
+    ledger: Ledger,
+    clock: Clock,
+    teller: Teller,
+    seconds: int,
+    takes: bool,
+    what: DomainEvent,
+    posted: list[str],
+) -> None:
+    """For as long as Slack takes that, and if it does; otherwise, and all else, in a direct message."""
+    payment = await request(ledger, response_url=TYPED_AT)
+    async with ledger.transaction() as transaction:
+        event_id = await transaction.record(what, actor="test", request=payment.request)
+        await transaction.outbox.add(payment.request, Kind.DIRECT, event_id=event_id)
+    clock.advance(seconds=seconds)
+    teller.takes = takes
+    by_post = "chat.postMessage" in posted
+    (told,) = await teller.tells(*[Posted("1.1")] * by_post)
+    assert (teller.posted, told["ts"]) == (posted, "1.1" if by_post else "response_url")
 
 
 class TestInVain:
