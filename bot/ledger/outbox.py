@@ -7,15 +7,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    and_,
-    case,
-    func,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -36,6 +28,9 @@ Busy = Collection[Lane]
 
 TOGETHER = timedelta(seconds=3)
 """So long the outcome of one of several payments waits at first to be told together with the next."""
+
+LATE = timedelta(minutes=1)
+"""So long Slack may take to change a card after the answer to that was lost."""
 
 _FEW = 3
 """Replies in a thread after which each further one waits three times as long, up to five minutes."""
@@ -330,9 +325,14 @@ class Outbox:
             changes[requests.c.response_url] = None
         if changes:
             await self._lock_request(delivery.request_id)
-        ours = await self._set(delivery, ts=ts, ambiguous=False, tries=0, **shown, **FREE)
+        # A change whose answer was lost may come yet, over what is shown now or next.
+        late = delivery.ambiguous and delivery.ts is not None
+        again_late = deliveries.c.revision > delivery.revision if late else False
+        ours = await self._set(delivery, ts=ts, ambiguous=again_late, tries=0, **shown, **FREE)
         if not ours:
-            await self._overtaken(delivery)
+            await self._show_anew(delivery)
+        elif late:
+            await self._show_anew(delivery, deliveries.c.done_revision == deliveries.c.revision, after=LATE)
         if not (ours and changes):
             return ours
         await self._connection.execute(
@@ -352,12 +352,12 @@ class Outbox:
         tries = delivery.tries if counted else delivery.tries - 1
         ours = await self._set(delivery, due_at=due_at, ambiguous=ambiguous, tries=tries, **FREE)
         if ambiguous and not ours:
-            await self._overtaken(delivery)
+            await self._show_anew(delivery)
 
-    async def _overtaken(self, delivery: Delivery) -> None:
-        """Another took it meanwhile, and may have shown before us what came since: the card is shown anew."""
+    async def _show_anew(self, delivery: Delivery, *where: ColumnElement[bool], **after: timedelta) -> None:
+        """A card may show what was true before: by our call, where another has it, or by an earlier one."""
         if delivery.kind in _CARD_COLUMNS and delivery.ts is not None:
-            await self._show(delivery.request_id, [delivery.kind.value])
+            await self._show(delivery.request_id, [delivery.kind.value], *where, **after)
 
     async def card_lost(self, delivery: Delivery) -> None:
         """The card was deleted in Slack; who asked is told directly from now on."""

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from bot.domain.batch import Batch
 from bot.domain.events import DomainEvent, NoCard
 from bot.domain.payment import InvoiceRef, Payment, State, mark_of
+from bot.ledger.outbox import LATE
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.schema import deliveries
 from bot.ledger.store import Ledger
@@ -199,6 +200,44 @@ async def test_a_change_is_no_post(ledger: Ledger, teller: Teller) -> None:
     await teller.tells(Posted("1700000000.000001"))
     assert (set(teller.pace.lately), teller.pace.updates) == (set(), 19)
     assert teller.posted == ["chat.update"]
+
+
+async def test_a_change_that_may_come_late_is_not_what_a_card_shows_in_the_end(
+    ledger: Ledger, clock: Clock, teller: Teller
+) -> None:
+    """Its answer was lost, and Slack may carry it out after the next: so the card is shown once more."""
+    await to_show_anew(ledger)
+    await teller.tells(failed(ambiguous=True))
+    clock.advance(seconds=2)
+    (card,) = await teller.tells(Posted("1700000000.000001"))
+    assert (card["due_at"] - clock.now, card["ambiguous"]) == (LATE, False)
+    clock.advance(seconds=LATE.total_seconds())
+    (card,) = await teller.tells(Posted("1700000000.000001"))
+    assert card["done_revision"] == card["revision"]
+    clock.advance(seconds=LATE.total_seconds())
+    assert teller.posted == ["chat.update"] * 3
+    await teller.tells()
+
+
+async def test_what_comes_up_meanwhile_is_shown_at_once_and_the_late_change_is_not_forgotten(
+    ledger: Ledger, clock: Clock, teller: Teller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come after that, too."""
+    payment = await to_show_anew(ledger)
+    await teller.tells(failed(ambiguous=True))
+    clock.advance(seconds=2)
+
+    async def meanwhile(client: Client, method: str, **arguments: Any) -> Answer:
+        async with ledger.transaction() as transaction:
+            transaction.outbox.refresh_cards(payment.request.id)
+        return await teller.post(client, method, **arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(announcing, "post_message", meanwhile)
+        (card,) = await teller.tells(Posted("1700000000.000001"))
+    assert (card["due_at"], card["ambiguous"]) == (clock.now, True)
+    (card,) = await teller.tells(Posted("1700000000.000001"))
+    assert (card["due_at"] - clock.now, card["ambiguous"]) == (LATE, False)
 
 
 async def test_a_history_that_cannot_be_read_now_is_read_again_before_it_is_posted(
