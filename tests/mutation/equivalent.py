@@ -55,6 +55,14 @@ EQUIVALENT = (
     Same(_DATABASE, "_prepare_sqlite", "cursor.close()", "pass", _WHEN_FORGOTTEN),
     Same("domain/erasure.py", "without_people", "sort_keys=True", "sort_keys=False", _IN_ORDER),
     Same("domain/erasure.py", "without_people", ", sort_keys=True)", ", )", _IN_ORDER),
+    Same("payments/authority.py", "Authority.choice_of", '""', '"XXXX"', "no channel has that name"),
+    Same(
+        "payments/alarms.py",
+        "Alarms._login",
+        'Topic.REFUSED, "login"',
+        'Topic.REFUSED, "XXloginXX"',
+        "any word tells it from others, as long as it is one",
+    ),
     Same("ledger/exported.py", "check", "[:11]", "[:12]", "only the first eleven are read"),
     Same(
         "ledger/ledger_file.py",
