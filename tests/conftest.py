@@ -41,6 +41,9 @@ from tests.statements import share_statements
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
+COSTLY = {"browser", "outcomes", "drawn", "scenes"}
+"""Fixtures of a session or of a module that take seconds."""
+
 pytest_plugins = ["tests.faults.counts"]
 
 HOOKS = ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook"))
@@ -108,8 +111,9 @@ def pytest_collection(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a browser stand together, first: one of several processes runs them all, and has the one."""
-    items.sort(key=lambda item: "browser" not in getattr(item, "fixturenames", ()))
+    """Tests that share what is costly to make stand together, first: one of several processes runs them all,
+    and makes it once."""
+    items.sort(key=lambda item: not COSTLY.isdisjoint(getattr(item, "fixturenames", ())), reverse=True)
 
 
 def pytest_collection_finish() -> None:

@@ -144,7 +144,10 @@ class Executor:
                 await self._hold(transaction, current, check)
 
     async def _hold(self, transaction: Transaction, payment: Payment, hold: Hold) -> None:
-        due = transaction.now + self.timing.hold
+        now, due = transaction.now, transaction.now + self.timing.hold
+        if hold.reason.startswith(PAUSED):
+            # Not one try after another for days; but when it expires it is told so.
+            due = max(due, min(now + self.timing.paused, payment.request.expires_at))
         await transaction.release(payment, owner=self.instance, due_at=due)
         if payment.reason != hold.reason:
             held = await transaction.change(payment, reason=hold.reason)

@@ -25,6 +25,7 @@ class Timing:
     look_up: what the card waits for the invoice's data, in seconds.
     fresh: how old a snapshot may be to serve as the check right before sending.
     hold: how often an approved payment that cannot be checked is tried again, until it expires.
+    paused: how often one is that a pause holds: whoever ends the pause has it tried at once.
     not_sent: the waits before each automatic retry of what was provably not sent.
     settling: how long after an answer was lost an invoice must still be unpaid before a lost answer means
         "not charged"; covers a slow server. What a call itself may take is added to it.
@@ -52,6 +53,7 @@ class Timing:
     look_up: float = 5.0
     fresh: timedelta = timedelta(seconds=10)
     hold: timedelta = timedelta(seconds=30)
+    paused: timedelta = timedelta(minutes=10)
     not_sent: tuple[timedelta, ...] = (
         timedelta(minutes=1),
         timedelta(minutes=5),

@@ -20,6 +20,9 @@ log = structlog.get_logger()
 RESPOND_TIMEOUT_S = 10
 """For an answer to a response_url."""
 
+RESPOND_AGAIN_S = (0.5, 3.0)
+"""Seconds until it is tried again where Slack was not there. It takes five answers a response_url."""
+
 OPEN_TIMEOUT_S = 1.5
 """For a form to open: the click that it answers must be acknowledged within three seconds."""
 
@@ -41,7 +44,8 @@ async def respond(client: Client, response_url: str, message: Message, *, instea
 
     instead: of what they acted on, which stays otherwise.
 
-    In place of Bolt's: a response_url that is not Slack's is not answered, and no redirect is followed.
+    In place of Bolt's: a response_url that is not Slack's is not answered, no redirect is followed, and where
+    Slack is not there it is tried again. Whoever waits rather sees it twice than never.
     """
     if not is_slacks(response_url, client.base_url):
         log.warning("a response_url was not answered: it is not Slack's")
@@ -52,24 +56,35 @@ async def respond(client: Client, response_url: str, message: Message, *, instea
         "response_type": "ephemeral",
         "replace_original": instead,
     }
+    for wait in (0.0, *RESPOND_AGAIN_S):
+        await asyncio.sleep(wait)
+        failure, again = await _post(client, response_url, told)
+        if failure is None:
+            return True
+        log.warning("response_url failed", error=failure)
+        if not again:
+            return False
+    return False
+
+
+async def _post(client: Client, url: str, told: dict[str, Any]) -> tuple[int | str | None, bool]:
+    """What was wrong, None where nothing was; and whether that may be over soon."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=RESPOND_TIMEOUT_S)) as session,
             session.post(
-                response_url,
+                url,
                 json=told,
                 allow_redirects=False,
                 proxy=client.proxy,
                 ssl=True if client.ssl is None else client.ssl,
             ) as answer,
         ):
-            status = answer.status
+            if answer.status == 200:
+                return None, False
+            return answer.status, answer.status == 429 or answer.status >= 500
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.warning("response_url failed", error=type(error).__name__)
-        return False
-    if status != 200:
-        log.warning("response_url failed", status=status)
-    return status == 200
+        return type(error).__name__, True
 
 
 async def respond_to(client: Client, body: dict[str, Any], told: Message | str) -> None:

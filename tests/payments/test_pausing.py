@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -29,6 +30,20 @@ async def test_what_is_approved_waits_until_it_is_resumed(office: Office) -> Non
     await office.execute()
     assert (await office.now(payment)).state is State.PAID
     assert (await office.ledger.verify()).whole
+
+
+@pytest.mark.parametrize(("expires_in", "again_in"), [(timedelta(days=1), 600), (timedelta(minutes=3), 180)])
+async def test_what_a_pause_holds_is_looked_at_seldom_but_when_it_expires(
+    office: Office, clock: Clock, expires_in: timedelta, again_in: int
+) -> None:
+    """Hundreds that wait for days cost next to nothing, and ending the pause has them tried at once."""
+    office.rules(policy(expires_after=expires_in))
+    payment = await office.looked_up()
+    await office.desk.pause(ALICE, "")
+    await office.execute()
+    assert (await office.now(payment)).due_at == clock.now + timedelta(seconds=again_in)
+    await office.desk.resume(ALICE, trigger_id="resume.1")
+    assert (await office.now(payment)).due_at == clock.now
 
 
 async def test_a_command_that_slack_delivers_again_ends_no_pause_that_came_after_it(office: Office) -> None:

@@ -20,7 +20,7 @@ meets its operating system, so no code of the bot knows of it:
 - `outside`: what happened past the bot, for the checks to know; `awaits`: where it may crash
 - `planted`: faults that it must see; `scenes`: short histories made by hand, for those that are seen seldom
 - `invariants`: what must hold at every moment; `calls`: what must when a payment is received; what must hold
-  in the end is that of `tests.faults`
+  in the end is that of `tests.faults`, and of `notices`
 
 `python -m tests.simulation` plays many histories; `--seed` plays one again, and `--words` tells it.
 

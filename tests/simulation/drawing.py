@@ -82,6 +82,18 @@ def settings_of(seed: int) -> dict[str, str]:
     return settings
 
 
+def told_beside(seed: int) -> dict[str, str]:
+    """What the bot of this history is to tell beside payments, to whom: nothing in half of the histories."""
+    chance = random.Random(f"told beside {seed}")
+    approvers = chance.choice(("", " approvers"))
+    settings = {
+        "PAY_DIGEST": f"{ids.APPROVALS} daily 08:00 UTC 30d{approvers}",
+        "PAY_OPERATORS_CHANNEL": ids.APPROVALS,
+        "PAY_AUDIT_CHANNEL": ids.APPROVALS,
+    }
+    return settings if chance.random() < 0.5 else {}
+
+
 def instances_of(seed: int) -> int:
     """How many instances there are: one on a ledger of its own in half of the histories."""
     return random.Random(f"instances {seed}").choice((1, 1, 1, 2, 2, 3, 4))

@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 from bot.domain.payment import State
 from tests.simulation.drawing import DAY, HOUR, MINUTE, NIGHT, Step
-from tests.simulation.installation import Installation
+from tests.simulation.installation import TIMING, Installation
 from tests.simulation.invariants import at_once
 from tests.simulation.pausing import Pausing
 from tests.simulation.people import People
 from tests.simulation.processes import Processes, until_morning
 from tests.simulation.trouble import Troubles
 
-AT_REST_WITHIN = 3 * DAY + HOUR
+AT_REST_WITHIN = 3 * DAY + 3 * HOUR
 """Seconds after the end of all trouble. The longest wait of the bot itself is twelve hours; what cannot be
 sent waits until it expires."""
+
+PATIENCE = 2 * HOUR
+"""Seconds after which what is approved and not sent is only looked at once in an hour."""
 
 
 class History:
@@ -71,6 +75,8 @@ class History:
         """Wait until everything has come to rest, and stop the bot in good order."""
         installation = self._installation
         begun = installation.loop.now
+        # Otherwise each day that is waited for would bring the next.
+        installation.last_day = installation.ledger_now(installation.processes[0].machine) + timedelta(days=1)
         deadline = begun + AT_REST_WITHIN
         while True:
             for process in installation.processes:
@@ -82,6 +88,10 @@ class History:
                 # Nothing else is to happen until then; asleep, they get there at once.
                 await self._processes.all_sleep(min(days) - 10 * MINUTE)
                 continue
+            if left and installation.loop.now > begun + PATIENCE and not self._left(State.APPROVED):
+                # Nobody lets it go, and awake they would ask every few minutes until it expires.
+                await self._processes.all_sleep(HOUR)
+                await asyncio.sleep(2 * TIMING.poll)
             down = [one.machine.name for one in installation.processes if not one.running]
             if down and installation.loop.now > begun + HOUR:
                 return [f"{', '.join(down)} does not stay up: {installation.ended[-1]!r}"]
@@ -98,7 +108,7 @@ class History:
     def _left(self, *waiting: State) -> list[str]:
         """What has not come to rest, where people do nothing more. waiting: states that are no reason."""
         return self._installation.left([State.PENDING_APPROVAL, *waiting]) + [
-            f"step {run.id}" for run in self._installation.runs_under_way()
+            f"step {run.id}" for run in self._installation.runs_under_way(waiting)
         ]
 
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:

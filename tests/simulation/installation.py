@@ -30,7 +30,7 @@ from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.workspace import Execution
 from tests.faults.installation import SCOPES, WITHOUT_HISTORY
 from tests.optional_step import with_the_step
-from tests.simulation import shared
+from tests.simulation import notices, shared
 from tests.simulation.calls import at_call
 from tests.simulation.machine import Machine
 from tests.simulation.outside import EVERYBODY_GROUP, GROUPS, Outside
@@ -44,6 +44,8 @@ TIMING = replace(
     hold=timedelta(minutes=5),
     reconcile_first=timedelta(minutes=2),
     forget=3600.0,
+    digest=300.0,
+    watch=300.0,
 )
 """The bot's own patience; only that it looks less often at what waits, so that idling costs less."""
 
@@ -86,7 +88,8 @@ class Installation:
     may be told twice. acknowledged: the invoices of the requests that the bot took. all_runs: of workflows.
     ended: why the bot's processes ended by themselves. wrong: what must not have been, in words.
     errors: what a bot logged with a traceback. tell: is told what happens. ledger_ahead: by how many seconds
-    the clock of a ledger is wrong that several instances share.
+    the clock of a ledger is wrong that several instances share. told_beside: see `drawing`. last_day: until
+    when, by the ledger's clock, the days come that are waited for; None for the next day.
     """
 
     def __init__(
@@ -108,6 +111,8 @@ class Installation:
         self.exact = exact
         self.ledger_ahead = 0.0
         self.settings: dict[str, str] = {}
+        self.told_beside: dict[str, str] = {}
+        self.last_day: datetime | None = None
         self.acknowledged: list[tuple[str, int]] = []
         self.all_runs: list[Execution] = []
         self.ended: list[BotError] = []
@@ -199,6 +204,7 @@ class Installation:
             "BILLING_TIMEOUT": str(CALL_TIMEOUT),
             "LEDGER_URL": self.ledger_url,
             **environment_of(self.settings, self._policy_file),
+            **self.told_beside,
         }
 
     @property
@@ -226,28 +232,32 @@ class Installation:
     @property
     def runs(self) -> list[Execution]:
         """The workflows whose step must have ended: all but those that wait for people."""
+        return self._runs_but({State.PENDING_APPROVAL})
+
+    def _runs_but(self, waiting: Collection[State]) -> list[Execution]:
         found = self.rows(
             "SELECT requests.id, trigger_id, state FROM payments JOIN requests ON requests.id = request_id"
         )
-        waiting = {row[1] for row in found if row[2] == State.PENDING_APPROVAL or row[0] in self.past.forged}
-        return [run for run in self.all_runs if STEP_TRIGGER + run.id not in waiting]
+        wait = {row[1] for row in found if row[2] in waiting or row[0] in self.past.forged}
+        return [run for run in self.all_runs if STEP_TRIGGER + run.id not in wait]
 
     def steps_taken_up(self) -> set[str]:
         """The runs of workflows that the ledger knows of."""
         found = self.rows("SELECT trigger_id FROM requests WHERE trigger_id LIKE ?", f"{STEP_TRIGGER}%")
         return {trigger.removeprefix(STEP_TRIGGER) for (trigger,) in found}
 
-    def runs_under_way(self) -> list[Execution]:
-        """Those that must end yet."""
-        return [run for run in self.runs if run.status == "running"]
+    def runs_under_way(self, waiting: Collection[State] = ()) -> list[Execution]:
+        """Those that must end yet. waiting: states of a payment that its step may wait for."""
+        states = {State.PENDING_APPROVAL, *waiting}
+        return [run for run in self._runs_but(states) if run.status == "running"]
 
     def left(self, waiting: Collection[State] = ()) -> list[str]:
         """What has not come to rest: payments neither settled nor in a state of `waiting`, and the untold.
 
-        What waits for a day that is farther away than the next need not come there.
+        What waits for a day beyond `last_day` need not come there.
         """
         settled = FINAL | frozenset(waiting)
-        far = self.ledger_now(self.processes[0].machine) + timedelta(seconds=DAY_S)
+        far = self.last_day or self.ledger_now(self.processes[0].machine) + timedelta(seconds=DAY_S)
         found = self.rows("SELECT request_id, module, number, state, not_before FROM payments ORDER BY id")
         left = [
             state
@@ -257,7 +267,7 @@ class Installation:
             and not self.past.stands_still(number, (ref[0], ref[1]), state)
         ]
         untold = self.rows("SELECT kind FROM deliveries WHERE done_revision < revision ORDER BY id")
-        return left + [row[0] for row in untold]
+        return left + [row[0] for row in untold] + notices.untold(self)
 
     def waits_for_days(self) -> list[float]:
         """Seconds until each day comes, within the next one, for which an approved payment waits."""

@@ -23,8 +23,8 @@ import structlog
 from bot.ledger.opening import open_ledger
 from bot.slack import socket_mode
 from tests.faults.invariants import check_invariants
-from tests.simulation import system
-from tests.simulation.drawing import Step, draw, instances_of, settings_of
+from tests.simulation import notices, system
+from tests.simulation.drawing import Step, draw, instances_of, settings_of, told_beside
 from tests.simulation.entropy import Entropy
 from tests.simulation.histories import History
 from tests.simulation.installation import PING_S, Installation, open_installation
@@ -144,13 +144,14 @@ async def _told(loop: Loop, file: Path, played: Played, steps: Sequence[Step], t
     exact = played.seed % 4 != 0
     async with open_installation(loop, file, played.seed, exact=exact, instances=instances) as installation:
         installation.settings = settings_of(played.seed)
+        installation.told_beside = told_beside(played.seed)
         installation.tell = tell
         _listen(installation, tell)
         history = History(installation, tell)
         played.wrong = await history.run(list(steps))
         if not played.wrong:
             found = await check_invariants(installation)
-            played.wrong, played.payments = found.wrong, found.payments
+            played.wrong, played.payments = found.wrong + notices.flaws(installation), found.payments
             ((played.several,),) = installation.rows("SELECT count(*) FROM requests WHERE invoices > 1")
         played.faults = dict(history.faults)
         played.crashed_at = sorted(history.crashed_at)

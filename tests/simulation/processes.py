@@ -155,6 +155,8 @@ class Processes:
 
     async def sleep_along(self) -> None:
         """Where some sleep for long, the others sleep almost as long."""
+        # Who crashed in its sleep is awake again.
+        self._busy &= {one.number for one in self._installation.running if one.machine.stopped}
         left = max(self._goes_on_at.values(), default=0.0) - self._installation.loop.now
         if left > HOUR:
             await self.all_sleep(left - 10 * MINUTE)

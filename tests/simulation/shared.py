@@ -41,6 +41,12 @@ class SharedLedger(Ledger):
         """The server's, and SQLite has no function that tells it. No later version takes the ledger over."""
         return self.clock()
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """At one moment; nothing bounds a transaction that it would have to be freed from."""
+        async with self.outage.noted(), database.snapshot(self._engine).connect() as connection:
+            yield connection
+
     async def instances(self) -> int:
         """How many run."""
         return self._count()

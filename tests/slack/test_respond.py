@@ -15,7 +15,7 @@ from bot.sandbox.local_slack.response_urls import ResponseUrls
 from bot.slack.blocks import Message, notice
 from bot.slack.respond import is_slacks, open_view, respond, update_view
 from bot.slack.web_api import web_client
-from tests.slack.acting import at_rest, shown
+from tests.slack.acting import at_rest, shown, told
 from tests.slack.gateway import JSON, Said, open_gateway
 
 SLACK = "https://slack.com/api/"
@@ -113,6 +113,31 @@ async def test_no_redirect_is_followed(status: int) -> None:
         assert not await respond(client, f"{slack.url}/respond", Message("Hello", []))
         assert slack.asked == ["/respond"]
         assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "tries"), [(429, 3), (500, 3), (503, 3), (400, 1), (403, 1), (404, 1), (410, 1)]
+)
+async def test_what_slack_may_take_a_little_later_is_tried_again(
+    status: int, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes five answers a response_url, and what it refuses for good is not asked again."""
+    monkeypatch.setattr("bot.slack.respond.RESPOND_AGAIN_S", (0.0, 0.0))
+    async with answering(status) as slack:
+        client = web_client("xoxb-1-a", f"{slack.url}/api/")
+        assert not await respond(client, f"{slack.url}/respond", Message("Hello", []))
+    assert slack.asked == ["/respond"] * tries
+
+
+@pytest.mark.parametrize("trouble", ["500", "429", "drop-before"])
+async def test_a_preview_is_shown_although_slack_was_away_for_a_moment(
+    slack: LocalSlack, bot: app.Bot, trouble: str
+) -> None:
+    """Whoever typed several invoices waits for it, and nothing else says what becomes of them."""
+    slack.fail("response_url", trouble, times=1)
+    assert (await slack.person("alice").types("#payments", "/pay vps 10101 10102")).ok
+    assert "10102" in await told(slack, "alice")
+    await at_rest(bot)
 
 
 async def test_an_address_that_is_not_slacks_is_not_called() -> None:

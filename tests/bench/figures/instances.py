@@ -1,8 +1,9 @@
 """Several instances on one PostgreSQL, while the billing API is what is waited for.
 
 The audit trail makes every write wait for one row. Here is seen what that costs: of a billing API that takes
-its time, two instances should pay nearly twice what one pays. Each has few calls at once, so that a machine
-of two cores is not what is waited for; and there are channels enough that Slack's limits are not.
+its time, two instances should pay nearly twice what one pays. Each has two calls at once, so that a machine
+of two cores is not what is waited for; and there are channels enough that Slack's limits are not. An instance
+works at as many payments as it has calls, writing included: the shorter a call, the more the writes count.
 
 The other side is ours as well: one instance.
 """
@@ -25,9 +26,7 @@ from tests.postgresql import Databases, running_postgresql
 AT_LEAST = 1.7
 
 LINES = {
-    "two": Line(
-        "two instances, PostgreSQL, billing 300 ms a call: paid, beside one", "/s", at_least=AT_LEAST
-    ),
+    "two": Line("two instances, PostgreSQL, billing 1 s a call: paid, beside one", "/s", at_least=AT_LEAST),
     "two_waited_ms": Line("… waited for the trail's end, a payment", "ms"),
     "four": Line("four instances: paid, beside one", "/s"),
     "four_waited_ms": Line("… waited for the trail's end, a payment", "ms"),
@@ -37,11 +36,11 @@ ROUNDS = 1
 WRITERS = 16
 """Requests under way at once."""
 
-CALLS_AT_ONCE = "1"
+CALLS_AT_ONCE = "2"
 """Of each instance, with the billing API: what 16 requests can keep busy four times over."""
 
 CHANNELS = 48
-WARM_S, MEASURED_S = 4.0, 15.0
+WARM_S, MEASURED_S = 4.0, 18.0
 
 
 async def measure_both(_payments: int) -> dict[str, dict[str, float]]:
@@ -64,7 +63,7 @@ def _flat(found: dict[str, dict[str, float]]) -> dict[str, float]:
 async def _paying(databases: Databases, instances: int) -> dict[str, float]:
     """What so many instances pay in a second, and how long each payment's writes wait for others'."""
     url = databases.address(databases.create())
-    conditions, settings = Conditions(billing_s=0.3), {"BILLING_CONCURRENCY": CALLS_AT_ONCE}
+    conditions, settings = Conditions(billing_s=1.0), {"BILLING_CONCURRENCY": CALLS_AT_ONCE}
     async with meeting(OURS, conditions, ledger_url=url, settings=settings, instances=instances) as world:
         places = [f"c{number}" for number in range(CHANNELS)]
         for place in places:
