@@ -24,6 +24,7 @@ _READING, _LIST = "billing/reading.py", "billing/list_answer.py"
 _WIRE, _CALLS = "billing/wire.py", "billing/calls.py"
 _DATABASE, _ANNOUNCER = "ledger/database.py", "slack/announcer.py"
 _VETTED = "what zeep reads was vetted before, and refused for that"
+_IN_ORDER = "it was written in that order, and no key of it changes"
 _LOGGED = "only people read it, in the log"
 _WHEN_FORGOTTEN = "a cursor that nobody has any more is closed anyway"
 
@@ -52,6 +53,16 @@ EQUIVALENT = (
     Same(_DATABASE, "engine_for", "max_overflow=0, ", "", "it only bounds how many connections there are"),
     Same(_DATABASE, "_wait_for_sqlite", "cursor.close()", "pass", _WHEN_FORGOTTEN),
     Same(_DATABASE, "_prepare_sqlite", "cursor.close()", "pass", _WHEN_FORGOTTEN),
+    Same("domain/erasure.py", "without_people", "sort_keys=True", "sort_keys=False", _IN_ORDER),
+    Same("domain/erasure.py", "without_people", ", sort_keys=True)", ", )", _IN_ORDER),
+    Same("payments/authority.py", "Authority.choice_of", '""', '"XXXX"', "no channel has that name"),
+    Same(
+        "payments/alarms.py",
+        "Alarms._login",
+        'Topic.REFUSED, "login"',
+        'Topic.REFUSED, "XXloginXX"',
+        "any word tells it from others, as long as it is one",
+    ),
     Same("ledger/exported.py", "check", "[:11]", "[:12]", "only the first eleven are read"),
     Same(
         "ledger/ledger_file.py",

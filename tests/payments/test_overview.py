@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from bot.domain.payment import InvoiceRef
 from bot.domain.policy import Tier
+from bot.domain.schedule import PayOn
 from bot.payments.authority import Person
 from bot.payments.overview import Overview
 from tests.payments.conftest import ALICE, BOB, CAROL, Office, policy
@@ -38,3 +41,16 @@ async def test_what_slack_says_nothing_of_is_counted(office: Office) -> None:
     assert await pending(office, BOB) == ([1, 2], [], 0)
     office.register.silent = True
     assert await pending(office, BOB) == ([], [1, 2], 2)
+
+
+async def test_what_is_to_be_paid_on_a_day_comes_in_the_order_of_the_days(office: Office) -> None:
+    """What was decided on, and what waits for that; what is paid at once is not among it."""
+    office.rules(policy(tiers=(Tier(None, 1),)))
+    days = [date(2026, 3, 9), date(2026, 3, 7), date(2026, 3, 8), date(2026, 3, 6), None]
+    for number, day in enumerate(days, start=1):
+        office.billing.add_invoice("mail", number)
+        await office.looked_up(InvoiceRef("mail", number), pay_on=None if day is None else PayOn(day))
+    for number in (1, 2):
+        await office.desk.approve(BOB, number)
+    found = await Overview(office.ledger, office.authority).scheduled()
+    assert [[one.request.id for one in each] for each in (found.approved, found.asked)] == [[2, 1], [4, 3]]

@@ -322,6 +322,23 @@ async def test_a_card_is_lost_only_where_it_is_not_there(
     assert found.request.cards.lost is lost
 
 
+@pytest.mark.parametrize("ended", [False, True])
+async def test_where_no_card_can_stand_the_requester_hears_of_it(
+    ledger: Ledger, teller: Teller, ended: bool
+) -> None:
+    """What was asked for ends; and who asked hears that there is no card also where it had ended before."""
+    payment = await to_tell(ledger)
+    if ended:
+        await moved(ledger, payment, State.CANCELLED, announce=None)
+    _, told = await teller.tells(Rejected("not_in_channel"))
+    found = await ledger.payment(payment.id)
+    assert found is not None
+    assert found.state is State.CANCELLED
+    assert found.reason == (None if ended else "the card could not be posted")
+    assert (told["kind"], told["channel"]) == (Kind.DIRECT.value, "U1")
+    assert (await ledger.event(told["event_id"])).what == NO_CARD
+
+
 NO_CARD = NoCard("the card could not be posted", "not_in_channel", "C1")
 TYPED_AT = "https://hooks.slack.com/commands/1"
 
