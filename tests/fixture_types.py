@@ -21,6 +21,7 @@ QUICK = Timing(
     not_sent=(timedelta(seconds=0.05),) * 3,
     reconcile_first=timedelta(seconds=0.1),
     deliver_first=timedelta(seconds=0.1),
+    late=timedelta(seconds=0.3),
     deliver_most=timedelta(seconds=0.2),
     visible_within=timedelta(seconds=0.1),
     poll=0.1,

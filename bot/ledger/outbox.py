@@ -29,9 +29,6 @@ Busy = Collection[Lane]
 TOGETHER = timedelta(seconds=3)
 """So long the outcome of one of several payments waits at first to be told together with the next."""
 
-LATE = timedelta(minutes=1)
-"""So long Slack may take to change a card after the answer to that was lost."""
-
 _FEW = 3
 """Replies in a thread after which each further one waits three times as long, up to five minutes."""
 
@@ -305,19 +302,20 @@ class Outbox:
             await self.add(request, Kind.DIRECT, event_id=event_id)
         return bool(told)
 
-    async def mark_delivered(self, delivery: Delivery, *, ts: str) -> bool:
+    async def mark_delivered(self, delivery: Delivery, *, ts: str, late: timedelta = timedelta(0)) -> bool:
         """Slack's ts is stored, so it was told. A card may have something newer to show already.
 
         Whether it was still ours to tell, as for `mark_found`; otherwise another instance tells it.
+        late: so long an earlier change may take yet whose answer was lost; then the card is shown once more.
         """
-        return await self._mark_posted(delivery, ts, done_revision=delivery.revision)
+        return await self._mark_posted(delivery, ts, late, done_revision=delivery.revision)
 
     async def mark_found(self, delivery: Delivery, *, ts: str) -> bool:
         """It stands in Slack since an earlier try. A card shows what was true then, so it is shown anew."""
         shown = {} if delivery.kind in _CARD_COLUMNS else {"done_revision": delivery.revision}
-        return await self._mark_posted(delivery, ts, **shown)
+        return await self._mark_posted(delivery, ts, timedelta(0), **shown)
 
-    async def _mark_posted(self, delivery: Delivery, ts: str, **shown: int) -> bool:
+    async def _mark_posted(self, delivery: Delivery, ts: str, late: timedelta, **shown: int) -> bool:
         new_card = delivery.kind in _CARD_COLUMNS and delivery.ts is None
         changes: dict[Any, Any] = {_CARD_COLUMNS[delivery.kind]: ts} if new_card else {}
         if delivery.kind is Kind.DIRECT or (new_card and delivery.kind is Kind.CARD):
@@ -325,14 +323,14 @@ class Outbox:
             changes[requests.c.response_url] = None
         if changes:
             await self._lock_request(delivery.request_id)
-        # A change whose answer was lost may come yet, over what is shown now or next.
-        late = delivery.ambiguous and delivery.ts is not None
-        again_late = deliveries.c.revision > delivery.revision if late else False
-        ours = await self._set(delivery, ts=ts, ambiguous=again_late, tries=0, **shown, **FREE)
+        comes_late = bool(late) and delivery.ambiguous and delivery.ts is not None
+        # It may come over what is shown next, too.
+        ambiguous = deliveries.c.revision > delivery.revision if comes_late else False
+        ours = await self._set(delivery, ts=ts, ambiguous=ambiguous, tries=0, **shown, **FREE)
         if not ours:
             await self._show_anew(delivery)
-        elif late:
-            await self._show_anew(delivery, deliveries.c.done_revision == deliveries.c.revision, after=LATE)
+        elif comes_late:
+            await self._show_anew(delivery, deliveries.c.done_revision == deliveries.c.revision, after=late)
         if not (ours and changes):
             return ours
         await self._connection.execute(

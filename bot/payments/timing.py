@@ -39,6 +39,7 @@ class Timing:
     search_for: how long it is asked whether a post arrived, before it is made again all the same; and again
         for as long after each such post.
     visible_within: how long Slack may take to show a message that it has in its history.
+    late: how long Slack may take to change a card after the answer to that was lost.
     forget: how often what is of no use any more is forgotten, in seconds.
     digest: how often it is asked whether the time of what is told daily has come, in seconds.
     watch: how often it is looked for what operators have to be told, in seconds.
@@ -69,6 +70,7 @@ class Timing:
     deliver_for: timedelta = timedelta(days=7)
     search_for: timedelta = timedelta(hours=1)
     visible_within: timedelta = timedelta(seconds=2)
+    late: timedelta = timedelta(minutes=1)
     forget: float = 300.0
     digest: float = 20.0
     watch: float = 10.0

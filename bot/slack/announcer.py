@@ -268,8 +268,11 @@ class Announcer:
             return
         self._reachable.discard(delivery.id)
         async with self.ledger.transaction() as transaction:
-            stands = transaction.outbox.mark_found if earlier else transaction.outbox.mark_delivered
-            ours = await stands(delivery, ts=answer.ts)
+            outbox = transaction.outbox
+            if earlier:
+                ours = await outbox.mark_found(delivery, ts=answer.ts)
+            else:
+                ours = await outbox.mark_delivered(delivery, ts=answer.ts, late=self.timing.late)
             for one in together:
                 await transaction.outbox.mark_delivered(one, ts=answer.ts)
             for person in rendered.invited if rendered and ours else ():

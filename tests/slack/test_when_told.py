@@ -13,7 +13,6 @@ from sqlalchemy import select
 from bot.domain.batch import Batch
 from bot.domain.events import DomainEvent, NoCard
 from bot.domain.payment import InvoiceRef, Payment, State, mark_of
-from bot.ledger.outbox import LATE
 from bot.ledger.rows import Delivery, Kind
 from bot.ledger.schema import deliveries
 from bot.ledger.store import Ledger
@@ -210,11 +209,11 @@ async def test_a_change_that_may_come_late_is_not_what_a_card_shows_in_the_end(
     await teller.tells(failed(ambiguous=True))
     clock.advance(seconds=2)
     (card,) = await teller.tells(Posted("1700000000.000001"))
-    assert (card["due_at"] - clock.now, card["ambiguous"]) == (LATE, False)
-    clock.advance(seconds=LATE.total_seconds())
+    assert (card["due_at"] - clock.now, card["ambiguous"]) == (Timing().late, False)
+    clock.advance(seconds=Timing().late.total_seconds())
     (card,) = await teller.tells(Posted("1700000000.000001"))
     assert card["done_revision"] == card["revision"]
-    clock.advance(seconds=LATE.total_seconds())
+    clock.advance(seconds=Timing().late.total_seconds())
     assert teller.posted == ["chat.update"] * 3
     await teller.tells()
 
@@ -237,7 +236,7 @@ async def test_what_comes_up_meanwhile_is_shown_at_once_and_the_late_change_is_n
         (card,) = await teller.tells(Posted("1700000000.000001"))
     assert (card["due_at"], card["ambiguous"]) == (clock.now, True)
     (card,) = await teller.tells(Posted("1700000000.000001"))
-    assert (card["due_at"] - clock.now, card["ambiguous"]) == (LATE, False)
+    assert (card["due_at"] - clock.now, card["ambiguous"]) == (Timing().late, False)
 
 
 async def test_a_history_that_cannot_be_read_now_is_read_again_before_it_is_posted(
