@@ -132,6 +132,7 @@ def _timing(options: BotOptions) -> Timing:
     """A day in a few seconds, in proportion."""
     return Timing(
         visible_within=timedelta(seconds=0.2),
+        late=timedelta(seconds=0.3),
         lease=timedelta(seconds=options.lease),
         look_up=1.0,
         fresh=timedelta(seconds=1),

@@ -161,8 +161,8 @@ BREAKS = (
     Break(
         "what-was-written-meanwhile-counts-as-shown",
         _OUTBOX,
-        "return await self._mark_posted(delivery, ts, done_revision=delivery.revision)",
-        "return await self._mark_posted(delivery, ts, done_revision=deliveries.c.revision)",
+        "return await self._mark_posted(delivery, ts, late, done_revision=delivery.revision)",
+        "return await self._mark_posted(delivery, ts, late, done_revision=deliveries.c.revision)",
         seen_by="ledger:test_a_card_that_changes_while_it_is_posted_is_shown_again",
         case="sqlite",
     ),
