@@ -156,6 +156,7 @@ class Leases:
         )
         for table, condition, changes in brought:
             await self._connection.execute(update(table).where(condition).values(changes))
+        await self.notices.bring_forward(self.now + LONGEST_LEASE)
 
 
 def _held_by_another(table: Table, owner: str) -> ColumnElement[bool]:

@@ -14,11 +14,11 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, RowMapping, or_, select, update
+from sqlalchemy import Row, RowMapping, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.ledger.schema import FREE, notices
+from bot.ledger.schema import FREE, UNTOLD, notices
 from bot.ledger.trail import Trail
 
 OPERATORS = "operators"
@@ -188,6 +188,23 @@ class Notices:
     async def end(self, notice: Notice, why: str, *, ts: str | None = None) -> None:
         """It is told, where ts is Slack's; or it is not told any more."""
         await self._set(notice, ended=why, ts=ts, **FREE)
+
+    async def bring_forward(self, latest: datetime) -> None:
+        """Let none of them wait longer than until then, nor any lease last longer.
+
+        What waits for less waits on: a post that was begun may be under way yet. They are locked in one
+        order, as two may do this at once.
+        """
+        late, long = notices.c.due_at > latest, notices.c.lease_until > latest
+        waiting = select(notices.c.id).where(UNTOLD, or_(late, long)).order_by(notices.c.due_at, notices.c.id)
+        if found := (await self._connection.execute(waiting.with_for_update())).scalars().all():
+            forward = update(notices).where(notices.c.id.in_(found), UNTOLD)
+            await self._connection.execute(
+                forward.values(
+                    due_at=case((late, latest), else_=notices.c.due_at),
+                    lease_until=case((long, latest), else_=notices.c.lease_until),
+                )
+            )
 
     async def _set(self, notice: Notice, **values: Any) -> bool:
         changed = await self._connection.execute(

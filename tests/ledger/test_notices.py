@@ -95,6 +95,42 @@ async def test_what_is_put_off_waits_for_its_time(ledger: Ledger, clock: Clock) 
     assert (again.begun, again.tries) == (True, 2)
 
 
+async def forward(ledger: Ledger) -> None:
+    async with ledger.transaction() as transaction:
+        await transaction.bring_forward()
+
+
+async def test_what_was_written_down_by_a_clock_ahead_waits_a_minute_at_most(
+    ledger: Ledger, clock: Clock
+) -> None:
+    """Its time, and its lease's end, would come when that clock is there again: in a month."""
+    clock.set(days=24)
+    await alert(ledger)
+    await alert(ledger, "43")
+    held = await claim_alert(ledger)
+    assert held is not None
+    clock.set(days=-24)
+    assert await claim_alert(ledger) is None
+    await forward(ledger)
+    clock.advance(minutes=1)
+    found = [await claim_alert(ledger), await claim_alert(ledger)]
+    assert {one.key for one in found if one is not None} == {"42", "43"}
+
+
+async def test_what_is_put_off_for_less_than_a_minute_waits_as_it_did(ledger: Ledger, clock: Clock) -> None:
+    """Its post may be under way yet: who looks too early does not find it, and posts again."""
+    await alert(ledger)
+    notice = await claim_alert(ledger)
+    assert notice is not None
+    async with ledger.transaction() as transaction:
+        due_at = transaction.now + timedelta(seconds=2)
+        await transaction.notices.retry_at(notice, due_at=due_at, begun=True)
+    await forward(ledger)
+    assert await claim_alert(ledger) is None
+    clock.advance(seconds=2)
+    assert await claim_alert(ledger) is not None
+
+
 async def alert(ledger: Ledger, key: str = "42") -> None:
     async with ledger.transaction() as transaction:
         await transaction.notices.alert(Topic.UNKNOWN, key, "1,2")
