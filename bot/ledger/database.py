@@ -25,6 +25,7 @@ from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable, LedgerUnfit
 from bot.ledger.ledger_file import must_be_a_ledger, must_be_one_file
 from bot.ledger.one_errand import one_errand_each
+from bot.ledger.open_files import OpenFiles
 
 _SESSION = {
     # A commit that is acknowledged must survive a crash, whatever the server is tuned to.
@@ -91,7 +92,10 @@ def engine_for(url: str, instance: str | None = None) -> AsyncEngine:
             needs = f"needs SQLite 3.35 or later, and this Python has {sqlite3.sqlite_version}"
             raise ConfigError(Problem("LEDGER_URL", needs, "Use a newer Python, or PostgreSQL."))
         engine = create_async_engine(parsed, pool_size=4, max_overflow=0, hide_parameters=True)
+        files = OpenFiles(str(parsed.database))
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "connect", files.note)
+        event.listen(engine.sync_engine, "begin", files.must_be_there)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     engine = _postgresql(parsed, _SESSION, instance)

@@ -424,4 +424,19 @@ BREAKS = (
         seen_by="ledger:test_who_did_not_hear_of_it_does_not_hear_that_it_is_over",
         case="sqlite",
     ),
+    Break(
+        "what-is-written-into-a-file-without-a-name-counts",
+        _DATABASE,
+        '        event.listen(engine.sync_engine, "begin", files.must_be_there)\n',
+        "",
+        seen_by="ledger:test_nothing_is_written_that_the_next_one_would_not_find",
+        case="wal-deleted",
+    ),
+    Break(
+        "a-ledger-that-takes-the-place-of-another-is-gone-on-with",
+        "ledger/open_files.py",
+        "self._ledger = opened[0] = self._ledger or opened[0]",
+        "self._ledger = opened[0]",
+        seen_by="ledger:test_a_ledger_that_takes_its_place_is_not_gone_on_with",
+    ),
 )
