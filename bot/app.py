@@ -51,6 +51,7 @@ from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import Handle, Poller, TaskPool, Worker
 from bot.slack.announcer import Announcer
 from bot.slack.ask_again import AskAgain
+from bot.slack.colleagues import Colleagues
 from bot.slack.commands import Commands
 from bot.slack.connection import bolt_app, http_mode, socket_mode, workspace_of
 from bot.slack.decisions import Decisions
@@ -271,6 +272,7 @@ def build(
     unpaid_views = UnpaidViews(services)
     listener = bolt_app(edges.client, edges.workspace)
     for subject in (
+        Colleagues(directory, edges.workspace),
         Commands(services, lists, pay_forms, previews),
         previews,
         Decisions(services),

@@ -63,7 +63,15 @@ async def workspace_of(client: Client) -> Workspace:
 
 
 def workspace_in(answer: dict[str, Any]) -> Workspace | None:
-    """What auth.test says; None where it does not. Raises ConfigError for the token of a person."""
+    """What auth.test says; None where it does not.
+
+    Raises ConfigError for the token of a person, or of a whole organization: with that, Slack has to be told
+    with each question which workspace is meant, and people of all of them act.
+    """
+    if answer.get("is_enterprise_install") is True:
+        what = "is of an app that is installed for a whole organization"
+        remedy = "Install it into the one workspace where payments are made, and copy that token."
+        raise ConfigError(Problem("SLACK_BOT_TOKEN", what, remedy))
     told = {name: answer.get(name) for name in ("team_id", "url", "user_id", "user", "bot_id")}
     if told["user_id"] and not told["bot_id"]:
         remedy = "Use the one that begins with xoxb-."

@@ -78,9 +78,21 @@ class SlackDirectory:
         barred = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger")
         if any(profile.get(flag) for flag in barred) or profile.get("is_app_user"):
             return False
-        enterprise = profile.get("enterprise_user")
-        others = enterprise.get("teams") if isinstance(enterprise, dict) else None
-        teams = [profile.get("team_id"), *(others if isinstance(others, list) else ())]
+        return self._team in (profile.get("team_id"), *_organization(profile)[1])
+
+    async def is_colleague(self, user_id: str, home: str) -> bool:
+        """Whether somebody who is at home in another workspace is of this one too. Raises DirectoryError.
+
+        home: that workspace, or the organization, as Slack names it with what they do. An id is a person's
+        only together with it: somebody else of that id may be at home elsewhere.
+        """
+        user = await self._cached("user", user_id, lambda: self._read("users.info", user=user_id))
+        if user is None:
+            return False
+        profile: dict[str, Any] = user["user"]
+        organization, teams = _organization(profile)
+        if profile.get("is_stranger") or home not in (profile.get("team_id"), organization):
+            return False
         return self._team in teams
 
     async def people_in(self, groups: Iterable[str]) -> frozenset[str]:
@@ -159,6 +171,14 @@ _SAYS: dict[str, tuple[str, type | None]] = {
     "users.conversations": ("channels", dict),
 }
 """By method: what its answer holds, an object or a list of these. Without it, it says nothing."""
+
+
+def _organization(profile: dict[str, Any]) -> tuple[str | None, list[Any]]:
+    """The organization that somebody is of, if it has several workspaces, and those that they are in."""
+    told = profile.get("enterprise_user")
+    enterprise = told if isinstance(told, dict) else {}
+    teams = enterprise.get("teams")
+    return enterprise.get("enterprise_id"), teams if isinstance(teams, list) else []
 
 
 def _says(answer: dict[str, Any], method: str) -> bool:

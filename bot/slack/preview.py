@@ -31,7 +31,7 @@ from bot.slack import replies
 from bot.slack.blocks import Message, button, paragraph
 from bot.slack.delivered import identifier_in, text_in, understanding
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of, reading_pool
-from bot.slack.listing import listing
+from bot.slack.listing import fitting, listing
 from bot.slack.respond import respond
 from bot.slack.schedule_text import asked_for
 from bot.slack.text import escape, invoice_line, quote, subject_of, totals, unescaped, when_due
@@ -49,6 +49,9 @@ _CHANGED = "*Something changed since you looked. Nothing is requested yet.*\n"
 
 _NAMED = 20
 """Invoices that are named one by one where they are left out."""
+
+_LEFT_OUT = 4_000
+"""Characters of what is left out and why: each amount may be a reason of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +219,16 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterator[str]:
     for one in left_out:
         number = f" ({one.held.request.number})" if one.held is not None else ""
         by_reason.setdefault(escape(one.why), []).append(f"`{one.ref}`{number}")
-    if by_reason:
-        yield "*Left out:*"
+    if not by_reason:
+        return
+    lines = []
     for why, refs in by_reason.items():
         more = f" and {len(refs) - _NAMED} more" if len(refs) > _NAMED else ""
-        yield f"{', '.join(refs[:_NAMED])}{more}: {why}"
+        lines.append(f"{', '.join(refs[:_NAMED])}{more}: {why}")
+    yield "*Left out:*"
+    yield from (kept := fitting(lines, _LEFT_OUT))
+    if left := sum(map(len, list(by_reason.values())[len(kept) :])):
+        yield f"… and {left} more."
 
 
 def _unread(found: Proposal) -> Iterator[str]:

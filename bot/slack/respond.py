@@ -6,6 +6,7 @@ They are helpful and never needed: what counts is in the ledger. So a failure is
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import aiohttp
 import structlog
 
 from bot.slack.blocks import Message, View, paragraph, showing
+from bot.slack.listing import fitting
 from bot.slack.web_api import Client, write
 
 log = structlog.get_logger()
@@ -22,6 +24,13 @@ RESPOND_TIMEOUT_S = 10
 
 RESPOND_AGAIN_S = (0.5, 3.0)
 """Seconds until it is tried again where Slack was not there. It takes five answers a response_url."""
+
+ALL_THAT_SLACK_TAKES = (
+    "That is all of my answer that Slack takes; the people who run this bot find why in its log."
+)
+
+_AS_TEXT = 3_500
+"""Characters of what is told as text alone."""
 
 OPEN_TIMEOUT_S = 1.5
 """For a form to open: the click that it answers must be acknowledged within three seconds."""
@@ -61,6 +70,15 @@ async def respond(client: Client, response_url: str, message: Message, *, instea
         failure, again = await _post(client, response_url, told)
         if failure is None:
             return True
+        if failure == HTTPStatus.BAD_REQUEST and told["blocks"]:
+            # Something in it is more than Slack takes. Never a reason to tell somebody nothing.
+            log.error("response_url takes the text alone", error=failure)
+            lines = [*fitting(message.text.split("\n"), _AS_TEXT), ALL_THAT_SLACK_TAKES]
+            failure, again = await _post(
+                client, response_url, told | {"text": "\n".join(lines), "blocks": []}
+            )
+            if failure is None:
+                return True
         log.warning("response_url failed", error=failure)
         if not again:
             return False

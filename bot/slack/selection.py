@@ -25,7 +25,7 @@ from bot.slack.card import line_of, value_of, what_follows
 from bot.slack.decisions import Clicked, repair
 from bot.slack.delivered import text_in, understanding
 from bot.slack.inbound import Body, Response, Services, clicker, outcome_of, submitted
-from bot.slack.listing import paragraphs
+from bot.slack.listing import fitting, paragraphs
 from bot.slack.respond import open_view
 from bot.slack.text import added_up, cost_of, standing_of, subject_of, totals, unescaped
 from bot.slack.web_api import write
@@ -35,6 +35,9 @@ SELECT, APPROVE_SELECTED = "select_request", "approve_selected"
 
 APPROVE_FORM = "approve_selected_form"
 """The callback id of the question."""
+
+_ROOM = 30_000
+"""Characters of all lines: a view takes 250,000 bytes, and a character may be several."""
 
 _VALUE = 150
 """Characters of an option's value that Slack takes."""
@@ -114,7 +117,10 @@ class Selections:
             kept.append(batch)
             lines.append(f"{subject_of(batch)} · *{cost_of(batch)}*\n{what_follows(batch, approvals)}")
             if batch.several:
-                lines += [line_of(one, batch, today) for one in batch.asked_about]
+                each = [line_of(one, batch, today) for one in batch.asked_about]
+                lines += (shown_first := fitting(each, _ROOM // len(values)))
+                if left := len(each) - len(shown_first):
+                    lines.append(f"… and {left} more; see its card.")
         if skipped:
             skipped.insert(0, "*Skipped*")
         if not kept:

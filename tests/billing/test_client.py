@@ -120,13 +120,21 @@ async def test_who_asks_for_the_same_list_meanwhile_shares_the_next_reading(
     api: LocalBilling, client: BillingClient
 ) -> None:
     """Fifty ask one after the other while the first reading is under way; each has a list of its own."""
+    all_have_asked = asyncio.Event()
+
+    async def then(exchange: Exchange) -> web.StreamResponse:
+        await all_have_asked.wait()
+        return await plain(exchange)
+
     await client.prepare()
-    api.fail(SLOW, operation="api_vps_*")
+    api.fail(Failure("when all have asked", then, carried_out=True), operation="api_vps_*")
     asking = [asyncio.create_task(client.unpaid_invoices("vps"))]
     await until(lambda: any("unpaid" in call.operation for call in api.log))
     for _ in range(50):
         await asyncio.sleep(0)
         asking.append(asyncio.create_task(client.unpaid_invoices("vps")))
+    await asyncio.sleep(0)
+    all_have_asked.set()
     lists = await asyncio.gather(*asking)
     assert [call.operation for call in api.log].count("api_vps_get_client_unpaid_invoices") == 2
     assert all(one == lists[0] for one in lists)
@@ -208,7 +216,7 @@ async def test_a_payment_that_gets_no_thread_in_time_is_never_sent(
 ) -> None:
     """Behind a call that hangs, a payment waits its time, is taken back, and is not sent later."""
     client = new_client(timeout=0.5, concurrency=1)
-    await client.unpaid_invoices("vps")
+    await client.unpaid_invoices("vps", timeout=5.0)
     api.fail("stall")
     first = asyncio.create_task(client.make_payment(VPS))
     await until(lambda: api.payments_received("vps", 10101) == 1)

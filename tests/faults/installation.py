@@ -240,11 +240,15 @@ class Installation:
             return await unfinished(connection, waiting)
 
     async def rest(self, timeout: float = 20, *, waiting: Collection[State] = ()) -> None:
-        """Wait until nothing is `left`."""
-        deadline = asyncio.get_running_loop().time() + timeout
+        """Wait until nothing is `left`, if that changes within so many seconds; ten times those at most."""
+        time = asyncio.get_running_loop().time
+        latest = time() + 10 * timeout
+        deadline, before = 0.0, [""]
         while left := await self.left(waiting):
-            if asyncio.get_running_loop().time() > deadline:
-                raise NotAtRest(self._told(f"after {timeout} s there were left: {', '.join(left)}"))
+            if left != before:
+                deadline, before = min(time() + timeout, latest), left
+            if time() > deadline:
+                raise NotAtRest(self._told(f"{timeout} s later there were left: {', '.join(left)}"))
             await asyncio.sleep(0.1)
 
     def _told(self, what: str) -> str:

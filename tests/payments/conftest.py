@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -45,7 +45,7 @@ UNPAID = "api_vps_get_client_unpaid_invoices"
 SETTLED = timedelta(minutes=17)
 """The settling time, the billing time-out, and a second more."""
 
-TIMING = Timing(look_up=1.0, not_sent=(timedelta(minutes=1), timedelta(minutes=5)))
+TIMING = Timing(not_sent=(timedelta(minutes=1), timedelta(minutes=5)))
 
 
 class Register:
@@ -121,7 +121,7 @@ class Office:
         read_at: Ages[int] = Ages(self.clock.boottime)
         ledger, client, timing, instance = self.ledger, self.client, self.timing, self.instance
         self.look_up = LookUp(ledger, client, self.authority, timing, read_at, instance)
-        preflight = Preflight(ledger, client, self.authority, timing, read_at, call_timeout=2.0)
+        preflight = Preflight(ledger, client, self.authority, timing, read_at, call_timeout=5.0)
         account = self.account
         self.executor = Executor(ledger, client, preflight, timing, instance, self.checkpoint, account)
         self.reconciler = Reconciler(ledger, client, timing, self.settling, instance, account)
@@ -130,6 +130,11 @@ class Office:
         self.look_up_worker = self._worker(LOOK_UP, self.look_up.handle, lease)
         self.executor_worker = self._worker(EXECUTOR, self.executor.handle, lease)
         self.reconciler_worker = self._worker(RECONCILER, self.reconciler.handle, self.reconciler.lease)
+
+    def patience(self, *, seconds: float) -> None:
+        """Let a look-up wait for so long: where no answer comes, so that the test need not wait for more."""
+        self.timing = replace(self.timing, look_up=seconds)
+        self.rules(self.authority.policy)
 
     def _worker(self, queue: Queue, handle: Any, lease: timedelta) -> Worker:
         return Worker(self.ledger, queue, handle, instance=self.instance, lease=lease, size=4)
@@ -252,7 +257,7 @@ def new_client(billing: LocalBilling, clock: Clock) -> BillingClient:
         wsdl_url=billing.wsdl_url,
         username=billing.username,
         password=SecretStr(billing.password),
-        timeout=2.0,
+        timeout=5.0,
         clock=clock.boottime,
     )
 

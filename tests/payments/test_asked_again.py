@@ -113,6 +113,7 @@ class TestAfterAnAttemptInDoubt:
     ) -> None:
         """A list that is slow at the look-up is no word; the thread says what is waited for."""
         await declined_after(office, verdict)
+        office.patience(seconds=1)
         office.billing.fail("stall", operation=ANY_UNPAID)
         payment = await office.looked_up()
         assert (payment.listed, payment.state) == (None, State.APPROVED)

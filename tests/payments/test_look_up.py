@@ -54,6 +54,7 @@ async def test_what_is_not_listed_has_no_amount(office: Office) -> None:
 @pytest.mark.parametrize("mode", ["unreadable", "unlisted", "down", "stall", "login-fault", "no-wsdl"])
 async def test_what_cannot_be_read_is_not_told(office: Office, mode: str) -> None:
     """The request goes on with no amount, within the time that the card may wait for it."""
+    office.patience(seconds=1)
     office.billing.fail(mode)
     payment = await office.looked_up()
     assert (payment.listed, payment.invoice) == (None, None)

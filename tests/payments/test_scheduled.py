@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -23,7 +22,6 @@ from tests.payments.conftest import (
     MALLORY,
     ONE,
     PAY,
-    TIMING,
     UNPAID,
     VPS,
     Office,
@@ -133,8 +131,7 @@ class TestTheDay:
     async def test_a_due_date_is_waited_for_longer_than_an_amount(self, office: Office) -> None:
         """A slow billing API keeps nobody from paying on time."""
         office.billing.fail("slow", operation=UNPAID)
-        office.timing = replace(TIMING, look_up=0.05)
-        office.rules(policy())
+        office.patience(seconds=0.05)
         due_on(office, VPS, str(DAY))
         payment = await office.looked_up(pay_on=PayOn())
         assert (payment.state, payment.pay_day) == (State.APPROVED, DAY)

@@ -70,10 +70,11 @@ def at_call(installation: Installation, call: Call) -> list[str]:
     if call.operation != PAYMENT or call.module is None or call.invoice is None:
         return []
     ref = call.module, call.invoice
-    since = installation.past.unsafe_since
-    if since is not None and installation.loop.now - since < _UNSAFE_S:
-        # Its commits were lost while it was on its way: nothing is promised then.
-        installation.past.forgotten[ref] += 1
+    past, now = installation.past, installation.loop.now
+    lost = past.unsafe_since is not None and now - past.unsafe_since < _UNSAFE_S
+    if lost or now - past.restored_at < installation.settled_after:
+        # Its commits were lost while it was on its way, or a backup was restored, on which no bot runs yet.
+        past.forgotten[ref] += 1
         return []
     what = f"{call.module} {call.invoice}"
     held = installation.rows(

@@ -42,6 +42,7 @@ class Outside(PastTheBot):
     amount_changed_at, gone_at: of invoices; gone: paid by hand or deleted. out_since: people who are
     deactivated, or in no group. clock_set_at: any clock. shown: on which invoices' cards who has pressed
     Approve, and which price those showed. unsafe_since: when the ledger lost commits that nobody waited for.
+    restored_at: when a backup took its place, and all bots waited until nothing was under way any more.
     forged_refs: the invoices of payments that were forged, before and after. asked_on: the days for which
     invoices were asked for, as the ledger keeps them, "" for at once; of ALL_OF those for what is due.
     due_changed: invoices whose due date was changed. checked_at, ran, seen: when `invariants` looked last,
@@ -56,6 +57,7 @@ class Outside(PastTheBot):
     clock_set_at: float = NEVER
     shown: set[tuple[str, str, int, str]] = field(default_factory=set)
     unsafe_since: float | None = None
+    restored_at: float = NEVER
     forged_refs: set[Ref] = field(default_factory=set)
     asked_on: defaultdict[Ref, set[str]] = field(default_factory=lambda: defaultdict(set))
     due_changed: set[Ref] = field(default_factory=set)

@@ -286,6 +286,7 @@ class Processes:
             backup, self._backup = self._backup, None
             await self._all_crash()
             self._set_back(backup)
+            self._installation.past.restored_at = self._installation.loop.now
             self.faults["restored"] += 1
             await asyncio.sleep(self._installation.settled_after)
             for process in self._installation.processes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from bot.errors import ConfigError
 from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.changes import Change, ChangeKind
 from tests.fixture_types import StartBot
 from tests.slack.gateway import JSON, Gateway, Said, no
@@ -67,6 +70,25 @@ async def test_it_starts_whatever_is_answered_first(
     await start_bot(SLACK_API_URL=gateway.url)
     assert gateway.calls[method] == 3
     assert (await slack.person("alice").types("#payments", "/pay help")).ok
+
+
+async def test_the_token_of_a_whole_organization_is_refused_at_start(
+    gateway: Gateway, start_bot: StartBot
+) -> None:
+    """With it nobody would be of the team; it is said before anybody is refused."""
+    told = {
+        "ok": True,
+        "url": "https://acme.enterprise.slack.com/",
+        "team_id": ids.ORGANIZATION_ID,
+        "enterprise_id": ids.ORGANIZATION_ID,
+        "user_id": ids.BOT_USER_ID,
+        "user": "invoice-pay",
+        "bot_id": ids.BOT_ID,
+        "is_enterprise_install": True,
+    }
+    gateway.says_always("auth.test", Said(200, json.dumps(told).encode(), (JSON,)))
+    with pytest.raises(ConfigError, match="installed for a whole organization"):
+        await start_bot(SLACK_API_URL=gateway.url)
 
 
 async def test_it_comes_back_after_an_outage(slack: LocalSlack, start_bot: StartBot) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
-from bot.domain.payment import State
+import pytest
+
+from bot.domain.payment import Invoice, InvoiceRef, State
+from bot.domain.policy import Rule
+from bot.domain.schedule import PayOn
+from bot.payments.proposals import Group, LeftOut, Line, Proposal
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
+from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.sandbox.local_slack.messages import Message
-from bot.slack.preview import CONFIRM
+from bot.slack.preview import CONFIRM, preview
 from tests.fixture_types import StartBot
 from tests.slack.acting import approve, asks, at_rest, card, costs_by_now, pay, shown, thread
 
@@ -25,6 +33,13 @@ name = "other"
 requesters = ["alice"]
 approvers = ["bob"]
 approvals = [{ required = 1 }]
+"""
+
+LIMITED = """
+[[rule]]
+name = "limited"
+requesters = ["alice"]
+limit_per_rule_per_day = 50000
 """
 
 
@@ -188,3 +203,35 @@ async def test_where_nothing_can_be_read_what_was_typed_can_be_asked_for(
     batch = await bot.ledger.of_request(1)
     assert batch is not None
     assert [one.state for one in batch.payments] == [State.PAID] * 2
+
+
+async def test_a_preview_that_leaves_out_much_is_shown(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, tmp_path: Path
+) -> None:
+    """Each amount above a limit is a reason of its own; Slack takes so much text and no more."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(LIMITED.replace("alice", ids.ALICE))
+    await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
+    for number in range(100):
+        amount = (10 if number < 40 else 123_456) + number + 0.25
+        ref = "quickservers", 2_000_000_000 + number
+        billing.add_invoice(*ref, description="x" * 100, amount=amount, due_in_days=-500)
+    told = await asks(slack, f"quickservers overdue note: {'n' * 490}")
+    assert told.startswith("*40 payments · 1,190.00 USD*")
+    assert "… and 28 more." in told
+    assert "*Left out:*\n`quickservers 2000000040`: 123,496.25 USD is above" in told
+    assert label(slack) == "Request 40 payments · 1,190.00 USD"
+
+
+@pytest.mark.parametrize("lines", [0, 1, 50, 100])
+@pytest.mark.parametrize("unread", [0, 100])
+def test_a_preview_keeps_block_kits_limits(lines: int, unread: int) -> None:
+    """Whatever is in it, and whatever is left out and why."""
+    refs = [InvoiceRef("m" * 64, 2**31 - 1 - number) for number in range(200)]
+    due = date(2026, 3, 1)
+    listed = [Line(ref, Invoice(ref, "&" * 99, Decimal("0.000001"), "USD", due)) for ref in refs[:lines]]
+    left_out = tuple(LeftOut(ref, f"&{ref.number} {'because ' * 15}") for ref in refs[lines:100])
+    groups = (Group(Rule("r", frozenset({"U1"})), tuple(listed)),) if listed else ()
+    modules = tuple(f"{number:064}" for number in range(unread))
+    shown_first = preview(Proposal(groups, left_out, modules, 20_000), "&" * 500, "1.2.x", due, PayOn())
+    checked_blocks(shown_first.blocks)

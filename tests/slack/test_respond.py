@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from bot import app
 from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.response_urls import ResponseUrls
-from bot.slack.blocks import Message, notice
-from bot.slack.respond import is_slacks, open_view, respond, update_view
+from bot.slack.blocks import Message, notice, section
+from bot.slack.respond import ALL_THAT_SLACK_TAKES, is_slacks, open_view, respond, update_view
 from bot.slack.web_api import web_client
 from tests.slack.acting import at_rest, shown, told
 from tests.slack.gateway import JSON, Said, open_gateway
@@ -180,3 +182,15 @@ async def test_a_form_of_which_nothing_is_told_did_not_open(slack: LocalSlack, b
         assert await open_view(client, "1.2.x", notice("x")) is None
         shown_before = {"id": "V1", "hash": "1"}
         assert await update_view(client, shown_before, notice("x"), unless_changed=False) is None
+
+
+async def test_what_slack_does_not_take_is_told_as_text(slack: LocalSlack, logs: list[Any]) -> None:
+    """Whoever waits for an answer hears something, and the log says that it was not all."""
+    channel = slack._workspace.world.channel("#payments")
+    url = slack._response_urls.issue("commands", channel, ids.ALICE)
+    client = web_client(slack.bot_token, slack.api_url)
+    assert await respond(client, url, Message("Much to say", [section("x" * 3_001)]))
+    assert await told(slack, "alice") == f"Much to say\n{ALL_THAT_SLACK_TAKES}"
+    assert [one["log_level"] for one in logs if "response_url" in one["event"]] == ["error"]
+    await respond(client, url, Message("First\n" + "x" * 50_000, [section("x" * 3_001)]))
+    assert slack.ephemerals("alice")[-1].text == f"First\n{ALL_THAT_SLACK_TAKES}"

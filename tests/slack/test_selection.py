@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from bot import app
 from bot.domain.batch import Batch
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.payments.approvals import ApprovalStatus
 from bot.payments.authority import Person
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.sandbox.local_slack.blocks import checked_blocks
+from bot.sandbox.local_slack.blocks import checked_blocks, checked_view
 from bot.sandbox.local_slack.interactions import Result
+from bot.sandbox.local_slack.messages import visible_texts
 from bot.sandbox.local_slack.views import View
 from bot.slack.selection import APPROVE_SELECTED, SELECT, Selections, approve_selected, checkbox
 from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, pay, shown, state_of
-from tests.slack.scenes import payment_in
+from tests.slack.scenes import NOW, batch_of, payment_in
 from tests.slack.test_home import hurried, sees
 
 __all__ = ["hurried"]
@@ -188,6 +195,33 @@ async def test_nothing_selected_asks_nothing(slack: LocalSlack, start_bot: Start
     last = await sees(slack, "bob", "Waiting for your approval: 1 · 10.00 USD")
     assert SELECT not in str(last.blocks)
     assert APPROVE_SELECTED not in str(last.blocks)
+
+
+@pytest.mark.parametrize("described", ["&" * 60, "\N{PILE OF POO}" * 60, "a server"])
+async def test_a_question_about_a_thousand_payments_can_be_asked(
+    described: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view takes so many blocks and bytes; of each request its sum is told, and what is not is counted."""
+    invoice = Invoice(InvoiceRef("quickservers", 2**31 - 1), described, Decimal("1234.56"), "USD", NOW.date())
+    batch = batch_of(*[State.PENDING_APPROVAL] * 100, invoice=invoice)
+
+    async def of_request(_: int) -> Batch:
+        return batch
+
+    async def approvals(*_: object) -> ApprovalStatus:
+        return ApprovalStatus(1)
+
+    monkeypatch.setattr("bot.slack.selection.shown", approvals)
+    services: Any = SimpleNamespace(
+        ledger=SimpleNamespace(clock=lambda: NOW, of_request=of_request), authority=None
+    )
+    values = [f"{batch.request.id}:{batch.request.mark} {batch.price}"] * 10
+    question = await Selections(services)._question(Person(ids.BOB, ids.TEAM_ID), values)
+    checked_view(question, "modal")
+    told = "\n".join(visible_texts(question["blocks"]))
+    assert told.startswith("*Approve selected (10 · 1,234,560.00 USD)*")
+    assert told.count("100 payments · *123,456.00 USD*") == 10
+    assert len(re.findall(r"… and [0-9]+ more; see its card", told)) == 10
 
 
 def test_the_button_says_what_is_selected_within_slacks_limits() -> None:

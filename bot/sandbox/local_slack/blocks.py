@@ -5,6 +5,7 @@ Messages are refused with invalid_blocks, views with invalid_arguments; both say
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import Any
 
@@ -27,6 +28,7 @@ from bot.sandbox.local_slack.messages import Json, interactive_elements, visible
 
 MESSAGE_BLOCKS = 50
 VIEW_BLOCKS = 100
+VIEW_BYTES = 250_000
 TEXT_OF_ALL_BLOCKS = 12_000
 """Undocumented; above it chat.postMessage answers msg_blocks_too_long (slackapi/bolt-js#2509)."""
 TABLE_ROWS, TABLE_COLUMNS, TABLE_TEXT = 100, 20, 10_000
@@ -191,6 +193,8 @@ def checked_view(view: object, kind: str) -> Json:
         _check_submit(view, problems)
     if problems.found:
         raise ApiError.with_messages("invalid_arguments", problems.found)
+    if len(json.dumps(view)) > VIEW_BYTES:
+        raise ApiError("view_too_large")
     assert isinstance(view, dict)
     return view | {"blocks": _as_stored(view["blocks"])}
 

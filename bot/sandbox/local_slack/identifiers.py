@@ -11,6 +11,9 @@ TEAM_DOMAIN = "acme"
 OTHER_TEAM_ID = "T0PARTNER1"
 """The organization that shares a channel with Acme; Xena belongs to it."""
 
+ORGANIZATION_ID = "E0ACME0001"
+"""What people are of who are in several workspaces."""
+
 APP_ID = "A0PAYBOT01"
 BOT_ID = "B0PAYBOT01"
 BOT_USER_ID = "U0PAYBOT01"

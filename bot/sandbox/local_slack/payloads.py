@@ -10,6 +10,7 @@ from bot.sandbox.local_slack.identifiers import (
     APP_ID,
     BOT_ID,
     BOT_USER_ID,
+    ORGANIZATION_ID,
     OTHER_TEAM_ID,
     TEAM_DOMAIN,
     TEAM_ID,
@@ -43,7 +44,16 @@ def person_payload(person: Person) -> Json:
     }
     if person.id == BOT_USER_ID:
         payload["profile"] |= {"api_app_id": APP_ID, "bot_id": BOT_ID}
-    if person.external:
+    if person.organization:
+        payload["enterprise_user"] = {
+            "id": person.id,
+            "enterprise_id": ORGANIZATION_ID,
+            "enterprise_name": "Acme",
+            "is_admin": False,
+            "is_owner": False,
+            "teams": list(person.organization),
+        }
+    if person.external or person.is_stranger:
         return payload | {"is_stranger": person.is_stranger}
     if not person.deleted:
         payload |= {
@@ -283,6 +293,7 @@ def event_payload(event: Json, at: float) -> Json:
 
 
 def _interaction(kind: str, person: Person, trigger_id: str) -> Json:
+    """What all have in common. The user's team is their home, wherever they act (slackapi/bolt-js#1875)."""
     return {
         "type": kind,
         "user": {

@@ -19,7 +19,11 @@ from bot.sandbox.local_slack.messages import Json, Message
 
 @dataclass(slots=True)
 class Person:
-    """A user of Slack, human or bot. The flags are those of users.info."""
+    """A user of Slack, human or bot. The flags are those of users.info.
+
+    team_id: where they are at home. organization: the workspaces that they are in of an organization that has
+    several, their home among them.
+    """
 
     id: str
     name: str
@@ -31,6 +35,7 @@ class Person:
     is_stranger: bool = False
     is_bot: bool = False
     deleted: bool = False
+    organization: tuple[str, ...] = ()
 
     @property
     def guest(self) -> bool:
@@ -40,7 +45,7 @@ class Person:
     @property
     def external(self) -> bool:
         """A member of another organization, here through a shared channel."""
-        return self.team_id != ids.TEAM_ID
+        return ids.TEAM_ID not in (self.team_id, *self.organization)
 
 
 @dataclass(slots=True)

@@ -313,6 +313,12 @@ def test_a_view_holds_100_blocks_and_a_title_of_24() -> None:
     assert len(checked_view(view, "modal")["blocks"]) == 100
 
 
+def test_a_view_takes_so_many_bytes() -> None:
+    """Every block may fit and the view still be too large."""
+    with pytest.raises(ApiError, match="view_too_large"):
+        checked_view(modal(*[section(text=mrkdwn("\N{PILE OF POO}" * 3000))] * 7), "modal")
+
+
 def test_blocks_that_are_too_long_together_are_refused() -> None:
     """Every block may fit and the message still be too long."""
     with pytest.raises(ApiError, match="msg_blocks_too_long"):
