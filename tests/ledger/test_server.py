@@ -237,6 +237,43 @@ class TestWhatItIsTunedTo:
             shown = await transaction._connection.execute(text("SHOW synchronous_commit"))
             assert shown.scalar_one() == "on"
 
+    @pytest.mark.parametrize("style", ["German, DMY", "SQL, MDY", "Postgres, YMD"])
+    async def test_times_are_read_however_the_server_writes_them(
+        self, new_postgresql: NewDatabase, style: str
+    ) -> None:
+        """By a bot and by an auditor: the driver knows one way, and a database may be told another."""
+        url = new_postgresql(migrated=True)
+        with tuned(url, f"DateStyle = '{style}'"):
+            async with open_ledger(url) as ledger:
+                payment = await request_in(ledger, State.PAID)
+                assert await ledger.payment(payment.id) == payment
+            async with read_ledger(url) as reading:
+                assert await reading.payment(payment.id) == payment
+            assert await read(url)
+
+    @pytest.mark.parametrize("named", ["in the address", "in the environment"])
+    async def test_what_the_session_is_told_beside_that_is_told_to_it(
+        self, new_postgresql: NewDatabase, monkeypatch: pytest.MonkeyPatch, named: str
+    ) -> None:
+        """Such as the schema: two bots that name one each share no ledger. Where both say something of the
+        same, what makes a commit last counts."""
+        url, options = new_postgresql(migrated=False), "-c search_path=pay -c synchronous_commit=off"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE SCHEMA pay")
+        place = url
+        if named == "in the address":
+            place = f"{url}&options={quote(options)}"
+        else:
+            monkeypatch.setenv("PGOPTIONS", options)
+        async with open_ledger(place) as ledger:
+            await request(ledger)
+        assert await read(place)
+        monkeypatch.delenv("PGOPTIONS", raising=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            found = connection.execute("SELECT schemaname FROM pg_tables WHERE tablename = 'payments'")
+            assert found.fetchall() == [("pay",)]
+            connection.execute("DROP SCHEMA pay CASCADE")
+
     @pytest.mark.parametrize("off", [timedelta(hours=-1), timedelta(hours=1)], ids=["behind", "ahead"])
     async def test_instances_whose_clocks_differ_go_by_the_servers(
         self, new_postgresql: NewDatabase, monkeypatch: pytest.MonkeyPatch, off: timedelta
