@@ -191,14 +191,19 @@ def _check_postgresql(connection: Any, _record: object) -> None:
     names = ("server_encoding", "client_encoding", "default_transaction_read_only", *_SESSION)
     asked = ", ".join(f"current_setting('{name}')" for name in names)
     cursor = connection.cursor()
-    cursor.execute(f"SELECT pg_is_in_recovery(), {asked}")
-    replica, *values = cursor.fetchone()
+    cursor.execute(f"SELECT pg_backend_pid(), pg_is_in_recovery(), {asked}")
+    session, replica, *values = cursor.fetchone()
     cursor.close()
     connection.rollback()
     flaw = _unsafe(replica, dict(zip(names, values, strict=True)))
     if flaw is not None:
         connection.close()
         raise LedgerUnavailable(flaw)
+    driver = connection.driver_connection
+    if session != driver.info.backend_pid:
+        # A pooler, which may give each transaction another session. Others have statements there by the names
+        # that ours were given, and theirs would be carried out.
+        driver.prepare_threshold = None
 
 
 def _unsafe(replica: bool, got: Mapping[str, str]) -> str | None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -34,8 +35,12 @@ async def record(ledger: Ledger) -> None:
 
 
 @contextlib.asynccontextmanager
-async def pooler(url: str) -> AsyncIterator[str]:
-    """A way to the server that, as poolers do, takes the options of a session and drops them."""
+async def pooler(url: str, *, options: bool = False) -> AsyncIterator[str]:
+    """A way to the server that, as poolers do, takes the options of a session and drops them.
+
+    options: pass them on. As poolers do it gives a session another number than the server did, because it
+    may be another one of the server's after each transaction.
+    """
     folder = psycopg.conninfo.conninfo_to_dict(url)["host"]
 
     async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -45,6 +50,16 @@ async def pooler(url: str) -> AsyncIterator[str]:
                 await target.drain()
         target.close()
 
+    async def greet(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        kind = b""
+        while kind != b"Z":
+            kind, rest = await source.readexactly(1), await source.readexactly(4)
+            body = await source.readexactly(struct.unpack("!i", rest)[0] - 4)
+            if kind == b"K":
+                body = struct.pack("!i", 1_000_000) + body[4:]
+            target.write(kind + rest + body)
+        await pump(source, target)
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         (length,) = struct.unpack("!i", await reader.readexactly(4))
         body = await reader.readexactly(length - 4)
@@ -53,17 +68,21 @@ async def pooler(url: str) -> AsyncIterator[str]:
             part
             for pair in zip(parts[::2], parts[1::2], strict=True)
             for part in pair
-            if pair[0] != b"options"
+            if options or pair[0] != b"options"
         ]
         body = body[:4] + b"\0".join(kept) + b"\0\0"
         there, here = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
         here.write(struct.pack("!i", len(body) + 4) + body)
-        await asyncio.gather(pump(reader, here), pump(there, writer))
+        both = asyncio.gather(pump(reader, here), greet(there, writer))
+        under_way.append(both)
+        await both
 
+    under_way: list[asyncio.Future[Any]] = []
     with tempfile.TemporaryDirectory(prefix="pool-") as own:
         server = await asyncio.start_unix_server(serve, f"{own}/.s.PGSQL.5432")
         async with server:
             yield url.replace(quote(str(folder)), quote(own)).replace(str(folder), own)
+            await asyncio.gather(*under_way)
 
 
 FROZEN = """
@@ -184,6 +203,23 @@ class TestWhatItMustGive:
                 ):
                     await opened(pooled)
             await opened(url)
+
+    @pytest.mark.parametrize("pooled", [False, True], ids=["directly", "through a pooler"])
+    async def test_nothing_is_prepared_where_the_next_transaction_may_be_anothers_session(
+        self, new_postgresql: NewDatabase, pooled: bool
+    ) -> None:
+        """There a name that was given to one statement stands for another, which would be carried out in its
+        place."""
+        url = new_postgresql(migrated=True)
+        async with contextlib.AsyncExitStack() as stack:
+            if pooled:
+                url = await stack.enter_async_context(pooler(url, options=True))
+            ledger = await stack.enter_async_context(open_ledger(url))
+            for _ in range(8):
+                await ledger.recent()
+            async with ledger._reads.connect() as connection:
+                found = await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))
+                assert (found.scalar_one() == 0) is pooled
 
     async def test_a_frozen_instance_does_not_hold_the_end_of_the_trail_for_long(
         self,
