@@ -16,7 +16,7 @@ from bot import deploy, logs, manifest
 from bot.checks.command import check
 from bot.config import Settings
 from bot.errors import BotError, ConfigError
-from bot.leaving import leave
+from bot.leaving import BROKEN_OFF, leave
 from bot.operating.audit import audit
 from bot.operating.backup import backup
 from bot.operating.move_ledger import move_ledger
@@ -27,7 +27,18 @@ from bot.options import ENV_FILE
 from bot.setup.command import setup
 
 
+class _Commands(click.Group):
+    def invoke(self, context: click.Context) -> object:
+        """Run a command. click itself would end with 1, which says of a ledger that it was forged."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo("\nAborted!", err=True)
+            sys.exit(BROKEN_OFF)
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     commands=[
         audit,

@@ -8,6 +8,9 @@ import sys
 import threading
 from typing import NoReturn
 
+BROKEN_OFF = 130
+"""The exit code after Ctrl-C, as of other programs: 1 would say that what was asked for is not so."""
+
 
 def leave(code: int) -> NoReturn:
     """End the process now. code: its exit code."""

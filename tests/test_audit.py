@@ -49,6 +49,27 @@ class TestAudit:
         assert broken.code == 1
         assert "The hash chain is BROKEN at event 2." in broken.err
 
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "DELETE FROM chain",
+            "UPDATE chain SET last_event = 'last'",
+            "UPDATE chain SET last_event = x'00'",
+            "UPDATE chain SET last_event = 9e999",
+        ],
+    )
+    async def test_an_end_of_the_trail_that_cannot_be_read_is_found(
+        self, environment: dict[str, str], statement: str
+    ) -> None:
+        """It is what the proof is of, and not what it begins with."""
+        url = environment["LEDGER_URL"]
+        async with open_ledger(url) as ledger:
+            await request_in(ledger, State.PAID)
+        tamper(url, statement)
+        for command in (["audit"], ["audit", "verify"]):
+            broken = await invoke(*command, **environment)
+            assert (broken.code, "The hash chain is BROKEN at event" in broken.err) == (1, True)
+
     async def test_audit_verify_prints_only_what_it_found(self, environment: dict[str, str]) -> None:
         """The result where all is well; each forged row on a line, and code 1, where it is not."""
         url = environment["LEDGER_URL"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import stat
 from decimal import Decimal
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from bot.domain.payment import Invoice, InvoiceRef, State
+from bot.errors import LedgerUnavailable
 from bot.ledger.audit import GENESIS
+from bot.ledger.new_file import new_file
 from bot.ledger.opening import open_ledger
 from bot.ledger.replay import frozen
 from bot.ledger.rows import snapshot
@@ -114,6 +117,76 @@ async def test_a_disk_that_is_full_leaves_no_part_that_is_taken_for_the_whole(
     assert not (tmp_path / "new").exists()
 
 
+async def test_whoever_is_killed_leaves_no_part_that_is_taken_for_the_whole(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a trail that breaks off in a line it would be said that somebody changed it past the bot."""
+    seen: list[bool] = []
+
+    def written(*_: object) -> list[str]:
+        seen.append((tmp_path / "new").exists())
+        return []
+
+    monkeypatch.setattr("bot.operating.report.as_csv", written)
+    await audit("export", "--format", "csv", str(tmp_path / "new"), LEDGER_URL=url)
+    assert set(seen) == {False}
+    assert (tmp_path / "new").exists()
+
+
+async def test_a_file_is_written_where_files_have_one_name_only(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a memory stick; and one that is there is not replaced there either."""
+
+    def no_links(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    await audit("export", "--format", "csv", str(tmp_path / "new"), LEDGER_URL=url)
+    assert (tmp_path / "new").read_text().startswith("request,")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
+    with pytest.raises(LedgerUnavailable), new_file(tmp_path / "late"):
+        (tmp_path / "late").write_text("another's")
+    assert (tmp_path / "late").read_text() == "another's"
+
+
+@pytest.mark.parametrize("days", [("--month", "9999-12"), ("--from", "9999-12-01", "--to", "9999-12-31")])
+async def test_the_calendar_may_end(url: str, days: tuple[str, ...]) -> None:
+    """What lies beyond its last day is nothing to leave out."""
+    assert await audit("list", *days, LEDGER_URL=url) == ""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE requests SET requester = x'ff00' WHERE id = 1",
+        "UPDATE requests SET note = x'ff00' WHERE id = 1",
+        "UPDATE payments SET currency = x'ff00' WHERE id = 1",
+        "UPDATE approvals SET approver = x'ff00' WHERE request_id = 1",
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "json", "html"])
+async def test_bytes_in_place_of_a_text_are_a_row_that_cannot_be_read(
+    url: str, tmp_path: Path, form: str, statement: str
+) -> None:
+    """SQLite lets somebody write them; the other rows are told all the same."""
+    async with past_the_ledger(url) as engine:
+        await forge(engine, statement)
+    file = tmp_path / "all"
+    done = await invoke("audit", "export", "--format", form, str(file), LEDGER_URL=url)
+    assert (done.code, "1 payments cannot be read and are left out" in done.err) == (1, True)
+    assert ("10301" in file.read_text(), "10101" in file.read_text()) == (True, False)
+
+
+async def test_a_trail_that_cannot_be_written_down_is_not_written(url: str, tmp_path: Path) -> None:
+    """It is said which event stands in the way."""
+    async with past_the_ledger(url) as engine:
+        await forge(engine, "UPDATE events SET detail = x'ff00' WHERE id = 3")
+    done = await invoke("audit", "export", "--format", "trail", str(tmp_path / "new"), LEDGER_URL=url)
+    assert (done.code, "event 3 holds what no event does" in done.err) == (2, True)
+    assert not (tmp_path / "new").exists()
+
+
 async def test_rows_that_cannot_be_read_end_nothing_early_and_are_counted(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,11 +212,23 @@ async def test_the_head_that_was_kept_is_an_event_and_no_text_in_one(url: str, t
         await request(other, note=head)
     forged = tmp_path / "forged"
     await audit("export", "--format", "trail", str(forged), LEDGER_URL=f"sqlite:///{tmp_path}/other.db")
-    for path, kept in ((forged, head), (file, head[:8]), (file, "")):
-        done = await invoke("audit", "verify", "--file", str(path), "--since-head", kept)
-        assert (done.code, "cut off or rewritten" in done.err) == (1, True), kept
+    done = await invoke("audit", "verify", "--file", str(forged), "--since-head", head)
+    assert (done.code, "cut off or rewritten" in done.err) == (1, True)
     for whole in (("--file", str(file)), ()):
         assert await audit("verify", *whole, "--since-head", GENESIS, LEDGER_URL=url)
+
+
+@pytest.mark.parametrize("kept", ["", "0123abcd", f"{GENESIS}0", "O" * 64, "é" * 64])
+async def test_what_is_no_hash_accuses_nobody(url: str, kept: str) -> None:
+    """Mistyped, or a variable that is empty: code 2, as 1 says that somebody rewrote the trail."""
+    done = await invoke("audit", "verify", "--since-head", kept, LEDGER_URL=url)
+    assert (done.code, "is no hash" in done.err) == (2, True)
+
+
+async def test_a_hash_is_one_in_whatever_letters_and_between_blanks(url: str) -> None:
+    """As it comes out of a message."""
+    head = (await audit("verify", LEDGER_URL=url)).splitlines()[0].split()[-1]
+    assert await audit("verify", "--since-head", f" {head.upper()}\n", LEDGER_URL=url)
 
 
 async def test_an_exported_trail_proves_itself(url: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 from datetime import datetime, timedelta
 
 from bot.domain.payment import State
+from bot.leaving import BROKEN_OFF
 from bot.ledger.opening import open_ledger
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
@@ -97,6 +98,6 @@ async def test_whoever_does_not_wait_changes_nothing(
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(LONGEST):
         await process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == BROKEN_OFF
     async with open_ledger(environment["LEDGER_URL"]) as ledger:
         assert await ledger.payment(1) == payment

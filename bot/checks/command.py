@@ -18,7 +18,7 @@ from bot.checks.local import Local, look
 from bot.config import Settings
 from bot.domain.policy import Policy
 from bot.domain.policy.words import describe
-from bot.leaving import leave
+from bot.leaving import BROKEN_OFF, leave
 from bot.options import ENV_FILE
 
 
@@ -38,7 +38,7 @@ def check(env_file: Path | None, online: bool, policy: bool, as_json: bool) -> N
     try:
         found = asyncio.run(_told(local, online, as_json))
     except KeyboardInterrupt:
-        leave(1)
+        leave(BROKEN_OFF)
     words = describe(local.policy) if policy and local.policy is not None else []
     well = all(finding.verdict is not Verdict.WRONG for finding in found)
     if as_json:

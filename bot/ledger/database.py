@@ -10,7 +10,7 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -35,8 +35,10 @@ _SESSION = {
     # A frozen instance that holds the end of the audit trail is let go of before others give up waiting.
     "idle_in_transaction_session_timeout": "3s",
     "TimeZone": "UTC",
+    # The driver can read no other.
+    "DateStyle": "ISO, MDY",
 }
-_TO_READ = {"default_transaction_read_only": "on"}
+_TO_READ = {"default_transaction_read_only": "on", "DateStyle": _SESSION["DateStyle"]}
 
 PATIENT = text(
     "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN "
@@ -151,6 +153,8 @@ def must_be_unchanged(url: str, before: object) -> None:
 
 def _postgresql(parsed: URL, session: Mapping[str, str], instance: str | None) -> AsyncEngine:
     escaped = {name: value.replace(" ", "\\ ") for name, value in session.items()}
+    # What was said besides, of the schema for one, comes before: of two that contradict, the last counts.
+    options = [*_told(parsed), *(f"-c {name}={value}" for name, value in escaped.items())]
     try:
         return create_async_engine(
             parsed,
@@ -168,7 +172,7 @@ def _postgresql(parsed: URL, session: Mapping[str, str], instance: str | None) -
                 "keepalives_count": 3,
                 "tcp_user_timeout": 10_000,
                 "client_encoding": "UTF8",
-                "options": " ".join(f"-c {name}={value}" for name, value in escaped.items()),
+                "options": " ".join(options),
                 **({} if instance is None else {"application_name": INSTANCE + instance}),
             },
         )
@@ -177,19 +181,29 @@ def _postgresql(parsed: URL, session: Mapping[str, str], instance: str | None) -
         raise ConfigError(Problem("LEDGER_URL", "needs PostgreSQL's driver", remedy)) from None
 
 
+def _told(parsed: URL) -> Sequence[str]:
+    """The session's options in the address or, as the driver has it, in the environment where it has none."""
+    return parsed.normalized_query.get("options") or [os.environ.get("PGOPTIONS", "")]
+
+
 def _check_postgresql(connection: Any, _record: object) -> None:
     """Ask a new connection what it got. Raises LedgerUnavailable: the next one may be another server's."""
     names = ("server_encoding", "client_encoding", "default_transaction_read_only", *_SESSION)
     asked = ", ".join(f"current_setting('{name}')" for name in names)
     cursor = connection.cursor()
-    cursor.execute(f"SELECT pg_is_in_recovery(), {asked}")
-    replica, *values = cursor.fetchone()
+    cursor.execute(f"SELECT pg_backend_pid(), pg_is_in_recovery(), {asked}")
+    session, replica, *values = cursor.fetchone()
     cursor.close()
     connection.rollback()
     flaw = _unsafe(replica, dict(zip(names, values, strict=True)))
     if flaw is not None:
         connection.close()
         raise LedgerUnavailable(flaw)
+    driver = connection.driver_connection
+    if session != driver.info.backend_pid:
+        # A pooler, which may give each transaction another session. Others have statements there by the names
+        # that ours were given, and theirs would be carried out.
+        driver.prepare_threshold = None
 
 
 def _unsafe(replica: bool, got: Mapping[str, str]) -> str | None:

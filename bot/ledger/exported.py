@@ -9,6 +9,7 @@ from enum import Enum
 
 from sqlalchemy import exists, select
 
+from bot.errors import LedgerContradicted
 from bot.ledger import audit
 from bot.ledger.erased import Erasures
 from bot.ledger.schema import events
@@ -41,13 +42,19 @@ class Checked:
 
 
 async def trail(ledger: Ledger) -> AsyncIterator[str]:
-    """The events in order, as they are hashed, with both hashes. Raises LedgerUnavailable.
+    """The events in order, as they are hashed, with both hashes.
 
-    Those that are erased say by which event, too.
+    Those that are erased say by which event, too. Raises LedgerUnavailable; LedgerContradicted for one that
+    cannot be written down.
     """
     async with ledger.snapshot() as connection:
         async for row in await connection.stream(audit.HASHED):
-            yield json.dumps(list(row if row[10] is not None else row[:10]), ensure_ascii=False)
+            try:
+                yield json.dumps(list(row if row[10] is not None else row[:10]), ensure_ascii=False)
+            except TypeError:
+                raise LedgerContradicted(
+                    f"event {row[0]} holds what no event does; run `python -m bot audit verify`"
+                ) from None
 
 
 async def head(ledger: Ledger, hashed: str) -> Head:

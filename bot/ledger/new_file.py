@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bot.errors import LedgerUnavailable, LedgerUnfit
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What a file system says that knows one name for a file, as that of a memory stick."""
 
 
 @contextmanager
@@ -30,13 +34,23 @@ def new_file(target: Path) -> Iterator[Path]:
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         yield unfinished
         _flush(unfinished)
-        # Unlike a renaming, this does not replace a file that came to be meanwhile.
-        os.link(unfinished, target)
+        _name(unfinished, target)
         _flush(target.parent)
     except OSError as error:
         raise LedgerUnavailable(f"{target} cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _name(unfinished: Path, target: Path) -> None:
+    """Unlike a mere renaming, this does not replace a file that came to be meanwhile."""
+    try:
+        os.link(unfinished, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.replace(unfinished, target)
 
 
 def _flush(path: Path) -> None:

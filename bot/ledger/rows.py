@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import MappingResult, RowMapping
+from sqlalchemy.exc import InvalidRequestError
 
 from bot.domain.batch import Batch
 from bot.domain.events import DomainEvent, decode, line_of
@@ -51,6 +53,17 @@ class Pause:
     at: datetime
     by: str
     reason: str
+
+
+def end_in(rows: MappingResult) -> RowMapping:
+    """Read the one row of `chain`. Raises LedgerContradicted for what no bot has written there."""
+    with suppress(InvalidRequestError, TypeError, ValueError):
+        row = rows.one()
+        if type(row["last_event"]) is int and isinstance(row["last_hash"], str):
+            return row
+    raise LedgerContradicted(
+        "the end of its audit trail is not one row that can be read; run `python -m bot audit verify`"
+    )
 
 
 def pause_of(row: RowMapping) -> Pause | None:

@@ -36,6 +36,7 @@ from bot.ledger.rows import (
     Pause,
     all_readable,
     batch_of,
+    end_in,
     event_of,
     pause_of,
     payment_of,
@@ -312,7 +313,8 @@ class Ledger:
 
     async def paused(self) -> Pause | None:
         """Whether sending is paused, and by whom."""
-        return pause_of((await self._all(select(chain)))[0])
+        async with self.outage.noted(), self._reads.connect() as connection:
+            return pause_of(end_in((await connection.execute(select(chain))).mappings()))
 
     async def last_event(self) -> int:
         """The id of the latest event: while it stays, nothing that people are shown has changed."""

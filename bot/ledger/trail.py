@@ -20,7 +20,7 @@ from bot.ledger.audit import GENESIS, Link, digest
 from bot.ledger.moved import must_not_have_moved
 from bot.ledger.proof import Told, told
 from bot.ledger.replay import stamp
-from bot.ledger.rows import Pause, pause_of
+from bot.ledger.rows import Pause, end_in, pause_of
 from bot.ledger.schema import chain, events
 
 _LAST = select(events.c.hash).where(events.c.id == chain.c.last_event).scalar_subquery()
@@ -51,10 +51,10 @@ class Trail:
     async def hold_end(self) -> _End:
         """Let nobody else add to the trail until the transaction ends.
 
-        Raises LedgerUnfit where the ledger was moved elsewhere.
+        Raises LedgerUnfit where the ledger was moved elsewhere, and LedgerContradicted: see `end_in`.
         """
         if self._end is None:
-            row = (await self._connection.execute(_END)).mappings().one()
+            row = end_in((await self._connection.execute(_END)).mappings())
             must_not_have_moved(row["moved_to"])
             last, fits = (
                 row["last_event"],

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.errors import LedgerContradicted, LedgerUnavailable, LedgerUnfit
+from bot.errors import LedgerUnavailable, LedgerUnfit
 from bot.ledger.database import PATIENT, reason, writing
 from bot.ledger.migrations import versions
 from bot.ledger.moved import must_not_have_moved
+from bot.ledger.rows import end_in
 from bot.ledger.schema import chain, metadata
 
 if TYPE_CHECKING:
@@ -103,17 +104,13 @@ def check(connection: Connection) -> None:
 
 
 async def identity_of(connection: AsyncConnection) -> str:
-    """Which ledger it is. Raises LedgerContradicted where the end of its trail is not one row.
+    """Which ledger it is. Raises LedgerContradicted where the end of its trail cannot be read.
 
     Raises LedgerUnfit where it was moved elsewhere.
     """
-    found = (await connection.execute(select(chain.c.ledger, chain.c.moved_to))).all()
-    if len(found) != 1:
-        raise LedgerContradicted(
-            "the end of its audit trail is not one row; run `python -m bot audit verify`"
-        )
-    must_not_have_moved(found[0].moved_to)
-    return str(found[0].ledger)
+    end = end_in((await connection.execute(select(chain))).mappings())
+    must_not_have_moved(end["moved_to"])
+    return str(end["ledger"])
 
 
 async def fence(connection: AsyncConnection) -> datetime:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,6 +15,7 @@ import click
 
 from bot import logs
 from bot.domain.payment import State
+from bot.errors import LedgerError
 from bot.operating.prune import prune
 from bot.operating.with_ledger import PAYMENT, ledger_url_or_exit, with_ledger, written_or_exit
 from bot.options import ENV_FILE
@@ -41,6 +43,19 @@ def audit(context: click.Context, env_file: Path | None, payment: int | None) ->
     context.obj = env_file
 
 
+_HASH = re.compile("[0-9a-f]{64}", re.ASCII)
+
+
+def _hash(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """What is no hash was mistyped or cut off, and accuses nobody."""
+    if value is None:
+        return None
+    copied = value.strip().lower()
+    if not _HASH.fullmatch(copied):
+        raise click.BadParameter("is no hash: those have 64 digits, of 0 to 9 and a to f")
+    return copied
+
+
 @audit.command()
 @ENV_FILE
 @click.option(
@@ -51,6 +66,7 @@ def audit(context: click.Context, env_file: Path | None, payment: int | None) ->
 @click.option(
     "--since-head",
     metavar="HASH",
+    callback=_hash,
     help="A hash that the trail ended with once, such as PAY_AUDIT_CHANNEL holds; it must be there still.",
 )
 @click.pass_obj
@@ -75,11 +91,20 @@ def _wanted(**chosen: Any) -> Wanted:
 
     month, since, until, outcome = (chosen.pop(name) for name in ("month", "since", "until", "outcome"))
     if month is not None:
-        since, until = month, (month + timedelta(days=32)).replace(day=1)
+        since, until = month, _later(month, 32)
+        until = until and until.replace(day=1)
     elif until is not None:
-        until += timedelta(days=1)
+        until = _later(until, 1)
     dates = {"since": since and since.replace(tzinfo=UTC), "until": until and until.replace(tzinfo=UTC)}
     return Wanted(**chosen, **dates, outcome=State(outcome.upper()) if outcome else None)
+
+
+def _later(day: datetime, days: int) -> datetime | None:
+    """None where the calendar ends before."""
+    try:
+        return day + timedelta(days=days)
+    except OverflowError:
+        return None
 
 
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -145,30 +170,20 @@ def export(of_audit: Path | None, /, env_file: Path | None, form: str, file: Pat
     wanted = _wanted(**chosen)
     if form == "trail" and any(chosen.values()):
         raise click.UsageError("the trail is exported whole: parts of it prove nothing")
-    code = 2
+    from bot.ledger.new_file import new_file  # noqa: PLC0415
+
     try:
-        with _new_file(file) as out:
-            try:
+        # A part of it would be taken for the whole, however it was broken off.
+        with new_file(Path(os.path.abspath(file))) as unfinished:
+            with unfinished.open("w", encoding="utf-8", newline="") as out:
                 code = _read_ledger(
                     env_file or of_audit, lambda ledger, _: _export(ledger, form, wanted, out)
                 )
-                out.flush()
-            except BaseException:
-                code = 2
-                raise
-            finally:
-                # A part of it would be taken for the whole.
-                if code == 2:
-                    file.unlink()
-    except OSError as error:
-        raise click.UsageError(f"{file} cannot be written: {error.strerror}") from None
+            if code == 2:
+                sys.exit(code)
+    except LedgerError as error:
+        raise click.UsageError(logs.printable(str(error))) from None
     sys.exit(code)
-
-
-def _new_file(file: Path) -> TextIO:
-    """One that only its user can read, as the ledger is: it tells who pays what. Raises OSError."""
-    descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    return open(descriptor, "w", encoding="utf-8", newline="")
 
 
 async def _each(

@@ -272,7 +272,7 @@ class Executor:
             except LedgerUnavailable as error:
                 log.warning("outcome not stored yet", payment=sending.number, error=str(error))
                 await asyncio.sleep(self.timing.poll)
-            except Stale:
+            except (Stale, LedgerContradicted):
                 invoice, outcome_of_it = str(sending.ref), outcome.verdict.value
                 log.exception(
                     "what became of a call can only be logged", invoice=invoice, outcome=outcome_of_it

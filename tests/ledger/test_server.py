@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -34,8 +35,12 @@ async def record(ledger: Ledger) -> None:
 
 
 @contextlib.asynccontextmanager
-async def pooler(url: str) -> AsyncIterator[str]:
-    """A way to the server that, as poolers do, takes the options of a session and drops them."""
+async def pooler(url: str, *, options: bool = False) -> AsyncIterator[str]:
+    """A way to the server that, as poolers do, takes the options of a session and drops them.
+
+    options: pass them on. As poolers do it gives a session another number than the server did, because it
+    may be another one of the server's after each transaction.
+    """
     folder = psycopg.conninfo.conninfo_to_dict(url)["host"]
 
     async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -45,6 +50,16 @@ async def pooler(url: str) -> AsyncIterator[str]:
                 await target.drain()
         target.close()
 
+    async def greet(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        kind = b""
+        while kind != b"Z":
+            kind, rest = await source.readexactly(1), await source.readexactly(4)
+            body = await source.readexactly(struct.unpack("!i", rest)[0] - 4)
+            if kind == b"K":
+                body = struct.pack("!i", 1_000_000) + body[4:]
+            target.write(kind + rest + body)
+        await pump(source, target)
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         (length,) = struct.unpack("!i", await reader.readexactly(4))
         body = await reader.readexactly(length - 4)
@@ -53,17 +68,21 @@ async def pooler(url: str) -> AsyncIterator[str]:
             part
             for pair in zip(parts[::2], parts[1::2], strict=True)
             for part in pair
-            if pair[0] != b"options"
+            if options or pair[0] != b"options"
         ]
         body = body[:4] + b"\0".join(kept) + b"\0\0"
         there, here = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
         here.write(struct.pack("!i", len(body) + 4) + body)
-        await asyncio.gather(pump(reader, here), pump(there, writer))
+        both = asyncio.gather(pump(reader, here), greet(there, writer))
+        under_way.append(both)
+        await both
 
+    under_way: list[asyncio.Future[Any]] = []
     with tempfile.TemporaryDirectory(prefix="pool-") as own:
         server = await asyncio.start_unix_server(serve, f"{own}/.s.PGSQL.5432")
         async with server:
             yield url.replace(quote(str(folder)), quote(own)).replace(str(folder), own)
+            await asyncio.gather(*under_way)
 
 
 FROZEN = """
@@ -185,6 +204,23 @@ class TestWhatItMustGive:
                     await opened(pooled)
             await opened(url)
 
+    @pytest.mark.parametrize("pooled", [False, True], ids=["directly", "through a pooler"])
+    async def test_nothing_is_prepared_where_the_next_transaction_may_be_anothers_session(
+        self, new_postgresql: NewDatabase, pooled: bool
+    ) -> None:
+        """There a name that was given to one statement stands for another, which would be carried out in its
+        place."""
+        url = new_postgresql(migrated=True)
+        async with contextlib.AsyncExitStack() as stack:
+            if pooled:
+                url = await stack.enter_async_context(pooler(url, options=True))
+            ledger = await stack.enter_async_context(open_ledger(url))
+            for _ in range(8):
+                await ledger.recent()
+            async with ledger._reads.connect() as connection:
+                found = await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))
+                assert (found.scalar_one() == 0) is pooled
+
     async def test_a_frozen_instance_does_not_hold_the_end_of_the_trail_for_long(
         self,
         new_postgresql: NewDatabase,
@@ -236,6 +272,43 @@ class TestWhatItIsTunedTo:
         async with open_ledger(url) as ledger, ledger.transaction() as transaction:
             shown = await transaction._connection.execute(text("SHOW synchronous_commit"))
             assert shown.scalar_one() == "on"
+
+    @pytest.mark.parametrize("style", ["German, DMY", "SQL, MDY", "Postgres, YMD"])
+    async def test_times_are_read_however_the_server_writes_them(
+        self, new_postgresql: NewDatabase, style: str
+    ) -> None:
+        """By a bot and by an auditor: the driver knows one way, and a database may be told another."""
+        url = new_postgresql(migrated=True)
+        with tuned(url, f"DateStyle = '{style}'"):
+            async with open_ledger(url) as ledger:
+                payment = await request_in(ledger, State.PAID)
+                assert await ledger.payment(payment.id) == payment
+            async with read_ledger(url) as reading:
+                assert await reading.payment(payment.id) == payment
+            assert await read(url)
+
+    @pytest.mark.parametrize("named", ["in the address", "in the environment"])
+    async def test_what_the_session_is_told_beside_that_is_told_to_it(
+        self, new_postgresql: NewDatabase, monkeypatch: pytest.MonkeyPatch, named: str
+    ) -> None:
+        """Such as the schema: two bots that name one each share no ledger. Where both say something of the
+        same, what makes a commit last counts."""
+        url, options = new_postgresql(migrated=False), "-c search_path=pay -c synchronous_commit=off"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE SCHEMA pay")
+        place = url
+        if named == "in the address":
+            place = f"{url}&options={quote(options)}"
+        else:
+            monkeypatch.setenv("PGOPTIONS", options)
+        async with open_ledger(place) as ledger:
+            await request(ledger)
+        assert await read(place)
+        monkeypatch.delenv("PGOPTIONS", raising=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            found = connection.execute("SELECT schemaname FROM pg_tables WHERE tablename = 'payments'")
+            assert found.fetchall() == [("pay",)]
+            connection.execute("DROP SCHEMA pay CASCADE")
 
     @pytest.mark.parametrize("off", [timedelta(hours=-1), timedelta(hours=1)], ids=["behind", "ahead"])
     async def test_instances_whose_clocks_differ_go_by_the_servers(

@@ -390,7 +390,7 @@ BREAKS = (
     Break(
         "erased-before-it-is-exported",
         "ledger/new_file.py",
-        "        os.link(unfinished, target)\n",
+        "        _name(unfinished, target)\n",
         "",
         seen_by="test_prune:test_the_export_holds_what_the_ledger_does_not_any_more",
     ),
