@@ -83,15 +83,15 @@ class SlackDirectory:
     async def is_colleague(self, user_id: str, home: str) -> bool:
         """Whether somebody who is at home in another workspace is of this one too. Raises DirectoryError.
 
-        home: that workspace, or the organization, as Slack names it with what they do. An id is a person's
-        only together with it: somebody else of that id may be at home elsewhere.
+        home: that workspace, or the organization, as Slack names it with what they do. An id is one person's
+        within an organization only: somebody else of that id may be at home outside of it.
         """
         user = await self._cached("user", user_id, lambda: self._read("users.info", user=user_id))
         if user is None:
             return False
         profile: dict[str, Any] = user["user"]
         organization, teams = _organization(profile)
-        if profile.get("is_stranger") or home not in (profile.get("team_id"), organization):
+        if profile.get("is_stranger") or home not in (profile.get("team_id"), organization, *teams):
             return False
         return self._team in teams
 
