@@ -255,7 +255,7 @@ def build(
         ledger=ledger,
         authority=authority,
         overview=Overview(ledger, authority),
-        catalogue=Catalogue(billing),
+        catalogue=Catalogue(billing, policy),
         unpaid=unpaid,
         proposals=Proposals(desk, authority, ledger, unpaid),
         directory=directory,

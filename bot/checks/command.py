@@ -88,7 +88,7 @@ async def _online(settings: Settings, policy: Policy) -> AsyncIterator[Finding]:
         yield finding
     login = (settings.billing_wsdl_url, settings.billing_username, settings.billing_password)
     async with of_billing.opened(*login, settings.billing_timeout) as api:
-        async for finding in of_billing.look(api):
+        async for finding in of_billing.look(api, policy):
             yield finding
     for finding in await of_ledger.look(settings.ledger_url.get_secret_value()):
         yield finding

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot import config
 from bot.checks.findings import Finding, note, of_problem, ok, wrong
 from bot.config import Settings
+from bot.domain.payment import DOCUMENTED_MODULES
 from bot.domain.policy import Policy
+from bot.domain.wording import quote
 from bot.errors import ConfigError
 
 _NO_FILE = Path(os.devnull)
@@ -53,6 +55,17 @@ def _of_rules(settings: Settings, policy: Policy) -> Iterator[Finding]:
     else:
         remedy = "Name people or groups by their ids; python -m bot setup does it by name."
         yield wrong("PAY_ALLOWED_USERS", "is empty, so nobody may request payments", remedy)
+    yield from of_modules(policy, DOCUMENTED_MODULES, note, "which MyAdmin does not document")
+
+
+def of_modules(
+    policy: Policy, known: Sequence[str], judged: Callable[..., Finding], whose: str
+) -> Iterator[Finding]:
+    """Rules for modules that are not there, so that others decide on what they were written for."""
+    for stray in policy.strays(known):
+        what = f"names the module {stray.module}, {whose}; what is meant falls to the rules below it"
+        remedy = f"Did you mean {stray.near}?" if stray.near else f"The modules are: {', '.join(known)}."
+        yield judged(f"rule {quote(stray.rule.name)}", what, remedy)
 
 
 def _of_names(given: Mapping[str, str]) -> Iterator[Finding]:

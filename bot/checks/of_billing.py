@@ -11,8 +11,13 @@ from pydantic import SecretStr
 
 from bot.billing.client import BillingClient
 from bot.checks.findings import Finding, note, ok, wrong
+from bot.checks.local import of_modules
 from bot.domain.payment import DOCUMENTED_MODULES, Invoice
+from bot.domain.policy import Policy
 from bot.errors import AnswerLost, BillingError, CannotPay, NeverSent, NotOffered
+
+_NO_RULES = Policy(())
+"""Where nobody says which."""
 
 
 class ReadingApi(Protocol):
@@ -40,11 +45,13 @@ async def opened(
         await client.close(0.0)
 
 
-async def look(api: ReadingApi) -> AsyncIterator[Finding]:
-    """Its description, the login, the lists."""
+async def look(api: ReadingApi, policy: Policy = _NO_RULES) -> AsyncIterator[Finding]:
+    """Its description, the modules that rules name, the login, the lists."""
     modules: tuple[str, ...] = DOCUMENTED_MODULES
     try:
         modules = await api.modules()
+        for finding in of_modules(policy, modules, wrong, "which the billing API does not have"):
+            yield finding
     except (AnswerLost, CannotPay) as error:
         yield note("billing API", f"its modules are not told ({error}); the documented ones serve")
     except NeverSent as error:

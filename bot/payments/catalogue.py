@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from bot.domain.payment import DOCUMENTED_MODULES
+from bot.domain.policy import Policy, Stray
 from bot.errors import BillingError
 from bot.payments.billing_api import BillingApi
 
@@ -22,8 +23,10 @@ RETRY_S = 60.0
 class Catalogue:
     """Keeps the module names, asking the API in the background."""
 
-    def __init__(self, billing: BillingApi) -> None:
+    def __init__(self, billing: BillingApi, policy: Policy) -> None:
         self._billing = billing
+        self._policy = policy
+        self._strays: list[Stray] = []
         self.modules: tuple[str, ...] = DOCUMENTED_MODULES
 
     async def run(self) -> None:
@@ -39,4 +42,13 @@ class Catalogue:
         except BillingError as error:
             log.info("modules not told; those known before serve", error=str(error))
             return RETRY_S
+        before, self._strays = self._strays, self._policy.strays(self.modules)
+        for stray in self._strays:
+            if stray not in before:
+                log.warning(
+                    "a rule names a module that nobody knows; what is meant falls to the rules below it",
+                    rule=stray.rule.name,
+                    module=stray.module,
+                    near=stray.near,
+                )
         return REFRESH_S

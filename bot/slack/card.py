@@ -80,7 +80,7 @@ def request_card(scene: Scene) -> Message:
     """The root message in the channel of the request."""
     batch, request = scene.batch, scene.batch.request
     elsewhere = request.approved_elsewhere
-    blocks = [*map(section, _facts(scene)), section(_standing(scene, asks=not elsewhere))]
+    blocks = [*map(section, _facts(scene)), *map(section, _standing(scene, asks=not elsewhere))]
     if batch.waiting:
         buttons = [] if elsewhere else decision_buttons(batch, scene.approvals)
         buttons += [*_remove(batch), _withdraw(batch)]
@@ -105,7 +105,7 @@ def may_ask_again(batch: Batch) -> bool:
 def approval_card(scene: Scene) -> Message:
     """The card in the approval channel, where that is another one."""
     batch, request = scene.batch, scene.batch.request
-    blocks = [*map(section, _facts(scene)), section(_standing(scene))]
+    blocks = [*map(section, _facts(scene)), *map(section, _standing(scene))]
     if batch.waiting:
         buttons = [*decision_buttons(batch, scene.approvals), *_remove(batch)]
         blocks.append({"type": "actions", "block_id": "decide", "elements": buttons})
@@ -165,7 +165,8 @@ def line_of(payment: Payment, batch: Batch, today: date) -> str:
     return f"{emoji} {words.partition(';')[0]} · {line}"
 
 
-def _standing(scene: Scene, *, asks: bool = True) -> str:
+def _standing(scene: Scene, *, asks: bool = True) -> Iterator[str]:
+    """How it stands and what follows, in paragraphs: many may have to approve it."""
     batch = scene.batch
     emoji, words = standing_of(batch)
     lines = [f"{emoji} *{words}*"]
@@ -179,7 +180,8 @@ def _standing(scene: Scene, *, asks: bool = True) -> str:
     reasons = dict.fromkeys(one.reason for one in batch.payments if one.state is ended and one.reason)
     if ended is not None and not batch.withdrawn and len(reasons) == 1:
         lines.append(quote(next(iter(reasons)), 1000))
-    return "\n".join([*lines, *next_steps(batch, scene.now, scene.timing, scene.settled)])
+    lines += next_steps(batch, scene.now, scene.timing, scene.settled)
+    yield from paragraphs("\n".join(lines).split("\n"))
 
 
 def waiting(scene: Scene, *, asks: bool = True, daily: bool = False) -> str:

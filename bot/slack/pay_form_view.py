@@ -82,14 +82,16 @@ class Memory:
     wanted: Wanted = Wanted()
     listed: tuple[str, ...] = ()
 
-    def packed(self) -> str:
-        """As text: Slack takes 3,000 characters."""
+    def packed(self, offered: Sequence[str] = ()) -> str:
+        """As text: Slack takes 3,000 characters. offered: modules that are told by their place there."""
+        places = {module: str(place) for place, module in enumerate(offered)}
         by_module: dict[str, list[int]] = {}
         for ref in self.wanted.refs:
-            by_module.setdefault(ref.module, []).append(ref.number)
+            by_module.setdefault(places.get(ref.module, ref.module), []).append(ref.number)
         due_by = self.wanted.due_by.isoformat() if self.wanted.due_by else None
         origin = [self.origin.channel, self.origin.response_url, self.origin.suggested]
-        return json.dumps([origin, self.serial, by_module, due_by, self.listed], separators=(",", ":"))
+        listed = [places.get(one, one) for one in self.listed]
+        return json.dumps([origin, self.serial, by_module, due_by, listed], separators=(",", ":"))
 
     @classmethod
     def of(cls, view: View) -> Memory:
@@ -102,9 +104,13 @@ class Memory:
                 response_url=None if url is None else text_in(url),
                 suggested=None if suggested is None else identifier_in(suggested),
             )
-            refs = tuple(InvoiceRef(module, one) for module, those in by_module.items() for one in those)
+            offered = modules_offered(view) if "blocks" in view else ()
+            named = {str(place): one for place, one in enumerate(offered)}
+            refs = tuple(
+                InvoiceRef(named.get(told, told), one) for told, those in by_module.items() for one in those
+            )
             wanted = Wanted(refs, date.fromisoformat(due_by) if due_by else None)
-            modules = tuple(InvoiceRef(one, 1).module for one in listed)
+            modules = tuple(InvoiceRef(named.get(told, told), 1).module for told in listed)
             return cls(where, operator.index(serial), wanted, modules)
 
 
@@ -295,7 +301,8 @@ _NOTE = {"type": "plain_text_input", "multiline": True, "max_length": command.MA
 
 def framed(memory: Memory, blocks: list[Block]) -> View:
     """The view of these blocks."""
-    return modal(PAY_FORM, "Pay invoices", "Request payment", blocks, carries=memory.packed(), close="Cancel")
+    carries = memory.packed(modules_offered({"blocks": blocks}))
+    return modal(PAY_FORM, "Pay invoices", "Request payment", blocks, carries=carries, close="Cancel")
 
 
 def with_total(shown: View, picks: Sequence[Pick], requests: int | None) -> View:
@@ -363,7 +370,7 @@ def _modules_menu(view: View) -> Block:
 
 
 def _unread_option(ref: InvoiceRef) -> Block:
-    return {"text": plain(f"{ref} · amount unknown"), "value": str(ref)}
+    return {"text": plain(shorten(f"{ref} · amount unknown", _OPTION_TEXT)), "value": str(ref)}
 
 
 def _named(modules: Sequence[str], conjunction: str = "and") -> str:

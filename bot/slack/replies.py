@@ -19,6 +19,7 @@ from bot.slack.text import (
     mentions,
     moment,
     person_or_operator,
+    places,
     standing,
     standing_of,
     subject,
@@ -136,7 +137,7 @@ def refused(refusal: Refusal) -> str:
     """Why not, and whom to ask."""
     lines = [escape(refusal.text), escape(refusal.remedy)]
     if refusal.channels:
-        lines[1] += " " + ", ".join(f"<#{one}>" for one in sorted(refusal.channels))
+        lines[1] += f" {places(refusal.channels)}"
     if refusal.reason in OF_AMOUNTS:
         lines[1] = asking(refusal.remedy, refusal.ask)
     elif refusal.ask:

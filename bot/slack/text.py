@@ -25,7 +25,7 @@ _CURRENCIES = 5
 """Currencies that are added up one by one."""
 
 _NAMED = 50
-"""People and groups that are mentioned one by one."""
+"""People and groups that are mentioned one by one, and channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,14 @@ def person_or_operator(actor: str) -> str:
 def place(channel: str) -> str:
     """A channel, ready to be led to. A workflow's author may have written anything for it."""
     return "a direct message" if is_erased(channel) else f"<#{escape(channel)}>"
+
+
+def places(channels: frozenset[str]) -> str:
+    """Several of them in a stable order. Too many for one paragraph are counted."""
+    named = [place(one) for one in sorted(channels)]
+    if len(named) > _NAMED:
+        named[_NAMED:] = [f"and {len(named) - _NAMED} others"]
+    return ", ".join(named)
 
 
 def mentions(principals: frozenset[str]) -> str:

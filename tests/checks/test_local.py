@@ -11,6 +11,24 @@ from bot.sandbox.local_slack import LocalSlack
 from tests.checks.looking import looked
 from tests.command_line import CommandLine, invoke
 
+STRAY = """
+[[rule]]
+name = "strict"
+modules = ["vps", "server"]
+requesters = ["U0ALICE001"]
+approvers = ["U0BOB00001", "U0CAROL001"]
+approvals = 2
+
+[[rule]]
+name = "other"
+modules = ["tapes"]
+requesters = ["U0ALICE001"]
+
+[[rule]]
+name = "everything else"
+requesters = ["U0ALICE001"]
+"""
+
 
 async def test_nothing_is_connected_to(
     environment: dict[str, str], slack: LocalSlack, billing: LocalBilling
@@ -20,6 +38,21 @@ async def test_nothing_is_connected_to(
     assert found.code == 0
     assert found.of("ok", "settings") == ["complete; Slack reaches the bot over Socket Mode"]
     assert (slack.calls, billing.log) == ([], [])
+
+
+async def test_a_module_that_is_not_documented_is_noted(environment: dict[str, str], tmp_path: Path) -> None:
+    """A slip in a strict rule leaves what was meant to a laxer one below, and nobody would see it."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(STRAY, encoding="utf-8")
+    alone = {"PAY_ALLOWED_USERS": "", "PAY_APPROVERS": "", "PAY_APPROVALS_REQUIRED": ""}
+    found = await looked(**environment | alone | {"PAY_POLICY_FILE": str(policy)})
+    assert found.code == 0
+    (near,) = found.of("note", 'rule "strict"')
+    assert "names the module server, which MyAdmin does not document" in near
+    assert near.endswith("Did you mean servers?")
+    (far,) = found.of("note", 'rule "other"')
+    assert "names the module tapes, which MyAdmin does not document" in far
+    assert far.endswith("quickservers, servers.")
 
 
 async def test_each_line_says_whether_it_is_well_and_the_remedy(environment: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST, AppManifest
 from bot.slack import roster
 from tests.checks.looking import looked
+from tests.checks.test_local import STRAY
 from tests.command_line import CommandLine
 
 
@@ -225,3 +227,19 @@ async def test_people_get_the_lines_and_the_rules(command: CommandLine, environm
     assert lines[-1] == "Whatever fits no rule is refused."
     secrets = [environment[name] for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")]
     assert not any(secret in ended.out for secret in [*secrets, "hunter2"])
+
+
+async def test_a_rule_for_a_module_that_is_not_there_is_wrong(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The billing API says which there are."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(STRAY, encoding="utf-8")
+    alone = {"PAY_ALLOWED_USERS": "", "PAY_APPROVERS": "", "PAY_APPROVALS_REQUIRED": ""}
+    found = await looked("--online", **environment | alone | {"PAY_POLICY_FILE": str(policy)})
+    assert found.code == 1
+    (strict,) = found.of("wrong", 'rule "strict"')
+    assert "names the module server, which the billing API does not have" in strict
+    assert strict.endswith("Did you mean servers?")
+    assert len(found.of("wrong", 'rule "other"')) == 1
+    assert found.of("wrong", 'rule "everything else"') == []

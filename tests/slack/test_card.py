@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.domain.payment import WITHDRAWN, Invoice, InvoiceRef, State
+from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.slack.card import (
     APPROVE,
     ASK_AGAIN,
@@ -43,6 +44,16 @@ def test_a_card_is_fit_for_slack(scene: Scene, more: int) -> None:
     check(request_card(scene))
     check(approval_card(scene))
     check(invitation(scene))
+
+
+@pytest.mark.parametrize("state", sorted(State))
+def test_the_card_of_what_a_hundred_have_to_approve_is_fit_for_slack(state: State) -> None:
+    """With ids as long as a rule takes them; where it were not, it would stand there without buttons."""
+    people = [f"U{number:024}" for number in range(100, 250)]
+    payment = payment_in(state, approvals_required=100, reason="&" * 500, note="&" * 500)
+    scene = scene_of(payment, approvers=people[:99], may_approve=frozenset(people))
+    for message in (request_card(scene), approval_card(scene)):
+        checked_blocks(message.blocks)
 
 
 class TestWhatItSays:

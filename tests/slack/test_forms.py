@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.billing.reading import MAX_MODULES
 from bot.domain.batch import Batch
 from bot.domain.events import Denied
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
@@ -97,6 +99,22 @@ def test_more_invoices_than_a_menu_takes_are_found_by_typing() -> None:
     assert [one["value"] for one in found_for("VPS 129", many, TODAY)] == ["vps 129 10.00 USD"]
     assert next(one["value"] for one in found_for("12 host", many, TODAY)) == "vps 12 10.00 USD"
     assert found_for("no such", many, TODAY) == []
+
+
+@pytest.mark.parametrize("count", [0, 100, 130])
+@pytest.mark.parametrize("shown", [False, True])
+def test_as_many_modules_as_the_billing_api_may_name_are_offered(count: int, shown: bool) -> None:
+    """With the longest names there are, and a hundred invoices picked of them; all of it comes back."""
+    modules = tuple(f"{'m' * 60}{number:04}" for number in range(MAX_MODULES))
+    every = [InvoiceRef(modules[place % MAX_MODULES], 2**31 - 1 - place) for place in range(130)]
+    refs, listed = tuple(every[:100]), [replace(invoice(1), ref=ref) for ref in every[:count]]
+    memory = Memory(Origin("C0123456789", "https://hooks.slack.com/" + "x" * 300), 9, Wanted(refs))
+    listing = Listing(tuple(Unpaid(one, None) for one in listed), modules) if shown else None
+    view = PayForm(memory, modules, modules, modules, listing, TODAY).view()
+    checked_view(view, "modal")
+    again = Memory.of(view)
+    assert again.listed == modules
+    assert again.wanted == (Wanted() if shown else Wanted(refs))
 
 
 def test_a_hundred_due_are_picked_at_most() -> None:

@@ -16,7 +16,9 @@ from bot.domain.typed_words import Misunderstood
 from bot.payments import answers
 from bot.payments.answers import Answer
 from bot.payments.approvals import ApprovalStatus
+from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.slack import replies
+from bot.slack.blocks import paragraph
 from bot.slack.text import STATES
 from tests.slack.scenes import HOSTILE, payment_in
 
@@ -53,6 +55,16 @@ def test_every_answer_says_what_happened_and_how_to_go_on(name: str) -> None:
     plain = replies.in_plain_words(ANSWERS[name])
     assert plain
     assert not re.search(r"<[@#!h]|&amp;", plain)
+
+
+def test_who_is_in_the_wrong_channel_is_led_to_the_right_ones() -> None:
+    """To each of a few; of hundreds to as many as Slack takes, and the others are counted."""
+    for count in (1, 3, 400):
+        channels = frozenset(f"C{number:024}" for number in range(count))
+        refusal = Refusal(Reason.CHANNEL, "Not here.", "Elsewhere.", channels=channels)
+        checked_blocks(paragraph(replies.refused(refusal)).blocks)
+        assert len(tokens(replies.refused(refusal))) == min(count, 50)
+    assert replies.refused(refusal).endswith("and 350 others")
 
 
 def test_a_request_that_is_taken_needs_no_words() -> None:

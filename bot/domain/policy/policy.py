@@ -7,9 +7,10 @@ could never be satisfied, or would never be asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from difflib import get_close_matches
 
 from bot.domain.policy.checks import problems_of
 from bot.domain.policy.rule import ASK_OPERATORS, Reason, Refusal, Rule
@@ -49,6 +50,15 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """A module that a rule names and nobody knows. near: the one that was probably meant, if there is one."""
+
+    rule: Rule
+    module: str
+    near: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """rules: in the order in which they are asked. Raises `PolicyError` if they are wrong."""
 
@@ -68,6 +78,17 @@ class Policy:
     def rule_named(self, name: str) -> Rule | None:
         """The rule of this name, as it is now."""
         return next((rule for rule in self.rules if rule.name == name), None)
+
+    def strays(self, known: Sequence[str]) -> list[Stray]:
+        """The modules that rules name and that are none of these.
+
+        Such a rule does not decide on what it was written for: that falls to the rules below it.
+        """
+        return [
+            Stray(rule, module, next(iter(get_close_matches(module, known, n=1)), None))
+            for rule in self.rules
+            for module in sorted((rule.modules or frozenset()).difference(known))
+        ]
 
     def groups_to_resolve(self, module: str, channel: str, user_id: str) -> frozenset[str]:
         """The groups whose members must be known before `match` can be asked for this person.
