@@ -7,6 +7,7 @@ import re
 import signal
 from datetime import datetime, timedelta
 
+from bot.domain.events import Resolved
 from bot.domain.payment import State
 from bot.leaving import BROKEN_OFF
 from bot.ledger.opening import open_ledger
@@ -82,6 +83,30 @@ async def test_the_command_line_makes_sure_by_its_own_clock_before_it_takes_not_
     assert first.startswith("Making sure by this machine's own clock, until ")
     assert second == "Let this run until then. If you stop it, nothing is changed."
     assert last.startswith("#1 is DECLINED.")
+
+
+async def test_what_is_settled_meanwhile_is_not_overturned_by_who_waits(
+    command: CommandLine, environment: dict[str, str]
+) -> None:
+    """The word of who waits is older, and they do not know of the other one: they hear of it at once."""
+    started = datetime.now().astimezone()
+    hasty = (
+        "from datetime import timedelta; from bot.payments.timing import Timing;"
+        "Timing.settled_after = lambda self, timeout: timedelta(seconds=4)"
+    )
+    async with open_ledger(environment["LEDGER_URL"], clock=lambda: started - SETTLING) as ledger:
+        unknown = await request_in(ledger, State.UNKNOWN)
+        process = await command.start("resolve", "1", "not-paid", "I see none", before=hasty, **environment)
+        assert process.stdout is not None
+        async with asyncio.timeout(LONGEST):
+            assert await process.stdout.readline()
+        async with ledger.transaction() as transaction:
+            await transaction.move(unknown, State.PAID, Resolved(True, "I see it"), actor="U2")
+    async with asyncio.timeout(LONGEST):
+        _, said = await process.communicate()
+    assert (process.returncode, "#1 is PAID; only UNKNOWN ones can be settled" in said.decode()) == (1, True)
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        assert await ledger.by_state() == {State.PAID: 1}
 
 
 async def test_whoever_does_not_wait_changes_nothing(

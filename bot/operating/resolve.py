@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.config import Settings
-from bot.domain.payment import InvoiceRef
+from bot.domain.payment import InvoiceRef, State
 from bot.operating.with_ledger import (
     PAYMENT,
     operator,
@@ -21,6 +21,9 @@ from bot.options import ENV_FILE
 
 if TYPE_CHECKING:
     from bot.ledger.store import Ledger
+
+LOOK_AGAIN_S = 1.0
+"""How often it is looked for what others settle, in seconds, while a lost answer is waited for."""
 
 
 @click.command()
@@ -69,19 +72,29 @@ async def _resolve(
     actor = operator()
     settling = Settling(Timing().settled_after(settings.billing_timeout))
 
-    async def settle() -> answers.Answer:
+    async def settle(*, correcting: bool) -> answers.Answer:
         return await settlement.settle_by_hand(
-            ledger, actor, request_id, paid=paid, note=note, settling=settling, ref=ref
+            ledger,
+            actor,
+            request_id,
+            paid=paid,
+            note=note,
+            settling=settling,
+            ref=ref,
+            correcting=correcting,
         )
 
-    answer = await settle()
+    answer = await settle(correcting=True)
     if isinstance(answer, answers.TooEarly) and settling.only_here(answer.payment, ledger.clock()):
         # This process has only just begun to see it, and a clock that was set proves nothing.
         click.echo(f"Making sure by this machine's own clock, until {answer.until:%Y-%m-%d %H:%M:%S} UTC.")
         click.echo("Let this run until then. If you stop it, nothing is changed.")
+        # What somebody settles meanwhile is not known to who said this before.
+        settled_before = answer.payment.state is not State.UNKNOWN
         while isinstance(answer, answers.TooEarly):
-            await asyncio.sleep(max(settling.left(answer.payment, ledger.clock()).total_seconds(), 0.01))
-            answer = await settle()
+            left = settling.left(answer.payment, ledger.clock()).total_seconds()
+            await asyncio.sleep(min(max(left, 0.01), LOOK_AGAIN_S))
+            answer = await settle(correcting=settled_before)
     match answer:
         case answers.Done(batch, line):
             payment = batch.of_line(line)
