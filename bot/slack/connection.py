@@ -103,7 +103,8 @@ def bolt_app(client: Client, workspace: Workspace) -> AsyncApp:
         )
 
     app = AsyncApp(
-        name=workspace.bot_name,  # left to Bolt, it reads the source of every caller to find one
+        # Loggers are called by it. Left to Bolt, it reads the source of every caller to find one.
+        name="slack_bolt",
         client=client,
         authorize=authorize,
         # Left alone, each of Bolt's loggers takes the root's level, and tells bodies at INFO.

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import structlog
+
 from bot.clocks import BootClock, boottime
 from bot.errors import DirectoryError
 from bot.singleflight import Singleflight
 from bot.slack.web_api import Client, query
+
+log = structlog.get_logger()
 
 ANSWER_TIMEOUT_S = 1.0
 """A command must be acknowledged within three."""
@@ -61,6 +65,7 @@ class SlackDirectory:
         self._answers: Singleflight[tuple[str, str], dict[str, Any] | None] = Singleflight(
             keep_s=KEEP_S, clock=clock
         )
+        self._gone: set[str] = set()
 
     async def groups_of(self, user_id: str, groups: frozenset[str]) -> frozenset[str]:
         """Those of the groups that the person is in. A group that is gone has nobody in it."""
@@ -83,15 +88,15 @@ class SlackDirectory:
     async def is_colleague(self, user_id: str, home: str) -> bool:
         """Whether somebody who is at home in another workspace is of this one too. Raises DirectoryError.
 
-        home: that workspace, or the organization, as Slack names it with what they do. An id is a person's
-        only together with it: somebody else of that id may be at home elsewhere.
+        home: that workspace, or the organization, as Slack names it with what they do. An id is one person's
+        within an organization only: somebody else of that id may be at home outside of it.
         """
         user = await self._cached("user", user_id, lambda: self._read("users.info", user=user_id))
         if user is None:
             return False
         profile: dict[str, Any] = user["user"]
         organization, teams = _organization(profile)
-        if profile.get("is_stranger") or home not in (profile.get("team_id"), organization):
+        if profile.get("is_stranger") or home not in (profile.get("team_id"), organization, *teams):
             return False
         return self._team in teams
 
@@ -103,7 +108,15 @@ class SlackDirectory:
         answer = await self._cached(
             "group", group, lambda: self._read("usergroups.users.list", usergroup=group)
         )
-        return frozenset() if answer is None else frozenset(answer["users"])
+        if answer is None:
+            if group not in self._gone:
+                self._gone.add(group)
+                log.warning(
+                    "a user group that a rule names is gone or turned off: nobody is in it", group=group
+                )
+            return frozenset()
+        self._gone.discard(group)
+        return frozenset(answer["users"])
 
     async def members_of(self, channel: str) -> frozenset[str]:
         """Who is in a channel. Raises DirectoryError, also for a channel that is too large to read."""

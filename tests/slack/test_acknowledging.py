@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -57,6 +58,18 @@ async def test_slack_is_answered_at_once_and_the_listener_goes_on(app: AsyncApp)
     rest.set()
     await turns()
     assert ended.is_set()
+
+
+async def test_what_the_bot_is_called_in_slack_sets_nobodys_logging(app: AsyncApp) -> None:
+    """Bolt gives a logger of the app's name a level; one called @bot would lose what the bot logs."""
+    assert WORKSPACE.bot_name == "bot"
+
+    @app.command("/pay")
+    async def pay(ack: Ack) -> None:
+        await ack()
+
+    await asyncio.wait_for(typed(app), 1.0)
+    assert logging.getLogger("bot").level == logging.NOTSET
 
 
 async def test_who_breaks_before_acknowledging_is_answered_with_a_reference(app: AsyncApp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -117,12 +118,21 @@ class TestWhatSlackSays:
 
     @pytest.mark.parametrize("disabled", [True, False])
     async def test_a_group_that_is_gone_has_nobody_in_it(
-        self, slack: LocalSlack, directory: SlackDirectory, disabled: bool
+        self,
+        slack: LocalSlack,
+        directory: SlackDirectory,
+        minutes: Minutes,
+        logs: list[Any],
+        disabled: bool,
     ) -> None:
-        """Deleted or disabled: that is known, so nobody has to try again."""
+        """Deleted or disabled: that is known, so nobody has to try again; who runs the bot is told once."""
         if disabled:
             slack.world.add_group("gone", ["bob"], id="S0GONE0001", disabled=True)
-        assert await directory.groups_of(ids.BOB, frozenset({"S0GONE0001"})) == frozenset()
+        for _ in range(3):
+            assert await directory.groups_of(ids.BOB, frozenset({"S0GONE0001"})) == frozenset()
+            minutes.now += 61
+        assert asked(slack) == ["usergroups.users.list"] * 3
+        assert [one["group"] for one in logs if "is gone or turned off" in one["event"]] == ["S0GONE0001"]
 
     async def test_who_is_in_a_channel(self, slack: LocalSlack, directory: SlackDirectory) -> None:
         """Everybody, however many pages that takes; where Slack does not say, it is not known."""
