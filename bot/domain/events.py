@@ -382,10 +382,10 @@ def decode(action: str, detail: str) -> DomainEvent:
 
 def line_of(detail: str) -> int | None:
     """The line that a stored event names: a whole number from 1, or None."""
-    # A text inside the detail cannot be taken for it, because its quotes are escaped.
-    if '"line": ' not in detail:
-        return None
     try:
+        # A text inside the detail cannot be taken for it, because its quotes are escaped.
+        if '"line": ' not in detail:
+            return None
         line = json.loads(detail)["line"]
     except (KeyError, TypeError, ValueError, RecursionError):
         return None

@@ -8,7 +8,7 @@ queues                       one row a queue: what is in it, when it is due, wha
 outbox, lanes                what Slack still has to be told, and what of it comes first
 notices, watching, outage    what is told once beside that: to operators, and daily; what is read for it
 audit, replay, proof         the hash chain, what its events say, and where the rows say otherwise
-proof_in_parts               the same by several processes
+proof_in_parts, misfits      the same by several processes; rows that no bot can read
 precedents, holders          what is known of an invoice beside the payment at hand; who holds it
 records, ages, exported      for auditors: every payment, since when something waits, the trail in a file
 pruning, erased, leftovers   takes out what is personal; what is left of it; in the files of SQLite too

@@ -35,6 +35,7 @@ from bot.domain.events import Approved, Paused, Resumed
 from bot.domain.payment import PaymentRequest, State
 from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, fitting
 from bot.ledger.column_types import AsKept
+from bot.ledger.misfits import misfits
 from bot.ledger.replay import OF_PAYMENT, OF_REQUEST, TOLD_BY, Replay, facts_of_request
 from bot.ledger.rows import Kind
 from bot.ledger.schema import (
@@ -124,6 +125,7 @@ def check_rest(connection: Connection, flaws: Flaws) -> None:
     _check_attempts(connection, flaws)
     _check_deliveries(connection, flaws)
     _check_pause(connection, flaws)
+    flaws.add(misfits(connection))
 
 
 _INVOICE = func.coalesce(payments.c.module, "?") + literal(" ") + cast(payments.c.number, String)

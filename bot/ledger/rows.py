@@ -55,11 +55,16 @@ class Pause:
     reason: str
 
 
+ENDLESS = 2**62
+"""What is counted never comes to this, and the databases count on from it."""
+
+
 def end_in(rows: MappingResult) -> RowMapping:
     """Read the one row of `chain`. Raises LedgerContradicted for what no bot has written there."""
     with suppress(InvalidRequestError, TypeError, ValueError):
         row = rows.one()
-        if type(row["last_event"]) is int and isinstance(row["last_hash"], str):
+        last, hashed = row["last_event"], row["last_hash"]
+        if type(last) is int and 0 <= last < ENDLESS and isinstance(hashed, str):
             return row
     raise LedgerContradicted(
         "the end of its audit trail is not one row that can be read; run `python -m bot audit verify`"
@@ -157,13 +162,16 @@ def payment_in(request: PaymentRequest, row: RowMapping) -> Payment:
         # One without a currency was written past the bot: that is for the proof to say, and a card is shown.
         described, currency = row["description"] or "", row["currency"] or ""
         invoice = Invoice(ref, described, row["amount"], currency, row["due_date"])
+    plain = _without_bytes({name: row[name] for name in _PLAIN})
+    if type(plain["version"]) is not int or not 0 <= plain["version"] < ENDLESS:
+        raise ValueError("a version is a whole number")
     return Payment(
         request=request,
         ref=ref,
         invoice=invoice,
         state=State(row["state"]),
         lease=Lease(row["lease_owner"], row["lease_until"]) if row["lease_until"] is not None else None,
-        **{name: row[name] for name in _PLAIN},
+        **plain,
     )
 
 
@@ -190,7 +198,14 @@ def request_of(row: RowMapping, prefix: str = "") -> PaymentRequest:
         *(row[prefix + name] for name in ("card_ts", "card_lost", "approval_channel", "approval_ts"))
     )
     plain = {name: row[prefix + column] for name, column in _PLAIN_OF_REQUEST.items()}
-    return PaymentRequest(cards=cards, **plain)
+    return PaymentRequest(cards=cards, **_without_bytes(plain))
+
+
+def _without_bytes(values: dict[str, Any]) -> dict[str, Any]:
+    """Raises TypeError where there are some: SQLite lets them stand in place of a text."""
+    if bytes in map(type, values.values()):
+        raise TypeError("there are bytes in a column that holds texts")
+    return values
 
 
 _COMPOSED = ("request", "ref", "invoice", "state", "cards", "lease")

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.domain.events import ApprovalComplete
 from bot.domain.payment import MOVES, Invoice, InvoiceRef, Payment, State
 from bot.ledger import audit, database, proof
+from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
 from bot.ledger.replay import frozen
 from bot.ledger.rows import snapshot
@@ -27,7 +28,7 @@ from tests.ledger.forging import (
     in_state,
     past_the_ledger,
 )
-from tests.ledger.making import approved, happened, moved, request, request_in, stored
+from tests.ledger.making import approved, happened, moved, request, request_in, stored, with_card
 from tests.ledger.released import release
 
 
@@ -340,4 +341,35 @@ async def test_a_line_that_is_no_number_is_told_as_well(ledger: Ledger, ledger_u
     assert list((await ledger.verify()).flaws) == [
         "#1: the row of payment 2 of it is missing",
         "#1: no event asks for payment x of it",
+        "row 2 of payments holds what no bot wrote",
     ]
+
+
+@pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "written",
+    [
+        "requests SET response_url = x'ff'",
+        "requests SET card_lost = 'no'",
+        "payments SET version = 'abc'",
+        "payments SET lease_until = 'now'",
+        "payments SET updated_at = 20260302",
+        "payments SET due_at = '2026-01-32 00:00:00.000000'",
+        "payments SET due_date = 'soon'",
+        "deliveries SET revision = 9223372036854775807",
+        "deliveries SET due_at = ''",
+        "notices SET place = x'ff'",
+    ],
+)
+async def test_what_no_bot_wrote_is_told_in_whatever_column(
+    ledger: Ledger, ledger_url: str, written: str
+) -> None:
+    """Such a row is left alone by all who read it, and its time never comes."""
+    payment = await with_card(ledger, await request_in(ledger, State.PAID))
+    async with ledger.transaction() as transaction:
+        await transaction.notices.alert(Topic.UNKNOWN, payment.id)
+    assert (await ledger.verify()).whole
+    async with past_the_ledger(ledger_url) as engine:
+        await forge(engine, f"UPDATE {written} WHERE id = 1")
+    table = written.split(maxsplit=1)[0]
+    assert f"row 1 of {table} holds what no bot wrote" in (await ledger.verify()).flaws

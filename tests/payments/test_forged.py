@@ -96,13 +96,27 @@ async def test_another_invoice_that_was_written_into_its_row_is_not_paid(
     assert office.billing.payments_received("vps", VPS.number) == 0
 
 
-async def test_an_amount_that_nobody_can_read_stops_no_other_payment(
-    office: Office, clock: Clock, ledger_url: str
+@pytest.mark.parametrize(
+    "written",
+    [
+        "payments SET amount = 'abc'",
+        "payments SET version = 'abc'",
+        "payments SET version = 9223372036854775807",
+        "payments SET updated_at = 'now'",
+        "payments SET due_at = '2026-01-32 00:00:00.000000'",
+        "payments SET reason = x'ff00'",
+        "requests SET channel = x'ff00'",
+        "requests SET trigger_id = x'ff00'",
+    ],
+)
+async def test_what_nobody_can_read_stops_no_other_payment(
+    office: Office, clock: Clock, ledger_url: str, written: str
 ) -> None:
-    """It is left alone and logged, not told as anything it is not; all others are paid and shown."""
+    """It is left alone and logged, not told as anything it is not; all others are paid and shown. The proof
+    that the log asks for names it."""
     bad = await office.looked_up()
     good = await office.looked_up(InvoiceRef("vps", 10102))
-    await forge(ledger_url, f"UPDATE payments SET amount = 'abc' WHERE id = {bad.id}")
+    await forge(ledger_url, f"UPDATE {written} WHERE id = 1")
     with capture_logs() as logs:
         await office.execute()
     assert {"error"} == {entry["log_level"] for entry in logs if "cannot be read" in entry["event"]}
