@@ -107,6 +107,12 @@ def move(current: State, to: State, *, correction: bool = False) -> State:
 STEP_TRIGGER = "step:"
 """What the trigger of a request begins with that a workflow's step made; its run's id follows."""
 
+
+def step_run_in(trigger_id: str) -> str | None:
+    """The run of the workflow step whose trigger this is; None for those of people."""
+    return trigger_id.removeprefix(STEP_TRIGGER) if trigger_id.startswith(STEP_TRIGGER) else None
+
+
 _MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
@@ -307,9 +313,7 @@ class PaymentRequest:
     @property
     def step_run(self) -> str | None:
         """The run of the workflow step that asked for it and waits for its end; None for people."""
-        if not self.trigger_id.startswith(STEP_TRIGGER):
-            return None
-        return self.trigger_id.removeprefix(STEP_TRIGGER)
+        return step_run_in(self.trigger_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ from sqlalchemy import (
 
 from bot.ledger.column_types import AsKept, UtcDateTime
 from bot.ledger.rows import ENDLESS
-from bot.ledger.schema import deliveries, notices, payments, requests
+from bot.ledger.schema import deliveries, notices, payments, refused_steps, requests
 
-_TABLES = (requests, payments, deliveries, notices)
+_TABLES = (requests, payments, deliveries, notices, refused_steps)
 _TIMES = ((UtcDateTime, "????-??-?? ??:??:??*"), (Date, "????-??-??"))
 
 

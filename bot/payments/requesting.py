@@ -9,10 +9,7 @@ from typing import Any
 
 from bot.domain import events
 from bot.domain.batch import Batch
-from bot.domain.payment import (
-    InvoiceRef,
-    Payment,
-)
+from bot.domain.payment import STEP_TRIGGER, InvoiceRef, Payment, step_run_in
 from bot.domain.policy import Reason, Refusal, Rule
 from bot.domain.schedule import IN_UTC, Mornings, PayOn
 from bot.errors import LedgerUnavailable
@@ -45,6 +42,11 @@ class _NewRequest:
     pay_on: PayOn | None
     rule: Rule
 
+    @property
+    def step_run(self) -> str | None:
+        """The run of the workflow step that asks; None for people."""
+        return step_run_in(self.trigger_id)
+
     def row(self, now: datetime) -> dict[str, Any]:
         """What the request's row says of it."""
         return {
@@ -61,7 +63,7 @@ class _NewRequest:
         }
 
 
-_Answer = Requested | AlreadyRequested
+_Answer = Requested | AlreadyRequested | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Requesting(DeskPart):
                 return rule
             rules.append(rule)
         new = _NewRequest(person, channel, tuple(refs), trigger_id, response_url, note, pay_on, rules[0])
-        if len(refs) > 1:
+        if len(refs) > 1 or new.step_run is not None:
             return await self._uncontradicted(person, what, self._request(new))
         asking = self.crowd.serve(new, self._request, self._request_together)
         return await self._uncontradicted(person, what, asking)
@@ -162,8 +164,32 @@ class Requesting(DeskPart):
             new: of_ref[new.refs[0]] for new in left if new.refs[0] in of_ref and new.trigger_id not in taken
         }
 
+    async def refused_step(self, run: str) -> str | None:
+        """Why the step of this run was refused before; None where it was not. Raises LedgerUnavailable."""
+        async with self.ledger.transaction() as transaction:
+            return await transaction.refused_steps.why(run)
+
+    async def refuse_step(self, run: str, why: str) -> str | None:
+        """Let no request be made of this run, whenever its event comes again.
+
+        Returns why it is refused, in the words that were used first; None where it made a request before.
+        Raises LedgerUnavailable.
+        """
+        async with self.ledger.transaction() as transaction:
+            await transaction.lock("request")
+            if await transaction.by_trigger(f"{STEP_TRIGGER}{run}") is not None:
+                return None
+            before = await transaction.refused_steps.why(run)
+            if before is None:
+                await transaction.refused_steps.add(run, why)
+            return before or why
+
     async def _request(self, new: _NewRequest) -> _Answer:
         async with self.ledger.transaction() as transaction:
+            if new.step_run is not None:
+                await transaction.lock("request")
+                if (why := await transaction.refused_steps.why(new.step_run)) is not None:
+                    return Refusal(Reason.STEP, why, "Start the workflow again.")
             # What holds an invoice may let go of it between the insert and the look at it.
             free, held = new.refs, list[Payment]()
             for _ in range(_TRIES):

@@ -12,8 +12,9 @@ the card, may take it back, and never approve it; and the author, who may be an 
 nobody. Workflow Builder lets an admin choose who may use the step.
 
 Its run's id is the request's trigger: Slack may repeat the event, and what was not committed is left
-unacknowledged, so that it does. A step ends when its payment has come to rest. Only PAID completes it.
-Everything else fails it, so that a workflow which looks at no output cannot mistake a refusal for a payment.
+unacknowledged, so that it does. What was refused once is refused for good, whatever changed since. A step
+ends when its payment has come to rest. Only PAID completes it. Everything else fails it, so that a workflow
+which looks at no output cannot mistake a refusal for a payment.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class WorkflowStep:
     async def _take_up(self, ack: AsyncAck, event: Body) -> None:
         run = str(event["function_execution_id"])
         try:
-            why = await self._request(run, event)
+            why = await self._decided(run, event)
         except (DirectoryError, LedgerUnavailable) as error:
             log.warning("a workflow step was not taken up; Slack repeats it", error=str(error))
             return
@@ -82,11 +83,22 @@ class WorkflowStep:
                 return
         await ack()
 
+    async def _decided(self, run: str, event: Body) -> str | None:
+        """Why the step fails, by the first word on it; None where the payment's end is the step's."""
+        if len(run) > _LONGEST_RUN:
+            return _NOBODY
+        desk = self.services.desk
+        if (before := await desk.refused_step(run)) is not None:
+            return before
+        why = await self._request(run, event)
+        # Before anybody hears of it: it must not become a payment after they did.
+        return None if why is None else await desk.refuse_step(run, why)
+
     async def _request(self, run: str, event: Body) -> str | None:
-        """Why the step fails; None where the payment's end is the step's."""
+        """Why it may not be requested; None where it is."""
         inputs = event.get("inputs") or {}
         user, channel = _who(event), inputs.get("channel")
-        if user is None or len(run) > _LONGEST_RUN:
+        if user is None:
             return _NOBODY
         if not isinstance(channel, str) or not channel:
             return "The step names no channel."

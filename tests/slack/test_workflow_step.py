@@ -20,7 +20,7 @@ from bot.sandbox.local_slack.workspace import Execution
 from bot.slack.workflow_step import STEP
 from tests.fixture_types import QUICK, NewSettings, StartBot
 from tests.optional_step import with_the_step
-from tests.slack.acting import VAIN, approve, at_rest, card, deny, direct, shown
+from tests.slack.acting import VAIN, approve, at_rest, card, deny, direct, posts, shown
 from tests.slack.gateway import Gateway, Said, no
 
 INPUTS = {"module": "vps", "invoice": "10101", "channel": ids.PAYMENTS}
@@ -189,6 +189,25 @@ async def test_an_event_that_comes_twice_asks_once(slack: LocalSlack, start_bot:
     assert run.status == "completed"
     await at_rest(bot)
     assert len(await bot.ledger.recent()) == 1
+
+
+async def test_a_step_that_was_told_to_have_failed_is_never_paid(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """What stood in its way is gone when Slack repeats the event; people saw it fail."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await slack.person("alice").types("#payments", "/pay vps 10101")
+    await at_rest(bot)
+    slack.fail("functions.completeError", "drop-after", 1)
+    run = await ended(slack, await slack.run_workflow_step(STEP, INPUTS, by="alice"))
+    first = run.error
+    assert "It was already requested: #1" in first
+    await deny(slack, card(slack), "bob", "no")
+    await slack.wait_for(lambda: len(posts(slack, "functions.completeError")) == 2)
+    await at_rest(bot)
+    assert (run.status, run.error) == ("failed", first)
+    assert len(await bot.ledger.recent()) == 1
+    assert billing.payments_received("vps", 10101) == 0
 
 
 async def test_an_event_is_left_to_slack_until_it_can_be_decided(

@@ -33,7 +33,7 @@ _WHEN_IT_IS_READ = "Ask again when /pay list shows it with its amount."
 class Reason(StrEnum):
     """Why something is refused; the value is what the audit trail stores.
 
-    The last six are for whoever knows what Slack and the ledger say; the rules themselves do not.
+    The last seven are for whoever knows what Slack and the ledger say; the rules themselves do not.
     """
 
     NOBODY_ALLOWED = "nobody_allowed"
@@ -53,6 +53,7 @@ class Reason(StrEnum):
     CONTRADICTED = "ledger_contradicted"
     OTHER_RULE = "another_rule_than_the_rest"
     DAY = "not_on_that_day"
+    STEP = "step_refused_before"
 
 
 OF_AMOUNTS = frozenset(
