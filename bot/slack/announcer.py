@@ -274,9 +274,9 @@ class Announcer:
             else:
                 ours = await outbox.mark_delivered(delivery, ts=answer.ts, late=self.timing.late)
             for one in together:
-                await transaction.outbox.mark_delivered(one, ts=answer.ts)
+                await outbox.mark_delivered(one, ts=answer.ts)
             for person in rendered.invited if rendered and ours else ():
-                await transaction.outbox.add(batch.request, Kind.INVITATION, channel=person)
+                await outbox.add(batch.request, Kind.INVITATION, channel=person)
 
     async def _later(
         self, delivery: Delivery, request: PaymentRequest, answer: Later, together: Sequence[Delivery]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,30 +11,10 @@ import pytest
 from bot.domain.batch import Batch, amounts_in
 from bot.domain.payment import Cards, Invoice, InvoiceRef, Payment, PaymentRequest, State
 from bot.domain.schedule import PayOn
+from tests.domain.made import NOW, payment_with, request_with
 
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MORNING = NOW + timedelta(days=1)
 DUE = date(2026, 3, 3)
-
-
-def request(size: int, **fields: Any) -> PaymentRequest:
-    whole: dict[str, Any] = {
-        "id": 42,
-        "team": "T1",
-        "channel": "C1",
-        "requester": "U1",
-        "note": None,
-        "trigger_id": "1.2",
-        "response_url": None,
-        "rule": "default",
-        "approvals_required": 1,
-        "size": size,
-        "cards": Cards(),
-        "created_at": NOW,
-        "expires_at": NOW + timedelta(days=3),
-        "pay_on": None,
-    }
-    return PaymentRequest(**(whole | fields))
 
 
 def payment(line: int, of: PaymentRequest, state: State, price: str | None = None, **fields: Any) -> Payment:
@@ -44,30 +24,11 @@ def payment(line: int, of: PaymentRequest, state: State, price: str | None = Non
     if price is not None:
         amount, currency = price.split()
         invoice = Invoice(ref, "Sample", Decimal(amount), currency, DUE)
-    whole: dict[str, Any] = {
-        "id": line,
-        "request": of,
-        "line": line,
-        "ref": ref,
-        "state": state,
-        "version": 1,
-        "looked_up_at": NOW,
-        "listed": True,
-        "invoice": invoice,
-        "status": None,
-        "status_text": None,
-        "reason": None,
-        "tries": 0,
-        "updated_at": NOW,
-        "due_at": NOW,
-        "lease": None,
-        "not_before": None,
-    }
-    return Payment(**(whole | fields))
+    return payment_with(id=line, request=of, line=line, ref=ref, state=state, invoice=invoice, **fields)
 
 
 def batch(*lines: tuple[State, str | None]) -> Batch:
-    of = request(len(lines))
+    of = request_with(size=len(lines))
     return Batch(tuple(payment(at, of, state, price) for at, (state, price) in enumerate(lines, start=1)))
 
 
@@ -102,7 +63,7 @@ def test_it_is_decided_on_where_approvals_are_given(
     cards: Cards, card: tuple[str, str] | None, elsewhere: bool
 ) -> None:
     """People are led to that card, or to the request's own one while it does not stand."""
-    of = request(1, cards=cards)
+    of = request_with(cards=cards)
     assert (of.decided_on, of.approved_elsewhere) == (card, elsewhere)
 
 
@@ -197,7 +158,7 @@ def test_a_payment_waits_for_a_day_that_was_to_come(
     not_before: datetime | None, pay_on: PayOn | None, meant: date | None, day: date | None
 ) -> None:
     """It is sent at once where its morning was over, or had just come, when it was looked up."""
-    of = request(1, pay_on=pay_on)
+    of = request_with(pay_on=pay_on)
     one = payment(1, of, State.APPROVED, "10.00 USD", not_before=not_before)
     assert (one.day_meant, one.pay_day) == (meant, day)
     assert one.scheduled is (day is not None)
@@ -212,13 +173,13 @@ def test_a_payment_waits_for_a_day_that_was_to_come(
 )
 def test_what_allows_a_payment_grows_too_old(not_before: datetime | None, lasts_until: datetime) -> None:
     """As old as a request may, which counts from the day that was asked for."""
-    one = payment(1, request(1), State.APPROVED, not_before=not_before)
+    one = payment(1, request_with(), State.APPROVED, not_before=not_before)
     assert not one.too_late(lasts_until - timedelta(seconds=1))
     assert one.too_late(lasts_until)
 
 
 def test_a_day_long_over_gives_no_less_time_than_none() -> None:
     """A request can be carried out until it expires, whatever its day."""
-    one = payment(1, request(1), State.APPROVED, not_before=NOW - timedelta(days=30))
+    one = payment(1, request_with(), State.APPROVED, not_before=NOW - timedelta(days=30))
     assert not one.too_late(NOW + timedelta(days=2))
     assert one.too_late(NOW + timedelta(days=3))

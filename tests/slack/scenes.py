@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,9 +23,7 @@ from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.sandbox.local_slack.messages import visible_texts
 from bot.slack.blocks import Message
 from bot.slack.card import Scene
-
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-
+from tests.domain.made import NOW, payment_with, request_with
 
 TEAM_URL = "https://acme.slack.com/"
 
@@ -69,41 +67,12 @@ def payment_in(
     approval_ts: str | None = None,
     **fields: Any,
 ) -> Payment:
-    of_request: dict[str, Any] = {
-        "id": 42,
-        "team": "T1",
-        "channel": "C1",
-        "requester": "U1",
-        "note": None,
-        "trigger_id": "1.2",
-        "response_url": None,
-        "rule": "default",
-        "approvals_required": 2,
-        "size": 1,
-        "cards": Cards(card_ts, False, approval_channel, approval_ts),
-        "created_at": NOW,
-        "expires_at": NOW + timedelta(days=3),
-        "pay_on": None,
-    }
-    of_request |= {name: fields.pop(name) for name in list(fields) if name in of_request}
-    values: dict[str, Any] = {name: None for name in Payment.__dataclass_fields__}
-    values |= {
-        "id": 42,
-        "request": PaymentRequest(**of_request),
-        "line": 1,
-        "ref": InvoiceRef("vps", 10101),
-        "state": state,
-        "version": 3,
-        "looked_up_at": NOW,
-        "listed": True,
-        "invoice": Invoice(
-            InvoiceRef("vps", 10101), "KVM Linux VPS", Decimal("10.00"), "USD", date(2026, 3, 9)
-        ),
-        "tries": 1,
-        "updated_at": NOW,
-        "due_at": NOW,
-    }
-    return Payment(**(values | fields))
+    theirs = PaymentRequest.__dataclass_fields__.keys() & fields.keys()
+    cards = Cards(card_ts, False, approval_channel, approval_ts)
+    request = {"approvals_required": 2, "cards": cards} | {name: fields.pop(name) for name in theirs}
+    invoice = Invoice(InvoiceRef("vps", 10101), "KVM Linux VPS", Decimal("10.00"), "USD", date(2026, 3, 9))
+    whole = {"state": state, "version": 3, "invoice": invoice, "tries": 1} | fields
+    return payment_with(request=request_with(**request), **whole)
 
 
 def batch_of(*states: State, **fields: Any) -> Batch:

@@ -60,9 +60,12 @@ async def test_slack_is_answered_at_once_and_the_listener_goes_on(app: AsyncApp)
     assert ended.is_set()
 
 
-async def test_what_the_bot_is_called_in_slack_sets_nobodys_logging(app: AsyncApp) -> None:
-    """Bolt gives a logger of the app's name a level; one called @bot would lose what the bot logs."""
+async def test_what_the_bot_is_called_in_slack_sets_nobodys_logging(
+    app: AsyncApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bolt gives the logger of the app's name its own level; one called @bot would lose what the bot logs."""
     assert WORKSPACE.bot_name == "bot"
+    monkeypatch.setattr(logging.getLogger("slack_bolt.AsyncApp"), "level", logging.ERROR)
 
     @app.command("/pay")
     async def pay(ack: Ack) -> None:

@@ -23,9 +23,10 @@ from bot.sandbox.local_slack.interactions import Result
 from bot.sandbox.local_slack.messages import visible_texts
 from bot.sandbox.local_slack.views import View
 from bot.slack.selection import APPROVE_SELECTED, SELECT, Selections, approve_selected, checkbox
+from tests.domain.made import NOW
 from tests.fixture_types import StartBot
 from tests.slack.acting import approve, at_rest, card, pay, shown, state_of
-from tests.slack.scenes import NOW, batch_of, payment_in
+from tests.slack.scenes import batch_of, payment_in
 from tests.slack.test_home import hurried, sees
 
 __all__ = ["hurried"]

@@ -22,7 +22,8 @@ from bot.slack.decisions import deny_form
 from bot.slack.removal import remove_form
 from bot.slack.rendering import ways_to_say
 from bot.slack.resolutions import resolve_form
-from tests.slack.scenes import NOW, TEAM_URL, batch_of, check, event_of, scene_of
+from tests.domain.made import NOW
+from tests.slack.scenes import TEAM_URL, batch_of, check, event_of, scene_of
 
 TODAY = NOW.date()
 WORST = Invoice(

@@ -22,7 +22,8 @@ from bot.slack.blocks import Block, Message
 from bot.slack.card import request_card
 from bot.slack.invoice_table import all_invoices, without_tables
 from bot.slack.rendering import ways_to_say
-from tests.slack.scenes import NOW, batch_of, batches, check, event_of, payment_in, said, scene_of
+from tests.domain.made import NOW
+from tests.slack.scenes import batch_of, batches, check, event_of, payment_in, said, scene_of
 
 TODAY = NOW.date()
 PENDING, APPROVED, SENDING = State.PENDING_APPROVAL, State.APPROVED, State.SENDING
