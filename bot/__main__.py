@@ -65,7 +65,9 @@ def main() -> None:
 
 
 def _make_writable() -> None:
-    """A terminal that lacks a letter of somebody's name shows its number; and nobody need listen."""
+    """A terminal that lacks a letter of somebody's name shows its number; and nobody need listen, or type."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 -- it is for the whole process
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # it was closed before the start

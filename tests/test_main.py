@@ -318,6 +318,18 @@ async def test_it_runs_where_nobody_listens(
     assert await process.wait() == 0
 
 
+async def test_who_cannot_be_asked_is_told_so(tmp_path: Path) -> None:
+    """Whoever starts it may have closed its input as well."""
+    process = await asyncio.create_subprocess_shell(
+        f'exec "{sys.executable}" -m bot setup 0<&-',
+        env={"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert (process.returncode, b"this is no terminal" in said) == (2, True), said
+
+
 async def test_a_transcript_writes_nothing_that_a_terminal_obeys() -> None:
     """What is said in the sandbox comes back in the transcript, as people and the API wrote it."""
     said = await invoke("sandbox", "--say", "alice: /pay vps\x9b2J \x7f\u202e10101\x1b[2J")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import MappingResult, RowMapping
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 from bot.domain.batch import Batch
 from bot.domain.events import DomainEvent, decode, line_of
@@ -61,7 +61,7 @@ ENDLESS = 2**62
 
 def end_in(rows: MappingResult) -> RowMapping:
     """Read the one row of `chain`. Raises LedgerContradicted for what no bot has written there."""
-    with suppress(InvalidRequestError, TypeError, ValueError):
+    with suppress(MultipleResultsFound, NoResultFound, TypeError, ValueError):
         row = rows.one()
         last, hashed = row["last_event"], row["last_hash"]
         if type(last) is int and 0 <= last < ENDLESS and isinstance(hashed, str):
