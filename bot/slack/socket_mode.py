@@ -2,8 +2,9 @@
 
 What it promises: an envelope is answered over the connection that it came by. Where Slack asks for a
 connection to be replaced, the next one is open before the old one is let go. A connection that is gone,
-also without a word, is replaced within seconds, and so is the whole of Slack when it is back. slack_sdk's
-client promises none of this: it has one connection at a time, and answers over whichever it has now.
+also without a word, is replaced within seconds, and so is the whole of Slack when it is back. What came
+while the process stood still is not carried out. slack_sdk's client promises none of this: it has one
+connection at a time, and answers over whichever it has now.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import structlog
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot.clocks import boottime
 from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerUnavailable
 from bot.metrics import CONNECTIONS
@@ -46,6 +48,16 @@ LINGER = 15.0
 
 LAST_ANSWERS = 3.0
 """Seconds that answers under way have when the bot stops: as long as Slack waits for them."""
+
+STOOD_STILL = 30.0
+"""Seconds after which a process that was frozen, or whose machine slept, leaves what had come meanwhile.
+
+Slack told whoever typed or clicked that it failed, and repeats an event: nothing is to be paid long after
+that. Over HTTP the same is refused by its timestamp.
+"""
+
+BEAT = 10.0
+"""Seconds between two looks at whether it did."""
 
 TURNED_OFF = (
     "Socket Mode was turned off in the app's settings, so no command arrives;"
@@ -84,14 +96,20 @@ class Receiver:
     _without: dict[str, Repeated] = field(default_factory=dict, init=False)
     _endings: Repeated = field(default_factory=Repeated, init=False)
     _stopping: bool = field(default=False, init=False)
+    _alive: float = field(default_factory=boottime, init=False)
+    _beating: asyncio.TimerHandle | None = field(default=None, init=False)
+    _stale: set[Socket] = field(default_factory=set, init=False)
 
     async def start(self) -> None:
         """Connect, however long Slack is away. Raises ConfigError where it refuses the token."""
+        self._beat()
         self._follow(await self._open(first=True))
 
     async def stop(self) -> None:
         """Take nothing more, finish the answers under way, and close."""
         self._stopping = True
+        if self._beating is not None:
+            self._beating.cancel()
         if self._answering:
             await asyncio.wait(self._answering, timeout=LAST_ANSWERS)
         for task in self._connecting:
@@ -101,6 +119,18 @@ class Receiver:
         CONNECTIONS.dec(len(self._sockets))
         await asyncio.gather(*(socket.close() for socket in self._sockets))
         await self._session.close()
+
+    def _beat(self) -> None:
+        self._look_back()
+        self._beating = asyncio.get_running_loop().call_later(BEAT, self._beat)
+
+    def _look_back(self) -> None:
+        """Give up what is connected where the process stood still for long."""
+        now = boottime()
+        if now - self._alive > STOOD_STILL:
+            log.warning("the bot stood still; what came meanwhile is left", seconds=int(now - self._alive))
+            self._stale |= self._sockets
+        self._alive = now
 
     def _follow(self, socket: Socket) -> None:
         self._keep(self._read(socket), self._connecting)
@@ -126,6 +156,9 @@ class Receiver:
         replaced = False
         try:
             async for frame in socket:
+                self._look_back()
+                if socket in self._stale:
+                    break
                 message = _read_json(frame)
                 if message.get("type") == "disconnect":
                     if not replaced:
@@ -140,6 +173,7 @@ class Receiver:
             pass  # it was gone when aiohttp answered a ping over it
         finally:
             self._sockets.discard(socket)
+            self._stale.discard(socket)
             CONNECTIONS.dec()
             if not replaced and not self._stopping:
                 if (lasting := self._endings.seen()) is not None:

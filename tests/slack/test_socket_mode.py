@@ -129,6 +129,34 @@ class TestGone:
             assert (await slack.person("alice").types("#payments", "/pay help")).ok
         assert logged(logs, "unexpected") == []
 
+    @pytest.mark.parametrize("beat", [0.01, 10.0], ids=["a beat sees it", "a frame sees it"])
+    async def test_what_came_while_the_process_stood_still_is_not_carried_out(
+        self, slack: LocalSlack, logs: list[Any], monkeypatch: pytest.MonkeyPatch, beat: float
+    ) -> None:
+        """Whoever typed it was told that it failed; the next command comes over a new connection."""
+        handled: list[SocketModeRequest] = []
+
+        async def handle(request: SocketModeRequest) -> BoltResponse:
+            handled.append(request)
+            return BoltResponse(status=200)
+
+        now = 1000.0
+        monkeypatch.setattr(socket_mode, "boottime", lambda: now)
+        monkeypatch.setattr(socket_mode, "BEAT", beat)
+        slack.sockets.ack_deadline = 0.3
+        async with receiving(slack, handle) as receiver:
+            receiver._alive = now
+            now += socket_mode.STOOD_STILL
+            assert (await slack.person("alice").types("#payments", "/pay help")).ok
+            now += socket_mode.STOOD_STILL + 0.1
+            if beat < 1:
+                await until(lambda: logged(logs, "stood still"))
+            assert (await slack.person("alice").types("#payments", "/pay help")).error == "operation_timeout"
+            await until(lambda: slack.sockets.connections == 1 and not receiver._stale)
+            assert (await slack.person("alice").types("#payments", "/pay help")).ok
+        assert len(handled) == 2
+        assert len(logged(logs, "stood still")) == 1
+
     async def test_a_frozen_connection_is_replaced(
         self, slack: LocalSlack, logs: list[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
