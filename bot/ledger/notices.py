@@ -14,12 +14,15 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+import structlog
 from sqlalchemy import Row, RowMapping, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.ledger.schema import FREE, UNTOLD, notices
 from bot.ledger.trail import Trail
+
+log = structlog.get_logger()
 
 OPERATORS = "operators"
 """The place of what operators are told, in whichever channel that is by then."""
@@ -68,6 +71,8 @@ class Notice:
 
 def _notice_of(row: RowMapping) -> Notice:
     fields = {name: row[name] for name in Notice.__dataclass_fields__}
+    if bytes in map(type, fields.values()):
+        raise TypeError("there are bytes in a column that holds texts")
     return Notice(**(fields | {"topic": Topic(row["topic"])}))
 
 
@@ -173,9 +178,16 @@ class Notices:
             update(notices)
             .where(notices.c.id == found)
             .values(lease_owner=owner, lease_until=self._now + lease, tries=notices.c.tries + 1)
-            .returning(notices)
+            .returning(*(notices.c[name] for name in Notice.__dataclass_fields__))
         )
-        return _notice_of((await self._connection.execute(taken)).mappings().one())
+        rows = (await self._connection.execute(taken)).mappings()
+        try:
+            return _notice_of(rows.one())
+        except (TypeError, ValueError):
+            log.exception("a notice cannot be read: somebody changed it past the bot", notice=found)
+        unreadable = update(notices).where(notices.c.id == found)
+        await self._connection.execute(unreadable.values(ended="it cannot be read", **FREE))
+        return await self.claim(topics, owner=owner, lease=lease, day=day)
 
     async def begin(self, notice: Notice, *, lease: timedelta) -> bool:
         """Its post is about to be made; False if another instance has it now, or it is not told any more."""

@@ -11,6 +11,7 @@ from bot.ledger.notices import Notice, Topic
 from bot.ledger.store import Ledger
 from bot.ledger.watching import to_tell
 from tests.fixture_types import Clock
+from tests.ledger.forging import forge, past_the_ledger
 
 MONDAY = date(2026, 3, 2)
 LEASE = timedelta(seconds=30)
@@ -129,6 +130,21 @@ async def test_what_is_put_off_for_less_than_a_minute_waits_as_it_did(ledger: Le
     assert await claim_alert(ledger) is None
     clock.advance(seconds=2)
     assert await claim_alert(ledger) is not None
+
+
+@pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("written", ["created_at = 'abc'", "due_at = ''", "over_at = x'ff'", "key = x'ff'"])
+async def test_one_that_somebody_made_unreadable_keeps_nobody(
+    ledger: Ledger, ledger_url: str, written: str
+) -> None:
+    """No payment waits for what operators are told, and no other of these for it."""
+    await alert(ledger)
+    await alert(ledger, "43")
+    async with past_the_ledger(ledger_url) as engine:
+        await forge(engine, f"UPDATE notices SET {written} WHERE id = 1")
+    found = [one for one in [await claim_alert(ledger), await claim_alert(ledger)] if one is not None]
+    assert "43" in {one.key for one in found}
+    assert await claim_alert(ledger) is None
 
 
 async def alert(ledger: Ledger, key: str = "42") -> None:
