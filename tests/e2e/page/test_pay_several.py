@@ -13,7 +13,7 @@ from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.text import day
 from tests.browser import LAPTOP, PHONE, fits
 from tests.e2e.conftest import OpenOffice
-from tests.e2e.test_browser import submit, submitted, types
+from tests.e2e.page.test_browser import submit, submitted, types
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
