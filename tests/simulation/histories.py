@@ -21,9 +21,9 @@ from tests.simulation.people import People
 from tests.simulation.processes import Processes, until_morning
 from tests.simulation.trouble import Troubles
 
-AT_REST_WITHIN = 3 * DAY + 3 * HOUR
+AT_REST_WITHIN = 4 * DAY + 3 * HOUR
 """Seconds after the end of all trouble. The longest wait of the bot itself is twelve hours; what cannot be
-sent waits until it expires."""
+sent waits until it expires, three days after its day, which is the next one at the latest."""
 
 PATIENCE = 2 * HOUR
 """Seconds after which what is approved and not sent is only looked at once in an hour."""

@@ -74,12 +74,13 @@ class People:
         if twice:
             self._slack.duplicate_next(1)
         failed = self._installation.loop.disk.failed
+        taken = self._may_ask(person)
         result = await self._slack.person(person).types(channel, f"/pay {module} {number} {when}")
         # A later acknowledgement may say that it takes longer, and promises nothing; nor does one that says
         # that the ledger is away, that Slack does not say who that is, that it was forged, or that the day is
         # over.
         well = failed == self._installation.loop.disk.failed
-        well &= self._may_ask(person) and when in ("", "on due date")
+        well &= taken and self._may_ask(person) and when in ("", "on due date")
         well &= (module, number) not in self._installation.past.forged_refs
         if result.ok and well and result.seconds < IN_TIME - _DELIVERED:
             self._installation.acknowledged.append((module, number))
