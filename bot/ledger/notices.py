@@ -19,6 +19,7 @@ from sqlalchemy import Row, RowMapping, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.ledger.rows import without_bytes
 from bot.ledger.schema import FREE, UNTOLD, notices
 from bot.ledger.trail import Trail
 
@@ -70,9 +71,7 @@ class Notice:
 
 
 def _notice_of(row: RowMapping) -> Notice:
-    fields = {name: row[name] for name in Notice.__dataclass_fields__}
-    if bytes in map(type, fields.values()):
-        raise TypeError("there are bytes in a column that holds texts")
+    fields = without_bytes({name: row[name] for name in Notice.__dataclass_fields__})
     return Notice(**(fields | {"topic": Topic(row["topic"])}))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from bot.ledger.schema import requests
 log = structlog.get_logger()
 
 Record = TypeVar("Record")
+M = TypeVar("M", bound=Mapping[Any, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def payment_in(request: PaymentRequest, row: RowMapping) -> Payment:
         # One without a currency was written past the bot: that is for the proof to say, and a card is shown.
         described, currency = row["description"] or "", row["currency"] or ""
         invoice = Invoice(ref, described, row["amount"], currency, row["due_date"])
-    plain = _without_bytes({name: row[name] for name in _PLAIN})
+    plain = without_bytes({name: row[name] for name in _PLAIN})
     if type(plain["version"]) is not int or not 0 <= plain["version"] < ENDLESS:
         raise ValueError("a version is a whole number")
     return Payment(
@@ -198,11 +199,11 @@ def request_of(row: RowMapping, prefix: str = "") -> PaymentRequest:
         *(row[prefix + name] for name in ("card_ts", "card_lost", "approval_channel", "approval_ts"))
     )
     plain = {name: row[prefix + column] for name, column in _PLAIN_OF_REQUEST.items()}
-    return PaymentRequest(cards=cards, **_without_bytes(plain))
+    return PaymentRequest(cards=cards, **without_bytes(plain))
 
 
-def _without_bytes(values: dict[str, Any]) -> dict[str, Any]:
-    """Raises TypeError where there are some: SQLite lets them stand in place of a text."""
+def without_bytes(values: M) -> M:
+    """The same values. Raises TypeError where there are some: SQLite lets them stand in place of a text."""
     if bytes in map(type, values.values()):
         raise TypeError("there are bytes in a column that holds texts")
     return values
