@@ -15,7 +15,7 @@ import click
 from bot import deploy, logs, manifest
 from bot.checks.command import check
 from bot.config import Settings
-from bot.errors import BotError, ConfigError
+from bot.errors import BotError, ConfigError, LedgerInUse, LedgerUnavailable
 from bot.leaving import BROKEN_OFF, leave
 from bot.operating.audit import audit
 from bot.operating.backup import backup
@@ -82,7 +82,8 @@ def run(env_file: Path | None) -> None:
     """Run the bot until it is told to stop.
 
     Ctrl-C, SIGTERM and the end of its terminal stop it, when a payment under way is finished. Exit code 0: it
-    was told to stop; 1: a part of it broke; 2: it cannot start, and what has to be put right is listed.
+    was told to stop; 1: a part of it broke, or the ledger cannot be reached or is in use, so that another
+    start may go well; 2: it cannot start, and what has to be put right is listed.
     """
     settings = settings_or_exit(env_file)
     logs.configure(settings)
@@ -92,7 +93,7 @@ def run(env_file: Path | None) -> None:
         code = refuse(error)
     except BotError as error:
         click.echo(logs.harmless(f"The bot cannot start: {error}"), err=True)
-        code = 2
+        code = 1 if isinstance(error, LedgerInUse | LedgerUnavailable) else 2
     leave(code)
 
 

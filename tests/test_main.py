@@ -87,7 +87,7 @@ class TestStarting:
         [
             ({"SLACK_BOT_TOKEN": "xoxb-0-revoked"}, "SLACK_BOT_TOKEN: Slack refuses it (invalid_auth)"),
             ({"SLACK_APP_TOKEN": "xapp-1-A-0-revoked"}, "SLACK_APP_TOKEN: Slack refuses it (invalid_auth)"),
-            ({"LEDGER_URL": "sqlite:///no/such/folder/ledger.db"}, "The bot cannot start: "),
+            ({"LEDGER_URL": "sqlite:////dev/null"}, "The bot cannot start: "),
         ],
         ids=["bot token", "app token", "ledger"],
     )
@@ -100,6 +100,18 @@ class TestStarting:
         assert said in ended.err
         assert "Traceback" not in ended.err
         assert "revoked" not in ended.err
+
+    @pytest.mark.parametrize(
+        "url", ["postgresql://bot@127.0.0.1:1/ledger", "sqlite:///no/such/folder/ledger.db"]
+    )
+    async def test_a_ledger_that_is_not_there_yet_is_no_reason_to_stay_away(
+        self, command: CommandLine, environment: dict[str, str], url: str
+    ) -> None:
+        """A machine whose database or disk comes up later: code 1, after which systemd tries again."""
+        ended = await command("run", **environment | {"LEDGER_URL": url})
+        assert ended.code == 1, ended
+        assert ended.err.startswith("The bot cannot start: ")
+        assert "Traceback" not in ended.err
 
     async def test_the_ledger_of_another_workspace_is_left_alone(
         self, command: CommandLine, environment: dict[str, str]
@@ -222,11 +234,11 @@ class TestRunningAndStopping:
     async def test_two_bots_do_not_share_a_file(
         self, command: CommandLine, environment: dict[str, str], slack: LocalSlack
     ) -> None:
-        """The second one on the same SQLite ledger ends with code 2 and says why; `audit` may look."""
+        """The second one on the same SQLite ledger ends with code 1 and says why; `audit` may look."""
         await command.start("run", **environment)
         await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
         second, audit = await command("run", **environment), await invoke("audit", **environment)
-        assert second.code == 2, second
+        assert second.code == 1, second
         assert "another process" in second.err
         assert audit.code == 0, audit
 
