@@ -53,6 +53,14 @@ class TestStarting:
             gc.unfreeze()
         assert seen == [(True, True)]
 
+    async def test_whoever_stops_it_while_it_is_loaded_is_heard(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Loading takes most of the start; nothing is opened then, and the code is 0 as later."""
+        monkeypatch.setattr(gc, "freeze", lambda: os.kill(os.getpid(), signal.SIGTERM))
+        monkeypatch.setattr(app, "running", None)
+        assert await main._run(config.Settings.model_construct()) == 0
+
     async def test_everything_missing_is_listed_at_once(self, command: CommandLine) -> None:
         """Each variable that must be set stands there with its remedy, and the exit code is 2."""
         ended = await command("run")
