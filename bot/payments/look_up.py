@@ -85,8 +85,8 @@ class LookUp:
             return
         async with self.ledger.transaction() as transaction:
             current = await transaction.whole(payment.request)
-            if _versions(current.within((State.REQUESTED,))) != _versions(new):
-                return  # cancelled meanwhile, or taken up by another after our lease ran out
+            if not current.within((State.REQUESTED,)):
+                return  # cancelled meanwhile, or decided by another after our lease ran out
             await self._decide(transaction, current, ruling, found)
 
     async def _decide(
@@ -217,7 +217,3 @@ def _seen(payment: Payment, read: _Read, now: datetime) -> Payment:
 def _written(seen: Payment) -> dict[str, Any]:
     told = snapshot(seen.invoice) if seen.invoice else {}
     return {"looked_up_at": seen.looked_up_at, "listed": seen.listed, **told}
-
-
-def _versions(payments: Sequence[Payment]) -> list[tuple[int, int]]:
-    return [(one.id, one.version) for one in payments]
