@@ -9,6 +9,7 @@ import pytest
 
 from bot.domain.payment import Invoice, InvoiceRef, State
 from bot.domain.policy import Tier
+from bot.domain.unpaid_list import UnpaidList
 from bot.ledger.rows import Kind
 from tests.fixture_types import Clock
 from tests.ledger.making import claimed
@@ -226,7 +227,7 @@ async def test_what_was_withdrawn_while_it_was_read_stays_so(
     taken = await office.request()
     read = office.client.unpaid_invoices
 
-    async def withdrawn_meanwhile(module: str, *, timeout: float) -> list[Invoice]:
+    async def withdrawn_meanwhile(module: str, *, timeout: float) -> UnpaidList:
         await office.desk.withdraw(ALICE, taken.request.id)
         return await read(module, timeout=timeout)
 
