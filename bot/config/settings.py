@@ -236,6 +236,11 @@ def _contradictions(given: Mapping[str, str]) -> Iterator[Problem]:
             "set exactly one",
             "The app token (xapp-…) is for Socket Mode, the signing secret for HTTP.",
         )
+    http_port = given.get("HTTP_PORT", str(Settings.model_fields["http_port"].default))
+    if "SLACK_SIGNING_SECRET" in given and given.get("STATUS_PORT") == http_port:
+        yield Problem(
+            "STATUS_PORT", "is the port where Slack reaches the bot", "Choose another, such as 8080."
+        )
 
 
 def _demand_a_number(settings: PolicySettings) -> None:

@@ -275,6 +275,17 @@ class TestWhatIsWrong:
         assert list(problems({**REQUIRED, name: value})) == [name]
 
 
+class TestPorts:
+    @pytest.mark.parametrize("set_to", [{"STATUS_PORT": "3000"}, {"STATUS_PORT": "80", "HTTP_PORT": "80"}])
+    def test_one_port_is_not_for_both(self, set_to: dict[str, str]) -> None:
+        """Before the start would find it taken, by the bot itself; over Socket Mode only one is used."""
+        http = {**REQUIRED, "SLACK_SIGNING_SECRET": "0123456789abcdef"}
+        del http["SLACK_APP_TOKEN"]
+        assert "Choose another" in problems(http | set_to)["STATUS_PORT"]
+        assert problems(http | set_to | {"STATUS_PORT": "8080"}) == {}
+        assert problems(REQUIRED | set_to) == {}
+
+
 class TestWhatIsMisspelt:
     @pytest.mark.parametrize(
         ("name", "meant"),
