@@ -13,7 +13,7 @@ from bot.payments.timing import Timing
 from bot.slack.blocks import Block, Message, button, confirm, context, section
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import next_steps
-from bot.slack.schedule_text import sent_on
+from bot.slack.schedule_text import to_be_sent
 from bot.slack.text import (
     cost_of,
     day,
@@ -130,7 +130,7 @@ def _facts(scene: Scene) -> Iterator[str]:
     if not batch.several:
         lines += _of_one(batch.first, scene.today)
     lines.append(f"Asked for by {mention(batch.request.requester)}")
-    if batch.waiting and (when := sent_on(batch.waiting)) is not None:
+    if batch.waiting and (when := to_be_sent(batch.waiting)) is not None:
         lines.append(f"*To be sent {when}*")
     if batch.request.note:
         lines.append(quote(batch.request.note, 1000))
@@ -237,12 +237,12 @@ def what_follows(batch: Batch, approvals: ApprovalStatus) -> str:
     after, given = approvals.awaited - 1, len(approvals.counted) + 1
     it_is = "they are" if batch.several else "it is"
     which = f"You are {given} of {given + after}; {it_is}" if given + after > 1 else it_is.capitalize()
-    when = sent_on(batch.waiting)
+    when = to_be_sent(batch.waiting)
     if after:
         then = f", {when}" if when else ""
         return f"{which} paid after {'one' if after == 1 else after} more{then}."
     if when:
-        return f"{which} paid {when}. Until then the request can be withdrawn."
+        return f"{which} paid {when}. Until it is sent the request can be withdrawn."
     return f"{which} paid at once and cannot be undone."
 
 

@@ -30,7 +30,7 @@ from bot.slack.listing import ROOM, listing
 from bot.slack.pay_form_button import Several
 from bot.slack.report_view import Summary, month_in_words
 from bot.slack.respond import respond
-from bot.slack.schedule_text import sent_on
+from bot.slack.schedule_text import to_be_sent
 from bot.slack.text import (
     cost_of,
     escape,
@@ -239,7 +239,7 @@ def scheduled(found: Scheduled, team_url: str) -> Message:
         f"{_request(one, team_url)} · asked for by {mention(one.request.requester)}" for one in found.approved
     ]
     lines += [
-        f"{_request(one, team_url)} · to be sent {sent_on(one.waiting)}"
+        f"{_request(one, team_url)} · to be sent {to_be_sent(one.waiting)}"
         f" · asked for by {mention(one.request.requester)}"
         for one in found.asked
     ]
