@@ -28,7 +28,7 @@ from bot.payments.answers import (
     Outdated,
 )
 from bot.payments.approvals import checked, expire, recounted
-from bot.payments.authority import Person
+from bot.payments.authority import OTHER_RULE, Person
 from bot.payments.cards import end_together
 from bot.payments.desk_part import is_requester, shown_to
 from bot.payments.pausing import Pausing
@@ -242,14 +242,16 @@ class Desk(Requesting, Resolving, Pausing):
         """The requester may not ask for these any more, so there is nothing to decide about them."""
         async with self.ledger.transaction() as transaction:
             batch = await transaction.whole(batch.request)
-            reason = "the requester may not ask for this any more"
             for payment in batch.waiting:
                 if (refusal := against.get(payment.line)) is None:
                     continue
+                reason, remedy = "the requester may not ask for this any more", None
+                if refusal is OTHER_RULE:
+                    reason, remedy = refusal.text, refusal.remedy
                 cancelled = await transaction.move(
                     payment,
                     State.CANCELLED,
-                    events.Cancelled(reason, refusal=refusal.reason.value),
+                    events.Cancelled(reason, refusal=refusal.reason.value, remedy=remedy),
                     actor="policy",
                     reason=reason,
                 )
