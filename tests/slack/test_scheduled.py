@@ -214,7 +214,8 @@ def test_who_approves_is_told_the_day_in_the_question() -> None:
     """At once only where that is so; who may come to it after that morning is told what follows then."""
     scene = scene_of(payment_in(State.PENDING_APPROVAL), approvers=["U2"])
     assert what_follows(batch_of(date(2026, 3, 9)), scene.approvals) == (
-        "You are 2 of 2; it is paid on the morning of 9 Mar 2026. Until it is sent the request can be withdrawn."
+        "You are 2 of 2; it is paid on the morning of 9 Mar 2026. Until it is sent the request can be"
+        " withdrawn."
     )
     assert what_follows(batch_of(date(2026, 3, 4)), scene.approvals) == (
         "You are 2 of 2; it is paid on the morning of 4 Mar 2026, or at once where that is over. Until it is"
