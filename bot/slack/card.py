@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 from bot.domain.batch import SENT, SHOWN_LINES, Batch
 from bot.domain.payment import Payment, PaymentRequest, State
+from bot.domain.schedule import IN_UTC, Mornings
 from bot.payments.approvals import ApprovalStatus
 from bot.payments.timing import Timing
 from bot.slack.blocks import Block, Message, button, confirm, context, section
@@ -56,9 +57,9 @@ WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
 class Scene:
     """A request with what a message about it needs.
 
-    now: to tell what is overdue. settled: how long after a call whose answer is not known it is known what
-    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @. daily:
-    approvers are told once a day what waits for them.
+    now, mornings: to tell what is overdue. settled: how long after a call whose answer is not known it is
+    known what became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @.
+    daily: approvers are told once a day what waits for them.
     """
 
     batch: Batch
@@ -69,11 +70,12 @@ class Scene:
     team_url: str
     bot_name: str
     daily: bool = False
+    mornings: Mornings = IN_UTC
 
     @property
     def today(self) -> date:
-        """The day, in UTC."""
-        return self.now.date()
+        """The day that it is for the people who pay."""
+        return self.mornings.today(self.now)
 
 
 def request_card(scene: Scene) -> Message:

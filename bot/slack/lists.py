@@ -101,7 +101,7 @@ class Lists:
 
     async def _status(self, batch: Batch) -> Message:
         events = await self.services.ledger.history(batch.request.id)
-        today = self.services.ledger.clock().date()
+        today = self.services.desk.today
         return status(batch, events, self.services.workspace.url, today)
 
     async def _report(self, month: date | None) -> Message:
@@ -140,7 +140,7 @@ class Lists:
         except LedgerUnavailable:
             message = paragraph(replies.TRY_AGAIN)
         else:
-            message = unpaid(found, module, self.services.ledger.clock().date())
+            message = unpaid(found, module, self.services.desk.today)
             if any(one.requested is None for one in found.invoices) and await self._may_ask(person, modules):
                 pay = {"type": "actions", "block_id": "unpaid", "elements": [Several(module).button()]}
                 message = Message(message.text, [*message.blocks, pay])
