@@ -13,6 +13,7 @@ from bot.domain import events
 from bot.domain.batch import Batch, sums
 from bot.domain.command import MAX_NOTE
 from bot.domain.payment import (
+    BY_ITS_REQUESTER,
     CANCELLABLE,
     WITHDRAWN,
     InvoiceRef,
@@ -74,7 +75,7 @@ class Desk(Requesting, Resolving, Pausing):
             withdrawn = await end_together(
                 transaction,
                 left,
-                events.Cancelled("by its requester"),
+                events.Cancelled(BY_ITS_REQUESTER),
                 actor=person.id,
                 reason=WITHDRAWN,
             )
