@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import io
 import os
@@ -15,14 +16,14 @@ import click
 from bot import deploy, logs, manifest
 from bot.checks.command import check
 from bot.config import Settings
-from bot.errors import BotError, ConfigError
+from bot.errors import BotError, ConfigError, LedgerInUse, LedgerUnavailable
 from bot.leaving import BROKEN_OFF, leave
 from bot.operating.audit import audit
 from bot.operating.backup import backup
 from bot.operating.move_ledger import move_ledger
 from bot.operating.pause import pause, resume
 from bot.operating.resolve import resolve
-from bot.operating.with_ledger import refuse, settings_or_exit
+from bot.operating.with_ledger import refuse, settings_or_exit, written_or_exit
 from bot.options import ENV_FILE
 from bot.setup.command import setup
 
@@ -82,7 +83,8 @@ def run(env_file: Path | None) -> None:
     """Run the bot until it is told to stop.
 
     Ctrl-C, SIGTERM and the end of its terminal stop it, when a payment under way is finished. Exit code 0: it
-    was told to stop; 1: a part of it broke; 2: it cannot start, and what has to be put right is listed.
+    was told to stop; 1: a part of it broke, or the ledger cannot be reached or is in use, so that another
+    start may go well; 2: it cannot start, and what has to be put right is listed.
     """
     settings = settings_or_exit(env_file)
     logs.configure(settings)
@@ -92,19 +94,16 @@ def run(env_file: Path | None) -> None:
         code = refuse(error)
     except BotError as error:
         click.echo(logs.harmless(f"The bot cannot start: {error}"), err=True)
-        code = 2
+        code = 1 if isinstance(error, LedgerInUse | LedgerUnavailable) else 2
     leave(code)
+
+
+_ROUNDS = 3
+"""Of the event loop: in the first it finds that a signal came, and in the second it is told."""
 
 
 async def _run(settings: Settings) -> int:
     """Run until a signal comes (0), or until a part breaks that must not (1)."""
-    # What is loaded stays. To look for garbage in it takes a seventh of the start, and later stops everybody
-    # for a moment, again and again.
-    gc.disable()
-    from bot import app  # noqa: PLC0415  (the other commands need not load Slack and SOAP)
-
-    gc.freeze()
-    gc.enable()
     stop = asyncio.Event()
     bot: app.Bot | None = None
     starting = asyncio.current_task()
@@ -119,7 +118,16 @@ async def _run(settings: Settings) -> int:
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(name) is not signal.SIG_IGN:  # as nohup leaves it
             loop.add_signal_handler(name, told_to_stop)
+    # What is loaded stays. To look for garbage in it takes a seventh of the start, and later stops everybody
+    # for a moment, again and again.
+    gc.disable()
+    from bot import app  # noqa: PLC0415  (the other commands need not load Slack and SOAP)
+
+    gc.freeze()
+    gc.enable()
     try:
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)  # who was told to stop while all that was loaded opens nothing
         async with app.running(settings) as bot:
             await bot.run_until(stop)
     except asyncio.CancelledError:
@@ -195,6 +203,8 @@ def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path) ->
     from bot.sandbox import run as local  # noqa: PLC0415
 
     local.quiet()
+    # All of it is on this machine, which no proxy finds.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     try:
         work = local.sandbox(port=port, says=says, fail=fail, policy=policy, write=_write)
         sys.exit(asyncio.run(work))
@@ -205,8 +215,12 @@ def sandbox(port: int, says: tuple[str, ...], fail: str | None, policy: Path) ->
 
 
 def _write(line: str) -> None:
-    """One line of the transcript, in which anybody may have said anything."""
-    click.echo(logs.printable(line))
+    """One line of the transcript, in which anybody may have said anything.
+
+    Where nobody listens any more, as after `| head`, the rest is done unheard.
+    """
+    with contextlib.suppress(SystemExit), written_or_exit():
+        click.echo(logs.printable(line))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,14 @@ class TestStarting:
             gc.unfreeze()
         assert seen == [(True, True)]
 
+    async def test_whoever_stops_it_while_it_is_loaded_is_heard(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Loading takes most of the start; nothing is opened then, and the code is 0 as later."""
+        monkeypatch.setattr(gc, "freeze", lambda: os.kill(os.getpid(), signal.SIGTERM))
+        monkeypatch.setattr(app, "running", None)
+        assert await main._run(config.Settings.model_construct()) == 0
+
     async def test_everything_missing_is_listed_at_once(self, command: CommandLine) -> None:
         """Each variable that must be set stands there with its remedy, and the exit code is 2."""
         ended = await command("run")
@@ -87,7 +95,7 @@ class TestStarting:
         [
             ({"SLACK_BOT_TOKEN": "xoxb-0-revoked"}, "SLACK_BOT_TOKEN: Slack refuses it (invalid_auth)"),
             ({"SLACK_APP_TOKEN": "xapp-1-A-0-revoked"}, "SLACK_APP_TOKEN: Slack refuses it (invalid_auth)"),
-            ({"LEDGER_URL": "sqlite:///no/such/folder/ledger.db"}, "The bot cannot start: "),
+            ({"LEDGER_URL": "sqlite:////dev/null"}, "The bot cannot start: "),
         ],
         ids=["bot token", "app token", "ledger"],
     )
@@ -100,6 +108,18 @@ class TestStarting:
         assert said in ended.err
         assert "Traceback" not in ended.err
         assert "revoked" not in ended.err
+
+    @pytest.mark.parametrize(
+        "url", ["postgresql://bot@127.0.0.1:1/ledger", "sqlite:///no/such/folder/ledger.db"]
+    )
+    async def test_a_ledger_that_is_not_there_yet_is_no_reason_to_stay_away(
+        self, command: CommandLine, environment: dict[str, str], url: str
+    ) -> None:
+        """A machine whose database or disk comes up later: code 1, after which systemd tries again."""
+        ended = await command("run", **environment | {"LEDGER_URL": url})
+        assert ended.code == 1, ended
+        assert ended.err.startswith("The bot cannot start: ")
+        assert "Traceback" not in ended.err
 
     async def test_the_ledger_of_another_workspace_is_left_alone(
         self, command: CommandLine, environment: dict[str, str]
@@ -222,11 +242,11 @@ class TestRunningAndStopping:
     async def test_two_bots_do_not_share_a_file(
         self, command: CommandLine, environment: dict[str, str], slack: LocalSlack
     ) -> None:
-        """The second one on the same SQLite ledger ends with code 2 and says why; `audit` may look."""
+        """The second one on the same SQLite ledger ends with code 1 and says why; `audit` may look."""
         await command.start("run", **environment)
         await slack.wait_for(lambda: slack.sockets.connections, LONGEST)
         second, audit = await command("run", **environment), await invoke("audit", **environment)
-        assert second.code == 2, second
+        assert second.code == 1, second
         assert "another process" in second.err
         assert audit.code == 0, audit
 

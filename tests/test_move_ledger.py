@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import cast
@@ -20,7 +22,7 @@ from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
 from bot.ledger.proof import Verification
 from bot.ledger.store import Ledger
-from tests.command_line import CommandLine, invoke
+from tests.command_line import ROOT, CommandLine, invoke
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import approved, request, request_in, with_card
 from tests.ledger.pruned import pruned, settle_deliveries
@@ -71,6 +73,22 @@ def new_database(request: pytest.FixtureRequest) -> NewDatabase:
 def target(new_postgresql: NewDatabase) -> str:
     """The address of an empty database."""
     return new_postgresql(migrated=False)
+
+
+async def test_what_cannot_be_said_of_it_is_no_forgery(source: str, tmp_path: Path) -> None:
+    """It is moved, and a full disk takes no word of that: code 2; running it again tells where it is."""
+    python = shlex.quote(sys.executable)
+    process = await asyncio.create_subprocess_shell(
+        f"exec {python} -m bot move-ledger {shlex.quote(source)} new.db >/dev/full",
+        env={"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (2, b"What was found cannot be written: No space left on device\n")
+    again = await invoke("move-ledger", source, str(tmp_path / "new.db"))
+    assert (again.code, again.err) == (0, "")
+    assert f"It was moved to {tmp_path / 'new.db'} before" in again.out
 
 
 async def test_it_moves_to_postgresql_and_back(

@@ -31,7 +31,8 @@ from bot.billing.transport import MAX_LIST_BYTES, BillingTransport, open_transpo
 from bot.billing.verdicts import Failure, failure_of
 from bot.clocks import BootClock, boottime
 from bot.domain.login import Login
-from bot.domain.payment import Invoice, InvoiceRef, Outcome, Verdict
+from bot.domain.payment import InvoiceRef, Outcome, Verdict
+from bot.domain.unpaid_list import UnpaidList
 from bot.errors import AnswerLost, BillingError, CannotPay, NeverSent, NotOffered, Unreadable
 from bot.redaction import Redaction
 from bot.singleflight import ThreadSingleflight
@@ -132,7 +133,7 @@ class BillingCalls:
             self._session.drop(session)
         return outcome
 
-    def unpaid_invoices(self, module: str, deadline: float) -> list[Invoice]:
+    def unpaid_invoices(self, module: str, deadline: float) -> UnpaidList:
         """The unpaid invoices of a module; see `BillingClient.unpaid_invoices`."""
         unpaid = self._list(
             _unpaid_list(module), deadline, lambda: reading.UnpaidCharges(module, self._redaction())

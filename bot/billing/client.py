@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from bot.billing.transport import keep_envelopes_out_of_logs
 from bot.clocks import BootClock, boottime
 from bot.domain.login import Login
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
+from bot.domain.unpaid_list import UnpaidList
 from bot.errors import AnswerLost, BillingError, NeverSent
 from bot.metrics import BILLING_ANSWERED, BILLING_CALLS, timed
 from bot.singleflight import FreshSingleflight, TooLong
@@ -77,7 +78,7 @@ class BillingClient:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="billing")
         self._running: set[Future[Any]] = set()
         self._lately: dict[str, tuple[float, dict[InvoiceRef, Invoice]]] = {}
-        self._unpaid: FreshSingleflight[str, list[Invoice]] = FreshSingleflight(patience_s=READING_SHARED_S)
+        self._unpaid: FreshSingleflight[str, UnpaidList] = FreshSingleflight(patience_s=READING_SHARED_S)
 
     @property
     def login(self) -> Login | None:
@@ -117,8 +118,8 @@ class BillingClient:
         except AnswerLost as error:
             return Outcome(Verdict.UNKNOWN, None, None, str(error))
 
-    async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> list[Invoice]:
-        """The unpaid invoices of a module, in the API's order.
+    async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> UnpaidList:
+        """What the list of a module's unpaid invoices says.
 
         Many may share one reading, which never begins before they asked: an invoice that is not in it was not
         unpaid then, and what was paid before is not in it.
@@ -127,19 +128,18 @@ class BillingClient:
         read them. A session that has died is replaced once.
         """
 
-        async def read(deadline: float) -> list[Invoice]:
+        async def read(deadline: float) -> UnpaidList:
             begun = self._clock()
             found = await self._read_until(lambda until: self._calls.unpaid_invoices(module, until), deadline)
-            self._keep(module, begun, found)
+            self._keep(module, begun, found.invoices)
             return found
 
         try:
-            found = await self._unpaid.get(module, read, self._deadline(timeout), grace_s=LAST_WORD_S)
+            return await self._unpaid.get(module, read, self._deadline(timeout), grace_s=LAST_WORD_S)
         except TooLong as error:
             if error.begun:
                 raise AnswerLost("the billing API did not answer in time") from None
             raise NeverSent("another reading was still under way at the deadline") from None
-        return found.copy()
 
     def lately_unpaid(self, ref: InvoiceRef, within: timedelta) -> tuple[Invoice, timedelta] | None:
         """An invoice as the last reading of its module told it, and how long ago that reading began.
@@ -188,7 +188,7 @@ class BillingClient:
         await self._unpaid.close()
         self._calls.close()
 
-    def _keep(self, module: str, begun: float, found: list[Invoice]) -> None:
+    def _keep(self, module: str, begun: float, found: Iterable[Invoice]) -> None:
         """Keep a reading for a while; one that began before the one that is kept says nothing new."""
         if (before := self._lately.get(module)) is not None and before[0] > begun:
             return

@@ -15,6 +15,7 @@ from decimal import Decimal
 from bot.billing.list_answer import Row
 from bot.billing.transport import AnswerTooLarge
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, Verdict
+from bot.domain.unpaid_list import UnpaidList
 from bot.redaction import Redaction
 
 CHARGE = 1
@@ -99,6 +100,7 @@ class UnpaidCharges:
         self._module = module
         self._redaction = redaction
         self._found: dict[int, Invoice | None] = {}
+        self._unclear: set[int] = set()
 
     def add(self, row: Row) -> None:
         """Read one row."""
@@ -107,6 +109,8 @@ class UnpaidCharges:
         if ref is None or _whole(row, "invoices_type") != CHARGE or _module(row) not in (self._module, None):
             return
         told = self._read(ref, row)
+        if told is None and _is_unpaid_charge(row):
+            self._unclear.add(ref.number)
         if ref.number not in self._found:
             if len(self._found) >= MAX_INVOICES:
                 raise AnswerTooLarge(f"there are more than {MAX_INVOICES} unpaid invoices of one module")
@@ -115,6 +119,8 @@ class UnpaidCharges:
         before = self._found[ref.number]
         agree = before and told and (before.amount, before.currency) == (told.amount, told.currency)
         self._found[ref.number] = told if agree else None
+        if not agree and (before or told):
+            self._unclear.add(ref.number)
 
     def _read(self, ref: InvoiceRef, row: Row) -> Invoice | None:
         """The invoice; None where it is not unpaid, or its amount or currency cannot be read."""
@@ -130,9 +136,12 @@ class UnpaidCharges:
             due=_day(row.get("invoices_due_date")),
         )
 
-    def found(self) -> list[Invoice]:
+    def found(self) -> UnpaidList:
         """In the list's order."""
-        return [one for one in self._found.values() if one is not None]
+        return UnpaidList(
+            tuple(one for one in self._found.values() if one is not None),
+            tuple(InvoiceRef(self._module, one) for one in self._found if one in self._unclear),
+        )
 
 
 class AmongUnpaid:

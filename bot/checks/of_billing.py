@@ -12,9 +12,13 @@ from pydantic import SecretStr
 from bot.billing.client import BillingClient
 from bot.checks.findings import Finding, note, ok, wrong
 from bot.checks.local import of_modules
-from bot.domain.payment import DOCUMENTED_MODULES, Invoice
+from bot.domain.payment import DOCUMENTED_MODULES
 from bot.domain.policy import Policy
+from bot.domain.unpaid_list import UnpaidList
 from bot.errors import AnswerLost, BillingError, CannotPay, NeverSent, NotOffered
+
+_NAMED = 5
+"""Invoices that are named one by one."""
 
 _NO_RULES = Policy(())
 """Where nobody says which."""
@@ -29,8 +33,8 @@ class ReadingApi(Protocol):
     async def modules(self) -> tuple[str, ...]:
         """The names of the modules; this takes no login."""
 
-    async def unpaid_invoices(self, module: str) -> list[Invoice]:
-        """The unpaid invoices of a module."""
+    async def unpaid_invoices(self, module: str) -> UnpaidList:
+        """What the list of a module's unpaid invoices says."""
 
 
 @asynccontextmanager
@@ -72,14 +76,14 @@ async def look(api: ReadingApi, policy: Policy = _NO_RULES) -> AsyncIterator[Fin
 
 
 async def _look_at_lists(api: ReadingApi, modules: tuple[str, ...]) -> AsyncIterator[Finding]:
-    async def count(module: str) -> int | BillingError:
+    async def read(module: str) -> UnpaidList | BillingError:
         try:
-            return len(await api.unpaid_invoices(module))
+            return await api.unpaid_invoices(module)
         except BillingError as error:
             return error
 
-    answers = dict(zip(modules, await asyncio.gather(*map(count, modules)), strict=True))
-    read = {module: number for module, number in answers.items() if isinstance(number, int)}
+    answers = dict(zip(modules, await asyncio.gather(*map(read, modules)), strict=True))
+    lists = [one for one in answers.values() if isinstance(one, UnpaidList)]
     not_offered = [module for module, answer in answers.items() if isinstance(answer, NotOffered)]
     for said in dict.fromkeys(str(one) for one in answers.values() if isinstance(one, BillingError)):
         unread = [module for module, answer in answers.items() if str(answer) == said]
@@ -88,5 +92,9 @@ async def _look_at_lists(api: ReadingApi, modules: tuple[str, ...]) -> AsyncIter
             yield wrong("unpaid invoices", f"{', '.join(unread)}: {said}", remedy)
     if not_offered:
         yield note("unpaid invoices", f"the API has no list for {', '.join(not_offered)}")
-    if read:
-        yield ok("unpaid invoices", f"can be read: {sum(read.values())} in {len(read)} modules")
+    if unclear := [str(ref) for one in lists for ref in one.unclear]:
+        named = ", ".join([*unclear[:_NAMED], *(["…"] if len(unclear) > _NAMED else [])])
+        yield note("unpaid invoices", f"the amount of {len(unclear)} of them cannot be read: {named}")
+    if lists:
+        number = sum(len(one.invoices) for one in lists)
+        yield ok("unpaid invoices", f"can be read: {number} in {len(lists)} modules")

@@ -1,7 +1,8 @@
 """Names of variables that this bot does not have, and those that were probably meant.
 
-A restriction that is misspelt restricts nothing, so the bot does not start with an unknown `PAY_` name. With
-the prefixes of the other variables, other programs have variables too: those are only told of.
+A restriction that is misspelt restricts nothing, so the bot does not start with an unknown `PAY_` name, nor
+with one where the slip is in that prefix. With the prefixes of the other variables, other programs have
+variables too: those are only told of.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ _OTHERS = ("SLACK_", "BILLING_", "LEDGER_")
 
 _SIMILAR = 0.83
 """How alike a name with one of those prefixes must be (0 to 1): BILLING_USER is, SLACK_WEBHOOK_URL is not."""
+
+_SLIPPED = 0.9
+"""How alike a name without the prefix must be to one of the policy: PYA_APPROVERS is, APPROVERS is not."""
 
 _AS_ALIKE = 0.02
 """How much less alike than the most alike a name may be to be told with it."""
@@ -32,12 +36,16 @@ def misspelt(names: Iterable[str], known: Collection[str]) -> Iterator[Problem]:
     """What was meant for the policy and is not read. known: the bot's variables."""
     policy = [name for name in known if name.startswith("PAY_")]
     for name in names:
-        if not name.upper().startswith("PAY_") or name in policy or _KUBERNETES.fullmatch(name):
+        if name in known or _KUBERNETES.fullmatch(name) or not _is_for_policy(name.upper(), policy):
             continue
         near = _nearest(name.upper(), policy)
         meant = f"Did you mean {' or '.join(near)}?"
         remedy = meant if near else "Remove it; .env.example has those that there are."
         yield Problem(name, "is no variable of this bot", remedy)
+
+
+def _is_for_policy(name: str, policy: Collection[str]) -> bool:
+    return name.startswith("PAY_") or bool(difflib.get_close_matches(name, policy, n=1, cutoff=_SLIPPED))
 
 
 def _nearest(name: str, known: Collection[str]) -> list[str]:

@@ -176,8 +176,14 @@ def policy_of(settings: PolicySettings) -> Policy:
 def given_in(dotenv: Path | None = None, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """All that is set and not blank, as it is written. Parameters as for `load`. Raises ConfigError."""
     path = dotenv if dotenv is not None else DOTENV
-    merged = {**variables_in(path, VARIABLES), **(os.environ if environment is None else environment)}
-    return {name: stripped for name, value in merged.items() if (stripped := value.strip())}
+    return _not_blank(variables_in(path, VARIABLES)) | _not_blank(
+        os.environ if environment is None else environment
+    )
+
+
+def _not_blank(variables: Mapping[str, str]) -> dict[str, str]:
+    """What is blank is not set: in the environment it lifts no restriction that stands in the file."""
+    return {name: stripped for name, value in variables.items() if (stripped := value.strip())}
 
 
 def _read(path: Path, variable: str) -> str:

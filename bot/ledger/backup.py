@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from bot.errors import LedgerUnfit
+from bot.errors import LedgerUnavailable, LedgerUnfit
 from bot.ledger import database
 from bot.ledger.new_file import new_file
 
@@ -34,5 +34,7 @@ async def _copy(url: str, target: Path) -> None:
                 await source.backup(copy)
                 # It is one file then, with nothing beside it.
                 copy.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:  # of the driver itself, such as a full disk
+        raise LedgerUnavailable(f"it cannot be copied: {database.reason(error)}") from None
     finally:
         await engine.dispose()

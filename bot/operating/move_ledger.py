@@ -12,6 +12,7 @@ import click
 
 from bot import config, logs
 from bot.errors import BotError, ConfigError, LedgerContradicted
+from bot.operating.with_ledger import written_or_exit
 
 _LIKE_AN_ADDRESS = re.compile(r"@|^[a-z0-9+]{2,}:|(?:^|\s)[a-z_]+\s*=", re.IGNORECASE)
 """A slip in an address, or another form of one: as the name of a file it would be told with its password."""
@@ -45,10 +46,11 @@ def move_ledger(to: str, **others: str) -> None:
     others see it: PGPASSWORD and ~/.pgpass are read.
 
     Exit code 0: it is moved; 1: it is not whole, so somebody changed it past the bot, and it was not moved;
-    2: it was not moved, and why is said.
+    2: it was not moved, and why is said; or what was done could not be, and running it again says it.
     """
     try:
-        code = asyncio.run(_move(others["from"], to))
+        with written_or_exit():
+            code = asyncio.run(_move(others["from"], to))
     except ConfigError as error:
         said, code = "; ".join(map(str, error.problems)), 2
     except BotError as error:

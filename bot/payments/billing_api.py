@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bot.domain.login import Login
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome
+from bot.domain.unpaid_list import UnpaidList
 
 
 class BillingApi(Protocol):
@@ -27,8 +28,8 @@ class BillingApi(Protocol):
         NOT_SENT is said only where nothing of it can have been received; every doubt is UNKNOWN.
         """
 
-    async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> list[Invoice]:
-        """The unpaid invoices of a module, in the API's order. timeout: seconds; None for the usual ones."""
+    async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> UnpaidList:
+        """What the list of a module's unpaid invoices says. timeout: seconds; None for the usual ones."""
 
     def lately_unpaid(self, ref: InvoiceRef, within: timedelta) -> tuple[Invoice, timedelta] | None:
         """An invoice as the last reading of its module told it, and how long ago that reading began.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from bot.domain.payment import Invoice
+from bot.domain.payment import Invoice, InvoiceRef
 from bot.domain.policy import Policy
 from bot.domain.slack_ids import is_group
 from bot.payments.unpaid import Listing
@@ -13,11 +13,15 @@ from bot.payments.unpaid import Listing
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The invoices that nobody has asked for, the longest due first. unread: the modules not read."""
+    """The invoices that nobody has asked for, the longest due first.
+
+    unread: the modules not read. unclear: what is unpaid as well, and its amount cannot be read.
+    """
 
     overdue: tuple[Invoice, ...]
     soon: tuple[Invoice, ...]
     unread: tuple[str, ...]
+    unclear: tuple[InvoiceRef, ...] = ()
 
     @property
     def invoices(self) -> tuple[Invoice, ...]:
@@ -36,6 +40,7 @@ def due_in(listing: Listing, today: date, within: timedelta) -> Due:
         overdue=tuple(one for due, one in dated if due < today),
         soon=tuple(one for due, one in dated if today <= due <= today + within),
         unread=listing.unread,
+        unclear=listing.unclear,
     )
 
 

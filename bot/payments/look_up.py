@@ -16,9 +16,10 @@ import structlog
 from bot.clocks import Ages
 from bot.domain.batch import SHOWN_LINES, Batch
 from bot.domain.events import ApprovalComplete, Reminded
-from bot.domain.payment import Invoice, Payment, State
+from bot.domain.payment import Payment, State
 from bot.domain.policy import Refusal, Rule
 from bot.domain.schedule import IN_UTC, Mornings
+from bot.domain.unpaid_list import UnpaidList
 from bot.errors import BillingError, DirectoryError, NotOffered
 from bot.ledger.replay import frozen
 from bot.ledger.rows import Kind, snapshot
@@ -84,8 +85,8 @@ class LookUp:
             return
         async with self.ledger.transaction() as transaction:
             current = await transaction.whole(payment.request)
-            if _versions(current.within((State.REQUESTED,))) != _versions(new):
-                return  # cancelled meanwhile, or taken up by another after our lease ran out
+            if not current.within((State.REQUESTED,)):
+                return  # cancelled meanwhile, or decided by another after our lease ran out
             await self._decide(transaction, current, ruling, found)
 
     async def _decide(
@@ -125,10 +126,10 @@ class LookUp:
         found: dict[int, _Read] = {}
         for one in new:
             unpaid = lists[one.ref.module]
-            found[one.line] = found_in(unpaid, one.ref) if isinstance(unpaid, list) else unpaid
+            found[one.line] = found_in(unpaid, one.ref) if isinstance(unpaid, UnpaidList) else unpaid
         return found
 
-    async def _list(self, module: str, timeout: float) -> list[Invoice] | NotOffered | None:
+    async def _list(self, module: str, timeout: float) -> UnpaidList | NotOffered | None:
         try:
             return await self.billing.unpaid_invoices(module, timeout=timeout)
         except NotOffered as error:
@@ -209,14 +210,10 @@ class LookUp:
 def _seen(payment: Payment, read: _Read, now: datetime) -> Payment:
     """The payment with what was read of it, which is written with its move."""
     invoice = read.invoice if isinstance(read, Listed) else None
-    listed = invoice is not None if isinstance(read, Listed) else None
+    listed = read.unpaid if isinstance(read, Listed) else None
     return replace(payment, looked_up_at=now, listed=listed, invoice=invoice or payment.invoice)
 
 
 def _written(seen: Payment) -> dict[str, Any]:
     told = snapshot(seen.invoice) if seen.invoice else {}
     return {"looked_up_at": seen.looked_up_at, "listed": seen.listed, **told}
-
-
-def _versions(payments: Sequence[Payment]) -> list[tuple[int, int]]:
-    return [(one.id, one.version) for one in payments]

@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.domain.events import Cancelled
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
+from bot.domain.unpaid_list import UnpaidList
 from bot.ledger.precedents import Precedents
 from bot.ledger.transaction import Transaction
 from bot.payments.billing_api import BillingApi
@@ -23,14 +24,22 @@ _LOOK = "Do not pay it again; MyAdmin shows what became of it."
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What the list of unpaid invoices said of one; None: it is not there. empty: nothing is there.
+    """What the list of unpaid invoices said of one; None: it is not there with an amount that can be read.
 
-    beside: the others in it.
+    empty: nothing is there; or it is, and no amount can be read in the whole list. An account may get to see
+        no more than that.
+    beside: the others in it. unclear: it is there, and nobody knows what it costs.
     """
 
     invoice: Invoice | None
     empty: bool
     beside: Sequence[Invoice] = ()
+    unclear: bool = False
+
+    @property
+    def unpaid(self) -> bool | None:
+        """Whether it is there; None where what is said of it is not clear."""
+        return None if self.unclear else self.invoice is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +82,16 @@ async def read_listed(billing: BillingApi, ref: InvoiceRef) -> Listed:
     return found_in(await billing.unpaid_invoices(ref.module), ref)
 
 
-def found_in(unpaid: Sequence[Invoice], ref: InvoiceRef) -> Listed:
+def found_in(unpaid: UnpaidList, ref: InvoiceRef) -> Listed:
     """What the list of its module says of an invoice."""
-    beside = [one for one in unpaid if one.ref != ref]
-    return Listed(next((one for one in unpaid if one.ref == ref), None), not unpaid, beside)
+    beside = [one for one in unpaid.invoices if one.ref != ref]
+    unclear = ref in unpaid.unclear
+    return Listed(
+        next((one for one in unpaid.invoices if one.ref == ref), None),
+        not unpaid.invoices and unclear is bool(unpaid.unclear),
+        beside,
+        unclear,
+    )
 
 
 def forbidden(ref: InvoiceRef, precedents: Precedents, listed: bool | None) -> Cancel | None:

@@ -32,6 +32,7 @@ log = structlog.get_logger()
 _TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it is still wanted.")
 _TOO_LATE = Cancel("it could not be sent on its day, nor soon after it", "Ask again if it is still wanted.")
 _UNREACHABLE = "the billing API cannot be reached, or refuses the login"
+_UNCLEAR = "its amount cannot be read any more, so nobody knows whether it is what was approved"
 _MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
 
 
@@ -112,11 +113,13 @@ class Preflight:
         read = await self._read(payment)
         if isinstance(read, Hold | Cancel):
             return read
-        listed = None if read is None else read.invoice is not None
+        listed = None if read is None else read.unpaid
         if (cancel := forbidden(payment.ref, precedents, listed)) is not None:
             return cancel
         if read is None:
             return Hold(_MAY_BE_PAID) if precedents.any else Go(rule, begun, unpaid=False)
+        if read.unclear and payment.invoice is not None:
+            return Hold(_UNCLEAR)
         return _compared(payment, read) or (
             Known(rule, read.invoice, read.beside)
             if payment.invoice is None and read.invoice is not None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -60,14 +60,15 @@ class Group:
 class Proposal:
     """What would be asked for, a request a rule.
 
-    unread: modules whose invoices cannot be read now. more: how many there are beyond what one may ask for at
-    once.
+    unread: modules whose invoices cannot be read now. unclear: what is unpaid as well, and its amount cannot
+        be read. more: how many there are beyond what one may ask for at once.
     """
 
     groups: tuple[Group, ...]
     left_out: tuple[LeftOut, ...]
     unread: tuple[str, ...] = ()
     more: int = 0
+    unclear: tuple[InvoiceRef, ...] = ()
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -116,8 +117,9 @@ class Proposals:
         if not allowed:
             return await self._refused(person, rules[modules[0]], refs)
         listing = await self.unpaid.of(allowed)
-        # An empty list may be all that this account ever gets to see.
+        # An empty list may be all that this account ever gets to see, or one in which no amount can be read.
         telling = {one.invoice.ref.module for one in listing.invoices}
+        holding = telling | {ref.module for ref in listing.unclear}
         listed = {one.invoice.ref: one.invoice for one in listing.invoices}
         held = {
             payment.ref: payment
@@ -134,7 +136,9 @@ class Proposals:
                 left_out.append(LeftOut(ref, rule.text))
             elif ref in held:
                 left_out.append(_held(held[ref]))
-            elif found is None and ref.module in telling:
+            elif ref in listing.unclear and ref.module in telling:
+                left_out.append(LeftOut(ref, "its amount cannot be read"))
+            elif found is None and ref.module in holding and ref not in listing.unclear:
                 left_out.append(LeftOut(ref, "it is not in the list of unpaid invoices"))
             elif found is not None and found.due is None and pay_on == PayOn():
                 left_out.append(LeftOut(ref, "it has no due date; name a day, or none to pay at once"))
@@ -163,7 +167,7 @@ class Proposals:
         due = [one for one in listing.invoices if one.invoice.due is not None and one.invoice.due <= due_by]
         lines = [Line(one.invoice.ref, one.invoice) for one in due if one.requested is None]
         left_out = [_held(one.requested) for one in due if one.requested is not None]
-        return _proposal(lines, left_out, rules, listing)
+        return replace(_proposal(lines, left_out, rules, listing), unclear=listing.unclear)
 
     async def prices(self, refs: Sequence[InvoiceRef]) -> str:
         """What these cost now, to be compared with `seen` of what somebody looked at.

@@ -15,7 +15,8 @@ from datetime import date
 
 import structlog
 
-from bot.domain.payment import Invoice, Payment
+from bot.domain.payment import Invoice, InvoiceRef, Payment
+from bot.domain.unpaid_list import UnpaidList
 from bot.errors import BillingError
 from bot.ledger.store import Ledger
 from bot.payments.billing_api import BillingApi
@@ -46,10 +47,18 @@ class Unpaid:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What could be read, the longest due first, and the modules that could not."""
+    """What could be read, the longest due first, and the modules that could not.
+
+    unclear: what is in the lists as well, and its amount cannot be read.
+    """
 
     invoices: tuple[Unpaid, ...]
     unread: tuple[str, ...]
+    unclear: tuple[InvoiceRef, ...] = ()
+
+    def tells_nothing_of(self, ref: InvoiceRef) -> bool:
+        """Whether it cannot be read what this costs, if it is unpaid."""
+        return ref.module in self.unread or ref in self.unclear
 
 
 class UnpaidInvoices:
@@ -59,8 +68,8 @@ class UnpaidInvoices:
         self._billing = billing
         self._ledger = ledger
         self._places = asyncio.Semaphore(READ_AT_ONCE)
-        self._readings: Singleflight[str, list[Invoice] | None] = Singleflight(keep_s=READING_SERVES_S)
-        self._recent: dict[str, tuple[float, list[Invoice]]] = {}
+        self._readings: Singleflight[str, UnpaidList | None] = Singleflight(keep_s=READING_SERVES_S)
+        self._recent: dict[str, tuple[float, UnpaidList]] = {}
 
     async def of(self, modules: Sequence[str]) -> Listing:
         """Those of some modules. Raises LedgerUnavailable."""
@@ -72,28 +81,30 @@ class UnpaidInvoices:
         Whether they are requested is as it is now. Raises LedgerUnavailable.
         """
         oldest = time.monotonic() - RECENT_S
-        found = [self._recent.get(module, (-math.inf, [])) for module in modules]
+        found = [self._recent.get(module, (-math.inf, UnpaidList())) for module in modules]
         if any(at < oldest for at, _ in found):
             return None
-        return await self._listing(modules, [invoices for _, invoices in found])
+        return await self._listing(modules, [read for _, read in found])
 
-    async def _listing(self, modules: Sequence[str], readings: Sequence[list[Invoice] | None]) -> Listing:
+    async def _listing(self, modules: Sequence[str], readings: Sequence[UnpaidList | None]) -> Listing:
         found: list[Unpaid] = []
         unread: list[str] = []
-        for module, invoices in zip(modules, readings, strict=True):
-            if invoices is None:
+        unclear: list[InvoiceRef] = []
+        for module, read in zip(modules, readings, strict=True):
+            if read is None:
                 unread.append(module)
                 continue
-            live = await self._ledger.live(module, [one.ref.number for one in invoices])
-            found += [Unpaid(one, live.get(one.ref.number)) for one in invoices]
+            live = await self._ledger.live(module, [one.ref.number for one in read.invoices])
+            found += [Unpaid(one, live.get(one.ref.number)) for one in read.invoices]
+            unclear += read.unclear
         found.sort(key=lambda one: (one.invoice.due or date.max, one.invoice.ref.module))
-        return Listing(tuple(found), tuple(unread))
+        return Listing(tuple(found), tuple(unread), tuple(unclear))
 
     async def close(self) -> None:
         """Wait for no reading any more."""
         await self._readings.close()
 
-    async def _reading(self, module: str) -> list[Invoice] | None:
+    async def _reading(self, module: str) -> UnpaidList | None:
         """The unpaid invoices of a module; None where they cannot be read in time."""
         deadline = time.monotonic() + READING_TIMEOUT_S
         try:
@@ -102,14 +113,14 @@ class UnpaidInvoices:
         except TimeoutError:
             return None
 
-    async def _read(self, module: str, deadline: float) -> list[Invoice] | None:
+    async def _read(self, module: str, deadline: float) -> UnpaidList | None:
         async with self._places:
             left = deadline - time.monotonic()
             try:
-                invoices = await self._billing.unpaid_invoices(module, timeout=left) if left > 0 else None
+                read = await self._billing.unpaid_invoices(module, timeout=left) if left > 0 else None
             except BillingError as error:
                 log.info("unpaid invoices not readable", module=module, error=str(error))
                 return None
-            if invoices is not None:
-                self._recent[module] = time.monotonic(), invoices
-            return invoices
+            if read is not None:
+                self._recent[module] = time.monotonic(), read
+            return read

@@ -41,6 +41,7 @@ from bot.slack.text import (
     moment,
     overdue_or_due,
     totals,
+    unclear_amounts,
 )
 
 log = structlog.get_logger()
@@ -121,7 +122,7 @@ class DigestTeller:
 
 def due_message(due: Due, today: date, within: timedelta) -> Message | None:
     """What the channel is told; None where there is nothing to tell."""
-    if not due.invoices and not due.unread:
+    if not due.invoices and not due.unread and not due.unclear:
         return None
     count = len(due.invoices)
     heading = f"*{count:,} unpaid invoice{'' if count == 1 else 's'} that nobody has asked for*"
@@ -133,6 +134,8 @@ def due_message(due: Due, today: date, within: timedelta) -> Message | None:
     endings = [f"… and {left:,} more; `/pay list` shows them."] if left > 0 else []
     if due.unread:
         endings.append(f"Could not be read: {escape(', '.join(due.unread))}.")
+    if due.unclear:
+        endings.append(unclear_amounts(due.unclear))
     told = listing(
         "\n".join([heading, *filter(None, parts)]) if count else "",
         [

@@ -42,6 +42,7 @@ from bot.slack.text import (
     standing_of,
     subject_of,
     totals,
+    unclear_amounts,
 )
 
 Asked = (
@@ -167,11 +168,13 @@ def unpaid(found: Listing, module: str | None, today: date, *, room: int = ROOM)
     sum_up = totals(one.invoice for one in found.invoices)
     heading = f"*{count:,} unpaid invoice{'' if count == 1 else 's'}{of} · {sum_up}*"
     if not lines:
-        heading = "" if found.unread else f"There is no unpaid invoice{of}."
+        heading = "" if found.unread or found.unclear else f"There is no unpaid invoice{of}."
     problems = []
     if found.unread:
         names = escape(", ".join(found.unread))
         problems.append(f"Could not be read now: {names}.\nTry again in a minute; paying works all the same.")
+    if found.unclear:
+        problems.append(unclear_amounts(found.unclear))
     remedy = "" if module else " Type `/pay list &lt;module&gt;` to see one module's."
     return listing(heading, lines, remedy, problems, room=room)
 

@@ -180,7 +180,7 @@ class PayForms:
         elif "errors" in outcome:
             told = notice(*(escape(text) for text in outcome["errors"].values()))
         elif outcome.get("view", {}).get("callback_id") == PAY_FORM:
-            told = notice("Amounts changed since you picked, and nothing is requested.\nOpen the form again.")
+            told = notice("Amounts are not what you picked, and nothing is requested.\nOpen the form again.")
         else:
             told = outcome.get("view") or notice("That is requested; its card follows in the channel.")
         await asyncio.sleep(_AFTER_ACK_S)
@@ -226,7 +226,8 @@ class PayForms:
     async def _changed(self, person: Person, shown: View, entered: Entered) -> View | None:
         """The form with what the invoices cost now; None where that is what it shows.
 
-        What cannot be read now is not compared: the look-up reads it again. Raises LedgerUnavailable.
+        An amount that was shown and cannot be read now is another one: what is asked for then is asked for
+        at any amount. What is not listed any more is told by the look-up. Raises LedgerUnavailable.
         """
         if not entered.picks:
             return None
@@ -237,7 +238,10 @@ class PayForms:
             if one.requested is None
         }
         changed = tuple(
-            one for one in entered.picks if one.cost is not None and costs.get(one.ref, one.cost) != one.cost
+            one
+            for one in entered.picks
+            if one.cost is not None
+            and (listing.tells_nothing_of(one.ref) or costs.get(one.ref, one.cost) != one.cost)
         )
         if not changed:
             return None

@@ -44,7 +44,7 @@ OPTIONS = 100
 
 _OPTION_TEXT, _OPTION_VALUE = 75, 150
 _CHANGES = 10
-"""Changed amounts that are named one by one."""
+"""Invoices that are named one by one whose amount changed, or cannot be read."""
 _NAMED = 3
 """Modules that are named one by one."""
 
@@ -179,11 +179,10 @@ class PayForm:
             found = due_by(self.free, wanted.due_by)
             return [option(one, self.today) for one in found[:MOST_LINES]]
         by_ref = {one.ref: one for one in self.free}
-        unread = self.listing.unread if self.listing else ()
         return [
             option(by_ref[ref], self.today) if ref in by_ref else _unread_option(ref)
             for ref in wanted.refs
-            if ref in by_ref or ref.module in unread
+            if ref in by_ref or (self.listing is not None and self.listing.tells_nothing_of(ref))
         ]
 
     def _channel(self) -> Block:
@@ -249,13 +248,13 @@ class PayForm:
         if not self.changed:
             return []
         now = {one.ref: one for one in self.free}
-        told = [
-            f"`{one.ref}` is {amount(now[one.ref])} now; you picked {added_up([one.cost])}."
-            for one in self.changed[:_CHANGES]
-        ]
+        told = []
+        for one in self.changed[:_CHANGES]:
+            costs = f"is {amount(now[one.ref])} now" if one.ref in now else "cannot be read now"
+            told.append(f"`{one.ref}` {costs}; you picked {added_up([one.cost])}.")
         if len(self.changed) > _CHANGES:
             told.append(f"… and {len(self.changed) - _CHANGES} more.")
-        heading = "*Amounts changed since you picked. Nothing is requested yet.*"
+        heading = "*Amounts are not what you picked. Nothing is requested yet.*"
         return [section("\n".join([heading, *told, "Look at the new total, and request again."]))]
 
     def _said(self) -> str:
@@ -275,13 +274,16 @@ class PayForm:
             and len(due_by(free, self.memory.wanted.due_by)) > MOST_LINES
         ):
             told.append(f"The first {MOST_LINES} due are picked: so many can be asked for at once.")
+        if unclear := [str(one) for one in self.listing.unclear]:
+            named = ", ".join(unclear[:_CHANGES])
+            told.append(f"The amount of {len(unclear):,} more cannot be read: {named}.")
         if self.listing.unread:
             names = _named(self.listing.unread)
             told.append(f"The unpaid invoices of {names} cannot be read now. Type their numbers.")
         return " ".join(told)
 
     def _numbers(self) -> Block:
-        listed = self.listing is not None and bool(self.free)
+        listed = self.listing is not None and bool(self.free or self.picked())
         needed = self.listing is not None and not listed
         one = "12345 12346" if len(self.chosen) == 1 else "vps 12345 12346, mail 678"
         field = {"type": "plain_text_input", "max_length": command.MAX_TEXT, "placeholder": plain(one)}

@@ -34,7 +34,16 @@ from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of, read
 from bot.slack.listing import fitting, listing
 from bot.slack.respond import respond
 from bot.slack.schedule_text import asked_for
-from bot.slack.text import escape, invoice_line, quote, subject_of, totals, unescaped, when_due
+from bot.slack.text import (
+    escape,
+    invoice_line,
+    quote,
+    subject_of,
+    totals,
+    unclear_amounts,
+    unescaped,
+    when_due,
+)
 
 CONFIRM = "request_several"
 """The action id of the button."""
@@ -234,6 +243,8 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterator[str]:
 def _unread(found: Proposal) -> Iterator[str]:
     if found.unread:
         yield f"Could not be read now: {escape(', '.join(found.unread))}. Amounts there are not known."
+    if found.unclear:
+        yield unclear_amounts(found.unclear)
 
 
 def _more(found: Proposal) -> Iterator[str]:

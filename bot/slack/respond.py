@@ -15,7 +15,7 @@ import structlog
 
 from bot.slack.blocks import Message, View, paragraph, showing
 from bot.slack.listing import fitting
-from bot.slack.web_api import Client, write
+from bot.slack.web_api import Client, proxy_to, write
 
 log = structlog.get_logger()
 
@@ -94,7 +94,7 @@ async def _post(client: Client, url: str, told: dict[str, Any]) -> tuple[int | s
                 url,
                 json=told,
                 allow_redirects=False,
-                proxy=client.proxy,
+                proxy=proxy_to(client, url),
                 ssl=True if client.ssl is None else client.ssl,
             ) as answer,
         ):

@@ -27,7 +27,7 @@ from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerUnavailable
 from bot.metrics import CONNECTIONS
 from bot.repeated import Repeated
-from bot.slack.web_api import WRONG_TOKEN, Client, is_word, open_connection
+from bot.slack.web_api import WRONG_TOKEN, Client, is_word, open_connection, proxy_to
 
 log = structlog.get_logger()
 
@@ -305,7 +305,7 @@ async def connect(
                 address,
                 heartbeat=PING,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                proxy=client.proxy,
+                proxy=proxy_to(client, address),
                 ssl=True if client.ssl is None else client.ssl,
             )
         except AssertionError:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
 from bot.domain.batch import SENT, Batch
 from bot.domain.erasure import is_erased
-from bot.domain.payment import Invoice, Payment, State
+from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.domain.slack_ids import is_group
 from bot.domain.wording import money, shorten
 
@@ -23,6 +23,9 @@ _ORDER = re.compile(r"(\(Repeat Invoice: [0-9]+\)) *", re.ASCII)
 
 _CURRENCIES = 5
 """Currencies that are added up one by one."""
+
+_UNCLEAR = 10
+"""Invoices that are named one by one where nobody knows what they cost."""
 
 _NAMED = 50
 """People and groups that are mentioned one by one, and channels."""
@@ -316,6 +319,14 @@ def invoice_line(code: str, invoice: Invoice | None, when: str = "", *, most: in
     """
     described = escape(description(invoice, most)) if invoice is not None else ""
     return " · ".join(filter(None, [f"`{code}`", f"*{amount(invoice)}*", when, described]))
+
+
+def unclear_amounts(refs: Sequence[InvoiceRef]) -> str:
+    """What is in the lists of unpaid invoices and cannot be summed up there."""
+    named = [f"`{one}`" for one in refs[:_UNCLEAR]]
+    if len(refs) > _UNCLEAR:
+        named.append(f"{len(refs) - _UNCLEAR:,} more")
+    return f"Unpaid as well, with an amount that cannot be read: {', '.join(named)}. Look at them in MyAdmin."
 
 
 def when_due(invoice: Invoice | None, today: date) -> str:

@@ -17,6 +17,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeGuard
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -43,6 +45,11 @@ def web_client(token: str, base_url: str) -> Client:
     """The client for everything that is asked of Slack or told to it."""
     base = base_url if base_url.endswith("/") else base_url + "/"
     return AsyncWebClient(token=token, base_url=base, timeout=TIMEOUT, retry_handlers=[])
+
+
+def proxy_to(client: Client, url: str) -> str | None:
+    """The proxy that leads to an address; slack_sdk takes the environment's also where NO_PROXY says none."""
+    return None if proxy_bypass(urlsplit(url).hostname or "") else client.proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +278,7 @@ async def _exchanged(
                 verb,
                 client.base_url + method,
                 headers=headers,
-                proxy=client.proxy,
+                proxy=proxy_to(client, client.base_url),
                 ssl=True if client.ssl is None else client.ssl,
                 allow_redirects=False,
                 **arguments,

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import DOCUMENTED_MODULES, InvoiceEvidence, InvoiceRef, Verdict
+from bot.domain.unpaid_list import UnpaidList
 from bot.errors import AnswerLost, BillingError, NeverSent, Unreadable
 from bot.sandbox.local_billing import Failure, LocalBilling
 from bot.sandbox.local_billing.failures import Exchange, plain
@@ -42,7 +43,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_invoices_are_told_with_amount_currency_and_day(client: BillingClient) -> None:
     """What the API knows of an unpaid invoice arrives unharmed, odd characters included."""
-    invoices = {invoice.ref.number: invoice for invoice in await client.unpaid_invoices("domains")}
+    invoices = {invoice.ref.number: invoice for invoice in (await client.unpaid_invoices("domains")).invoices}
     renewal = invoices[10002]
     assert (renewal.amount, renewal.currency) == (Decimal("17.50"), "EUR")
     assert renewal.description.endswith("café & <b> <!channel>")
@@ -52,7 +53,7 @@ async def test_invoices_are_told_with_amount_currency_and_day(client: BillingCli
 
 async def test_a_module_without_unpaid_invoices_gives_an_empty_list(client: BillingClient) -> None:
     """Nothing to pay is an answer, not an error."""
-    assert await client.unpaid_invoices("ssl") == []
+    assert await client.unpaid_invoices("ssl") == UnpaidList()
 
 
 async def test_the_evidence_follows_the_payment(client: BillingClient) -> None:
@@ -137,9 +138,8 @@ async def test_who_asks_for_the_same_list_meanwhile_shares_the_next_reading(
     all_have_asked.set()
     lists = await asyncio.gather(*asking)
     assert [call.operation for call in api.log].count("api_vps_get_client_unpaid_invoices") == 2
+    assert lists[0].invoices
     assert all(one == lists[0] for one in lists)
-    lists[0].clear()
-    assert lists[1]
 
 
 async def test_a_reading_never_serves_who_asked_after_it_began(
@@ -152,8 +152,8 @@ async def test_a_reading_never_serves_who_asked_after_it_began(
     await until(lambda: any("unpaid" in call.operation for call in api.log))
     assert (await client.make_payment(VPS)).verdict is Verdict.PAID
     after = await client.unpaid_invoices("vps")
-    assert VPS in [one.ref for one in await before]
-    assert VPS not in [one.ref for one in after]
+    assert VPS in [one.ref for one in (await before).invoices]
+    assert VPS not in [one.ref for one in after.invoices]
 
 
 async def test_an_invoice_is_told_from_a_reading_that_began_lately(
@@ -163,7 +163,7 @@ async def test_an_invoice_is_told_from_a_reading_that_began_lately(
     client = new_client(clock=clock.boottime)
     within = timedelta(seconds=10)
     assert client.lately_unpaid(VPS, within) is None
-    [read, *_] = [one for one in await client.unpaid_invoices("vps") if one.ref == VPS]
+    [read, *_] = [one for one in (await client.unpaid_invoices("vps")).invoices if one.ref == VPS]
     clock.advance(seconds=4)
     assert client.lately_unpaid(VPS, within) == (read, timedelta(seconds=4))
     assert client.lately_unpaid(InvoiceRef("vps", 999), within) is None
@@ -181,9 +181,9 @@ async def test_a_reading_that_came_late_does_not_take_the_place_of_one_that_bega
     before = asyncio.create_task(client.unpaid_invoices("vps"))
     await until(lambda: any("unpaid" in call.operation for call in api.log))
     assert (await client.make_payment(VPS)).verdict is Verdict.PAID
-    assert VPS not in [one.ref for one in await client.unpaid_invoices("vps")]
+    assert VPS not in [one.ref for one in (await client.unpaid_invoices("vps")).invoices]
     assert not before.done()
-    assert VPS in [one.ref for one in await before]
+    assert VPS in [one.ref for one in (await before).invoices]
     assert client.lately_unpaid(VPS, timedelta(seconds=10)) is None
 
 
@@ -292,7 +292,7 @@ async def test_a_read_for_which_no_thread_can_be_started_is_an_error(client: Bil
     """And the client goes on as soon as there are threads again."""
     with no_new_threads(), pytest.raises(NeverSent):
         await client.unpaid_invoices("vps")
-    assert await client.unpaid_invoices("vps")
+    assert (await client.unpaid_invoices("vps")).invoices
 
 
 async def test_a_payment_that_another_thread_took_meanwhile_is_unknown(

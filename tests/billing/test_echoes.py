@@ -79,7 +79,7 @@ async def test_a_password_that_comes_back_is_taken_out(
         "answered with a status that is neither ok nor error",
         answered=True,
     )
-    [invoice] = await client.unpaid_invoices("vps")
+    [invoice] = (await client.unpaid_invoices("vps")).invoices
     assert invoice.description == "For [redacted] and [redacted]"
 
 

@@ -125,4 +125,4 @@ async def test_a_list_is_read_anew_after_a_login_and_not_added_to(
     server.answers[UNPAID] = first_a_fault
     with pytest.raises(AnswerLost):
         await client.unpaid_invoices("vps")
-    assert [one.ref for one in await client.unpaid_invoices("vps")] == [VPS]
+    assert [one.ref for one in (await client.unpaid_invoices("vps")).invoices] == [VPS]

@@ -123,7 +123,7 @@ async def test_reading_invoices_says_what_went_wrong(
     raised: Exception | None = None
     try:
         found = await bench.patient.unpaid_invoices("backups", timeout=bench.timeout(mode) / 2)
-        assert [invoice.ref.number for invoice in found] == [10201, 10202]
+        assert [invoice.ref.number for invoice in found.invoices] == [10201, 10202]
     except BillingError as error:
         raised = error
     expected = EXPECTED[mode].read

@@ -11,18 +11,24 @@ from bot.billing import reading
 from bot.billing.list_answer import Row
 from bot.billing.transport import AnswerTooLarge
 from bot.domain.payment import Invoice, Verdict
+from bot.domain.unpaid_list import UnpaidList
 from bot.redaction import Redaction
 from tests.billing.invoice_rows import MAIL, evidence, row
 
 NO_SECRETS = Redaction([])
 
 
-def invoices(module: str, rows: list[Row]) -> list[Invoice]:
-    """The invoices in a list of unpaid ones."""
+def read(module: str, rows: list[Row]) -> UnpaidList:
+    """What a list of unpaid invoices says."""
     unpaid = reading.UnpaidCharges(module, NO_SECRETS)
     for one in rows:
         unpaid.add(one)
     return unpaid.found()
+
+
+def invoices(module: str, rows: list[Row]) -> list[Invoice]:
+    """The invoices in it, at amounts that can be read."""
+    return list(read(module, rows).invoices)
 
 
 class TestInvoices:
@@ -158,6 +164,35 @@ class TestInvoices:
         beside = row(id=1)
         for rows in ([row(), row(**other)], [row(**other), row()], [row(), row(**other), row()]):
             assert [one.ref.number for one in invoices("mail", [*rows, beside])] == [1]
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            [{"amount": "1,234.56"}],
+            [{"amount": -5}],
+            [{"amount": None}],
+            [{"currency": ""}],
+            [{"currency": "$"}],
+            [{"module": None, "currency": ""}],
+            [{}, {"amount": 2}],
+            [{}, {"paid": 1}],
+            [{"paid": 1}, {}],
+            [{"currency": ""}, {}],
+        ],
+        ids=str,
+    )
+    def test_what_is_unpaid_at_an_amount_that_cannot_be_read_is_no_invoice_and_is_not_away(
+        self, rows: list[dict[str, object]]
+    ) -> None:
+        """It stands in the list: nobody may say that it does not, or that the list is empty."""
+        assert read("mail", [row(**one) for one in rows]) == UnpaidList((), (MAIL,))
+
+    @pytest.mark.parametrize(
+        "changes", [{"paid": 1}, {"deleted": 1}, {"type": 10}, {"module": "vps"}], ids=str
+    )
+    def test_what_is_not_unpaid_is_in_no_list_of_it(self, changes: dict[str, object]) -> None:
+        """A row that says so itself, of another kind, or of another module."""
+        assert read("mail", [row(**changes), row(**changes | {"currency": ""})]) == UnpaidList()
 
     def test_more_invoices_than_can_be_held_are_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not a list that lacks some."""

@@ -11,6 +11,7 @@ from bot.billing import calls
 from bot.billing.client import BillingClient
 from bot.domain.login import Login
 from bot.domain.payment import InvoiceRef, Verdict
+from bot.domain.unpaid_list import UnpaidList
 from bot.sandbox.local_billing import LocalBilling, failures
 from tests.billing.conftest import VPS, NewClient
 from tests.fixture_types import Clock
@@ -71,7 +72,7 @@ async def test_a_read_with_a_dead_session_logs_in_once_and_reads_again(
     """An expired session is replaced, once, and the caller does not notice."""
     await client.unpaid_invoices("vps")
     api.expire_sessions()
-    assert await client.unpaid_invoices("vps")
+    assert (await client.unpaid_invoices("vps")).invoices
     lists = "vps_get_client_unpaid_invoices"
     assert operations(api) == ["login", lists, lists, "login", lists]
 
@@ -112,10 +113,10 @@ async def test_an_empty_list_is_believed_of_a_proven_session_only(
 ) -> None:
     """With an old proof, a fresh login and one more read decide that nothing is unpaid."""
     lists = "ssl_get_client_unpaid_invoices"
-    assert await client.unpaid_invoices("ssl") == []
+    assert await client.unpaid_invoices("ssl") == UnpaidList()
     assert operations(api) == ["login", lists]
     monkeypatch.setattr(calls, "SESSION_PROOF_S", 0.0)
-    assert await client.unpaid_invoices("ssl") == []
+    assert await client.unpaid_invoices("ssl") == UnpaidList()
     assert operations(api) == ["login", lists, lists, "login", lists]
 
 
@@ -126,7 +127,7 @@ async def test_an_empty_list_proves_no_session(
     client = new_client(clock=clock.boottime)
     await client.prepare()
     clock.advance(seconds=20)
-    assert await client.unpaid_invoices("ssl") == []
+    assert await client.unpaid_invoices("ssl") == UnpaidList()
     clock.advance(seconds=11)
     assert (await client.make_payment(VPS)).verdict is Verdict.PAID
     assert operations(api) == ["login", "ssl_get_client_unpaid_invoices", "login", "make_payment"]
@@ -150,5 +151,5 @@ async def test_an_error_in_place_of_a_list_is_no_empty_list(api: LocalBilling, c
     """A struct with a status, as a dead session may give, is cured by a login like a fault is."""
     await client.unpaid_invoices("vps")
     api.fail("declined", operation="api_vps_*", times=1)
-    assert len(await client.unpaid_invoices("vps")) == 4
+    assert len((await client.unpaid_invoices("vps")).invoices) == 4
     assert operations(api).count("login") == 2

@@ -68,7 +68,7 @@ async def _make(client: BillingClient, call: str) -> Any:
                 outcome = await client.make_payment(VPS)
                 return [outcome.verdict, outcome.evidence, len(outcome.status_text or "")]
             case "unpaid":
-                return [str(one.ref) for one in (await client.unpaid_invoices("vps"))[:5]]
+                return [str(one.ref) for one in (await client.unpaid_invoices("vps")).invoices[:5]]
             case "evidence":
                 found = await client.evidence_of(VPS)
                 return [found.unpaid, found.paid_flag, found.payment, found.history]

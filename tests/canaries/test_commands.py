@@ -47,7 +47,7 @@ async def test_what_keeps_the_bot_from_starting_is_told_without_secrets(
 ) -> None:
     """An unreachable database, whose address holds a password; and a token that Slack refuses."""
     away = await command("run", **variables | {"LEDGER_URL": nowhere()})
-    assert away.code == 2
+    assert away.code == 1
     assert "The bot cannot start:" in away.err
     slack.fail("auth.test", "error:invalid_auth")
     refused = await command("run", **variables)

@@ -222,6 +222,18 @@ async def test_what_is_wrong_with_the_billing_api_is_told(
     assert found.code == 1
 
 
+async def test_amounts_that_cannot_be_read_are_named(
+    environment: dict[str, str], billing: LocalBilling
+) -> None:
+    """They are no reason to run no bot; whoever sets it up is to know of them."""
+    row = billing.row("vps", 10101)
+    assert row is not None
+    row["invoices_currency"] = ""
+    found = await looked("--online", **environment)
+    assert found.of("note", "unpaid invoices") == ["the amount of 1 of them cannot be read: vps 10101"]
+    assert found.code == 0
+
+
 async def test_programs_get_one_object(command: CommandLine, environment: dict[str, str]) -> None:
     """Also as a process of its own, where every library may log."""
     ended = await command("check", "--online", "--policy", "--json", **environment)

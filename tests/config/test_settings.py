@@ -12,7 +12,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.config import VARIABLES, load, policy_of
+from bot.config import VARIABLES, given_in, load, policy_of
 from bot.errors import ConfigError
 from tests.config.making import NO_FILE, REQUIRED, loaded, problems
 
@@ -115,6 +115,15 @@ class TestWhereTheyComeFrom:
         """So `.env.example` can be copied as it is; an empty one does not hide what the file says."""
         assert loaded(HTTP_PORT=value, PAY_APPROVAL_CHANNEL=value, STATUS_PORT=value).http_port == 3000
         assert "BILLING_PASSWORD" in problems({**REQUIRED, "BILLING_PASSWORD": value})
+
+    @pytest.mark.parametrize("value", ["", " "])
+    def test_an_empty_one_of_the_environment_lifts_no_restriction_of_the_file(
+        self, value: str, tmp_path: Path
+    ) -> None:
+        """Compose and shells set what they do not know to nothing, and nobody meant all channels by that."""
+        (tmp_path / ".env").write_text("PAY_ALLOWED_CHANNELS=C0PAYMENTS\nPAY_POLICY_FILE=rules.toml\n")
+        found = given_in(tmp_path / ".env", {"PAY_ALLOWED_CHANNELS": value, "PAY_POLICY_FILE": value})
+        assert found == {"PAY_ALLOWED_CHANNELS": "C0PAYMENTS", "PAY_POLICY_FILE": "rules.toml"}
 
     def test_a_file_that_cannot_be_read_is_a_problem(self, tmp_path: Path) -> None:
         """It is said, and nothing of it is echoed."""
@@ -283,6 +292,11 @@ class TestWhatIsMisspelt:
             ("PAY_MAXIMUM", "Remove it"),
             ("PAY_SERVICE", "is no variable"),
             ("PAY_PORTS", "is no variable"),
+            ("PYA_APPROVALS_REQUIRED", "PAY_APPROVALS_REQUIRED"),
+            ("PAYALLOWED_CHANNELS", "PAY_ALLOWED_CHANNELS"),
+            ("PAY__APPROVERS", "PAY_APPROVERS"),
+            ("PSY_APPROVERS", "PAY_APPROVERS"),
+            ("AY_POLICY_FILE", "PAY_POLICY_FILE"),
         ],
     )
     def test_a_misspelt_variable_is_refused(self, name: str, meant: str, tmp_path: Path) -> None:
@@ -294,6 +308,11 @@ class TestWhatIsMisspelt:
         (tmp_path / ".env").write_text(f"{name}=U1\n")
         assert list(problems(REQUIRED, tmp_path / ".env")) == [name]
         assert problems({**REQUIRED, name: " "}) == {}
+
+    @pytest.mark.parametrize("name", ["ALLOWED_USERS", "APPROVERS", "PLAY_ALLOWED", "POLICY_FILE", "PAGER"])
+    def test_what_resembles_a_part_of_a_name_is_another_programs(self, name: str) -> None:
+        """The environment holds what everybody reads; only a slip or two in the prefix was meant for here."""
+        assert problems({**REQUIRED, name: "U1"}) == {}
 
     @pytest.mark.parametrize("service", ["PAY", "PAY_API"])
     def test_what_others_call_pay_is_theirs(self, service: str) -> None:

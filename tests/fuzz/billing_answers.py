@@ -189,7 +189,7 @@ def list_answer(data: bytes) -> None:
     assert (everything is not None) == (isinstance(end, int) and not how & 1)
     try:
         calls = _calls({UNPAID: _response(as_unpaid, how & 3)})
-        invoices = calls.unpaid_invoices("vps", later)
+        invoices = calls.unpaid_invoices("vps", later).invoices
         unpaid = _calls({UNPAID: _response(as_unpaid, how & 3)}).among_unpaid(VPS, later)
     except BillingError:
         return

@@ -32,6 +32,7 @@ from bot import app, config
 from bot.config import policy_of
 from bot.domain.login import Login
 from bot.domain.payment import DOCUMENTED_MODULES, Invoice, InvoiceEvidence, InvoiceRef, Outcome
+from bot.domain.unpaid_list import UnpaidList
 from bot.ledger.opening import open_ledger
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.delivery import _encoded
@@ -77,12 +78,14 @@ class _Billing:
     async def make_payment(self, ref: InvoiceRef, *, may_begin: Callable[[], bool]) -> Outcome:
         raise AssertionError("nothing is paid here")
 
-    async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> list[Invoice]:
+    async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> UnpaidList:
         day = datetime.now(UTC).date()
-        return [
-            Invoice(InvoiceRef(module, number), f"{module} <b> & {number}", Decimal("10.00"), "USD", day)
-            for number in (50_000, 50_001)
-        ]
+        return UnpaidList(
+            tuple(
+                Invoice(InvoiceRef(module, number), f"{module} <b> & {number}", Decimal("10.00"), "USD", day)
+                for number in (50_000, 50_001)
+            )
+        )
 
     def lately_unpaid(self, ref: InvoiceRef, within: timedelta) -> tuple[Invoice, timedelta] | None:
         return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sqlite3
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from bot.domain.payment import InvoiceRef, State
 from bot.errors import LedgerUnavailable, LedgerUnfit
 from bot.ledger.backup import backup
 from bot.ledger.opening import open_ledger, read_ledger
-from tests.command_line import CommandLine, invoke
+from tests.command_line import ROOT, CommandLine, invoke
 from tests.ledger.making import request, request_in
 
 
@@ -82,6 +84,38 @@ async def test_a_copy_is_made_and_proved_on_the_command_line(tmp_path: Path, com
     done = await command("backup", str(tmp_path / "other.db"), LEDGER_URL=url)
     assert done.code == 1
     assert "not whole" in done.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "made"),
+    [
+        (
+            "ulimit -f 16; exec {python} -m bot backup copy.db",
+            "No backup was made: it cannot be copied: ",
+            False,
+        ),
+        ("exec {python} -m bot backup copy.db >/dev/full", "What was found cannot be written: ", True),
+    ],
+    ids=["the copy", "what is said of it"],
+)
+async def test_a_full_disk_says_nothing_of_the_ledger(
+    tmp_path: Path, typed: str, said: str, made: bool
+) -> None:
+    """Code 2 and a sentence, where 1 would say that the trail is broken; no part of a copy is left."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    async with open_ledger(url) as ledger:
+        await request_in(ledger, State.PAID)
+    process = await asyncio.create_subprocess_shell(
+        typed.format(python=shlex.quote(sys.executable)),
+        env={"PYTHONPATH": str(ROOT), "LEDGER_URL": url},
+        cwd=tmp_path,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 2, err
+    assert err.decode().startswith(said)
+    assert err.count(b"\n") == 1
+    assert {name for name in os.listdir(tmp_path) if "ledger" not in name} == ({"copy.db"} if made else set())
 
 
 @pytest.mark.parametrize("name", ["a?mode=rw", "b%41", "c#d", "x" * 250])

@@ -224,8 +224,8 @@ async def away(office: Office, **span: float) -> None:
 
 async def test_a_pause_and_its_end_are_written_down_where_they_are_made(office: Office) -> None:
     """Each once; a second pause is none."""
-    await office.desk.pause(ALICE, "an audit")
-    await office.desk.pause(ALICE, "again")
+    await office.desk.pause(ALICE, "an audit", trigger_id="pause.17")
+    await office.desk.pause(ALICE, "again", trigger_id="pause.18")
     await office.desk.resume(ALICE, trigger_id="resume.7")
     await office.desk.resume(ALICE, trigger_id="resume.8")
     assert [topic for topic, _ in await written(office.ledger)] == ["paused", "resumed"]

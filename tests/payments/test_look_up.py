@@ -9,6 +9,7 @@ import pytest
 
 from bot.domain.payment import Invoice, InvoiceRef, State
 from bot.domain.policy import Tier
+from bot.domain.unpaid_list import UnpaidList
 from bot.ledger.rows import Kind
 from tests.fixture_types import Clock
 from tests.ledger.making import claimed
@@ -217,3 +218,20 @@ async def test_what_another_instance_decided_meanwhile_is_not_undone(office: Off
     office.rules(policy())
     await office.look_up.handle(taken)
     assert await office.now(taken) == decided
+
+
+async def test_what_was_withdrawn_while_it_was_read_stays_so(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays as it is, and its card is all that is to be posted."""
+    taken = await office.request()
+    read = office.client.unpaid_invoices
+
+    async def withdrawn_meanwhile(module: str, *, timeout: float) -> UnpaidList:
+        await office.desk.withdraw(ALICE, taken.request.id)
+        return await read(module, timeout=timeout)
+
+    monkeypatch.setattr(office.client, "unpaid_invoices", withdrawn_meanwhile)
+    await office.look_up.handle(taken)
+    assert await office.actions(taken) == ["requested", "cancelled"]
+    assert [one.kind for one in await claimed(office.ledger)] == [Kind.CARD]

@@ -21,6 +21,7 @@ from bot.domain.login import Login
 from bot.domain.payment import Invoice, InvoiceEvidence, InvoiceRef, Outcome, State, Verdict
 from bot.domain.policy import Policy
 from bot.domain.schedule import IN_UTC, PayOn
+from bot.domain.unpaid_list import UnpaidList
 from bot.errors import Unreadable
 from bot.ledger.opening import open_ledger
 from bot.ledger.queues import EXECUTOR, LOOK_UP
@@ -88,13 +89,13 @@ class Books:
     async def evidence_of(self, ref: InvoiceRef, *, decisive: bool) -> InvoiceEvidence:
         return InvoiceEvidence(unpaid=ref not in self.paid, paid_flag=None, payment=None)
 
-    async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> list[Invoice]:
+    async def unpaid_invoices(self, module: str, *, timeout: float | None = None) -> UnpaidList:
         if not self.readable:
             raise Unreadable("not now")
         every = [one for one in REFS if one.module == module and one not in self.paid]
         found = [Invoice(one, "x", self.amounts[one], "USD", self.due[one]) for one in every]
         # There is always another one: an empty list would say nothing.
-        return [*found, Invoice(InvoiceRef(module, 99), "other", Decimal(1), "USD", None)]
+        return UnpaidList((*found, Invoice(InvoiceRef(module, 99), "other", Decimal(1), "USD", None)))
 
     def lately_unpaid(self, ref: InvoiceRef, within: timedelta) -> tuple[Invoice, timedelta] | None:
         return None

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from bot.domain.payment import Invoice, InvoiceRef
+from bot.domain.unpaid_list import UnpaidList
 from bot.errors import Unreadable
 from bot.ledger.store import Ledger
 from bot.payments import unpaid
@@ -37,7 +38,7 @@ class Books:
         self.hangs = ""
         self._reading = 0
 
-    async def unpaid_invoices(self, module: str, *, timeout: float) -> list[Invoice]:
+    async def unpaid_invoices(self, module: str, *, timeout: float) -> UnpaidList:
         assert 0 < timeout <= unpaid.READING_TIMEOUT_S
         self.read.append(module)
         self._reading += 1
@@ -49,7 +50,7 @@ class Books:
         found = self.modules[module]
         if isinstance(found, Exception):
             raise found
-        return found
+        return UnpaidList(tuple(found))
 
 
 def reads(books: Books, ledger: Ledger) -> UnpaidInvoices:

@@ -268,13 +268,6 @@ BREAKS = (
         seen_by="payments:test_what_is_not_listed_has_no_amount",
     ),
     Break(
-        "who-decided-during-the-look-up-is-overruled",
-        "payments/look_up.py",
-        "if _versions(current.within((State.REQUESTED,))) != _versions(new):",
-        "if not current:",
-        seen_by="payments:test_what_another_instance_decided_meanwhile_is_not_undone",
-    ),
-    Break(
         "what-was-not-shown-is-approved",
         _DESK,
         "if seen != batch.price and (",

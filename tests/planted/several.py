@@ -93,7 +93,7 @@ BREAKS = (
         "ledger/locked_reads.py",
         "                payments.c.id != except_payment,\n",
         "",
-        seen_by=f"{_BATCHES}:test_a_limit_a_day_counts_the_other_lines",
+        seen_by="payments/test_limits:test_what_stays_within_the_limits_is_sent",
     ),
     Break(
         "what-may-stand-there-already-is-told-with-what-does-not",

@@ -254,9 +254,23 @@ BREAKS = (
     Break(
         "members-of-another-team-are-full-members",
         "slack/directory.py",
+        'return self._team in (profile.get("team_id"), *_organization(profile)[1])',
+        'return bool(profile.get("team_id"))',
+        seen_by="slack:test_a_person_of_another_team_is_no_member",
+    ),
+    Break(
+        "whoever-is-of-the-organization-is-a-colleague",
+        "slack/directory.py",
         "return self._team in teams",
         "return bool(teams)",
-        seen_by="slack:test_a_person_of_another_team_is_no_member",
+        seen_by="slack:test_nobody_else_is_taken_for_a_colleague",
+    ),
+    Break(
+        "an-id-is-one-person-everywhere",
+        "slack/directory.py",
+        'home not in (profile.get("team_id"), organization, *teams)',
+        "not home",
+        seen_by="slack:test_nobody_else_is_taken_for_a_colleague",
     ),
     Break(
         "silence-is-nobody",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import shlex
 import signal
 import socket
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from bot.sandbox.local_billing import FAILURES, failures
 from bot.sandbox.local_billing.books import MODULES, month_end_books
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.policies import DEFAULT, EXAMPLES, about
-from tests.command_line import LONGEST, CommandLine, invoke
+from tests.command_line import LONGEST, ROOT, CommandLine, invoke
 
 POLICY = """
 [[rule]]
@@ -63,6 +66,33 @@ async def test_the_thread_carries_what_the_billing_api_says(command: CommandLine
         assert "billing API" not in refused
         assert "↳" not in refused
     assert ended.out.count("billing API: api_make_payment") == 2
+
+
+async def test_the_proxy_of_a_company_stands_before_none_of_it(command: CommandLine) -> None:
+    """Everything is on this machine: commands, cards, answers to one person, and the billing API."""
+    nowhere = {f"{kind}_PROXY": "http://127.0.0.1:9" for kind in ("HTTP", "HTTPS", "ALL")}
+    lower = {name.lower(): value for name, value in nowhere.items()}
+    lines = say("alice: /pay vps 10101", "mallory: /pay vps 10102")
+    async with asyncio.timeout(LONGEST):
+        ended = await command("sandbox", *lines, **nowhere, **lower, NO_PROXY="example.com")
+    assert (ended.code, ended.err) == (0, "")
+    assert "Payment of 10.00 USD for Invoice 10101 Successful." in ended.out
+    assert "(only mallory sees this)" in ended.out
+
+
+@pytest.mark.parametrize("heard", range(1, 6))
+async def test_whoever_hears_only_its_first_lines_sees_no_traceback(heard: int) -> None:
+    """As after `| head`, wherever it comes: what was begun is done to its end, unheard."""
+    said = "--say 'alice: /pay vps 10101'"
+    process = await asyncio.create_subprocess_shell(
+        f"{{ {shlex.quote(sys.executable)} -m bot sandbox {said} || echo failed >&2; }} | head -{heard}",
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(LONGEST):
+        out, err = await process.communicate()
+    assert (out.count(b"\n"), err) == (heard, b"")
 
 
 async def test_a_policy_can_be_tried(command: CommandLine, tmp_path: Path) -> None:

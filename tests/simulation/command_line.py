@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -34,6 +35,11 @@ YEAR = 365 * 86400.0
 @click.option("--first", default=1, show_default=True, help="The seed of the first history.")
 @click.option("--seed", type=int, help="Play this history alone, and tell it.")
 @click.option("--shrink", is_flag=True, help="Find the shortest history that goes wrong as --seed does.")
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write down how each history ended. Those that ended well in it count, and are not played again.",
+)
 @click.option("--until-wrong", is_flag=True, help="Stop at the first history that goes wrong.")
 @click.option("--planted", "see", is_flag=True, help="See whether each planted fault is seen.")
 @click.option("--scene", help="Play this history that was made by hand, or all of them, and tell it.")
@@ -47,6 +53,7 @@ def main(
     first: int,
     seed: int | None,
     shrink: bool,
+    record: Path | None,
     until_wrong: bool,
     see: bool,
     scene: str | None,
@@ -61,7 +68,8 @@ def main(
         if scene is not None:
             wrong = any([_one(player, *SCENES[name]) for name in SCENES if scene in (name, "all")])
         elif seed is None:
-            wrong = _many(player, steps, jobs, first, length, until_wrong=until_wrong)
+            seeds = range(first, first + max(1, steps // length))
+            wrong = play_many(player, seeds, jobs, length, record, until_wrong=until_wrong)
         elif shrink:
             wrong = _shrunk(player, seed, draw(seed, length))
         else:
@@ -75,20 +83,30 @@ def _memory() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-def _many(player: Player, steps: int, jobs: int, first: int, length: int, *, until_wrong: bool) -> bool:
-    seeds = itertools.islice(itertools.count(first), max(1, steps // length))
-    done: list[Played] = []
-    wrong = False
-    for played in player.play_all(((seed, draw(seed, length)) for seed in seeds), jobs=jobs):
-        done.append(played)
-        for flaw in played.wrong:
-            wrong = True
-            click.echo(f"--seed {played.seed} --length {length}: {flaw}")
-        if wrong and until_wrong:
-            break
+def play_many(
+    player: Player, seeds: Sequence[int], jobs: int, length: int, record: Path | None, *, until_wrong: bool
+) -> bool:
+    """Whether any goes wrong of these histories; it prints which, and figures of all."""
+    done = [one for one in _recorded(record) if one.seed in seeds and one.steps == length and not one.wrong]
+    over = {one.seed for one in done}
+    left = ((seed, draw(seed, length)) for seed in seeds if seed not in over)
+    with open(record or os.devnull, "a", encoding="utf-8") as written:
+        for played in player.play_all(left, jobs=jobs):
+            done.append(played)
+            print(json.dumps(asdict(played)), file=written, flush=True)
+            for flaw in played.wrong:
+                click.echo(f"--seed {played.seed} --length {length}: {flaw}")
+            if played.wrong and until_wrong:
+                break
     for line in figures(done):
         click.echo(line)
-    return wrong
+    return any(one.wrong for one in done)
+
+
+def _recorded(record: Path | None) -> list[Played]:
+    if record is None or not record.exists():
+        return []
+    return [Played(**json.loads(line)) for line in record.read_text(encoding="utf-8").splitlines()]
 
 
 def _unseen(steps: int, jobs: int, length: int) -> list[str]:

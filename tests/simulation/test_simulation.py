@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +91,38 @@ def test_a_history_is_shrunk_to_what_it_takes() -> None:
     steps = [Step("asks", 0.0, (number,)) for number in range(100)]
     needed = {steps[7], steps[50], steps[51]}
     assert set(shrink_to_wrong(steps, lambda kept: needed <= set(kept))) == needed
+
+
+def test_what_ended_well_in_a_record_counts_and_is_not_played_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A long run goes on where it was broken off; what went wrong is played once more."""
+    # Here, for it waits for what the tests of the simulation alone load.
+    from tests.simulation.command_line import play_many
+    from tests.simulation.playing import Played, Player
+
+    wrong = {2}
+
+    class Playing(Player):
+        def __init__(self) -> None:
+            self.seeds: list[int] = []
+
+        def play_all(self, histories: Any, *, jobs: int, tell: Any = None) -> Iterator[Played]:
+            for seed, steps in histories:
+                self.seeds.append(seed)
+                yield Played(seed, len(steps), ["paid twice"] if seed in wrong else [], payments=5)
+
+    def play() -> tuple[bool, list[int]]:
+        player = Playing()
+        ended = play_many(player, range(1, 4), 1, 40, tmp_path / "record", until_wrong=False)
+        return ended, player.seeds
+
+    assert play() == (True, [1, 2, 3])
+    wrong.clear()
+    assert play() == (False, [2])
+    assert play() == (False, [])
+    assert "120 steps in 3 histories" in (said := capsys.readouterr().out.split("trace of all")[-2])
+    assert "15 payments" in said
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda one: one.name)

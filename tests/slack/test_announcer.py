@@ -353,5 +353,6 @@ async def test_what_may_arrive_yet_is_not_looked_for_although_the_clock_steps_fo
         pass
     steps_forward(monkeypatch, bot)
     await slack.wait_for(lambda: slack.messages("#payments") and thread(slack))
+    await slack.wait_for(lambda: any(call.ok and not call.answered for call in slack.calls))
     await at_rest(bot)
     assert len(slack.messages("#payments")) == 1

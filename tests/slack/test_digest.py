@@ -352,6 +352,13 @@ class TestWords:
         assert due_message(due_in(Listing((), ()), MONDAY, WEEK), MONDAY, WEEK) is None
         assert waiting_message([], "https://acme.slack.com/") is None
 
+    def test_what_cannot_be_added_up_is_told_also_where_nothing_else_is(self) -> None:
+        """It may be overdue, and the channel is not to believe that nothing is."""
+        message = due_message(due_in(Listing((), (), (InvoiceRef("vps", 7),)), MONDAY, WEEK), MONDAY, WEEK)
+        assert message is not None
+        check(message)
+        assert message.text.startswith("Unpaid as well, with an amount that cannot be read: `vps 7`.")
+
     def test_a_link_leads_to_a_card_that_stands(self) -> None:
         """To the one on which it is decided; while that is not posted, to the one where it was asked for."""
         own, other = "1700000000.000001", "1700000000.000002"

@@ -89,6 +89,19 @@ def test_what_is_overdue_comes_first_and_is_added_up() -> None:
     ]
 
 
+def test_what_cannot_be_added_up_is_named() -> None:
+    """That nothing is unpaid would not be so; the first of many are named."""
+    refs = tuple(InvoiceRef("mail", number) for number in range(1, 13))
+    message = unpaid(Listing((), (), refs[:1]), "mail", date(2026, 3, 2))
+    check(message)
+    told = "Unpaid as well, with an amount that cannot be read: {}. Look at them in MyAdmin."
+    assert said(message) == told.format("`mail 1`")
+    among_others = said(unpaid(Listing((invoice(30, None),), (), refs), "mail", date(2026, 3, 2)))
+    assert among_others.splitlines()[0] == "*1 unpaid invoice of mail · 10.00 USD*"
+    first = ", ".join(f"`{one}`" for one in refs[:10])
+    assert among_others.splitlines()[-1] == told.format(f"{first}, 2 more")
+
+
 async def test_the_command_does_not_wait_for_a_slow_list(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:

@@ -190,6 +190,36 @@ async def test_amounts_that_changed_since_are_shown_before_anything_is_asked_for
     assert batch.request.note == "month end"
 
 
+async def test_an_amount_that_cannot_be_read_among_others_is_not_called_away(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """It is left out for what it is; and beside what is due, nobody is to believe that this is all."""
+    await start_bot()
+    row = billing.row("vps", 10101)
+    assert row is not None
+    row["invoices_currency"] = ""
+    told = await asks(slack, "vps 10101 10102 999")
+    assert "`vps 10101`: its amount cannot be read" in told
+    assert "`vps 999`: it is not in the list of unpaid invoices" in told
+    told = await asks(slack, "vps overdue")
+    assert told.startswith("*1 payment · 120.00 USD*")
+    assert "Unpaid as well, with an amount that cannot be read: `vps 10101`." in told
+
+
+async def test_where_no_amount_can_be_read_what_is_listed_can_be_asked_for(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """What is not listed cannot."""
+    await start_bot()
+    for number in (10101, 10102, 10103, 10104):
+        row = billing.row("vps", number)
+        assert row is not None
+        row["invoices_currency"] = ""
+    told = await asks(slack, "vps 10101 10102 999")
+    assert told.startswith("*2 payments · 2 of unknown amount*")
+    assert "`vps 999`: it is not in the list of unpaid invoices" in told
+
+
 async def test_where_nothing_can_be_read_what_was_typed_can_be_asked_for(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:

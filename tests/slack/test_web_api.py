@@ -19,6 +19,7 @@ from bot.slack.web_api import (
     Posted,
     Rejected,
     post_message,
+    proxy_to,
     query,
     web_client,
 )
@@ -53,6 +54,24 @@ class TestSlack:
         assert answer.ambiguous
         assert len(slack.messages("#payments")) == there
         assert len([each for each in slack.calls if each.method == "chat.postMessage"]) == 1
+
+    @pytest.mark.parametrize(
+        ("url", "through"),
+        [
+            ("https://slack.com/api/", True),
+            ("wss://wss-primary.slack.com/link", False),
+            ("https://hooks.slack.com/commands/1", False),
+            ("http://127.0.0.1:1/api/", False),
+        ],
+    )
+    def test_what_no_proxy_leads_to_is_gone_to_directly(
+        self, url: str, through: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """NO_PROXY counts for Slack as it does for the billing API, for each of its names."""
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,.primary.slack.com,hooks.slack.com,wss-primary.slack.com")
+        made = web_client("xoxb-1", "https://slack.com/api/")
+        assert proxy_to(made, url) == ("http://proxy.example.com:3128" if through else None)
 
     async def test_a_post_without_an_answer_may_have_arrived(
         self, slack: LocalSlack, client: Client, monkeypatch: pytest.MonkeyPatch

@@ -49,7 +49,7 @@ def _ours(body: bytes) -> int:
     """In the pieces in which it comes."""
     found = UnpaidCharges("vps", SECRETS)
     read_list(OPERATION, (body[at : at + 65536] for at in range(0, len(body), 65536)), 200, found)
-    return len(found.found())
+    return len(found.found().invoices)
 
 
 def _zeeps() -> Callable[[bytes], int]:
