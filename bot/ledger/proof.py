@@ -271,9 +271,8 @@ def _check_pause(connection: Connection, flaws: Flaws) -> None:
     about = events.c.action.in_((Paused.action, Resumed.action))
     told = select(AsKept(events.c.at), events.c.actor, events.c.action, events.c.detail).where(about)
     last = connection.execute(told.order_by(events.c.id.desc()).limit(1)).one_or_none()
-    expected: tuple[Any, ...] = (None, None, None)
-    if last is not None and isinstance(what := decode(last[2], last[3]), Paused):
-        expected = (last[0], last[1], what.reason)
+    what = decode(last.action, last.detail) if last else None
+    expected = (last[0], last[1], what.reason) if last and isinstance(what, Paused) else (None, None, None)
     kept = select(AsKept(chain.c.paused_at), chain.c.paused_by, chain.c.paused_reason)
     for pause in connection.execute(kept):
         if tuple(pause) != expected:

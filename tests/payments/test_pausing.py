@@ -193,7 +193,7 @@ async def test_who_forges_it_is_found(office: Office, engine: AsyncEngine, pause
 
 async def test_who_forges_why_is_found(office: Office, engine: AsyncEngine) -> None:
     """It is told to everybody who waits, and would stand in the trail by that."""
-    await office.desk.pause(ALICE, "month end")
+    await office.desk.pause(ALICE, "month end", trigger_id="pause.17")
     assert (await office.ledger.verify()).whole
     await forge(engine, "UPDATE chain SET paused_reason = 'ask U9'")
     assert (await office.ledger.verify()).flaws == (
