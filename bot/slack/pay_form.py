@@ -145,7 +145,7 @@ class PayForms:
             opened_with=chosen,
             chosen=chosen,
             listing=None,
-            today=ledger.clock().date(),
+            today=self.services.desk.today,
         )
         shown = await open_view(self.services.client, trigger_id, form.view())
         if shown is None:
@@ -166,7 +166,7 @@ class PayForms:
         """The menu of invoices, for other modules or with other picks. due_within: None keeps the picks."""
         await ack()
         async with self.services.gate.entered():
-            shown, today = body["view"], self.services.ledger.clock().date()
+            shown, today = body["view"], self.services.desk.today
             entered = Entered.of(shown)
             wanted = entered.kept if due_within is None else Wanted(due_by=today + due_within)
             form, person = _anew(shown, entered, wanted, today), clicker(body)
@@ -267,7 +267,7 @@ class PayForms:
         )
         if not changed:
             return None
-        form = _anew(shown, entered, entered.kept, self.services.ledger.clock().date())
+        form = _anew(shown, entered, entered.kept, self.services.desk.today)
         filled = await self.filling.filled(person, form, listing, entered.channel)
         return replace(filled, changed=changed).view()
 

@@ -122,7 +122,7 @@ class Filling:
                 log.info("no invoices are suggested", error=type(error).__name__)
                 listing = Listing((), ())
             free = [one.invoice for one in listing.invoices if one.requested is None]
-            today = self.services.ledger.clock().date()
+            today = self.services.desk.today
             await ack(options=found_for(str(body.get("value") or ""), free, today))
 
     async def _suggested(self, person: Person, modules: tuple[str, ...]) -> Listing:

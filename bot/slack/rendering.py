@@ -15,6 +15,7 @@ import structlog
 
 from bot.domain.batch import Batch
 from bot.domain.events import Reminded
+from bot.domain.schedule import IN_UTC, Mornings
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Delivery, Event, Kind
@@ -48,7 +49,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Puts deliveries into words. settled, daily: see `Scene`."""
+    """Puts deliveries into words. settled, daily, mornings: see `Scene`."""
 
     ledger: Ledger
     authority: Authority
@@ -57,6 +58,7 @@ class Renderer:
     timing: Timing
     settled: timedelta
     daily: bool = False
+    mornings: Mornings = IN_UTC
 
     async def render(self, delivery: Delivery, batch: Batch) -> Rendered:
         """What this delivery says. Raises LedgerUnavailable, and nothing else."""
@@ -123,6 +125,7 @@ class Renderer:
             team_url=self.workspace.url,
             bot_name=self.workspace.bot_name,
             daily=self.daily,
+            mornings=self.mornings,
         )
 
 

@@ -189,3 +189,13 @@ async def test_who_forges_it_is_found(office: Office, engine: AsyncEngine, pause
         await forge(engine, "UPDATE chain SET paused_by = 'U1', paused_at = '2026-03-02'")
     (flaw,) = (await office.ledger.verify()).flaws
     assert "paused, and no event says so" in flaw
+
+
+async def test_who_forges_why_is_found(office: Office, engine: AsyncEngine) -> None:
+    """It is told to everybody who waits, and would stand in the trail by that."""
+    await office.desk.pause(ALICE, "month end", trigger_id="pause.17")
+    assert (await office.ledger.verify()).whole
+    await forge(engine, "UPDATE chain SET paused_reason = 'ask U9'")
+    assert (await office.ledger.verify()).flaws == (
+        "sending is paused, and no event says so, by whom and why",
+    )
