@@ -14,7 +14,8 @@ from datetime import timedelta
 import structlog
 
 from bot.domain.batch import Batch
-from bot.domain.events import Reminded
+from bot.domain.events import Reminded, Unsettled
+from bot.domain.payment import State
 from bot.domain.schedule import IN_UTC, Mornings
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
@@ -100,6 +101,8 @@ class Renderer:
             invited = await self._absent(delivery.channel, scene)
         decided = not batch.waiting
         asks = delivery.kind is Kind.INVITATION or (event is not None and isinstance(event.what, Reminded))
+        if event is not None and isinstance(event.what, Unsettled):
+            asks, decided = True, batch.of_line(event.line).state is not State.UNKNOWN
         return Rendered(_message(delivery, event, scene), event, invited, pointless=asks and decided)
 
     async def _absent(self, channel: str, scene: Scene) -> list[str]:

@@ -21,7 +21,7 @@ _CHOICES = {_NOW: "As soon as it is approved", _DUE: "Each on its due date", _ON
 def asked_for(pay_on: PayOn) -> str:
     """What was asked for, as in "on the morning of 5 Dec 2026"."""
     if pay_on.day is None:
-        return "each on the morning of its due date"
+        return "each on the morning of its due date, or at once where that is over"
     return f"on the morning of {day(pay_on.day)}"
 
 

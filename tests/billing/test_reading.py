@@ -293,7 +293,8 @@ class TestOutcomes:
     @pytest.mark.parametrize("answer", [None, "ok", ["ok"], True, {"status": "ok"}])
     def test_an_answer_of_another_shape_is_unknown(self, answer: object) -> None:
         """Only a status in its own place counts."""
-        assert reading.outcome(answer, NO_SECRETS).verdict is Verdict.UNKNOWN
+        outcome = reading.outcome(answer, NO_SECRETS)
+        assert (outcome.verdict, outcome.evidence) == (Verdict.UNKNOWN, "answered without a status")
 
 
 class TestModuleNames:

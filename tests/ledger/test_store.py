@@ -292,6 +292,7 @@ async def test_what_was_spent_counts_only_what_may_be_paid(ledger: Ledger, clock
             currency="USD",
             except_payment=this.id,
             rule="default",
+            rules=["default", "other"],
             requester="U1",
         )
     assert (by_all, by_one) == (Decimal(expected + 300), Decimal(expected))

@@ -92,7 +92,7 @@ async def test_several_are_shown_with_their_day_first(
     due_date(billing, 10103, -1)
     bot = await start_bot()
     told = await asks(slack, "vps 10101 10102 10103 on due date")
-    assert "*To be sent each on the morning of its due date*" in told
+    assert "*To be sent each on the morning of its due date, or at once where that is over*" in told
     await confirm(slack)
     await at_rest(bot)
     assert await states_of(bot) == [State.APPROVED, State.APPROVED, State.PAID]
