@@ -245,7 +245,8 @@ def build(
     paying = worker(EXECUTOR, executor.handle, settings.billing_concurrency)
     maintenance = Maintenance(ledger, policy, timing, instance, sending=lambda: paying.pool.keys)
     daily = plan is not None and plan.approvers
-    renderer = Renderer(ledger, authority, directory, edges.workspace, timing, settling.lasts, daily)
+    lasts = settling.lasts
+    renderer = Renderer(ledger, authority, directory, edges.workspace, timing, lasts, daily, mornings)
     announcer = Announcer(
         ledger, edges.client, renderer, timing, pace, instance, ledger.watch(OUTBOX), checkpoint
     )

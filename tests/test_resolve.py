@@ -101,7 +101,9 @@ async def test_what_is_settled_meanwhile_is_not_overturned_by_who_waits(
         async with asyncio.timeout(LONGEST):
             assert await process.stdout.readline()
         async with ledger.transaction() as transaction:
-            await transaction.move(unknown, State.PAID, Resolved(True, "I see it"), actor="U2")
+            await transaction.move(
+                unknown, State.PAID, Resolved(True, "I see it"), actor="U2", reason="I see it"
+            )
     async with asyncio.timeout(LONGEST):
         _, said = await process.communicate()
     assert (process.returncode, "#1 is PAID; only UNKNOWN ones can be settled" in said.decode()) == (1, True)

@@ -101,16 +101,21 @@ class UnpaidCharges:
         self._redaction = redaction
         self._found: dict[int, Invoice | None] = {}
         self._unclear: set[int] = set()
+        self._others = False
 
     def add(self, row: Row) -> None:
         """Read one row."""
         ref = _ref(self._module, _whole(row, "invoices_id"))
+        if ref is None:
+            return
         # A row of another module is that module's to pay, under its own name and no other.
-        if ref is None or _whole(row, "invoices_type") != CHARGE or _module(row) not in (self._module, None):
+        if _whole(row, "invoices_type") != CHARGE or _module(row) not in (self._module, None):
+            self._others = True
             return
         told = self._read(ref, row)
         if told is None and _is_unpaid_charge(row):
             self._unclear.add(ref.number)
+        self._others |= told is None and ref.number not in self._unclear
         if ref.number not in self._found:
             if len(self._found) >= MAX_INVOICES:
                 raise AnswerTooLarge(f"there are more than {MAX_INVOICES} unpaid invoices of one module")
@@ -141,6 +146,7 @@ class UnpaidCharges:
         return UnpaidList(
             tuple(one for one in self._found.values() if one is not None),
             tuple(InvoiceRef(self._module, one) for one in self._found if one in self._unclear),
+            self._others,
         )
 
 

@@ -37,7 +37,9 @@ async def look(settings: Settings, policy: Policy) -> AsyncIterator[Finding]:
     try:
         people = await _people(client, found.workspace.team, named)
         groups = await _groups(client, named)
-        for finding in (*_of_people(people), *_of_groups(groups), *_of_rules(policy, people, groups)):
+        for finding in (*_of_people(people), *_of_groups(groups)):
+            yield finding
+        async for finding in _of_rules(policy, people, groups, client, found.workspace.team):
             yield finding
         async for finding in _of_channels(settings, policy, client, found):
             yield finding
@@ -141,18 +143,36 @@ def _of_groups(groups: dict[str, Group | None]) -> Iterator[Finding]:
             yield ok("groups", f"{group} is there")
 
 
-def _of_rules(
-    policy: Policy, people: dict[str, Member | None], groups: dict[str, Group | None]
-) -> Iterator[Finding]:
-    """Rules whose approvals nobody could ever give."""
+async def _of_rules(
+    policy: Policy,
+    people: dict[str, Member | None],
+    groups: dict[str, Group | None],
+    client: Client,
+    team: str,
+) -> AsyncIterator[Finding]:
+    """Rules whose approvals nobody could ever give: whoever asks, all others together are too few."""
     for rule in policy.rules:
+        needed = rule.most_approvals
         could = {one for one in rule.approvers if (found := people.get(one)) and not never_allowed(found)}
-        for one in rule.approvers:
-            group = groups.get(one)
-            could |= set(group.members) if group is not None and group.active else set()
-        if len(could) < rule.most_approvals:
-            what = f"needs {rule.most_approvals} approvals, and {len(could)} people could give one"
-            yield wrong(f"rule {quote(rule.name)}", what, "Name more approvers.")
+        for one in sorted(_members(groups, rule.approvers) - could):
+            # One more than are needed is enough, whoever asks: of a large group only a few are looked up.
+            if len(could) <= needed and _counts_in_a_group(await roster.member(client, team, one)):
+                could.add(one)
+        asking = set(rule.requesters.difference(groups)) | _members(groups, rule.requesters)
+        others = max((len(could - {one}) for one in asking), default=len(could))
+        if others < needed:
+            what = f"needs {needed} approvals, and {others} people could give one"
+            yield wrong(f"rule {quote(rule.name)}", what, "Name more approvers than whoever asks.")
+
+
+def _members(groups: dict[str, Group | None], named: Iterable[str]) -> set[str]:
+    """Who is in those of the groups that are named."""
+    found = (groups.get(one) for one in named)
+    return {one for group in found if group is not None and group.active for one in group.members}
+
+
+def _counts_in_a_group(member: Member | None) -> bool:
+    return member is not None and not member.guest and never_allowed(member) is None
 
 
 async def _of_channels(

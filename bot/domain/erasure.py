@@ -28,6 +28,7 @@ from bot.domain.events import (
     Unrecognized,
     decode,
 )
+from bot.domain.payment import PAUSED
 
 ERASED = "(erased)"
 """Stands for what somebody wrote."""
@@ -87,7 +88,8 @@ def _listed(text: str, people: Numbered) -> str:
 
 
 def _told(text: str, people: Numbered) -> str:
-    return people.within(text)
+    """A reason of the bot's own; behind that of a pause stands what whoever paused wrote."""
+    return f"{PAUSED}: {ERASED}" if text.startswith(f"{PAUSED}: ") else people.within(text)
 
 
 def addressed(text: str, people: Numbered) -> str:

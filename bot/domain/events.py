@@ -2,8 +2,7 @@
 
 The stored form is the `action` and a JSON object of the fields. It is hashed, and ledgers of every release
 are out there: a field is added at the end with a default, which is what an older event has and is not
-stored; no field is renamed, and none is taken away. What this version cannot read is `Unrecognized`: it was
-written by a later one, or past the bot.
+stored; no field is renamed or taken away. What a later version wrote, or nobody's, is `Unrecognized`.
 """
 
 from __future__ import annotations
@@ -255,10 +254,11 @@ class Corrected(Resolved):
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Nothing is sent from now on, whatever is approved."""
+    """Nothing is sent from now on, whatever is approved. trigger: as of `Resumed`."""
 
     action: ClassVar = "paused"
     reason: str
+    trigger: str | Absent = ABSENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,9 @@ CORRECTIONS: dict[State, State] = {State.PAID: State.DECLINED, State.DECLINED: S
 WITHDRAWN = "withdrawn by its requester"
 """The reason of a payment that its requester took back."""
 
+BY_ITS_REQUESTER = "by its requester"
+"""The same in the event that tells it."""
+
 PAUSED = "payments are paused"
 """What the reason begins with of a payment that is held because nothing is sent just now."""
 

@@ -179,10 +179,12 @@ class LockedReads(Leases):
         currency: str,
         except_payment: int,
         rule: str,
+        rules: Collection[str],
         requester: str,
     ) -> tuple[Decimal, Decimal]:
         """What the live payments of a rule in that time add up to: of everybody, and of one person.
 
+        rules: all that there are. What was asked for under one that is gone counts: it may have been renamed.
         Whose they are is not asked of the database: it would look through all that the person ever asked for.
         """
         statement = (
@@ -193,7 +195,7 @@ class LockedReads(Leases):
                 requests.c.created_at < until,
                 payments.c.currency == currency,
                 payments.c.id != except_payment,
-                requests.c.rule == rule,
+                or_(requests.c.rule == rule, requests.c.rule.not_in(rules)),
                 LIVE,
             )
         )

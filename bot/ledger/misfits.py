@@ -1,7 +1,8 @@
 """Rows that hold what no bot wrote, also in columns that nothing else is compared with.
 
-SQLite lets anything stand in any column: a word for a number, bytes for a text. The bot leaves such a row
-alone and says that somebody changed it, so the proof has to name it. PostgreSQL takes nothing of that kind.
+SQLite lets anything stand in any column: a word for a number, bytes for a text. PostgreSQL takes nothing of
+that kind, but as SQLite does a kind of delivery that there is not. The bot leaves such a row alone and says
+that somebody changed it, so the proof has to name it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 
 from bot.ledger.column_types import AsKept, UtcDateTime
-from bot.ledger.rows import ENDLESS
+from bot.ledger.rows import ENDLESS, Kind
 from bot.ledger.schema import deliveries, notices, payments, refused_steps, requests
 
 _TABLES = (requests, payments, deliveries, notices, refused_steps)
@@ -35,10 +36,15 @@ _TIMES = ((UtcDateTime, "????-??-?? ??:??:??*"), (Date, "????-??-??"))
 
 def misfits(connection: Connection) -> Iterator[str]:
     """Each such row, in words."""
-    if connection.dialect.name != "sqlite":
-        return
     for table in _TABLES:
-        odd = select(table.c.id).where(or_(*map(_is_odd, table.c))).order_by(table.c.id)
+        found: list[ColumnElement[bool]] = []
+        if connection.dialect.name == "sqlite":
+            found += map(_is_odd, table.c)
+        if table is deliveries:
+            found.append(table.c.kind.not_in([*Kind]))
+        if not found:
+            continue
+        odd = select(table.c.id).where(or_(*found)).order_by(table.c.id)
         for row_id in connection.execute(odd, execution_options={"stream_results": True}).scalars():
             yield f"row {row_id} of {table.name} holds what no bot wrote"
 

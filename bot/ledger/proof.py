@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain.events import Approved, Paused, Resumed
+from bot.domain.events import Approved, Paused, Resumed, decode
 from bot.domain.payment import PaymentRequest, State
 from bot.ledger.audit import LINES, OF_ONE_REQUEST, as_given, check_chain, fitting
 from bot.ledger.column_types import AsKept
@@ -267,18 +267,18 @@ def _check_attempts(connection: Connection, flaws: Flaws) -> None:
 
 
 def _check_pause(connection: Connection, flaws: Flaws) -> None:
-    """Whether sending is paused is what the last event about that says."""
-    told = (
-        select(AsKept(events.c.at), events.c.actor, events.c.action)
-        .where(events.c.action.in_((Paused.action, Resumed.action)))
-        .order_by(events.c.id.desc())
-        .limit(1)
-    )
-    last = connection.execute(told).one_or_none()
-    expected = (last[0], last[1]) if last is not None and last[2] == Paused.action else (None, None)
-    for paused_at, paused_by in connection.execute(select(AsKept(chain.c.paused_at), chain.c.paused_by)):
-        if (paused_at, paused_by) != expected:
-            flaws.add([f"sending is {'' if paused_by else 'not '}paused, and no event says so"])
+    """Whether sending is paused, by whom and why, is what the last event about that says."""
+    about = events.c.action.in_((Paused.action, Resumed.action))
+    told = select(AsKept(events.c.at), events.c.actor, events.c.action, events.c.detail).where(about)
+    last = connection.execute(told.order_by(events.c.id.desc()).limit(1)).one_or_none()
+    what = decode(last.action, last.detail) if last else None
+    expected = (last[0], last[1], what.reason) if last and isinstance(what, Paused) else (None, None, None)
+    kept = select(AsKept(chain.c.paused_at), chain.c.paused_by, chain.c.paused_reason)
+    for pause in connection.execute(kept):
+        if tuple(pause) != expected:
+            flaws.add(
+                [f"sending is {'' if pause[1] else 'not '}paused, and no event says so, by whom and why"]
+            )
 
 
 _STREAMED = {"stream_results": True}

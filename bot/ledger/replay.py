@@ -17,18 +17,37 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from bot.domain.batch import AT_REST
+from bot.domain.erasure import ERASED
 from bot.domain.events import (
     Answered,
     AnsweredLate,
     Approved,
     AskedAgain,
+    Cancelled,
     Corrected,
+    Denied,
+    LeftOut,
     LookedUp,
+    NoCard,
+    Reconciled,
     Requested,
+    Resolved,
     Sending,
+    Unrecognized,
+    decode,
     line_of,
 )
-from bot.domain.payment import CORRECTIONS, MOVES, Invoice, Payment, PaymentRequest, State
+from bot.domain.payment import (
+    BY_ITS_REQUESTER,
+    CORRECTIONS,
+    MOVES,
+    WITHDRAWN_WORDS,
+    Invoice,
+    Payment,
+    PaymentRequest,
+    State,
+)
 
 _ASKED = tuple(field.name for field in fields(Requested))
 _FROZEN = tuple(field.name for field in fields(LookedUp))
@@ -101,6 +120,8 @@ OF_PAYMENT: Mapping[str, Callable[[Payment, Invoice | None], Any]] = {
     "status": lambda payment, _: payment.status,
     "status_text": lambda payment, _: payment.status_text,
     "not_before": lambda payment, _: stamp(payment.not_before) if payment.not_before else None,
+    "reason": lambda payment, _: payment.reason,
+    "updated_at": lambda payment, _: stamp(payment.updated_at),
 }
 """What is compared of a payment, by the name of its column; the invoice has two."""
 
@@ -109,6 +130,15 @@ def stamp(time: datetime) -> str:
     """A time as SQLite keeps it, and as `column_types.AsKept` reads it on both databases."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", timespec="microseconds")
 
+
+_AT_REST = frozenset(state.value for state in AT_REST)
+
+_WHY = {
+    **{what.action: "reason" for what in (Denied, Cancelled, LeftOut, NoCard)},
+    **{what.action: "note" for what in (Resolved, Corrected)},
+    **{what.action: "evidence" for what in (Reconciled, Answered)},
+}
+"""The field that says why, of what brings a payment to rest. The other events have no words of their own."""
 
 _REQUESTED, _CANCELLED = State.REQUESTED.value, State.CANCELLED.value
 _ASKED_OF_REQUEST = tuple(name for name in _ASKED if name in OF_REQUEST)
@@ -122,16 +152,18 @@ Row = Mapping[str, Any]
 class Line:
     """What the events of a request say of one of its payments.
 
-    last_move: the event that brought it to its state; None where it is in the one that it began in.
+    last_move: the event that brought it to its state; None where it is in the one that it began in. moved:
+        when, by which action, and that event's detail.
     """
 
-    __slots__ = ("attempts", "called", "last_move", "told", "undivided")
+    __slots__ = ("attempts", "called", "last_move", "moved", "told", "undivided")
 
     def __init__(self, state: str) -> None:
         self.called = state
         # Where the first versions did not say so, this is where every payment began.
         self.undivided = state == State.PENDING_APPROVAL
         self.last_move: int | None = None
+        self.moved = ("", "", "")
         self.told: dict[str, Any] = {"status": None, "status_text": None, "not_before": None}
         self.attempts: list[list[Any]] = []
 
@@ -190,6 +222,7 @@ class Replay:
                 moved = concerned
             for line in moved:
                 line.called, line.undivided, line.last_move = to_state, False, event_id
+                line.moved = (at, action, detail)
 
     def _tell(self, event_id: int, at: str, actor: str, action: str, detail: str, place: int | None) -> None:
         if action == Approved.action:
@@ -291,6 +324,20 @@ class Replay:
         unread = "amount" not in line.told and line.state != _CANCELLED
         if unread and row["amount"] is not None:
             yield f"its amount is {_shown(row['amount'])}, and no event tells it"
+        if line.last_move is not None and line.state in _AT_REST:
+            yield from self._of_end(line, row)
+
+    def _of_end(self, line: Line, row: Row) -> Iterator[str]:
+        """When it came to rest, and why: nothing changes that any more but an erasing."""
+        at, action, detail = line.moved
+        if row["updated_at"] != at:
+            yield f"its updated_at is {_shown(row['updated_at'])}, its events say {_shown(at)}"
+        told = decode(action, detail)
+        if action not in _WHY or isinstance(told, Unrecognized) or row["reason"] == ERASED:
+            return
+        said = getattr(told, _WHY[action])
+        if row["reason"] not in _as_kept(said):
+            yield f"its reason is {_shown(row['reason'])}, its events say {_shown(said)}"
 
     def _differing(self, row: Row, told: Mapping[str, Any]) -> Iterator[str]:
         if told.items() <= row.items():
@@ -320,6 +367,12 @@ class Replay:
         for number, (row, told) in enumerate(zip(rows, line.attempts, strict=True), start=1):
             if list(row) != told:
                 yield f"attempt {number} is {_shown(list(row))}, its events say {_shown(told)}"
+
+
+def _as_kept(said: str) -> tuple[str, ...]:
+    """The forms in which what an event says became a payment's reason, in every version."""
+    withdrawn = WITHDRAWN_WORDS if said == BY_ITS_REQUESTER else ()
+    return (said, f"{said}; nothing was paid", f"left out: {said}", *withdrawn)
 
 
 def _equal(one: object, other: object) -> bool:

@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.batch import AT_REST, SENT, Batch
-from bot.domain.events import Completed, Corrected, DomainEvent, Paused, Resumed, encode
+from bot.domain.events import ABSENT, Completed, Corrected, DomainEvent, Paused, Resumed, encode
 from bot.domain.payment import (
     FINAL,
     PAUSED,
@@ -113,11 +113,15 @@ class Transaction(LockedReads):
         self.changed_topics.add(State.REQUESTED)
         return await asked.insert_fresh(self._connection, these, self.now)
 
-    async def pause(self, reason: str, *, actor: str) -> bool:
-        """Let nothing be sent from now on, on any instance; False where that is so already."""
-        if await self.paused() is not None:
+    async def pause(self, reason: str, *, actor: str, trigger: str | None = None) -> bool:
+        """Let nothing be sent from now on, on any instance; False where that is so already.
+
+        trigger: of the command; one that paused lately does not do so again, whoever ended that.
+        """
+        paused = Paused(reason, ABSENT if trigger is None else trigger)
+        if await self.paused() is not None or await self._repeats(paused):
             return False
-        event_id = await self.record(Paused(reason), actor=actor)
+        event_id = await self.record(paused, actor=actor)
         await self.trail.set_pause(Pause(self.now, actor, reason))
         await self.notices.alert(Topic.PAUSED, event_id)
         return True
@@ -134,8 +138,8 @@ class Transaction(LockedReads):
         ids = (await self._connection.execute(locked)).scalars().all()
         if (pause := await self.paused()) is None:
             return None
-        resumed = Resumed() if trigger is None else Resumed(trigger)
-        if trigger is not None and await self._repeats(resumed):
+        resumed = Resumed(ABSENT if trigger is None else trigger)
+        if await self._repeats(resumed):
             return None
         event_id = await self.record(resumed, actor=actor)
         await self.trail.set_pause(None)
@@ -146,11 +150,13 @@ class Transaction(LockedReads):
         self.changed_topics.add(State.APPROVED)
         return pause
 
-    async def _repeats(self, resumed: Resumed) -> bool:
+    async def _repeats(self, what: Paused | Resumed) -> bool:
         """Whether Slack delivers this command once more, as it may do minutes later."""
+        if what.trigger is ABSENT:
+            return False
         lately = select(func.max(events.c.id) - _EVENTS_OF_A_WHILE).scalar_subquery()
         before = select(events.c.id).where(
-            events.c.action == resumed.action, events.c.detail == encode(resumed), events.c.id > lately
+            events.c.action == what.action, events.c.detail == encode(what), events.c.id > lately
         )
         return (await self._connection.execute(before)).first() is not None
 

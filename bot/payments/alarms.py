@@ -19,8 +19,8 @@ from bot.payments.timing import Timing
 
 
 def ids_in(detail: str) -> list[int]:
-    """The payments that an alert is about."""
-    return [int(one) for one in detail.split(",")]
+    """The payments that an alert is about; what somebody wrote in their place is none."""
+    return [int(one) for one in detail.split(",") if one.isascii() and one.isdecimal()]
 
 
 def span_in(detail: str) -> tuple[datetime, datetime]:

@@ -13,6 +13,7 @@ from bot.domain import events
 from bot.domain.batch import Batch, sums
 from bot.domain.command import MAX_NOTE
 from bot.domain.payment import (
+    BY_ITS_REQUESTER,
     CANCELLABLE,
     WITHDRAWN,
     InvoiceRef,
@@ -28,7 +29,7 @@ from bot.payments.answers import (
     Outdated,
 )
 from bot.payments.approvals import checked, expire, recounted
-from bot.payments.authority import Person
+from bot.payments.authority import OTHER_RULE, Person
 from bot.payments.cards import end_together
 from bot.payments.desk_part import is_requester, shown_to
 from bot.payments.pausing import Pausing
@@ -74,7 +75,7 @@ class Desk(Requesting, Resolving, Pausing):
             withdrawn = await end_together(
                 transaction,
                 left,
-                events.Cancelled("by its requester"),
+                events.Cancelled(BY_ITS_REQUESTER),
                 actor=person.id,
                 reason=WITHDRAWN,
             )
@@ -242,14 +243,16 @@ class Desk(Requesting, Resolving, Pausing):
         """The requester may not ask for these any more, so there is nothing to decide about them."""
         async with self.ledger.transaction() as transaction:
             batch = await transaction.whole(batch.request)
-            reason = "the requester may not ask for this any more"
             for payment in batch.waiting:
                 if (refusal := against.get(payment.line)) is None:
                     continue
+                reason, remedy = "the requester may not ask for this any more", None
+                if refusal is OTHER_RULE:
+                    reason, remedy = refusal.text, refusal.remedy
                 cancelled = await transaction.move(
                     payment,
                     State.CANCELLED,
-                    events.Cancelled(reason, refusal=refusal.reason.value),
+                    events.Cancelled(reason, refusal=refusal.reason.value, remedy=remedy),
                     actor="policy",
                     reason=reason,
                 )

@@ -30,7 +30,7 @@ async def over_limit(
 
     policy: knows whom to ask instead. beside: of the same request, with amounts that are not written yet.
     """
-    refusal = await _refusal(transaction, payment, rule, beside)
+    refusal = await _refusal(transaction, payment, rule, policy, beside)
     if refusal is None:
         return None
     ref, invoice = payment.ref, payment.invoice
@@ -41,7 +41,7 @@ async def over_limit(
 
 
 async def _refusal(
-    transaction: Transaction, payment: Payment, rule: Rule, beside: Sequence[Payment]
+    transaction: Transaction, payment: Payment, rule: Rule, policy: Policy, beside: Sequence[Payment]
 ) -> Refusal | None:
     invoice = payment.invoice
     if invoice is None or not rule.limits:
@@ -57,6 +57,7 @@ async def _refusal(
         currency=invoice.currency,
         except_payment=payment.id,
         rule=rule.name,
+        rules=[one.name for one in policy.rules],
         requester=payment.request.requester,
     )
     return rule.check_limits(invoice.amount, invoice.currency, by_person + unwritten, by_all + unwritten)

@@ -31,15 +31,20 @@ class Resumed:
 class Pausing(DeskPart):
     """The part of the desk where sending is stopped."""
 
-    async def pause(self, person: Person, reason: str) -> Paused | Refusal:
-        """Stop all sending. Raises DirectoryError, LedgerUnavailable."""
+    async def pause(self, person: Person, reason: str, *, trigger_id: str) -> Paused | Resumed | Refusal:
+        """Stop all sending; the same command once more begins no pause after the one that it began.
+
+        Raises DirectoryError, LedgerUnavailable.
+        """
         if (refusal := await self.authority.may_pause(person)) is not None:
             await self.record_refusal(person, refusal, "pause")
             return refusal
         async with self.ledger.transaction() as transaction:
-            new = await transaction.pause(reason.strip()[:MAX_NOTE], actor=person.id)
+            said = reason.strip()[:MAX_NOTE]
+            new = await transaction.pause(said, actor=person.id, trigger=trigger_id)
             pause, sending = await transaction.paused(), await transaction.count_sending()
-        assert pause is not None, "bug: it is paused now"
+        if pause is None:
+            return Resumed(None)
         return Paused(pause, before=not new, sending=sending)
 
     async def resume(self, person: Person, *, trigger_id: str) -> Resumed | Paused | Refusal:

@@ -26,8 +26,8 @@ _LOOK = "Do not pay it again; MyAdmin shows what became of it."
 class Listed:
     """What the list of unpaid invoices said of one; None: it is not there with an amount that can be read.
 
-    empty: nothing is there; or it is, and no amount can be read in the whole list. An account may get to see
-        no more than that.
+    empty: nothing at all is there; or it is, and no amount can be read in the whole list. An account may get
+        to see no more than that.
     beside: the others in it. unclear: it is there, and nobody knows what it costs.
     """
 
@@ -86,9 +86,10 @@ def found_in(unpaid: UnpaidList, ref: InvoiceRef) -> Listed:
     """What the list of its module says of an invoice."""
     beside = [one for one in unpaid.invoices if one.ref != ref]
     unclear = ref in unpaid.unclear
+    says_something = unpaid.invoices or ((unpaid.unclear or unpaid.others) and not unclear)
     return Listed(
         next((one for one in unpaid.invoices if one.ref == ref), None),
-        not unpaid.invoices and unclear is bool(unpaid.unclear),
+        not says_something,
         beside,
         unclear,
     )

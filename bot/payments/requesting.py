@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from bot.domain import events
@@ -111,12 +111,17 @@ class Requesting(DeskPart):
         asking = self.crowd.serve(new, self._request, self._request_together)
         return await self._uncontradicted(person, what, asking)
 
+    @property
+    def today(self) -> date:
+        """The day that it is for the people who pay."""
+        return self.mornings.today(self.ledger.clock())
+
     def to_come(self, pay_on: PayOn | None) -> PayOn | None:
         """What was asked for, as it is asked for again: at once, where its day is over."""
         return None if pay_on is None or self._is_over(pay_on) else pay_on
 
     def _is_over(self, pay_on: PayOn) -> bool:
-        return pay_on.day is not None and pay_on.day < self.mornings.today(self.ledger.clock())
+        return pay_on.day is not None and pay_on.day < self.today
 
     def refused_day(self, pay_on: PayOn) -> Refusal | None:
         """Why nobody can ask to be paid on that day."""

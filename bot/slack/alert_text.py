@@ -64,7 +64,7 @@ def pausing(event: Event) -> Message | None:
         case events.Resumed():
             return paragraph(
                 f":arrow_forward: *Sending goes on* since {moment(event.at)}, by {who}.\n"
-                "What was approved meanwhile is paid now."
+                "What was approved meanwhile is paid now, or on its day."
             )
     return None
 

@@ -50,7 +50,7 @@ from bot.slack.workflow_step import end_step
 log = structlog.get_logger()
 
 DECIDED = "decided before it was told"
-"""Why an invitation or a reminder was given up."""
+"""Why it was given up to ask for what nobody has to do any more: see `Rendered`."""
 
 _TOGETHER = 20
 """Replies that are told together with the one before them in a thread."""

@@ -8,12 +8,13 @@ from datetime import date, datetime, timedelta
 
 from bot.domain.batch import SENT, SHOWN_LINES, Batch
 from bot.domain.payment import Payment, PaymentRequest, State
+from bot.domain.schedule import IN_UTC, Mornings
 from bot.payments.approvals import ApprovalStatus
 from bot.payments.timing import Timing
 from bot.slack.blocks import Block, Message, button, confirm, context, section
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import next_steps
-from bot.slack.schedule_text import sent_on
+from bot.slack.schedule_text import to_be_sent
 from bot.slack.text import (
     cost_of,
     day,
@@ -56,9 +57,9 @@ WAS_PAID, WAS_NOT_PAID = "payment_was_paid", "payment_was_not_paid"
 class Scene:
     """A request with what a message about it needs.
 
-    now: to tell what is overdue. settled: how long after a call whose answer is not known it is known what
-    became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @. daily:
-    approvers are told once a day what waits for them.
+    now, mornings: to tell what is overdue. settled: how long after a call whose answer is not known it is
+    known what became of it. team_url: of the workspace, for links. bot_name: what to type after /invite @.
+    daily: approvers are told once a day what waits for them.
     """
 
     batch: Batch
@@ -69,11 +70,12 @@ class Scene:
     team_url: str
     bot_name: str
     daily: bool = False
+    mornings: Mornings = IN_UTC
 
     @property
     def today(self) -> date:
-        """The day, in UTC."""
-        return self.now.date()
+        """The day that it is for the people who pay."""
+        return self.mornings.today(self.now)
 
 
 def request_card(scene: Scene) -> Message:
@@ -130,7 +132,7 @@ def _facts(scene: Scene) -> Iterator[str]:
     if not batch.several:
         lines += _of_one(batch.first, scene.today)
     lines.append(f"Asked for by {mention(batch.request.requester)}")
-    if batch.waiting and (when := sent_on(batch.waiting)) is not None:
+    if batch.waiting and (when := to_be_sent(batch.waiting)) is not None:
         lines.append(f"*To be sent {when}*")
     if batch.request.note:
         lines.append(quote(batch.request.note, 1000))
@@ -237,12 +239,12 @@ def what_follows(batch: Batch, approvals: ApprovalStatus) -> str:
     after, given = approvals.awaited - 1, len(approvals.counted) + 1
     it_is = "they are" if batch.several else "it is"
     which = f"You are {given} of {given + after}; {it_is}" if given + after > 1 else it_is.capitalize()
-    when = sent_on(batch.waiting)
+    when = to_be_sent(batch.waiting)
     if after:
         then = f", {when}" if when else ""
         return f"{which} paid after {'one' if after == 1 else after} more{then}."
     if when:
-        return f"{which} paid {when}. Until then the request can be withdrawn."
+        return f"{which} paid {when}. Until it is sent the request can be withdrawn."
     return f"{which} paid at once and cannot be undone."
 
 

@@ -84,7 +84,7 @@ class Commands:
                 settled = await desk.resolve(person, request_id, paid=paid, note=note, ref=ref)
                 return replies.said(settled, team_url)
             case Pause(reason):
-                return replies.of_pausing(await desk.pause(person, reason))
+                return replies.of_pausing(await desk.pause(person, reason, trigger_id=trigger_id))
             case Resume():
                 return replies.of_pausing(await desk.resume(person, trigger_id=trigger_id))
             case Misunderstood():

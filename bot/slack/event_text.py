@@ -159,7 +159,7 @@ def _lines(event: Event, scene: Scene, payment: Payment) -> list[str]:  # noqa: 
         case events.AskedAgain():
             return [
                 f"The amount is known now: {cost_of(batch)}. Nobody knew it when this was approved.",
-                f"Please decide again. {waiting(scene)}",
+                *([f"Please decide again. {waiting(scene)}"] if batch.waiting else []),
             ]
         case events.Sending(attempt=attempt):
             again = "Sending it to the billing API now."

@@ -145,7 +145,7 @@ class Homes:
             choice = await services.authority.choice_of(person, None, services.catalogue.modules)
         under_way = [*concerns.pending.mine, *concerns.requested]
         whole = all(one.request.cards.ts for one in under_way if one.under_way)
-        today, may_ask = services.ledger.clock().date(), isinstance(choice, Choice)
+        today, may_ask = services.desk.today, isinstance(choice, Choice)
         view = home(Tab(concerns, services.workspace.url, today, may_ask))
         return view, whole and not concerns.pending.unsure
 

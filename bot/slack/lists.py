@@ -30,7 +30,7 @@ from bot.slack.listing import ROOM, listing
 from bot.slack.pay_form_button import Several
 from bot.slack.report_view import Summary, month_in_words
 from bot.slack.respond import respond
-from bot.slack.schedule_text import sent_on
+from bot.slack.schedule_text import to_be_sent
 from bot.slack.text import (
     cost_of,
     escape,
@@ -102,7 +102,7 @@ class Lists:
 
     async def _status(self, batch: Batch) -> Message:
         events = await self.services.ledger.history(batch.request.id)
-        today = self.services.ledger.clock().date()
+        today = self.services.desk.today
         return status(batch, events, self.services.workspace.url, today)
 
     async def _report(self, month: date | None) -> Message:
@@ -141,7 +141,7 @@ class Lists:
         except LedgerUnavailable:
             message = paragraph(replies.TRY_AGAIN)
         else:
-            message = unpaid(found, module, self.services.ledger.clock().date())
+            message = unpaid(found, module, self.services.desk.today)
             if any(one.requested is None for one in found.invoices) and await self._may_ask(person, modules):
                 pay = {"type": "actions", "block_id": "unpaid", "elements": [Several(module).button()]}
                 message = Message(message.text, [*message.blocks, pay])
@@ -242,7 +242,7 @@ def scheduled(found: Scheduled, team_url: str) -> Message:
         f"{_request(one, team_url)} · asked for by {mention(one.request.requester)}" for one in found.approved
     ]
     lines += [
-        f"{_request(one, team_url)} · to be sent {sent_on(one.waiting)}"
+        f"{_request(one, team_url)} · to be sent {to_be_sent(one.waiting)}"
         f" · asked for by {mention(one.request.requester)}"
         for one in found.asked
     ]

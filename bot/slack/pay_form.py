@@ -15,10 +15,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 
+import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain.policy import Reason, Refusal
 from bot.domain.typed_words import Misunderstood
+from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person
 from bot.payments.proposals import Asked
@@ -51,6 +53,8 @@ from bot.slack.preview import failed, requested
 from bot.slack.respond import open_view, respond_to, update_view
 from bot.slack.schedule_text import DAY
 from bot.slack.text import escape
+
+log = structlog.get_logger()
 
 SHORTCUT = "pay_invoice"
 """The shortcut's callback id in the manifest."""
@@ -141,7 +145,7 @@ class PayForms:
             opened_with=chosen,
             chosen=chosen,
             listing=None,
-            today=ledger.clock().date(),
+            today=self.services.desk.today,
         )
         shown = await open_view(self.services.client, trigger_id, form.view())
         if shown is None:
@@ -162,11 +166,28 @@ class PayForms:
         """The menu of invoices, for other modules or with other picks. due_within: None keeps the picks."""
         await ack()
         async with self.services.gate.entered():
-            shown, today = body["view"], self.services.ledger.clock().date()
+            shown, today = body["view"], self.services.desk.today
             entered = Entered.of(shown)
             wanted = entered.kept if due_within is None else Wanted(due_by=today + due_within)
-            form = _anew(shown, entered, wanted, today)
-            await self.filling.remake(clicker(body), form, body)
+            form, person = _anew(shown, entered, wanted, today), clicker(body)
+            try:
+                refused = await self._refused(person)
+            except (DirectoryError, LedgerUnavailable) as error:
+                log.info("a form stays as it is", error=str(error))
+                return
+            if refused is None:
+                await self.filling.remake(person, form, body)
+            else:
+                await update_view(self.services.client, shown, notice(refused), unless_changed=False)
+
+    async def _refused(self, person: Person) -> str | None:
+        """Why they may not see invoices any more. Raises DirectoryError, LedgerUnavailable."""
+        with within(BEFORE_A_FORM):
+            refusal = await self.services.authority.may_see(person)
+        if refusal is None:
+            return None
+        await self.services.desk.record_refusal(person, refusal, "form")
+        return replies.refused(refusal)
 
     async def _submitted(self, ack: AsyncAck, body: Body, view: View) -> None:
         work = self._requested(clicker(body), view)
@@ -227,10 +248,11 @@ class PayForms:
         """The form with what the invoices cost now; None where that is what it shows.
 
         An amount that was shown and cannot be read now is another one: what is asked for then is asked for
-        at any amount. What is not listed any more is told by the look-up. Raises LedgerUnavailable.
+        at any amount. What is not listed any more is told by the look-up.
+        Raises DirectoryError, LedgerUnavailable.
         """
-        if not entered.picks:
-            return None
+        if not entered.picks or await self.services.authority.may_see(person) is not None:
+            return None  # whoever may not see it any more is refused next
         listing = await self.services.unpaid.of(entered.modules)
         costs = {
             one.invoice.ref: (one.invoice.amount, one.invoice.currency)
@@ -245,7 +267,7 @@ class PayForms:
         )
         if not changed:
             return None
-        form = _anew(shown, entered, entered.kept, self.services.ledger.clock().date())
+        form = _anew(shown, entered, entered.kept, self.services.desk.today)
         filled = await self.filling.filled(person, form, listing, entered.channel)
         return replace(filled, changed=changed).view()
 

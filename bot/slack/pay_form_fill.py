@@ -115,17 +115,24 @@ class Filling:
         """Suggest invoices for what was typed into the menu."""
         async with self.services.gate.entered():
             modules = Memory.of(body["view"]).listed
-            listing = await self._recent(modules)
-            if listing is None:
-                try:
-                    async with asyncio.timeout(_SUGGEST_TIMEOUT_S):
-                        listing = await self.services.unpaid.of(modules)
-                except (TimeoutError, LedgerUnavailable) as error:
-                    log.info("no invoices are suggested", error=type(error).__name__)
-                    listing = Listing((), ())
+            try:
+                async with asyncio.timeout(_SUGGEST_TIMEOUT_S):
+                    listing = await self._suggested(clicker(body), modules)
+            except (TimeoutError, DirectoryError, LedgerUnavailable) as error:
+                log.info("no invoices are suggested", error=type(error).__name__)
+                listing = Listing((), ())
             free = [one.invoice for one in listing.invoices if one.requested is None]
-            today = self.services.ledger.clock().date()
+            today = self.services.desk.today
             await ack(options=found_for(str(body.get("value") or ""), free, today))
+
+    async def _suggested(self, person: Person, modules: tuple[str, ...]) -> Listing:
+        """What may be suggested: nothing to who may not see it any more.
+
+        Raises DirectoryError, LedgerUnavailable.
+        """
+        if await self.services.authority.may_see(person) is not None:
+            return Listing((), ())
+        return await self._recent(modules) or await self.services.unpaid.of(modules)
 
     async def _fill(self, person: Person, form: PayForm, shown: View) -> None:
         listing = await self.services.unpaid.of(form.chosen)

@@ -106,7 +106,7 @@ class Previews:
     async def _message(
         self, person: Person, channel: str, asked: command.Request | command.RequestDue, trigger_id: str
     ) -> Message:
-        proposals, today = self.services.proposals, self.services.ledger.clock().date()
+        proposals, today = self.services.proposals, self.services.desk.today
         if asked.pay_on is not None and (refusal := self.services.desk.refused_day(asked.pay_on)) is not None:
             return paragraph(replies.refused(refusal))
         if isinstance(asked, command.Request):
@@ -144,7 +144,7 @@ class Previews:
             now = await proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
             # Where nothing is left, they are requested already: perhaps by this very button.
             if isinstance(now, Proposal) and now.lines:
-                today = self.services.ledger.clock().date()
+                today = self.services.desk.today
                 return preview(now, note, str(body["trigger_id"]), today, pay_on, changed=True)
         asked = await proposals.request(
             person,

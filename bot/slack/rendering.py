@@ -14,7 +14,9 @@ from datetime import timedelta
 import structlog
 
 from bot.domain.batch import Batch
-from bot.domain.events import Reminded
+from bot.domain.events import Reminded, Unsettled
+from bot.domain.payment import State
+from bot.domain.schedule import IN_UTC, Mornings
 from bot.domain.slack_ids import is_group
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.ledger.rows import Delivery, Event, Kind
@@ -48,7 +50,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Puts deliveries into words. settled, daily: see `Scene`."""
+    """Puts deliveries into words. settled, daily, mornings: see `Scene`."""
 
     ledger: Ledger
     authority: Authority
@@ -57,6 +59,7 @@ class Renderer:
     timing: Timing
     settled: timedelta
     daily: bool = False
+    mornings: Mornings = IN_UTC
 
     async def render(self, delivery: Delivery, batch: Batch) -> Rendered:
         """What this delivery says. Raises LedgerUnavailable, and nothing else."""
@@ -98,6 +101,8 @@ class Renderer:
             invited = await self._absent(delivery.channel, scene)
         decided = not batch.waiting
         asks = delivery.kind is Kind.INVITATION or (event is not None and isinstance(event.what, Reminded))
+        if event is not None and isinstance(event.what, Unsettled):
+            asks, decided = True, batch.of_line(event.line).state is not State.UNKNOWN
         return Rendered(_message(delivery, event, scene), event, invited, pointless=asks and decided)
 
     async def _absent(self, channel: str, scene: Scene) -> list[str]:
@@ -123,6 +128,7 @@ class Renderer:
             team_url=self.workspace.url,
             bot_name=self.workspace.bot_name,
             daily=self.daily,
+            mornings=self.mornings,
         )
 
 

@@ -175,7 +175,7 @@ def of_pausing(answer: Paused | Resumed | Refusal) -> str:
             return (
                 f"Sending goes on; it was paused since {moment(pause.at)}"
                 f" by {person_or_operator(pause.by)}.\n"
-                "What is approved is paid now, unless its time is over."
+                "What is approved is paid now, or on its day, unless its time is over."
             )
 
 

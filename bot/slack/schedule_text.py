@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -21,7 +21,7 @@ _CHOICES = {_NOW: "As soon as it is approved", _DUE: "Each on its due date", _ON
 def asked_for(pay_on: PayOn) -> str:
     """What was asked for, as in "on the morning of 5 Dec 2026"."""
     if pay_on.day is None:
-        return "each on the morning of its due date"
+        return "each on the morning of its due date, or at once where that is over"
     return f"on the morning of {day(pay_on.day)}"
 
 
@@ -35,6 +35,16 @@ def sent_on(payments: Iterable[Payment]) -> str | None:
     if len(days) > 1:
         on = f"each on the morning of its day, from {day(days[0])} to {day(days[-1])}"
     return f"{each.count(None)} at once, and the others {on}" if None in each else on
+
+
+def to_be_sent(waiting: Sequence[Payment]) -> str | None:
+    """The same of what waits for approval, which may come after that day."""
+    when = sent_on(waiting)
+    may_be_over = any(
+        one.pay_day is not None and one.not_before is not None and one.not_before < one.request.expires_at
+        for one in waiting
+    )
+    return f"{when}, or at once where that is over" if may_be_over else when
 
 
 def inputs() -> list[Block]:

@@ -105,7 +105,7 @@ class Selections:
         """Every line that would be approved, and why others would not. Raises LedgerUnavailable."""
         kept: list[Batch] = []
         lines, skipped = [], []
-        today = self.services.ledger.clock().date()
+        today = self.services.desk.today
         for value in values:
             on = Clicked.read(value)
             batch = await self.services.ledger.of_request(on.request_id)

@@ -61,7 +61,7 @@ class UnpaidViews:
         except LedgerUnavailable:
             blocks = [section(replies.TRY_AGAIN)]
         else:
-            blocks = unpaid(found, None, services.ledger.clock().date(), room=ROOM).blocks
+            blocks = unpaid(found, None, services.desk.today, room=ROOM).blocks
         await update_view(services.client, shown, _view(blocks), unless_changed=False)
 
 

@@ -66,6 +66,7 @@ def client(account: tuple[Scripted, BillingClient]) -> BillingClient:
 CONTRADICTING = {
     "error, then ok": answer("<status>error</status><status>ok</status>" + TEXT),
     "ok, then error": answer("<status>ok</status><status>error</status>" + TEXT),
+    "a word before its fields, and a line's end after them": answer("X" + ERROR + TEXT + "\n"),
     "error twice": answer(ERROR + ERROR + TEXT),
     "two texts": answer(ERROR + TEXT + TEXT),
     "a status in another namespace": answer(f'{OK}<x:status xmlns:x="urn:x">error</x:status>{TEXT}'),

@@ -185,14 +185,16 @@ class TestInvoices:
         self, rows: list[dict[str, object]]
     ) -> None:
         """It stands in the list: nobody may say that it does not, or that the list is empty."""
-        assert read("mail", [row(**one) for one in rows]) == UnpaidList((), (MAIL,))
+        found = read("mail", [row(**one) for one in rows])
+        assert (found.invoices, found.unclear) == ((), (MAIL,))
 
     @pytest.mark.parametrize(
         "changes", [{"paid": 1}, {"deleted": 1}, {"type": 10}, {"module": "vps"}], ids=str
     )
     def test_what_is_not_unpaid_is_in_no_list_of_it(self, changes: dict[str, object]) -> None:
         """A row that says so itself, of another kind, or of another module."""
-        assert read("mail", [row(**changes), row(**changes | {"currency": ""})]) == UnpaidList()
+        rows = [row(**changes), row(**changes | {"currency": ""})]
+        assert read("mail", rows) == UnpaidList(others=True)
 
     def test_more_invoices_than_can_be_held_are_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not a list that lacks some."""
@@ -291,7 +293,8 @@ class TestOutcomes:
     @pytest.mark.parametrize("answer", [None, "ok", ["ok"], True, {"status": "ok"}])
     def test_an_answer_of_another_shape_is_unknown(self, answer: object) -> None:
         """Only a status in its own place counts."""
-        assert reading.outcome(answer, NO_SECRETS).verdict is Verdict.UNKNOWN
+        outcome = reading.outcome(answer, NO_SECRETS)
+        assert (outcome.verdict, outcome.evidence) == (Verdict.UNKNOWN, "answered without a status")
 
 
 class TestModuleNames:

@@ -133,6 +133,18 @@ PEOPLE = "PAY_ALLOWED_USERS"
             {"PAY_APPROVERS": "S0ONLYBOB1", "PAY_APPROVALS_REQUIRED": "2"},
             "needs 2 approvals, and 1 people could give one",
         ),
+        (
+            {"PAY_APPROVERS": "S0MIXED001", "PAY_APPROVALS_REQUIRED": "2"},
+            "needs 2 approvals, and 1 people could give one",
+        ),
+        (
+            {PEOPLE: "S0ONLYALI1", "PAY_APPROVERS": "S0ONLYALI1", "PAY_APPROVALS_REQUIRED": "1"},
+            "needs 1 approvals, and 0 people could give one",
+        ),
+        (
+            {"PAY_APPROVERS": "S0ONLYALI1", "PAY_APPROVALS_REQUIRED": "1"},
+            "needs 1 approvals, and 0 people could give one",
+        ),
     ],
 )
 async def test_who_and_what_is_named_must_be_there(
@@ -144,6 +156,8 @@ async def test_who_and_what_is_named_must_be_there(
     slack.world.add_group("empty", [], id="S0EMPTY001")
     slack.world.add_group("gone", ["alice"], id="S0GONE0001", disabled=True)
     slack.world.add_group("only-bob", ["bob"], id="S0ONLYBOB1")
+    slack.world.add_group("only-alice", ["alice"], id="S0ONLYALI1")
+    slack.world.add_group("mixed", ["bob", "gil", "xena", "mallory"], id="S0MIXED001")
     found = await looked("--online", **environment | changed)
     (line,) = found.of("wrong")
     assert said in line

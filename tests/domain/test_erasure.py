@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from bot.domain.erasure import Numbered, addressed, is_person, without_people
-from bot.domain.events import Denied, NotTold, encode
+from bot.domain.events import Cancelled, Denied, Held, NotTold, encode
+from bot.ledger.rows import Pause
+from bot.payments.preflight import paused
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,15 @@ def test_all_else_of_an_event_stays_letter_for_letter() -> None:
 def test_what_somebody_wrote_is_gone() -> None:
     """Whether or not it names anybody."""
     assert "too" not in without_people(Denied.action, encode(Denied("too much")), Numbered())
+
+
+@pytest.mark.parametrize("event", [Held, Cancelled])
+def test_why_somebody_paused_is_gone_from_what_it_held_up(event: type[Held | Cancelled]) -> None:
+    """Whoever paused wrote it, and each payment that waited for it tells it; that they waited stays."""
+    told = event(paused(Pause(datetime.now(UTC), "U1", "Fred lost the card")).reason)
+    assert without_people(told.action, encode(told), Numbered()) == encode(
+        event("payments are paused: (erased)")
+    )
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ async def busy(ledger: Ledger, clock: Clock) -> None:
     first, second, third = lines
     async with ledger.transaction() as transaction:
         cancelled = Cancelled("not wanted by UDAVE000", ask="UALICE00, UDAVE000")
-        await transaction.move(second, State.CANCELLED, cancelled, actor="UALICE00", reason="says UBOB0000")
+        await transaction.move(second, State.CANCELLED, cancelled, actor="UALICE00", reason=cancelled.reason)
         await transaction.move(
             third, State.CANCELLED, Denied("fie, Bob"), actor="UERIN000", reason="fie, Bob"
         )

@@ -50,6 +50,19 @@ async def test_what_one_holds_no_other_gets(ledger: Ledger, other: Ledger) -> No
     assert not await ledger.any_due(LOOK_UP)
 
 
+async def test_what_changed_since_it_was_seen_is_taken_as_it_is_now(ledger: Ledger) -> None:
+    """Whoever works on it must not go by what was read before that."""
+    before = await several(ledger, 2)
+    async with ledger.transaction() as transaction:
+        changed = await transaction.change(before[0], listed=True)
+    async with ledger.transaction() as transaction:
+        taken = await transaction.claim(LOOK_UP, owner="a", lease=LEASE, limit=10, seen=before)
+    assert [(one.version, one.listed) for one in taken] == [
+        (changed.version, True),
+        (before[1].version, None),
+    ]
+
+
 async def test_two_who_claim_at_once_share_the_work(ledger: Ledger, other: Ledger) -> None:
     """Nothing is taken twice and nothing is left, however the two interleave."""
     payments = await several(ledger, 12)

@@ -88,6 +88,7 @@ async def test_what_was_spent_today_is_not_looked_for_in_all_that_was_asked_for(
                 currency="USD",
                 except_payment=1,
                 rule="default",
+                rules=["default", "other"],
                 requester="U1",
             )
     found = await steps(ledger, asked)

@@ -15,7 +15,7 @@ from bot.ledger import audit, database, proof
 from bot.ledger.notices import Topic
 from bot.ledger.opening import open_ledger
 from bot.ledger.replay import frozen
-from bot.ledger.rows import snapshot
+from bot.ledger.rows import Kind, snapshot
 from bot.ledger.store import Ledger
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.forging import (
@@ -373,3 +373,15 @@ async def test_what_no_bot_wrote_is_told_in_whatever_column(
         await forge(engine, f"UPDATE {written} WHERE id = 1")
     table = written.split(maxsplit=1)[0]
     assert f"row 1 of {table} holds what no bot wrote" in (await ledger.verify()).flaws
+
+
+async def test_a_kind_of_delivery_that_there_is_not_is_told_on_both_databases(
+    ledger: Ledger, ledger_url: str
+) -> None:
+    """The bot leaves it alone, and its log says to run this."""
+    payment = await with_card(ledger, await request_in(ledger, State.PAID))
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment.request, Kind.DIRECT)
+    async with past_the_ledger(ledger_url) as engine:
+        await forge(engine, "UPDATE deliveries SET kind = 'letter' WHERE kind = 'direct'")
+    assert (await ledger.verify()).flaws == ("row 5 of deliveries holds what no bot wrote",)

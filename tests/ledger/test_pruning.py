@@ -142,7 +142,9 @@ async def test_what_was_erased_can_be_corrected_and_erased_again(
     payment = await ledger.payment(1)
     assert payment is not None
     async with ledger.transaction() as transaction:
-        payment = await transaction.move(payment, State.DECLINED, Corrected(False, "no"), actor="UFRED000")
+        payment = await transaction.move(
+            payment, State.DECLINED, Corrected(False, "no"), actor="UFRED000", reason="no"
+        )
     await settle_deliveries(ledger)
     assert (await ledger.verify()).whole
     clock.advance(days=60)
@@ -163,7 +165,7 @@ async def test_what_changes_while_an_erasing_waits_for_it_is_not_erased(
         assert payment is not None
         erasing = asyncio.create_task(pruned(ledger, later))
         await asyncio.sleep(0.5)
-        await transaction.move(payment, State.DECLINED, Corrected(False, "no"), actor="UFRED000")
+        await transaction.move(payment, State.DECLINED, Corrected(False, "no"), actor="UFRED000", reason="no")
         await transaction.outbox.add(payment.request, Kind.DIRECT)
     assert await erasing == 0
     actors = [event.actor for event in await ledger.history(1)]
@@ -183,7 +185,7 @@ async def test_a_direct_message_is_somebody(ledger: Ledger, engine: AsyncEngine,
         await transaction.outbox.add(payment.request, Kind.CARD)
         await transaction.outbox.add(payment.request, Kind.INVITATION, channel="C0PUBLIC1")
         elsewhere = Cancelled("x", other="#7", other_channel="D0SECRET2", other_ts="1.1")
-        await transaction.move(payment, State.CANCELLED, elsewhere, actor="policy")
+        await transaction.move(payment, State.CANCELLED, elsewhere, actor="policy", reason="x")
         await transaction.notices.alert(Topic.NOT_TOLD, "D0SECRET1 2026-03-02", "7")
         await transaction._connection.execute(text("UPDATE notices SET ended = 'told'"))
         await transaction._connection.execute(text("UPDATE requests SET card_ts = '1.0'"))
@@ -219,7 +221,9 @@ async def test_what_an_earlier_version_erased_stays_proved(
     async with ledger.transaction() as transaction:
         changed = await transaction.payment(paid.id)
         assert changed is not None
-        await transaction.move(changed, State.DECLINED, Corrected(False, "no"), actor="operator:root")
+        await transaction.move(
+            changed, State.DECLINED, Corrected(False, "no"), actor="operator:root", reason="no"
+        )
     await settle_deliveries(ledger)
     clock.advance(days=60)
     assert await pruned(ledger, clock.now - timedelta(days=30)) == 1
@@ -238,7 +242,7 @@ async def test_who_is_only_named_keeps_their_number(ledger: Ledger, later: datet
     async with ledger.transaction() as transaction:
         changed = await transaction.payment(1)
         assert changed is not None
-        await transaction.move(changed, State.DECLINED, Corrected(False, "no"), actor="UFRED000")
+        await transaction.move(changed, State.DECLINED, Corrected(False, "no"), actor="UFRED000", reason="no")
         await transaction.outbox.add(payment.request, Kind.INVITATION, channel="UFRED000")
     await settle_deliveries(ledger)
     clock.advance(days=60)

@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
+from sqlalchemy.exc import DBAPIError
 
 from bot.domain.batch import Batch
 from bot.domain.events import Denied
@@ -291,6 +292,7 @@ async def test_what_was_spent_counts_only_what_may_be_paid(ledger: Ledger, clock
             currency="USD",
             except_payment=this.id,
             rule="default",
+            rules=["default", "other"],
             requester="U1",
         )
     assert (by_all, by_one) == (Decimal(expected + 300), Decimal(expected))
@@ -406,3 +408,17 @@ async def test_a_number_that_was_given_again_is_another_payment(ledger: Ledger) 
             with pytest.raises(Stale, match="set back"):
                 await transaction.reread(forgotten)
             assert await transaction.reread(payment) == payment
+
+
+async def test_what_reads_long_reads_all_at_one_moment_and_writes_nothing(ledger: Ledger) -> None:
+    """A figure and what it is made of must be of the same moment, whatever comes meanwhile."""
+    count = text("SELECT count(*) FROM payments")
+    await request(ledger)
+    async with ledger.snapshot() as connection:
+        assert await connection.scalar(count) == 1
+        await request(ledger, InvoiceRef("vps", 2))
+        assert await connection.scalar(count) == 1
+        with pytest.raises(DBAPIError):
+            await connection.execute(text("DELETE FROM outbox"))
+    async with ledger.snapshot() as connection:
+        assert await connection.scalar(count) == 2

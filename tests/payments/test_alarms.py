@@ -90,6 +90,19 @@ class TestUnknown:
         details = [detail for _, detail in await written(office.ledger)]
         assert list(map(ids_in, details)) == [[one.id for one in first], [later.id]]
 
+    async def test_what_somebody_wrote_in_place_of_them_keeps_nobody_from_hearing_of_others(
+        self, office: Office, alarms: Alarms, ledger_url: str
+    ) -> None:
+        """An alert that names no payment is over, and those that are unknown are told of anew."""
+        payment = await request_in(office.ledger, State.UNKNOWN)
+        office.clock.advance(hours=1)
+        await alarms.look()
+        async with past_the_ledger(ledger_url) as engine:
+            await forge(engine, "UPDATE notices SET detail = 'x,-1,²'")
+        for _ in range(2):
+            await alarms.look()
+        assert await written(office.ledger) == [("unknown", "x,-1,²"), ("unknown", str(payment.id))]
+
     async def test_when_all_are_settled_that_is_told_once(self, office: Office, alarms: Alarms) -> None:
         """Not while one of them is still unknown."""
         both = [
@@ -224,8 +237,8 @@ async def away(office: Office, **span: float) -> None:
 
 async def test_a_pause_and_its_end_are_written_down_where_they_are_made(office: Office) -> None:
     """Each once; a second pause is none."""
-    await office.desk.pause(ALICE, "an audit")
-    await office.desk.pause(ALICE, "again")
+    await office.desk.pause(ALICE, "an audit", trigger_id="pause.17")
+    await office.desk.pause(ALICE, "again", trigger_id="pause.18")
     await office.desk.resume(ALICE, trigger_id="resume.7")
     await office.desk.resume(ALICE, trigger_id="resume.8")
     assert [topic for topic, _ in await written(office.ledger)] == ["paused", "resumed"]

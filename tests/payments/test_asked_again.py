@@ -22,8 +22,8 @@ async def declined_after(office: Office, verdict: Verdict | None, ref: InvoiceRe
     """A request that was released, and whose one attempt ended like this; None: nobody heard."""
     payment = await request_in(office.ledger, State.APPROVED, ref)
 
-    async def move(payment: Payment, to: State, what: DomainEvent) -> Payment:
-        return await transaction.move(payment, to, what, actor="test")
+    async def move(payment: Payment, to: State, what: DomainEvent, why: str = "as it was") -> Payment:
+        return await transaction.move(payment, to, what, actor="test", reason=why)
 
     async with office.ledger.transaction() as transaction:
         payment = await transaction.move(
@@ -43,9 +43,9 @@ async def declined_after(office: Office, verdict: Verdict | None, ref: InvoiceRe
                 payment, verdict.state, events.Answered(verdict.value, None, None, "as it was", 1)
             )
         if payment.state is State.UNKNOWN:
-            payment = await move(payment, State.DECLINED, events.Reconciled("still unpaid", "now"))
+            payment = await move(payment, State.DECLINED, events.Reconciled("as it was", "now"))
         elif payment.state is State.NOT_SENT:
-            payment = await move(payment, State.CANCELLED, events.Cancelled("by its requester"))
+            payment = await move(payment, State.CANCELLED, events.Cancelled("as it was"))
         if verdict is Verdict.PAID:
             await transaction.finish_attempt(attempt, Outcome(verdict, None, None, "as it was"))
             late = events.AnsweredLate(verdict.value, None, None, "as it was", 1)

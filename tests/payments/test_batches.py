@@ -11,6 +11,7 @@ from bot.domain.batch import Batch
 from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Tier
 from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, Outdated, Requested, WhichInvoice
+from bot.payments.authority import OTHER_RULE
 from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, ONE, PAY, UNPAID, VPS, Office, policy, refused
 
 TENS = [InvoiceRef("vps", number) for number in (10101, 10102, 10103)]
@@ -133,6 +134,20 @@ class TestDeciding:
         for seen in (None, batch.first.price, batch.price.replace("3 payments", "2 payments")):
             answer = await office.desk.approve(BOB, batch.request.id, seen=seen)
             assert isinstance(answer, Outdated), seen
+
+    async def test_what_stands_under_another_rule_by_now_is_told_so(self, office: Office) -> None:
+        """Whoever asked may still ask for it, alone: the next click lets it go, and says that."""
+        office.rules(ONE)
+        batch = await looked_up(office, VPS, InvoiceRef("mail", 10301))
+        of_mail = policy(name="mail", modules=frozenset({"mail"})).rules[0]
+        office.rules(type(ONE)((of_mail, *ONE.rules)))
+        assert isinstance(await office.desk.approve(BOB, batch.request.id, seen=batch.price), Outdated)
+        batch = await now(office, batch)
+        assert states(batch) == [State.PENDING_APPROVAL, State.CANCELLED]
+        told = (await office.last(batch.first)).what
+        assert isinstance(told, events.Cancelled)
+        assert (told.reason, told.remedy) == (OTHER_RULE.text, OTHER_RULE.remedy)
+        assert isinstance(await office.desk.approve(BOB, batch.request.id, seen=batch.price), Done)
 
     async def test_denying_ends_all(self, office: Office) -> None:
         """By one event."""

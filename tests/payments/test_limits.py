@@ -64,6 +64,23 @@ class TestWhoseDayItIs:
         assert await states(office, [before]) == [State.APPROVED]
 
 
+@pytest.mark.parametrize("limit", FIFTY_A_DAY)
+async def test_a_rule_that_gets_another_name_begins_no_new_day(office: Office, limit: str) -> None:
+    """What was asked for under a rule that is gone counts under each; under one that is there it does not."""
+    fifty = {limit: Decimal(50)}
+    vps = {"modules": frozenset({"vps"})}
+    office.rules(policy(**fifty))
+    first, second, third = await requested(office)
+    await office.desk.withdraw(ALICE, third.request.id)
+    await office.desk.withdraw(ALICE, second.request.id)
+    await office.look()
+    office.rules(policy(name="renamed", **fifty))
+    again = await office.looked_up(second.ref)
+    assert await states(office, [first, again]) == [State.APPROVED, State.CANCELLED]
+    office.rules(Policy((*policy(name="new", **fifty, **vps).rules, *policy(**fifty).rules)))
+    assert (await office.looked_up(third.ref)).state is State.APPROVED
+
+
 async def approved(office: Office, ref: InvoiceRef = VPS) -> Payment:
     """A payment that Bob approved by a rule without limits."""
     office.rules(policy(tiers=(Tier(None, 1),)))

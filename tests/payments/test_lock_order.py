@@ -128,7 +128,7 @@ async def test_two_who_ask_for_what_others_hold_wait_in_one_order(office: Office
 async def test_who_resumes_takes_what_was_held_before_the_trail(office: Office, other: Ledger) -> None:
     """Somebody has a payment that was held, and goes for the trail's end."""
     payment = await office.looked_up()
-    await office.desk.pause(ALICE, "")
+    await office.desk.pause(ALICE, "", trigger_id="pause.19")
     await office.execute()
     async with office.ledger.transaction() as transaction:
         held = await transaction.reread(payment)

@@ -21,7 +21,9 @@ from tests.payments.conftest import ALICE, BOB, MALLORY, ONE, PAY, Office, polic
 async def test_what_is_approved_waits_until_it_is_resumed(office: Office) -> None:
     """It says why, and is paid at once then."""
     payment = await office.looked_up()
-    assert isinstance(await office.desk.pause(ALICE, "the account is being moved"), Paused)
+    assert isinstance(
+        await office.desk.pause(ALICE, "the account is being moved", trigger_id="pause.1"), Paused
+    )
     await office.execute()
     held = await office.now(payment)
     assert (held.state, held.reason) == (State.APPROVED, f"{PAUSED}: the account is being moved")
@@ -39,18 +41,28 @@ async def test_what_a_pause_holds_is_looked_at_seldom_but_when_it_expires(
     """Hundreds that wait for days cost next to nothing, and ending the pause has them tried at once."""
     office.rules(policy(expires_after=expires_in))
     payment = await office.looked_up()
-    await office.desk.pause(ALICE, "")
+    await office.desk.pause(ALICE, "", trigger_id="pause.2")
     await office.execute()
     assert (await office.now(payment)).due_at == clock.now + timedelta(seconds=again_in)
     await office.desk.resume(ALICE, trigger_id="resume.1")
     assert (await office.now(payment)).due_at == clock.now
 
 
+async def test_a_command_that_slack_delivers_again_begins_no_pause_after_its_own(office: Office) -> None:
+    """Who let it go on was told that it does; the same words typed anew are meant anew."""
+    assert isinstance(await office.desk.pause(ALICE, "a look", trigger_id="typed once"), Paused)
+    await office.desk.resume(ALICE, trigger_id="resume.9")
+    assert await office.desk.pause(ALICE, "a look", trigger_id="typed once") == Resumed(None)
+    assert await office.ledger.paused() is None
+    assert isinstance(await office.desk.pause(ALICE, "a look", trigger_id="typed anew"), Paused)
+    assert (await office.ledger.verify()).whole
+
+
 async def test_a_command_that_slack_delivers_again_ends_no_pause_that_came_after_it(office: Office) -> None:
     """Whoever typed it meant the pause before; who paused since is not overruled."""
-    await office.desk.pause(ALICE, "first")
+    await office.desk.pause(ALICE, "first", trigger_id="pause.3")
     assert isinstance(await office.desk.resume(ALICE, trigger_id="typed once"), Resumed)
-    await office.desk.pause(ALICE, "second")
+    await office.desk.pause(ALICE, "second", trigger_id="pause.4")
     again = await office.desk.resume(ALICE, trigger_id="typed once")
     assert isinstance(again, Paused)
     assert (again.before, again.pause.by, again.pause.reason) == (True, ALICE.id, "second")
@@ -65,7 +77,7 @@ async def test_a_pause_after_the_check_stops_what_was_about_to_be_sent(office: O
 
     async def pause(point: str, _payment: int) -> None:
         if point == "checked":
-            await office.desk.pause(ALICE, "")
+            await office.desk.pause(ALICE, "", trigger_id="pause.5")
 
     office.checkpoint = pause
     office.rules(office.authority.policy)
@@ -77,7 +89,7 @@ async def test_a_pause_after_the_check_stops_what_was_about_to_be_sent(office: O
 
 async def test_what_was_resumed_since_the_check_is_not_held_nor_said_to_be(office: Office) -> None:
     """Whoever resumed it was told that it is paid now."""
-    await office.desk.pause(ALICE, "")
+    await office.desk.pause(ALICE, "", trigger_id="pause.6")
 
     async def resume(point: str, _payment: int) -> None:
         if point == "checked":
@@ -98,7 +110,7 @@ async def test_who_pauses_is_told_what_is_being_sent_already(office: Office) -> 
 
     async def pause(point: str, _payment: int) -> None:
         if point == "intended":
-            paused.append(await office.desk.pause(ALICE, ""))
+            paused.append(await office.desk.pause(ALICE, "", trigger_id="pause.7"))
 
     office.checkpoint = pause
     office.rules(office.authority.policy)
@@ -109,7 +121,7 @@ async def test_who_pauses_is_told_what_is_being_sent_already(office: Office) -> 
     assert isinstance(told, Paused)
     assert told.sending == 1
     assert "One payment is being sent already, and may still be paid." in of_pausing(told)
-    again = await office.desk.pause(ALICE, "")
+    again = await office.desk.pause(ALICE, "", trigger_id="pause.8")
     assert isinstance(again, Paused)
     assert (again.sending, "being sent" in of_pausing(again)) == (0, False)
 
@@ -120,7 +132,7 @@ async def test_another_instance_sends_nothing_either(
     """The ledger says so to all."""
     other = Office(office.ledger, clock, office.billing, other_client, office.register, instance="two")
     payment: Payment = await office.looked_up()
-    await office.desk.pause(ALICE, "")
+    await office.desk.pause(ALICE, "", trigger_id="pause.9")
     await other.execute()
     assert (await office.now(payment)).state is State.APPROVED
     assert PAY not in office.calls()
@@ -129,7 +141,7 @@ async def test_another_instance_sends_nothing_either(
 async def test_requests_and_approvals_go_on(office: Office) -> None:
     """Only the sending waits."""
     office.rules(ONE)
-    await office.desk.pause(BOB, "")
+    await office.desk.pause(BOB, "", trigger_id="pause.10")
     payment = await office.looked_up()
     await office.desk.approve(BOB, payment.request.id, seen=payment.price)
     assert (await office.now(payment)).state is State.APPROVED
@@ -137,8 +149,8 @@ async def test_requests_and_approvals_go_on(office: Office) -> None:
 
 async def test_paused_twice_it_is_one_pause_and_resumed_twice_one_resumption(office: Office) -> None:
     """Each answer says how it was before."""
-    first = await office.desk.pause(ALICE, "first")
-    again = await office.desk.pause(ALICE, "second")
+    first = await office.desk.pause(ALICE, "first", trigger_id="pause.11")
+    again = await office.desk.pause(ALICE, "second", trigger_id="pause.12")
     assert isinstance(first, Paused)
     assert isinstance(again, Paused)
     assert (first.before, again.before, again.pause.reason) == (False, True, "first")
@@ -148,11 +160,11 @@ async def test_paused_twice_it_is_one_pause_and_resumed_twice_one_resumption(off
 
 async def test_only_approvers_may_or_requesters_where_there_are_none(office: Office) -> None:
     """Whoever may pay nothing stops nothing."""
-    assert refused(await office.desk.pause(MALLORY, "")) == "not_an_approver"
+    assert refused(await office.desk.pause(MALLORY, "", trigger_id="pause.13")) == "not_an_approver"
     office.rules(ONE)
-    assert refused(await office.desk.pause(ALICE, "")) == "not_an_approver"
+    assert refused(await office.desk.pause(ALICE, "", trigger_id="pause.14")) == "not_an_approver"
     assert refused(await office.desk.resume(ALICE, trigger_id="resume.5")) == "not_an_approver"
-    assert isinstance(await office.desk.pause(BOB, ""), Paused)
+    assert isinstance(await office.desk.pause(BOB, "", trigger_id="pause.15"), Paused)
     office.rules(policy())
     assert isinstance(await office.desk.resume(ALICE, trigger_id="resume.6"), Resumed)
     assert [who for who, _ in await office.refusals()] == [MALLORY.id, ALICE.id, ALICE.id]
@@ -171,9 +183,19 @@ async def engine(ledger_url: str, office: Office) -> AsyncIterator[AsyncEngine]:
 async def test_who_forges_it_is_found(office: Office, engine: AsyncEngine, paused: bool) -> None:
     """A pause that nobody made, or one that somebody lifted past the bot."""
     if paused:
-        await office.desk.pause(ALICE, "")
+        await office.desk.pause(ALICE, "", trigger_id="pause.16")
         await forge(engine, "UPDATE chain SET paused_by = NULL, paused_at = NULL")
     else:
         await forge(engine, "UPDATE chain SET paused_by = 'U1', paused_at = '2026-03-02'")
     (flaw,) = (await office.ledger.verify()).flaws
     assert "paused, and no event says so" in flaw
+
+
+async def test_who_forges_why_is_found(office: Office, engine: AsyncEngine) -> None:
+    """It is told to everybody who waits, and would stand in the trail by that."""
+    await office.desk.pause(ALICE, "month end", trigger_id="pause.17")
+    assert (await office.ledger.verify()).whole
+    await forge(engine, "UPDATE chain SET paused_reason = 'ask U9'")
+    assert (await office.ledger.verify()).flaws == (
+        "sending is paused, and no event says so, by whom and why",
+    )

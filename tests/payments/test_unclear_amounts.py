@@ -43,6 +43,16 @@ async def test_what_is_not_in_a_list_is_not_sent_though_no_amount_in_it_can_be_r
     assert PAY not in office.calls()
 
 
+async def test_what_is_not_in_a_list_of_other_things_is_not_sent(office: Office) -> None:
+    """All that the list holds is of other modules: it was read, so it is no empty one."""
+    office.billing.mix_modules()
+    for number in EVERY:
+        office.billing.add_invoice("vps", number, paid=True)
+    payment = await office.pay()
+    assert (payment.state, payment.reason) == (State.CANCELLED, NOT_LISTED)
+    assert PAY not in office.calls()
+
+
 async def test_what_is_in_such_a_list_is_paid_by_those_whom_an_unknown_amount_takes(office: Office) -> None:
     """Where no amount could ever be read, as of an account that may not read its invoices."""
     office.rules(policy(tiers=(Tier(None, 1),)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -15,7 +15,7 @@ from bot.billing.client import BillingClient
 from bot.config import policy_of
 from bot.domain.payment import Invoice, InvoiceRef, State
 from bot.ledger.notices import Topic
-from bot.ledger.store import Ledger
+from bot.ledger.store import Ledger, utc_now
 from bot.payments.due_soon import due_in
 from bot.payments.unpaid import Listing, Unpaid
 from bot.sandbox.local_billing import LocalBilling
@@ -27,10 +27,12 @@ from bot.slack.digest import DigestTeller, due_message, waiting_message
 from bot.slack.once import Once
 from bot.slack.pace import Pace
 from bot.slack.pay_form_button import PAY_SEVERAL
+from bot.slack.text import day
 from bot.slack.web_api import web_client
 from tests.fixture_types import QUICK, Clock, NewSettings, StartBot
 from tests.ledger.making import request_in
-from tests.slack.acting import card, posts, request, shown, thread
+from tests.slack.acting import asks, card, posts, request, shown, thread
+from tests.slack.filling import choose_module, opened, options
 from tests.slack.scenes import batch_of, check
 
 AT_NINE = f"{ids.PAYMENTS} daily 09:00 UTC"
@@ -287,6 +289,31 @@ async def test_cards_mention_nobody_who_is_told_once_a_day(slack: LocalSlack, st
     assert slack.direct_messages("carol") == []
     await slack.wait_for(lambda: thread(slack))
     assert ids.BOB in thread(slack)[0]
+
+
+async def test_the_day_is_the_same_wherever_it_is_told(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Tokyo it is morning before the day ends in UTC: what the digest calls overdue is so everywhere."""
+    bot = await start_bot(
+        PAY_DIGEST=f"{ids.PAYMENTS} daily 23:59 Asia/Tokyo", PAY_APPROVERS=ids.BOB, PAY_APPROVALS_REQUIRED="1"
+    )
+    in_utc = utc_now().date()
+    ahead = datetime.combine(in_utc, time(23, 30), UTC) - utc_now()
+    monkeypatch.setattr(bot.ledger, "_clock", lambda: utc_now() + ahead)
+    row = billing.row("vps", 10101)
+    assert row is not None
+    row["invoices_due_date"] = str(in_utc)
+    overdue = f"{day(in_utc)} (overdue)"
+    assert f"`/pay vps 10101` · *10.00 USD* · *overdue* since {day(in_utc)}" in await asks(slack, "list vps")
+    assert f"`vps 10101` · *10.00 USD* · due {overdue}" in await asks(slack, "vps overdue")
+    await slack.person("alice").types("#payments", "/pay")
+    form = await choose_module(slack, await opened(slack), "vps")
+    assert any(f"due {overdue}" in option for option in options(form))
+    assert f"Due {overdue}" in shown(await request(slack, bot))
+    await slack.person("bob").opens_home()
+    await slack.wait_for(lambda: slack.home("bob"))
+    assert f"Due {overdue}" in str(slack.home("bob"))
 
 
 async def waiting(slack: LocalSlack, ledger: Ledger, number: int) -> None:

@@ -184,6 +184,16 @@ class TestTheAnswer:
             assert "lost" not in said(message)
 
 
+@pytest.mark.parametrize(("state", "asked"), [(State.PENDING_APPROVAL, True), (State.DENIED, False)])
+def test_who_approved_without_the_amount_is_asked_again_while_it_waits(state: State, asked: bool) -> None:
+    """Where Slack was told late, that is decided; why nothing of before counted is told all the same."""
+    message = event_text.thread_reply(
+        event_of(events.AskedAgain(), None, "executor"), scene_of(payment_in(state))
+    )
+    assert "The amount is known now: 10.00 USD. Nobody knew it when this was approved." in said(message)
+    assert ("Please decide again" in said(message)) is asked
+
+
 def no_card(error: str) -> events.NoCard:
     return events.NoCard("the card could not be posted", error, "C1")
 

@@ -17,7 +17,7 @@ from bot.slack.pay_form import SHORTCUT
 from bot.slack.pay_form_view import CHANNEL, MODULES, NOTE, NUMBERS
 from tests.fixture_types import StartBot
 from tests.ledger.making import stored, trail
-from tests.slack.acting import at_rest, card, request, shown, text, thread, told
+from tests.slack.acting import at_rest, card, costs_by_now, request, shown, text, thread, told
 from tests.slack.filling import (
     READING,
     choose_module,
@@ -321,6 +321,44 @@ async def test_an_answer_under_the_input_when_slack_does_not_say_who_is_who(
     payment = await bot.ledger.payment(1)
     assert payment is not None
     assert payment.state is State.PAID
+
+
+async def test_who_may_not_ask_any_more_reads_nothing_new_in_a_form_that_is_open(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken out of the group since: no other modules, and no amount that changed."""
+    monkeypatch.setattr("bot.slack.directory.KEEP_S", 0.0)
+    askers = slack.world.add_group("askers", ["alice", "mallory"])
+    bot = await start_bot(PAY_ALLOWED_USERS=askers.id)
+    alice = slack.person("alice")
+    await alice.types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    slack.world.change_group("askers", ["mallory"])
+    costs_by_now(bot, billing, 9000.0)
+    result = await alice.submits(view, picked(view, "vps 10101"))
+    assert "You are not among those who may" in result.errors[MODULES]
+    assert "9,000.00" not in shown(slack.views("alice")[0])
+    assert (await alice.clicks(slack.views("alice")[0], MODULES, ["mail"])).ok
+    (view,) = await slack.wait_for(lambda: [one for one in slack.views("alice") if "not among" in shown(one)])
+    assert "USD" not in shown(view)
+
+
+async def test_while_slack_is_silent_an_open_form_reads_nothing_new(
+    slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was entered stays, for the next click."""
+    monkeypatch.setattr("bot.slack.directory.KEEP_S", 0.0)
+    askers = slack.world.add_group("askers", ["alice"])
+    bot = await start_bot(PAY_ALLOWED_USERS=askers.id)
+    alice = slack.person("alice")
+    await alice.types("#payments", "/pay")
+    view = await choose_module(slack, await opened(slack), "vps")
+    slack.fail("usergroups.users.list", "error:internal_error")
+    assert (await alice.clicks(view, MODULES, ["mail"])).ok
+    assert await bot.services.gate.emptied(5)
+    slack.heal()
+    assert numbers(slack.views("alice")[0]) == numbers(view)
+    assert numbers(await choose_module(slack, view, "mail")) == ["mail 10301"]
 
 
 async def test_a_form_that_does_not_open_is_told(slack: LocalSlack, start_bot: StartBot) -> None:

@@ -306,6 +306,26 @@ async def test_more_than_a_menu_takes_are_found_by_typing(
 
 
 @pytest.mark.usefixtures("many")
+async def test_nothing_is_suggested_to_who_may_not_ask_any_more(
+    slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken out of the group while the form is open; nor while Slack does not say."""
+    monkeypatch.setattr("bot.slack.directory.KEEP_S", 0.0)
+    askers = slack.world.add_group("askers", ["alice", "mallory"])
+    await start_bot(PAY_ALLOWED_USERS=askers.id)
+    alice = slack.person("alice")
+    await alice.types("#payments", "/pay")
+    view = await opened(slack)
+    await alice.clicks(view, MODULES, ["vps"])
+    view = await says(slack, "type to find them")
+    assert len((await alice.looks_for(view, INVOICES)).options) == 100
+    slack.fail("usergroups.users.list", "error:internal_error", 1)
+    assert (await alice.looks_for(view, INVOICES)).options == []
+    slack.world.change_group("askers", ["mallory"])
+    assert (await alice.looks_for(view, INVOICES)).options == []
+
+
+@pytest.mark.usefixtures("many")
 async def test_suggestions_come_in_time_or_not_at_all(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,19 +13,24 @@ from bot.domain.batch import Batch
 from bot.domain.payment import DOCUMENTED_MODULES, State
 from bot.domain.policy import Reason, Refusal
 from bot.domain.typed_words import Misunderstood
+from bot.ledger.rows import Pause
 from bot.payments import answers
 from bot.payments.answers import Answer
 from bot.payments.approvals import ApprovalStatus
+from bot.payments.pausing import Resumed
 from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.slack import replies
 from bot.slack.blocks import paragraph
 from bot.slack.text import STATES
+from tests.domain.made import NOW
 from tests.slack.scenes import HOSTILE, payment_in
 
 TEAM_URL = "https://acme.slack.com/"
 LINK = "<https://acme.slack.com/archives/C1/p1700000000000001|See its card>"
 PAID = payment_in(State.PAID)
 REFUSAL = Refusal(Reason.PERSON, "You <may> not.", "Ask & see.", ask=frozenset({"U2", "S1"}))
+
+PAUSE = Pause(NOW, "U1", "the card was stolen")
 
 ANSWERS: dict[str, Answer] = {
     "already requested": answers.AlreadyRequested(payment_in(State.SENDING)),
@@ -134,3 +139,8 @@ def test_what_was_typed_is_never_more_than_text(words: list[str]) -> None:
 def test_an_unexpected_error_gives_a_reference() -> None:
     """To be found in the log."""
     assert "reference 1234abcd" in replies.unexpected("1234abcd")
+
+
+def test_who_ends_a_pause_is_not_told_that_what_waits_for_its_day_is_paid_now() -> None:
+    """It is approved as well, and goes on waiting."""
+    assert "What is approved is paid now, or on its day" in replies.of_pausing(Resumed(PAUSE))

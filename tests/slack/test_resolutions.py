@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from bot import app
+from bot.domain.events import Unsettled
 from bot.domain.payment import State
-from bot.payments.answers import Forgotten
+from bot.ledger.schema import deliveries
+from bot.payments.answers import Done, Forgotten
 from bot.payments.authority import Person
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
@@ -52,6 +56,31 @@ async def test_an_approver_says_that_it_was_paid(
     assert "Settled by" in thread(slack)[-1]
     assert "seen on the statement" in thread(slack)[-1]
     assert card(slack).action_ids() == []
+
+
+async def test_nobody_is_asked_to_settle_what_is_settled_by_then(
+    slack: LocalSlack, billing: LocalBilling, bot: app.Bot
+) -> None:
+    """Slack was away when people were to be asked, and somebody settled it meanwhile."""
+    await unknown(slack, billing, bot)
+    slack.fail("chat.postMessage", "error:internal_error")
+    changed = bot.ledger.watch()
+    async with bot.ledger.transaction() as transaction:
+        payment = await transaction.payment(1)
+        assert payment is not None
+        event_id = await transaction.record(Unsettled("nothing"), actor="reconciler", payment=payment)
+        await transaction.announce_in_thread(payment, event_id)
+    failed = deliveries.c.event_id == event_id, deliveries.c.tries > 0, deliveries.c.lease_owner.is_(None)
+    async with asyncio.timeout(10):
+        while not await bot.ledger._all(select(deliveries.c.id).where(*failed)):
+            await changed.wait()
+            changed.clear()
+    bob = Person(ids.BOB, ids.TEAM_ID)
+    assert isinstance(await bot.services.desk.resolve(bob, 1, paid=True, note="seen"), Done)
+    slack.heal()
+    await at_rest(bot)
+    assert "Settled by <@U0BOB00001>" in thread(slack)[-1]
+    assert "Still unknown" not in str(thread(slack))
 
 
 @pytest.mark.parametrize("person", ["alice", "mallory"])

@@ -50,7 +50,7 @@ async def test_it_is_approved_now_and_sent_when_it_is_due(
     bot = await start_bot(PAY_APPROVERS=ids.BOB, PAY_APPROVALS_REQUIRED="1")
     asked = await request(slack, bot, "vps 10101 on due date")
     assert f"*To be sent on the morning of {due}*" in shown(asked)
-    assert f"It is paid on the morning of {due}. Until then the request can be withdrawn." in str(
+    assert f"It is paid on the morning of {due}. Until it is sent the request can be withdrawn." in str(
         asked.blocks
     )
     assert (await approve(slack, asked, "bob")).ok
@@ -92,7 +92,7 @@ async def test_several_are_shown_with_their_day_first(
     due_date(billing, 10103, -1)
     bot = await start_bot()
     told = await asks(slack, "vps 10101 10102 10103 on due date")
-    assert "*To be sent each on the morning of its due date*" in told
+    assert "*To be sent each on the morning of its due date, or at once where that is over*" in told
     await confirm(slack)
     await at_rest(bot)
     assert await states_of(bot) == [State.APPROVED, State.APPROVED, State.PAID]
@@ -211,9 +211,16 @@ def test_days_in_words(days: list[date | None], words: str | None) -> None:
 
 
 def test_who_approves_is_told_the_day_in_the_question() -> None:
-    """At once only where that is so."""
+    """At once only where that is so; who may come to it after that morning is told what follows then."""
     scene = scene_of(payment_in(State.PENDING_APPROVAL), approvers=["U2"])
-    assert "on the morning of 9 Mar 2026" in what_follows(batch_of(date(2026, 3, 9)), scene.approvals)
+    assert what_follows(batch_of(date(2026, 3, 9)), scene.approvals) == (
+        "You are 2 of 2; it is paid on the morning of 9 Mar 2026. Until it is sent the request can be"
+        " withdrawn."
+    )
+    assert what_follows(batch_of(date(2026, 3, 4)), scene.approvals) == (
+        "You are 2 of 2; it is paid on the morning of 4 Mar 2026, or at once where that is over. Until it is"
+        " sent the request can be withdrawn."
+    )
     assert "at once and cannot be undone" in what_follows(batch_of(None), scene.approvals)
 
 

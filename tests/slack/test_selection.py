@@ -214,7 +214,7 @@ async def test_a_question_about_a_thousand_payments_can_be_asked(
 
     monkeypatch.setattr("bot.slack.selection.shown", approvals)
     services: Any = SimpleNamespace(
-        ledger=SimpleNamespace(clock=lambda: NOW, of_request=of_request), authority=None
+        ledger=SimpleNamespace(of_request=of_request), authority=None, desk=SimpleNamespace(today=NOW.date())
     )
     values = [f"{batch.request.id}:{batch.request.mark} {batch.price}"] * 10
     question = await Selections(services)._question(Person(ids.BOB, ids.TEAM_ID), values)
