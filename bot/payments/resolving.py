@@ -50,6 +50,8 @@ class Resolving(DeskPart):
             batch = shown_to(await self.ledger.of_request(request_id), request_id, mark)
             if not isinstance(batch, Batch):
                 return batch
+            if (refusal := await self._refused_to_know(person, batch)) is not None:
+                return refusal
             payment = meant(batch, ref)
             if payment is None and len(batch.within((State.UNKNOWN,))) > 1:
                 return WhichInvoice(batch)
@@ -96,6 +98,17 @@ class Resolving(DeskPart):
             return None
 
         return await self._uncontradicted(person, "resolve", asking(), about=request_id)
+
+    async def _refused_to_know(self, person: Person, batch: Batch) -> Refusal | None:
+        """Why not even how it stands is theirs to know. Who asked may know it, whatever the rules are now.
+
+        Raises DirectoryError, LedgerUnavailable.
+        """
+        if is_requester(person, batch) or (refusal := await self.authority.may_see(person)) is None:
+            return None
+        async with self.ledger.transaction() as transaction:
+            await self._refused(transaction, person, refusal, "resolve", batch.request)
+        return refusal
 
     async def _refused_to_resolve(self, person: Person, batch: Batch) -> Answer | None:
         # The rule that it was asked under: whoever asked may have left since, and it must be settled still.

@@ -26,9 +26,12 @@ from bot.payments.settlement import settle_by_hand
 from bot.payments.settling import Settling
 from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import request_in, stored, trail
-from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, VPS, Office, policy, refused
+from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, TEAM, VPS, Office, policy, refused
 
 GROUP = "S1"
+
+DAVE = Person("U5", TEAM)
+"""Another who may ask, and approves nothing."""
 
 
 class TestRequest:
@@ -188,10 +191,16 @@ class TestResolve:
 
     @pytest.mark.parametrize(
         ("person", "reason"),
-        [(ALICE, "own_request"), (MALLORY, "not_an_approver"), (Person(BOB.id, "T9"), "other_team")],
+        [
+            (ALICE, "own_request"),
+            (DAVE, "not_an_approver"),
+            (MALLORY, "person_not_allowed"),
+            (Person(BOB.id, "T9"), "other_team"),
+        ],
     )
     async def test_nobody_else_settles_it(self, office: Office, person: Person, reason: str) -> None:
         """Not the requester either, where there are approvers; the try is recorded."""
+        office.rules(policy(requesters=frozenset({ALICE.id, DAVE.id})))
         payment = await office.lost(paid=True)
         answer = await office.desk.resolve(person, payment.request.id, paid=False, note="trust me")
         assert refused(answer) == reason
@@ -200,13 +209,12 @@ class TestResolve:
 
     async def test_where_there_are_no_approvers_the_requester_settles_it(self, office: Office) -> None:
         """Somebody has to; nobody else may."""
-        office.rules(policy(approvers=frozenset()))
+        office.rules(policy(approvers=frozenset(), requesters=frozenset({ALICE.id, DAVE.id})))
         payment = await office.lost(paid=True)
-        assert await office.desk.resolve(MALLORY, payment.request.id, paid=True, note="x") == NotYours(
-            Batch((payment,))
-        )
-        answer = await office.desk.resolve(Person(ALICE.id, "T9"), payment.id, paid=True, note="x")
+        answer = await office.desk.resolve(DAVE, payment.request.id, paid=True, note="x")
         assert answer == NotYours(Batch((payment,)))
+        answer = await office.desk.resolve(Person(ALICE.id, "T9"), payment.id, paid=True, note="x")
+        assert refused(answer) == "other_team"
         assert isinstance(await office.desk.resolve(ALICE, payment.request.id, paid=True, note="x"), Done)
 
     async def test_a_requester_who_left_does_not_leave_it_unsettled(self, office: Office) -> None:

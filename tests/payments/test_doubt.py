@@ -17,7 +17,7 @@ from bot.payments.settlement import settle_by_hand
 from tests.fixture_types import Clock
 from tests.ledger.making import attempts, claimed, stored
 from tests.ledger.pruned import pruned, settle_deliveries
-from tests.payments.conftest import ALICE, BOB, CAROL, SETTLED, VPS, Office, policy, refused
+from tests.payments.conftest import ALICE, BOB, CAROL, MALLORY, SETTLED, VPS, Office, policy, refused
 
 
 @pytest.fixture
@@ -161,6 +161,21 @@ class TestAPersonCorrects:
         )
         assert stored(event) == {"paid": False, "note": "it was moved"}
         await office.request()
+
+    async def test_who_may_not_see_payments_does_not_learn_how_one_stands_by_settling_it(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """As with `/pay status`; the refusal is in the trail. Who asked may have left since, and is told."""
+        payment = await office.request()
+        await office.desk.withdraw(ALICE, payment.request.id)
+        resolving: Any = {"paid": True, "note": "x"}
+        answer = await office.desk.resolve(MALLORY, payment.request.id, **resolving)
+        assert refused(answer) == "person_not_allowed"
+        assert await office.refusals() == [(MALLORY.id, "person_not_allowed")]
+        decided = AlreadyDecided(Batch((await office.now(payment),)))
+        office.rules(policy(requesters=frozenset({CAROL.id})))
+        for person in (ALICE, BOB):
+            assert await office.desk.resolve(person, payment.request.id, **resolving) == decided
 
     async def test_nobody_corrects_what_may_be_their_own(self, office: Office, clock: Clock) -> None:
         """Who asked may not; once that is erased nobody may, but for an operator."""
