@@ -278,7 +278,7 @@ class TestWhatItIsTunedTo:
         """The server itself refuses it, where somebody errs."""
         async with open_ledger(new_postgresql(migrated=True)) as ledger, ledger.snapshot() as connection:
             with pytest.raises(DBAPIError, match="read-only"):
-                await connection.execute(text("DELETE FROM outbox"))
+                await connection.execute(text("DELETE FROM deliveries"))
 
     @pytest.mark.parametrize("style", ["German, DMY", "SQL, MDY", "Postgres, YMD"])
     async def test_times_are_read_however_the_server_writes_them(
