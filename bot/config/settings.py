@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, Validati
 from bot.config import policy_file
 from bot.config.digest_line import DigestLine
 from bot.config.dotenv_file import unreadable, variables_in
-from bot.config.names import misspelt, unread
+from bot.config.names import ledger_misspelt, misspelt, unread
 from bot.config.rule_table import FOR_APPROVERS, rule_of
 from bot.config.values import WRONG, Duration, LedgerAddress, WebAddress, number, token, wrong
 from bot.config.written_ids import Channel, Principal
@@ -127,7 +127,8 @@ def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = Non
     """
     given = given_in(dotenv, environment)
     settings, problems = _check(Settings, given)
-    problems = [*misspelt(given, VARIABLES), *_contradictions(given), *problems]
+    misspelling = [*misspelt(given, VARIABLES), *ledger_misspelt(given)]
+    problems = [*misspelling, *_contradictions(given), *problems]
     if settings is None or problems:
         raise ConfigError(*problems, *policy_problems(given))
     return settings
@@ -135,8 +136,10 @@ def load(dotenv: Path | None = None, environment: Mapping[str, str] | None = Non
 
 def load_ledger(dotenv: Path | None = None, environment: Mapping[str, str] | None = None) -> LedgerSettings:
     """Read only where the ledger is: an auditor needs no token and no password. As `load` otherwise."""
-    settings, problems = _check(LedgerSettings, given_in(dotenv, environment))
-    if settings is None:
+    given = given_in(dotenv, environment)
+    settings, problems = _check(LedgerSettings, given)
+    problems = [*ledger_misspelt(given), *problems]
+    if settings is None or problems:
         raise ConfigError(*problems)
     return settings
 
@@ -235,6 +238,11 @@ def _contradictions(given: Mapping[str, str]) -> Iterator[Problem]:
             "SLACK_APP_TOKEN or SLACK_SIGNING_SECRET",
             "set exactly one",
             "The app token (xapp-…) is for Socket Mode, the signing secret for HTTP.",
+        )
+    http_port = given.get("HTTP_PORT", str(Settings.model_fields["http_port"].default))
+    if "SLACK_SIGNING_SECRET" in given and given.get("STATUS_PORT") == http_port:
+        yield Problem(
+            "STATUS_PORT", "is the port where Slack reaches the bot", "Choose another, such as 8080."
         )
 
 

@@ -87,13 +87,12 @@ async def sandbox(
     Raises BadLine, and ConfigError for a policy that is wrong.
     """
     async with AsyncExitStack() as stack:
-        slack = LocalSlack(port=free_port(port))
+        slack = await _slack(port)
+        stack.push_async_callback(slack.stop)
         people = [person.name for person in slack.world.people.values() if not person.is_bot]
         lines = [read_line(said, people) for said in says]
         conversation = Conversation(slack, write)
         billing = LocalBilling(month_end_books(), on_call=conversation.billing_called)
-        await slack.start()
-        stack.push_async_callback(slack.stop)
         await billing.start()
         stack.push_async_callback(billing.stop)
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pay-sandbox-"))
@@ -111,6 +110,20 @@ async def sandbox(
             await _begin(slack)
         await bot.run_until(stop)
     return 1 if bot.broken.is_set() else 0
+
+
+async def _slack(port: int) -> LocalSlack:
+    """A local Slack at the wanted port, or the next one that is free: another sandbox may start as well."""
+    while True:
+        slack = LocalSlack(port=free_port(port))
+        try:
+            await slack.start()
+        except OSError as error:
+            await slack.stop()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return slack
 
 
 async def _begin(slack: LocalSlack) -> None:

@@ -33,7 +33,7 @@ from bot.slack.delivered import identifier_in, text_in, understanding
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of, reading_pool
 from bot.slack.listing import fitting, listing
 from bot.slack.respond import respond
-from bot.slack.schedule_text import asked_for
+from bot.slack.schedule_text import OR_AT_ONCE, asked_for
 from bot.slack.text import (
     escape,
     invoice_line,
@@ -181,7 +181,7 @@ def preview(
     sum_up = totals(one.invoice for one in lines)
     heading = f"{_CHANGED if changed else ''}*{_count(lines)} · {sum_up}*"
     if pay_on is not None:
-        heading = f"{heading}\n*To be sent {asked_for(pay_on)}*"
+        heading = f"{heading}\n*To be sent {asked_for(pay_on)}{OR_AT_ONCE if pay_on.day == today else ''}*"
     if note:
         heading = f"{heading}\n{quote(note, 600)}"
     told = listing(

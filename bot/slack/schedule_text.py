@@ -15,13 +15,16 @@ WHEN, DAY = "when", "day"
 """The inputs: block id and action id are the same."""
 
 _NOW, _DUE, _ON = "now", "due", "on"
+OR_AT_ONCE = ", or at once where that is over"
+"""What is sent on a morning that is over by then."""
+
 _CHOICES = {_NOW: "As soon as it is approved", _DUE: "Each on its due date", _ON: "On a day"}
 
 
 def asked_for(pay_on: PayOn) -> str:
     """What was asked for, as in "on the morning of 5 Dec 2026"."""
     if pay_on.day is None:
-        return "each on the morning of its due date, or at once where that is over"
+        return f"each on the morning of its due date{OR_AT_ONCE}"
     return f"on the morning of {day(pay_on.day)}"
 
 
@@ -44,7 +47,7 @@ def to_be_sent(waiting: Sequence[Payment]) -> str | None:
         one.pay_day is not None and one.not_before is not None and one.not_before < one.request.expires_at
         for one in waiting
     )
-    return f"{when}, or at once where that is over" if may_be_over else when
+    return f"{when}{OR_AT_ONCE}" if may_be_over else when
 
 
 def inputs() -> list[Block]:

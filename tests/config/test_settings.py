@@ -12,7 +12,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.config import VARIABLES, given_in, load, policy_of
+from bot.config import VARIABLES, given_in, load, load_ledger, policy_of
 from bot.errors import ConfigError
 from tests.config.making import NO_FILE, REQUIRED, loaded, problems
 
@@ -275,6 +275,17 @@ class TestWhatIsWrong:
         assert list(problems({**REQUIRED, name: value})) == [name]
 
 
+class TestPorts:
+    @pytest.mark.parametrize("set_to", [{"STATUS_PORT": "3000"}, {"STATUS_PORT": "80", "HTTP_PORT": "80"}])
+    def test_one_port_is_not_for_both(self, set_to: dict[str, str]) -> None:
+        """Before the start would find it taken, by the bot itself; over Socket Mode only one is used."""
+        http = {**REQUIRED, "SLACK_SIGNING_SECRET": "0123456789abcdef"}
+        del http["SLACK_APP_TOKEN"]
+        assert "Choose another" in problems(http | set_to)["STATUS_PORT"]
+        assert problems(http | set_to | {"STATUS_PORT": "8080"}) == {}
+        assert problems(REQUIRED | set_to) == {}
+
+
 class TestWhatIsMisspelt:
     @pytest.mark.parametrize(
         ("name", "meant"),
@@ -309,7 +320,30 @@ class TestWhatIsMisspelt:
         assert list(problems(REQUIRED, tmp_path / ".env")) == [name]
         assert problems({**REQUIRED, name: " "}) == {}
 
-    @pytest.mark.parametrize("name", ["ALLOWED_USERS", "APPROVERS", "PLAY_ALLOWED", "POLICY_FILE", "PAGER"])
+    @pytest.mark.parametrize("name", ["LEDGER_UR", "LEDGERURL", "LEDGER_URI", "ledger_url", "LEGDER_URL"])
+    def test_a_misspelt_ledger_is_refused(self, name: str, tmp_path: Path) -> None:
+        """A bot would begin a new one beside it, and pay what the right one knows as paid."""
+        (tmp_path / ".env").write_text(f"{name}=postgresql://bot@db/ledger\n")
+        assert problems(REQUIRED, tmp_path / ".env") == {
+            name: "is no variable of this bot. Did you mean LEDGER_URL?"
+        }
+        with pytest.raises(ConfigError, match="Did you mean LEDGER_URL"):
+            load_ledger(tmp_path / ".env", {})
+        assert problems(REQUIRED | {"LEDGER_URL": "sqlite:///ledger.db"}, tmp_path / ".env") == {}
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "ALLOWED_USERS",
+            "LEDGER_SERVICE_HOST",
+            "LEDGER_DIR",
+            "DATABASE_URL",
+            "APPROVERS",
+            "PLAY_ALLOWED",
+            "POLICY_FILE",
+            "PAGER",
+        ],
+    )
     def test_what_resembles_a_part_of_a_name_is_another_programs(self, name: str) -> None:
         """The environment holds what everybody reads; only a slip or two in the prefix was meant for here."""
         assert problems({**REQUIRED, name: "U1"}) == {}

@@ -68,6 +68,19 @@ async def test_the_thread_carries_what_the_billing_api_says(command: CommandLine
     assert ended.out.count("billing API: api_make_payment") == 2
 
 
+async def test_a_port_that_another_sandbox_took_meanwhile_is_not_insisted_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two that start at once find the same port free."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        found = iter([taken.getsockname()[1], 0])
+        monkeypatch.setattr(run, "free_port", lambda _wanted: next(found))
+        async with asyncio.timeout(LONGEST):
+            slack = await run._slack(8765)
+        await slack.stop()
+    assert list(found) == []
+
+
 async def test_the_proxy_of_a_company_stands_before_none_of_it(command: CommandLine) -> None:
     """Everything is on this machine: commands, cards, answers to one person, and the billing API."""
     nowhere = {f"{kind}_PROXY": "http://127.0.0.1:9" for kind in ("HTTP", "HTTPS", "ALL")}

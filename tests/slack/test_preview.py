@@ -253,6 +253,16 @@ async def test_a_preview_that_leaves_out_much_is_shown(
     assert label(slack) == "Request 40 payments · 1,190.00 USD"
 
 
+@pytest.mark.parametrize(("day", "at_once"), [(1, True), (2, False)])
+def test_what_is_asked_for_today_may_be_sent_at_once(day: int, at_once: bool) -> None:
+    """The button pays it where the morning is over."""
+    lines = (Line(InvoiceRef("vps", 1), None),)
+    found = Proposal((Group(Rule("any", frozenset({"U1"})), lines),), ())
+    said = preview(found, None, "1.2.x", date(2026, 3, 1), PayOn(date(2026, 3, day))).text
+    assert f"To be sent on the morning of {day} Mar 2026" in said
+    assert ("or at once where that is over" in said) is at_once
+
+
 @pytest.mark.parametrize("lines", [0, 1, 50, 100])
 @pytest.mark.parametrize("unread", [0, 100])
 def test_a_preview_keeps_block_kits_limits(lines: int, unread: int) -> None:
