@@ -17,9 +17,26 @@ BREAKS = (
     Break(
         "a-misspelt-restriction-restricts-nothing",
         _SETTINGS,
-        "problems = [*misspelt(given, VARIABLES), *_contradictions(given), *problems]",
-        "problems = [*_contradictions(given), *problems]",
+        "misspelling = [*misspelt(given, VARIABLES), *ledger_misspelt(given)]",
+        "misspelling = [*ledger_misspelt(given)]",
         seen_by="config:test_a_misspelt_variable_is_refused",
+    ),
+    Break(
+        "a-misspelt-ledger-begins-a-new-one",
+        _SETTINGS,
+        "misspelling = [*misspelt(given, VARIABLES), *ledger_misspelt(given)]",
+        "misspelling = [*misspelt(given, VARIABLES)]",
+        seen_by="config:test_a_misspelt_ledger_is_refused",
+    ),
+    Break(
+        "an-empty-variable-lifts-what-the-file-restricts",
+        _SETTINGS,
+        "    return _not_blank(variables_in(path, VARIABLES)) | _not_blank(\n"
+        "        os.environ if environment is None else environment\n"
+        "    )\n",
+        "    environment = os.environ if environment is None else environment\n"
+        "    return _not_blank(variables_in(path, VARIABLES) | dict(environment))\n",
+        seen_by="config:test_an_empty_one_of_the_environment_lifts_no_restriction_of_the_file",
     ),
     Break(
         "a-list-that-names-nothing-allows-everything",
