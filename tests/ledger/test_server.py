@@ -18,6 +18,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from bot.domain.payment import InvoiceRef, State
 from bot.errors import LedgerError, LedgerUnavailable
@@ -272,6 +273,12 @@ class TestWhatItIsTunedTo:
         async with open_ledger(url) as ledger, ledger.transaction() as transaction:
             shown = await transaction._connection.execute(text("SHOW synchronous_commit"))
             assert shown.scalar_one() == "on"
+
+    async def test_what_reads_long_writes_nothing(self, new_postgresql: NewDatabase) -> None:
+        """The server itself refuses it, where somebody errs."""
+        async with open_ledger(new_postgresql(migrated=True)) as ledger, ledger.snapshot() as connection:
+            with pytest.raises(DBAPIError, match="read-only"):
+                await connection.execute(text("DELETE FROM deliveries"))
 
     @pytest.mark.parametrize("style", ["German, DMY", "SQL, MDY", "Postgres, YMD"])
     async def test_times_are_read_however_the_server_writes_them(

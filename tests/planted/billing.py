@@ -305,4 +305,11 @@ BREAKS = (
         "        self._rows.add(row)\n",
         seen_by="billing:test_it_is_read_as_by_the_parser_alone",
     ),
+    Break(
+        "a-list-of-other-things-is-an-empty-one",
+        _READING,
+        "            self._others = True\n",
+        "            self._others = False\n",
+        seen_by="payments:test_what_is_not_in_a_list_of_other_things_is_not_sent",
+    ),
 )

@@ -536,4 +536,32 @@ BREAKS = (
         "answer = await settle(correcting=True)",
         seen_by="test_resolve:test_what_is_settled_meanwhile_is_not_overturned_by_who_waits",
     ),
+    Break(
+        "a-list-in-which-no-amount-can-be-read-is-an-empty-one",
+        _PAYABLE,
+        "((unpaid.unclear or unpaid.others) and not unclear)",
+        "(unpaid.others and not unclear)",
+        seen_by="payments:test_what_is_not_in_a_list_is_not_sent_though_no_amount_in_it_can_be_read",
+    ),
+    Break(
+        "an-amount-that-cannot-be-read-is-no-invoice-any-more",
+        _PREFLIGHT,
+        "if read.unclear and payment.invoice is not None:",
+        "if read.unclear and payment.invoice is None:",
+        seen_by="payments:test_what_was_approved_waits_while_its_amount_cannot_be_read",
+    ),
+    Break(
+        "settling-tells-anybody-how-a-payment-stands",
+        "payments/resolving.py",
+        "if (refusal := await self._refused_to_know(person, batch)) is not None:",
+        "if (refusal := await self._refused_to_know(person, batch)) is batch:",
+        seen_by="payments:test_who_may_not_see_payments_does_not_learn_how_one_stands_by_settling_it",
+    ),
+    Break(
+        "a-pause-that-is-delivered-again-is-another-one",
+        "ledger/transaction.py",
+        "if await self.paused() is not None or await self._repeats(paused):",
+        "if await self.paused() is not None:",
+        seen_by="payments:test_a_command_that_slack_delivers_again_begins_no_pause_after_its_own",
+    ),
 )
