@@ -57,8 +57,6 @@ def must_be_a_ledger(file: str) -> None:
 
     file: its real name; it is there.
     """
-    if not os.path.getsize(file):
-        return
     logged = os.path.exists(f"{file}-wal")
     # Where nobody has it open, SQLite would leave files beside it.
     way = "mode=ro" if logged and os.path.exists(f"{file}-shm") else "mode=ro&immutable=1"

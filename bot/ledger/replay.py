@@ -34,8 +34,6 @@ from bot.domain.events import (
     Requested,
     Resolved,
     Sending,
-    Unrecognized,
-    decode,
     line_of,
 )
 from bot.domain.payment import (
@@ -153,17 +151,18 @@ class Line:
     """What the events of a request say of one of its payments.
 
     last_move: the event that brought it to its state; None where it is in the one that it began in. moved:
-        when, by which action, and that event's detail.
+        that event, when, its action and its detail. evidence: what its last answer rests on.
     """
 
-    __slots__ = ("attempts", "called", "last_move", "moved", "told", "undivided")
+    __slots__ = ("attempts", "called", "evidence", "last_move", "moved", "told", "undivided")
 
     def __init__(self, state: str) -> None:
         self.called = state
         # Where the first versions did not say so, this is where every payment began.
         self.undivided = state == State.PENDING_APPROVAL
         self.last_move: int | None = None
-        self.moved = ("", "", "")
+        self.moved = (0, "", "", "")
+        self.evidence: Any = None
         self.told: dict[str, Any] = {"status": None, "status_text": None, "not_before": None}
         self.attempts: list[list[Any]] = []
 
@@ -222,7 +221,7 @@ class Replay:
                 moved = concerned
             for line in moved:
                 line.called, line.undivided, line.last_move = to_state, False, event_id
-                line.moved = (at, action, detail)
+                line.moved = (event_id, at, action, detail)
 
     def _tell(self, event_id: int, at: str, actor: str, action: str, detail: str, place: int | None) -> None:
         if action == Approved.action:
@@ -260,6 +259,7 @@ class Replay:
             line.attempts[int(number) - 1][2:] = [at, *answer]
             if action == Answered.action:
                 line.told |= {"status": answer[1], "status_text": answer[2]}
+                line.evidence = answer[3]
 
     def _ask(self, event_id: int, at: str, actor: str, told: Mapping[str, Any], place: int) -> None:
         """Somebody asks for one payment of the request; the same person, at the same moment, for each."""
@@ -329,14 +329,15 @@ class Replay:
 
     def _of_end(self, line: Line, row: Row) -> Iterator[str]:
         """When it came to rest, and why: nothing changes that any more but an erasing."""
-        at, action, detail = line.moved
+        event_id, at, action, detail = line.moved
         if row["updated_at"] != at:
             yield f"its updated_at is {_shown(row['updated_at'])}, its events say {_shown(at)}"
-        told = decode(action, detail)
-        if action not in _WHY or isinstance(told, Unrecognized) or row["reason"] == ERASED:
+        if action not in _WHY or row["reason"] == ERASED:
             return
-        said = getattr(told, _WHY[action])
-        if row["reason"] not in _as_kept(said):
+        # Most are answered, and what that says was read already.
+        answered = action == Answered.action
+        said = line.evidence if answered else self._read(event_id, detail).get(_WHY[action])
+        if row["reason"] != said and row["reason"] not in _as_kept(said):
             yield f"its reason is {_shown(row['reason'])}, its events say {_shown(said)}"
 
     def _differing(self, row: Row, told: Mapping[str, Any]) -> Iterator[str]:
@@ -369,10 +370,10 @@ class Replay:
                 yield f"attempt {number} is {_shown(list(row))}, its events say {_shown(told)}"
 
 
-def _as_kept(said: str) -> tuple[str, ...]:
-    """The forms in which what an event says became a payment's reason, in every version."""
+def _as_kept(said: object) -> tuple[str, ...]:
+    """The other forms in which what an event says became a payment's reason, in every version."""
     withdrawn = WITHDRAWN_WORDS if said == BY_ITS_REQUESTER else ()
-    return (said, f"{said}; nothing was paid", f"left out: {said}", *withdrawn)
+    return (f"{said}; nothing was paid", f"left out: {said}", *withdrawn)
 
 
 def _equal(one: object, other: object) -> bool:
