@@ -47,8 +47,14 @@ its read needs no login; far shorter than any session lasts.
 PAY = "api_make_payment"
 """The operation that moves money."""
 
+_TAKES = frozenset({"sid", "module", "invoice"})
+"""What it takes, by name: in what order is for the WSDL to say, and nothing else is guessed."""
+
 SESSIONS_REDACTED = 16
 """Session ids that are still taken out of what the API answers, after others have replaced them."""
+
+Argument = str | int | SecretStr
+"""What an operation takes."""
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Rows)
@@ -58,12 +64,16 @@ _SESSION_ID = re.compile(r"[0-9A-Za-z,-]{16,128}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """The loaded WSDL: zeep's client and proxy, and the binding with the operations that it has."""
+    """The loaded WSDL: zeep's client and proxy, and the binding with the operations that it has.
+
+    payment_takes: the names of what the payment takes.
+    """
 
     client: zeep.Client
     proxy: zeep.proxy.ServiceProxy
     binding: Soap11Binding
     operations: frozenset[str]
+    payment_takes: frozenset[str]
 
     def read(self, operation: str, response: requests.Response) -> object:
         """What zeep makes of a short answer."""
@@ -124,7 +134,7 @@ class BillingCalls:
         call = wire.Call(time.monotonic() + timeout, fresh=True, may_send=may_begin)
         if not may_begin():
             return Outcome(Verdict.NOT_SENT, None, None, wire.TOO_OLD)
-        answer = self._answer(service, call, PAY, session, ref.module, ref.number)
+        answer = self._answer(service, call, PAY, sid=session, module=ref.module, invoice=ref.number)
         if isinstance(answer, Failure):
             outcome = Outcome(answer.verdict, None, None, answer.evidence, answer.answered)
         else:
@@ -194,10 +204,12 @@ class BillingCalls:
         return rows
 
     def _payable(self, deadline: float) -> _Service:
-        """The WSDL, with the operation that all is about; one that lacks it is not kept."""
+        """The WSDL, with the operation that all is about; one that lacks it, or has another, is not kept."""
         service = _prepared(self._service, deadline)
         try:
             _require(service, PAY)
+            if service.payment_takes != _TAKES:
+                raise CannotPay(f"the WSDL's operation {PAY} takes other things than are known")
         except NeverSent:
             self._service.drop(service)
             raise
@@ -258,15 +270,27 @@ class BillingCalls:
                     self._transport.require_origin(port.binding_options["address"] or "")
                     proxy = client.bind(service.name, port.name)
                     operations = port.binding.all()  # type: ignore[no-untyped-call]
-                    return _Service(client, proxy, port.binding, frozenset(operations))
+                    takes = operations[PAY].input.body.type.elements if PAY in operations else ()
+                    names = frozenset(name for name, _ in takes)
+                    return _Service(client, proxy, port.binding, frozenset(operations), names)
         raise LookupError("the WSDL has no SOAP 1.1 port")
 
     def _answer(
-        self, service: _Service, call: wire.Call, operation: str, *arguments: str | int | SecretStr
+        self,
+        service: _Service,
+        call: wire.Call,
+        operation: str,
+        *arguments: Argument,
+        **named: Argument,
     ) -> object:
         """Make one call whose answer is short. Never two, and never an exception."""
         return self._exchange(
-            service, call, operation, *arguments, read=lambda response: service.read(operation, response)
+            service,
+            call,
+            operation,
+            *arguments,
+            read=lambda response: service.read(operation, response),
+            **named,
         )
 
     def _exchange(
@@ -274,19 +298,22 @@ class BillingCalls:
         service: _Service,
         call: wire.Call,
         operation: str,
-        *arguments: str | int | SecretStr,
+        *arguments: Argument,
         read: Callable[[requests.Response], T],
+        **named: Argument,
     ) -> T | Failure:
         """Make one call, and read its answer while it comes. Never two, and never an exception."""
-        plain = [
-            argument.get_secret_value() if isinstance(argument, SecretStr) else argument
-            for argument in arguments
-        ]
+        plain = [_plain(one) for one in arguments]
+        by_name = {name: _plain(one) for name, one in named.items()}
         try:
-            with wire.calling(call), closing(service.proxy[operation](*plain)) as response:
+            with wire.calling(call), closing(service.proxy[operation](*plain, **by_name)) as response:
                 return read(response)
         except Exception as error:  # noqa: BLE001 -- zeep lets a bare IndexError through, and more
             return failure_of(error, sent=call.sent)
+
+
+def _plain(argument: Argument) -> str | int:
+    return argument.get_secret_value() if isinstance(argument, SecretStr) else argument
 
 
 def _says_no_more_than_a_dead_session(count: int | Failure | None) -> bool:

@@ -304,6 +304,8 @@ def _read_resolve(typed: Typed, modules: Sequence[str]) -> Resolve | Misundersto
         ref, rest = InvoiceRef(module, number), rest[1:]
     taken = len(typed.words) - len(rest)
     match [normal(word) for word in rest[:2]]:
+        case ["paid", "not"]:
+            return Misunderstood(f"Was payment #{request_id} paid, or not?", usage)
         case ["paid", *_]:
             paid, before_note = True, taken + 1
         case ["not_paid", *_]:

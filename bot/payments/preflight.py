@@ -155,8 +155,8 @@ class Preflight:
             return Hold("its request waits for approval again")
         if approvals.missing:
             return Cancel(
-                f"it needs {approvals.required} approvals by the rules as they are now,"
-                f" and has {len(approvals.counted)}"
+                f"it has {len(approvals.counted)} of the approvals that the rules as they are now ask for,"
+                f" and needs {approvals.required}"
             )
         return rule
 

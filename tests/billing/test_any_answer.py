@@ -108,7 +108,7 @@ def service() -> _Service:
         settings=zeep.Settings(strict=True, forbid_dtd=True, force_https=False, raw_response=True),
     )
     [port] = next(iter(client.wsdl.services.values())).ports.values()
-    return _Service(client, client.service, port.binding, frozenset())
+    return _Service(client, client.service, port.binding, frozenset(), frozenset())
 
 
 def paid_or_not(body: bytes) -> Outcome | None:

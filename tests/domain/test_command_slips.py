@@ -65,6 +65,10 @@ from tests.domain.saying import said
         ("resolve 42 vps x paid seen it", '"x" is not an invoice number.'),
         ("pay", 'I know no module "pay".'),
         ("resolve 42 maybe so", "Was payment #42 paid, or not?"),
+        (
+            "resolve 42 paid not that I can see",
+            "Was payment #42 paid, or not? Type /pay resolve 42 paid <note>",
+        ),
         ("resolve 42 paid", "A note is missing: how do you know? Type /pay resolve 42 paid <note>"),
         ("vpsX12345", 'I know no module "vpsX12345".'),
         ("resolve 42 paid", "<note>; the note is kept in the audit trail."),

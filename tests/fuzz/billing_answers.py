@@ -73,7 +73,7 @@ class _Wire:
         self.answers: dict[str, requests.Response] = {}
 
     def __getitem__(self, operation: str) -> Callable[..., requests.Response]:
-        def call(*_arguments: object) -> requests.Response:
+        def call(*_arguments: object, **_named: object) -> requests.Response:
             wire.current_call().sent = True
             return self.answers[operation]
 
@@ -100,7 +100,8 @@ def _calls(answers: dict[str, requests.Response]) -> BillingCalls:
         wsdl_url="http://127.0.0.1/", username="somebody", password=SecretStr(PASSWORD), connections=1
     )
     proxy = cast(ServiceProxy, answering)
-    made = _Service(loaded.client, proxy, loaded.binding, frozenset(answering.answers))
+    offered, takes = frozenset(answering.answers), frozenset({"sid", "module", "invoice"})
+    made = _Service(loaded.client, proxy, loaded.binding, offered, takes)
     calls._service = ThreadSingleflight(lambda _deadline: made)
     # What is let through is bounded for as long as a process lives.
     markup._let_through.clear()

@@ -139,7 +139,7 @@ async def test_no_rule_counts_an_approval_of_what_nobody_knew_for_what_is_known_
     await office.execute()
     payment = await office.now(payment)
     assert payment.state is State.CANCELLED
-    assert payment.reason == "it needs 1 approvals by the rules as they are now, and has 0"
+    assert payment.reason == "it has 0 of the approvals that the rules as they are now ask for, and needs 1"
     assert PAY not in office.calls()
 
 

@@ -135,7 +135,9 @@ class TestCheckedAgain:
         await office.execute()
         payment = await office.now(payment)
         assert payment.state is State.CANCELLED
-        assert payment.reason == "it needs 1 approvals by the rules as they are now, and has 0"
+        assert (
+            payment.reason == "it has 0 of the approvals that the rules as they are now ask for, and needs 1"
+        )
         assert office.calls() == []
 
     async def test_a_rule_that_got_stricter_stops_it(self, office: Office) -> None:

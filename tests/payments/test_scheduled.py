@@ -202,7 +202,10 @@ class TestOnTheDay:
         ("rules", "reason"),
         [
             ({"requesters": frozenset({MALLORY.id})}, "the requester may not ask for this any more"),
-            ({"approvers": frozenset({CAROL.id})}, "it needs 1 approvals by the rules as they are now"),
+            (
+                {"approvers": frozenset({CAROL.id})},
+                "it has 0 of the approvals that the rules as they are now ask for",
+            ),
         ],
     )
     async def test_whoever_asked_or_approved_must_still_be_allowed_to(

@@ -312,4 +312,18 @@ BREAKS = (
         "            self._others = False\n",
         seen_by="payments:test_what_is_not_in_a_list_of_other_things_is_not_sent",
     ),
+    Break(
+        "what-the-payment-takes-goes-by-its-place",
+        _CALLS,
+        "self._answer(service, call, PAY, sid=session, module=ref.module, invoice=ref.number)",
+        "self._answer(service, call, PAY, session, ref.module, ref.number)",
+        seen_by="billing:test_each_thing_goes_under_its_own_name",
+    ),
+    Break(
+        "a-payment-that-takes-other-things-is-called",
+        _CALLS,
+        "            if service.payment_takes != _TAKES:\n",
+        "            if not service.payment_takes:\n",
+        seen_by="billing:test_what_takes_other_things_is_no_payment_that_is_known",
+    ),
 )
