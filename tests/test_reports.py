@@ -258,6 +258,25 @@ async def test_an_exported_trail_proves_itself(url: str, tmp_path: Path) -> None
     assert cut.code == 1
 
 
+@pytest.mark.parametrize("form", ["csv", "json", "html", "the ledger itself", "nothing"])
+async def test_a_file_that_is_no_trail_accuses_nobody(url: str, tmp_path: Path, form: str) -> None:
+    """Code 2: of a wrong file nothing is known, and of an emptied one nothing is proved."""
+    file = tmp_path / "file"
+    if form == "the ledger itself":
+        file = Path(url.removeprefix("sqlite:///"))
+    elif form == "nothing":
+        file.touch()
+    else:
+        await audit("export", "--format", form, str(file), LEDGER_URL=url)
+    done = await invoke("audit", "verify", "--file", str(file))
+    assert (done.code, done.out) == (2, "")
+    said = "holds no event" if form == "nothing" else "is no exported trail"
+    assert f"file {said}" in done.err or f"db {said}" in done.err
+    if form == "nothing":
+        cut = await invoke("audit", "verify", "--file", str(file), "--since-head", "0" * 63 + "1")
+        assert (cut.code, "cut off or rewritten" in cut.err) == (1, True)
+
+
 async def test_what_is_logged_about_it_is_not_among_the_lines(url: str) -> None:
     """Who reads the lines by a program gets lines; the log goes where errors go."""
     async with past_the_ledger(url) as engine:

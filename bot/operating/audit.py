@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -234,7 +235,13 @@ def _verify_file(file: Path, since_head: str | None) -> int:
     from bot.ledger.exported import check  # noqa: PLC0415
 
     with file.open(encoding="utf-8", errors="surrogateescape") as lines:
-        found = check(lines, since_head)
+        first = next(lines, "")
+        if not first.startswith("[") and (first or since_head is None):
+            # Another file accuses nobody, and one of which nothing is left proves nothing by itself.
+            what = "is no exported trail" if first else "holds no event"
+            click.echo(f"{logs.printable(str(file))} {what}; see audit export --format trail.", err=True)
+            return 2
+        found = check(chain(filter(None, [first]), lines), since_head)
     if found.broken_at is not None:
         click.echo(f"{file} is BROKEN at line {found.broken_at}.", err=True)
         return 1
