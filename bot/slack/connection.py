@@ -31,6 +31,7 @@ from bot.slack.delivered import OBJECTS, NotUnderstood, odd_in
 from bot.slack.http_mode import LARGEST, RequestUrl
 from bot.slack.respond import respond_to
 from bot.slack.socket_mode import Receiver
+from bot.slack.stillness import Stillness
 from bot.slack.web_api import NOT_SLACKS, WRONG_TOKEN, Client, Workspace, query
 from bot.slack.workflow_step import fail
 
@@ -213,7 +214,12 @@ async def http_mode(app: AsyncApp, secret: SecretStr, host: str, port: int) -> A
             return BoltResponse(status=400)
         return await _dispatched(app, text, "http", content_type)
 
+    stillness = Stillness()
     server = web.Application(client_max_size=LARGEST)
-    server.router.add_post("/slack/events", RequestUrl(secret, handle).receive)
+    server.router.add_post("/slack/events", RequestUrl(secret, handle, stillness).receive)
     async with serving(server, host, port, "HTTP_PORT"):
-        yield
+        stillness.begin()
+        try:
+            yield
+        finally:
+            stillness.stop()

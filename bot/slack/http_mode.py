@@ -21,6 +21,8 @@ from pydantic import SecretStr
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.response import BoltResponse
 
+from bot.slack.stillness import Stillness
+
 log = structlog.get_logger()
 
 LARGEST = 1024 * 1024
@@ -44,11 +46,12 @@ class NotSlacks(Exception):
 
 
 class RequestUrl:
-    """What is served at the app's request URL. handle: is given only what Slack signed."""
+    """What is served at the app's request URL. handle: is given only what Slack signed, and still waits for."""
 
-    def __init__(self, secret: SecretStr, handle: Handle) -> None:
+    def __init__(self, secret: SecretStr, handle: Handle, stillness: Stillness) -> None:
         self._secret = secret
         self._handle = handle
+        self._stillness = stillness
         self._refused = 0
 
     async def receive(self, request: web.Request) -> web.Response:
@@ -61,6 +64,9 @@ class RequestUrl:
             self._refused += 1
             log.warning("a request was refused: Slack did not sign it", why=str(flaw), refused=self._refused)
             return web.Response(status=401)
+        if self._stillness.look():
+            # Slack gave up on it; an event comes again.
+            return web.Response(status=503)
         return await to_aiohttp_response(await self._handle(body, request.content_type))
 
     def _verify(self, timestamp: str, signature: str, body: bytes) -> None:

@@ -22,11 +22,11 @@ import structlog
 from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
-from bot.clocks import boottime
 from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerUnavailable
 from bot.metrics import CONNECTIONS
 from bot.repeated import Repeated
+from bot.slack.stillness import Stillness
 from bot.slack.web_api import WRONG_TOKEN, Client, is_word, open_connection, proxy_to
 
 log = structlog.get_logger()
@@ -48,16 +48,6 @@ LINGER = 15.0
 
 LAST_ANSWERS = 3.0
 """Seconds that answers under way have when the bot stops: as long as Slack waits for them."""
-
-STOOD_STILL = 30.0
-"""Seconds after which a process that was frozen, or whose machine slept, leaves what had come meanwhile.
-
-Slack told whoever typed or clicked that it failed, and repeats an event: nothing is to be paid long after
-that. Over HTTP the same is refused by its timestamp.
-"""
-
-BEAT = 10.0
-"""Seconds between two looks at whether it did."""
 
 TURNED_OFF = (
     "Socket Mode was turned off in the app's settings, so no command arrives;"
@@ -96,20 +86,21 @@ class Receiver:
     _without: dict[str, Repeated] = field(default_factory=dict, init=False)
     _endings: Repeated = field(default_factory=Repeated, init=False)
     _stopping: bool = field(default=False, init=False)
-    _alive: float = field(default_factory=boottime, init=False)
-    _beating: asyncio.TimerHandle | None = field(default=None, init=False)
+    _stillness: Stillness = field(init=False)
     _stale: set[Socket] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self._stillness = Stillness(self._give_up)
 
     async def start(self) -> None:
         """Connect, however long Slack is away. Raises ConfigError where it refuses the token."""
-        self._beat()
+        self._stillness.begin()
         self._follow(await self._open(first=True))
 
     async def stop(self) -> None:
         """Take nothing more, finish the answers under way, and close."""
         self._stopping = True
-        if self._beating is not None:
-            self._beating.cancel()
+        self._stillness.stop()
         if self._answering:
             await asyncio.wait(self._answering, timeout=LAST_ANSWERS)
         for task in self._connecting:
@@ -120,17 +111,9 @@ class Receiver:
         await asyncio.gather(*(socket.close() for socket in self._sockets))
         await self._session.close()
 
-    def _beat(self) -> None:
-        self._look_back()
-        self._beating = asyncio.get_running_loop().call_later(BEAT, self._beat)
-
-    def _look_back(self) -> None:
-        """Give up what is connected where the process stood still for long."""
-        now = boottime()
-        if now - self._alive > STOOD_STILL:
-            log.warning("the bot stood still; what came meanwhile is left", seconds=int(now - self._alive))
-            self._stale |= self._sockets
-        self._alive = now
+    def _give_up(self) -> None:
+        """What is connected holds what came while the process stood still."""
+        self._stale |= self._sockets
 
     def _follow(self, socket: Socket) -> None:
         self._keep(self._read(socket), self._connecting)
@@ -156,7 +139,7 @@ class Receiver:
         replaced = False
         try:
             async for frame in socket:
-                self._look_back()
+                self._stillness.look()
                 if socket in self._stale:
                     break
                 message = _read_json(frame)

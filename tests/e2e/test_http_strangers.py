@@ -21,6 +21,7 @@ from aiohttp import web
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
+from bot.slack import stillness
 from bot.slack.card import APPROVE, WITHDRAW
 from tests.e2e.listening import Listening, command_body, signature, signed
 
@@ -391,3 +392,18 @@ def test_the_signature_of_slacks_own_example() -> None:
     )
     expected = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
     assert signature("8f742231b10e8888abcd99yyyzzz85a5", "1531420618", body) == expected
+
+
+async def test_what_came_while_the_process_stood_still_is_not_carried_out(
+    slack: LocalSlack, billing: LocalBilling, listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack told whoever typed it that it failed, minutes before its time is too old. Then all is as before."""
+    now = stillness.boottime() + stillness.STOOD_STILL + 1
+    monkeypatch.setattr(stillness, "boottime", lambda: now)
+    body = command_body()
+    meanwhile = await post(listening, signed(slack.signing_secret, body, time.time() - 40), body.encode())
+    assert meanwhile.status == 503
+    assert await listening.bot.ledger.recent() == []
+    now += stillness.JUST_NOW
+    assert (await slack.person("alice").types("#payments", "/pay vps 10101")).ok
+    await slack.wait_for(lambda: billing.payments_received("vps", 10101))

@@ -16,7 +16,7 @@ from bot.errors import ConfigError, LedgerUnavailable
 from bot.metrics import PROCESS
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack.changes import Change, ChangeKind
-from bot.slack import socket_mode
+from bot.slack import socket_mode, stillness
 from tests.fixture_types import NewDatabase, StartBot
 from tests.slack.receiving import MORE, NO_CONNECTION, logged, receiving, until, wired
 
@@ -141,14 +141,14 @@ class TestGone:
             return BoltResponse(status=200)
 
         now = 1000.0
-        monkeypatch.setattr(socket_mode, "boottime", lambda: now)
-        monkeypatch.setattr(socket_mode, "BEAT", beat)
+        monkeypatch.setattr(stillness, "boottime", lambda: now)
+        monkeypatch.setattr(stillness, "BEAT", beat)
         slack.sockets.ack_deadline = 0.3
         async with receiving(slack, handle) as receiver:
-            receiver._alive = now
-            now += socket_mode.STOOD_STILL
+            receiver._stillness._alive = now
+            now += stillness.STOOD_STILL
             assert (await slack.person("alice").types("#payments", "/pay help")).ok
-            now += socket_mode.STOOD_STILL + 0.1
+            now += stillness.STOOD_STILL + 0.1
             if beat < 1:
                 await until(lambda: logged(logs, "stood still"))
             assert (await slack.person("alice").types("#payments", "/pay help")).error == "operation_timeout"
