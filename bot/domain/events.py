@@ -238,11 +238,12 @@ class Unsettled:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A person settled it. note: how they know."""
+    """A person settled it. note: how they know. trigger: as of `Resumed`."""
 
     action: ClassVar = "resolved"
     paid: bool
     note: str
+    trigger: str | Absent = ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,10 +357,9 @@ def encode(event: DomainEvent, line: int | None = None) -> str:
     """
     if isinstance(event, Unrecognized):
         return event.detail
-    _, known = _TYPES[event.action]
     stored = {
         name: value
-        for name, (field, _) in known.items()
+        for name, (field, _) in _TYPES[event.action][1].items()
         if (value := getattr(event, field.name)) is not field.default
     }
     if line is not None:

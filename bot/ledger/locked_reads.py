@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.batch import Batch
-from bot.domain.events import KnownEvent
+from bot.domain.events import Corrected, KnownEvent, Resolved
 from bot.domain.payment import (
     InvoiceRef,
     Payment,
@@ -232,6 +232,15 @@ class LockedReads(Leases):
     async def answered(self, payment: Payment) -> bool:
         """Whether the trail tells what became of its latest call, which was made when it was read."""
         return (await self.trail.told(payment.request.id)).answered(payment.line, payment.tries)
+
+    async def settled_by(self, request_id: int, trigger: str) -> bool:
+        """Whether this command of a person settled some of the request, or corrected it."""
+        await self.trail.write()
+        statement = select(events).where(
+            events.c.request_id == request_id, events.c.action.in_((Resolved.action, Corrected.action))
+        )
+        settled = [event_of(row).what for row in (await self._connection.execute(statement)).mappings()]
+        return any(isinstance(what, Resolved) and what.trigger == trigger for what in settled)
 
     async def last_move(self, payment: Payment, to: State | None = None) -> Event:
         """What brought a payment, which has moved, to its state. Raises LedgerContradicted: it never did.

@@ -39,11 +39,12 @@ class Resolving(DeskPart):
         ref: InvoiceRef | None = None,
         mark: str | None = None,
         correcting: bool = True,
+        trigger_id: str | None = None,
     ) -> Answer:
         """A person settles a lost answer, or corrects what was settled on the weakest evidence.
 
         An approver does, or the requester where there are none; only an operator corrects where it is erased
-        who asked. ref, correcting: see `settle_by_hand`. Raises DirectoryError, LedgerUnavailable.
+        who asked. ref, correcting, trigger_id: see `settle_by_hand`. Raises DirectoryError, LedgerUnavailable.
         """
 
         async def resolving() -> Answer:
@@ -74,6 +75,7 @@ class Resolving(DeskPart):
                 settling=self.settling,
                 ref=ref,
                 correcting=correcting,
+                trigger=trigger_id,
             )
 
         return await self._uncontradicted(person, "resolve", resolving(), about=request_id)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bot.domain.batch import Batch
 from bot.domain.command import MAX_NOTE
-from bot.domain.events import Corrected, Reconciled, Resolved
+from bot.domain.events import ABSENT, Corrected, Reconciled, Resolved
 from bot.domain.payment import CORRECTIONS, WEAK, InvoiceRef, Payment, State
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -27,6 +27,7 @@ async def settle_by_hand(
     settling: Settling,
     ref: InvoiceRef | None = None,
     correcting: bool = True,
+    trigger: str | None = None,
 ) -> NotFound | AlreadyDecided | AlreadyRequested | TooEarly | WhichInvoice | Done:
     """Settle a lost answer on somebody's word, or correct it. The caller has checked that they may.
 
@@ -34,6 +35,7 @@ async def settle_by_hand(
     would let the invoice go while a payment of it may be on its way.
     ref: which of several is meant; see `meant`.
     correcting: they know that it may be settled by now, and mean what they say all the same.
+    trigger: of the command; one that Slack delivers again settles nothing more, whatever was said since.
     """
     to = State.PAID if paid else State.DECLINED
     async with ledger.transaction() as transaction:
@@ -43,6 +45,8 @@ async def settle_by_hand(
         batch = await transaction.of_request(request_id)
         if batch is None:
             return NotFound(request_id)
+        if trigger is not None and await transaction.settled_by(request_id, trigger):
+            return AlreadyDecided(batch)
         payment = meant(batch, ref)
         if payment is None:
             return WhichInvoice(batch)
@@ -57,7 +61,7 @@ async def settle_by_hand(
         settled = await transaction.move(
             payment,
             to,
-            (Corrected if correction else Resolved)(paid, said),
+            (Corrected if correction else Resolved)(paid, said, ABSENT if trigger is None else trigger),
             actor=actor,
             reason=said,
         )

@@ -81,7 +81,9 @@ class Commands:
             case OpenForm():
                 return await self.pay_forms.open(person, trigger_id, Origin(channel, response_url))
             case Resolve(request_id, paid, note, ref):
-                settled = await desk.resolve(person, request_id, paid=paid, note=note, ref=ref)
+                settled = await desk.resolve(
+                    person, request_id, paid=paid, note=note, ref=ref, trigger_id=trigger_id
+                )
                 return replies.said(settled, team_url)
             case Pause(reason):
                 return replies.of_pausing(await desk.pause(person, reason, trigger_id=trigger_id))

@@ -277,3 +277,24 @@ class TestAPersonCorrects:
         )
         assert isinstance(answer, Done)
         assert answer.batch.first.state is State.PAID
+
+    async def test_a_command_that_slack_delivers_again_takes_no_correction_back(
+        self, office: Office, clock: Clock
+    ) -> None:
+        """Who said "not paid", and then that it was a slip, is not overruled by their own first words."""
+        payment = await office.lost(paid=True)
+        number = payment.request.id
+        clock.advance(minutes=17)
+        slip = {"paid": False, "note": "I do not see it", "trigger_id": "typed once"}
+        assert isinstance(await office.desk.resolve(BOB, number, **slip), Done)
+        mended = await office.desk.resolve(BOB, number, paid=True, note="I do", trigger_id="typed then")
+        assert isinstance(mended, Done)
+        assert await office.desk.resolve(BOB, number, **slip) == AlreadyDecided(mended.batch)
+        assert await office.desk.request(ALICE, "C1", [VPS], trigger_id="x") == AlreadyRequested(
+            mended.batch.first
+        )
+        anew = await office.desk.resolve(BOB, number, paid=False, note="no", trigger_id="typed anew")
+        assert isinstance(anew, Done)
+        again = await office.desk.resolve(BOB, number, paid=True, note="I do", trigger_id="typed then")
+        assert again == AlreadyDecided(anew.batch)
+        assert (await office.ledger.verify()).whole

@@ -29,6 +29,13 @@ _CALL = """\
 
 BREAKS = (
     Break(
+        "a-settling-that-is-delivered-again-counts-again",
+        _SETTLEMENT,
+        "if trigger is not None and await transaction.settled_by(request_id, trigger):",
+        "if trigger is not None and not trigger:",
+        seen_by="payments:test_a_command_that_slack_delivers_again_takes_no_correction_back",
+    ),
+    Break(
         "a-pause-is-not-asked-for-before-the-intent",
         _PREFLIGHT,
         "        if (pause := await transaction.paused()) is not None:\n",
