@@ -44,7 +44,8 @@ class Resolving(DeskPart):
         """A person settles a lost answer, or corrects what was settled on the weakest evidence.
 
         An approver does, or the requester where there are none; only an operator corrects where it is erased
-        who asked. ref, correcting, trigger_id: see `settle_by_hand`. Raises DirectoryError, LedgerUnavailable.
+        who asked. ref, correcting, trigger_id: see `settle_by_hand`.
+        Raises DirectoryError, LedgerUnavailable.
         """
 
         async def resolving() -> Answer:

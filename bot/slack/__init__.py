@@ -11,7 +11,7 @@ Out:
 Both: inbound (what all share who listen), colleagues (who is of this workspace too), delivered (what of a
 payload is not understood), respond, replies, text, blocks, listing, and words of one subject: alert_text,
 help_text, history_text, schedule_text, report_view. The wire: web_api, connection, acknowledging (how Bolt's
-listeners are waited for), socket_mode, http_mode, stillness (what came while the process stood still is left),
+listeners are waited for), socket_mode, http_mode, stillness (of the process: what came meanwhile is left),
 directory, pace; and installation and roster for setup and checks.
 
 Nothing in here decides about money, or moves or changes a payment.

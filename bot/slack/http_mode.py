@@ -46,7 +46,7 @@ class NotSlacks(Exception):
 
 
 class RequestUrl:
-    """What is served at the app's request URL. handle: is given only what Slack signed, and still waits for."""
+    """What is served at the app's request URL. handle: is given only what Slack signed and waits for."""
 
     def __init__(self, secret: SecretStr, handle: Handle, stillness: Stillness) -> None:
         self._secret = secret

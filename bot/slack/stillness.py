@@ -32,7 +32,7 @@ def _nothing() -> None:
 
 @dataclass(slots=True)
 class Stillness:
-    """Looks every few seconds, and when it is asked. ended: is called when it goes on after it stood still."""
+    """Looks every few seconds, and when it is asked. ended: is called when the process goes on again."""
 
     ended: Callable[[], None] = _nothing
     _alive: float = field(default_factory=boottime, init=False)

@@ -285,7 +285,7 @@ class TestAPersonCorrects:
         payment = await office.lost(paid=True)
         number = payment.request.id
         clock.advance(minutes=17)
-        slip = {"paid": False, "note": "I do not see it", "trigger_id": "typed once"}
+        slip: dict[str, Any] = {"paid": False, "note": "I do not see it", "trigger_id": "typed once"}
         assert isinstance(await office.desk.resolve(BOB, number, **slip), Done)
         mended = await office.desk.resolve(BOB, number, paid=True, note="I do", trigger_id="typed then")
         assert isinstance(mended, Done)
