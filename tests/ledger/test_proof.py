@@ -210,9 +210,13 @@ class TestWhatWasForged:
             " WHERE id = 3",
             f"INSERT INTO payments (id, request_id, number, {of_payment}) SELECT -5, -5, 4, {of_payment}"
             " FROM payments WHERE id = 3",
+            f"INSERT INTO payments (id, request_id, number, {of_payment}) SELECT -6, -6, 5, {of_payment}"
+            " FROM payments WHERE id = 3",
+            "INSERT INTO approvals (id, request_id, approver, decision, at)"
+            " SELECT -7, -7, approver, decision, at FROM approvals WHERE id = 1",
         )
         found = await tables.run_sync(proof.verify)
-        flaws = {"#-5: no event asks for it", "#1: its row is missing", "#2: its row is missing"}
+        flaws = {"#-5: no event asks for it", *(f"#{one}: its row is missing" for one in (1, 2, -6, -7))}
         assert {*flaws, "attempt 1 is of payment 1, whose row is missing"} <= set(found.flaws)
 
     @pytest.mark.parametrize(

@@ -235,6 +235,17 @@ class TestLeavingOut:
 
 
 class TestPaying:
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    async def test_several_are_summed_up_once_they_are_over_and_one_is_not(
+        self, office: Office, size: int
+    ) -> None:
+        """Of one alone, what became of it says all."""
+        batch = await looked_up(office, *TENS[:size])
+        await office.execute()
+        assert set(states(await now(office, batch))) == {State.PAID}
+        actions = await office.actions(batch.first)
+        assert actions.count("completed") == (1 if size > 1 else 0)
+
     async def test_one_that_is_declined_stops_no_other(self, office: Office) -> None:
         """Each has its own outcome."""
         batch = await looked_up(office)

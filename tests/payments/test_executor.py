@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -10,7 +12,9 @@ from structlog.testing import capture_logs
 
 from bot.billing.client import BillingClient
 from bot.domain.payment import InvoiceRef, Payment, State
+from bot.errors import LedgerUnavailable
 from bot.ledger.store import Ledger
+from bot.ledger.transaction import Transaction
 from tests.fixture_types import Clock
 from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import attempts, stored
@@ -262,3 +266,31 @@ async def test_the_answer_of_a_payment_that_the_ledger_forgot_settles_no_other(
     assert [attempt.verdict for attempt in await attempts(office.ledger, payment.id)] == [None]
     (logged,) = [one for one in logs if one["event"] == "what became of a call can only be logged"]
     assert (logged["invoice"], logged["outcome"]) == ("vps 10101", "PAID")
+
+
+async def test_an_answer_whose_commit_counted_is_written_once(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it did was not heard, so it is asked before it is written again."""
+    begin, answered = office.ledger.transaction, asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def unheard() -> AsyncIterator[Transaction]:
+        lost = answered.is_set()
+        answered.clear()
+        async with begin() as transaction:
+            yield transaction
+        if lost:
+            raise LedgerUnavailable("the answer of COMMIT was lost")
+
+    async def cut(step: str, _: int) -> None:
+        if step == "answered":
+            answered.set()
+
+    office.checkpoint = cut
+    office.rules(office.authority.policy)
+    monkeypatch.setattr(office.ledger, "transaction", unheard)
+    payment = await office.pay()
+    assert payment.state is State.PAID
+    actions = await office.actions(payment)
+    assert (actions.count("answered"), actions.count("answered_late")) == (1, 0)
