@@ -212,8 +212,10 @@ class PayForms:
         refs = entered.invoices(self.services.catalogue.modules)
         if isinstance(refs, Misunderstood):
             return error_under(NUMBERS if entered.typed else entered.menu or NUMBERS, refs.problem)
-        if entered.wanted.due_by is not None:
-            return error_under(MODULES, "The invoices are still being read. Try again in a moment.")
+        if entered.wanted != Wanted():
+            # Nobody sees now what is picked, nor what it costs.
+            still = "The invoices are still being read. Try again in a moment, or pick the modules anew."
+            return error_under(MODULES, still)
         if not refs:
             return error_under(entered.menu or NUMBERS, "Which invoices? Pick them, or type their numbers.")
         channel = origin.channel or entered.channel

@@ -410,7 +410,7 @@ BREAKS = (
         "slack/pay_form_entered.py",
         "refs = self.wanted.refs if self.menu is None else",
         "refs = () if self.menu is None else",
-        seen_by="slack:test_picks_count_while_the_lists_are_read_again",
+        seen_by="slack:test_picks_are_asked_for_when_they_stand_there_again",
     ),
     Break(
         "a-sum-of-an-older-pick-stands-there-last",

@@ -23,7 +23,7 @@ from bot.slack.pay_form_button import PAY_SEVERAL
 from bot.slack.pay_form_view import DUE_SOON, INVOICES, MODULES, NUMBERS, OVERDUE
 from bot.slack.preview import requested
 from tests.fixture_types import QUICK, StartBot
-from tests.slack.acting import at_rest, request, shown, text
+from tests.slack.acting import at_rest, costs_by_now, request, shown, text
 from tests.slack.filling import (
     choose_module,
     chosen,
@@ -185,10 +185,10 @@ async def test_picks_stay_when_a_module_is_added(slack: LocalSlack, start_bot: S
     assert batch.request.note == "for March"
 
 
-async def test_picks_count_while_the_lists_are_read_again(
+async def test_picks_are_asked_for_when_they_stand_there_again(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:
-    """The menu is away by then, and what was picked in it is asked for all the same."""
+    """While the lists are read nobody sees them, nor what they cost by now, and nobody has to approve."""
     bot = await start_bot(BILLING_TIMEOUT="20")
     view = await form(slack, "vps")
     await picks(slack, view, "vps 10101", "vps 10103")
@@ -197,8 +197,16 @@ async def test_picks_count_while_the_lists_are_read_again(
     alice = slack.person("alice")
     assert (await alice.clicks(view, MODULES, ["vps", "mail"])).ok
     view = await says(slack, "Reading the unpaid invoices of vps and mail")
-    assert (await alice.submits(view, {})).ok
+    costs_by_now(bot, billing, 9000.0)
+    result = await alice.submits(view, {})
+    assert "still being read" in result.errors[MODULES]
+    assert (await alice.clicks(view, MODULES, ["vps", "mail", "domains"])).ok
+    await says(slack, "Reading the unpaid invoices of domains, vps and mail")
     billing.heal()
+    view = await opened(slack)
+    assert chosen(view) == ["vps 10101", "vps 10103"]
+    assert "*2 payments · 9,120.00 USD*" in shown(view)
+    assert (await alice.submits(view, {})).ok
     await at_rest(bot)
     assert [refs for _, refs in await requests(bot)] == [["vps 10101", "vps 10103"]]
 
