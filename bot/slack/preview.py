@@ -142,8 +142,8 @@ class Previews:
             pay_on = PayOn.read(day[0]) if day else None
         if await proposals.prices(refs) != shown:
             now = await proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
-            # Where nothing is left, they are requested already: perhaps by this very button.
-            if isinstance(now, Proposal) and now.lines:
+            # What is requested already may be so by this very button.
+            if isinstance(now, Proposal) and (now.lines or not all(one.held for one in now.left_out)):
                 today = self.services.desk.today
                 return preview(now, note, str(body["trigger_id"]), today, pay_on, changed=True)
         asked = await proposals.request(

@@ -20,7 +20,17 @@ from bot.sandbox.local_slack.blocks import checked_blocks
 from bot.sandbox.local_slack.messages import Message
 from bot.slack.preview import CONFIRM, preview
 from tests.fixture_types import StartBot
-from tests.slack.acting import approve, asks, at_rest, card, costs_by_now, pay, shown, thread
+from tests.slack.acting import (
+    approve,
+    asks,
+    at_rest,
+    card,
+    costs_by_now,
+    forget_readings,
+    pay,
+    shown,
+    thread,
+)
 
 POLICY = """
 [[rule]]
@@ -188,6 +198,23 @@ async def test_amounts_that_changed_since_are_shown_before_anything_is_asked_for
     (batch,) = await bot.ledger.recent()
     assert [one.state for one in batch.payments] == [State.PAID] * 3
     assert batch.request.note == "month end"
+
+
+async def test_amounts_that_cannot_be_read_since_are_not_asked_for_unseen(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """Nobody has to approve, and a moment later they may be read, and be others: it is said why not."""
+    bot = await start_bot()
+    await asks(slack, "vps 10101 10102")
+    for number in (10101, 10102):
+        row = billing.row("vps", number)
+        assert row is not None
+        row["invoices_currency"] = ""
+    forget_readings(bot)
+    said = await confirm(slack)
+    assert "There is nothing to ask for." in said
+    assert "its amount cannot be read" in shown(newest(slack))
+    assert await bot.ledger.recent() == []
 
 
 async def test_an_amount_that_cannot_be_read_among_others_is_not_called_away(
