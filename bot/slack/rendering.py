@@ -68,6 +68,9 @@ class Renderer:
         except LedgerUnavailable:
             raise
         except Exception:  # whatever it is, no reply may wait behind it; the log has all of it
+            async with self.ledger.transaction() as transaction:
+                if not await transaction.outbox.renew(delivery, lease=self.timing.lease):
+                    raise LedgerUnavailable("what is to be told is not there, or another has it") from None
             reference = secrets.token_hex(4)
             log.error(
                 "cannot be put into words; it is told in a plain line",

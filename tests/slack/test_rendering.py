@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from bot import app
-from bot.ledger.rows import Kind
+from bot.ledger.rows import Event, Kind
 from bot.ledger.schema import deliveries
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
@@ -74,6 +74,25 @@ class TestWords:
         (reply,) = thread(slack)
         assert "#1 · vps invoice 10101: Paid. The billing API says: " + ANSWER in reply
         assert f"reference {self.reference(logs)}" in reply
+
+    async def test_what_a_failover_lost_is_told_in_no_line_at_all(
+        self, slack: LocalSlack, bot: app.Bot, logs: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It did not happen, by the ledger as it is now, although it was read a moment before."""
+        read = bot.ledger.event
+
+        async def lost(event_id: int) -> Event:
+            async with bot.ledger.transaction() as transaction:
+                its = deliveries.c.event_id == event_id
+                await transaction._connection.execute(delete(deliveries).where(its))
+            await read(event_id)
+            raise IndexError("it is not there")
+
+        monkeypatch.setattr(bot.ledger, "event", lost)
+        await pay(slack)
+        await at_rest(bot)
+        assert thread(slack) == []
+        assert not [each for each in logs if each["log_level"] == "error"]
 
     async def test_a_card_without_words_is_a_plain_line_too(
         self, slack: LocalSlack, bot: app.Bot, billing: LocalBilling, monkeypatch: pytest.MonkeyPatch
