@@ -2,7 +2,7 @@
 
 The same path as a command: the rules decide anew, in the channel of the first request, which the person must
 be in, as Slack says; what stands under several rules by now is a request a rule. The note goes along, and so
-does the day, unless that is over.
+does the day, unless that is over. What costs something else than the card shows is shown first, as a preview.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from dataclasses import dataclass
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.domain.batch import Batch
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyDecided, Answer, Forgotten, NotFound
 from bot.payments.authority import Person
-from bot.payments.proposals import Asked
+from bot.payments.proposals import Line, seen
 from bot.slack import replies
 from bot.slack.blocks import Message
 from bot.slack.card import ASK_AGAIN, ASKED_AGAIN_FROM, may_ask_again
 from bot.slack.decisions import Clicked, repair
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
-from bot.slack.preview import failed, requested
+from bot.slack.preview import failed, requested, shown_anew
 from bot.slack.respond import respond_to
 
 
@@ -54,7 +53,24 @@ class AskAgain:
         if not may_ask_again(before):
             await repair(self.services, answer := AlreadyDecided(before))
             return self._said(answer)
-        asked = await self._ask(person, before, body)
+        again = before.within(ASKED_AGAIN_FROM)
+        channel, note = before.request.channel, before.request.note
+        refs, pay_on = [one.ref for one in again], self.services.desk.to_come(before.request.pay_on)
+        on_card = seen(Line(one.ref, one.invoice) for one in again)
+        changed = await shown_anew(self.services, person, channel, refs, on_card, note, body, pay_on)
+        if changed is not None:
+            return changed
+        asked = await self.services.proposals.request(
+            person,
+            channel,
+            refs,
+            # Delivered again, it is the same click, and so the same requests.
+            trigger=f"again:{body['trigger_id']}",
+            typed_there=False,
+            response_url=body.get("response_url"),
+            note=note,
+            pay_on=pay_on,
+        )
         if len(asked) > 1:
             return requested(asked, self.services.workspace.url)
         outcome = asked[0].outcome
@@ -65,16 +81,3 @@ class AskAgain:
 
     def _said(self, answer: Answer) -> str | None:
         return replies.said(answer, self.services.workspace.url)
-
-    async def _ask(self, person: Person, before: Batch, body: Body) -> tuple[Asked, ...]:
-        return await self.services.proposals.request(
-            person,
-            before.request.channel,
-            [one.ref for one in before.within(ASKED_AGAIN_FROM)],
-            # Delivered again, it is the same click, and so the same requests.
-            trigger=f"again:{body['trigger_id']}",
-            typed_there=False,
-            response_url=body.get("response_url"),
-            note=before.request.note,
-            pay_on=self.services.desk.to_come(before.request.pay_on),
-        )

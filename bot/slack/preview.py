@@ -140,12 +140,9 @@ class Previews:
                 raise ValueError("no trigger")
             note = None if noted is None else text_in(noted)[:MAX_NOTE]
             pay_on = PayOn.read(day[0]) if day else None
-        if await proposals.prices(refs) != shown:
-            now = await proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
-            # What is requested already may be so by this very button.
-            if isinstance(now, Proposal) and (now.lines or not all(one.held for one in now.left_out)):
-                today = self.services.desk.today
-                return preview(now, note, str(body["trigger_id"]), today, pay_on, changed=True)
+        changed = await shown_anew(self.services, person, channel, refs, shown, note, body, pay_on)
+        if changed is not None:
+            return changed
         asked = await proposals.request(
             person,
             channel,
@@ -159,6 +156,29 @@ class Previews:
             pay_on=pay_on,
         )
         return requested(asked, self.services.workspace.url)
+
+
+async def shown_anew(
+    services: Services,
+    person: Person,
+    channel: str,
+    refs: Sequence[InvoiceRef],
+    shown: object,
+    note: str | None,
+    body: Body,
+    pay_on: PayOn | None,
+) -> Message | None:
+    """A preview of what costs something else than was shown; None where it is asked for as it was seen.
+
+    shown: as `seen`. body: of the click. Raises DirectoryError, LedgerUnavailable.
+    """
+    if await services.proposals.prices(refs) == shown:
+        return None
+    now = await services.proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
+    # What is requested already may be so by this very button; who may not ask is refused next.
+    if isinstance(now, Refusal) or (not now.lines and all(one.held for one in now.left_out)):
+        return None
+    return preview(now, note, str(body["trigger_id"]), services.desk.today, pay_on, changed=True)
 
 
 def preview(

@@ -22,6 +22,7 @@ from tests.ledger.making import REF
 from tests.slack.acting import (
     at_rest,
     card,
+    costs_by_now,
     deny,
     request,
     request_several,
@@ -30,7 +31,7 @@ from tests.slack.acting import (
     states_of,
     told,
 )
-from tests.slack.test_preview import POLICY
+from tests.slack.test_preview import POLICY, confirm
 from tests.slack.test_scheduled import later
 
 
@@ -84,6 +85,23 @@ async def test_whoever_is_not_in_the_channel_cannot_ask_there(
     await slack.person("alice").clicks(old, ASK_AGAIN)
     assert await told(slack, "alice")
     assert await bot.ledger.of_request(2) is None
+
+
+async def test_what_costs_something_else_than_its_card_shows_is_shown_before_it_is_asked_for(
+    slack: LocalSlack, billing: LocalBilling, bot: app.Bot
+) -> None:
+    """Nobody has to approve, and the card says 10.00; the button in the answer asks for what it shows."""
+    old = await declined(slack, billing, bot)
+    costs_by_now(bot, billing, 9000.0)
+    await slack.person("alice").clicks(old, ASK_AGAIN)
+    said = await told(slack, "alice")
+    assert "Something changed since you looked" in said
+    assert "9,000.00 USD" in said
+    await at_rest(bot)
+    assert await bot.ledger.of_request(2) is None
+    await confirm(slack)
+    await at_rest(bot)
+    assert await state_of(bot, 2) is State.PAID
 
 
 @pytest.mark.parametrize("person", ["mallory", "bob"])
