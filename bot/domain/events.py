@@ -1,8 +1,7 @@
 """What can happen to a request and its payments: a type an event, kept in the trail and told in the thread.
 
-The stored form is the `action` and a JSON object of the fields. It is hashed, and ledgers of every release
-are out there: a field is added at the end with a default, which is what an older event has and is not
-stored; no field is renamed or taken away. What a later version wrote, or nobody's, is `Unrecognized`.
+Stored, hashed, in ledgers of every release, are the `action` and the fields as JSON: one is only added, at
+the end and with a default, which older events have and which is not stored. The rest is `Unrecognized`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ ABSENT = Absent.ABSENT
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """Somebody asked for an invoice to be paid. state: where it began. pay_on: a `PayOn` as it is stored."""
+    """Somebody asked for a payment. state: where it began. pay_on: as stored. seen: the price as shown."""
 
     action: ClassVar = "requested"
     channel: str
@@ -37,6 +36,7 @@ class Requested:
     approvals_required: int | None = None
     expires_at: str | None = None
     pay_on: str | None = None
+    seen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,8 +152,7 @@ class InvoiceRef:
 class Invoice:
     """An invoice as the billing API told it at one moment.
 
-    amount: in `currency`, as an exact decimal (the API sends an xsd:float).
-    due: the day it is due, or None where the API gives none or one that cannot be read.
+    amount: in `currency`, exact (the API sends an xsd:float). due: None where no day can be read.
     """
 
     ref: InvoiceRef
@@ -161,6 +160,11 @@ class Invoice:
     amount: Decimal
     currency: str
     due: date | None
+
+    @property
+    def price(self) -> str:
+        """Amount and currency, as they are kept and compared; see `batch.amounts_in`."""
+        return f"{self.amount:f} {self.currency}"
 
 
 class Proof(StrEnum):
@@ -393,4 +397,4 @@ class Payment:
     @property
     def price(self) -> str:
         """What it costs as far as that is known, in a form that a button can carry: what a click is about."""
-        return f"{self.invoice.amount:f} {self.invoice.currency}" if self.invoice else "unknown"
+        return self.invoice.price if self.invoice else "unknown"

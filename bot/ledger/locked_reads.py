@@ -242,6 +242,11 @@ class LockedReads(Leases):
         settled = [event_of(row).what for row in (await self._connection.execute(statement)).mappings()]
         return any(isinstance(what, Resolved) and what.trigger == trigger for what in settled)
 
+    async def seen(self, payment: Payment) -> str | None:
+        """What its requester was shown that it costs, as `Invoice.price`; None where that was nothing."""
+        line = (await self.trail.told(payment.request.id)).replay.lines.get(payment.line)
+        return line.seen if line is not None and isinstance(line.seen, str) else None
+
     async def last_move(self, payment: Payment, to: State | None = None) -> Event:
         """What brought a payment, which has moved, to its state. Raises LedgerContradicted: it never did.
 

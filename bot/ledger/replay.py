@@ -47,7 +47,7 @@ from bot.domain.payment import (
     State,
 )
 
-_ASKED = tuple(field.name for field in fields(Requested))
+_ASKED = tuple(field.name for field in fields(Requested) if field.name != "seen")
 _FROZEN = tuple(field.name for field in fields(LookedUp))
 
 TOLD_BY = tuple(
@@ -65,10 +65,10 @@ _FOLLOWING = {state.value: frozenset(to.value for to in following) for state, fo
 _CORRECTED = {state.value: frozenset({to.value}) for state, to in CORRECTIONS.items()}
 
 
-def asked(payment: Payment) -> Requested:
-    """Somebody asks for this payment."""
+def asked(payment: Payment, seen: str | None = None) -> Requested:
+    """Somebody asks for this payment. seen: its price as they were shown it, which no row keeps."""
     told = facts(payment)
-    return Requested(**{name: told[name] for name in _ASKED})
+    return Requested(**{name: told[name] for name in _ASKED}, seen=seen)
 
 
 def frozen(payment: Payment) -> LookedUp:
@@ -151,10 +151,11 @@ class Line:
     """What the events of a request say of one of its payments.
 
     last_move: the event that brought it to its state; None where it is in the one that it began in. moved:
-        that event, when, its action and its detail. evidence: what its last answer rests on.
+        that event, when, its action and its detail. evidence: what its last answer rests on. seen: what it
+        cost when it was asked for, as that was shown; None where it was not.
     """
 
-    __slots__ = ("attempts", "called", "evidence", "last_move", "moved", "told", "undivided")
+    __slots__ = ("attempts", "called", "evidence", "last_move", "moved", "seen", "told", "undivided")
 
     def __init__(self, state: str) -> None:
         self.called = state
@@ -163,6 +164,7 @@ class Line:
         self.last_move: int | None = None
         self.moved = (0, "", "", "")
         self.evidence: Any = None
+        self.seen: Any = None
         self.told: dict[str, Any] = {"status": None, "status_text": None, "not_before": None}
         self.attempts: list[list[Any]] = []
 
@@ -267,6 +269,7 @@ class Replay:
             self._flaw(f"event {event_id} asks for it again")
         self.lines[place] = line = Line(told.get("state", State.PENDING_APPROVAL.value))
         line.told |= {"invoice": told.get("invoice")}
+        line.seen = told.get("seen")
         # Where it does not say so it is sent at once, in every version.
         asked = {"requester": actor, "created_at": at, "pay_on": None}
         asked |= {name: told[name] for name in _ASKED_OF_REQUEST if name in told}

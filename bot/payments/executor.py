@@ -30,7 +30,7 @@ from bot.ledger.transaction import Transaction
 from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import lock_limits, over_limit
-from bot.payments.payable import Cancel, cancel
+from bot.payments.payable import Cancel, cancel, changed_since_seen
 from bot.payments.preflight import DISPROVED, Go, Hold, Known, Preflight
 from bot.payments.timing import Timing
 
@@ -216,10 +216,12 @@ class Executor:
             **FREE,
             **snapshot(invoice),
         )
-        over = await over_limit(transaction, seen, rule, self.preflight.authority.policy)
+        against = await changed_since_seen(transaction, seen) or await over_limit(
+            transaction, seen, rule, self.preflight.authority.policy
+        )
         await transaction.record(frozen(seen), actor="executor", payment=seen)
-        if over is not None:
-            await cancel(transaction, seen, over, actor="executor")
+        if against is not None:
+            await cancel(transaction, seen, against, actor="executor")
             return None
         return seen
 

@@ -33,6 +33,7 @@ from bot.payments.payable import (
     Cancel,
     Listed,
     cancel,
+    changed_since_seen,
     forbidden,
     found_in,
     no_such_day,
@@ -167,6 +168,8 @@ class LookUp:
             day = payment.day_meant
             if day is None or not self.mornings.within_reach(day, transaction.now):
                 return no_such_day(payment.ref, day)
+        if (changed := await changed_since_seen(transaction, payment)) is not None:
+            return changed
         return await over_limit(transaction, payment, rule, self.authority.policy, beside)
 
     async def _accept(self, transaction: Transaction, accepted: Sequence[Payment], rule: Rule) -> None:

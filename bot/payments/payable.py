@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from bot.domain.batch import amounts_in
 from bot.domain.events import Cancelled
 from bot.domain.payment import Invoice, InvoiceRef, Payment, State
 from bot.domain.unpaid_list import UnpaidList
+from bot.domain.wording import money
 from bot.ledger.precedents import Precedents
 from bot.ledger.transaction import Transaction
 from bot.payments.billing_api import BillingApi
@@ -93,6 +95,16 @@ def found_in(unpaid: UnpaidList, ref: InvoiceRef) -> Listed:
         beside,
         unclear,
     )
+
+
+async def changed_since_seen(transaction: Transaction, payment: Payment) -> Cancel | None:
+    """Whether it costs something else than its requester was shown when they asked for it."""
+    seen, invoice = await transaction.seen(payment), payment.invoice
+    if seen is None or invoice is None or amounts_in(seen) == [(invoice.amount, invoice.currency)]:
+        return None
+    before = ", ".join(money(*one) for one in amounts_in(seen) if one is not None) or "another price"
+    after = money(invoice.amount, invoice.currency)
+    return Cancel(f"it was asked for at {before} and costs {after} now", "Ask again if it is still wanted.")
 
 
 def forbidden(ref: InvoiceRef, precedents: Precedents, listed: bool | None) -> Cancel | None:

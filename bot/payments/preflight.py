@@ -17,6 +17,7 @@ from bot.domain.payment import PAUSED, Invoice, Payment
 from bot.domain.policy import Refusal, Rule
 from bot.domain.wording import money
 from bot.errors import AnswerLost, DirectoryError, LedgerContradicted, NeverSent, NotOffered, Unreadable
+from bot.ledger.precedents import Precedents
 from bot.ledger.rows import Pause
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -33,6 +34,7 @@ _TOO_OLD = Cancel("it was not sent before the request expired", "Ask again if it
 _TOO_LATE = Cancel("it could not be sent on its day, nor soon after it", "Ask again if it is still wanted.")
 _UNREACHABLE = "the billing API cannot be reached, or refuses the login"
 _UNCLEAR = "its amount cannot be read any more, so nobody knows whether it is what was approved"
+_UNREAD = "the invoice cannot be read any more"
 _MAY_BE_PAID = "an earlier call may have paid this invoice, and it cannot be read whether it did"
 
 
@@ -183,7 +185,7 @@ class Preflight:
             return None
         if evidence is not None:
             return not_offered(payment.ref)
-        return read or Hold("the invoice cannot be read any more")
+        return read or Hold(_UNREAD)
 
     async def recheck(self, transaction: Transaction, payment: Payment, check: Go) -> Cancel | Hold | None:
         """What came up since the check, asked in the transaction that writes the intent."""
@@ -201,8 +203,8 @@ class Preflight:
         precedents = await transaction.precedents(payment)
         if (cancel := forbidden(payment.ref, precedents, check.unpaid or None)) is not None:
             return cancel
-        if precedents.any and not check.unpaid:
-            return Hold(_MAY_BE_PAID)
+        if not check.unpaid and (hold := await _unread(transaction, payment, precedents)) is not None:
+            return hold
         if (cancel := await over_limit(transaction, payment, check.rule, self.authority.policy)) is not None:
             return cancel
         # What speaks for it is believed only where it is proved; last, because it takes the trail's end.
@@ -212,6 +214,13 @@ class Preflight:
         if (pause := await transaction.paused()) is not None:
             return paused(pause)
         return None
+
+
+async def _unread(transaction: Transaction, payment: Payment, precedents: Precedents) -> Hold | None:
+    """Why it is not paid without having been read."""
+    if precedents.any:
+        return Hold(_MAY_BE_PAID)
+    return None if await transaction.seen(payment) is None else Hold(_UNREAD)
 
 
 def _compared(payment: Payment, read: Listed) -> Cancel | None:

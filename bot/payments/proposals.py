@@ -21,6 +21,7 @@ from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.approvals import frozen_by
 from bot.payments.authority import Authority, Person
 from bot.payments.desk import Desk
+from bot.payments.requesting import Seen
 from bot.payments.unpaid import Listing, UnpaidInvoices
 
 _NOTHING = Decimal(0)
@@ -169,14 +170,11 @@ class Proposals:
         left_out = [_held(one.requested) for one in due if one.requested is not None]
         return replace(_proposal(lines, left_out, rules, listing), unclear=listing.unclear)
 
-    async def prices(self, refs: Sequence[InvoiceRef]) -> str:
-        """What these cost now, to be compared with `seen` of what somebody looked at.
-
-        Raises LedgerUnavailable.
-        """
+    async def lines(self, refs: Sequence[InvoiceRef]) -> list[Line]:
+        """These as they are listed now. Raises LedgerUnavailable."""
         listing = await self.unpaid.of(tuple(dict.fromkeys(ref.module for ref in refs)))
         listed = {one.invoice.ref: one.invoice for one in listing.invoices}
-        return seen(Line(ref, listed.get(ref)) for ref in refs)
+        return [Line(ref, listed.get(ref)) for ref in refs]
 
     async def _refused(self, person: Person, rule: Rule | Refusal, what: Sequence[object]) -> Refusal:
         assert isinstance(rule, Refusal), "bug: nothing of it is allowed"
@@ -202,10 +200,11 @@ class Proposals:
         response_url: str | None = None,
         note: str | None = None,
         pay_on: PayOn | None = None,
+        seen: Seen,
     ) -> tuple[Asked, ...]:
         """Ask for these invoices by a request a rule, and say what came of each.
 
-        trigger: of what was clicked; the same again is the same requests.
+        trigger: of what was clicked; the same again is the same requests. seen: see `Desk.request`.
         Raises DirectoryError, LedgerUnavailable: then nothing was requested.
         """
         modules = dict.fromkeys(ref.module for ref in refs)
@@ -227,6 +226,7 @@ class Proposals:
                     response_url=response_url,
                     note=note,
                     pay_on=pay_on,
+                    seen=seen,
                 )
             except (DirectoryError, LedgerUnavailable) as error:
                 if not asked:
@@ -236,12 +236,15 @@ class Proposals:
         return tuple(asked)
 
 
-def seen(lines: Iterable[Line]) -> str:
+def prices(lines: Iterable[Line]) -> Seen:
+    """What they cost, of those whose amount is known."""
+    return {one.ref: one.invoice.price for one in lines if one.invoice}
+
+
+def mark(lines: Sequence[Line]) -> str:
     """What tells these invoices at these amounts from the same at others, short enough for a button."""
-    told = {
-        str(one.ref): f"{one.invoice.amount:f} {one.invoice.currency}" if one.invoice else None
-        for one in lines
-    }
+    known = prices(lines)
+    told = {str(one.ref): known.get(one.ref) for one in lines}
     return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()[:16]
 
 

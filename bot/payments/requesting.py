@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 
 from bot.domain import events
@@ -25,6 +26,9 @@ from bot.payments.desk_part import DeskPart
 
 _TRIES = 3
 
+Seen = Mapping[InvoiceRef, str]
+"""What invoices cost, as `Invoice.price`, as it was shown to who asks for them."""
+
 _TOGETHER = 200
 """Requests of one transaction, so that nobody else waits long for its end."""
 
@@ -41,6 +45,7 @@ class _NewRequest:
     note: str | None
     pay_on: PayOn | None
     rule: Rule
+    seen: Seen = field(compare=False)
 
     @property
     def step_run(self) -> str | None:
@@ -84,12 +89,14 @@ class Requesting(DeskPart):
         response_url: str | None = None,
         note: str | None = None,
         pay_on: PayOn | None = None,
+        seen: Seen = MappingProxyType({}),
     ) -> Requested | AlreadyRequested | Refusal:
         """Ask for invoices to be paid by one request. Asking again with the same trigger_id is the same one.
 
         refs: one or more that stand under one rule, each once. Those that another request holds are left out.
         typed_there: Slack itself says that they acted in that channel; otherwise they must be in it.
         pay_on: the day, which must be today or within a year; None: at once.
+        seen: of those whose price they were shown; what costs something else when it is read is cancelled.
         Raises DirectoryError, LedgerUnavailable: then nothing was requested.
         """
         what = f"request {', '.join(map(str, refs))}"
@@ -105,7 +112,9 @@ class Requesting(DeskPart):
                 await self.record_refusal(person, rule, what)
                 return rule
             rules.append(rule)
-        new = _NewRequest(person, channel, tuple(refs), trigger_id, response_url, note, pay_on, rules[0])
+        new = _NewRequest(
+            person, channel, tuple(refs), trigger_id, response_url, note, pay_on, rules[0], seen
+        )
         if len(refs) > 1 or new.step_run is not None:
             return await self._uncontradicted(person, what, self._request(new))
         asking = self.crowd.serve(new, self._request, self._request_together)
@@ -143,7 +152,7 @@ class Requesting(DeskPart):
             added = await transaction.insert_fresh(rows)
             left = [new for new, batch in zip(asking, added, strict=True) if batch is None]
             held = await self._held(transaction, left) if left else {}
-            await self._record_asked(transaction, [batch for batch in added if batch is not None])
+            await self._record_asked(transaction, zip(asking, added, strict=True))
             answers: list[_Answer | None] = []
             for new, batch in zip(asking, added, strict=True):
                 if batch is not None:
@@ -200,7 +209,7 @@ class Requesting(DeskPart):
             for _ in range(_TRIES):
                 batch = await transaction.insert(free, **new.row(transaction.now))
                 if batch is not None:
-                    await self._record_asked(transaction, [batch])
+                    await self._record_asked(transaction, [(new, batch)])
                     await self._record_held(transaction, new, held)
                     return Requested(batch, tuple(held))
                 if (same := await transaction.by_trigger(new.trigger_id)) is not None:
@@ -212,12 +221,16 @@ class Requesting(DeskPart):
                     return AlreadyRequested(held[0])
         raise LedgerUnavailable(f"{new.refs[0]} is being let go of just now")
 
-    async def _record_asked(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
-        for batch in batches:
+    async def _record_asked(
+        self, transaction: Transaction, added: Iterable[tuple[_NewRequest, Batch | None]]
+    ) -> None:
+        made = [(new, batch) for new, batch in added if batch is not None]
+        for new, batch in made:
             for payment in batch.payments:
-                await transaction.record(asked(payment), actor=batch.request.requester, payment=payment)
+                what = asked(payment, new.seen.get(payment.ref))
+                await transaction.record(what, actor=batch.request.requester, payment=payment)
         # Where nobody is to be asked, whatever it costs, the card need not wait for that.
-        undecided = [batch.request for batch in batches if not batch.request.approvals_required]
+        undecided = [batch.request for _, batch in made if not batch.request.approvals_required]
         await transaction.outbox.add_cards(undecided)
 
     async def _record_held(self, transaction: Transaction, new: _NewRequest, held: Sequence[Payment]) -> None:

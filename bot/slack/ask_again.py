@@ -14,7 +14,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyDecided, Answer, Forgotten, NotFound
 from bot.payments.authority import Person
-from bot.payments.proposals import Line, seen
+from bot.payments.proposals import Line, mark
 from bot.slack import replies
 from bot.slack.blocks import Message
 from bot.slack.card import ASK_AGAIN, ASKED_AGAIN_FROM, may_ask_again
@@ -56,10 +56,10 @@ class AskAgain:
         again = before.within(ASKED_AGAIN_FROM)
         channel, note = before.request.channel, before.request.note
         refs, pay_on = [one.ref for one in again], self.services.desk.to_come(before.request.pay_on)
-        on_card = seen(Line(one.ref, one.invoice) for one in again)
-        changed = await shown_anew(self.services, person, channel, refs, on_card, note, body, pay_on)
-        if changed is not None:
-            return changed
+        on_card = mark([Line(one.ref, one.invoice) for one in again])
+        seen = await shown_anew(self.services, person, channel, refs, on_card, note, body, pay_on)
+        if isinstance(seen, Message):
+            return seen
         asked = await self.services.proposals.request(
             person,
             channel,
@@ -70,6 +70,7 @@ class AskAgain:
             response_url=body.get("response_url"),
             note=note,
             pay_on=pay_on,
+            seen=seen,
         )
         if len(asked) > 1:
             return requested(asked, self.services.workspace.url)

@@ -238,6 +238,7 @@ class PayForms:
             response_url=origin.response_url,
             note=entered.note,
             pay_on=pay_on,
+            seen={one.ref: f"{one.cost[0]:f} {one.cost[1]}" for one in entered.picks if one.cost is not None},
         )
         if not any(isinstance(one.outcome, Requested) for one in asked):
             return error_under(_place(asked, entered, origin), _nothing(asked))

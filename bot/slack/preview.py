@@ -25,7 +25,8 @@ from bot.domain.wording import shorten
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person
-from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal, seen
+from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal, mark, prices
+from bot.payments.requesting import Seen
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, button, paragraph
@@ -140,9 +141,9 @@ class Previews:
                 raise ValueError("no trigger")
             note = None if noted is None else text_in(noted)[:MAX_NOTE]
             pay_on = PayOn.read(day[0]) if day else None
-        changed = await shown_anew(self.services, person, channel, refs, shown, note, body, pay_on)
-        if changed is not None:
-            return changed
+        seen = await shown_anew(self.services, person, channel, refs, shown, note, body, pay_on)
+        if isinstance(seen, Message):
+            return seen
         asked = await proposals.request(
             person,
             channel,
@@ -154,6 +155,7 @@ class Previews:
             response_url=body.get("response_url"),
             note=note,
             pay_on=pay_on,
+            seen=seen,
         )
         return requested(asked, self.services.workspace.url)
 
@@ -167,17 +169,18 @@ async def shown_anew(
     note: str | None,
     body: Body,
     pay_on: PayOn | None,
-) -> Message | None:
-    """A preview of what costs something else than was shown; None where it is asked for as it was seen.
+) -> Message | Seen:
+    """A preview of what costs something else than was shown; the prices where it is asked for as it was seen.
 
-    shown: as `seen`. body: of the click. Raises DirectoryError, LedgerUnavailable.
+    shown: as `mark`. body: of the click. Raises DirectoryError, LedgerUnavailable.
     """
-    if await services.proposals.prices(refs) == shown:
-        return None
+    lines = await services.proposals.lines(refs)
+    if mark(lines) == shown:
+        return prices(lines)
     now = await services.proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
     # What is requested already may be so by this very button; who may not ask is refused next.
     if isinstance(now, Refusal) or (not now.lines and all(one.held for one in now.left_out)):
-        return None
+        return prices(lines)
     return preview(now, note, str(body["trigger_id"]), services.desk.today, pay_on, changed=True)
 
 
@@ -211,7 +214,7 @@ def preview(
     )
     day = [] if pay_on is None else [str(pay_on)]
     refs = _packed(one.ref for one in lines)
-    value = json.dumps([trigger, seen(lines), refs, note, *day], ensure_ascii=False)
+    value = json.dumps([trigger, mark(lines), refs, note, *day], ensure_ascii=False)
     if len(value) > _VALUE:
         return paragraph("That is more than one button can carry.\nAsk for fewer, or write a shorter note.")
     label = shorten(f"Request {_count(lines)} · {unescaped(sum_up)}", 75)

@@ -275,6 +275,20 @@ BREAKS = (
         seen_by="payments:test_what_is_not_listed_has_no_amount",
     ),
     Break(
+        "what-costs-something-else-than-was-seen-is-paid",
+        "payments/payable.py",
+        "if seen is None or invoice is None or amounts_in(seen)",
+        "if seen is not None or invoice is None or amounts_in(seen)",
+        seen_by="payments/test_seen:test_what_costs_something_else_when_it_is_read_is_cancelled",
+    ),
+    Break(
+        "what-was-seen-is-paid-unread",
+        "payments/preflight.py",
+        "    return None if await transaction.seen(payment) is None else Hold(_UNREAD)",
+        "    return None",
+        seen_by="payments/test_seen:test_what_was_seen_is_not_paid_unread",
+    ),
+    Break(
         "what-was-not-shown-is-approved",
         _DESK,
         "if seen != batch.price and (",

@@ -43,6 +43,22 @@ async def test_amounts_that_changed_since_they_were_picked_are_shown_before_anyt
     assert batch.request.note == "month end"
 
 
+async def test_an_amount_that_changes_right_after_it_was_compared_is_not_paid(
+    slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
+) -> None:
+    """The form compared it with a reading of a moment ago; the look-up reads it anew."""
+    bot = await start_bot()
+    view = await form(slack, "vps")
+    row = billing.row("vps", 10101)
+    assert row is not None
+    row["invoices_amount"] = 9000.0
+    assert (await slack.person("alice").submits(view, picked(view, "vps 10101", "vps 10102"))).ok
+    await at_rest(bot)
+    (batch,) = await bot.ledger.recent()
+    assert [one.state for one in batch.payments] == [State.CANCELLED, State.PAID]
+    assert "it was asked for at 10.00 USD and costs 9,000.00 USD now" in str(card(slack))
+
+
 async def test_what_is_requested_already_is_compared_no_more(
     slack: LocalSlack, billing: LocalBilling, start_bot: StartBot
 ) -> None:
