@@ -68,9 +68,7 @@ class Renderer:
         except LedgerUnavailable:
             raise
         except Exception:  # whatever it is, no reply may wait behind it; the log has all of it
-            async with self.ledger.transaction() as transaction:
-                if not await transaction.outbox.renew(delivery, lease=self.timing.lease):
-                    raise LedgerUnavailable("what is to be told is not there, or another has it") from None
+            await self._must_be_ours(delivery)
             reference = secrets.token_hex(4)
             log.error(
                 "cannot be put into words; it is told in a plain line",
@@ -81,6 +79,13 @@ class Renderer:
                 exc_info=True,
             )
             return Rendered(event_text.plain(batch, reference), None)
+
+    async def _must_be_ours(self, delivery: Delivery) -> None:
+        """A failover may have lost it, with what it is to tell. Raises LedgerUnavailable."""
+        async with self.ledger.transaction() as transaction:
+            ours = await transaction.outbox.renew(delivery, lease=self.timing.lease)
+        if not ours:
+            raise LedgerUnavailable("what is to be told is not there, or another instance has it")
 
     async def gathered(
         self, rendered: Rendered, following: Sequence[Delivery], batch: Batch

@@ -214,8 +214,8 @@ BREAKS = (
     Break(
         "a-doubt-that-came-up-since-the-check-is-none",
         _PREFLIGHT,
-        "if precedents.any and not check.unpaid:",
-        "if precedents.paid and not check.unpaid:",
+        "    if precedents.any:\n        return Hold(_MAY_BE_PAID)",
+        "    if precedents.paid:\n        return Hold(_MAY_BE_PAID)",
         seen_by="payments:test_a_doubt_that_came_up_after_the_check_stops_the_intent",
     ),
     Break(
