@@ -69,6 +69,7 @@ class TestSlack:
     ) -> None:
         """NO_PROXY counts for Slack as it does for the billing API, for each of its names."""
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+        monkeypatch.delenv("no_proxy", raising=False)  # it would count in its place
         monkeypatch.setenv("NO_PROXY", "127.0.0.1,.primary.slack.com,hooks.slack.com,wss-primary.slack.com")
         made = web_client("xoxb-1", "https://slack.com/api/")
         assert proxy_to(made, url) == ("http://proxy.example.com:3128" if through else None)
