@@ -100,10 +100,12 @@ def found_in(unpaid: UnpaidList, ref: InvoiceRef) -> Listed:
 async def changed_since_seen(transaction: Transaction, payment: Payment) -> Cancel | None:
     """Whether it costs something else than its requester was shown when they asked for it."""
     seen, invoice = await transaction.seen(payment), payment.invoice
-    if seen is None or invoice is None or amounts_in(seen) == [(invoice.amount, invoice.currency)]:
+    if seen is None or invoice is None:
         return None
-    before = ", ".join(money(*one) for one in amounts_in(seen) if one is not None) or "another price"
-    after = money(invoice.amount, invoice.currency)
+    shown, now = amounts_in(seen), (invoice.amount, invoice.currency)
+    if shown == [now]:
+        return None
+    before, after = ", ".join(money(*one) for one in shown if one) or "another price", money(*now)
     return Cancel(f"it was asked for at {before} and costs {after} now", "Ask again if it is still wanted.")
 
 

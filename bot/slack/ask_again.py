@@ -20,7 +20,7 @@ from bot.slack.blocks import Message
 from bot.slack.card import ASK_AGAIN, ASKED_AGAIN_FROM, may_ask_again
 from bot.slack.decisions import Clicked, repair
 from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
-from bot.slack.preview import failed, requested, shown_anew
+from bot.slack.preview import asked_as_shown, failed, requested
 from bot.slack.respond import respond_to
 
 
@@ -57,21 +57,20 @@ class AskAgain:
         channel, note = before.request.channel, before.request.note
         refs, pay_on = [one.ref for one in again], self.services.desk.to_come(before.request.pay_on)
         on_card = mark([Line(one.ref, one.invoice) for one in again])
-        seen = await shown_anew(self.services, person, channel, refs, on_card, note, body, pay_on)
-        if isinstance(seen, Message):
-            return seen
-        asked = await self.services.proposals.request(
+        asked = await asked_as_shown(
+            self.services,
             person,
             channel,
             refs,
+            shown=on_card,
             # Delivered again, it is the same click, and so the same requests.
             trigger=f"again:{body['trigger_id']}",
-            typed_there=False,
-            response_url=body.get("response_url"),
             note=note,
             pay_on=pay_on,
-            seen=seen,
+            body=body,
         )
+        if isinstance(asked, Message):
+            return asked
         if len(asked) > 1:
             return requested(asked, self.services.workspace.url)
         outcome = asked[0].outcome

@@ -26,7 +26,6 @@ from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person
 from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal, mark, prices
-from bot.payments.requesting import Seen
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, button, paragraph
@@ -133,7 +132,6 @@ class Previews:
             await respond(self.services.client, str(body.get("response_url")), message, instead=not failed)
 
     async def _request(self, person: Person, body: Body, action: Body) -> Message:
-        proposals = self.services.proposals
         with understanding():
             trigger, shown, listed, noted, *day = json.loads(action["value"])
             channel, refs = identifier_in(body["channel"]["id"]), _unpacked(listed)
@@ -141,47 +139,56 @@ class Previews:
                 raise ValueError("no trigger")
             note = None if noted is None else text_in(noted)[:MAX_NOTE]
             pay_on = PayOn.read(day[0]) if day else None
-        seen = await shown_anew(self.services, person, channel, refs, shown, note, body, pay_on)
-        if isinstance(seen, Message):
-            return seen
-        asked = await proposals.request(
+        # They see it because they typed there; that they are in the channel is asked all the same.
+        asked = await asked_as_shown(
+            self.services,
             person,
             channel,
             refs,
+            shown=shown,
             # Pressed again, it is the same requests.
             trigger=f"several:{trigger}",
-            # They see it because they typed there; that they are in the channel is asked all the same.
-            typed_there=False,
-            response_url=body.get("response_url"),
             note=note,
             pay_on=pay_on,
-            seen=seen,
+            body=body,
         )
-        return requested(asked, self.services.workspace.url)
+        return asked if isinstance(asked, Message) else requested(asked, self.services.workspace.url)
 
 
-async def shown_anew(
+async def asked_as_shown(
     services: Services,
     person: Person,
     channel: str,
     refs: Sequence[InvoiceRef],
+    *,
     shown: object,
+    trigger: str,
     note: str | None,
-    body: Body,
     pay_on: PayOn | None,
-) -> Message | Seen:
-    """A preview of what costs something else than was shown; the prices where it is asked for as it was seen.
+    body: Body,
+) -> Message | tuple[Asked, ...]:
+    """Ask for invoices as they were shown; a preview, and nothing asked for, of what costs something else.
 
-    shown: as `mark`. body: of the click. Raises DirectoryError, LedgerUnavailable.
+    shown: as `mark`. trigger: as of `Proposals.request`. body: of the click.
+    Raises DirectoryError, LedgerUnavailable: then nothing was requested.
     """
     lines = await services.proposals.lines(refs)
-    if mark(lines) == shown:
-        return prices(lines)
-    now = await services.proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
-    # What is requested already may be so by this very button; who may not ask is refused next.
-    if isinstance(now, Refusal) or (not now.lines and all(one.held for one in now.left_out)):
-        return prices(lines)
-    return preview(now, note, str(body["trigger_id"]), services.desk.today, pay_on, changed=True)
+    if mark(lines) != shown:
+        now = await services.proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
+        # What is requested already may be so by this very button; who may not ask is refused next.
+        if not (isinstance(now, Refusal) or (not now.lines and all(one.held for one in now.left_out))):
+            return preview(now, note, str(body["trigger_id"]), services.desk.today, pay_on, changed=True)
+    return await services.proposals.request(
+        person,
+        channel,
+        refs,
+        trigger=trigger,
+        typed_there=False,
+        response_url=body.get("response_url"),
+        note=note,
+        pay_on=pay_on,
+        seen=prices(lines),
+    )
 
 
 def preview(
