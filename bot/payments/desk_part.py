@@ -15,7 +15,7 @@ from bot.domain.payment import (
     PaymentRequest,
 )
 from bot.domain.policy import Reason, Refusal
-from bot.errors import DirectoryError, LedgerContradicted
+from bot.errors import CommitLost, DirectoryError, LedgerContradicted, LedgerUnavailable
 from bot.ledger.notices import Topic
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -84,17 +84,23 @@ class DeskPart:
         """What came of what Slack delivered by this trigger; where that is a no, see `refuse`.
 
         is_done: of the answer: whether it is none. trigger: None where Slack does not tell it.
-        Raises what `doing` raises, LedgerUnavailable.
+        Raises what `doing` raises; CommitLost where the no cannot be kept, beside which some may be done.
         """
         try:
             answer = await doing
         except DirectoryError:
+            await self._keep_refused(trigger)
+            raise
+        if not is_done(answer):
+            await self._keep_refused(trigger)
+        return answer
+
+    async def _keep_refused(self, trigger: str | None) -> None:
+        try:
             if trigger is not None:
                 await self.refuse(trigger)
-            raise
-        if trigger is not None and not is_done(answer):
-            await self.refuse(trigger)
-        return answer
+        except LedgerUnavailable as error:
+            raise CommitLost("it is not known whether this stays undone") from error
 
     async def _refuse_again(self, transaction: Transaction, person: Person, why: str, what: str) -> Refusal:
         """The answer to what was refused before, where nothing else stands in its way any more."""

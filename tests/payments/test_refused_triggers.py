@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain.payment import InvoiceRef, State
 from bot.domain.policy import Reason, Refusal
-from bot.errors import DirectoryError
+from bot.errors import CommitLost, DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyRequested, Done, Requested, TooEarly, is_done
 from bot.payments.desk import Desk
 from bot.payments.pausing import Paused, Resumed, begins_or_ends
@@ -121,6 +121,24 @@ async def test_of_a_click_that_asks_for_several_only_what_was_refused_is_not_mad
     await office.desk.withdraw(ALICE, made.batch.request.id)
     assert repeated(await asks(office, "several:1:b", delivery="click"))
     assert isinstance(await asks(office, "several:1:b", delivery="pressed again"), Requested)
+
+
+async def test_a_no_that_cannot_be_kept_is_not_told_as_one(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several requests of one click some may be made, and the others may be when it is delivered again."""
+
+    async def away(*_: object) -> None:
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(Desk, "refuse", away)
+    await office.request()
+    with pytest.raises(CommitLost):
+        await types(office)
+    office.rules(policy(requesters=frozenset({"S1"})))
+    office.register.silent = True
+    with pytest.raises(CommitLost):
+        await types(office, "while Slack says nothing")
 
 
 async def test_a_resumption_that_found_no_pause_ends_none_that_came_after_it(office: Office) -> None:

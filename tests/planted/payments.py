@@ -52,8 +52,8 @@ BREAKS = (
     Break(
         "a-no-is-not-remembered",
         "payments/desk_part.py",
-        "if trigger is not None and not is_done(answer):",
-        "if trigger == answer:",
+        "        if not is_done(answer):\n",
+        "        if trigger is answer:\n",
         seen_by="slack/test_delivered_again:test_a_command",
     ),
     Break(
