@@ -102,10 +102,17 @@ class DeskPart:
         except LedgerUnavailable as error:
             raise CommitLost("it is not known whether this stays undone") from error
 
-    async def _refuse_again(self, transaction: Transaction, person: Person, why: str, what: str) -> Refusal:
+    async def _refuse_again(
+        self,
+        transaction: Transaction,
+        person: Person,
+        why: str,
+        what: str,
+        request: PaymentRequest | None = None,
+    ) -> Refusal:
         """The answer to what was refused before, where nothing else stands in its way any more."""
         refusal = refused_before(why)
-        await self._refused(transaction, person, refusal, what)
+        await self._refused(transaction, person, refusal, what, request)
         return refusal
 
     async def record_refusal(self, person: Person, refusal: Refusal, what: str) -> None:

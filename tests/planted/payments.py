@@ -50,6 +50,13 @@ BREAKS = (
         seen_by="payments:test_among_many_that_come_at_once_as_well",
     ),
     Break(
+        "an-approval-that-was-refused-counts-later",
+        _DESK,
+        "by = None if person.id in given else delivery",
+        "by = None",
+        seen_by="payments:test_an_approval_that_was_refused_is_not_counted_later",
+    ),
+    Break(
         "a-no-is-not-remembered",
         "payments/desk_part.py",
         "        if not is_done(answer):\n",
