@@ -25,6 +25,7 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    delivery_of,
     entered_in,
     form_or_reply,
     submitted,
@@ -68,9 +69,12 @@ class Resolutions:
         return await form_unless(self.services, refused, on.request_id, form)
 
     async def _resolve(self, ack: AsyncAck, body: Body, view: View) -> None:
-        await submitted(self.services.gate, ack, self._resolved(clicker(body), view), block=HOW)
+        delivery = delivery_of(body)
+        resolving = self._resolved(clicker(body), view, delivery)
+        answering = self.services.desk.once(delivery, resolving, lambda answer: not answer)
+        await submitted(self.services.gate, ack, answering, block=HOW)
 
-    async def _resolved(self, person: Person, view: View) -> Response:
+    async def _resolved(self, person: Person, view: View, delivery: str | None) -> Response:
         note = entered_in(view, HOW)
         if not note:
             return error_under(HOW, "Say how you know: it goes into the audit trail.")
@@ -90,6 +94,7 @@ class Resolutions:
             note=note,
             ref=ref,
             correcting=False,
+            trigger_id=delivery,
         )
         return await closed_unless_refused(self.services, answer)
 
