@@ -227,9 +227,16 @@ BREAKS = (
         seen_by="payments:test_an_approver_who_was_removed_does_not_count",
     ),
     Break(
+        "a-snapshot-of-before-a-failover-serves",
+        _PREFLIGHT,
+        "min(self.timing.fresh, self.ledger.outage.unbroken)",
+        "self.timing.fresh",
+        seen_by="payments:test_a_call_that_a_failover_lost_is_not_made_again_by_what_was_read_before_it",
+    ),
+    Break(
         "a-stale-snapshot-serves",
         _PREFLIGHT,
-        "fresh = self.read_at.younger(payment.id, self.timing.fresh)",
+        "fresh = self.read_at.younger(payment.id, self._serves)",
         "fresh = True",
         seen_by="payments:test_an_amount_that_changed_is_not_paid",
     ),
