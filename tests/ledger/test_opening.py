@@ -262,9 +262,7 @@ class TestVersions:
         async with open_ledger(url) as ledger:
             await request_in(ledger, State.PENDING_APPROVAL)
             await execute(url, f"UPDATE chain SET last_event = 1{to_fit}")
-            with pytest.raises(
-                LedgerContradicted, match=r"goes on behind .*`python -m bot audit verify`"
-            ):
+            with pytest.raises(LedgerContradicted, match=r"goes on behind .*`python -m bot audit verify`"):
                 async with ledger.transaction() as transaction:
                     await transaction.pause("", actor="U1")
         with pytest.raises(LedgerContradicted, match=r"goes on behind .*`python -m bot audit verify`"):
