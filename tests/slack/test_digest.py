@@ -130,7 +130,7 @@ class TestTheChannel:
     async def test_each_channel_is_told_by_those_who_name_it(
         self, slack: LocalSlack, new_teller: NewTeller
     ) -> None:
-        """Where two instances name different ones, as while PAY_DIGEST is changed, neither ends the other's."""
+        """Two instances may name different ones, as while PAY_DIGEST is changed: neither ends the other's."""
         here, there = new_teller(), new_teller(f"{ids.APPROVALS} daily 09:00 UTC", "two")
         await here._begin(MONDAY)
         await there._begin(MONDAY)
