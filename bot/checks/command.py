@@ -91,11 +91,14 @@ async def _all(local: Local, online: bool) -> AsyncIterator[Finding]:
 async def _online(settings: Settings, policy: Policy) -> AsyncIterator[Finding]:
     from bot.checks import of_billing, of_ledger, of_slack  # noqa: PLC0415  (the local look need not load them)
 
+    answered = False
     async for finding in of_slack.look(settings, policy):
+        answered = answered or (finding.where, finding.verdict) == ("SLACK_BOT_TOKEN", Verdict.OK)
         yield finding
     login = (settings.billing_wsdl_url, settings.billing_username, settings.billing_password)
     async with of_billing.opened(*login, settings.billing_timeout) as api:
         async for finding in of_billing.look(api, policy):
             yield finding
-    for finding in await of_ledger.look(settings.ledger_url.get_secret_value()):
+    team = await of_slack.team_of(settings) if answered else None
+    for finding in await of_ledger.look(settings.ledger_url.get_secret_value(), team):
         yield finding
