@@ -9,7 +9,7 @@ outbox, lanes                what Slack still has to be told, and what of it com
 notices, watching, outage    what is told once beside that: to operators, and daily; what is read for it
 audit, replay, proof         the hash chain, what its events say, and where the rows say otherwise
 proof_in_parts, misfits      the same by several processes; rows that no bot can read
-refused_steps                steps of workflows that were refused, whose events may come again
+refused_triggers             what was refused, and may be delivered again
 precedents, holders          what is known of an invoice beside the payment at hand; who holds it
 records, ages, exported      for auditors: every payment, since when something waits, the trail in a file
 pruning, erased, leftovers   takes out what is personal; what is left of it; in the files of SQLite too

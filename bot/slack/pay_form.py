@@ -29,7 +29,16 @@ from bot.slack import replies
 from bot.slack.blocks import View, error_under, notice, showing
 from bot.slack.delivered import identifier_in, understanding
 from bot.slack.directory import within
-from bot.slack.inbound import BEFORE_A_FORM, Body, Response, Services, clicker, outcome_of, submitted
+from bot.slack.inbound import (
+    BEFORE_A_FORM,
+    Body,
+    Response,
+    Services,
+    clicker,
+    delivery_of,
+    outcome_of,
+    submitted,
+)
 from bot.slack.pay_form_button import OPEN_FORM, PAY_SEVERAL, Several
 from bot.slack.pay_form_entered import Entered
 from bot.slack.pay_form_fill import Filling
@@ -193,7 +202,10 @@ class PayForms:
         return replies.refused(refusal)
 
     async def _submitted(self, ack: AsyncAck, body: Body, view: View) -> None:
-        work = self._requested(clicker(body), view)
+        delivery = delivery_of(body)
+        asking = self._requested(clicker(body), view, delivery)
+        # All that it is answered with, but for nothing, is a no to some of it.
+        work = self.services.desk.once(delivery, asking, lambda answer: not answer)
         told_late = partial(self._told_late, view)
         await submitted(self.services.gate, ack, work, block=MODULES, told_late=told_late)
 
@@ -210,7 +222,7 @@ class PayForms:
         await asyncio.sleep(_AFTER_ACK_S)
         await update_view(self.services.client, view, told, unless_changed=False)
 
-    async def _requested(self, person: Person, view: View) -> Response:
+    async def _requested(self, person: Person, view: View, delivery: str | None) -> Response:
         entered, origin = Entered.of(view), Memory.of(view).origin
         refs = entered.invoices(self.services.catalogue.modules)
         if isinstance(refs, Misunderstood):
@@ -237,6 +249,7 @@ class PayForms:
             refs,
             # Sent again, it is the same requests; with other invoices or another day, it is others.
             trigger=f"view:{view['id']}:{what}",
+            delivery=delivery,
             typed_there=origin.channel is not None and abs(self._now() - origin.at) <= _AS_TYPED_S,
             response_url=origin.response_url,
             note=entered.note,
