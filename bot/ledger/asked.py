@@ -6,14 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import func, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.batch import Batch
 from bot.domain.payment import InvoiceRef, State
 from bot.ledger import holders
 from bot.ledger.rows import payment_in, request_of
-from bot.ledger.schema import events, payments, requests
+from bot.ledger.schema import events, payments, refused_triggers, requests
 
 _LATEST = union_all(*(select(func.max(ids).label("id")) for ids in (requests.c.id, events.c.request_id)))
 NEXT_NUMBER = select(func.coalesce(func.max(_LATEST.subquery().c.id), 0) + 1).scalar_subquery()
@@ -22,8 +22,8 @@ NEXT_NUMBER = select(func.coalesce(func.max(_LATEST.subquery().c.id), 0) + 1).sc
 ADD_PAYMENTS = payments.insert().returning(payments)
 _ADD_REQUESTS = requests.insert().returning(requests)
 
-Asked = tuple[InvoiceRef, Mapping[str, Any]]
-"""An invoice, and what its request's row says of who asked."""
+Asked = tuple[InvoiceRef, str, Mapping[str, Any]]
+"""An invoice, the trigger of what Slack delivered, and what its request's row says of who asked."""
 
 
 def of_request(now: datetime, size: int, **fields: Any) -> dict[str, Any]:
@@ -50,11 +50,11 @@ async def insert_fresh(
     connection: AsyncConnection, asked: Sequence[Asked], now: datetime
 ) -> list[Batch | None]:
     """Add a request for each. None where its invoice or command is known, or came before it here."""
-    known = await holders.asked_for(connection, [ref for ref, _ in asked])
-    triggers = await taken(connection, [row["trigger_id"] for _, row in asked])
+    known = await holders.asked_for(connection, [ref for ref, _, _ in asked])
+    triggers = await taken(connection, {one for _, by, row in asked for one in (by, row["trigger_id"])})
     fresh: list[int] = []
-    for place, (ref, row) in enumerate(asked):
-        if str(ref) not in known and row["trigger_id"] not in triggers:
+    for place, (ref, by, row) in enumerate(asked):
+        if str(ref) not in known and triggers.isdisjoint((by, row["trigger_id"])):
             known.add(str(ref))
             triggers.add(row["trigger_id"])
             fresh.append(place)
@@ -63,7 +63,7 @@ async def insert_fresh(
         return added
     number: int = (await connection.execute(select(NEXT_NUMBER))).scalar_one()
     numbers = dict(enumerate(fresh, start=number))
-    rows = [of_request(now, 1, id=one, **asked[place][1]) for one, place in numbers.items()]
+    rows = [of_request(now, 1, id=one, **asked[place][2]) for one, place in numbers.items()]
     made = [request_of(row) for row in (await connection.execute(_ADD_REQUESTS, rows)).mappings()]
     by_number = {request.id: request for request in made}
     rows = [of_payment(now, one, 1, asked[place][0]) for one, place in numbers.items()]
@@ -74,6 +74,8 @@ async def insert_fresh(
 
 
 async def taken(connection: AsyncConnection, triggers: Collection[str]) -> set[str]:
-    """Those of the commands that made a request already."""
-    found = select(requests.c.trigger_id).where(requests.c.trigger_id.in_(triggers))
-    return set((await connection.execute(found)).scalars())
+    """Those of the triggers that made a request already, or were refused."""
+    found = (
+        select(one).where(one.in_(triggers)) for one in (requests.c.trigger_id, refused_triggers.c.trigger_id)
+    )
+    return set((await connection.execute(union(*found))).scalars())

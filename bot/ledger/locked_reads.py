@@ -67,7 +67,7 @@ class LockedReads(Leases):
         return await self._whole(requests.c.trigger_id == trigger_id)
 
     async def taken(self, triggers: Collection[str]) -> set[str]:
-        """Those of these commands that made a request already."""
+        """Those of these triggers that made a request already, or were refused."""
         return await asked.taken(self._connection, triggers)
 
     async def live(self, ref: InvoiceRef) -> Payment | None:

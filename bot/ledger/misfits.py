@@ -28,9 +28,9 @@ from sqlalchemy import (
 
 from bot.ledger.column_types import AsKept, UtcDateTime
 from bot.ledger.rows import ENDLESS, Kind
-from bot.ledger.schema import deliveries, notices, payments, refused_steps, requests
+from bot.ledger.schema import deliveries, notices, payments, refused_triggers, requests
 
-_TABLES = (requests, payments, deliveries, notices, refused_steps)
+_TABLES = (requests, payments, deliveries, notices, refused_triggers)
 _TIMES = ((UtcDateTime, "????-??-?? ??:??:??*"), (Date, "????-??-??"))
 
 

@@ -345,15 +345,15 @@ UNTOLD = notices.c.ended.is_(None)
 
 Index("notices_to_tell", notices.c.due_at, sqlite_where=UNTOLD, postgresql_where=UNTOLD)
 
-refused_steps = Table(
-    "refused_steps",
+refused_triggers = Table(
+    "refused_triggers",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("run", String(200), nullable=False, unique=True),
+    Column("trigger_id", String(200), nullable=False, unique=True),
     Column("why", Text, nullable=False),
     Column("at", UtcDateTime, nullable=False),
 )
-"""Runs of a workflow's step that Slack was told have failed, with no request: see `RefusedSteps`."""
+"""Of what Slack delivered, and somebody was told that nothing was done: see `RefusedTriggers`."""
 
 FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 """What a payment or delivery is set to that nobody works on any more."""

@@ -39,7 +39,7 @@ from bot.ledger.locked_reads import LockedReads, Stale
 from bot.ledger.notices import Topic
 from bot.ledger.outbox import Outbox
 from bot.ledger.pruning import Meant, Pruning
-from bot.ledger.refused_steps import RefusedSteps
+from bot.ledger.refused_triggers import RefusedTriggers
 from bot.ledger.rows import Kind, Pause, payment_in, request_of
 from bot.ledger.schema import FREE, approvals, attempts, events, payments, requests
 
@@ -58,7 +58,7 @@ class Transaction(LockedReads):
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         super().__init__(connection, now)
         self.outbox = Outbox(connection, now, self.changed_topics)
-        self.refused_steps = RefusedSteps(connection, now)
+        self.refused_triggers = RefusedTriggers(connection, now)
         self._pruning = Pruning(connection, self.trail)
 
     @property

@@ -7,8 +7,15 @@ from datetime import datetime
 
 from bot.domain.batch import Batch
 from bot.domain.payment import Payment, PaymentRequest
-from bot.domain.policy import Refusal
+from bot.domain.policy import Reason, Refusal
 from bot.payments.approvals import ApprovalStatus
+
+NOT_DONE = "Slack delivered this once more. Nothing was done when it came first, and nothing is done now."
+
+
+def refused_before(why: str) -> Refusal:
+    """The answer to what was refused, and is delivered again when nothing stands in its way any more."""
+    return Refusal(Reason.REPEATED, why, "Do it again if it is still wanted.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +116,8 @@ Answer = (
     | Done
     | Refusal
 )
+
+
+def is_done(answer: Answer) -> bool:
+    """Whether what was asked for is done; anything else is a no."""
+    return isinstance(answer, Requested | Done)

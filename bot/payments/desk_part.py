@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,14 +15,16 @@ from bot.domain.payment import (
     PaymentRequest,
 )
 from bot.domain.policy import Reason, Refusal
-from bot.errors import LedgerContradicted
+from bot.errors import DirectoryError, LedgerContradicted
 from bot.ledger.notices import Topic
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.metrics import REFUSALS
 from bot.payments.answers import (
+    NOT_DONE,
     Forgotten,
     NotFound,
+    refused_before,
 )
 from bot.payments.authority import Authority, Person
 from bot.payments.settling import Settling
@@ -54,6 +56,51 @@ class DeskPart:
         """Somebody acted on a card that was out of date: show it again."""
         async with self.ledger.transaction() as transaction:
             await transaction.outbox.repair_cards(request_id)
+
+    async def refused_before(self, trigger: str) -> str | None:
+        """Why what Slack delivered by this trigger was refused before; None where it was not.
+
+        Raises LedgerUnavailable.
+        """
+        async with self.ledger.transaction() as transaction:
+            return await transaction.refused_triggers.why(trigger)
+
+    async def refuse(self, trigger: str, why: str = NOT_DONE) -> str | None:
+        """Let nothing come of this, whenever Slack delivers it again: to be done before anybody hears a no.
+
+        Returns why it is refused, in the words that were used first; None where it made a request before.
+        Raises LedgerUnavailable.
+        """
+        async with self.ledger.transaction() as transaction:
+            await transaction.lock("request")
+            if await transaction.by_trigger(trigger) is not None:
+                return None
+            before = await transaction.refused_triggers.why(trigger)
+            if before is None:
+                await transaction.refused_triggers.add(trigger, why)
+            return before or why
+
+    async def once(self, trigger: str | None, doing: Awaitable[T], is_done: Callable[[T], bool]) -> T:
+        """What came of what Slack delivered by this trigger; where that is a no, see `refuse`.
+
+        is_done: of the answer: whether it is none. trigger: None where Slack does not tell it.
+        Raises what `doing` raises, LedgerUnavailable.
+        """
+        try:
+            answer = await doing
+        except DirectoryError:
+            if trigger is not None:
+                await self.refuse(trigger)
+            raise
+        if trigger is not None and not is_done(answer):
+            await self.refuse(trigger)
+        return answer
+
+    async def _refuse_again(self, transaction: Transaction, person: Person, why: str, what: str) -> Refusal:
+        """The answer to what was refused before, where nothing else stands in its way any more."""
+        refusal = refused_before(why)
+        await self._refused(transaction, person, refusal, what)
+        return refusal
 
     async def record_refusal(self, person: Person, refusal: Refusal, what: str) -> None:
         """Put a refusal into the audit trail that was not the policy's."""

@@ -100,7 +100,7 @@ class Maintenance:
     async def forget(self) -> None:
         """Forget what is of no use any more, and may be of use to others: see `forget_response_urls`."""
         async with self.ledger.transaction() as transaction:
-            await transaction.refused_steps.forget()
+            await transaction.refused_triggers.forget()
             await transaction.outbox.forget_response_urls(asked_before=transaction.now - RESPONSE_URL_LASTS)
 
     async def _retry(self, transaction: Transaction, payment: Payment) -> None:

@@ -27,6 +27,17 @@ class Resumed:
     pause: Pause | None
 
 
+def begins_or_ends(answer: Paused | Resumed | Refusal) -> bool:
+    """Whether a pause began or ended by this; anything else is a no."""
+    match answer:
+        case Paused(before=before):
+            return not before
+        case Resumed(pause):
+            return pause is not None
+        case _:
+            return False
+
+
 @dataclass(frozen=True, slots=True)
 class Pausing(DeskPart):
     """The part of the desk where sending is stopped."""
@@ -40,6 +51,9 @@ class Pausing(DeskPart):
             await self.record_refusal(person, refusal, "pause")
             return refusal
         async with self.ledger.transaction() as transaction:
+            why = await transaction.refused_triggers.why(trigger_id)
+            if why is not None and await transaction.paused() is None:
+                return await self._refuse_again(transaction, person, why, "pause")
             said = reason.strip()[:MAX_NOTE]
             new = await transaction.pause(said, actor=person.id, trigger=trigger_id)
             pause, sending = await transaction.paused(), await transaction.count_sending()
@@ -56,6 +70,10 @@ class Pausing(DeskPart):
             await self.record_refusal(person, refusal, "resume")
             return refusal
         async with self.ledger.transaction() as transaction:
+            if (why := await transaction.refused_triggers.why(trigger_id)) is not None:
+                if await transaction.paused() is None:
+                    return Resumed(None)
+                return await self._refuse_again(transaction, person, why, "resume")
             ended = await transaction.resume(actor=person.id, trigger=trigger_id)
             if ended is None and (pause := await transaction.paused()) is not None:
                 return Paused(pause, before=True, sending=await transaction.count_sending())

@@ -196,6 +196,7 @@ class Proposals:
         refs: Sequence[InvoiceRef],
         *,
         trigger: str,
+        delivery: str | None,
         typed_there: bool,
         response_url: str | None = None,
         note: str | None = None,
@@ -204,7 +205,8 @@ class Proposals:
     ) -> tuple[Asked, ...]:
         """Ask for these invoices by a request a rule, and say what came of each.
 
-        trigger: of what was clicked; the same again is the same requests. seen: see `Desk.request`.
+        trigger: of what was clicked; the same again is the same requests. delivery: of this one click; None
+        where Slack does not tell it. Of that, and seen, see `Desk.request`.
         Raises DirectoryError, LedgerUnavailable: then nothing was requested.
         """
         modules = dict.fromkeys(ref.module for ref in refs)
@@ -222,6 +224,7 @@ class Proposals:
                     channel,
                     theirs,
                     trigger_id=f"{trigger}:{hashlib.sha256(key.encode()).hexdigest()[:12]}",
+                    delivery=delivery,
                     typed_there=typed_there,
                     response_url=response_url,
                     note=note,
@@ -234,6 +237,11 @@ class Proposals:
                 outcome = error
             asked.append(Asked(tuple(theirs), outcome))
         return tuple(asked)
+
+
+def all_requested(asked: Sequence[Asked]) -> bool:
+    """Whether all of it is asked for now."""
+    return all(isinstance(one.outcome, Requested) for one in asked)
 
 
 def prices(lines: Iterable[Line]) -> Seen:

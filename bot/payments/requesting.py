@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.domain import events
 from bot.domain.batch import Batch
-from bot.domain.payment import STEP_TRIGGER, InvoiceRef, Payment, step_run_in
+from bot.domain.payment import InvoiceRef, Payment
 from bot.domain.policy import Reason, Refusal, Rule
 from bot.domain.schedule import IN_UTC, Mornings, PayOn
 from bot.errors import LedgerUnavailable
@@ -29,6 +29,9 @@ _TRIES = 3
 Seen = Mapping[InvoiceRef, str]
 """What invoices cost, as `Invoice.price`, as it was shown to who asks for them."""
 
+ANOTHER = "unknown"
+"""What it was shown at, of an invoice that costs something else by now: it is paid at no price."""
+
 _TOGETHER = 200
 """Requests of one transaction, so that nobody else waits long for its end."""
 
@@ -41,16 +44,12 @@ class _NewRequest:
     channel: str
     refs: tuple[InvoiceRef, ...]
     trigger_id: str
+    delivery: str
     response_url: str | None
     note: str | None
     pay_on: PayOn | None
     rule: Rule
     seen: Seen = field(compare=False)
-
-    @property
-    def step_run(self) -> str | None:
-        """The run of the workflow step that asks; None for people."""
-        return step_run_in(self.trigger_id)
 
     def row(self, now: datetime) -> dict[str, Any]:
         """What the request's row says of it."""
@@ -85,6 +84,7 @@ class Requesting(DeskPart):
         refs: Sequence[InvoiceRef],
         *,
         trigger_id: str,
+        delivery: str | None = None,
         typed_there: bool = False,
         response_url: str | None = None,
         note: str | None = None,
@@ -94,12 +94,14 @@ class Requesting(DeskPart):
         """Ask for invoices to be paid by one request. Asking again with the same trigger_id is the same one.
 
         refs: one or more that stand under one rule, each once. Those that another request holds are left out.
+        delivery: the trigger of what Slack delivered, None where that is the trigger_id; of what was refused
+            before nothing is requested, see `once`.
         typed_there: Slack itself says that they acted in that channel; otherwise they must be in it.
         pay_on: the day, which must be today or within a year; None: at once.
         seen: of those whose price they were shown; what costs something else when it is read is cancelled.
         Raises DirectoryError, LedgerUnavailable: then nothing was requested.
         """
-        what = f"request {', '.join(map(str, refs))}"
+        what = _request_of(refs)
         if pay_on is not None and (refusal := self.refused_day(pay_on)) is not None:
             await self.record_refusal(person, refusal, what)
             return refusal
@@ -112,10 +114,11 @@ class Requesting(DeskPart):
                 await self.record_refusal(person, rule, what)
                 return rule
             rules.append(rule)
+        by = trigger_id if delivery is None else delivery
         new = _NewRequest(
-            person, channel, tuple(refs), trigger_id, response_url, note, pay_on, rules[0], seen
+            person, channel, tuple(refs), trigger_id, by, response_url, note, pay_on, rules[0], seen
         )
-        if len(refs) > 1 or new.step_run is not None:
+        if len(refs) > 1:
             return await self._uncontradicted(person, what, self._request(new))
         asking = self.crowd.serve(new, self._request, self._request_together)
         return await self._uncontradicted(person, what, asking)
@@ -148,7 +151,7 @@ class Requesting(DeskPart):
         async with self.ledger.transaction() as transaction:
             await transaction.lock("request")  # which may take a while, so whoever comes until then is of it
             asking = group.close()
-            rows = [(new.refs[0], new.row(transaction.now)) for new in asking]
+            rows = [(new.refs[0], new.delivery, new.row(transaction.now)) for new in asking]
             added = await transaction.insert_fresh(rows)
             left = [new for new, batch in zip(asking, added, strict=True) if batch is None]
             held = await self._held(transaction, left) if left else {}
@@ -167,43 +170,24 @@ class Requesting(DeskPart):
     async def _held(
         self, transaction: Transaction, left: Sequence[_NewRequest]
     ) -> dict[_NewRequest, Payment]:
-        """Who holds what these ask for: not where it made a request before, nor where somebody has it locked.
+        """Who holds what these ask for: not where it is a repetition, nor where somebody has it locked.
 
         They are locked before the trail's end, as everybody does, and nobody is waited for.
         """
         holding = await transaction.holding([new.refs[0] for new in left], wait=False)
         of_ref = {one.ref: one for one in holding}
-        taken = await transaction.taken([new.trigger_id for new in left])
+        taken = await transaction.taken({one for new in left for one in (new.trigger_id, new.delivery)})
         return {
-            new: of_ref[new.refs[0]] for new in left if new.refs[0] in of_ref and new.trigger_id not in taken
+            new: of_ref[new.refs[0]]
+            for new in left
+            if new.refs[0] in of_ref and taken.isdisjoint((new.trigger_id, new.delivery))
         }
-
-    async def refused_step(self, run: str) -> str | None:
-        """Why the step of this run was refused before; None where it was not. Raises LedgerUnavailable."""
-        async with self.ledger.transaction() as transaction:
-            return await transaction.refused_steps.why(run)
-
-    async def refuse_step(self, run: str, why: str) -> str | None:
-        """Let no request be made of this run, whenever its event comes again.
-
-        Returns why it is refused, in the words that were used first; None where it made a request before.
-        Raises LedgerUnavailable.
-        """
-        async with self.ledger.transaction() as transaction:
-            await transaction.lock("request")
-            if await transaction.by_trigger(f"{STEP_TRIGGER}{run}") is not None:
-                return None
-            before = await transaction.refused_steps.why(run)
-            if before is None:
-                await transaction.refused_steps.add(run, why)
-            return before or why
 
     async def _request(self, new: _NewRequest) -> _Answer:
         async with self.ledger.transaction() as transaction:
-            if new.step_run is not None:
-                await transaction.lock("request")
-                if (why := await transaction.refused_steps.why(new.step_run)) is not None:
-                    return Refusal(Reason.STEP, why, "Start the workflow again.")
+            await transaction.lock("request")
+            if (why := await transaction.refused_triggers.why(new.delivery)) is not None:
+                return await self._as_before(transaction, new, why)
             # What holds an invoice may let go of it between the insert and the look at it.
             free, held = new.refs, list[Payment]()
             for _ in range(_TRIES):
@@ -221,6 +205,16 @@ class Requesting(DeskPart):
                     return AlreadyRequested(held[0])
         raise LedgerUnavailable(f"{new.refs[0]} is being let go of just now")
 
+    async def _as_before(self, transaction: Transaction, new: _NewRequest, why: str) -> _Answer:
+        """What is said of what was refused before, whatever stands in its way by now."""
+        if (same := await transaction.by_trigger(new.trigger_id)) is not None:
+            return Requested(same)  # of several requests of one click, only the others were refused
+        held = await transaction.holding(new.refs)
+        if len(held) == len(new.refs):
+            await self._record_held(transaction, new, held)
+            return AlreadyRequested(held[0])
+        return await self._refuse_again(transaction, new.person, why, _request_of(new.refs))
+
     async def _record_asked(
         self, transaction: Transaction, added: Iterable[tuple[_NewRequest, Batch | None]]
     ) -> None:
@@ -237,3 +231,8 @@ class Requesting(DeskPart):
         for live in held:
             refused = events.Refused(f"request {live.ref}", "already_requested")
             await transaction.record(refused, actor=new.person.id, payment=live)
+
+
+def _request_of(refs: Sequence[InvoiceRef]) -> str:
+    """How the trail names what is asked for."""
+    return f"request {', '.join(map(str, refs))}"

@@ -67,7 +67,7 @@ class Resolving(DeskPart):
                 return AlreadyDecided(batch)
             if (refused := await self._refused_to_resolve(person, batch)) is not None:
                 return refused
-            return await settle_by_hand(
+            settled = await settle_by_hand(
                 self.ledger,
                 person.id,
                 request_id,
@@ -78,6 +78,9 @@ class Resolving(DeskPart):
                 correcting=correcting,
                 trigger=trigger_id,
             )
+            if isinstance(settled, Refusal):
+                await self.record_refusal(person, settled, f"resolve #{request_id}")
+            return settled
 
         return await self._uncontradicted(person, "resolve", resolving(), about=request_id)
 

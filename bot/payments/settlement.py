@@ -8,9 +8,18 @@ from bot.domain.batch import Batch
 from bot.domain.command import MAX_NOTE
 from bot.domain.events import ABSENT, Corrected, Reconciled, Resolved
 from bot.domain.payment import CORRECTIONS, WEAK, InvoiceRef, Payment, State
+from bot.domain.policy import Refusal
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
-from bot.payments.answers import AlreadyDecided, AlreadyRequested, Done, NotFound, TooEarly, WhichInvoice
+from bot.payments.answers import (
+    AlreadyDecided,
+    AlreadyRequested,
+    Done,
+    NotFound,
+    TooEarly,
+    WhichInvoice,
+    refused_before,
+)
 from bot.payments.settling import Settling
 
 OPERATOR = "operator:"
@@ -28,7 +37,7 @@ async def settle_by_hand(
     ref: InvoiceRef | None = None,
     correcting: bool = True,
     trigger: str | None = None,
-) -> NotFound | AlreadyDecided | AlreadyRequested | TooEarly | WhichInvoice | Done:
+) -> NotFound | AlreadyDecided | AlreadyRequested | TooEarly | WhichInvoice | Done | Refusal:
     """Settle a lost answer on somebody's word, or correct it. The caller has checked that they may.
 
     settling: how long after its answer was lost a call may still be carried out. Before that, "not paid"
@@ -55,6 +64,8 @@ async def settle_by_hand(
             return AlreadyDecided(batch)
         if not paid and (left := settling.left(payment, transaction.now)) > timedelta(0):
             return TooEarly(payment, transaction.now + left)
+        if trigger is not None and (why := await transaction.refused_triggers.why(trigger)) is not None:
+            return refused_before(why)
         if paid and correction and (live := await transaction.live(payment.ref)) is not None:
             return AlreadyRequested(live)
         said = note.strip()[:MAX_NOTE]

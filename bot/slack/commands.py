@@ -12,7 +12,9 @@ from bot.domain.typed_words import Misunderstood
 from bot.errors import DirectoryError
 from bot.metrics import COMMANDS
 from bot.payments.allowance import allowance_of
+from bot.payments.answers import is_done
 from bot.payments.authority import Person
+from bot.payments.pausing import begins_or_ends
 from bot.slack import replies
 from bot.slack.blocks import Message, paragraph
 from bot.slack.help_text import help_text
@@ -67,7 +69,7 @@ class Commands:
             case RequestDue():
                 return self.previews.answer(person, channel, asked, trigger_id, response_url)
             case Request(refs, note, pay_on):
-                answer = await desk.request(
+                asking = desk.request(
                     person,
                     channel,
                     refs,
@@ -77,18 +79,20 @@ class Commands:
                     note=note,
                     pay_on=pay_on,
                 )
-                return replies.said(answer, team_url)
+                return replies.said(await desk.once(trigger_id, asking, is_done), team_url)
             case OpenForm():
                 return await self.pay_forms.open(person, trigger_id, Origin(channel, response_url))
             case Resolve(request_id, paid, note, ref):
-                settled = await desk.resolve(
+                settling = desk.resolve(
                     person, request_id, paid=paid, note=note, ref=ref, trigger_id=trigger_id
                 )
-                return replies.said(settled, team_url)
+                return replies.said(await desk.once(trigger_id, settling, is_done), team_url)
             case Pause(reason):
-                return replies.of_pausing(await desk.pause(person, reason, trigger_id=trigger_id))
+                pausing = desk.pause(person, reason, trigger_id=trigger_id)
+                return replies.of_pausing(await desk.once(trigger_id, pausing, begins_or_ends))
             case Resume():
-                return replies.of_pausing(await desk.resume(person, trigger_id=trigger_id))
+                resuming = desk.resume(person, trigger_id=trigger_id)
+                return replies.of_pausing(await desk.once(trigger_id, resuming, begins_or_ends))
             case Misunderstood():
                 return replies.misunderstood(asked)
             case Help():

@@ -38,8 +38,11 @@ _OF_AN_EVENT = {
 _LONGEST_ID = 32
 """Characters of an id of Slack's, which have some eleven, as the ledger has room for them."""
 
+LONGEST_TRIGGER = 150
+"""Characters of a trigger of Slack's, which have some fifty."""
+
 _LONGEST = {
-    "trigger_id": 150,
+    "trigger_id": LONGEST_TRIGGER,
     "response_url": 2_000,
     **dict.fromkeys(("action_id", "callback_id", "command", "hash", "function_execution_id"), 255),
 }

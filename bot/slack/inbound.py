@@ -22,7 +22,7 @@ from bot.payments.unpaid import UnpaidInvoices
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import View, error_under, notice
-from bot.slack.delivered import understanding
+from bot.slack.delivered import LONGEST_TRIGGER, is_identifier, understanding
 from bot.slack.directory import SlackDirectory, within
 from bot.slack.respond import open_view, respond_to
 from bot.slack.web_api import Client, Workspace
@@ -114,6 +114,12 @@ def clicker(body: Body) -> Person:
     """
     user = body["user"]
     return Person(id=user["id"], team=user.get("team_id") or "")
+
+
+def delivery_of(body: Body) -> str | None:
+    """Slack's trigger of this one click or form, which no other has; None where Slack does not tell it."""
+    trigger = body.get("trigger_id")
+    return trigger if is_identifier(trigger, LONGEST_TRIGGER) else None
 
 
 def one_line(entered: str | None) -> str | None:

@@ -29,7 +29,16 @@ from bot.slack import replies
 from bot.slack.blocks import View, error_under, notice, showing
 from bot.slack.delivered import identifier_in, understanding
 from bot.slack.directory import within
-from bot.slack.inbound import BEFORE_A_FORM, Body, Response, Services, clicker, outcome_of, submitted
+from bot.slack.inbound import (
+    BEFORE_A_FORM,
+    Body,
+    Response,
+    Services,
+    clicker,
+    delivery_of,
+    outcome_of,
+    submitted,
+)
 from bot.slack.pay_form_button import OPEN_FORM, PAY_SEVERAL, Several
 from bot.slack.pay_form_entered import Entered
 from bot.slack.pay_form_fill import Filling
@@ -58,6 +67,9 @@ log = structlog.get_logger()
 
 SHORTCUT = "pay_invoice"
 """The shortcut's callback id in the manifest."""
+
+_AS_TYPED_S = 600
+"""Seconds for which a form counts as typed where its command was: a form that stays open may outlast that."""
 
 _AFTER_ACK_S = 0.5
 """Seconds for Slack to show what a form was acknowledged with, before it shows what came of it."""
@@ -138,7 +150,7 @@ class PayForms:
             chosen = (usual if usual in choice.modules else choice.modules[0],)
         form = PayForm(
             memory=Memory(
-                replace(origin, suggested=choice.channel or origin.suggested),
+                replace(origin, suggested=choice.channel or origin.suggested, at=self._now()),
                 wanted=Wanted(due_by=several.due_by if several else None),
             ),
             modules=choice.modules,
@@ -190,7 +202,10 @@ class PayForms:
         return replies.refused(refusal)
 
     async def _submitted(self, ack: AsyncAck, body: Body, view: View) -> None:
-        work = self._requested(clicker(body), view)
+        delivery = delivery_of(body)
+        asking = self._requested(clicker(body), view, delivery)
+        # All that it is answered with, but for nothing, is a no to some of it.
+        work = self.services.desk.once(delivery, asking, lambda answer: not answer)
         told_late = partial(self._told_late, view)
         await submitted(self.services.gate, ack, work, block=MODULES, told_late=told_late)
 
@@ -207,7 +222,7 @@ class PayForms:
         await asyncio.sleep(_AFTER_ACK_S)
         await update_view(self.services.client, view, told, unless_changed=False)
 
-    async def _requested(self, person: Person, view: View) -> Response:
+    async def _requested(self, person: Person, view: View, delivery: str | None) -> Response:
         entered, origin = Entered.of(view), Memory.of(view).origin
         refs = entered.invoices(self.services.catalogue.modules)
         if isinstance(refs, Misunderstood):
@@ -234,7 +249,8 @@ class PayForms:
             refs,
             # Sent again, it is the same requests; with other invoices or another day, it is others.
             trigger=f"view:{view['id']}:{what}",
-            typed_there=origin.channel is not None,
+            delivery=delivery,
+            typed_there=origin.channel is not None and abs(self._now() - origin.at) <= _AS_TYPED_S,
             response_url=origin.response_url,
             note=entered.note,
             pay_on=pay_on,
@@ -246,6 +262,9 @@ class PayForms:
             return {}
         told = requested(asked, self.services.workspace.url)
         return {"response_action": "update", "view": showing(told)}
+
+    def _now(self) -> int:
+        return int(self.services.ledger.clock().timestamp())
 
     async def _changed(self, person: Person, shown: View, entered: Entered) -> View | None:
         """The form with what the invoices cost now; None where that is what it shows.

@@ -25,12 +25,13 @@ from bot.domain.wording import shorten
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyRequested, Requested
 from bot.payments.authority import Person
-from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal, mark, prices
+from bot.payments.proposals import Asked, Group, LeftOut, Line, Proposal, all_requested, mark, prices
+from bot.payments.requesting import ANOTHER
 from bot.payments.worker import TaskPool
 from bot.slack import replies
 from bot.slack.blocks import Message, button, paragraph
-from bot.slack.delivered import identifier_in, text_in, understanding
-from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of, reading_pool
+from bot.slack.delivered import LONGEST_TRIGGER, identifier_in, text_in, understanding
+from bot.slack.inbound import Body, Services, clicker, delivery_of, in_time, outcome_of, reading_pool
 from bot.slack.listing import fitting, listing
 from bot.slack.respond import respond
 from bot.slack.schedule_text import OR_AT_ONCE, asked_for
@@ -50,9 +51,6 @@ CONFIRM = "request_several"
 
 _VALUE = 2000
 """Characters of a button's value that Slack takes."""
-
-_TRIGGER = 150
-"""Characters of what Slack calls a trigger; its own have some fifty."""
 
 _CHANGED = "*Something changed since you looked. Nothing is requested yet.*\n"
 
@@ -135,7 +133,7 @@ class Previews:
         with understanding():
             trigger, shown, listed, noted, *day = json.loads(action["value"])
             channel, refs = identifier_in(body["channel"]["id"]), _unpacked(listed)
-            if not 1 <= len(text_in(trigger)) <= _TRIGGER:
+            if not 1 <= len(text_in(trigger)) <= LONGEST_TRIGGER:
                 raise ValueError("no trigger")
             note = None if noted is None else text_in(noted)[:MAX_NOTE]
             pay_on = PayOn.read(day[0]) if day else None
@@ -172,22 +170,32 @@ async def asked_as_shown(
     shown: as `mark`. trigger: as of `Proposals.request`. body: of the click.
     Raises DirectoryError, LedgerUnavailable: then nothing was requested.
     """
-    lines = await services.proposals.lines(refs)
-    if mark(lines) != shown:
-        now = await services.proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
-        # What is requested already may be so by this very button; who may not ask is refused next.
-        if not (isinstance(now, Refusal) or (not now.lines and all(one.held for one in now.left_out))):
-            return preview(now, note, str(body["trigger_id"]), services.desk.today, pay_on, changed=True)
-    return await services.proposals.request(
-        person,
-        channel,
-        refs,
-        trigger=trigger,
-        typed_there=False,
-        response_url=body.get("response_url"),
-        note=note,
-        pay_on=pay_on,
-        seen=prices(lines),
+    delivery = delivery_of(body)
+
+    async def asking() -> Message | tuple[Asked, ...]:
+        lines = await services.proposals.lines(refs)
+        seen = prices(lines)
+        if mark(lines) != shown:
+            seen = dict.fromkeys(refs, ANOTHER)
+            now = await services.proposals.of_refs(person, channel, refs, typed_there=False, pay_on=pay_on)
+            # What is requested already may be so by this very button; who may not ask is refused next.
+            if not (isinstance(now, Refusal) or (not now.lines and all(one.held for one in now.left_out))):
+                return preview(now, note, str(body["trigger_id"]), services.desk.today, pay_on, changed=True)
+        return await services.proposals.request(
+            person,
+            channel,
+            refs,
+            trigger=trigger,
+            delivery=delivery,
+            typed_there=False,
+            response_url=body.get("response_url"),
+            note=note,
+            pay_on=pay_on,
+            seen=seen,
+        )
+
+    return await services.desk.once(
+        delivery, asking(), lambda asked: not isinstance(asked, Message) and all_requested(asked)
     )
 
 

@@ -88,13 +88,13 @@ class WorkflowStep:
         if len(run) > _LONGEST_RUN:
             return _NOBODY
         desk = self.services.desk
-        if (before := await desk.refused_step(run)) is not None:
+        trigger = f"{STEP_TRIGGER}{run}"
+        if (before := await desk.refused_before(trigger)) is not None:
             return before
-        why = await self._request(run, event)
-        # Before anybody hears of it: it must not become a payment after they did.
-        return None if why is None else await desk.refuse_step(run, why)
+        why = await self._request(trigger, event)
+        return None if why is None else await desk.refuse(trigger, why)
 
-    async def _request(self, run: str, event: Body) -> str | None:
+    async def _request(self, trigger: str, event: Body) -> str | None:
         """Why it may not be requested; None where it is."""
         inputs = event.get("inputs") or {}
         user, channel = _who(event), inputs.get("channel")
@@ -111,9 +111,8 @@ class WorkflowStep:
         if not isinstance(asked, command.Request) or len(asked.refs) > 1 or asked.pay_on is not None:
             problem = asked.problem if isinstance(asked, Misunderstood) else "That is not one invoice."
             return f"{problem} The step takes a module such as vps, and an invoice's number."
-        answer = await desk.request(
-            person, channel, asked.refs, trigger_id=f"{STEP_TRIGGER}{run}", note=_note(inputs.get("note"))
-        )
+        note = _note(inputs.get("note"))
+        answer = await desk.request(person, channel, asked.refs, trigger_id=trigger, note=note)
         return None if isinstance(answer, Requested) else replies.in_plain_words(answer)
 
 

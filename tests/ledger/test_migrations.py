@@ -194,6 +194,16 @@ async def test_what_was_told_before_is_not_told_again(ledger_url: str, clock: Cl
     assert [one and one.place for one in left] == ["U3", None]
 
 
+async def test_a_step_that_was_refused_before_stays_refused(ledger_url: str, clock: Clock) -> None:
+    """Whatever else is known to be refused by now, its event may come again after the update."""
+    await upgrade(ledger_url, "0014")
+    async with past_the_ledger(ledger_url) as engine:
+        columns = "INSERT INTO refused_steps (run, why, at) VALUES"
+        await forge(engine, f"{columns} ('Fx1', 'because', '2026-03-02 09:00:00')")
+    async with open_ledger(ledger_url, clock=clock) as ledger, ledger.transaction() as transaction:
+        assert await transaction.refused_triggers.why("step:Fx1") == "because"
+
+
 @pytest.mark.parametrize("known_as", ["size", "lines"])
 async def test_an_instance_of_an_earlier_release_can_read_and_write_no_request(
     ledger_url: str, clock: Clock, known_as: str

@@ -85,7 +85,7 @@ EQUIVALENT = (
     ),
     Same("ledger/new_file.py", "new_file", "_flush(target.parent)", "pass", "only a power cut would tell"),
     Same("ledger/open_files.py", "OpenFiles.note", "cursor.close()", "pass", _WHEN_FORGOTTEN),
-    Same(_DATABASE, "_check_postgresql", "cursor.close()", "pass", _WHEN_FORGOTTEN),
+    Same("ledger/given_session.py", "first_answer", "cursor.close()", "pass", _WHEN_FORGOTTEN),
     Same("ledger/exported.py", "check", "[:11]", "[:12]", "only the first eleven are read"),
     Same(
         "ledger/ledger_file.py",

@@ -7,7 +7,7 @@ from tests.planted.breaks import Break
 _EXECUTOR, _PREFLIGHT, _PAYABLE = "payments/executor.py", "payments/preflight.py", "payments/payable.py"
 _DESK, _APPROVALS, _AUTHORITY = "payments/desk.py", "payments/approvals.py", "payments/authority.py"
 _RECONCILER, _SETTLEMENT = "payments/reconciler.py", "payments/settlement.py"
-_MAINTENANCE = "payments/maintenance.py"
+_MAINTENANCE, _REQUESTING = "payments/maintenance.py", "payments/requesting.py"
 
 _INTENT = """\
             try:
@@ -34,6 +34,41 @@ BREAKS = (
         "if trigger is not None and await transaction.settled_by(request_id, trigger):",
         "if trigger is not None and not trigger:",
         seen_by="payments:test_a_command_that_slack_delivers_again_takes_no_correction_back",
+    ),
+    Break(
+        "what-was-refused-is-requested-when-it-comes-again",
+        _REQUESTING,
+        "if (why := await transaction.refused_triggers.why(new.delivery)) is not None:",
+        'if (why := await transaction.refused_triggers.why("")) is not None:',
+        seen_by="payments:test_a_command_that_was_refused_is_not_carried_out_when_its_invoice_is_free",
+    ),
+    Break(
+        "what-was-refused-is-requested-when-it-comes-among-others",
+        "ledger/asked.py",
+        "(requests.c.trigger_id, refused_triggers.c.trigger_id)",
+        "(requests.c.trigger_id,)",
+        seen_by="payments:test_among_many_that_come_at_once_as_well",
+    ),
+    Break(
+        "a-no-is-not-remembered",
+        "payments/desk_part.py",
+        "if trigger is not None and not is_done(answer):",
+        "if trigger == answer:",
+        seen_by="slack/test_delivered_again:test_a_command",
+    ),
+    Break(
+        "a-resumption-that-was-refused-ends-a-later-pause",
+        "payments/pausing.py",
+        "if (why := await transaction.refused_triggers.why(trigger_id)) is not None:",
+        'if (why := await transaction.refused_triggers.why("")) is not None:',
+        seen_by="payments:test_a_resumption_that_found_no_pause_ends_none_that_came_after_it",
+    ),
+    Break(
+        "a-settling-that-was-refused-settles-later",
+        _SETTLEMENT,
+        "(why := await transaction.refused_triggers.why(trigger)) is not None:",
+        '(why := await transaction.refused_triggers.why("")) is not None:',
+        seen_by="payments:test_a_settling_that_came_too_early_settles_nothing_later",
     ),
     Break(
         "a-pause-is-not-asked-for-before-the-intent",

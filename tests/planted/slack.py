@@ -24,6 +24,13 @@ BREAKS = (
         seen_by="slack:test_what_costs_something_else_than_its_card_shows_is_shown_before_it_is_asked_for",
     ),
     Break(
+        "what-is-let-go-of-at-the-click-costs-what-nobody-saw",
+        "slack/preview.py",
+        "            seen = dict.fromkeys(refs, ANOTHER)\n",
+        "",
+        seen_by="slack:test_what_is_let_go_of_at_the_click_is_not_paid_at_an_amount_that_nobody_saw",
+    ),
+    Break(
         "what-cannot-be-read-any-more-is-asked-for-by-its-preview",
         "slack/preview.py",
         "(not now.lines and all(one.held for one in now.left_out))",
@@ -331,9 +338,16 @@ BREAKS = (
     Break(
         "a-picked-channel-counts-as-typed-in",
         "slack/pay_form.py",
-        "typed_there=origin.channel is not None,",
-        "typed_there=True,",
+        "typed_there=origin.channel is not None and abs",
+        "typed_there=True or abs",
         seen_by="slack:test_nobody_gets_the_rule_of_a_channel_that_they_are_not_in",
+    ),
+    Break(
+        "a-form-that-stays-open-counts-as-typed-in-for-good",
+        "slack/pay_form.py",
+        "abs(self._now() - origin.at) <= _AS_TYPED_S",
+        "origin.at >= 0",
+        seen_by="slack:test_a_form_that_stays_open_is_no_way_back_into_a_channel",
     ),
     Break(
         "a-workflows-author-says-who-asks",

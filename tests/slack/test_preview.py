@@ -6,13 +6,16 @@ import asyncio
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.domain.payment import Invoice, InvoiceRef, State
 from bot.domain.policy import Rule
 from bot.domain.schedule import PayOn
-from bot.payments.proposals import Group, LeftOut, Line, Proposal
+from bot.payments.answers import Done
+from bot.payments.authority import Person
+from bot.payments.proposals import Group, LeftOut, Line, Proposal, Proposals
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
@@ -43,6 +46,18 @@ name = "other"
 requesters = ["alice"]
 approvers = ["bob"]
 approvals = [{ required = 1 }]
+"""
+
+LETS_GO = """
+[[rule]]
+name = "at once"
+requesters = ["{alice}"]
+
+[[rule]]
+name = "approved"
+requesters = ["{bob}"]
+approvers = ["{alice}"]
+approvals = [{{ required = 1 }}]
 """
 
 LIMITED = """
@@ -198,6 +213,38 @@ async def test_amounts_that_changed_since_are_shown_before_anything_is_asked_for
     (batch,) = await bot.ledger.recent()
     assert [one.state for one in batch.payments] == [State.PAID] * 3
     assert batch.request.note == "month end"
+
+
+async def test_what_is_let_go_of_at_the_click_is_not_paid_at_an_amount_that_nobody_saw(
+    slack: LocalSlack,
+    billing: LocalBilling,
+    start_bot: StartBot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others held all of it when it was read, so no new preview was shown; and then they took it back."""
+    people = {"alice": ids.ALICE, "bob": ids.BOB}
+    policy = tmp_path / "policy.toml"
+    policy.write_text(LETS_GO.format(**people))
+    bot = await start_bot(PAY_POLICY_FILE=str(policy), PAY_ALLOWED_USERS="", PAY_APPROVERS="")
+    bob = Person(ids.BOB, bot.services.workspace.team)
+    await asks(slack, "vps 10101 10102")
+    refs = [InvoiceRef("vps", number) for number in (10101, 10102)]
+    await bot.services.desk.request(bob, ids.PAYMENTS, refs, trigger_id="1.1", typed_there=True)
+    await at_rest(bot)
+    costs_by_now(bot, billing, 9000.0)
+    read = Proposals.of_refs
+
+    async def then_let_go(*given: Any, **named: Any) -> Any:
+        found = await read(*given, **named)
+        assert isinstance(await bot.services.desk.withdraw(bob, 1), Done)
+        return found
+
+    monkeypatch.setattr(Proposals, "of_refs", then_let_go)
+    await slack.person("alice").clicks(newest(slack), CONFIRM)
+    await at_rest(bot)
+    assert [one.state for one in (await bot.ledger.recent())[0].payments] == [State.CANCELLED] * 2
+    assert "it was asked for at another price and costs 9,000.00 USD now" in "\n".join(thread(slack))
 
 
 async def test_amounts_that_cannot_be_read_since_are_not_asked_for_unseen(

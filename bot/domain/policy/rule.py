@@ -53,7 +53,7 @@ class Reason(StrEnum):
     CONTRADICTED = "ledger_contradicted"
     OTHER_RULE = "another_rule_than_the_rest"
     DAY = "not_on_that_day"
-    STEP = "step_refused_before"
+    REPEATED = "refused_before"
 
 
 OF_AMOUNTS = frozenset(
