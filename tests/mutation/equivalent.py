@@ -104,7 +104,7 @@ EQUIVALENT = (
         "index_elements=None",
         "under the lock that it has, nothing else of it can be there",
     ),
-    Same(_OUTBOX, "Outbox.__init__", "left = True", "left = False", "a claim sets it before anybody reads it"),
+    Same(_OUTBOX, "Outbox.__init__", "left = True", "left = False", "a claim sets it before it is read"),
     Same(
         _OUTBOX,
         "Outbox.claim_with",
