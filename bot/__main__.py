@@ -17,25 +17,32 @@ from bot import deploy, logs, manifest
 from bot.checks.command import check
 from bot.config import Settings
 from bot.errors import BotError, ConfigError, LedgerInUse, LedgerUnavailable
-from bot.leaving import BROKEN_OFF, leave
+from bot.leaving import BROKEN_OFF, NOT_DONE, leave, written_or_exit
 from bot.operating.audit import audit
 from bot.operating.backup import backup
 from bot.operating.move_ledger import move_ledger
 from bot.operating.pause import pause, resume
 from bot.operating.resolve import resolve
-from bot.operating.with_ledger import refuse, settings_or_exit, written_or_exit
+from bot.operating.with_ledger import refuse, settings_or_exit
 from bot.options import ENV_FILE
 from bot.setup.command import setup
 
 
 class _Commands(click.Group):
     def invoke(self, context: click.Context) -> object:
-        """Run a command. click itself would end with 1, which says of a ledger that it was forged."""
+        """Run a command. click and Python would end with 1, which says of a ledger that it was forged."""
         try:
             return super().invoke(context)
         except KeyboardInterrupt:
             click.echo("\nAborted!", err=True)
             sys.exit(BROKEN_OFF)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception:
+            if context.invoked_subcommand == run.name:
+                raise  # there 1 says that another start may go well
+            sys.excepthook(*sys.exc_info())
+            leave(NOT_DONE)
 
 
 @click.group(

@@ -12,6 +12,8 @@ from importlib import resources
 
 import click
 
+from bot.leaving import written_or_exit
+
 REQUEST_PATH = "/slack/events"
 """Where the bot listens in HTTP mode, for everything that Slack sends."""
 
@@ -95,4 +97,5 @@ def command(url: str | None, workflow_step: bool) -> None:
 
     Paste it where Slack asks for it. Without --http it is for Socket Mode, which needs no public address.
     """
-    click.echo(manifest(url, workflow_step=workflow_step), nl=False)
+    with written_or_exit():
+        click.echo(manifest(url, workflow_step=workflow_step), nl=False)

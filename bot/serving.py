@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,13 +13,19 @@ from aiohttp.http import HttpProcessingError
 from bot.domain.problem import Problem
 from bot.errors import ConfigError
 
+_OF_A_PORT = (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
+"""What a system says of a port that is taken, or for others only."""
+
 LINGER = 1.0
 """Seconds for which the rest of a body is awaited that was answered without it."""
 
 
 @asynccontextmanager
 async def serving(server: web.Application, host: str, port: int, variable: str) -> AsyncIterator[None]:
-    """Serve until the block ends. Raises ConfigError, naming the variable, for a port that is taken."""
+    """Serve until the block ends. Raises ConfigError, naming the variable, for a port that is taken.
+
+    Where it is the host that will not do, HTTP_HOST is named: all that is served is there.
+    """
     logger = logging.getLogger("aiohttp.server")
     logger.addFilter(_in_one_line)
     # What is compressed stays so: a few bytes that unpack to gigabytes are nobody's to send.
@@ -30,12 +37,19 @@ async def serving(server: web.Application, host: str, port: int, variable: str) 
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
-        taken = f"{host}:{port} cannot be used: {error.strerror}"
-        raise ConfigError(Problem(variable, taken, "End what uses it, or choose another.")) from None
+        raise ConfigError(_refused(host, port, variable, error)) from None
     try:
         yield
     finally:
         await runner.cleanup()
+
+
+def _refused(host: str, port: int, variable: str, error: OSError) -> Problem:
+    if error.errno in _OF_A_PORT:
+        taken = f"{host}:{port} cannot be used: {error.strerror}"
+        return Problem(variable, taken, "End what uses it, or choose another.")
+    none = f"{host} is no address of this machine: {error.strerror}"
+    return Problem("HTTP_HOST", none, "Write 127.0.0.1, or 0.0.0.0 for all.")
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:

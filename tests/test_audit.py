@@ -114,7 +114,7 @@ class TestAudit:
         wrong = await invoke("audit", "verify", LEDGER_URL="mysql://bot:hunter2@db/pay")
         assert wrong.code == 2
         assert wrong.err.startswith(
-            "The ledger cannot be read:\n  LEDGER_URL: must be sqlite:///FILE or postgresql://"
+            "The ledger cannot be used:\n  LEDGER_URL: must be sqlite:///FILE or postgresql://"
         )
         assert "hunter2" not in wrong.err
 

@@ -123,6 +123,17 @@ async def test_a_port_that_is_taken_is_refused(ledger: Ledger) -> None:
     assert "in use" in str(caught.value)
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "there-is-none.invalid", "[::1]", "fe80::1"])
+async def test_a_host_that_is_not_this_machine_is_told_as_such(ledger: Ledger, host: str) -> None:
+    """Whichever port was to be opened there: another port would not do either."""
+    with pytest.raises(ConfigError) as caught:
+        async with status_server(ledger, host, free_port()):
+            pass
+    (problem,) = caught.value.problems
+    assert problem.where == "HTTP_HOST"
+    assert problem.what.startswith(f"{host} is no address of this machine")
+
+
 async def test_the_bot_serves_them_where_it_is_told_to(slack: LocalSlack, start_bot: StartBot) -> None:
     """STATUS_PORT turns them on."""
     port = free_port()

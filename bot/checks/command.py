@@ -18,7 +18,7 @@ from bot.checks.local import Local, look
 from bot.config import Settings
 from bot.domain.policy import Policy
 from bot.domain.policy.words import describe
-from bot.leaving import BROKEN_OFF, leave
+from bot.leaving import BROKEN_OFF, leave, written_or_exit
 from bot.options import ENV_FILE
 
 
@@ -39,6 +39,12 @@ def check(env_file: Path | None, online: bool, policy: bool, as_json: bool) -> N
         found = asyncio.run(_told(local, online, as_json))
     except KeyboardInterrupt:
         leave(BROKEN_OFF)
+    with written_or_exit():
+        sys.exit(_said(local, found, policy, as_json))
+
+
+def _said(local: Local, found: list[Finding], policy: bool, as_json: bool) -> int:
+    """Say what is left to be said; the exit code."""
     words = describe(local.policy) if policy and local.policy is not None else []
     well = all(finding.verdict is not Verdict.WRONG for finding in found)
     if as_json:
@@ -47,7 +53,7 @@ def check(env_file: Path | None, online: bool, policy: bool, as_json: bool) -> N
     else:
         for line in words:
             click.echo(logs.printable(line))
-    sys.exit(0 if well else 1)
+    return 0 if well else 1
 
 
 def quiet() -> None:
@@ -65,7 +71,8 @@ async def _told(local: Local, online: bool, as_json: bool) -> list[Finding]:
         finding = raw.cleaned(lambda text: logs.printable(logs.harmless(text)))
         found.append(finding)
         if not as_json:
-            click.echo(str(finding))
+            with written_or_exit():
+                click.echo(str(finding))
     return found
 
 
@@ -84,11 +91,14 @@ async def _all(local: Local, online: bool) -> AsyncIterator[Finding]:
 async def _online(settings: Settings, policy: Policy) -> AsyncIterator[Finding]:
     from bot.checks import of_billing, of_ledger, of_slack  # noqa: PLC0415  (the local look need not load them)
 
+    answered = False
     async for finding in of_slack.look(settings, policy):
+        answered = answered or (finding.where, finding.verdict) == ("SLACK_BOT_TOKEN", Verdict.OK)
         yield finding
     login = (settings.billing_wsdl_url, settings.billing_username, settings.billing_password)
     async with of_billing.opened(*login, settings.billing_timeout) as api:
         async for finding in of_billing.look(api, policy):
             yield finding
-    for finding in await of_ledger.look(settings.ledger_url.get_secret_value()):
+    team = await of_slack.team_of(settings) if answered else None
+    for finding in await of_ledger.look(settings.ledger_url.get_secret_value(), team):
         yield finding

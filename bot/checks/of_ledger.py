@@ -14,9 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.checks.findings import Finding, note, of_problem, ok, wrong
 from bot.errors import BotError, ConfigError
 from bot.ledger import database, version
+from bot.ledger.another_team import must_be_in
 from bot.ledger.ledger_file import must_be_a_ledger, must_be_one_file
 from bot.ledger.moved import must_not_have_moved
 from bot.ledger.schema import chain, metadata
+from bot.ledger.store import utc_now
 
 _WHERE = "LEDGER_URL"
 _BEGINS = "The first start of the bot makes it."
@@ -24,10 +26,10 @@ _BEGINS = "The first start of the bot makes it."
 _DURABLE_SQLITE = {"journal_mode": "wal", "synchronous": "2", "encoding": "UTF-8"}
 
 
-async def look(url: str) -> list[Finding]:
-    """Look at the ledger. url: LEDGER_URL."""
+async def look(url: str, team: str | None = None) -> list[Finding]:
+    """Look at the ledger. url: LEDGER_URL. team: whose it is to be, where that is known."""
     try:
-        return list(_not_there(url)) or await _tried(url)
+        return list(_not_there(url)) or await _tried(url, team)
     except ConfigError as error:
         return list(map(of_problem, error.problems))
     except BotError as error:
@@ -51,19 +53,19 @@ def _not_there(url: str) -> Iterator[Finding]:
         yield wrong(_WHERE, what, "Name a folder that is there and that the bot's user may write to.")
 
 
-async def _tried(url: str) -> list[Finding]:
+async def _tried(url: str, team: str | None) -> list[Finding]:
     engine = database.engine_for(url)
     try:
         async with database.honest_errors(), database.writing(engine).connect() as connection:
             async with connection.begin() as transaction:
-                finding = await connection.run_sync(_try, database.place(url))
+                finding = await connection.run_sync(_try, database.place(url), team)
                 await transaction.rollback()
             return [finding]
     finally:
         await engine.dispose()
 
 
-def _try(connection: Connection, place: str) -> Finding:
+def _try(connection: Connection, place: str, team: str | None) -> Finding:
     """In a transaction that is taken back. Raises LedgerUnfit."""
     if not inspect(connection).has_table("alembic_version"):
         return note(_WHERE, f"there is no ledger in {place} yet", _BEGINS)
@@ -74,6 +76,8 @@ def _try(connection: Connection, place: str) -> Finding:
     version.check(connection)
     for moved_to in connection.execute(select(chain.c.moved_to)).scalars():
         must_not_have_moved(moved_to)
+    if team is not None:
+        must_be_in(connection, team, utc_now())
     for table in metadata.sorted_tables:
         # No row is written, but the right to is asked for, and on SQLite the lock for it is taken.
         connection.execute(insert(table).from_select(list(table.c), select(table).where(false())))

@@ -48,6 +48,15 @@ async def look(settings: Settings, policy: Policy) -> AsyncIterator[Finding]:
             yield of_problem(problem)
 
 
+async def team_of(settings: Settings) -> str | None:
+    """Whose tokens these are; None where Slack does not say so, which `look` tells."""
+    client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+    try:
+        return (await installation_of(client)).workspace.team
+    except ConfigError:
+        return None
+
+
 def _of_token(found: Installation) -> Finding:
     app = f", app {found.app_name} ({found.app})" if found.app else ""
     team = f"{found.team} ({found.workspace.team}, {found.workspace.url})"

@@ -21,7 +21,17 @@ from bot.config.digest_line import DigestLine
 from bot.config.dotenv_file import unreadable, variables_in
 from bot.config.names import ledger_misspelt, misspelt, unread
 from bot.config.rule_table import FOR_APPROVERS, rule_of
-from bot.config.values import WRONG, Duration, LedgerAddress, WebAddress, number, token, wrong
+from bot.config.values import (
+    WRONG,
+    Duration,
+    LedgerAddress,
+    WebAddress,
+    fitting,
+    is_host,
+    number,
+    token,
+    wrong,
+)
 from bot.config.written_ids import Channel, Principal
 from bot.domain.policy import Policy, PolicyError
 from bot.domain.policy.rule import DEFAULT_EXPIRY
@@ -41,6 +51,10 @@ def _split(value: object) -> object:
 
 _Split = BeforeValidator(_split)
 _Port = Annotated[int, number(1, 65535)]
+_Host = Annotated[
+    str,
+    fitting(is_host, "must be an address of this machine", "Write 127.0.0.1, or 0.0.0.0 for all."),
+]
 
 
 class _Settings(BaseModel):
@@ -87,7 +101,7 @@ class Settings(PolicySettings, LedgerSettings):
     slack_bot_token: Annotated[SecretStr, token("xoxb-")]
     slack_app_token: Annotated[SecretStr, token("xapp-")] | None = None
     slack_signing_secret: SecretStr | None = None
-    http_host: str = "127.0.0.1"
+    http_host: _Host = "127.0.0.1"
     http_port: _Port = 3000
     slack_api_url: WebAddress = "https://slack.com/api/"
     billing_wsdl_url: WebAddress = "https://my.interserver.net/api.php?wsdl"

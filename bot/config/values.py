@@ -107,10 +107,20 @@ def token(prefix: str) -> AfterValidator:
     )
 
 
+def is_host(name: str) -> bool:
+    """Whether a name server can be asked for it: whoever asks for another gets no answer, but an error."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
 def _web_address(value: str) -> str:
     try:
         parts = urlsplit(value)
         readable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        readable = readable and is_host(parts.hostname or "")
     except ValueError:
         readable = False
     if not readable:
@@ -144,7 +154,9 @@ def _names_a_server(address: str) -> bool:
     try:
         parts = urlsplit(address)
         # A server on this machine may be named by the folder of its socket: ?host=/var/run/postgresql
-        there = parts.port != 0 and bool(parts.hostname or parse_qs(parts.query).get("host"))
+        named = [parts.hostname or "", *parse_qs(parts.query).get("host", ())]
+        hosts = [host for one in named for host in one.split(",") if host]
+        there = parts.port != 0 and bool(hosts) and all(one.startswith("/") or is_host(one) for one in hosts)
     except ValueError:
         # Its text may hold the part of the address where the password stands.
         return False

@@ -9,6 +9,8 @@ from importlib import resources
 
 import click
 
+from bot.leaving import written_or_exit
+
 FILES = {
     "Containerfile": "an image, for Podman or Docker",
     "compose.yaml": "two instances and their PostgreSQL, for Docker Compose",
@@ -45,9 +47,10 @@ def command(name: str | None) -> None:
     NAME is one of those below; without it they are listed. Write it to a file, read what stands at its
     head, and adapt it.
     """
-    if name is not None:
-        click.echo(file(name), nl=False)
-        return
-    width = max(map(len, FILES))
-    for each, about in FILES.items():
-        click.echo(f"{each:{width}}  {about}")
+    with written_or_exit():
+        if name is not None:
+            click.echo(file(name), nl=False)
+            return
+        width = max(map(len, FILES))
+        for each, about in FILES.items():
+            click.echo(f"{each:{width}}  {about}")

@@ -18,6 +18,7 @@ backup, new_file             a copy; a file that is whole or not there
 schema, rows, column_types   the tables, their rows in Python, and types of columns
 database, ledger_file        the two databases; the file of a ledger on SQLite, and its folder
 one_errand, open_files       how SQLite's thread is asked; whether its files are those that one would find
+given_session                the first question over a connection to PostgreSQL
 another_team                 whether a bot of another workspace works on it
 version, migrations          which tables there are, brought to this version
 """

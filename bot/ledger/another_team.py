@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, union_all
+from sqlalchemy import Connection, select, union_all
 
 from bot.domain.payment import FINAL, State
 from bot.errors import LedgerUnfit
@@ -20,13 +20,18 @@ async def must_be_of(team: str, ledger: Ledger) -> None:
 
     Raises LedgerUnavailable.
     """
+    async with ledger.snapshot() as connection:
+        await connection.run_sync(must_be_in, team, ledger.clock())
+
+
+def must_be_in(connection: Connection, team: str, now: datetime) -> None:
+    """The same of the ledger that a connection leads to."""
     live = [state.value for state in State if state not in FINAL]
-    theirs = (requests.c.team != team, requests.c.created_at > ledger.clock() - LATELY)
+    theirs = (requests.c.team != team, requests.c.created_at > now - LATELY)
     waiting = select(requests.c.team).join(payments).where(payments.c.state.in_(live), *theirs).limit(1)
     untold = select(requests.c.team).join(deliveries).where(PENDING, *theirs).limit(1)
     either = union_all(*(select(one.subquery()) for one in (waiting, untold)))
-    async with ledger.snapshot() as connection:
-        another = (await connection.execute(either)).scalars().first()
+    another = connection.execute(either).scalars().first()
     if another is not None:
         raise LedgerUnfit(
             f"something is under way in the ledger for another Slack workspace ({another}), and the tokens"

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable, LedgerUnfit
+from bot.ledger.given_session import first_answer
 from bot.ledger.ledger_file import must_be_a_ledger, must_be_one_file
 from bot.ledger.one_errand import one_errand_each
 from bot.ledger.open_files import OpenFiles
@@ -101,7 +102,7 @@ def engine_for(url: str, instance: str | None = None) -> AsyncEngine:
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     engine = _postgresql(parsed, _SESSION, instance)
-    event.listen(engine.sync_engine, "connect", _check_postgresql)
+    event.listen(engine.sync_engine, "connect", _check_postgresql, insert=True)
     return engine
 
 
@@ -109,7 +110,9 @@ def engine_to_read(url: str) -> AsyncEngine:
     """The same for somebody who reads: neither a row nor a file is made or changed."""
     parsed = address(url)
     if parsed.get_backend_name() != "sqlite":
-        return _postgresql(parsed, _TO_READ, None).execution_options(postgresql_readonly=True)
+        engine = _postgresql(parsed, _TO_READ, None)
+        event.listen(engine.sync_engine, "connect", _await_session, insert=True)
+        return engine.execution_options(postgresql_readonly=True)
     file = f"file:{quote(str(parsed.database))}"
     # Where no bot has it open, SQLite would leave the files of one behind.
     query = {"uri": "true", "mode": "ro"} | ({} if _in_use(url) else {"immutable": "1"})
@@ -190,11 +193,8 @@ def _check_postgresql(connection: Any, _record: object) -> None:
     """Ask a new connection what it got. Raises LedgerUnavailable: the next one may be another server's."""
     names = ("server_encoding", "client_encoding", "default_transaction_read_only", *_SESSION)
     asked = ", ".join(f"current_setting('{name}')" for name in names)
-    cursor = connection.cursor()
-    cursor.execute(f"SELECT pg_backend_pid(), pg_is_in_recovery(), {asked}")
-    session, replica, *values = cursor.fetchone()
-    cursor.close()
-    connection.rollback()
+    question = f"SELECT pg_backend_pid(), pg_is_in_recovery(), {asked}"
+    session, replica, *values = first_answer(connection, question)
     flaw = _unsafe(replica, dict(zip(names, values, strict=True)))
     if flaw is not None:
         connection.close()
@@ -204,6 +204,10 @@ def _check_postgresql(connection: Any, _record: object) -> None:
         # A pooler, which may give each transaction another session. Others have statements there by the names
         # that ours were given, and theirs would be carried out.
         driver.prepare_threshold = None
+
+
+def _await_session(connection: Any, _record: object) -> None:
+    first_answer(connection, "SELECT 1")
 
 
 def _unsafe(replica: bool, got: Mapping[str, str]) -> str | None:

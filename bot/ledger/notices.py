@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, RowMapping, case, or_, select, update
+from sqlalchemy import ColumnElement, Row, RowMapping, case, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -68,6 +68,15 @@ class Notice:
     begun: bool
     created_at: datetime
     lease_owner: str
+
+
+def told_by(channel: str) -> ColumnElement[bool]:
+    """Of a daily topic: what whoever tells it in this channel has to tell, there and to people.
+
+    Another instance may name another channel, as while the settings are changed: that is for it to tell.
+    """
+    in_channels = or_(*(notices.c.place.startswith(first) for first in "CG"))
+    return or_(notices.c.place == channel, not_(in_channels))
 
 
 def _notice_of(row: RowMapping) -> Notice:
@@ -156,9 +165,18 @@ class Notices:
             await self._connection.execute(never.values(ended="it was over before it was told", **FREE))
 
     async def claim(
-        self, topics: Collection[Topic], *, owner: str, lease: timedelta, day: date | None = None
+        self,
+        topics: Collection[Topic],
+        *,
+        owner: str,
+        lease: timedelta,
+        day: date | None = None,
+        channel: str | None = None,
     ) -> Notice | None:
-        """Take the first of these that is due, and that nobody holds. day: of a daily one."""
+        """Take the first of these that is due, and that nobody holds.
+
+        day, channel: of a daily one; see `told_by`.
+        """
         free = or_(notices.c.lease_until.is_(None), notices.c.lease_until <= self._now)
         of_them = notices.c.topic.in_([one.value for one in topics])
         due = (
@@ -170,6 +188,8 @@ class Notices:
         )
         if day is not None:
             due = due.where(notices.c.key == day.isoformat())
+        if channel is not None:
+            due = due.where(told_by(channel))
         found = (await self._connection.execute(due)).scalar_one_or_none()
         if found is None:
             return None
@@ -186,7 +206,7 @@ class Notices:
             log.exception("a notice cannot be read: somebody changed it past the bot", notice=found)
         unreadable = update(notices).where(notices.c.id == found)
         await self._connection.execute(unreadable.values(ended="it cannot be read", **FREE))
-        return await self.claim(topics, owner=owner, lease=lease, day=day)
+        return await self.claim(topics, owner=owner, lease=lease, day=day, channel=channel)
 
     async def begin(self, notice: Notice, *, lease: timedelta) -> bool:
         """Its post is about to be made; False if another instance has it now, or it is not told any more."""

@@ -10,14 +10,14 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import MappingResult, RowMapping
+from sqlalchemy import MappingResult, RowMapping, func, select
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 from bot.domain.batch import Batch
 from bot.domain.events import DomainEvent, decode, line_of
 from bot.domain.payment import Cards, Invoice, InvoiceRef, Lease, Payment, PaymentRequest, State
 from bot.errors import LedgerContradicted
-from bot.ledger.schema import requests
+from bot.ledger.schema import chain, events, requests
 
 log = structlog.get_logger()
 
@@ -60,12 +60,21 @@ ENDLESS = 2**62
 """What is counted never comes to this, and the databases count on from it."""
 
 
+END = select(chain, select(func.max(events.c.id)).scalar_subquery().label("newest"))
+"""The end of the audit trail, as `end_in` reads it. newest: the last event that there is."""
+
+
 def end_in(rows: MappingResult) -> RowMapping:
-    """Read the one row of `chain`. Raises LedgerContradicted for what no bot has written there."""
+    """Read the one row of `END`. Raises LedgerContradicted for what no bot has written there."""
     with suppress(MultipleResultsFound, NoResultFound, TypeError, ValueError):
         row = rows.one()
         last, hashed = row["last_event"], row["last_hash"]
         if type(last) is int and 0 <= last < ENDLESS and isinstance(hashed, str):
+            if row["newest"] is not None and row["newest"] > last:
+                raise LedgerContradicted(
+                    f"its audit trail goes on behind event {last}, where it is said to end: somebody changed"
+                    " it past the bot, and nothing can be added to it; run `python -m bot audit verify`"
+                )
             return row
     raise LedgerContradicted(
         "the end of its audit trail is not one row that can be read; run `python -m bot audit verify`"
@@ -73,7 +82,7 @@ def end_in(rows: MappingResult) -> RowMapping:
 
 
 def pause_of(row: RowMapping) -> Pause | None:
-    """Read the row of `chain`: None where sending is not paused."""
+    """Read the row of `END`: None where sending is not paused."""
     if row["paused_by"] is None:
         return None
     return Pause(row["paused_at"], row["paused_by"], row["paused_reason"] or "")

@@ -13,13 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import (
-    CompoundSelect,
-    Select,
-    func,
-    select,
-    union,
-)
+from sqlalchemy import CompoundSelect, Select, func, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.clocks import BootClock, boottime
@@ -32,6 +26,7 @@ from bot.ledger.outage import Outage
 from bot.ledger.precedents import Precedents, has_listed, precedents
 from bot.ledger.queues import UNFINISHED, WITH_WORK, Queue
 from bot.ledger.rows import (
+    END,
     Event,
     Pause,
     all_readable,
@@ -314,7 +309,7 @@ class Ledger:
     async def paused(self) -> Pause | None:
         """Whether sending is paused, and by whom."""
         async with self.outage.noted(), self._reads.connect() as connection:
-            return pause_of(end_in((await connection.execute(select(chain))).mappings()))
+            return pause_of(end_in((await connection.execute(END)).mappings()))
 
     async def last_event(self) -> int:
         """The id of the latest event: while it stays, nothing that people are shown has changed."""

@@ -20,11 +20,11 @@ from bot.ledger.audit import GENESIS, Link, digest
 from bot.ledger.moved import must_not_have_moved
 from bot.ledger.proof import Told, told
 from bot.ledger.replay import stamp
-from bot.ledger.rows import Pause, end_in, pause_of
+from bot.ledger.rows import END, Pause, end_in, pause_of
 from bot.ledger.schema import chain, events
 
 _LAST = select(events.c.hash).where(events.c.id == chain.c.last_event).scalar_subquery()
-_END = select(chain, _LAST.label("hash")).with_for_update(of=chain)
+_END = END.add_columns(_LAST.label("hash")).with_for_update(of=chain)
 
 
 @dataclass(slots=True)

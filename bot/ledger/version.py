@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -15,8 +15,8 @@ from bot.errors import LedgerUnavailable, LedgerUnfit
 from bot.ledger.database import PATIENT, reason, writing
 from bot.ledger.migrations import versions
 from bot.ledger.moved import must_not_have_moved
-from bot.ledger.rows import end_in
-from bot.ledger.schema import chain, metadata
+from bot.ledger.rows import END, end_in
+from bot.ledger.schema import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -108,7 +108,7 @@ async def identity_of(connection: AsyncConnection) -> str:
 
     Raises LedgerUnfit where it was moved elsewhere.
     """
-    end = end_in((await connection.execute(select(chain))).mappings())
+    end = end_in((await connection.execute(END)).mappings())
     must_not_have_moved(end["moved_to"])
     return str(end["ledger"])
 

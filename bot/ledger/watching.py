@@ -9,7 +9,7 @@ from datetime import date, datetime
 from sqlalchemy import ColumnElement, select
 
 from bot.domain.payment import State
-from bot.ledger.notices import Topic
+from bot.ledger.notices import Topic, told_by
 from bot.ledger.schema import GOING_ON, UNTOLD, chain, notices, payments
 from bot.ledger.store import Ledger
 
@@ -87,15 +87,15 @@ async def any_due(ledger: Ledger, topics: Collection[Topic]) -> bool:
         return (await connection.execute(statement)).first() is not None
 
 
-async def to_tell(ledger: Ledger, topic: Topic, day: date, place: str) -> bool | None:
-    """Whether any of a day's is still to be told; None where that of this place is not begun.
+async def to_tell(ledger: Ledger, topic: Topic, day: date, channel: str) -> bool | None:
+    """Whether any of a day's is still to be told by who tells this channel; None where that is not begun.
 
     Raises LedgerUnavailable.
     """
-    of_day = notices.c.topic == topic.value, notices.c.key == day.isoformat()
+    of_day = notices.c.topic == topic.value, notices.c.key == day.isoformat(), told_by(channel)
     async with ledger.snapshot() as connection:
         rows = (await connection.execute(select(notices.c.place, notices.c.ended).where(*of_day))).all()
-    if place not in {row.place for row in rows}:
+    if channel not in {row.place for row in rows}:
         return None
     return any(row.ended is None for row in rows)
 

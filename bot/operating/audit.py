@@ -16,10 +16,12 @@ import click
 
 from bot import logs
 from bot.domain.payment import State
+from bot.domain.slack_ids import is_user
 from bot.errors import LedgerError
+from bot.leaving import written_or_exit
 from bot.operating.prune import prune
-from bot.operating.with_ledger import PAYMENT, ledger_url_or_exit, with_ledger, written_or_exit
-from bot.options import ENV_FILE
+from bot.operating.with_ledger import PAYMENT, ledger_url_or_exit, with_ledger
+from bot.options import ENV_FILE, FILE_TO_WRITE, TEXT, refuse_no_text
 
 if TYPE_CHECKING:
     from bot.ledger.exported import Head
@@ -91,6 +93,10 @@ def _wanted(**chosen: Any) -> Wanted:
     from bot.ledger.records import Wanted  # noqa: PLC0415
 
     month, since, until, outcome = (chosen.pop(name) for name in ("month", "since", "until", "outcome"))
+    if month is not None and (since or until):
+        raise click.UsageError("say either --month, or --from and --to")
+    if since is not None and until is not None and since > until:
+        raise click.UsageError("--from is after --to, so there is nothing between them")
     if month is not None:
         since, until = month, _later(month, 32)
         until = until and until.replace(day=1)
@@ -108,13 +114,20 @@ def _later(day: datetime, days: int) -> datetime | None:
         return None
 
 
+def _person(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Of a name nothing would be found, which says nothing of who has it."""
+    if value is None or is_user(refuse_no_text(value)):
+        return value
+    raise click.BadParameter("is no person's id, such as U012ABC345; Slack shows it in the profile")
+
+
 _DAY = click.DateTime(["%Y-%m-%d"])
 _FILTERS = (
     click.option("--month", type=click.DateTime(["%Y-%m"]), metavar="YYYY-MM", help="Of this month."),
     click.option("--from", "since", type=_DAY, metavar="DATE", help="Asked for on this day or later (UTC)."),
     click.option("--to", "until", type=_DAY, metavar="DATE", help="Asked for on this day or before."),
-    click.option("--person", metavar="ID", help="Asked for by this person, as U012ABC345."),
-    click.option("--module", metavar="NAME", help="Invoices of this module."),
+    click.option("--person", metavar="ID", callback=_person, help="Asked for by this person, as U012ABC345."),
+    click.option("--module", type=TEXT, metavar="NAME", help="Invoices of this module."),
     click.option("--invoice", type=PAYMENT, metavar="NUMBER", help="Invoices of this number."),
     click.option("--request", type=PAYMENT, metavar="NUMBER", help="Of this request, as on its card."),
     click.option("--outcome", type=click.Choice(_STATES, case_sensitive=False), help="That came to this."),
@@ -160,7 +173,7 @@ def list_(of_audit: Path | None, /, env_file: Path | None, **chosen: Any) -> Non
     help="Rows for a spreadsheet, JSON Lines, a page to print, or the whole trail with its hashes.",
 )
 @_filtered
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FILE_TO_WRITE)
 @click.pass_obj
 def export(of_audit: Path | None, /, env_file: Path | None, form: str, file: Path, **chosen: Any) -> None:
     """Write what became of payments to FILE, which must not be there yet.

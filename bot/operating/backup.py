@@ -14,7 +14,7 @@ import click
 from bot import logs
 from bot.errors import BotError
 from bot.operating.with_ledger import ledger_url_or_exit, with_ledger
-from bot.options import ENV_FILE
+from bot.options import ENV_FILE, FILE_TO_WRITE
 
 if TYPE_CHECKING:
     from bot.ledger.store import Ledger
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @ENV_FILE
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FILE_TO_WRITE)
 def backup(env_file: Path | None, file: Path) -> None:
     """Copy a SQLite ledger to FILE while the bot runs.
 

@@ -12,7 +12,8 @@ import click
 
 from bot import config, logs
 from bot.errors import BotError, ConfigError, LedgerContradicted
-from bot.operating.with_ledger import written_or_exit
+from bot.leaving import written_or_exit
+from bot.options import refuse_dash, refuse_no_text
 
 _LIKE_AN_ADDRESS = re.compile(r"@|^[a-z0-9+]{2,}:|(?:^|\s)[a-z_]+\s*=", re.IGNORECASE)
 """A slip in an address, or another form of one: as the name of a file it would be told with its password."""
@@ -20,6 +21,7 @@ _LIKE_AN_ADDRESS = re.compile(r"@|^[a-z0-9+]{2,}:|(?:^|\s)[a-z_]+\s*=", re.IGNOR
 
 def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """A LEDGER_URL, or the name of a SQLite file. What is wrong is said without the value: see `place`."""
+    refuse_dash(refuse_no_text(value))
     if "://" not in value and _LIKE_AN_ADDRESS.search(value):
         raise click.BadParameter(
             "looks like the address of a server, and is none; write postgresql://USER@HOST/DATABASE,"

@@ -13,7 +13,7 @@ from bot.operating.with_ledger import (
     operator,
     with_writable_ledger,
 )
-from bot.options import ENV_FILE
+from bot.options import ENV_FILE, TEXT
 
 if TYPE_CHECKING:
     from bot.ledger.store import Ledger
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @ENV_FILE
-@click.argument("reason", default="")
+@click.argument("reason", type=TEXT, default="")
 def pause(env_file: Path | None, reason: str) -> None:
     """Stop all sending, on every instance, until it is resumed.
 
-    REASON is told to those who wait. Exit code 0: sending is paused, also where it was before; 2: the ledger
-    cannot be used.
+    REASON is told to those who wait. Only LEDGER_URL is needed. Exit code 0: sending is paused, also where it
+    was before; 2: the ledger cannot be used.
     """
 
     async def stop(ledger: Ledger) -> int:
@@ -46,7 +46,8 @@ def pause(env_file: Path | None, reason: str) -> None:
 def resume(env_file: Path | None) -> None:
     """Let sending go on that was paused.
 
-    Exit code 0: sending goes on, also where it was not paused; 2: the ledger cannot be used.
+    Only LEDGER_URL is needed. Exit code 0: sending goes on, also where it was not paused; 2: the ledger
+    cannot be used.
     """
 
     async def go_on(ledger: Ledger) -> int:

@@ -14,7 +14,7 @@ import click
 from bot import logs
 from bot.errors import LedgerError, LedgerUnfit
 from bot.operating.with_ledger import ledger_url_or_exit, operator, with_ledger
-from bot.options import ENV_FILE
+from bot.options import ENV_FILE, FILE_TO_WRITE
 
 if TYPE_CHECKING:
     from bot.ledger.exported import Checked
@@ -45,7 +45,7 @@ def _long_ago(_context: click.Context, _parameter: click.Parameter, value: datet
 @click.option(
     "--export",
     "file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE_TO_WRITE,
     required=True,
     help="Write the whole trail to this new file first; nothing is erased before it is on the disk.",
 )

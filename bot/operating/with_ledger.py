@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import pwd
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
 from bot import config, logs
 from bot.config import Settings
 from bot.errors import BotError, ConfigError
+from bot.leaving import written_or_exit
 
 if TYPE_CHECKING:
     from bot.ledger.store import Ledger
@@ -37,11 +36,11 @@ def settings_or_exit(env_file: Path | None) -> Settings:
 
 
 def ledger_url_or_exit(env_file: Path | None) -> str:
-    """Read where the ledger is, which is all that a command needs that only reads it; or exit with code 2."""
+    """Read where the ledger is, which is all that most commands need; or exit with code 2."""
     try:
         settings = config.load_ledger(env_file)
     except ConfigError as error:
-        raise SystemExit(refuse(error, "The ledger cannot be read")) from None
+        raise SystemExit(refuse(error, "The ledger cannot be used")) from None
     logs.keep_secret(logs.secrets_of(settings))
     return settings.ledger_url.get_secret_value()
 
@@ -80,33 +79,11 @@ def with_ledger(
     return 2
 
 
-@contextmanager
-def written_or_exit() -> Iterator[None]:
-    """End with code 2 where what is said cannot be written, as on a full disk: 1 would say "forged"."""
-    try:
-        yield
-    except OSError as error:
-        _mute(sys.stdout)
-        try:
-            if error.errno != errno.EPIPE:
-                click.echo(f"What was found cannot be written: {error.strerror}", err=True)
-        except OSError:
-            _mute(sys.stderr)
-        raise SystemExit(2) from None
-
-
-def _mute(stream: TextIO) -> None:
-    """What is left of what was written there would be tried again at the end, and fail again."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
 def with_writable_ledger(env_file: Path | None, work: Callable[[Ledger], Awaitable[int]]) -> int:
     """Do something that writes to a ledger that is there; returns the exit code."""
     from bot.ledger.opening import open_ledger  # noqa: PLC0415
 
-    settings = settings_or_exit(env_file)
-    return with_ledger(open_ledger(settings.ledger_url.get_secret_value(), begin=False), work)
+    return with_ledger(open_ledger(ledger_url_or_exit(env_file), begin=False), work)
 
 
 def operator() -> str:

@@ -18,6 +18,7 @@ from bot.domain.policy.words import describe
 from bot.domain.problem import Problem
 from bot.errors import ConfigError
 from bot.leaving import leave
+from bot.options import FILE_TO_WRITE
 from bot.setup import env_file as file_of
 from bot.setup.draft import Draft, is_secret
 from bot.setup.terminal import Terminal
@@ -54,7 +55,7 @@ def _answers(_context: click.Context, _parameter: click.Parameter, given: tuple[
 @click.command()
 @click.option(
     "--env-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE_TO_WRITE,
     default=config.DOTENV,
     help="Write the answers to this file instead of .env.",
 )

@@ -25,6 +25,7 @@ class Draft:
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._values = {name: SecretStr(value) for name, value in given.items()}
+        self._given = dict(self._values)
         self._answered: list[str] = []
 
     def get(self, name: str) -> str:
@@ -42,6 +43,10 @@ class Draft:
     def set(self, name: str, value: str) -> None:
         """Take an answer; blanks around it were not meant. An empty one means not set."""
         self._values[name] = SecretStr(value.strip())
+
+    def take_back(self, name: str) -> None:
+        """It is again what it was at first: the answer was a slip."""
+        self._values[name] = self._given.get(name, SecretStr(""))
 
     def answered(self, names: Iterable[str]) -> None:
         """These were tried and are good, as they are."""

@@ -42,7 +42,14 @@ class Description:
         self.draft.set("BILLING_WSDL_URL", terminal.ask("Address of the billing API's WSDL", default))
 
     async def check(self) -> list[str]:
-        """It can be loaded."""
+        """It can be loaded. Otherwise whoever is asked again need not find what was there before."""
+        try:
+            return await self._loaded()
+        except ConfigError:
+            self.draft.take_back("BILLING_WSDL_URL")
+            raise
+
+    async def _loaded(self) -> list[str]:
         self.draft.check("BILLING_WSDL_URL")
         url = self.draft.setting("BILLING_WSDL_URL")
         async with of_billing.opened(url, "", SecretStr(""), CALL_TIMEOUT_S) as api:

@@ -39,7 +39,7 @@ class HeadTeller:
         if left is None:
             left = await self._begin(today)
         if left and self.pool.free > 0:
-            notice = await self.once.claim({Topic.HEAD}, today)
+            notice = await self.once.claim({Topic.HEAD}, today, self.plan.channel)
             if notice is not None:
                 self.pool.start(notice.id, self._tell(notice))
 

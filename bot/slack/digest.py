@@ -81,7 +81,7 @@ class DigestTeller:
         if left is None:
             left = await self._begin(today)
         while left and self.pool.free > 0:
-            notice = await self.once.claim({Topic.DIGEST}, today)
+            notice = await self.once.claim({Topic.DIGEST}, today, self.plan.channel)
             if notice is None:
                 return
             self.pool.start(notice.id, self._tell(notice))

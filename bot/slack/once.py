@@ -45,11 +45,16 @@ class Once:
     checkpoint: Checkpoint = no_checkpoint
     rather_twice: bool = False
 
-    async def claim(self, topics: Collection[Topic], day: date | None = None) -> Notice | None:
-        """Take the next of these that is due, if any. day: of a daily one. Raises LedgerUnavailable."""
+    async def claim(
+        self, topics: Collection[Topic], day: date | None = None, channel: str | None = None
+    ) -> Notice | None:
+        """Take the next of these that is due, if any. day, channel: of a daily one, and where it is told.
+
+        Raises LedgerUnavailable.
+        """
         async with self.ledger.transaction() as transaction:
             return await transaction.notices.claim(
-                topics, owner=self.instance, lease=self.timing.lease, day=day
+                topics, owner=self.instance, lease=self.timing.lease, day=day, channel=channel
             )
 
     async def tell(self, notice: Notice, channel: str, message: Message) -> None:

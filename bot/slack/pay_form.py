@@ -70,6 +70,9 @@ log = structlog.get_logger()
 SHORTCUT = "pay_invoice"
 """The shortcut's callback id in the manifest."""
 
+_AS_TYPED_S = 600
+"""Seconds for which a form counts as typed where its command was: a form that stays open may outlast that."""
+
 _AFTER_ACK_S = 0.5
 """Seconds for Slack to show what a form was acknowledged with, before it shows what came of it."""
 
@@ -149,7 +152,7 @@ class PayForms:
             chosen = (usual if usual in choice.modules else choice.modules[0],)
         form = PayForm(
             memory=Memory(
-                replace(origin, suggested=choice.channel or origin.suggested),
+                replace(origin, suggested=choice.channel or origin.suggested, at=self._now()),
                 wanted=Wanted(due_by=several.due_by if several else None),
             ),
             modules=choice.modules,
@@ -262,7 +265,7 @@ class PayForms:
             # Sent again, it is the same requests; with other invoices or another day, it is others.
             trigger=f"view:{view['id']}:{what}",
             delivery=delivery,
-            typed_there=origin.channel is not None,
+            typed_there=origin.channel is not None and abs(self._now() - origin.at) <= _AS_TYPED_S,
             response_url=origin.response_url,
             note=entered.note,
             pay_on=pay_on,
@@ -274,6 +277,9 @@ class PayForms:
             return {}
         told = requested(asked, self.services.workspace.url)
         return {"response_action": "update", "view": showing(told)}
+
+    def _now(self) -> int:
+        return int(self.services.ledger.clock().timestamp())
 
     async def _changed(self, person: Person, shown: View, entered: Entered) -> View | None:
         """The form with what the invoices cost now; None where that is what it shows.

@@ -53,12 +53,13 @@ _NAMED = 3
 class Origin:
     """Where the form was opened. channel: of the command; None for the shortcut, which knows none.
 
-    suggested: the channel to begin with, where the person has to pick one.
+    suggested: the channel to begin with, where the person has to pick one. at: when, in seconds since 1970.
     """
 
     channel: str | None
     response_url: str | None
     suggested: str | None = None
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Memory:
         for ref in self.wanted.refs:
             by_module.setdefault(places.get(ref.module, ref.module), []).append(ref.number)
         due_by = self.wanted.due_by.isoformat() if self.wanted.due_by else None
-        origin = [self.origin.channel, self.origin.response_url, self.origin.suggested]
+        origin = [self.origin.channel, self.origin.response_url, self.origin.suggested, self.origin.at]
         listed = [places.get(one, one) for one in self.listed]
         return json.dumps([origin, self.serial, by_module, due_by, listed], separators=(",", ":"))
 
@@ -98,11 +99,12 @@ class Memory:
         """Read it back. Raises NotUnderstood."""
         with understanding():
             origin, serial, by_module, due_by, listed = json.loads(view["private_metadata"])
-            channel, url, suggested = origin
+            channel, url, suggested, *at = origin
             where = Origin(
                 channel=None if channel is None else identifier_in(channel),
                 response_url=None if url is None else text_in(url),
                 suggested=None if suggested is None else identifier_in(suggested),
+                at=operator.index(at[0]) if at else 0,
             )
             offered = modules_offered(view) if "blocks" in view else ()
             named = {str(place): one for place, one in enumerate(offered)}

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bot.domain.payment import State
+from bot.ledger.opening import open_ledger
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
@@ -16,6 +18,7 @@ from bot.slack import roster
 from tests.checks.looking import looked
 from tests.checks.test_local import STRAY
 from tests.command_line import CommandLine
+from tests.ledger.making import request_in
 
 
 async def test_all_is_well(environment: dict[str, str]) -> None:
@@ -28,6 +31,17 @@ async def test_all_is_well(environment: dict[str, str]) -> None:
         *("SLACK_BOT_TOKEN", "scopes", "clock", "SLACK_APP_TOKEN", "people", "channels"),
         *("billing API", "unpaid invoices", "LEDGER_URL"),
     ]
+
+
+async def test_the_ledger_of_another_workspace_is_told(environment: dict[str, str]) -> None:
+    """The bot does not start on it: whoever looks before hears so as well."""
+    async with open_ledger(environment["LEDGER_URL"]) as ledger:
+        await request_in(ledger, State.APPROVED, team="T0ANOTHER1")
+    found = await looked("--online", **environment)
+    (line,) = found.of("wrong", "LEDGER_URL")
+    assert "for another Slack workspace (T0ANOTHER1), and the tokens are of T0ACME0001" in line
+    unknown = environment | {"SLACK_BOT_TOKEN": "xoxb-1-revoked"}
+    assert "of this version" in (await looked("--online", **unknown)).of("ok", "LEDGER_URL")[0]
 
 
 async def test_wrong_settings_are_told_before_anything_is_asked(

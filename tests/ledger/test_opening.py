@@ -253,6 +253,22 @@ class TestVersions:
         await execute(url, "DELETE FROM chain WHERE id = 2")
         assert await read(url)
 
+    @pytest.mark.parametrize("to_fit", ["", ", last_hash = (SELECT previous FROM events WHERE id = 2)"])
+    async def test_a_trail_that_goes_on_behind_its_end_is_refused(
+        self, new_database: NewDatabase, to_fit: str
+    ) -> None:
+        """Nothing can be added to it: a running bot ends with a sentence, and none starts on it."""
+        url = new_database(migrated=True)
+        async with open_ledger(url) as ledger:
+            await request_in(ledger, State.PENDING_APPROVAL)
+            await execute(url, f"UPDATE chain SET last_event = 1{to_fit}")
+            with pytest.raises(LedgerContradicted, match=r"goes on behind .*`python -m bot audit verify`"):
+                async with ledger.transaction() as transaction:
+                    await transaction.pause("", actor="U1")
+        with pytest.raises(LedgerContradicted, match=r"goes on behind .*`python -m bot audit verify`"):
+            await opened(url)
+        assert not await read(url)
+
 
 READ = """
 import asyncio, sys

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.domain.payment import InvoiceRef, State
 from bot.errors import LedgerError, LedgerUnavailable
-from bot.ledger import store
+from bot.ledger import given_session, store
 from bot.ledger.opening import open_ledger, read_ledger
 from bot.ledger.store import Ledger
 from tests.fixture_types import Clock, NewDatabase
@@ -36,12 +36,14 @@ async def record(ledger: Ledger) -> None:
 
 
 @contextlib.asynccontextmanager
-async def pooler(url: str, *, options: bool = False) -> AsyncIterator[str]:
+async def pooler(url: str, *, options: bool = False, sessions: int = 1000) -> AsyncIterator[str]:
     """A way to the server that, as poolers do, takes the options of a session and drops them.
 
     options: pass them on. As poolers do it gives a session another number than the server did, because it
-    may be another one of the server's after each transaction.
+    may be another one of the server's after each transaction. sessions: it has no more than so many; whoever
+    comes later is greeted, and has no answer until another one leaves.
     """
+    free = asyncio.Semaphore(sessions)
     folder = psycopg.conninfo.conninfo_to_dict(url)["host"]
 
     async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -74,7 +76,12 @@ async def pooler(url: str, *, options: bool = False) -> AsyncIterator[str]:
         body = body[:4] + b"\0".join(kept) + b"\0\0"
         there, here = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
         here.write(struct.pack("!i", len(body) + 4) + body)
-        both = asyncio.gather(pump(reader, here), greet(there, writer))
+
+        async def ask() -> None:
+            async with free:
+                await pump(reader, here)
+
+        both = asyncio.gather(ask(), greet(there, writer))
         under_way.append(both)
         await both
 
@@ -221,6 +228,24 @@ class TestWhatItMustGive:
             async with ledger._reads.connect() as connection:
                 found = await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))
                 assert (found.scalar_one() == 0) is pooled
+
+    @pytest.mark.parametrize("sessions", [0, 2])
+    async def test_a_pooler_with_too_few_sessions_is_told_of(
+        self, new_postgresql: NewDatabase, monkeypatch: pytest.MonkeyPatch, sessions: int
+    ) -> None:
+        """It lets whoever comes too late wait for minutes, which looks like a bot that hangs."""
+        monkeypatch.setattr(given_session, "GIVEN_WITHIN_S", 0.5)
+        url = new_postgresql(migrated=True)
+        async with contextlib.AsyncExitStack() as stack, asyncio.timeout(20):
+            pooled = await stack.enter_async_context(pooler(url, options=True, sessions=max(sessions, 1)))
+            held = await stack.enter_async_context(open_ledger(pooled))
+            for _ in range(sessions):
+                await stack.enter_async_context(held._reads.connect())
+            said = "gave no session within .* a pooler needs ten for each instance"
+            with pytest.raises(LedgerUnavailable, match=said):
+                await (held.recent() if sessions else opened(pooled))
+            with pytest.raises(LedgerUnavailable, match=said):
+                await read(pooled)
 
     async def test_a_frozen_instance_does_not_hold_the_end_of_the_trail_for_long(
         self,

@@ -338,9 +338,16 @@ BREAKS = (
     Break(
         "a-picked-channel-counts-as-typed-in",
         "slack/pay_form.py",
-        "typed_there=origin.channel is not None,",
-        "typed_there=True,",
+        "typed_there=origin.channel is not None and abs",
+        "typed_there=True or abs",
         seen_by="slack:test_nobody_gets_the_rule_of_a_channel_that_they_are_not_in",
+    ),
+    Break(
+        "a-form-that-stays-open-counts-as-typed-in-for-good",
+        "slack/pay_form.py",
+        "abs(self._now() - origin.at) <= _AS_TYPED_S",
+        "origin.at >= 0",
+        seen_by="slack:test_a_form_that_stays_open_is_no_way_back_into_a_channel",
     ),
     Break(
         "a-workflows-author-says-who-asks",

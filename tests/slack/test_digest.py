@@ -127,6 +127,18 @@ class TestTheChannel:
         await tell(new_teller(), new_teller(instance="two"))
         assert len(told(slack)) == 1
 
+    async def test_each_channel_is_told_by_those_who_name_it(
+        self, slack: LocalSlack, new_teller: NewTeller
+    ) -> None:
+        """Two instances may name different ones, as while PAY_DIGEST is changed: neither ends the other's."""
+        here, there = new_teller(), new_teller(f"{ids.APPROVALS} daily 09:00 UTC", "two")
+        await here._begin(MONDAY)
+        await there._begin(MONDAY)
+        await tell(here)
+        assert (len(told(slack)), len(slack.messages("#approvals"))) == (1, 0)
+        await tell(there)
+        assert (len(told(slack)), len(slack.messages("#approvals"))) == (1, 1)
+
     @pytest.mark.parametrize("step", [-26, -3, 5, 26])
     async def test_a_clock_that_is_set_tells_no_day_twice(
         self, slack: LocalSlack, new_teller: NewTeller, clock: Clock, step: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from bot import app
 from bot.domain.payment import State
+from bot.ledger.store import utc_now
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
@@ -273,6 +275,23 @@ async def test_where_the_command_was_typed_slack_need_not_be_asked(
     assert (await slack.person("alice").submits(view, picked(view, "vps 10101"))).ok
     await at_rest(two_rules)
     assert len(await two_rules.ledger.recent()) == 2
+
+
+@pytest.mark.parametrize("left", [True, False])
+async def test_a_form_that_stays_open_is_no_way_back_into_a_channel(
+    slack: LocalSlack, two_rules: app.Bot, monkeypatch: pytest.MonkeyPatch, left: bool
+) -> None:
+    """Whoever leaves it, or is taken out, gets its rule no more; who is still in it does."""
+    await slack.person("bob").types("#approvals", "/pay")
+    view = await opened(slack, "bob")
+    if left:
+        slack.world.leave("approvals", "bob")
+    monkeypatch.setattr(two_rules.ledger, "_clock", lambda: utc_now() + timedelta(minutes=11))
+    result = await slack.person("bob").submits(view, text(NUMBERS, "10001"))
+    await at_rest(two_rules)
+    assert (len(await two_rules.ledger.recent()), "You are not in that channel" in str(result.errors)) == (
+        (0, True) if left else (1, False)
+    )
 
 
 async def test_the_form_opens_for_nobody_who_may_not_ask(slack: LocalSlack, start_bot: StartBot) -> None:
