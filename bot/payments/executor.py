@@ -239,7 +239,7 @@ class Executor:
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
             if (made := self._own.of(current.ref)) is not None and not await transaction.has_attempt(*made):
-                log.error("not sent: the ledger lacks a call that was made", payment=payment.number)
+                log.error("not sent: the ledger was set back and lacks a call", payment=payment.number)
                 return FORGOTTEN
             if (flaw := await self.preflight.recheck(transaction, current, check)) is not None:
                 return flaw
