@@ -43,6 +43,10 @@ def audit(context: click.Context, env_file: Path | None, payment: int | None) ->
     """
     if context.invoked_subcommand is None:
         sys.exit(_read_ledger(env_file, lambda ledger, url: _audit(ledger, url, payment)))
+    if payment is not None:
+        raise click.UsageError(
+            "--payment is for `audit` alone; `audit list` and `audit export` take --request"
+        )
     context.obj = env_file
 
 
