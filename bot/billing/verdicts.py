@@ -23,7 +23,7 @@ from bot.billing.transport import (
     TransportRefusal,
     UnexpectedStatus,
 )
-from bot.billing.wire import NotAllowed
+from bot.billing.wire import BundleUnusable, NotAllowed
 from bot.domain.payment import Verdict
 
 TABLE: tuple[tuple[type[BaseException], Verdict, str], ...] = (
@@ -31,6 +31,7 @@ TABLE: tuple[tuple[type[BaseException], Verdict, str], ...] = (
     (AddressRefused, Verdict.NOT_SENT, "not the billing API's own address"),
     (TooLate, Verdict.NOT_SENT, "the deadline had passed"),
     (NotAllowed, Verdict.NOT_SENT, "it may not be sent any more"),
+    (BundleUnusable, Verdict.NOT_SENT, "no certificates to check its own against"),
     (UnexpectedStatus, Verdict.UNKNOWN, "the HTTP status is not that of an answer"),
     (AnswerTooLarge, Verdict.UNKNOWN, "the answer is too long to be one"),
     (AnswerCoded, Verdict.UNKNOWN, "the answer's compression is broken"),
@@ -88,7 +89,7 @@ _NOT_READ: tuple[type[BaseException], ...] = (
 _NO_ANSWER = (TransportRefusal, NotAllowed, of_urllib3.HTTPError, OSError)
 """Whatever else goes wrong, an answer was there, and nobody could read it."""
 
-_OWN = (TransportRefusal, NotAllowed, MarkupRefused)
+_OWN = (TransportRefusal, NotAllowed, BundleUnusable, MarkupRefused)
 """Their texts are this bot's own, and say more."""
 
 

@@ -75,6 +75,10 @@ class NotAllowed(Exception):
     """It may not be sent any more. The text is our own."""
 
 
+class BundleUnusable(Exception):
+    """REQUESTS_CA_BUNDLE names nothing that certificates can be read from. The text is our own."""
+
+
 _current: ContextVar[Call] = ContextVar("billing_call")
 
 
@@ -222,7 +226,10 @@ def _tls_context() -> ssl.SSLContext:
     bundle = os.environ.get("REQUESTS_CA_BUNDLE")
     if bundle:
         log.warning("the billing API's TLS certificate is checked against REQUESTS_CA_BUNDLE", bundle=bundle)
-    return _trusting(bundle or DEFAULT_CA_BUNDLE_PATH)
+    try:
+        return _trusting(bundle or DEFAULT_CA_BUNDLE_PATH)
+    except OSError as error:
+        raise BundleUnusable(f"REQUESTS_CA_BUNDLE: no certificates can be read from {bundle}") from error
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from decimal import Decimal
 
@@ -25,6 +25,7 @@ from bot.domain.payment import (
     PaymentRequest,
     State,
 )
+from bot.domain.policy import Rule
 from bot.errors import LedgerContradicted
 from bot.ledger import asked, proof
 from bot.ledger.leases import Leases
@@ -181,12 +182,18 @@ class LockedReads(Leases):
         rule: str,
         rules: Collection[str],
         requester: str,
+        moved: tuple[str, Rule] | None = None,
     ) -> tuple[Decimal, Decimal]:
         """What the live payments of a rule in that time add up to: of everybody, and of one person.
 
         rules: all that there are. What was asked for under one that is gone counts: it may have been renamed.
+        moved: the one under which the payment was asked for, and the one under which it falls by now: what
+            of the first that takes as well counts with it.
         Whose they are is not asked of the database: it would look through all that the person ever asked for.
         """
+        theirs = [requests.c.rule == rule, requests.c.rule.not_in(rules)]
+        if moved is not None:
+            theirs.append(and_(requests.c.rule == moved[0], *_taken_by(moved[1])))
         statement = (
             select(payments.c.amount, requests.c.requester)
             .join(requests)
@@ -195,7 +202,7 @@ class LockedReads(Leases):
                 requests.c.created_at < until,
                 payments.c.currency == currency,
                 payments.c.id != except_payment,
-                or_(requests.c.rule == rule, requests.c.rule.not_in(rules)),
+                or_(*theirs),
                 LIVE,
             )
         )
@@ -267,3 +274,11 @@ class LockedReads(Leases):
         if row is None:
             raise LedgerContradicted(f"by the audit trail, payment {payment.number} never moved")
         return event_of(row)
+
+
+def _taken_by(rule: Rule) -> Iterator[ColumnElement[bool]]:
+    """What it takes of modules and channels."""
+    if rule.modules is not None:
+        yield payments.c.module.in_(rule.modules)
+    if rule.channels is not None:
+        yield requests.c.channel.in_(rule.channels)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timedelta
 
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.clocks import BootClock
 from bot.errors import LedgerUnavailable
 from bot.ledger import database
 
@@ -16,8 +20,23 @@ class Outage:
     """The last one: from the first question that failed to the last. clock: the ledger's."""
 
     clock: Callable[[], datetime]
+    boottime: BootClock
+    engine: InitVar[AsyncEngine]
     began: datetime | None = field(default=None, init=False)
     _failed: datetime | None = field(default=None, init=False)
+    _broke: float | None = field(default=None, init=False)
+
+    def __post_init__(self, engine: AsyncEngine) -> None:
+        event.listen(engine.sync_engine, "invalidate", self.broke)
+
+    def broke(self, *_: object) -> None:
+        """A connection to it broke, and another is made, perhaps without a question that failed."""
+        self._broke = self.boottime()
+
+    @property
+    def unbroken(self) -> timedelta:
+        """How long none broke. Behind one that did another server may stand, which lacks the last commits."""
+        return timedelta.max if self._broke is None else timedelta(seconds=self.boottime() - self._broke)
 
     @asynccontextmanager
     async def noted(self) -> AsyncIterator[None]:
@@ -26,6 +45,7 @@ class Outage:
             async with database.honest_errors():
                 yield
         except LedgerUnavailable:
+            self.broke()
             self._failed = self.clock()
             self.began = self.began or self._failed
             raise

@@ -88,7 +88,7 @@ class Ledger:
         self._ahead: timedelta | None = None
         self.boottime = boot_clock
         self._offset = float("-inf")
-        self.outage = Outage(self.clock)
+        self.outage = Outage(self.clock, boot_clock, engine)
 
     @property
     def shared(self) -> bool:

@@ -146,17 +146,26 @@ class Desk(Requesting, Resolving, Pausing):
         return None if isinstance(answer, Batch) else answer
 
     async def approve(
-        self, person: Person, request_id: int, *, mark: str | None = None, seen: str | None = None
+        self,
+        person: Person,
+        request_id: int,
+        *,
+        mark: str | None = None,
+        seen: str | None = None,
+        delivery: str | None = None,
     ) -> Answer:
         """Count one person's approval, and approve the payment when there are enough.
 
         seen: its price as it was shown to them; None where what they clicked does not tell.
+        delivery: the trigger of the click; of one that was refused before nothing is counted, see `once`.
         Raises DirectoryError, LedgerUnavailable: then nothing was counted.
         """
-        approving = self._approve(person, request_id, mark, seen)
+        approving = self._approve(person, request_id, mark, seen, delivery)
         return await self._uncontradicted(person, "approve", approving, about=request_id)
 
-    async def _approve(self, person: Person, request_id: int, mark: str | None, seen: str | None) -> Answer:
+    async def _approve(
+        self, person: Person, request_id: int, mark: str | None, seen: str | None, delivery: str | None
+    ) -> Answer:
         open_to = await self._may_decide(person, request_id, mark, "approve")
         if not isinstance(open_to, _Decidable):
             return open_to
@@ -174,8 +183,11 @@ class Desk(Requesting, Resolving, Pausing):
                 or await transaction.count_events(batch.first, events.AskedAgain)
             ):
                 return Outdated(batch)
-            fresh = await transaction.add_approval(batch.request, person.id)
             given = await transaction.approvers(batch.request.id)
+            by = None if person.id in given else delivery
+            if by is not None and (why := await transaction.refused_triggers.why(by)) is not None:
+                return await self._refuse_again(transaction, person, why, "approve", batch.request)
+            fresh = await transaction.add_approval(batch.request, person.id)
             now = recounted(before, batch, rule, [*given, person.id] if fresh else given)
             if now.missing and not fresh:
                 return AlreadyApproved(batch, now)

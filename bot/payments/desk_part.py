@@ -15,7 +15,7 @@ from bot.domain.payment import (
     PaymentRequest,
 )
 from bot.domain.policy import Reason, Refusal
-from bot.errors import DirectoryError, LedgerContradicted
+from bot.errors import CommitLost, DirectoryError, LedgerContradicted, LedgerUnavailable
 from bot.ledger.notices import Topic
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
@@ -84,22 +84,35 @@ class DeskPart:
         """What came of what Slack delivered by this trigger; where that is a no, see `refuse`.
 
         is_done: of the answer: whether it is none. trigger: None where Slack does not tell it.
-        Raises what `doing` raises, LedgerUnavailable.
+        Raises what `doing` raises; CommitLost where the no cannot be kept, beside which some may be done.
         """
         try:
             answer = await doing
         except DirectoryError:
-            if trigger is not None:
-                await self.refuse(trigger)
+            await self._keep_refused(trigger)
             raise
-        if trigger is not None and not is_done(answer):
-            await self.refuse(trigger)
+        if not is_done(answer):
+            await self._keep_refused(trigger)
         return answer
 
-    async def _refuse_again(self, transaction: Transaction, person: Person, why: str, what: str) -> Refusal:
+    async def _keep_refused(self, trigger: str | None) -> None:
+        try:
+            if trigger is not None:
+                await self.refuse(trigger)
+        except LedgerUnavailable as error:
+            raise CommitLost("it is not known whether this stays undone") from error
+
+    async def _refuse_again(
+        self,
+        transaction: Transaction,
+        person: Person,
+        why: str,
+        what: str,
+        request: PaymentRequest | None = None,
+    ) -> Refusal:
         """The answer to what was refused before, where nothing else stands in its way any more."""
         refusal = refused_before(why)
-        await self._refused(transaction, person, refusal, what)
+        await self._refused(transaction, person, refusal, what, request)
         return refusal
 
     async def record_refusal(self, person: Person, refusal: Refusal, what: str) -> None:

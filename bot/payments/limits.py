@@ -59,5 +59,6 @@ async def _refusal(
         rule=rule.name,
         rules=[one.name for one in policy.rules],
         requester=payment.request.requester,
+        moved=None if payment.request.rule == rule.name else (payment.request.rule, rule),
     )
     return rule.check_limits(invoice.amount, invoice.currency, by_person + unwritten, by_all + unwritten)

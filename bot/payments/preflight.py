@@ -109,7 +109,7 @@ class Preflight:
         if not isinstance(rule, Rule):
             return rule
         precedents = await self.ledger.precedents(payment)
-        fresh = self.read_at.younger(payment.id, self.timing.fresh)
+        fresh = self.read_at.younger(payment.id, self._serves)
         if payment.invoice is not None and not precedents.any and (fresh or self._lately_unpaid(payment)):
             return Go(rule, begun, unpaid=True)
         read = await self._read(payment)
@@ -128,12 +128,17 @@ class Preflight:
             else Go(rule, begun, unpaid=True)
         )
 
+    @property
+    def _serves(self) -> timedelta:
+        """How old a reading may be. A failover may have lost a call that came after one of before it."""
+        return min(self.timing.fresh, self.ledger.outage.unbroken)
+
     def _lately_unpaid(self, payment: Payment) -> bool:
         """Whether somebody's reading that is still fresh has it unpaid, for what was approved.
 
         Only what speaks for it is taken from such a reading: whatever else it says or lacks is read anew.
         """
-        lately = self.billing.lately_unpaid(payment.ref, self.timing.fresh)
+        lately = self.billing.lately_unpaid(payment.ref, self._serves)
         return lately is not None and _compared(payment, Listed(lately[0], empty=False)) is None
 
     async def _allowed(self, payment: Payment) -> Rule | Hold | Cancel:

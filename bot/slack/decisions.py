@@ -16,7 +16,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.domain.batch import Batch
 from bot.domain.payment import State
 from bot.errors import LedgerUnavailable
-from bot.payments.answers import AlreadyApproved, AlreadyDecided, Answer, Done, Outdated
+from bot.payments.answers import AlreadyApproved, AlreadyDecided, Answer, Done, Outdated, is_done
 from bot.payments.authority import Person
 from bot.payments.desk import MAX_REASON
 from bot.slack import replies
@@ -30,6 +30,7 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    delivery_of,
     entered_in,
     form_or_reply,
     in_time,
@@ -88,8 +89,9 @@ class Decisions:
 
     async def _approve(self, ack: AsyncAck, body: Body, action: Body) -> None:
         on = Clicked.read(action.get("value"))
-        approving = self.services.desk.approve(clicker(body), on.request_id, mark=on.mark, seen=on.price)
-        await self._decide(ack, body, approving)
+        desk, delivery = self.services.desk, delivery_of(body)
+        approving = desk.approve(clicker(body), on.request_id, mark=on.mark, seen=on.price, delivery=delivery)
+        await self._decide(ack, body, desk.once(delivery, approving, is_done))
 
     async def _withdraw(self, ack: AsyncAck, body: Body, action: Body) -> None:
         on = Clicked.read(action.get("value"))

@@ -18,7 +18,9 @@ from functools import partial
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.domain.payment import InvoiceRef
 from bot.domain.policy import Reason, Refusal
+from bot.domain.schedule import PayOn
 from bot.domain.typed_words import Misunderstood
 from bot.errors import DirectoryError, LedgerUnavailable
 from bot.payments.answers import AlreadyRequested, Requested
@@ -202,10 +204,7 @@ class PayForms:
         return replies.refused(refusal)
 
     async def _submitted(self, ack: AsyncAck, body: Body, view: View) -> None:
-        delivery = delivery_of(body)
-        asking = self._requested(clicker(body), view, delivery)
-        # All that it is answered with, but for nothing, is a no to some of it.
-        work = self.services.desk.once(delivery, asking, lambda answer: not answer)
+        work = self._requested(clicker(body), view, delivery_of(body))
         told_late = partial(self._told_late, view)
         await submitted(self.services.gate, ack, work, block=MODULES, told_late=told_late)
 
@@ -239,6 +238,22 @@ class PayForms:
         pay_on = entered.pay_on
         if isinstance(pay_on, str):
             return error_under(DAY, pay_on)
+        asking = self._asked(person, view, entered, refs, channel, pay_on, delivery)
+        # All that it is answered with, but for nothing, is a no to some of it.
+        return await self.services.desk.once(delivery, asking, lambda answer: not answer)
+
+    async def _asked(
+        self,
+        person: Person,
+        view: View,
+        entered: Entered,
+        refs: Sequence[InvoiceRef],
+        channel: str,
+        pay_on: PayOn | None,
+        delivery: str | None,
+    ) -> Response:
+        """Ask for what was entered, where it costs what it shows."""
+        origin = Memory.of(view).origin
         if changed := await self._changed(person, view, entered):
             return {"response_action": "update", "view": changed}
         what = repr((sorted(map(str, refs)), str(pay_on)))

@@ -13,6 +13,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain.batch import Batch
 from bot.domain.payment import InvoiceRef, Payment, State
+from bot.payments.answers import is_done
 from bot.payments.authority import Person
 from bot.slack.blocks import View, error_under, input_block, modal, plain, section
 from bot.slack.card import WAS_NOT_PAID, WAS_PAID, value_of
@@ -25,6 +26,7 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    delivery_of,
     entered_in,
     form_or_reply,
     submitted,
@@ -68,9 +70,10 @@ class Resolutions:
         return await form_unless(self.services, refused, on.request_id, form)
 
     async def _resolve(self, ack: AsyncAck, body: Body, view: View) -> None:
-        await submitted(self.services.gate, ack, self._resolved(clicker(body), view), block=HOW)
+        resolving = self._resolved(clicker(body), view, delivery_of(body))
+        await submitted(self.services.gate, ack, resolving, block=HOW)
 
-    async def _resolved(self, person: Person, view: View) -> Response:
+    async def _resolved(self, person: Person, view: View, delivery: str | None) -> Response:
         note = entered_in(view, HOW)
         if not note:
             return error_under(HOW, "Say how you know: it goes into the audit trail.")
@@ -82,7 +85,8 @@ class Resolutions:
             picked = values[WHICH][WHICH]["selected_option"]["value"] if WHICH in values else None
             ref = None if picked is None else InvoiceRef.read(picked)
         on = Clicked.read(value)
-        answer = await self.services.desk.resolve(
+        desk = self.services.desk
+        settling = desk.resolve(
             person,
             on.request_id,
             mark=on.mark,
@@ -90,7 +94,9 @@ class Resolutions:
             note=note,
             ref=ref,
             correcting=False,
+            trigger_id=delivery,
         )
+        answer = await desk.once(delivery, settling, is_done)
         return await closed_unless_refused(self.services, answer)
 
 

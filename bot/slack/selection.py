@@ -24,7 +24,7 @@ from bot.slack.blocks import Block, View, button, modal, notice, plain, section
 from bot.slack.card import line_of, value_of, what_follows
 from bot.slack.decisions import Clicked, repair
 from bot.slack.delivered import text_in, understanding
-from bot.slack.inbound import Body, Response, Services, clicker, outcome_of, submitted
+from bot.slack.inbound import Body, Response, Services, clicker, delivery_of, outcome_of, submitted
 from bot.slack.listing import fitting, paragraphs
 from bot.slack.respond import open_view
 from bot.slack.text import added_up, cost_of, standing_of, subject_of, totals, unescaped
@@ -138,15 +138,20 @@ class Selections:
     async def _confirmed(self, ack: AsyncAck, body: Body, view: View) -> None:
         with understanding():
             values = [text_in(one) for one in json.loads(view["private_metadata"])]
-        approving = self._approved(clicker(body), values)
-        await submitted(self.services.gate, ack, approving, block=APPROVE_FORM)
+        delivery = delivery_of(body)
+        approving = self._approved(clicker(body), values, delivery)
+        # All that it is answered with, but for nothing, is a no to some of it.
+        answering = self.services.desk.once(delivery, approving, lambda answer: not answer)
+        await submitted(self.services.gate, ack, answering, block=APPROVE_FORM)
 
-    async def _approved(self, person: Person, values: Sequence[str]) -> Response:
+    async def _approved(self, person: Person, values: Sequence[str], delivery: str | None) -> Response:
         """Approve one after the other; what came of those that were not."""
         told = []
         for value in values:
             on = Clicked.read(value)
-            approving = self.services.desk.approve(person, on.request_id, mark=on.mark, seen=on.price)
+            approving = self.services.desk.approve(
+                person, on.request_id, mark=on.mark, seen=on.price, delivery=delivery
+            )
             answer = await outcome_of(approving)
             if isinstance(answer, Done) and answer.batch.ended_together is not State.EXPIRED:
                 continue

@@ -300,12 +300,15 @@ async def test_a_bundle_of_the_environment_is_used_aloud(
     assert api.log == []
 
 
-async def test_a_bundle_that_is_not_there_is_not_sent(
-    new_client: NewClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("bundle", ["/nowhere/bundle.pem", "/etc/hostname"])
+async def test_a_bundle_that_cannot_be_used_is_named_and_nothing_is_sent(
+    new_client: NewClient, monkeypatch: pytest.MonkeyPatch, bundle: str
 ) -> None:
-    """A broken setting does not fall back to other trust."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
-    assert (await new_client().make_payment(VPS)).verdict is Verdict.NOT_SENT
+    """A broken setting does not fall back to other trust, and is not called a broken connection."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+    outcome = await new_client().make_payment(VPS)
+    assert outcome.verdict is Verdict.NOT_SENT
+    assert f"REQUESTS_CA_BUNDLE: no certificates can be read from {bundle}" in outcome.evidence
 
 
 async def test_verification_cannot_be_turned_off(api: LocalBilling, certificate: Path) -> None:

@@ -28,6 +28,7 @@ from bot.domain.payment import Verdict
 CAN_BE_NOT_SENT = {
     "bot.billing.transport.AddressRefused",
     "bot.billing.transport.TooLate",
+    "bot.billing.wire.BundleUnusable",
     "bot.billing.wire.NotAllowed",
     "requests.exceptions.ConnectTimeout",
     "requests.exceptions.InvalidProxyURL",

@@ -255,10 +255,23 @@ async def test_a_card_that_was_given_up_is_shown_when_somebody_acts_on_it(ledger
     async with ledger.transaction() as transaction:
         assert await transaction.outbox.give_up(card, "card_is_on_fire")
     assert await claimed(ledger) == []
+    heard = ledger.watch(OUTBOX)
+    heard.clear()
     async with ledger.transaction() as transaction:
         await transaction.outbox.repair_cards(payment.id)
+    assert heard.is_set()
     (again,) = await claimed(ledger)
     assert (again.id, again.tries) == (card.id, 1)
+
+
+async def test_a_card_that_is_not_posted_yet_shows_what_happened_in_the_same_moment(ledger: Ledger) -> None:
+    """It has nothing to be changed for, so it is one message and no change."""
+    payment = await request(ledger)
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(payment.request, Kind.CARD)
+        await transaction.move(payment, State.CANCELLED, happened("moved"), actor="U1", announce=None)
+    (card,) = await claimed(ledger)
+    assert card.revision == 1
 
 
 async def test_a_failure_that_slack_names_the_end_of_is_not_counted(ledger: Ledger, clock: Clock) -> None:

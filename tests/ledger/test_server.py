@@ -25,7 +25,7 @@ from bot.errors import LedgerError, LedgerUnavailable
 from bot.ledger import given_session, store
 from bot.ledger.opening import open_ledger, read_ledger
 from bot.ledger.store import Ledger
-from tests.fixture_types import NewDatabase
+from tests.fixture_types import Clock, NewDatabase
 from tests.ledger.making import happened, request, request_in
 from tests.ledger.opening import opened, read, tuned
 
@@ -397,6 +397,19 @@ class TestNotThere:
                 await write()
             assert (await ledger.verify()).events == 0
             await request(ledger)
+
+    async def test_a_connection_that_broke_between_two_questions_is_known(
+        self, new_postgresql: NewDatabase, clock: Clock
+    ) -> None:
+        """Neither question fails; but behind the next one another server may stand."""
+        url = new_postgresql(migrated=True)
+        async with open_ledger(url, boot_clock=clock.boottime) as ledger:
+            await request(ledger)
+            assert ledger.outage.unbroken == timedelta.max
+            cut(url)
+            await request(ledger, InvoiceRef("vps", 2))
+            clock.advance(seconds=7)
+            assert ledger.outage.unbroken == timedelta(seconds=7)
 
     async def test_idle_connections_that_were_cut_are_replaced(self, new_postgresql: NewDatabase) -> None:
         """A restart of the server between two pieces of work is not noticed."""

@@ -22,7 +22,8 @@ _AT_TWO = "an amount of two decimals is written the same in both ways"
 _IF_ANY = "only whether there are any is asked"
 _READING, _LIST = "billing/reading.py", "billing/list_answer.py"
 _WIRE, _CALLS = "billing/wire.py", "billing/calls.py"
-_DATABASE, _ANNOUNCER = "ledger/database.py", "slack/announcer.py"
+_DATABASE, _OUTBOX = "ledger/database.py", "ledger/outbox.py"
+_ANNOUNCER = "slack/announcer.py"
 _VETTED = "what zeep reads was vetted before, and refused for that"
 _IN_ORDER = "it was written in that order, and no key of it changes"
 _LOGGED = "only people read it, in the log"
@@ -102,6 +103,21 @@ EQUIVALENT = (
         "index_elements=[requests.c.trigger_id]",
         "index_elements=None",
         "under the lock that it has, nothing else of it can be there",
+    ),
+    Same(_OUTBOX, "Outbox.__init__", "left = True", "left = False", "a claim sets it before it is read"),
+    Same(
+        _OUTBOX,
+        "Outbox.claim_with",
+        "self._alone or limit",
+        "self._alone and limit",
+        "one that is alone in its request has none behind it: it only spares the question",
+    ),
+    Same(
+        _OUTBOX,
+        "Outbox._lock_request",
+        "if self._sqlite:",
+        "if (self._sqlite) and False:",
+        "SQLite has one writer at a time, and locks no rows",
     ),
     Same(_ANNOUNCER, "Announcer._leave", "if left:", "if (left) or True:", "nothing is written for none"),
     Same(_ANNOUNCER, "_log_later", "wait=wait", "wait=None", _LOGGED),

@@ -10,6 +10,7 @@ import pytest
 
 from bot.domain.payment import InvoiceRef, Payment, State
 from bot.domain.policy import Policy, Rule, Tier
+from bot.domain.schedule import PayOn
 from tests.fixture_types import Clock
 from tests.ledger.making import stored
 from tests.payments.conftest import ALICE, BOB, CAROL, PAY, VPS, Office, policy
@@ -151,3 +152,31 @@ async def test_who_is_above_a_limit_is_told_who_may_pay_more(office: Office) -> 
     assert payment.reason == "10.00 USD is above your whole daily limit of 9.00 USD; waiting will not help."
     told = stored(await office.last(payment))
     assert told == {"reason": payment.reason, "ask": CAROL.id}
+
+
+@pytest.mark.parametrize(("most", "fits"), [(150, True), (149, False)])
+@pytest.mark.parametrize("limit", FIFTY_A_DAY)
+async def test_what_falls_under_another_rule_since_is_added_up_there(
+    office: Office, clock: Clock, limit: str, most: int, fits: bool
+) -> None:
+    """All were for a later day, and a rule with a limit was put above theirs since.
+
+    What stays under theirs, which is still there, does not count.
+    """
+    office.rules(policy())
+    for module, amount in (("vps", 20.0), ("mail", 90.0)):
+        office.billing.add_invoice(module, 91000, amount=amount)
+    tomorrow = PayOn((clock.now + timedelta(days=1)).date())
+    payments = [
+        await office.looked_up(InvoiceRef(module, number), pay_on=tomorrow)
+        for module, number in (("mail", 91000), ("vps", 91000), ("vps", 10101), ("vps", 10103))
+    ]
+    vps = {"modules": frozenset({"vps"}), "channels": frozenset({"C1"})}
+    above = policy(name="new", **{limit: Decimal(most)}, **vps)
+    office.rules(Policy((*above.rules, *policy().rules)))
+    clock.advance(days=1)
+    await office.execute()
+    stays, *moved = await states(office, payments)
+    assert stays is State.PAID
+    assert (set(moved) == {State.PAID}) is fits
+    assert set(moved) <= {State.PAID, State.CANCELLED}

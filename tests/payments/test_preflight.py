@@ -42,6 +42,21 @@ class TestSomebodysReading:
         assert (await office.now(payment)).state is State.PAID
         assert office.calls()[0] == UNPAID
 
+    @pytest.mark.parametrize("own", [True, False])
+    async def test_a_call_that_a_failover_lost_is_not_made_again_by_what_was_read_before_it(
+        self, office: Office, clock: Clock, own: bool
+    ) -> None:
+        """The payment is approved in the ledger and paid in truth; connections broke when another server took
+        over. own: it was read for this payment."""
+        payment = await (office.looked_up() if own else self.approved(office, clock, later=1))
+        await office.client.make_payment(payment.ref)
+        office.ledger.outage.broke()
+        clock.advance(seconds=1)
+        await office.execute()
+        payment = await office.now(payment)
+        assert (payment.state, payment.reason) == (State.CANCELLED, "the invoice is not unpaid any more")
+        assert office.billing.payments_received("vps", 10101) == 1
+
     async def test_an_invoice_that_is_not_in_it_is_read_again(self, office: Office, clock: Clock) -> None:
         """What it lacks, it says nothing of."""
         row = office.billing.row("vps", 10101)

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from bot.domain.payment import InvoiceRef, State
-from bot.domain.policy import Reason, Refusal
-from bot.errors import DirectoryError
-from bot.payments.answers import AlreadyRequested, Done, Requested, TooEarly, is_done
+from bot.domain.policy import Reason, Refusal, Tier
+from bot.errors import CommitLost, DirectoryError, LedgerUnavailable
+from bot.payments.answers import AlreadyApproved, AlreadyRequested, Done, Requested, TooEarly, is_done
+from bot.payments.authority import Person
 from bot.payments.desk import Desk
 from bot.payments.pausing import Paused, Resumed, begins_or_ends
 from tests.fixture_types import Clock
 from tests.ledger.making import stored, trail
-from tests.payments.conftest import ALICE, BOB, VPS, Office, policy
+from tests.payments.conftest import ALICE, BOB, CAROL, VPS, Office, policy
 
 STEP = "step:Fx1"
 TYPED = "typed once"
@@ -121,6 +122,47 @@ async def test_of_a_click_that_asks_for_several_only_what_was_refused_is_not_mad
     await office.desk.withdraw(ALICE, made.batch.request.id)
     assert repeated(await asks(office, "several:1:b", delivery="click"))
     assert isinstance(await asks(office, "several:1:b", delivery="pressed again"), Requested)
+
+
+async def test_a_no_that_cannot_be_kept_is_not_told_as_one(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several requests of one click some may be made, and the others may be when it is delivered again."""
+
+    async def away(*_: object) -> None:
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(Desk, "refuse", away)
+    await office.request()
+    with pytest.raises(CommitLost):
+        await types(office)
+    office.rules(policy(requesters=frozenset({"S1"})))
+    office.register.silent = True
+    with pytest.raises(CommitLost):
+        await types(office, "while Slack says nothing")
+
+
+async def test_an_approval_that_was_refused_is_not_counted_later(office: Office) -> None:
+    """Slack had not said in time whether they may; they were told that nothing was done."""
+    office.rules(policy(tiers=(Tier(None, 2),), approvers=frozenset({"S1"})))
+    office.register.groups["S1"] = {BOB.id, CAROL.id}
+    payment = await office.looked_up()
+
+    async def approve(person: Person, click: str) -> object:
+        approving = office.desk.approve(person, payment.request.id, seen=payment.price, delivery=click)
+        return await office.desk.once(click, approving, is_done)
+
+    office.register.silent = True
+    with pytest.raises(DirectoryError):
+        await approve(BOB, "bob clicks")
+    office.register.silent = False
+    assert repeated(await approve(BOB, "bob clicks"))
+    assert await office.ledger.approvers(payment.request.id) == []
+    assert isinstance(await approve(BOB, "bob clicks anew"), Done)
+    assert isinstance(await approve(BOB, "bob clicks twice"), AlreadyApproved)
+    assert isinstance(await approve(BOB, "bob clicks twice"), AlreadyApproved)
+    assert isinstance(await approve(CAROL, "carol clicks"), Done)
+    assert (await office.now(payment)).state is State.APPROVED
 
 
 async def test_a_resumption_that_found_no_pause_ends_none_that_came_after_it(office: Office) -> None:

@@ -317,8 +317,8 @@ BREAKS = (
     Break(
         "what-a-click-showed-is-not-handed-on",
         "slack/decisions.py",
-        "mark=on.mark, seen=on.price)",
-        "mark=on.mark)",
+        "mark=on.mark, seen=on.price, delivery=delivery",
+        "mark=on.mark, delivery=delivery",
         seen_by="slack:test_the_button_of_a_card_that_did_not_show_the_amount_approves_nothing_else",
     ),
     Break(
@@ -450,16 +450,16 @@ BREAKS = (
     Break(
         "what-was-selected-is-approved-unseen",
         "slack/selection.py",
-        "mark=on.mark, seen=on.price)",
+        "mark=on.mark, seen=on.price, delivery=delivery",
         "mark=on.mark, seen=batch.price if (batch := await self.services.ledger.of_request("
-        "on.request_id)) else None)",
+        "on.request_id)) else None, delivery=delivery",
         seen_by="slack:test_a_yes_to_what_was_not_shown_counts_for_nothing",
     ),
     Break(
         "what-was-selected-is-whatever-has-its-number-now",
         "slack/selection.py",
-        "mark=on.mark, seen=on.price)",
-        "seen=on.price)",
+        "mark=on.mark, seen=on.price, delivery=delivery",
+        "seen=on.price, delivery=delivery",
         seen_by="slack:test_a_yes_to_what_was_not_shown_counts_for_nothing",
     ),
     Break(

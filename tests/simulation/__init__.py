@@ -16,7 +16,7 @@ meets its operating system, so no code of the bot knows of it:
 - `drawing`: what happens, drawn from a seed; `billing_answers` what the billing API then says
 - `histories`: does what was drawn, and waits until all has come to rest
 - `playing`: plays them, each in a process of its own; `command_line` says what that found
-- `people`, `processes`, `trouble`: do it
+- `people`, `buttons`, `processes`, `trouble`: do it; `sight` is what people see of a price
 - `outside`: what happened past the bot, for the checks to know; `awaits`: where it may crash
 - `planted`: faults that it must see; `scenes`: short histories made by hand, for those that are seen seldom
 - `invariants`: what must hold at every moment; `calls`: what must when a payment is received; what must hold

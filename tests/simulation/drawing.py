@@ -38,6 +38,15 @@ _SLACK_METHODS = (
     *("chat.postMessage", "chat.postMessage", "chat.update", "conversations.replies"),
     *("users.info", "usergroups.users.list", "*"),
 )
+_SELDOM = {
+    "types": ("payments/resolving.py", "slack/lists.py"),
+    "fills in the form": ("slack/pay_form.py", "slack/pay_form_fill.py"),
+    "runs a workflow": ("slack/workflow_step.py", "slack/once.py"),
+    "opens the Home tab": ("slack/home.py", "slack/selection.py"),
+    "asks and settles": ("slack/resolutions.py", "payments/resolving.py", "payments/settlement.py"),
+}
+"""What runs in these files only when people do this, which is seldom; else hardly a crash would meet it."""
+
 SLOW_S = 1.5
 """Seconds after which a slow Slack does what it was asked, at most: within `Timing.visible_within`."""
 
@@ -110,6 +119,8 @@ def draw(seed: int, length: int) -> list[Step]:
         _types: 4,
         _fills_in_the_form: 3,
         _runs_a_step: 2,
+        _opens_home: 4,
+        _settles: 2,
         _pauses: 3,
         _resumes: 1,
         _night: 0.3,
@@ -139,6 +150,10 @@ def draw(seed: int, length: int) -> list[Step]:
         if steps[place].action in ("crash", "is away"):
             # It is to meet what came before it half way.
             steps[place - 1] = replace(steps[place - 1], pause=_span(chance, 0.001, 0.3))
+        if steps[place].action == "crash" and steps[place - 1].action in _SELDOM and chance.random() < 0.5:
+            which, turns, _, away = steps[place].arguments
+            file = chance.choice(_SELDOM[steps[place - 1].action])
+            steps[place] = replace(steps[place], arguments=(which, turns, file, away))
     return steps
 
 
@@ -223,8 +238,8 @@ def _clicks(chance: random.Random, _place: int) -> Step:
 
 
 def _types(chance: random.Random, place: int) -> Step:
-    lists = ("list", "status", "mine", "pending", "scheduled")
-    words = chance.choice((*lists, "resolve", "resolve", "resolve", "resolve", "help"))
+    lists = ("list", "status", "mine", "pending", "scheduled", "report")
+    words = chance.choice((*lists, "resolve", "resolve", "resolve", "resolve", "correct", "help"))
     return Step("types", _soon(chance), (*_asked_where(chance, place), words, chance.random()))
 
 
@@ -234,6 +249,19 @@ def _fills_in_the_form(chance: random.Random, place: int) -> Step:
 
 def _runs_a_step(chance: random.Random, place: int) -> Step:
     return Step("runs a workflow", _soon(chance), _asked_where(chance, place))
+
+
+def _opens_home(chance: random.Random, _place: int) -> Step:
+    boxes = chance.choice((0, 1, 2, 3, 5))
+    arguments = (chance.choice(PEOPLE), boxes, chance.random(), _span(chance, 0.05, 20))
+    return Step("opens the Home tab", _soon(chance), arguments)
+
+
+def _settles(chance: random.Random, place: int) -> Step:
+    """By the buttons of its card; sometimes sooner than they may."""
+    later = _span(chance, 1, 2 * HOUR)
+    arguments = (*_asked_where(chance, place), chance.random() < 0.5, later, chance.random())
+    return Step("asks and settles", _soon(chance), arguments)
 
 
 def _pauses(chance: random.Random, _place: int) -> Step:

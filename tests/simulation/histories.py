@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.domain.payment import State
+from tests.simulation.buttons import Buttons
 from tests.simulation.drawing import DAY, HOUR, MINUTE, NIGHT, Step
 from tests.simulation.installation import TIMING, Installation
 from tests.simulation.invariants import at_once
@@ -42,7 +43,8 @@ class History:
         self._trouble = Troubles(installation, self.faults)
         self.crashed_at = processes.crashed_at
         self._pausing = Pausing(installation, self.faults)
-        self._acts = people.acts | processes.acts | self._trouble.acts | self._pausing.acts
+        buttons = Buttons(installation, people)
+        self._acts = people.acts | buttons.acts | processes.acts | self._trouble.acts | self._pausing.acts
 
     async def run(self, steps: list[Step]) -> list[str]:
         """Take all steps, then let everything come to rest. What was wrong as soon as it was, in words."""

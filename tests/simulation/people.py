@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,8 +17,8 @@ from bot.slack.inbound import IN_TIME
 from bot.slack.pay_form_view import MODULES, NUMBERS
 from bot.slack.preview import CONFIRM
 from bot.slack.removal import REMOVE_FORM
-from bot.slack.text import STATES
 from bot.slack.workflow_step import STEP
+from tests.simulation import sight
 from tests.simulation.drawing import PEOPLE
 from tests.simulation.installation import CHANNELS, Acts, Installation
 from tests.simulation.outside import ALL_OF, GROUPS
@@ -33,15 +32,6 @@ _REMEMBERED = 20
 
 _PREVIEW_S = 30.0
 """Seconds that somebody waits for a preview."""
-
-_SHOWN = re.compile(r"· ([a-z_]+) invoice ([0-9]+), (.*?), by ")
-_LINE = re.compile(r"(?m)^(.*)`([a-z_]+) ([0-9]+)` · \*(.*?)\*")
-_NUMBER = re.compile(r"#([0-9]+) · [0-9]+ payments")
-_ASKED_ABOUT = [
-    STATES[state][1].partition(";")[0]
-    for state in (State.PENDING_APPROVAL, State.APPROVED, State.SENDING, State.NOT_SENT)
-]
-"""How a card says of one of several that it may be sent once it is approved."""
 
 
 class People:
@@ -91,6 +81,10 @@ class People:
         await self.ask(person, channel, module, number, False)
         await asyncio.sleep(after)
         self._installation.billing.heal()
+        await self.others_approve(person, channel, module, number)
+
+    async def others_approve(self, person: str, channel: str, module: str, number: int) -> None:
+        """Whoever else there is, what that person asked for, as its card stands there now."""
         for card in self._slack.messages(channel)[-12:]:
             if f"{module} invoice {number}," in card.text and APPROVE in card.action_ids():
                 for other in sorted(set(PEOPLE) - {person}):
@@ -188,16 +182,7 @@ class People:
 
     def _looks_at(self, person: str, card: Message) -> None:
         """Who approves has seen what the card shows, but for what is over."""
-        shown = self._installation.past.shown
-        if one := _SHOWN.search(card.text):
-            module, number, price = one.groups()
-            shown.add((person, module, int(number), price))
-        for said in card.texts():
-            for before, module, number, price in _LINE.findall(said):
-                if not before or any(words in before for words in _ASKED_ABOUT):
-                    shown.add((person, module, int(number), price))
-        if (several := _NUMBER.search(card.text)) and "all are in the thread" in "\n".join(card.texts()):
-            shown.add((person, ALL_OF, int(several[1]), ""))
+        self._installation.past.shown.update((person, *seen) for seen in sight.of_card(card))
 
     async def _take_out(self, person: str, which: float) -> None:
         for view in self._slack.views(person)[-1:]:
@@ -225,19 +210,22 @@ class People:
             case "status":
                 typed = f"status {module} {number}"
             case "resolve":
-                typed = self._settling(which)
+                typed = self._settling(which, State.UNKNOWN)
+            case "correct":
+                typed = self._settling(which, State.PAID, State.DECLINED)
             case _:
                 typed = words
         if typed is not None:
             with suppress(NotThere):
                 await self._slack.person(person).types(channel, f"/pay {typed}")
 
-    def _settling(self, which: float) -> str | None:
-        """Somebody looked in MyAdmin, and says what is so now."""
+    def _settling(self, which: float, *states: State) -> str | None:
+        """Somebody looked in MyAdmin, and says what is so now of a payment in one of these states."""
         found = self._installation.rows(
             "SELECT request_id, module, number, invoices"
-            " FROM payments JOIN requests ON requests.id = request_id WHERE state = ? ORDER BY payments.id",
-            State.UNKNOWN,
+            " FROM payments JOIN requests ON requests.id = request_id"
+            f" WHERE state IN ({', '.join('?' * len(states))}) ORDER BY payments.id",
+            *states,
         )
         if not found:
             return None
@@ -287,14 +275,12 @@ class People:
 
 
 def _day(when: str) -> Any:
-    """What is entered in the form for a day that is typed so."""
-    if not when:
-        return {}
-    day = None if when == "on due date" else when.removeprefix("on ")
-    option = {"value": "on" if day else "due"}
-    entered: Any = {
-        schedule_text.WHEN: {schedule_text.WHEN: {"type": "radio_buttons", "selected_option": option}}
+    """What is entered in the form for a day that is typed so; it may show another, from an earlier try."""
+    day = when.removeprefix("on ") if when not in ("", "on due date") else None
+    chosen = "now" if not when else "on" if day else "due"
+    return {
+        schedule_text.WHEN: {
+            schedule_text.WHEN: {"type": "radio_buttons", "selected_option": {"value": chosen}}
+        },
+        schedule_text.DAY: {schedule_text.DAY: {"type": "datepicker", "selected_date": day}},
     }
-    if day:
-        entered |= {schedule_text.DAY: {schedule_text.DAY: {"type": "datepicker", "selected_date": day}}}
-    return entered

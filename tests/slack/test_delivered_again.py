@@ -9,18 +9,26 @@ import pytest
 
 from bot import app
 from bot.domain.payment import InvoiceRef, State
+from bot.errors import DirectoryError
 from bot.payments.answers import Done
-from bot.payments.authority import Person
+from bot.payments.authority import Authority, Person
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
-from bot.slack.card import ASK_AGAIN
+from bot.sandbox.local_slack.views import View
+from bot.slack.card import ASK_AGAIN, WAS_PAID
 from bot.slack.pay_form_view import NUMBERS
 from bot.slack.preview import CONFIRM
 from tests.fixture_types import StartBot
-from tests.slack.acting import asks, at_rest, card, costs_by_now, deny, request, text, told
+from tests.slack.acting import approve, asks, at_rest, card, costs_by_now, deny, request, state_of, text, told
 from tests.slack.filling import choose_module, opened
+from tests.slack.test_home import hurried, sees
 from tests.slack.test_preview import newest
+from tests.slack.test_resolutions import unknown
+from tests.slack.test_selection import asked as asked_about
+from tests.slack.test_selection import selects, yes
+
+__all__ = ["hurried"]
 
 Again = Callable[[], Awaitable[Any]]
 """Delivers once more what was delivered last, and returns what it is acknowledged with."""
@@ -51,6 +59,18 @@ async def requested_by_alice(bot: app.Bot) -> list[InvoiceRef]:
     await at_rest(bot)
     mine = await bot.ledger.recent(requester=ids.ALICE)
     return [one.ref for batch in mine for one in batch.payments]
+
+
+async def says_nothing(*_: object) -> None:
+    """Slack, asked about people."""
+    raise DirectoryError("Slack does not say")
+
+
+async def selecting(slack: LocalSlack) -> View:
+    """Bob selected the first of two requests on his Home tab, and is asked once more."""
+    await slack.person("bob").opens_home()
+    await sees(slack, "bob", "vps invoice 10101", "Approve selected…")
+    return await asked_about(slack, await selects(slack, 1))
 
 
 async def test_a_command(slack: LocalSlack, start_bot: StartBot, again: Again) -> None:
@@ -119,3 +139,48 @@ async def test_a_resumption(slack: LocalSlack, start_bot: StartBot, again: Again
     answer = await again()
     assert "nothing is done now" in answer["text"]
     assert await bot.ledger.paused() is not None
+
+
+@pytest.mark.parametrize("selected", [False, True])
+async def test_an_approval(
+    slack: LocalSlack, start_bot: StartBot, again: Again, monkeypatch: pytest.MonkeyPatch, *, selected: bool
+) -> None:
+    """By a click on the card, or on the Home tab for all that is selected; Slack did not say who may."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    asked = await request(slack, bot)
+    await request(slack, bot, "vps 10102")
+    question = await selecting(slack) if selected else None
+    with monkeypatch.context() as patched:
+        patched.setattr(Authority, "rule_of", says_nothing)
+        if question is None:
+            assert (await approve(slack, asked, "bob")).ok
+            assert "Slack did not say in time" in await told(slack, "bob")
+        else:
+            assert (await yes(slack, question)).ok
+    await again()
+    await at_rest(bot)
+    assert await bot.ledger.approvers(1) == []
+    assert (await approve(slack, asked, "bob")).ok
+    await at_rest(bot)
+    assert await bot.ledger.approvers(1) == [ids.BOB]
+
+
+async def test_a_settling(
+    slack: LocalSlack,
+    billing: LocalBilling,
+    bot: app.Bot,
+    again: Again,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the form; Slack did not say whether they may."""
+    asked = await unknown(slack, billing, bot)
+    assert (await slack.person("bob").clicks(asked, WAS_PAID)).ok
+    form = (await slack.wait_for(lambda: slack.views("bob")))[-1]
+    with monkeypatch.context() as patched:
+        patched.setattr(Authority, "may_approve", says_nothing)
+        entered = text("how", "seen")
+        assert "did not say" in str((await slack.person("bob").submits(form, entered)).errors)
+    await again()
+    assert await state_of(bot) is State.UNKNOWN
+    assert (await slack.person("bob").submits(form, entered)).ok
+    assert await state_of(bot) is State.PAID

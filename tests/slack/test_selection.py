@@ -175,7 +175,7 @@ async def test_a_yes_to_what_was_not_shown_counts_for_nothing(slack: LocalSlack,
     assert second is not None
     mark = first.request.mark
     values = [f"1:{mark} 9.99 USD", f"2:20200101T000000.000000 {second.price}"]
-    response = await Selections(bot.services)._approved(Person(ids.BOB, ids.TEAM_ID), values)
+    response = await Selections(bot.services)._approved(Person(ids.BOB, ids.TEAM_ID), values, "1.1")
     told = str(response["view"]["blocks"])
     assert "*0 of 2 approved; these were not:*" in told
     assert "#1 · vps invoice 10101 is 10.00 USD, which what you clicked did not show" in told
