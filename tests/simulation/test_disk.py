@@ -155,7 +155,7 @@ def test_who_stands_still_in_a_transaction_is_ended_once_others_wait(
 
 
 def test_who_was_ended_and_only_gives_up_goes_on(played: Callable[[Work], list[int]]) -> None:
-    """Its rollback is told that the connection is closed, as a thread would tell it: nothing waits for ever."""
+    """Its rollback is told that the connection is closed, as by a thread: nothing waits for ever."""
 
     async def work(engine: AsyncEngine, _disk: Disk) -> None:
         async def stand_still() -> None:
