@@ -7,14 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import PackageNotFoundError, version
 
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from bot.domain.batch import Batch
 from bot.domain.payment import Payment, PaymentRequest
+from bot.domain.policy import Policy
+from bot.domain.policy.words import fingerprint
 
 About = Callable[[Payment], AbstractContextManager[None]]
 """Binds what is worked on for as long as its block lasts."""
+
+
+def what_runs(policy: Policy) -> dict[str, str]:
+    """Which release of the bot runs, and by which rules: whoever asks later which they were finds it so.
+
+    `check` calls the same rules the same.
+    """
+    try:
+        release = version("invoice-payment-bot")
+    except PackageNotFoundError:
+        release = "not installed"
+    return {"release": release, "rules": fingerprint(policy)}
 
 
 def _of_request(request: PaymentRequest) -> dict[str, object]:

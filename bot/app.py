@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncApp
 
-from bot.about import About, about_all, about_payment
+from bot.about import About, about_all, about_payment, what_runs
 from bot.billing.client import BillingClient
 from bot.clocks import Ages
 from bot.config import Settings, policy_of
@@ -376,7 +376,8 @@ async def running(
                 )
             )
         await stack.enter_async_context(_connected(settings, bot.listener, edges))
-        log.info("running", mode=settings.mode, team=workspace.team, instance=instance)
+        what = what_runs(policy)
+        log.info("running", mode=settings.mode, team=workspace.team, instance=instance, **what)
         yield bot
         log.info("stopping")
 

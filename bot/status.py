@@ -22,7 +22,7 @@ from prometheus_client import (
 )
 
 from bot.domain.payment import State
-from bot.errors import LedgerUnavailable
+from bot.errors import LedgerError, LedgerUnavailable
 from bot.ledger.ages import ages
 from bot.ledger.store import Ledger
 from bot.metrics import BILLING_ANSWERED, PROCESS
@@ -57,6 +57,8 @@ async def status_server(
             page = await _metrics(ledger)
         except LedgerUnavailable:
             return web.Response(status=503, text="the ledger does not answer\n")
+        except LedgerError as error:
+            return web.Response(status=503, text=f"the ledger cannot be read: {error}\n")
         return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     server = web.Application()

@@ -106,6 +106,20 @@ async def test_filters_that_mean_nothing_are_refused(
     assert not (tmp_path / "new.csv").exists()
 
 
+@pytest.mark.parametrize(
+    "command", [["verify"], ["list"], ["export", "--format", "csv", "new.csv"]], ids=" ".join
+)
+async def test_a_payment_is_named_where_it_means_something(
+    command: list[str], made: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before another command it would choose nothing, and all would be taken for the one."""
+    monkeypatch.chdir(tmp_path)
+    ended = await invoke("audit", "--payment", "1", *command, **made)
+    assert (ended.code, ended.out) == (2, ""), ended
+    assert "--payment is for `audit` alone" in ended.err
+    assert not (tmp_path / "new.csv").exists()
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 async def test_a_bug_accuses_nobody(
     command: list[str], made: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

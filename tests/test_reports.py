@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import re
 import stat
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from bot.ledger.new_file import new_file
 from bot.ledger.opening import open_ledger
 from bot.ledger.replay import frozen
 from bot.ledger.rows import snapshot
+from bot.operating.report import _harmless
 from tests.command_line import invoke
 from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import approved, moved, request, request_in
@@ -72,12 +74,52 @@ async def test_payments_are_listed_and_filtered(url: str) -> None:
 async def test_rows_for_a_spreadsheet_hold_no_formula(url: str, tmp_path: Path) -> None:
     """Whatever somebody wrote, or the API told."""
     await audit("export", "--format", "csv", str(tmp_path / "all.csv"), LEDGER_URL=url)
-    with (tmp_path / "all.csv").open(newline="") as file:
+    with (tmp_path / "all.csv").open(newline="", encoding="utf-8-sig") as file:
         first, second, third = csv.DictReader(file)
     assert (first["outcome"], first["amount"], first["approvers"]) == ("PAID", "2085.00", "U2")
     assert first["note"] == first["description"] == f"'{EVIL}"
-    assert (second["requester"], second["outcome"], second["note"]) == ("U7", "DENIED", TWO_LINES)
+    assert (second["requester"], second["outcome"], second["note"]) == ("U7", "DENIED", "a\n'=1+1\r2")
     assert (third["outcome"], third["ended_at"], third["amount"]) == ("REQUESTED", "", "")
+
+
+@pytest.mark.parametrize("note", ["ok;=1+1", 'ok; "=1+1', "ok\t+1", "ok\r\n@SUM(A1)", "ok;＝1+1"])
+async def test_no_formula_begins_where_another_countrys_spreadsheet_parts_a_row(note: str) -> None:
+    """There a semicolon parts cells and no comma does, so that what is quoted between commas is not."""
+    told = re.sub(r"\s", " ", str(_harmless(note)))
+    assert not re.search('[; \t] *"?[=+@＝-]', told), told
+    assert told.replace("'", "") == re.sub(r"\s", " ", note)
+
+
+async def test_a_spreadsheet_is_told_the_encoding(url: str, tmp_path: Path) -> None:
+    """By the mark at its head, without which one takes each letter beyond ASCII for two others."""
+    await audit("export", "--format", "csv", str(tmp_path / "all.csv"), LEDGER_URL=url)
+    assert (tmp_path / "all.csv").read_bytes().startswith(b"\xef\xbb\xbfrequest,")
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "html"])
+async def test_an_approval_that_nobody_gave_is_in_no_list(url: str, tmp_path: Path, form: str) -> None:
+    """A row is nobody's word, to an auditor no more than to the bot."""
+    async with past_the_ledger(url) as engine:
+        forged = "INSERT INTO approvals (request_id, approver, decision, at) VALUES "
+        await forge(engine, f"{forged} (1, 'U9', 'approve', '2026-03-02 00:00:00.000000')")
+    assert "U9" not in await audit("list", LEDGER_URL=url)
+    await audit("export", "--format", form, str(tmp_path / "new"), LEDGER_URL=url)
+    assert "U9" not in (tmp_path / "new").read_text()
+    assert "U2" in (tmp_path / "new").read_text()
+
+
+async def test_what_is_printed_says_in_which_zone_its_times_are(url: str, tmp_path: Path) -> None:
+    """And the page says which payments it is of: nobody takes a month of one module for everything."""
+    await audit("export", "--format", "html", str(tmp_path / "all.html"), LEDGER_URL=url)
+    page = (tmp_path / "all.html").read_text()
+    assert "<th>Asked (UTC)<th>Ended (UTC)" in page
+    assert re.search(r"<p>All payments\. Made on [0-9-]{10} at [0-9:]{5} UTC\.</p>", page), page
+    said = "<p>Payments asked for in 2026-11, of the module vps, that came to PAID. Made"
+    some = ["--month", "2026-11", "--module", "vps", "--outcome", "PAID"]
+    await audit("export", "--format", "html", *some, str(tmp_path / "some.html"), LEDGER_URL=url)
+    assert said in (tmp_path / "some.html").read_text()
+    lines = (await audit("list", LEDGER_URL=url)).splitlines()
+    assert all(re.match(r"[0-9-]{10}T[0-9:]{5}Z #", line) for line in lines), lines
 
 
 async def test_json_lines_hold_the_same_as_it_is(url: str, tmp_path: Path) -> None:
@@ -143,7 +185,7 @@ async def test_a_file_is_written_where_files_have_one_name_only(
 
     monkeypatch.setattr("os.link", no_links)
     await audit("export", "--format", "csv", str(tmp_path / "new"), LEDGER_URL=url)
-    assert (tmp_path / "new").read_text().startswith("request,")
+    assert (tmp_path / "new").read_text(encoding="utf-8-sig").startswith("request,")
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
     with pytest.raises(LedgerUnavailable), new_file(tmp_path / "late"):
         (tmp_path / "late").write_text("another's")

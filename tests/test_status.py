@@ -20,6 +20,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.status import status_server
 from tests.fixture_types import Clock, NewDatabase, StartBot
+from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import request_in
 from tests.ports import fetched, free_port
 from tests.slack.acting import request
@@ -110,6 +111,21 @@ async def test_without_its_ledger_it_is_alive_but_not_ready(new_postgresql: NewD
                 assert await fetched(port, path) == (503, "the ledger does not answer\n")
             server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
         assert await readiness(port) == READY
+
+
+async def test_figures_are_told_of_a_ledger_that_was_forged(new_sqlite: NewDatabase) -> None:
+    """Whoever watches it would look for a process that died; what cannot be told says why."""
+    url, port = new_sqlite(migrated=True), free_port()
+    async with open_ledger(url) as ledger, status_server(ledger, "127.0.0.1", port):
+        await request_in(ledger, State.PAID)
+        await request_in(ledger, State.UNKNOWN, InvoiceRef("vps", 2))
+        async with past_the_ledger(url) as engine:
+            await forge(engine, "UPDATE payments SET state = 'NOWHERE' WHERE id = 1")
+            status, text = await fetched(port, "/metrics")
+            assert (status, figures(text)["payments UNKNOWN"]) == (200, 1)
+            await forge(engine, "UPDATE chain SET last_event = 1")
+        status, text = await fetched(port, "/metrics")
+        assert (status, "run `python -m bot audit verify`" in text) == (503, True)
 
 
 async def test_a_port_that_is_taken_is_refused(ledger: Ledger) -> None:

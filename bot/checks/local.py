@@ -13,6 +13,7 @@ from bot.checks.findings import Finding, note, of_problem, ok, wrong
 from bot.config import Settings
 from bot.domain.payment import DOCUMENTED_MODULES
 from bot.domain.policy import Policy
+from bot.domain.policy.words import fingerprint
 from bot.domain.wording import quote
 from bot.errors import ConfigError
 
@@ -51,7 +52,10 @@ def _of_rules(settings: Settings, policy: Policy) -> Iterator[Finding]:
     yield ok("settings", f"complete; Slack reaches the bot {way}")
     asking = {one for rule in policy.rules for one in rule.requesters}
     if asking:
-        yield ok("rules", f"{len(asking)} people or groups may request payments")
+        told = (
+            f"{len(asking)} people or groups may request payments; in the log they are {fingerprint(policy)}"
+        )
+        yield ok("rules", told)
     else:
         remedy = "Name people or groups by their ids; python -m bot setup does it by name."
         yield wrong("PAY_ALLOWED_USERS", "is empty, so nobody may request payments", remedy)

@@ -311,7 +311,7 @@ def _check_deliveries(connection: Connection, flaws: Flaws) -> None:
 
 _THIS = bindparam("request", type_=Id)
 
-_TOLD_OF = exists().where(
+TOLD_OF = exists().where(
     events.c.actor == approvals.c.approver,
     events.c.request_id == approvals.c.request_id,
     events.c.action == Approved.action,
@@ -319,13 +319,13 @@ _TOLD_OF = exists().where(
 """An event tells of the approval; a row alone is nobody's word."""
 
 APPROVERS = (
-    select(approvals.c.approver).where(approvals.c.request_id == _THIS, _TOLD_OF).order_by(approvals.c.id)
+    select(approvals.c.approver).where(approvals.c.request_id == _THIS, TOLD_OF).order_by(approvals.c.id)
 )
 """Who approved one request, as far as an event tells of it."""
 
 APPROVED_BY = select(approvals.c.request_id).where(
     approvals.c.approver == bindparam("approver", type_=String),
-    _TOLD_OF,
+    TOLD_OF,
     approvals.c.request_id.in_(
         select(payments.c.request_id).where(payments.c.state == State.PENDING_APPROVAL.value)
     ),

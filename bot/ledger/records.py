@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.payment import Payment, State
+from bot.ledger.proof import TOLD_OF
 from bot.ledger.rows import payment_of, readable, without_bytes
 from bot.ledger.schema import PAYMENTS, approvals, payments, requests
 from bot.ledger.store import Ledger
@@ -50,7 +51,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A payment, and who approved its request, in that order."""
+    """A payment, and who approved its request, in that order, as far as an event tells of it."""
 
     payment: Payment
     approvers: tuple[str, ...]
@@ -93,10 +94,11 @@ def _in_texts(row: RowMapping) -> Payment:
 async def _approvers(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
     statement = (
-        select(approvals.c.request_id, approvals.c.approver)
+        select(approvals.c.request_id, approvals.c.approver, TOLD_OF)
         .where(approvals.c.request_id.in_(ids))
         .order_by(approvals.c.id)
     )
-    for request_id, approver in await connection.execute(statement):
-        found[request_id].append(approver)
+    for request_id, approver, told_of in await connection.execute(statement):
+        if told_of or type(approver) is not str:
+            found[request_id].append(approver)
     return found

@@ -371,9 +371,9 @@ class Ledger:
         return not await self._due(UNFINISHED)
 
     async def by_state(self) -> dict[State, int]:
-        """How many payments are in each state."""
+        """How many payments are in each state that there is."""
         rows = await self._all(select(payments.c.state, func.count().label("n")).group_by(payments.c.state))
-        return {State(row["state"]): row["n"] for row in rows}
+        return {State(row["state"]): row["n"] for row in rows if row["state"] in set(State)}
 
     async def instances(self) -> int:
         """How many running bots have this ledger open, this one included."""

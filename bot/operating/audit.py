@@ -43,6 +43,10 @@ def audit(context: click.Context, env_file: Path | None, payment: int | None) ->
     """
     if context.invoked_subcommand is None:
         sys.exit(_read_ledger(env_file, lambda ledger, url: _audit(ledger, url, payment)))
+    if payment is not None:
+        raise click.UsageError(
+            "--payment is for `audit` alone; `audit list` and `audit export` take --request"
+        )
     context.obj = env_file
 
 
@@ -134,6 +138,18 @@ _FILTERS = (
 )
 
 
+_IN_WORDS = {
+    "month": "asked for in",
+    "since": "asked for from",
+    "until": "asked for up to",
+    "person": "asked for by",
+    "module": "of the module",
+    "invoice": "of the invoice number",
+    "request": "of the request",
+    "outcome": "that came to",
+}
+
+
 def _filtered(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_FILTERS):
         command = option(command)
@@ -147,8 +163,9 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
 def list_(of_audit: Path | None, /, env_file: Path | None, **chosen: Any) -> None:
     """Print what became of payments, a line each.
 
-    Exit code 0: they are printed; 1: but for those that somebody changed past the bot, so that they cannot be
-    read; 2: the ledger cannot be read.
+    It is what the tables say; audit verify proves them. Times are in UTC. Exit code 0: they are printed; 1:
+    but for those that somebody changed past the bot, so that they cannot be read; 2: the ledger cannot be
+    read.
     """
     wanted = _wanted(**chosen)
 
@@ -178,10 +195,11 @@ def list_(of_audit: Path | None, /, env_file: Path | None, **chosen: Any) -> Non
 def export(of_audit: Path | None, /, env_file: Path | None, form: str, file: Path, **chosen: Any) -> None:
     """Write what became of payments to FILE, which must not be there yet.
 
-    The trail is always whole; `audit verify --file` proves it. Exit code 0: it is written; 1: without those
-    that somebody changed past the bot, so that they cannot be read; 2: it is not written.
+    It is what the tables say, which audit verify proves. Times are in UTC. The trail is always whole;
+    `audit verify --file` proves it. Exit code 0: it is written; 1: without those that somebody changed past
+    the bot, so that they cannot be read; 2: it is not written.
     """
-    wanted = _wanted(**chosen)
+    wanted, about = _wanted(**chosen), _about(chosen)
     if form == "trail" and any(chosen.values()):
         raise click.UsageError("the trail is exported whole: parts of it prove nothing")
     from bot.ledger.new_file import new_file  # noqa: PLC0415
@@ -191,7 +209,7 @@ def export(of_audit: Path | None, /, env_file: Path | None, form: str, file: Pat
         with new_file(Path(os.path.abspath(file))) as unfinished:
             with unfinished.open("w", encoding="utf-8", newline="") as out:
                 code = _read_ledger(
-                    env_file or of_audit, lambda ledger, _: _export(ledger, form, wanted, out)
+                    env_file or of_audit, lambda ledger, _: _export(ledger, form, wanted, about, out)
                 )
             if code == 2:
                 sys.exit(code)
@@ -223,7 +241,20 @@ async def _each(
     return 1
 
 
-async def _export(ledger: Ledger, form: str, wanted: Wanted, out: TextIO) -> int:
+def _about(chosen: dict[str, Any]) -> str:
+    """Which payments are meant, for whoever holds the paper."""
+    meant = []
+    for name, words in _IN_WORDS.items():
+        value = chosen[name]
+        if isinstance(value, datetime):
+            value = f"{value:%Y-%m}" if name == "month" else f"{value:%Y-%m-%d}"
+        if value is not None:
+            meant.append(f"{words} {value.upper() if name == 'outcome' else value}")
+    return f"Payments {', '.join(meant)}" if meant else "All payments"
+
+
+async def _export(ledger: Ledger, form: str, wanted: Wanted, about: str, out: TextIO) -> int:
+
     from bot.ledger.exported import trail  # noqa: PLC0415
     from bot.operating import report  # noqa: PLC0415
 
@@ -231,7 +262,7 @@ async def _export(ledger: Ledger, form: str, wanted: Wanted, out: TextIO) -> int
         async for line in trail(ledger):
             out.write(f"{line}\n")
         return 0
-    page = report.Page("Payments")
+    page = report.Page("Payments", f"{about}. Made on {ledger.clock():%Y-%m-%d at %H:%M} UTC.")
     ways = {"csv": report.as_csv, "json": report.as_json, "html": page.of}
     if form == "html":
         out.write(f"{page.begin()}\n")

@@ -13,6 +13,7 @@ import click
 
 from bot import logs
 from bot.errors import BotError
+from bot.leaving import NOT_DONE
 from bot.operating.with_ledger import ledger_url_or_exit, with_ledger
 from bot.options import ENV_FILE, FILE_TO_WRITE
 
@@ -40,7 +41,11 @@ def backup(env_file: Path | None, file: Path) -> None:
         sys.exit(2)
     # In an address some characters of a name mean something else.
     written = read_ledger(f"sqlite:///{quote(str(file))}")
-    sys.exit(with_ledger(written, lambda ledger: _proved(ledger, file)))
+    code = with_ledger(written, lambda ledger: _proved(ledger, file))
+    if code == NOT_DONE:
+        name = logs.printable(str(file))
+        click.echo(f"{name} was written, and is as the ledger is; it is not proved.", err=True)
+    sys.exit(code)
 
 
 async def _proved(ledger: Ledger, file: Path) -> int:

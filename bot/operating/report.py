@@ -10,6 +10,7 @@ import csv
 import html
 import io
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -40,6 +41,9 @@ COLUMNS = (
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula, or skips before one."""
+
+_ANOTHER_CELL = re.compile(r"""([;\t\r\n][ "]*)(?=[=+@＝＋－＠-])""")
+"""Where one begins in a country that parts cells otherwise: there quotes between commas mean nothing."""
 
 _ROW_END = "\r\n"
 
@@ -74,14 +78,14 @@ def lines(records: Iterable[Record]) -> Iterator[str]:
         price = money(payment.invoice.amount, payment.invoice.currency) if payment.invoice else "unknown"
         by = f" approved by {', '.join(record.approvers)}" if record.approvers else ""
         yield (
-            f"{_time(request.created_at)[:16]} {payment.number} {payment.ref} {price} {payment.state}"
+            f"{_time(request.created_at)[:16]}Z {payment.number} {payment.ref} {price} {payment.state}"
             f" asked for by {request.requester}{by}"
         )
 
 
 def header() -> str:
-    """The row of CSV with the columns' names."""
-    return _row(COLUMNS)
+    """The row of CSV with the columns' names; before it the mark by which spreadsheets know the encoding."""
+    return f"\ufeff{_row(COLUMNS)}"
 
 
 def as_csv(records: Iterable[Record]) -> Iterator[str]:
@@ -105,8 +109,9 @@ def _row(values: Iterable[object]) -> str:
 
 def _harmless(value: str | int | None) -> str | int:
     """A text that begins like a formula begins with an apostrophe, which spreadsheets take for text."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        value = _ANOTHER_CELL.sub(r"\1'", value)
+        return f"'{value}" if value.startswith(_FORMULA) else value
     return "" if value is None else value
 
 
@@ -125,14 +130,15 @@ thead {{ display: table-header-group }}
 tr {{ break-inside: avoid }}
 @page {{ size: A4 landscape; margin: 15mm }}
 </style>
-<h1>{title}</h1>"""
+<h1>{title}</h1>
+<p>{about}</p>"""
 
 
 class Page:
-    """A page to print: rows as they come, and at the end what they add up to."""
+    """A page to print: rows as they come, and at the end what they add up to. about: which, and of when."""
 
-    def __init__(self, title: str) -> None:
-        self._title = title
+    def __init__(self, title: str, about: str) -> None:
+        self._title, self._about = title, about
         self._totals: dict[tuple[State, str], tuple[int, Decimal]] = defaultdict(lambda: (0, Decimal(0)))
 
     def of(self, records: Iterable[Record]) -> Iterator[str]:
@@ -150,12 +156,13 @@ class Page:
             "Asked for by",
             "Approved by",
             "Outcome",
-            "Asked",
-            "Ended",
+            "Asked (UTC)",
+            "Ended (UTC)",
             "",
         )
         heads = "".join(f"<th>{name}" for name in names)
-        return f"{_PAGE.format(title=html.escape(self._title))}\n<table><thead><tr>{heads}</thead><tbody>"
+        said = _PAGE.format(title=html.escape(self._title), about=html.escape(self._about))
+        return f"{said}\n<table><thead><tr>{heads}</thead><tbody>"
 
     def end(self) -> str:
         """The totals by outcome and currency."""

@@ -1,7 +1,8 @@
 """Alerts: tells the people who run the bot, in a channel of theirs, what `Alarms` and others wrote down.
 
 Each is one message that says what to do next, and there is another when that is over. No payment waits for
-them. Where the app may not look whether an alert arrived, it is told again: rather twice than never.
+them. Where the app may not look whether an alert arrived, it is told again: rather twice than never. Where
+the bot is not in the channel it is tried every hour, for a day at the most if it came about once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from bot.slack.once import Once
 
 _LASTING = frozenset({Topic.UNKNOWN, Topic.REFUSED})
 """What is worth telling however late, as long as it is so."""
+
+_PASSING = frozenset({Topic.PAUSED, Topic.RESUMED, Topic.ACCEPTED})
+"""What may be otherwise an hour later, and would be told as if it were so."""
 
 
 @dataclass(slots=True)
@@ -52,7 +56,8 @@ class AlertTeller:
         elif (message := await self._message(notice)) is None:
             await self.once.end(notice, "there was nothing to tell any more")
         else:
-            await self.once.tell(notice, self.channel, message)
+            once_invited = notice.topic not in _PASSING
+            await self.once.tell(notice, self.channel, message, once_invited=once_invited)
 
     async def _message(self, notice: Notice) -> Message | None:
         match notice.topic:

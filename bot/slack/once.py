@@ -24,6 +24,9 @@ from bot.slack.web_api import Client, Later, Posted, Rejected, Workspace, post_m
 
 log = structlog.get_logger()
 
+_INVITED_WITHIN = timedelta(hours=1)
+"""So long somebody is given to invite the bot, before what Slack refused is tried again."""
+
 METADATA = "payment_notice"
 """The event type of a notice's metadata."""
 
@@ -57,8 +60,13 @@ class Once:
                 topics, owner=self.instance, lease=self.timing.lease, day=day, channel=channel
             )
 
-    async def tell(self, notice: Notice, channel: str, message: Message) -> None:
-        """Tell one that was claimed, or say when it is tried again. Raises LedgerUnavailable."""
+    async def tell(
+        self, notice: Notice, channel: str, message: Message, *, once_invited: bool = False
+    ) -> None:
+        """Tell one that was claimed, or say when it is tried again. Raises LedgerUnavailable.
+
+        once_invited: what Slack refuses is tried again later, too; otherwise it is told no more.
+        """
         if notice.begun and not await self._is_missing(notice, channel):
             return
         if channel in {*self.pace.paused, *self.pace.full}:
@@ -91,7 +99,10 @@ class Once:
                     place=channel,
                     error=error,
                 )
-                await self.end(notice, error)
+                if once_invited:
+                    await self.retry_after(notice, _INVITED_WITHIN, begun=False)
+                else:
+                    await self.end(notice, error)
             case Later():
                 if answer.error == "ratelimited" and answer.after is not None:
                     self.pace.pause(channel, answer.after)

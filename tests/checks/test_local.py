@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from bot.domain.policy.words import fingerprint
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
+from bot.sandbox.local_slack import identifiers as ids
 from tests.checks.looking import looked
 from tests.command_line import CommandLine, invoke
+from tests.fixture_types import StartBot
 
 STRAY = """
 [[rule]]
@@ -97,6 +102,21 @@ async def test_what_other_programs_read_is_no_mistake(environment: dict[str, str
     """Neither what resembles nothing, nor what stands beside the right one, nor what Kubernetes sets."""
     found = await looked(**environment | {name: "x"})
     assert (found.code, found.of("wrong")) == (0, [])
+
+
+async def test_the_rules_are_called_as_the_log_calls_them(
+    environment: dict[str, str], start_bot: StartBot
+) -> None:
+    """Who has to know by which rules, and by which release, something was paid finds both with its start."""
+    with capture_logs() as logs:
+        bot = await start_bot()
+    (line,) = [one for one in logs if one["event"] == "running"]
+    assert line["release"] == version("invoice-payment-bot")
+    assert line["rules"] == fingerprint(bot.maintenance.policy)
+    (said,) = (await looked(**environment)).of("ok", "rules")
+    assert said.endswith(f"in the log they are {line['rules']}")
+    (other,) = (await looked(**environment | {"PAY_ALLOWED_CHANNELS": ids.PAYMENTS})).of("ok", "rules")
+    assert line["rules"] not in other
 
 
 async def test_an_empty_allowlist_is_wrong(environment: dict[str, str]) -> None:

@@ -17,7 +17,9 @@ from bot.errors import LedgerUnavailable, LedgerUnfit
 from bot.ledger.backup import backup
 from bot.ledger.opening import open_ledger, read_ledger
 from tests.command_line import ROOT, CommandLine, invoke
+from tests.fixture_types import NewDatabase
 from tests.ledger.making import request, request_in
+from tests.ledger.released import release
 
 
 async def test_a_copy_is_whole_while_others_write(tmp_path: Path) -> None:
@@ -68,6 +70,18 @@ async def test_only_what_is_there_and_is_sqlite_is_copied(tmp_path: Path) -> Non
     with pytest.raises(LedgerUnfit, match="pg_dump"):
         await backup("postgresql://localhost/pay", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+async def test_a_copy_of_an_earlier_version_is_said_to_be_there(
+    new_sqlite: NewDatabase, tmp_path: Path
+) -> None:
+    """Whoever upgraded first and backs up then must not think that there is none, and start the bot."""
+    url = new_sqlite(migrated=False)
+    await release(url)
+    done = await invoke("backup", str(tmp_path / "copy.db"), LEDGER_URL=url)
+    assert (done.code, done.out) == (2, "")
+    assert f"{tmp_path}/copy.db was written, and is as the ledger is; it is not proved." in done.err
+    assert (tmp_path / "copy.db").read_bytes()[:6] == b"SQLite"
 
 
 async def test_a_copy_is_made_and_proved_on_the_command_line(tmp_path: Path, command: CommandLine) -> None:

@@ -127,7 +127,23 @@ class TestOnce:
             clock.advance(seconds=31)
         assert len(told(slack)) == 1
 
-    async def test_a_channel_that_refuses_ends_with_a_line_in_the_log(
+    async def test_a_channel_that_refuses_is_asked_again(
+        self, slack: LocalSlack, ledger: Ledger, new_teller: NewTeller, clock: Clock
+    ) -> None:
+        """Every hour, as somebody has to invite the bot first: a payment is unknown all the same."""
+        await lost(ledger, clock)
+        teller = new_teller(channel=ids.RANDOM)
+        await tell(teller)
+        slack.world.join("random", ids.BOT_USER_ID)
+        clock.advance(minutes=59)
+        await tell(teller)
+        assert told(slack, "#random") == []
+        clock.advance(minutes=1)
+        await tell(teller)
+        (text,) = told(slack, "#random")
+        assert "1 payment has been unknown for over an hour" in text
+
+    async def test_a_channel_that_refuses_leaves_a_line_in_the_log(
         self, slack: LocalSlack, ledger: Ledger, new_teller: NewTeller, clock: Clock
     ) -> None:
         """It says which variable; and nobody hears that it is over who did not hear of it."""
@@ -135,7 +151,7 @@ class TestOnce:
         teller = new_teller(channel=ids.RANDOM)
         with capture_logs() as logs:
             await tell(teller)
-            clock.advance(hours=1)
+            clock.advance(minutes=59)
             await tell(teller)
         (line,) = [one for one in logs if one["log_level"] == "error"]
         assert line["event"] == "cannot be told; invite the bot, or correct PAY_OPERATORS_CHANNEL"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 from bot.domain.policy.policy import Policy
 from bot.domain.policy.rule import Rule
@@ -25,6 +26,11 @@ def describe(policy: Policy) -> list[str]:
         lines.append("The first rule that fits a request decides, from the top.")
     lines.append("Whatever fits no rule is refused.")
     return lines
+
+
+def fingerprint(policy: Policy) -> str:
+    """What tells these rules from others, in as many letters as a log has room for."""
+    return sha256("\n".join(describe(policy)).encode()).hexdigest()[:16]
 
 
 def _describe_rule(rule: Rule) -> list[str]:
