@@ -35,6 +35,10 @@ def at_once(installation: Installation) -> list[str]:
         if (module, invoice) in paid:
             wrong.append(f"#{number} and #{paid[module, invoice]} are both PAID for {module} {invoice}")
         paid[module, invoice] = number
+    for (number,) in installation.rows(
+        "SELECT requests.id FROM requests JOIN refused_triggers USING (trigger_id)"
+    ):
+        wrong.append(f"#{number} was made of what was refused")
     wrong += _paused_by_others(installation)
     for error in installation.errors:
         forged = past.forged and "audit trail" in error
