@@ -32,7 +32,7 @@ from bot.payments.billing_api import BillingApi
 from bot.payments.limits import lock_limits, over_limit
 from bot.payments.own_calls import OwnCalls
 from bot.payments.payable import Cancel, cancel, changed_since_seen
-from bot.payments.preflight import DISPROVED, FORGOTTEN, Go, Hold, Known, Preflight
+from bot.payments.preflight import DISPROVED, Go, Hold, Known, Preflight
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
@@ -76,6 +76,8 @@ class Executor:
     async def handle(self, payment: Payment) -> None:
         """Pay one that was claimed. Raises LedgerUnavailable."""
         async with self._heartbeat(payment):
+            if await self._made_before(payment):
+                return
             check = await self._ready() or await self.preflight.check(payment)
             await self.checkpoint("checked", payment.id)
             if not isinstance(check, Go):
@@ -100,8 +102,7 @@ class Executor:
             outcome = await self.billing.make_payment(
                 sending.ref, may_begin=self._lease_still_ours(sending, begun)
             )
-            if outcome.verdict is Verdict.NOT_SENT:
-                self._own.forget(sending.ref)
+            self._own.end(sending.ref, outcome)
             await self.checkpoint("answered", payment.id)
             await self._store(sending, attempt, outcome)
 
@@ -238,25 +239,45 @@ class Executor:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
-            if (made := self._own.of(current.ref)) is not None and not await transaction.has_attempt(*made):
-                log.error("not sent: the ledger was set back and lacks a call", payment=payment.number)
-                return FORGOTTEN
             if (flaw := await self.preflight.recheck(transaction, current, check)) is not None:
                 return flaw
-            alone = current.request.size == 1
-            sending = await transaction.move(
-                current,
-                State.SENDING,
-                Sending(self.instance, current.tries + 1, self.account),
-                actor="executor",
-                # Where nobody was waited for, the outcome follows the request at once; of several the card
-                # tells how far they are.
-                announce=Kind.THREAD_REPLY if alone and current.request.approvals_required else None,
-                tries=current.tries + 1,
-                reason=None,
-                lease_until=transaction.now + self.timing.lease,
-            )
-            return sending, await transaction.start_attempt(sending, self.instance)
+            return await self._sending(transaction, current)
+
+    async def _sending(self, transaction: Transaction, payment: Payment) -> tuple[Payment, int]:
+        """The payment and its attempt, as they are written down. Raises as `Transaction.move` does."""
+        alone = payment.request.size == 1
+        sending = await transaction.move(
+            payment,
+            State.SENDING,
+            Sending(self.instance, payment.tries + 1, self.account),
+            actor="executor",
+            # Where nobody was waited for, the outcome follows the request at once; of several the card
+            # tells how far they are.
+            announce=Kind.THREAD_REPLY if alone and payment.request.approvals_required else None,
+            tries=payment.tries + 1,
+            reason=None,
+            lease_until=transaction.now + self.timing.lease,
+        )
+        return sending, await transaction.start_attempt(sending, self.instance)
+
+    async def _made_before(self, payment: Payment) -> bool:
+        """Whether this process made a call for its invoice that the ledger lacks; it is written down then."""
+        if (own := self._own.of(payment.ref)) is None:
+            return False
+        try:
+            async with self.ledger.transaction() as transaction:
+                current = await transaction.reread(payment)
+                known = await transaction.has_attempt(own.attempt, own.at)
+                if known or current.version != payment.version:
+                    return False
+                sending, attempt = await self._sending(transaction, current)
+        except (Stale, LedgerContradicted):
+            return False  # why not is found by what follows
+        log.error("not sent: the ledger was set back, and lacks a call that was made", payment=payment.number)
+        self._own.begin(payment.ref, attempt, sending.updated_at)
+        self._own.end(payment.ref, own.told)
+        await self._store(sending, attempt, own.told)
+        return True
 
     def _lease_still_ours(self, sending: Payment, begun: float) -> Callable[[], bool]:
         """Whether our intent is younger than a lease; an older one may have been taken over by others.

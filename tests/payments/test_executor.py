@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from datetime import timedelta
 
@@ -299,31 +299,66 @@ async def test_an_answer_whose_commit_counted_is_written_once(
     assert (actions.count("answered"), actions.count("answered_late")) == (1, 0)
 
 
-@pytest.mark.parametrize("sent", [True, False])
-async def test_a_call_that_the_ledger_forgot_is_not_made_again(
-    office: Office, ledger_url: str, clock: Clock, other_client: BillingClient, sent: bool
-) -> None:
-    """It was set back, to where the payment was approved; the invoices of this account cannot be read.
+@contextlib.contextmanager
+def set_back(ledger_url: str) -> Iterator[None]:
+    """In the end the ledger is as it was in the beginning: a failover lost what came between."""
+    path = str(make_url(ledger_url).database)
+    with closing(sqlite3.connect(path)) as kept, closing(sqlite3.connect(":memory:")) as before:
+        kept.backup(before)
+        yield
+        before.backup(kept)
 
-    sent: otherwise provably nothing was, and it may be.
-    """
-    if sent:
+
+@pytest.mark.parametrize(
+    ("answer", "readable"),
+    [(State.PAID, True), (State.PAID, False), (State.DECLINED, True), (State.UNKNOWN, True)],
+)
+async def test_a_call_that_the_ledger_forgot_is_not_made_again(
+    office: Office, ledger_url: str, clock: Clock, answer: State, readable: bool
+) -> None:
+    """What became of it is written down in its place, with the API's words, whether or not lists are read."""
+    if not readable:
         office.billing.fail("unreadable")
     payment = await office.looked_up()
-    if not sent:
-        office.billing.fail("login-blank")
-    before = sqlite3.connect(":memory:")
-    with closing(sqlite3.connect(str(make_url(ledger_url).database))) as kept:
-        kept.backup(before)
-        gone = await executed_by(office, office.client if sent else other_client, payment)
-        assert gone.state is (State.PAID if sent else State.NOT_SENT)
-        before.backup(kept)
-    before.close()
-    if not sent:
-        office.billing.heal()
+    with set_back(ledger_url):
+        if answer is not State.PAID:
+            office.billing.fail("declined" if answer is State.DECLINED else "reset-after", operation=PAY)
+        await office.execute()
+        first = await office.now(payment)
+        assert first.state is answer
+    office.billing.heal()
     clock.advance(minutes=1)
     await office.execute()
     payment = await office.now(payment)
-    assert payment.state is (State.APPROVED if sent else State.PAID)
-    assert ("the ledger was set back and lacks a call for this" in str(payment.reason)) is sent
+    assert (payment.state, payment.tries) == (answer, 1)
+    assert (payment.status, payment.status_text) == (first.status, first.status_text)
+    assert payment.reason == f"{first.reason}; the ledger was set back, and lacked this call"
     assert office.billing.payments_received("vps", 10101) == 1
+    assert (await office.ledger.verify()).whole
+
+
+async def test_what_was_provably_not_sent_is_no_call_that_the_ledger_forgot(
+    office: Office, ledger_url: str, clock: Clock, other_client: BillingClient
+) -> None:
+    """It may be sent."""
+    payment = await office.looked_up()
+    office.billing.fail("login-blank")
+    with set_back(ledger_url):
+        assert (await executed_by(office, other_client, payment)).state is State.NOT_SENT
+    office.billing.heal()
+    clock.advance(minutes=1)
+    await office.execute()
+    assert (await office.now(payment)).state is State.PAID
+
+
+async def test_an_answer_that_is_not_known_yet_is_not_known_to_a_ledger_that_forgot_the_call(
+    office: Office, ledger_url: str, clock: Clock
+) -> None:
+    """It is under way, and its invoice was asked for anew."""
+    payment = await office.looked_up()
+    office.executor._own.begin(payment.ref, 99, clock.now)
+    await office.execute()
+    payment = await office.now(payment)
+    assert payment.state is State.UNKNOWN
+    assert payment.reason == "no answer is known; the ledger was set back, and lacked this call"
+    assert office.billing.payments_received("vps", 10101) == 0
