@@ -260,7 +260,7 @@ class TestWhatItMustGive:
                 with (
                     psycopg.connect(theirs),
                     pytest.raises(
-                        LedgerUnavailable, match="too many connections.*needs ten for each instance"
+                        LedgerUnavailable, match=r"too many connections.*needs ten for each instance"
                     ),
                 ):
                     await opened(theirs)
