@@ -236,6 +236,11 @@ class LockedReads(Leases):
         statement = select(attempts.c.id).where(attempts.c.payment_id == payment_id, said).limit(1)
         return (await self._connection.execute(statement)).first() is not None
 
+    async def has_attempt(self, attempt_id: int, started_at: datetime) -> bool:
+        """Whether this wire call is written down: a ledger that was set back gives numbers again."""
+        this = attempts.c.id == attempt_id, attempts.c.started_at == started_at
+        return (await self._connection.execute(select(attempts.c.id).where(*this))).first() is not None
+
     async def answered(self, payment: Payment) -> bool:
         """Whether the trail tells what became of its latest call, which was made when it was read."""
         return (await self.trail.told(payment.request.id)).answered(payment.line, payment.tries)

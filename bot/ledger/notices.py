@@ -79,6 +79,11 @@ def told_by(channel: str) -> ColumnElement[bool]:
     return or_(notices.c.place == channel, not_(in_channels))
 
 
+def due(now: datetime) -> ColumnElement[bool]:
+    """What is to be told now. What was not tried yet waits for nothing, whatever clock wrote it down."""
+    return or_(notices.c.due_at <= now, notices.c.tries == 0)
+
+
 def _notice_of(row: RowMapping) -> Notice:
     fields = without_bytes({name: row[name] for name in Notice.__dataclass_fields__})
     return Notice(**(fields | {"topic": Topic(row["topic"])}))
@@ -179,18 +184,18 @@ class Notices:
         """
         free = or_(notices.c.lease_until.is_(None), notices.c.lease_until <= self._now)
         of_them = notices.c.topic.in_([one.value for one in topics])
-        due = (
+        first = (
             select(notices.c.id)
-            .where(of_them, notices.c.ended.is_(None), notices.c.due_at <= self._now, free)
+            .where(of_them, notices.c.ended.is_(None), due(self._now), free)
             .order_by(notices.c.due_at, notices.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
         if day is not None:
-            due = due.where(notices.c.key == day.isoformat())
+            first = first.where(notices.c.key == day.isoformat())
         if channel is not None:
-            due = due.where(told_by(channel))
-        found = (await self._connection.execute(due)).scalar_one_or_none()
+            first = first.where(told_by(channel))
+        found = (await self._connection.execute(first)).scalar_one_or_none()
         if found is None:
             return None
         taken = (

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from sqlalchemy import ColumnElement, select
 
 from bot.domain.payment import State
-from bot.ledger.notices import Topic, told_by
+from bot.ledger.notices import Topic, due, told_by
 from bot.ledger.schema import GOING_ON, UNTOLD, chain, notices, payments
 from bot.ledger.store import Ledger
 
@@ -82,7 +82,7 @@ async def going_on(ledger: Ledger, topic: Topic) -> list[Told]:
 async def any_due(ledger: Ledger, topics: Collection[Topic]) -> bool:
     """Whether any notice of these is to be told now. Raises LedgerUnavailable."""
     of_them = notices.c.topic.in_([one.value for one in topics])
-    statement = select(notices.c.id).where(UNTOLD, of_them, notices.c.due_at <= ledger.clock()).limit(1)
+    statement = select(notices.c.id).where(UNTOLD, of_them, due(ledger.clock())).limit(1)
     async with ledger.snapshot() as connection:
         return (await connection.execute(statement)).first() is not None
 

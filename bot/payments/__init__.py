@@ -8,6 +8,7 @@ proposals                    several invoices at once: by which requests they ma
 worker                       workers, their task pools, and who polls for them
 look_up                      what the invoice says, frozen, and what the rule asks for it
 executor, preflight          pays what is approved, at most once; what is asked right before
+own_calls                    what this process sent, for a ledger that was set back since
 payable, limits              whether an invoice may be paid at all, and within what limits
 reconciler, settling         reads a lost answer again; how long a call may still be carried out
 settlement                   the same by the word of a person

@@ -30,8 +30,9 @@ from bot.ledger.transaction import Transaction
 from bot.payments.approvals import frozen_by, remind_at
 from bot.payments.billing_api import BillingApi
 from bot.payments.limits import lock_limits, over_limit
+from bot.payments.own_calls import OwnCalls
 from bot.payments.payable import Cancel, cancel, changed_since_seen
-from bot.payments.preflight import DISPROVED, Go, Hold, Known, Preflight
+from bot.payments.preflight import DISPROVED, FORGOTTEN, Go, Hold, Known, Preflight
 from bot.payments.timing import Timing
 
 log = structlog.get_logger()
@@ -65,6 +66,7 @@ class Executor:
     instance: str
     checkpoint: Checkpoint = no_checkpoint
     account: str | None = None
+    _own: OwnCalls = field(default_factory=OwnCalls, init=False)
     _stopping: bool = field(default=False, init=False)
 
     def stop(self) -> None:
@@ -94,9 +96,12 @@ class Executor:
                 return
             sending, attempt = intent
             await self.checkpoint("intended", payment.id)
+            self._own.begin(sending.ref, attempt, sending.updated_at)
             outcome = await self.billing.make_payment(
                 sending.ref, may_begin=self._lease_still_ours(sending, begun)
             )
+            if outcome.verdict is Verdict.NOT_SENT:
+                self._own.forget(sending.ref)
             await self.checkpoint("answered", payment.id)
             await self._store(sending, attempt, outcome)
 
@@ -233,6 +238,9 @@ class Executor:
                 raise Stale(f"{payment.number} is not ours any more")
             if current.version != payment.version:
                 raise Stale(f"{payment.number} moved on")
+            if (made := self._own.of(current.ref)) is not None and not await transaction.has_attempt(*made):
+                log.error("not sent: the ledger was set back and lacks a call", payment=payment.number)
+                return FORGOTTEN
             if (flaw := await self.preflight.recheck(transaction, current, check)) is not None:
                 return flaw
             alone = current.request.size == 1

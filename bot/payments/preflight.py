@@ -67,6 +67,9 @@ def paused(pause: Pause) -> Hold:
     return Hold(f"{PAUSED}{why}")
 
 
+FORGOTTEN = Hold(
+    "the ledger was set back and lacks a call for this invoice; whoever runs this bot has to look at MyAdmin"
+)
 DISPROVED = Hold("the ledger contradicts its own audit trail; whoever runs this bot has to look at it")
 
 

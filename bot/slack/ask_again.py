@@ -19,7 +19,7 @@ from bot.slack import replies
 from bot.slack.blocks import Message
 from bot.slack.card import ASK_AGAIN, ASKED_AGAIN_FROM, may_ask_again
 from bot.slack.decisions import Clicked, repair
-from bot.slack.inbound import Body, Services, clicker, in_time, outcome_of
+from bot.slack.inbound import Body, Services, clicker, delivery_of, in_time, outcome_of
 from bot.slack.preview import asked_as_shown, failed, requested
 from bot.slack.respond import respond_to
 
@@ -47,12 +47,12 @@ class AskAgain:
         """What the clicker is told; None where the new card tells everybody."""
         before = await self.services.ledger.of_request(on.request_id)
         if before is None:
-            return self._said(NotFound(on.request_id))
+            return await self._refused(NotFound(on.request_id), body)
         if on.mark not in (None, before.request.mark):
-            return self._said(Forgotten(before.request))
+            return await self._refused(Forgotten(before.request), body)
         if not may_ask_again(before):
             await repair(self.services, answer := AlreadyDecided(before))
-            return self._said(answer)
+            return await self._refused(answer, body)
         again = before.within(ASKED_AGAIN_FROM)
         channel, note = before.request.channel, before.request.note
         refs, pay_on = [one.ref for one in again], self.services.desk.to_come(before.request.pay_on)
@@ -78,6 +78,12 @@ class AskAgain:
             return failed(outcome)
         await repair(self.services, outcome)
         return self._said(outcome)
+
+    async def _refused(self, answer: Answer, body: Body) -> str | None:
+        """What is said to whoever can ask for nothing by this click, nor when it is delivered again."""
+        if (delivery := delivery_of(body)) is not None:
+            await self.services.desk.refuse(delivery)
+        return self._said(answer)
 
     def _said(self, answer: Answer) -> str | None:
         return replies.said(answer, self.services.workspace.url)

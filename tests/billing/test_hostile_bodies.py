@@ -105,7 +105,7 @@ async def test_every_other_answer_is_bounded_as_well(
 
 
 async def test_names_that_are_new_every_time_are_not_kept_for_ever(server: Scripted, weigh: Weigh) -> None:
-    """The parser under zeep keeps each name while its thread lives."""
+    """The parser under zeep keeps each name while its thread lives; kept, these would be 70 MB."""
     asked = 0
 
     async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
@@ -115,5 +115,5 @@ async def test_names_that_are_new_every_time_are_not_kept_for_ever(server: Scrip
 
     server.answers[MODULES] = answer
     found = await weigh("modules, often", 30.0)
-    assert asked == 50
-    assert found["grew"] < 30, found
+    assert asked == 150
+    assert found["grew"] < 55, found

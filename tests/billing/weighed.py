@@ -75,7 +75,7 @@ async def _make(client: BillingClient, call: str) -> Any:
             case "modules":
                 return await client.modules()
             case "modules, often":
-                for _ in range(50):
+                for _ in range(150):
                     with contextlib.suppress(BillingError):
                         await client.modules()
                 return None

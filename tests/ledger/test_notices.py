@@ -9,7 +9,7 @@ import pytest
 
 from bot.ledger.notices import Notice, Topic
 from bot.ledger.store import Ledger
-from bot.ledger.watching import to_tell
+from bot.ledger.watching import any_due, to_tell
 from tests.fixture_types import Clock
 from tests.ledger.forging import forge, past_the_ledger
 
@@ -34,6 +34,14 @@ async def test_a_day_is_begun_once(ledger: Ledger) -> None:
     assert await to_tell(ledger, Topic.DIGEST, MONDAY, "C1") is True
     taken = [one for one in [await claim(ledger) for _ in range(4)] if one is not None]
     assert sorted(one.place for one in taken) == ["C1", "U2"]
+
+
+async def test_what_was_not_tried_yet_waits_for_no_clock(ledger: Ledger, clock: Clock) -> None:
+    """A command on the machine may write it by a clock that is set right before a bot looks again."""
+    await add(ledger)
+    clock.advance(days=-5)
+    assert await any_due(ledger, {Topic.DIGEST})
+    assert await claim(ledger) is not None
 
 
 async def test_what_one_has_no_other_takes(ledger: Ledger, clock: Clock) -> None:
@@ -108,8 +116,12 @@ async def test_what_was_written_down_by_a_clock_ahead_waits_a_minute_at_most(
     clock.set(days=24)
     await alert(ledger)
     await alert(ledger, "43")
-    held = await claim_alert(ledger)
+    held, tried = await claim_alert(ledger), await claim_alert(ledger)
     assert held is not None
+    assert tried is not None
+    async with ledger.transaction() as transaction:
+        due_at = transaction.now + timedelta(minutes=5)
+        await transaction.notices.retry_at(tried, due_at=due_at, begun=False)
     clock.set(days=-24)
     assert await claim_alert(ledger) is None
     await forward(ledger)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import make_url
 from structlog.testing import capture_logs
 
 from bot.billing.client import BillingClient
@@ -294,3 +297,33 @@ async def test_an_answer_whose_commit_counted_is_written_once(
     assert payment.state is State.PAID
     actions = await office.actions(payment)
     assert (actions.count("answered"), actions.count("answered_late")) == (1, 0)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+async def test_a_call_that_the_ledger_forgot_is_not_made_again(
+    office: Office, ledger_url: str, clock: Clock, other_client: BillingClient, sent: bool
+) -> None:
+    """It was set back, to where the payment was approved; the invoices of this account cannot be read.
+
+    sent: otherwise provably nothing was, and it may be.
+    """
+    if sent:
+        office.billing.fail("unreadable")
+    payment = await office.looked_up()
+    if not sent:
+        office.billing.fail("login-blank")
+    before = sqlite3.connect(":memory:")
+    with closing(sqlite3.connect(str(make_url(ledger_url).database))) as kept:
+        kept.backup(before)
+        gone = await executed_by(office, office.client if sent else other_client, payment)
+        assert gone.state is (State.PAID if sent else State.NOT_SENT)
+        before.backup(kept)
+    before.close()
+    if not sent:
+        office.billing.heal()
+    clock.advance(minutes=1)
+    await office.execute()
+    payment = await office.now(payment)
+    assert payment.state is (State.APPROVED if sent else State.PAID)
+    assert ("the ledger was set back and lacks a call for this" in str(payment.reason)) is sent
+    assert office.billing.payments_received("vps", 10101) == 1

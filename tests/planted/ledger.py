@@ -319,8 +319,8 @@ BREAKS = (
     Break(
         "two-tell-one-digest",
         "ledger/notices.py",
-        "notices.c.due_at <= self._now, free)",
-        "notices.c.due_at <= self._now)",
+        "due(self._now), free)",
+        "due(self._now))",
         seen_by="ledger:test_what_one_has_no_other_takes",
         case="sqlite",
     ),

@@ -20,8 +20,12 @@ _INTENT = """\
                 return
             sending, attempt = intent
 """
-_CALL = """\
+_REMEMBERED = """\
+            self._own.begin(sending.ref, attempt, sending.updated_at)
+"""
+_CALL = f"""\
             await self.checkpoint("intended", payment.id)
+{_REMEMBERED}\
             outcome = await self.billing.make_payment(
                 sending.ref, may_begin=self._lease_still_ours(sending, begun)
             )
@@ -103,7 +107,7 @@ BREAKS = (
         "the-commit-comes-after-the-call",
         _EXECUTOR,
         _INTENT + _CALL,
-        _CALL.replace("sending", "payment") + _INTENT,
+        _CALL.replace(_REMEMBERED, "").replace("sending", "payment") + _INTENT,
         seen_by="payments:test_the_attempt_is_written_before_the_call",
     ),
     Break(
@@ -232,6 +236,22 @@ BREAKS = (
         "min(self.timing.fresh, self.ledger.outage.unbroken)",
         "self.timing.fresh",
         seen_by="payments:test_a_call_that_a_failover_lost_is_not_made_again_by_what_was_read_before_it",
+    ),
+    Break(
+        "a-call-that-the-ledger-forgot-is-made-again",
+        _EXECUTOR,
+        "is not None and not await transaction.has_attempt(*made):",
+        "is payment:",
+        seen_by="payments:test_a_call_that_the_ledger_forgot_is_not_made_again",
+        case="True",
+    ),
+    Break(
+        "what-was-not-sent-is-taken-for-a-call-that-the-ledger-forgot",
+        _EXECUTOR,
+        "                self._own.forget(sending.ref)\n",
+        "                pass\n",
+        seen_by="payments:test_a_call_that_the_ledger_forgot_is_not_made_again",
+        case="False",
     ),
     Break(
         "a-stale-snapshot-serves",

@@ -130,7 +130,8 @@ class LoopConnection(Connection):
         """Whether the database has nothing to do with it: nobody can tell whether that took any."""
         name = _name(function)
         if name == "rollback":
-            return self._connection is not None and not self._connection.in_transaction
+            # One that was ended cannot be asked; who rolls it back is told when its turn comes.
+            return self._connection is not None and not self._ended and not self._connection.in_transaction
         return name in ("cursor", "fetchall", "close")
 
     def _next(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -151,3 +152,22 @@ def test_who_stands_still_in_a_transaction_is_ended_once_others_wait(
             await still
 
     assert played(work) == [2]
+
+
+def test_who_was_ended_and_only_gives_up_goes_on(played: Callable[[Work], list[int]]) -> None:
+    """Its rollback is told that the connection is closed, as by a thread: nothing waits for ever."""
+
+    async def work(engine: AsyncEngine, _disk: Disk) -> None:
+        async def stand_still() -> None:
+            with contextlib.suppress(OperationalError):
+                async with writing(engine).connect() as connection:
+                    await connection.execute(text("INSERT INTO rows VALUES (1)"))
+                    await asyncio.sleep(60)
+
+        still = asyncio.create_task(stand_still())
+        await asyncio.sleep(1)
+        await insert(engine, 2)
+        await still
+        await insert(engine, 3)
+
+    assert played(work) == [2, 3]

@@ -16,7 +16,8 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.views import View
-from bot.slack.card import ASK_AGAIN, WAS_PAID
+from bot.slack.blocks import button
+from bot.slack.card import ASK_AGAIN, WAS_PAID, value_of
 from bot.slack.pay_form_view import NUMBERS
 from bot.slack.preview import CONFIRM
 from tests.fixture_types import StartBot
@@ -125,6 +126,25 @@ async def test_ask_again(slack: LocalSlack, billing: LocalBilling, start_bot: St
     assert (await slack.person("alice").clicks(card(slack), ASK_AGAIN)).ok
     assert "Nothing is requested yet" in await told(slack, "alice")
     costs_by_now(bot, billing, 10.0)
+    await again()
+    await at_rest(bot)
+    assert [one.first.state for one in await bot.ledger.recent()] == [State.DENIED]
+
+
+async def test_ask_again_while_it_is_under_way(slack: LocalSlack, start_bot: StartBot, again: Again) -> None:
+    """Its card showed what was not so any more; what it is about has ended since."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    old = await request(slack, bot)
+    first = await bot.ledger.of_request(1)
+    assert first is not None
+    stale = [button(ASK_AGAIN, "Ask again", value_of(first.request))]
+    slack.world.update(
+        old, blocks=[{"type": "actions", "block_id": "again", "elements": stale}], text=old.text
+    )
+    assert (await slack.person("alice").clicks(card(slack), ASK_AGAIN)).ok
+    assert "Nothing was done" in await told(slack, "alice")
+    bob = Person(ids.BOB, bot.services.workspace.team)
+    assert isinstance(await bot.services.desk.deny(bob, 1, "not now"), Done)
     await again()
     await at_rest(bot)
     assert [one.first.state for one in await bot.ledger.recent()] == [State.DENIED]
