@@ -79,6 +79,12 @@ async def test_a_dash_is_no_file(
     assert sorted(os.listdir(tmp_path)) == before
 
 
+async def test_a_file_without_an_end_is_no_trail() -> None:
+    """It is seen by its first letter: a line of it may be larger than the memory."""
+    ended = await invoke("audit", "verify", "--file", "/dev/zero")
+    assert (ended.code, "is no exported trail" in ended.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("filters", "why"),
     [

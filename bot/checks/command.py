@@ -32,7 +32,10 @@ from bot.options import ENV_FILE
 @click.option("--policy", is_flag=True, help="Also say in words who may do what.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object in place of lines.")
 def check(env_file: Path | None, online: bool, policy: bool, as_json: bool) -> None:
-    """Check what the bot was told. Exit code 1 if anything is wrong; each line says the remedy."""
+    """Check what the bot was told. Exit code 1 if anything is wrong; each line says the remedy.
+
+    2: it could not be found out, or not be said.
+    """
     quiet()
     local = look(env_file)
     try:

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.domain.problem import Problem
 from bot.errors import ConfigError, LedgerInUse, LedgerUnavailable, LedgerUnfit
-from bot.ledger.given_session import first_answer
+from bot.ledger.given_session import first_answer, with_remedy
 from bot.ledger.ledger_file import must_be_a_ledger, must_be_one_file
 from bot.ledger.one_errand import one_errand_each
 from bot.ledger.open_files import OpenFiles
@@ -373,7 +373,8 @@ def _tighten(file: str) -> bool:
 def reason(error: Exception) -> str:
     """Say a database error in one line, without statement, parameters or address."""
     original = getattr(error, "orig", None) or error
-    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else 'no text'}"
+    said = str(original).splitlines()[0] if str(original) else "no text"
+    return f"{type(original).__name__}: {with_remedy(said)}"
 
 
 _NO_PRIVILEGE = "42501"

@@ -13,8 +13,19 @@ from typing import Any
 
 from bot.errors import LedgerUnavailable
 
+NEEDED = "PostgreSQL, or a pooler before it, needs ten for each instance, and some for whoever audits"
+"""Sessions; what to do where there are too few."""
+
+_TOO_FEW = ("too many clients", "too many connections", "remaining connection slots")
+"""How the server says so, where it speaks English."""
+
 GIVEN_WITHIN_S = 10.0
 """Seconds that a session may take to be given; the server itself needs a few milliseconds."""
+
+
+def with_remedy(said: str) -> str:
+    """What the server said, with what to do where it has no session left."""
+    return f"{said}; {NEEDED}" if any(one in said for one in _TOO_FEW) else said
 
 
 def first_answer(connection: Any, question: str) -> Any:
@@ -38,10 +49,7 @@ def first_answer(connection: Any, question: str) -> Any:
         if not waited:
             raise
         connection.close()
-        raise LedgerUnavailable(
-            f"PostgreSQL gave no session within {GIVEN_WITHIN_S:g} seconds, so it or a pooler before it has"
-            " too few; a pooler needs ten for each instance, and some for whoever audits"
-        ) from None
+        raise LedgerUnavailable(f"no session was given within {GIVEN_WITHIN_S:g} seconds; {NEEDED}") from None
     finally:
         timer.cancel()
     return answer

@@ -279,15 +279,15 @@ def _verify_file(file: Path, since_head: str | None) -> int:
     from bot.ledger.exported import check  # noqa: PLC0415
 
     with file.open(encoding="utf-8", errors="surrogateescape") as lines:
-        first = next(lines, "")
-        if not first.startswith("[") and (first or since_head is None):
+        first = lines.read(1)  # of another file, a line may have no end
+        if first != "[" and (first or since_head is None):
             # Another file accuses nobody, and one of which nothing is left proves nothing by itself.
             what = "is no exported trail" if first else "holds no event"
             click.echo(f"{logs.printable(str(file))} {what}; see audit export --format trail.", err=True)
             return 2
-        found = check(chain(filter(None, [first]), lines), since_head)
+        found = check(chain([first + lines.readline()] if first else [], lines), since_head)
     if found.broken_at is not None:
-        click.echo(f"{file} is BROKEN at line {found.broken_at}.", err=True)
+        click.echo(f"{logs.printable(str(file))} is BROKEN at line {found.broken_at}.", err=True)
         return 1
     if since_head is not None and (code := _said_of(found.head)):
         return code

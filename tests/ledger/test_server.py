@@ -241,11 +241,31 @@ class TestWhatItMustGive:
             held = await stack.enter_async_context(open_ledger(pooled))
             for _ in range(sessions):
                 await stack.enter_async_context(held._reads.connect())
-            said = "gave no session within .* a pooler needs ten for each instance"
+            said = "no session was given within .* needs ten for each instance"
             with pytest.raises(LedgerUnavailable, match=said):
                 await (held.recent() if sessions else opened(pooled))
             with pytest.raises(LedgerUnavailable, match=said):
                 await read(pooled)
+
+    async def test_a_server_that_lets_too_few_in_is_told_how_many_it_takes(
+        self, new_postgresql: NewDatabase
+    ) -> None:
+        """Its own words say only that there are too many."""
+        url = new_postgresql(migrated=True)
+        theirs = url.replace("//postgres@", "//few@")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP ROLE IF EXISTS few")
+            connection.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 1")
+            try:
+                with (
+                    psycopg.connect(theirs),
+                    pytest.raises(
+                        LedgerUnavailable, match=r"too many connections.*needs ten for each instance"
+                    ),
+                ):
+                    await opened(theirs)
+            finally:
+                connection.execute("DROP ROLE few")
 
     async def test_a_frozen_instance_does_not_hold_the_end_of_the_trail_for_long(
         self,

@@ -63,15 +63,16 @@ class People:
         self._installation.past.asked((module, number), when)
         if twice:
             self._slack.duplicate_next(1)
-        failed = self._installation.loop.disk.failed
-        taken = self._may_ask(person)
+        failed, past = self._installation.loop.disk.failed, self._installation.past
+        lost, taken = (past.unsafe_since, past.restored_at), self._may_ask(person)
         result = await self._slack.person(person).types(channel, f"/pay {module} {number} {when}")
         # A later acknowledgement may say that it takes longer, and promises nothing; nor does one that says
         # that the ledger is away, that Slack does not say who that is, that it was forged, or that the day is
-        # over.
+        # over; nor one of what a ledger that was set back meanwhile has lost.
         well = failed == self._installation.loop.disk.failed
+        well &= lost == (past.unsafe_since, past.restored_at)
         well &= taken and self._may_ask(person) and when in ("", "on due date")
-        well &= (module, number) not in self._installation.past.forged_refs
+        well &= (module, number) not in past.forged_refs
         if result.ok and well and result.seconds < IN_TIME - _DELIVERED:
             self._installation.acknowledged.append((module, number))
 
