@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -18,7 +19,7 @@ from bot.ledger.store import Ledger
 from bot.metrics import BILLING_ANSWERED
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
-from bot.status import status_server
+from bot.status import SCHEDULED, status_server
 from tests.fixture_types import Clock, NewDatabase, StartBot
 from tests.ledger.forging import forge, past_the_ledger
 from tests.ledger.making import request_in
@@ -70,12 +71,25 @@ async def test_every_state_has_its_figure(page: Page, ledger: Ledger) -> None:
     found = figures(text)
     assert status == 200
     assert {name for name in found if name.startswith("payments ")} == {
-        f"payments {state}" for state in State
+        *(f"payments {state}" for state in State),
+        f"payments {SCHEDULED}",
     }
     assert found["payments PAID"] == 2
     assert found["payments UNKNOWN"] == 1
     assert found["payments EXPIRED"] == 0
     assert found["undelivered_messages"] == await ledger.undelivered() == 9
+
+
+async def test_what_waits_for_its_day_does_not_stand_still(page: Page, ledger: Ledger, clock: Clock) -> None:
+    """An alert says that approved payments should be under way; on the morning of its day it is one of them."""
+    await request_in(ledger, State.APPROVED, InvoiceRef("vps", 1), not_before=clock.now + timedelta(days=9))
+    await request_in(ledger, State.APPROVED, InvoiceRef("vps", 2), not_before=clock.now - timedelta(days=1))
+    await request_in(ledger, State.APPROVED, InvoiceRef("vps", 3))
+    found = figures((await page("/metrics"))[1])
+    assert (found["payments APPROVED"], found["payments SCHEDULED"]) == (2, 1)
+    clock.now += timedelta(days=9)
+    found = figures((await page("/metrics"))[1])
+    assert (found["payments APPROVED"], found["payments SCHEDULED"]) == (3, 0)
 
 
 async def test_what_was_given_up_is_counted(page: Page, ledger: Ledger) -> None:

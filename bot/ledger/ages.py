@@ -1,4 +1,4 @@
-"""Since when what people or operators should look at has been so."""
+"""Since when what people or operators should look at has been so, and what only waits for its day."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ _OLDEST = select(
     .label("pending"),
     select(func.min(deliveries.c.due_at)).where(PENDING).scalar_subquery().label("delivery"),
 )
+
+
+async def scheduled(ledger: Ledger) -> int:
+    """How many approved payments wait for the morning of their day. Raises LedgerUnavailable."""
+    waiting = payments.c.state == State.APPROVED.value, payments.c.not_before > ledger.clock()
+    async with ledger.snapshot() as connection:
+        found = await connection.execute(select(func.count()).select_from(payments).where(*waiting))
+        return int(found.scalar_one())
 
 
 async def ages(ledger: Ledger) -> Ages:
