@@ -98,6 +98,8 @@ def read_due(
             within = 0
         elif days:
             within = int(days[1])
+        elif any(map(begins_like_a_number, words[:at])):
+            return _not_both(modules)
         else:
             what = quote(" ".join(words[:at]))[1:-1]
             return Misunderstood(
@@ -107,7 +109,7 @@ def read_due(
         before = list(words[:at])
     else:
         return None
-    if [normal(word) for word in before] == ["all"]:
+    if [normal(word.rstrip(",")) for word in before] == ["all"]:
         return None, within
     rest = [part for word in before for part in word.split(",") if part]
     if not rest:
@@ -115,11 +117,22 @@ def read_due(
     found: list[str] = []
     while rest:
         module, after = split_module(rest, modules)
+        if module is None and begins_like_a_number(rest[0]):
+            return _not_both(modules)
         if module is None:
             return unknown_module(rest, modules, "/pay", own_words)
         found.append(module)
         rest = after
     return tuple(dict.fromkeys(found)), within
+
+
+def _not_both(modules: Sequence[str]) -> Misunderstood:
+    """Invoices were typed by their numbers, and behind them when they are due."""
+    module = example(modules)
+    return Misunderstood(
+        "Say which invoices by their numbers, or by when they are due, and not both.",
+        f"Type /pay {module} 12345 on due date to have one paid when it is due, or /pay {module} due 7d.",
+    )
 
 
 def read_invoice(
