@@ -81,7 +81,7 @@ async def test_every_state_has_its_figure(page: Page, ledger: Ledger) -> None:
 
 
 async def test_what_waits_for_its_day_does_not_stand_still(page: Page, ledger: Ledger, clock: Clock) -> None:
-    """An alert says that approved payments should be under way; on the morning of its day it is one of them."""
+    """An alert calls what is approved and not sent stuck; on the morning of its day it is one of those."""
     await request_in(ledger, State.APPROVED, InvoiceRef("vps", 1), not_before=clock.now + timedelta(days=9))
     await request_in(ledger, State.APPROVED, InvoiceRef("vps", 2), not_before=clock.now - timedelta(days=1))
     await request_in(ledger, State.APPROVED, InvoiceRef("vps", 3))
