@@ -21,6 +21,10 @@ def split_day(words: Sequence[str]) -> tuple[list[str], PayOn | None] | Misunder
     # What follows may be parted by a comma, as invoices are.
     words = [*words[:-1], *(word.rstrip(",") for word in words[-1:])]
     names = [normal(word) for word in words]
+    if names[:1] == ["on"]:
+        return Misunderstood(
+            "The day comes last, behind what is to be paid.", "Write it as in on 2026-12-05, or on due date."
+        )
     if "on" not in names[1:]:
         return list(words), None
     at = len(names) - 1 - names[::-1].index("on")

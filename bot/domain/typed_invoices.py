@@ -228,14 +228,20 @@ def unknown_module(
     if near in own_words:
         remedy = f"Did you mean /pay {near}?"
     elif near:
-        number = read_number(words[-1], "an invoice number")
-        suffix = f" {number}" if isinstance(number, int) and usage != "/pay list" else ""
-        remedy = f"Did you mean {usage} {near}{suffix}?"
+        meant = [near, *words[len(_named(words)) :]]
+        # All that was typed, or nothing of it: half of it would be another invoice.
+        whole = read_invoices(meant, modules) if usage == "/pay" else read_invoice(meant, modules, usage)
+        typed = near if isinstance(whole, Misunderstood) or usage == "/pay list" else " ".join(meant)
+        remedy = f"Did you mean {usage} {typed}?"
     return Misunderstood(f"I know no module {quote(' '.join(_named(words)))}.", remedy)
 
 
 def _named(words: list[str]) -> list[str]:
-    # "web hosting 12345" should find webhosting, so the words before a last number count as one name.
+    # "web hosting 12345" should find webhosting, so the words before the first number count as one name;
+    # where a number comes first, those before a last one.
+    named = list(takewhile(lambda word: not begins_like_a_number(word), words))
+    if named:
+        return named if len(named) < len(words) else words[:1]
     return words[:-1] if len(words) > 1 and begins_like_a_number(words[-1]) else words[:1]
 
 

@@ -53,6 +53,15 @@ from tests.domain.saying import said
             "Write the day before note:, as in /pay vps 12345 on due date",
         ),
         ("vps overdue note: pay on due-date,", "or put a full stop behind it."),
+        (
+            "on 2026-12-05 vps 10101",
+            "The day comes last, behind what is to be paid. Write it as in on 2026-12-05",
+        ),
+        ("server 10901 10902", 'I know no module "server". Did you mean /pay servers 10901 10902?'),
+        ("server 10901, vps 5", 'I know no module "server". Did you mean /pay servers 10901 vps 5?'),
+        ("web hosting 10901 and 5", 'I know no module "web hosting". Did you mean /pay webhosting?'),
+        ("status server 5 6", 'I know no module "server". Did you mean /pay status servers?'),
+        ("status 42 vps 12345", "Did you mean /pay status vps 12345?"),
         ("vps 10101 when due", "Say which invoices by their numbers, or by when they are due, and not both."),
         (
             "vps 10101 by due date",
