@@ -114,7 +114,7 @@ async def _metrics(ledger: Ledger) -> bytes:
         ("pending_oldest_seconds", "Age of the oldest request that waits for approval.", since.pending),
         (
             "delivery_lag_seconds",
-            "How long what is to be told next waits.",
+            "How long the oldest message waits that Slack has to be told.",
             since.delivery,
         ),
     ):
