@@ -241,7 +241,7 @@ class Outbox:
         queue = select(deliveries.c.id, place).where(behind).order_by(place).limit(limit).subquery()
         following = (
             select(queue.c.place, deliveries.c.id, tried.label("tried"), deliveries.c.tries)
-            .add_columns(deliveries.c.lease_until, deliveries.c.lease_owner)
+            .add_columns(deliveries.c.lease_until, deliveries.c.lease_owner, deliveries.c.channel)
             .join(queue, queue.c.id == deliveries.c.id)
             .join(requests)
             .where(requests.c.size > 1, behind)
@@ -256,7 +256,7 @@ class Outbox:
             place, row = placed
             free = row.lease_until is None or row.lease_until <= self._now
             alike = row.tried if first.ambiguous else not (row.tried or row.tries)
-            return bool(alike) and free and row.place == place
+            return bool(alike) and free and row.place == place and row.channel == first.channel
 
         alike = [row for _, row in takewhile(like_it, enumerate(rows, start=1))]
         if not (ids := [row.id for row in alike]):
