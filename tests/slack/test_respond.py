@@ -87,12 +87,12 @@ class Server:
 
 
 @asynccontextmanager
-async def answering(status: int, **headers: str) -> AsyncIterator[Server]:
+async def answering(status: int, *, said: str = "", **headers: str) -> AsyncIterator[Server]:
     server = Server()
 
     async def answer(request: web.Request) -> web.Response:
         server.asked.append(request.path)
-        return web.Response(status=status, headers=headers)
+        return web.Response(status=status, headers=headers, text=said)
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
@@ -128,6 +128,30 @@ async def test_what_slack_may_take_a_little_later_is_tried_again(
     async with answering(status) as slack:
         client = web_client("xoxb-1-a", f"{slack.url}/api/")
         assert not await respond(client, f"{slack.url}/respond", Message("Hello", []))
+    assert slack.asked == ["/respond"] * tries
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "tries"),
+    [
+        ("ok", True, 1),
+        ('{"ok": true}', True, 1),
+        ("", True, 1),
+        # In other words Slack may take it.
+        ('{"ok": false, "error": "invalid_blocks"}', False, 2),
+        ('{"ok": "false"}', False, 1),
+        ("<html>Log in to the network</html>", False, 1),
+        ("[" * 70_000, False, 1),
+        ("ok" * 70_000, False, 1),
+    ],
+    ids=lambda one: str(one)[:20],
+)
+async def test_only_slacks_ok_means_that_somebody_was_told(said: str, told: bool, tries: int) -> None:
+    """A proxy's page comes with the same status as Slack's ok, and nobody has read what was told then."""
+    async with answering(200, said=said) as slack:
+        client = web_client("xoxb-1-a", f"{slack.url}/api/")
+        message = Message("Hello", [section("Hello")])
+        assert await respond(client, f"{slack.url}/respond", message) is told
     assert slack.asked == ["/respond"] * tries
 
 
