@@ -30,6 +30,9 @@ ALL_THAT_SLACK_TAKES = (
     "That is all of my answer that Slack takes; the people who run this bot find why in its log."
 )
 
+_GOVERNMENT = ("slack-gov.com", "www.slack-gov.com")
+"""Where GovSlack has its API; it is a Slack of its own."""
+
 _LONGEST_ANSWER = 64 * 1024
 """Bytes. Slack says `ok`, or in a few words why not."""
 
@@ -47,7 +50,9 @@ def is_slacks(response_url: str, api_url: str) -> bool:
     """
     api = urlsplit(api_url)
     origins = {"https://hooks.slack.com"}
-    if api.hostname not in ("slack.com", "www.slack.com"):
+    if api.hostname in _GOVERNMENT:
+        origins = {"https://hooks.slack-gov.com"}
+    elif api.hostname not in ("slack.com", "www.slack.com"):
         origins.add(f"{api.scheme}://{api.netloc.lower()}")
     return any(response_url.startswith(f"{origin}/") for origin in origins)
 

@@ -21,6 +21,7 @@ from tests.slack.acting import at_rest, shown, told
 from tests.slack.gateway import JSON, Said, open_gateway
 
 SLACK = "https://slack.com/api/"
+GOVERNMENT = "https://slack-gov.com/api/"
 LOCAL = "http://127.0.0.1:8080/api/"
 
 
@@ -28,6 +29,7 @@ LOCAL = "http://127.0.0.1:8080/api/"
     ("response_url", "api_url"),
     [
         ("https://hooks.slack.com/commands/T1/2/x", SLACK),
+        ("https://hooks.slack-gov.com/commands/T1/2/x", GOVERNMENT),
         ("https://hooks.slack.com/actions/T1/2/x", "https://slack-proxy.example.com/api/"),
         ("http://127.0.0.1:8080/respond/commands/T1/x", LOCAL),
         ("https://slack.example.com/x", "https://Slack.example.com/api/"),
@@ -52,6 +54,8 @@ ELSEWHERE = (
     "https://hooks.slack.com\n/x",
     " https://hooks.slack.com/x",
     "https://hooks.slack.com./x",
+    "https://hooks.slack-gov.com./x",
+    "https://slack-gov.com/x",
     "https://hooks.slack.com:444/x",
     "https://hooks.slack.com:443/x",
     "https://hooks.slack。com/x",
@@ -72,10 +76,16 @@ ELSEWHERE = (
 
 
 @pytest.mark.parametrize("response_url", ELSEWHERE)
-@pytest.mark.parametrize("api_url", [SLACK, LOCAL])
+@pytest.mark.parametrize("api_url", [SLACK, GOVERNMENT, LOCAL])
 def test_nobody_else_is_answered(response_url: str, api_url: str) -> None:
     """However the address is made to look like Slack's."""
     assert not is_slacks(response_url, api_url)
+
+
+def test_each_slack_is_answered_where_it_is() -> None:
+    """What came from the one is not answered at the other."""
+    assert not is_slacks("https://hooks.slack-gov.com/commands/T1/2/x", SLACK)
+    assert not is_slacks("https://hooks.slack.com/commands/T1/2/x", GOVERNMENT)
 
 
 @dataclass
