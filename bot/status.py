@@ -23,10 +23,13 @@ from prometheus_client import (
 
 from bot.domain.payment import State
 from bot.errors import LedgerError, LedgerUnavailable
-from bot.ledger.ages import ages
+from bot.ledger.ages import ages, scheduled
 from bot.ledger.store import Ledger
 from bot.metrics import BILLING_ANSWERED, PROCESS
 from bot.serving import serving
+
+SCHEDULED = "SCHEDULED"
+"""What is told as if it were a state: approved, and waiting for its day."""
 
 
 @asynccontextmanager
@@ -79,10 +82,18 @@ def _billing() -> str:
 
 async def _metrics(ledger: Ledger) -> bytes:
     registry = CollectorRegistry()
-    payments = Gauge("payments", "Payment requests in the ledger, by state.", ["state"], registry=registry)
-    counted = await ledger.by_state()
+    payments = Gauge(
+        "payments",
+        "Payments in the ledger, by state. SCHEDULED: approved, and not to be sent before a day to come.",
+        ["state"],
+        registry=registry,
+    )
+    counted, to_come = await ledger.by_state(), await scheduled(ledger)
     for state in State:
         payments.labels(state=state.value).set(counted.get(state, 0))
+    # What waits for its day does not stand still; it may have been sent between the two readings.
+    payments.labels(state=State.APPROVED.value).set(max(counted.get(State.APPROVED, 0) - to_come, 0))
+    payments.labels(state=SCHEDULED).set(to_come)
     Gauge(
         "undelivered_messages", "Cards and replies that Slack still has to be told.", registry=registry
     ).set(await ledger.undelivered())
@@ -103,7 +114,7 @@ async def _metrics(ledger: Ledger) -> bytes:
         ("pending_oldest_seconds", "Age of the oldest request that waits for approval.", since.pending),
         (
             "delivery_lag_seconds",
-            "How long what is to be told next waits.",
+            "How long the oldest message waits that Slack has to be told.",
             since.delivery,
         ),
     ):

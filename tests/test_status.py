@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -14,14 +15,16 @@ from bot.domain.events import NoCard, NotTold
 from bot.domain.payment import InvoiceRef, State
 from bot.errors import ConfigError
 from bot.ledger.opening import open_ledger
+from bot.ledger.rows import Kind
 from bot.ledger.store import Ledger
 from bot.metrics import BILLING_ANSWERED
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
-from bot.status import status_server
+from bot.status import SCHEDULED, status_server
 from tests.fixture_types import Clock, NewDatabase, StartBot
 from tests.ledger.forging import forge, past_the_ledger
-from tests.ledger.making import request_in
+from tests.ledger.making import claimed, request_in
+from tests.ledger.making import request as a_request
 from tests.ports import fetched, free_port
 from tests.slack.acting import request
 
@@ -70,12 +73,42 @@ async def test_every_state_has_its_figure(page: Page, ledger: Ledger) -> None:
     found = figures(text)
     assert status == 200
     assert {name for name in found if name.startswith("payments ")} == {
-        f"payments {state}" for state in State
+        *(f"payments {state}" for state in State),
+        f"payments {SCHEDULED}",
     }
     assert found["payments PAID"] == 2
     assert found["payments UNKNOWN"] == 1
     assert found["payments EXPIRED"] == 0
     assert found["undelivered_messages"] == await ledger.undelivered() == 9
+
+
+async def test_what_waits_for_its_day_does_not_stand_still(page: Page, ledger: Ledger, clock: Clock) -> None:
+    """An alert calls what is approved and not sent stuck; on the morning of its day it is one of those."""
+    await request_in(ledger, State.APPROVED, InvoiceRef("vps", 1), not_before=clock.now + timedelta(days=9))
+    await request_in(ledger, State.APPROVED, InvoiceRef("vps", 2), not_before=clock.now - timedelta(days=1))
+    await request_in(ledger, State.APPROVED, InvoiceRef("vps", 3))
+    found = figures((await page("/metrics"))[1])
+    assert (found["payments APPROVED"], found["payments SCHEDULED"]) == (2, 1)
+    clock.now += timedelta(days=9)
+    found = figures((await page("/metrics"))[1])
+    assert (found["payments APPROVED"], found["payments SCHEDULED"]) == (3, 0)
+
+
+async def test_how_long_people_and_messages_wait(page: Page, ledger: Ledger, clock: Clock) -> None:
+    """Slack is away for long: what is tried again every few minutes has waited since it was to be told."""
+    waiting = await a_request(ledger, moved_to=State.PENDING_APPROVAL)
+    async with ledger.transaction() as transaction:
+        await transaction.outbox.add(waiting.request, Kind.DIRECT)
+    for _ in range(3):
+        (tried,) = await claimed(ledger)
+        async with ledger.transaction() as transaction:
+            due_at = transaction.now + timedelta(minutes=5)
+            await transaction.outbox.retry_at(tried, due_at=due_at, ambiguous=False)
+        clock.now += timedelta(minutes=5)
+    clock.now -= timedelta(minutes=1)
+    found = figures((await page("/metrics"))[1])
+    assert (found["pending_oldest_seconds"], found["unknown_oldest_seconds"]) == (14 * 60, 0)
+    assert found["delivery_lag_seconds"] == 14 * 60
 
 
 async def test_what_was_given_up_is_counted(page: Page, ledger: Ledger) -> None:

@@ -19,7 +19,7 @@ from bot.domain.near_commands import (
 )
 from bot.domain.payment import InvoiceRef
 from bot.domain.schedule import PayOn
-from bot.domain.typed_day import split_day
+from bot.domain.typed_day import ends_with_a_day, split_day
 from bot.domain.typed_invoices import (
     close_name,
     example,
@@ -30,6 +30,7 @@ from bot.domain.typed_invoices import (
     split_module,
     unknown_module,
 )
+from bot.domain.typed_note import day_in_note, split_note
 from bot.domain.typed_words import Misunderstood, Typed, begins_like_a_number, normal, read_words
 from bot.domain.wording import quote
 
@@ -55,8 +56,11 @@ HELP: tuple[tuple[str, str], ...] = (
         "/pay resolve 42 [module invoice] paid|not-paid <note>",
         "settles payment #42, whose answer was lost; the note says how you know",
     ),
-    ("/pay report [2026-11]", "sums up what was asked for and paid in a month"),
-    ("/pay pause [reason]", "stops all sending, until /pay resume; nothing that was asked for is lost"),
+    ("/pay report [2026-11]", "sums up what was asked for in a month, and what became of it"),
+    (
+        "/pay pause [reason]",
+        "stops all sending, until /pay resume; what is approved waits, while its time lasts",
+    ),
     ("/pay resume", "lets sending go on"),
     ("/pay help", "shows what you may do, and this"),
 )
@@ -208,20 +212,16 @@ def parse(text: str, modules: Sequence[str]) -> Command:
 
 def _read_request(typed: Typed, modules: Sequence[str]) -> Request | RequestDue | Misunderstood:
     """Read what is to be paid, and the note behind it."""
-    begins = next((at for at, word in enumerate(typed.words) if word.lower().startswith("note:")), None)
-    words, note = typed.words[:begins], None
-    if begins is not None:
-        note = typed.from_word(begins)[len("note:") :].strip()
-        if not note:
-            return Misunderstood("There is no note behind note:.", "Write one, or leave the word away.")
-        if len(note) > MAX_NOTE:
-            return Misunderstood(
-                f"The note is longer than {MAX_NOTE} characters.", "Shorten it, and try again."
-            )
+    noted = split_note(typed, modules, MAX_NOTE)
+    if isinstance(noted, Misunderstood):
+        return noted
+    words, note = noted
     split = split_day(words)
     if isinstance(split, Misunderstood):
         return split
     words, pay_on = split
+    if pay_on is None and note is not None and ends_with_a_day(note):
+        return day_in_note(modules)
     due = read_due(words, modules, _OWN_WORDS)
     if isinstance(due, Misunderstood):
         return due

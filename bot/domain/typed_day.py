@@ -18,7 +18,13 @@ def split_day(words: Sequence[str]) -> tuple[list[str], PayOn | None] | Misunder
 
     Of all the ways to write a day only one is taken: 5/12 is another day to others.
     """
+    # What follows may be parted by a comma, as invoices are.
+    words = [*words[:-1], *(word.rstrip(",") for word in words[-1:])]
     names = [normal(word) for word in words]
+    if names[:1] == ["on"]:
+        return Misunderstood(
+            "The day comes last, behind what is to be paid.", "Write it as in on 2026-12-05, or on due date."
+        )
     if "on" not in names[1:]:
         return list(words), None
     at = len(names) - 1 - names[::-1].index("on")
@@ -35,3 +41,9 @@ def split_day(words: Sequence[str]) -> tuple[list[str], PayOn | None] | Misunder
         f"Paid on which day?{unknown}",
         "Write it as in on 2026-12-05, or on due date for the day on which each is due.",
     )
+
+
+def ends_with_a_day(text: str) -> bool:
+    """Whether a text ends in the words that would put a payment off."""
+    split = split_day(["", *text.split()])
+    return not isinstance(split, Misunderstood) and split[1] is not None

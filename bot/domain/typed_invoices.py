@@ -98,6 +98,8 @@ def read_due(
             within = 0
         elif days:
             within = int(days[1])
+        elif any(map(begins_like_a_number, words[:at])):
+            return _not_both(modules)
         else:
             what = quote(" ".join(words[:at]))[1:-1]
             return Misunderstood(
@@ -107,7 +109,7 @@ def read_due(
         before = list(words[:at])
     else:
         return None
-    if [normal(word) for word in before] == ["all"]:
+    if [normal(word.rstrip(",")) for word in before] == ["all"]:
         return None, within
     rest = [part for word in before for part in word.split(",") if part]
     if not rest:
@@ -115,11 +117,22 @@ def read_due(
     found: list[str] = []
     while rest:
         module, after = split_module(rest, modules)
+        if module is None and begins_like_a_number(rest[0]):
+            return _not_both(modules)
         if module is None:
             return unknown_module(rest, modules, "/pay", own_words)
         found.append(module)
         rest = after
     return tuple(dict.fromkeys(found)), within
+
+
+def _not_both(modules: Sequence[str]) -> Misunderstood:
+    """Invoices were typed by their numbers, and behind them when they are due."""
+    module = example(modules)
+    return Misunderstood(
+        "Say which invoices by their numbers, or by when they are due, and not both.",
+        f"Type /pay {module} 12345 on due date to have one paid when it is due, or /pay {module} due 7d.",
+    )
 
 
 def read_invoice(
@@ -215,14 +228,20 @@ def unknown_module(
     if near in own_words:
         remedy = f"Did you mean /pay {near}?"
     elif near:
-        number = read_number(words[-1], "an invoice number")
-        suffix = f" {number}" if isinstance(number, int) and usage != "/pay list" else ""
-        remedy = f"Did you mean {usage} {near}{suffix}?"
+        meant = [near, *words[len(_named(words)) :]]
+        # All that was typed, or nothing of it: half of it would be another invoice.
+        whole = read_invoices(meant, modules) if usage == "/pay" else read_invoice(meant, modules, usage)
+        typed = near if isinstance(whole, Misunderstood) or usage == "/pay list" else " ".join(meant)
+        remedy = f"Did you mean {usage} {typed}?"
     return Misunderstood(f"I know no module {quote(' '.join(_named(words)))}.", remedy)
 
 
 def _named(words: list[str]) -> list[str]:
-    # "web hosting 12345" should find webhosting, so the words before a last number count as one name.
+    # "web hosting 12345" should find webhosting, so the words before the first number count as one name;
+    # where a number comes first, those before a last one.
+    named = list(takewhile(lambda word: not begins_like_a_number(word), words))
+    if named:
+        return named if len(named) < len(words) else words[:1]
     return words[:-1] if len(words) > 1 and begins_like_a_number(words[-1]) else words[:1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 
 import structlog
@@ -13,16 +13,13 @@ from bot.domain.batch import Batch, sums
 from bot.domain.events import Expired
 from bot.domain.payment import Invoice, PaymentRequest, State
 from bot.domain.policy import Rule
+from bot.domain.policy.rule import LAST_HOUR
 from bot.errors import DirectoryError
 from bot.ledger.store import Ledger
 from bot.ledger.transaction import Transaction
 from bot.payments.authority import Authority
 
 log = structlog.get_logger()
-
-
-LAST_HOUR = timedelta(hours=1)
-"""So long before a request expires, those who may approve are reminded of it."""
 
 
 TIMEKEEPER = "timekeeper"

@@ -133,7 +133,9 @@ class Announcer:
 
     async def _one(self, delivery: Delivery, following: Sequence[Delivery]) -> None:
         batch = await self.ledger.of_request(delivery.request_id)
-        assert batch is not None, "bug: requests are never deleted"
+        if batch is None:
+            log.warning("left untold: the ledger was set back, and knows of no such request any more")
+            return
         go_on_about(batch)
         if delivery.kind is Kind.STEP:
             await self._end_step(delivery, batch)

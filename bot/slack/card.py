@@ -87,7 +87,8 @@ def request_card(scene: Scene) -> Message:
         buttons = [] if elsewhere else decision_buttons(batch, scene.approvals)
         buttons += [*_remove(batch), _withdraw(batch)]
         blocks.append({"type": "actions", "block_id": "decide", "elements": buttons})
-    elif batch.scheduled:
+    elif any(one.pay_day is not None for one in batch.within((State.APPROVED, State.NOT_SENT))):
+        # Until it is sent, as they were told: also where its morning came, and nothing could be sent.
         blocks.append({"type": "actions", "block_id": "withdraw", "elements": [_withdraw(batch)]})
     blocks += _resolution(batch)
     if may_ask_again(batch):

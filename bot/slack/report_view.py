@@ -19,9 +19,10 @@ _MODULES = 20
 
 @dataclass(slots=True)
 class _Count:
-    """How many, and what those add up to whose amount is known, by currency."""
+    """How many, what those add up to whose amount is known, by currency, and of how many it is not."""
 
     payments: int = 0
+    unknown: int = 0
     totals: dict[str, Decimal] = field(default_factory=dict)
 
     def add(self, payment: Payment) -> None:
@@ -29,17 +30,25 @@ class _Count:
         self.payments += 1
         if (invoice := payment.invoice) is not None:
             self.totals[invoice.currency] = self.totals.get(invoice.currency, Decimal(0)) + invoice.amount
+        else:
+            self.unknown += 1
 
     def __str__(self) -> str:
-        sums = (money(total, escape(currency)).strip() for currency, total in sorted(self.totals.items()))
+        sums = [money(total, escape(currency)).strip() for currency, total in sorted(self.totals.items())]
+        if self.unknown:
+            sums.append(f"{self.unknown:,} of unknown amount")
         return " · ".join([f"{self.payments:,}", *sums])
 
 
 @dataclass(slots=True)
 class Summary:
-    """What became of a month's payments; only sums are kept of them. unread: how many cannot be read."""
+    """What became of a month's payments; only sums are kept of them.
+
+    scheduled: of those that are approved, what waits for its day. unread: how many cannot be read.
+    """
 
     every: _Count = field(default_factory=_Count)
+    scheduled: _Count = field(default_factory=_Count)
     by_state: dict[State, _Count] = field(default_factory=dict)
     paid_by_module: dict[str, _Count] = field(default_factory=dict)
     unread: int = 0
@@ -47,7 +56,8 @@ class Summary:
     def add(self, payment: Payment) -> None:
         """One more."""
         self.every.add(payment)
-        self.by_state.setdefault(payment.state, _Count()).add(payment)
+        outcome = self.scheduled if payment.scheduled else self.by_state.setdefault(payment.state, _Count())
+        outcome.add(payment)
         if payment.state is State.PAID:
             self.paid_by_module.setdefault(payment.ref.module, _Count()).add(payment)
 
@@ -64,6 +74,8 @@ def month_in_words(summary: Summary, month: date) -> Message:
 def _lines(summary: Summary) -> Iterator[str]:
     if summary.unread:
         yield f":warning: {summary.unread:,} more cannot be read: whoever runs this bot runs audit verify."
+    if summary.scheduled.payments:
+        yield f":calendar: *Approved, to be sent on its day*: {summary.scheduled}"
     for state in State:
         if (count := summary.by_state.get(state)) is not None:
             yield f"{state_line(state)}: {count}"

@@ -267,7 +267,10 @@ def test_the_help_names_every_command_and_its_examples_work() -> None:
         ("vps due 30d on due date", RequestDue(("vps",), 30, None, PayOn())),
         ("all overdue on 2026-12-05 note: x", RequestDue(None, None, "x", PayOn(date(2026, 12, 5)))),
         ("add on 5 on due", Request((InvoiceRef("add_on", 5),), None, PayOn())),
-        ("vps 10101 note: on due date", Request((InvoiceRef("vps", 10101),), "on due date")),
+        ("vps 10101 on due date, note: x", Request((InvoiceRef("vps", 10101),), "x", PayOn())),
+        ("vps 10101 on 2026-12-05,", Request((InvoiceRef("vps", 10101),), None, PayOn(date(2026, 12, 5)))),
+        ("vps 10101 note: as on due date.", Request((InvoiceRef("vps", 10101),), "as on due date.")),
+        ("all, overdue", RequestDue(None, None)),
         ("scheduled", Scheduled()),
     ],
 )

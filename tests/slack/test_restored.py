@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot import app
+from bot.domain.batch import Batch
 from bot.domain.payment import State
 from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
@@ -12,7 +14,7 @@ from bot.sandbox.local_slack.messages import Message
 from bot.slack.card import APPROVE
 from bot.slack.decisions import Clicked
 from tests.fixture_types import QUICK, NewDatabase, NewSettings, StartBot
-from tests.slack.acting import approve, at_rest, card, press_deny, request, shown, text, told, withdraw
+from tests.slack.acting import approve, at_rest, card, pay, press_deny, request, shown, text, told, withdraw
 
 
 @pytest.fixture
@@ -91,3 +93,21 @@ async def test_a_message_of_a_forgotten_request_is_not_taken_for_one_that_was_lo
 def test_the_buttons_of_earlier_versions_can_be_clicked(value: str, read: Clicked) -> None:
     """They stand in Slack for as long as their requests wait, and told less."""
     assert Clicked.read(value) == read
+
+
+async def test_what_a_ledger_forgets_while_it_is_told_is_left_and_the_others_are_told(
+    slack: LocalSlack, bot: app.Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failover comes between the claim of a message and the look at its request."""
+    read = bot.ledger.of_request
+
+    async def after_the_failover(request_id: int) -> Batch | None:
+        return None if request_id == 1 else await read(request_id)
+
+    monkeypatch.setattr(bot.ledger, "of_request", after_the_failover)
+    with capture_logs() as logged:
+        await pay(slack, "vps 10101")
+        await pay(slack, "vps 10102")
+        await slack.wait_for(lambda: [one for one in slack.messages("#payments") if "10102" in one.text])
+    assert any("left untold" in one["event"] for one in logged)
+    assert [one for one in logged if one["log_level"] == "error"] == []

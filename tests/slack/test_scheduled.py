@@ -15,7 +15,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.forms import Values
-from bot.slack.card import WITHDRAW, what_follows
+from bot.slack.card import WITHDRAW, request_card, what_follows
 from bot.slack.pay_form_view import NUMBERS
 from bot.slack.preview import CONFIRM
 from bot.slack.schedule_text import DAY, WHEN, sent_on
@@ -191,6 +191,18 @@ def batch_of(*days: date | None, state: State = State.PENDING_APPROVAL) -> Batch
         )
         lines.append(one)
     return Batch(tuple(lines))
+
+
+@pytest.mark.parametrize("state", [State.APPROVED, State.NOT_SENT])
+def test_who_asked_takes_it_back_until_it_is_sent_also_after_a_try_that_sent_nothing(state: State) -> None:
+    """That its morning came, and the billing API did not let it be sent, takes nothing from them."""
+    at = datetime(2026, 3, 9, 8, tzinfo=UTC)
+    tried = payment_in(state, not_before=at, pay_on=PayOn(), tries=1)
+    assert WITHDRAW in str(request_card(scene_of(tried)).blocks)
+    for other in (State.SENDING, State.UNKNOWN, State.PAID, State.CANCELLED):
+        over = payment_in(other, not_before=at, pay_on=PayOn(), tries=1)
+        assert WITHDRAW not in str(request_card(scene_of(over)).blocks)
+    assert WITHDRAW not in str(request_card(scene_of(payment_in(state, tries=1))).blocks)
 
 
 @pytest.mark.parametrize(

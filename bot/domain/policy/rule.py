@@ -21,6 +21,9 @@ from bot.domain.wording import money
 DEFAULT_EXPIRY = timedelta(days=3)
 """A request made on a Friday can still be approved on Monday."""
 
+LAST_HOUR = timedelta(hours=1)
+"""So long before a request expires, those who may approve are reminded of it."""
+
 DEFAULT_CURRENCIES = frozenset({"USD"})
 """What amounts in a rule mean, where the rule does not say; MyAdmin bills in USD."""
 

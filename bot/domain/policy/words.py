@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from bot.domain.policy.policy import Policy
-from bot.domain.policy.rule import Rule
+from bot.domain.policy.rule import LAST_HOUR, Rule
 from bot.domain.slack_ids import is_group
 from bot.domain.wording import duration_in_words, money
 
@@ -105,11 +105,11 @@ def _describe_waiting(rule: Rule) -> list[str]:
         if rule.approval_channel is None
         else f"channel {rule.approval_channel}"
     )
-    reminded = (
-        "with reminders after half of that time and an hour before its end"
-        if rule.remind_every is None
-        else f"with a reminder every {duration_in_words(rule.remind_every)}"
-    )
+    reminded = "with reminders after half of that time and an hour before its end"
+    if rule.remind_every is not None:
+        reminded = f"with a reminder every {duration_in_words(rule.remind_every)}"
+    elif rule.expires_after <= 2 * LAST_HOUR:
+        reminded = "with a reminder after half of that time"
     expiry = duration_in_words(rule.expires_after)
     return [f"A request waits for approval in {where}, for {expiry}, {reminded}."]
 

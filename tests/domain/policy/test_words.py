@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 
 from bot.config.policy_file import load
@@ -72,6 +74,21 @@ def test_a_requester_who_could_never_get_the_approvals_is_named() -> None:
         "with reminders after half of that time and an hour before its end.",
         "Whatever fits no rule is refused.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "reminded"),
+    [
+        (1, "with a reminder after half of that time."),
+        (2, "with a reminder after half of that time."),
+        (3, "with reminders after half of that time and an hour before its end."),
+    ],
+)
+def test_no_reminder_is_promised_that_does_not_come(hours: int, reminded: str) -> None:
+    """What expires within two hours has its last hour before half of its time is over."""
+    rule = Rule("short", frozenset({"U1"}), frozenset({"U2"}), (Tier(None, 1),))
+    *_, waits, _ = describe(Policy((replace(rule, expires_after=timedelta(hours=hours)),)))
+    assert waits.endswith(reminded)
 
 
 def test_every_requester_who_is_stuck_is_named_and_no_group_is_counted_out() -> None:
