@@ -78,3 +78,22 @@ FIRST_OF_EACH = (
 One a lane and no more, so that long queues in some channels hide none of the others. Posts come first: they
 tell what nobody knows yet. due: how many there are in all, in their turn or not.
 """
+
+
+_of_thread = and_(
+    deliveries.c.request_id == bindparam("request", type_=Integer),
+    deliveries.c.kind == Kind.THREAD_REPLY.value,
+    deliveries.c.given_up.is_(None),
+)
+_NEWEST = select(func.max(deliveries.c.ts)).where(_of_thread).scalar_subquery()
+_UNDER_WAY = and_(PENDING, deliveries.c.lease_owner.is_not(None))
+
+PERHAPS_UNSEEN = (
+    select(deliveries.c.event_id)
+    .where(_of_thread, or_(deliveries.c.ts == _NEWEST, _UNDER_WAY))
+    .order_by(deliveries.c.id)
+)
+"""What a thread was told last, or is being told: the events. It takes the `request`.
+
+Slack takes some replies to a message that is gone, and nobody ever sees them.
+"""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.domain.payment import PaymentRequest
-from bot.ledger.lanes import FIRST_OF_EACH
+from bot.ledger.lanes import FIRST_OF_EACH, PERHAPS_UNSEEN
 from bot.ledger.rows import Delivery, Kind, delivery_of, readable
 from bot.ledger.schema import FREE, PENDING, deliveries, requests
 
@@ -357,11 +357,13 @@ class Outbox:
         if delivery.kind in _CARD_COLUMNS and delivery.ts is not None:
             await self._show(delivery.request_id, [delivery.kind.value], *where, **after)
 
-    async def card_lost(self, delivery: Delivery) -> None:
-        """The card was deleted in Slack; who asked is told directly from now on."""
-        await self._connection.execute(
-            update(requests).where(requests.c.id == delivery.request_id).values(card_lost=True)
-        )
+    async def card_lost(self, request: PaymentRequest) -> None:
+        """The card was deleted in Slack; who asked is told directly from now on, also what nobody may see."""
+        gone = update(requests).where(requests.c.id == request.id).values(card_lost=True)
+        await self._connection.execute(gone)
+        unseen = await self._connection.execute(PERHAPS_UNSEEN, {"request": request.id})
+        for event_id in unseen.scalars().all():
+            await self.add(request, Kind.DIRECT, event_id=event_id)
 
     async def give_up(self, delivery: Delivery, reason: str) -> bool:
         """It cannot be told there; `reason` is Slack's word for it. False if another instance has it now."""

@@ -51,7 +51,7 @@ class Undeliverable:
             if await _give_up(transaction, delivery, request, error) is None:
                 return
             if card_lost and delivery.kind is Kind.CARD:
-                await transaction.outbox.card_lost(delivery)
+                await transaction.outbox.card_lost(request)
 
     async def in_vain(self, delivery: Delivery, request: PaymentRequest, error: str) -> None:
         """Slack did not take it for days: told to the requester, where there is a way left."""

@@ -19,6 +19,9 @@ View = dict[str, Any]
 _MOST_BLOCKS, _MOST_TEXT, _MOST_CHARACTERS = 45, 3_900, 11_000
 """Of one message: Slack takes 50 blocks and 12,000 characters in them, and wants less than 4,000 of text."""
 
+QUESTION = 300
+"""Characters of what is asked once more after a click."""
+
 TABLE_ROWS, TABLE_TEXT = 100, 9_500
 """Of one table, the heading among the rows: Slack takes 10,000 characters in all cells."""
 
@@ -109,7 +112,8 @@ def confirm(title: str, text: str, yes: str) -> Block:
     """What is asked once more after a click. yes: the words of the button that means it."""
     return {
         "title": plain(title),
-        "text": {"type": "mrkdwn", "text": text},
+        # A block that Slack refuses would cost the card all of its buttons.
+        "text": {"type": "mrkdwn", "text": shorten(text, QUESTION)},
         "confirm": plain(yes),
         "deny": plain("Go back"),
     }

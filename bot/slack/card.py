@@ -11,7 +11,7 @@ from bot.domain.payment import Payment, PaymentRequest, State
 from bot.domain.schedule import IN_UTC, Mornings
 from bot.payments.approvals import ApprovalStatus
 from bot.payments.timing import Timing
-from bot.slack.blocks import Block, Message, button, confirm, context, section
+from bot.slack.blocks import QUESTION, Block, Message, button, confirm, context, section
 from bot.slack.listing import paragraphs
 from bot.slack.next_step import next_steps
 from bot.slack.schedule_text import to_be_sent
@@ -229,18 +229,21 @@ def _question(batch: Batch, approvals: ApprovalStatus) -> str:
     else:
         which = f"{batch.first.ref.module} invoice {batch.first.ref.number}"
         lines = [f"Pay {cost_of(batch)} for {which}?" if known else f"Pay {which}, whatever its amount is?"]
-    lines.append(what_follows(batch, approvals))
-    if not known:
-        lines.append("If its amount can be read by then, you are asked again.")
-    return "\n".join(lines)
+    unread = [] if known else ["If its amount can be read by then, you are asked again."]
+    question = "\n".join([*lines, what_follows(batch, approvals), *unread])
+    if len(question) > QUESTION:
+        return "\n".join([*lines, what_follows(batch, approvals, brief=True), *unread])
+    return question
 
 
-def what_follows(batch: Batch, approvals: ApprovalStatus) -> str:
-    """What becomes of a request that one more person approves."""
+def what_follows(batch: Batch, approvals: ApprovalStatus, *, brief: bool = False) -> str:
+    """What becomes of a request that one more person approves. brief: its days stand on the card."""
     after, given = approvals.awaited - 1, len(approvals.counted) + 1
     it_is = "they are" if batch.several else "it is"
     which = f"You are {given} of {given + after}; {it_is}" if given + after > 1 else it_is.capitalize()
     when = to_be_sent(batch.waiting)
+    if when and brief:
+        when = "when the card says"
     if after:
         then = f", {when}" if when else ""
         return f"{which} paid after {'one' if after == 1 else after} more{then}."

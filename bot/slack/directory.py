@@ -13,8 +13,9 @@ import structlog
 
 from bot.clocks import BootClock, boottime
 from bot.errors import DirectoryError
+from bot.repeated import Repeated
 from bot.singleflight import Singleflight
-from bot.slack.web_api import Client, query
+from bot.slack.web_api import WRONG_TOKEN, Client, query
 
 log = structlog.get_logger()
 
@@ -32,6 +33,11 @@ _PAGES = 10
 
 _NOBODY = frozenset({"no_such_subteam", "subteam_disabled", "user_not_found"})
 """Slack's words for a person or a group that is not there, or not any more."""
+
+_REFUSED = (
+    "Slack refuses to say who people are, so nobody is let in through a group, and no channel that somebody"
+    " names is believed; install the app again with every scope of the manifest"
+)
 
 Ask = Callable[[], Awaitable[dict[str, Any] | None]]
 
@@ -66,6 +72,7 @@ class SlackDirectory:
             keep_s=KEEP_S, clock=clock
         )
         self._gone: set[str] = set()
+        self._silences: dict[str, Repeated] = {}
 
     async def groups_of(self, user_id: str, groups: frozenset[str]) -> frozenset[str]:
         """Those of the groups that the person is in. A group that is gone has nobody in it."""
@@ -163,6 +170,7 @@ class SlackDirectory:
                     (kind, key), lambda: asyncio.wait_for(ask(), _QUESTION_TIMEOUT_S)
                 )
         except TimeoutError:
+            self._tell_of_silence(kind, "timeout")
             raise DirectoryError("Slack did not answer in time") from None
 
     async def _read(self, method: str, **arguments: Any) -> dict[str, Any] | None:
@@ -174,7 +182,17 @@ class SlackDirectory:
             return answer
         if answer.error in _NOBODY:
             return None
+        self._tell_of_silence(method, answer.error)
         raise DirectoryError(f"Slack did not say: {answer.error}")
+
+    def _tell_of_silence(self, of: str, error: str) -> None:
+        """Log why people are refused that try again, unless that was said just now."""
+        refused = error in WRONG_TOKEN
+        lasting = self._silences.setdefault(_REFUSED if refused else "", Repeated()).seen()
+        if lasting is not None and refused:
+            log.error(_REFUSED, of=of, error=error)
+        elif lasting is not None:
+            log.warning(f"Slack does not say who somebody is{lasting}", of=of, error=error)
 
 
 _SAYS: dict[str, tuple[str, type | None]] = {

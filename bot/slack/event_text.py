@@ -320,6 +320,12 @@ def _settled(event: Event, note: str) -> list[str]:
 def _no_card(no_card: events.NoCard, scene: Scene) -> list[str]:
     where = place(no_card.channel)
     first = f"Nothing was paid: I cannot post in {where}, so {subject_of(scene.batch)} was cancelled."
+    if no_card.channel.startswith("D"):
+        return [first, "Ask again in a channel that I am in: nobody can be invited to a direct message."]
     if no_card.error in ("not_in_channel", "channel_not_found"):
         return [first, f"Type `/invite @{escape(scene.bot_name)}` there, then ask again."]
-    return [first, f"Ask again in another channel. Slack says: {escape(no_card.error)}."]
+    said = f"Slack says: {escape(no_card.error)}."
+    if no_card.channel != scene.batch.request.channel:
+        # The rules name it: to ask elsewhere leads there again.
+        return [first, f"Ask the people who run this bot to name another channel for approvals. {said}"]
+    return [first, f"Ask again in another channel. {said}"]

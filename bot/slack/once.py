@@ -20,7 +20,7 @@ from bot.payments.timing import Timing
 from bot.slack.blocks import Message
 from bot.slack.pace import Pace
 from bot.slack.post_search import Search, search_history
-from bot.slack.web_api import Client, Later, Posted, Rejected, Workspace, post_message
+from bot.slack.web_api import CONTENT, Answer, Client, Later, Posted, Rejected, Workspace, post_message
 
 log = structlog.get_logger()
 
@@ -35,7 +35,8 @@ METADATA = "payment_notice"
 class Once:
     """Posts notices. variable: what says where, for whoever has to mend it.
 
-    rather_twice: where the app may not look whether one arrived, it is posted again; otherwise it is not.
+    rather_twice: where the app may not look whether one arrived, it is posted again, and where Slack does not
+    say, now and then; otherwise it is not.
     """
 
     variable: str
@@ -78,17 +79,11 @@ class Once:
             log.info("another instance tells it", notice=notice.id, topic=notice.topic)
             return
         await self.checkpoint(f"posting {notice.topic}", notice.id)
-        self.pace.posted(channel)
-        answer = await post_message(
-            self.client,
-            "chat.postMessage",
-            channel=channel,
-            text=message.text,
-            blocks=message.blocks,
-            metadata=self._metadata(notice),
-            unfurl_links=False,
-            unfurl_media=False,
-        )
+        answer = await self._post(notice, channel, message)
+        if isinstance(answer, Rejected) and answer.error in CONTENT and message.blocks:
+            # A bug of ours must not cost anybody the notice: the text alone says the same.
+            log.error("Slack refuses what it says", topic=notice.topic, error=answer.error)
+            answer = await self._post(notice, channel, Message(message.text, []))
         match answer:
             case Posted(ts):
                 await self.end(notice, "told", ts=ts)
@@ -107,6 +102,19 @@ class Once:
                 if answer.error == "ratelimited" and answer.after is not None:
                     self.pace.pause(channel, answer.after)
                 await self._later(notice, answer, begun=answer.ambiguous)
+
+    async def _post(self, notice: Notice, channel: str, message: Message) -> Answer:
+        self.pace.posted(channel)
+        return await post_message(
+            self.client,
+            "chat.postMessage",
+            channel=channel,
+            text=message.text,
+            **({"blocks": message.blocks} if message.blocks else {}),
+            metadata=self._metadata(notice),
+            unfurl_links=False,
+            unfurl_media=False,
+        )
 
     async def _is_missing(self, notice: Notice, channel: str) -> bool:
         """Whether an earlier try did not arrive, so that it is to be told now."""
@@ -128,6 +136,8 @@ class Once:
                     await self.end(notice, "it is not known whether it was told")
                 return self.rather_twice
             case Later():
+                if self.rather_twice and self.timing.may_repost(notice.tries):
+                    return True
                 await self._later(notice, found, begun=True)
                 return False
             case _ if notice.id in found:

@@ -145,6 +145,8 @@ async def search_history(
             if min(times) < search.farthest:
                 return search.found
         cursor = following.get("next_cursor")
+        if not cursor and answer.get("has_more"):
+            return Later("the history goes on, and does not say where", None, ambiguous=True)
         if not cursor:
             return search.found
         search.cursor = arguments["cursor"] = str(cursor)

@@ -6,6 +6,7 @@ They are helpful and never needed: what counts is in the ledger. So a failure is
 from __future__ import annotations
 
 import asyncio
+import json
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ import structlog
 
 from bot.slack.blocks import Message, View, paragraph, showing
 from bot.slack.listing import fitting
-from bot.slack.web_api import Client, proxy_to, write
+from bot.slack.web_api import NOT_SLACKS, Client, proxy_to, write
 
 log = structlog.get_logger()
 
@@ -28,6 +29,12 @@ RESPOND_AGAIN_S = (0.5, 3.0)
 ALL_THAT_SLACK_TAKES = (
     "That is all of my answer that Slack takes; the people who run this bot find why in its log."
 )
+
+_GOVERNMENT = ("slack-gov.com", "www.slack-gov.com")
+"""Where GovSlack has its API; it is a Slack of its own."""
+
+_LONGEST_ANSWER = 64 * 1024
+"""Bytes. Slack says `ok`, or in a few words why not."""
 
 _AS_TEXT = 3_500
 """Characters of what is told as text alone."""
@@ -43,7 +50,9 @@ def is_slacks(response_url: str, api_url: str) -> bool:
     """
     api = urlsplit(api_url)
     origins = {"https://hooks.slack.com"}
-    if api.hostname not in ("slack.com", "www.slack.com"):
+    if api.hostname in _GOVERNMENT:
+        origins = {"https://hooks.slack-gov.com"}
+    elif api.hostname not in ("slack.com", "www.slack.com"):
         origins.add(f"{api.scheme}://{api.netloc.lower()}")
     return any(response_url.startswith(f"{origin}/") for origin in origins)
 
@@ -98,11 +107,31 @@ async def _post(client: Client, url: str, told: dict[str, Any]) -> tuple[int | s
                 ssl=True if client.ssl is None else client.ssl,
             ) as answer,
         ):
-            if answer.status == 200:
-                return None, False
+            if answer.status == HTTPStatus.OK:
+                return _why_not(await _beginning(answer)), False
             return answer.status, answer.status == 429 or answer.status >= 500
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return type(error).__name__, True
+
+
+async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await answer.content.readexactly(_LONGEST_ANSWER)
+    except asyncio.IncompleteReadError as all_of_it:
+        return all_of_it.partial
+
+
+def _why_not(body: bytes) -> int | str | None:
+    """What is wrong where somebody answers with 200; None where it is Slack, who says no more than ok."""
+    if body.strip() in (b"", b"ok"):
+        return None
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict) or not isinstance(said.get("ok"), bool):
+        return NOT_SLACKS.error
+    return None if said["ok"] else HTTPStatus.BAD_REQUEST
 
 
 async def respond_to(client: Client, body: dict[str, Any], told: Message | str) -> None:

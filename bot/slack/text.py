@@ -146,7 +146,8 @@ def person_or_operator(actor: str) -> str:
 
 def place(channel: str) -> str:
     """A channel, ready to be led to. A workflow's author may have written anything for it."""
-    return "a direct message" if is_erased(channel) else f"<#{escape(channel)}>"
+    is_direct = is_erased(channel) or channel.startswith("D")
+    return "a direct message" if is_direct else f"<#{escape(channel)}>"
 
 
 def places(channels: frozenset[str]) -> str:

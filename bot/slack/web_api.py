@@ -94,6 +94,7 @@ Answer = Posted | Rejected | Later
 
 CONTENT = frozenset(
     {
+        "attachment_payload_limit_exceeded",
         "invalid_arguments",  # a bug of ours in what is said; with less in it, it is taken
         "invalid_attachments",  # what Slack makes of a table
         "invalid_blocks",
@@ -101,10 +102,12 @@ CONTENT = frozenset(
         "invalid_metadata_format",
         "invalid_metadata_schema",
         "markdown_text_conflict",
+        "metadata_must_be_sent_from_app",
         "metadata_too_large",
         "msg_blocks_too_long",
         "msg_too_long",
         "no_text",
+        "too_many_attachments",
     }
 )
 """What is said will not do; in other words it would. Never a reason to tell somebody nothing."""

@@ -158,12 +158,33 @@ async def test_a_lost_card_is_updated_no_more(ledger: Ledger) -> None:
     (card,) = await claimed(ledger)
     async with ledger.transaction() as transaction:
         await transaction.outbox.give_up(card, "message_not_found")
-        await transaction.outbox.card_lost(card)
+        await transaction.outbox.card_lost(payment.request)
     await moved(ledger, payment, State.CANCELLED, announce=None)
     assert await claimed(ledger) == []
     found = await ledger.payment(payment.id)
     assert found is not None
     assert found.request.cards.lost
+
+
+async def test_what_a_lost_thread_was_told_last_is_told_directly_as_well(
+    ledger: Ledger, clock: Clock
+) -> None:
+    """Slack takes some replies to what is gone: the newest, and what is on its way there, nobody may see."""
+    payment = await with_card(ledger, await request(ledger))
+    ids = [101, 102, 103, 104]
+    for event_id in ids:
+        async with ledger.transaction() as transaction:
+            await transaction.outbox.add(payment.request, Kind.THREAD_REPLY, event_id=event_id)
+    for ts in ("1700000000.000002", "1700000000.000003"):
+        (reply,) = await claimed(ledger)
+        await done(ledger, reply, ts=ts)
+    (under_way,) = await claimed(ledger)
+    for _ in range(2):
+        async with ledger.transaction() as transaction:
+            await transaction.outbox.card_lost(payment.request)
+    await done(ledger, under_way, ts="1700000000.000004")
+    told = await posted(ledger)
+    assert [event_id for kind, event_id in told if kind is Kind.DIRECT] == ids[1:3]
 
 
 async def test_what_failed_comes_again_when_it_is_due(ledger: Ledger, clock: Clock) -> None:

@@ -278,6 +278,22 @@ class TestFailsClosed:
             await directory.is_in(ids.ALICE, ids.PAYMENTS)
 
     @pytest.mark.parametrize(
+        ("mode", "level"),
+        [("error:missing_scope", "error"), ("error:some_new_word", "warning"), ("timeout", "warning")],
+    )
+    async def test_whoever_runs_the_bot_is_told_why_people_are_refused(
+        self, slack: LocalSlack, impatient: SlackDirectory, logs: list[Any], mode: str, level: str
+    ) -> None:
+        """They are told to try again, which helps nobody where a scope was taken away; but not each time."""
+        slack.fail("*", mode)
+        for _ in range(3):
+            with pytest.raises(DirectoryError):
+                await impatient.groups_of(ids.BOB, frozenset({FINANCE}))
+        (told,) = [one for one in logs if "who" in one["event"]]
+        assert (told["log_level"], told["error"]) == (level, mode.removeprefix("error:"))
+        assert ("every scope of the manifest" in told["event"]) is (level == "error")
+
+    @pytest.mark.parametrize(
         ("body", "content_type"),
         [
             ("<html>Log in</html>", "text/html"),

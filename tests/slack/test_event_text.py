@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -210,6 +210,25 @@ class TestDirectly:
         message = event_text.direct(event_of(no_card("is_archived"), State.CANCELLED), scene)
         assert "/invite" not in said(message)
         assert "is_archived" in said(message)
+
+    def test_nobody_is_told_to_invite_the_bot_to_a_direct_message(self) -> None:
+        """Slack takes nobody in there, and knows no name for it that could be shown."""
+        scene = scene_of(payment_in(State.CANCELLED, card_ts=None, channel="D1"))
+        there = replace(no_card("channel_not_found"), channel="D1")
+        message = event_text.direct(event_of(there, State.CANCELLED), scene)
+        assert said(message).startswith("Nothing was paid: I cannot post in a direct message, so #")
+        assert "Ask again in a channel that I am in" in said(message)
+        assert "/invite" not in said(message)
+        assert "#D1" not in said(message) + message.text
+
+    def test_where_the_rules_name_the_channel_it_is_no_use_to_ask_in_another(self) -> None:
+        """Who asks again elsewhere is led to the same channel for approvals."""
+        scene = scene_of(payment_in(State.CANCELLED, approval_channel="C2"))
+        there = replace(no_card("is_archived"), channel="C2")
+        message = event_text.thread_reply(event_of(there, State.CANCELLED), scene)
+        assert "another channel for approvals. Slack says: is_archived." in said(message)
+        message = event_text.thread_reply(event_of(no_card("not_in_channel"), State.CANCELLED), scene)
+        assert "`/invite @invoice-pay`" in said(message)
 
     def test_what_is_cancelled_says_who_may_ask_for_it(self) -> None:
         """By mention, after what else helps."""

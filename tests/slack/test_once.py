@@ -14,7 +14,7 @@ from bot.ledger.schema import notices
 from bot.ledger.store import Ledger
 from bot.payments.timing import Timing
 from bot.slack import once as posting
-from bot.slack.blocks import Message
+from bot.slack.blocks import Message, section
 from bot.slack.once import Once
 from bot.slack.pace import Pace
 from bot.slack.web_api import Answer, Client, Later, Posted, Rejected, Workspace
@@ -35,7 +35,7 @@ class Telling:
         self.sought = 0
         self.pace = Pace()
         self._ledger = ledger
-        self._answer: Answer | None = None
+        self.answers: list[Answer] = []
         self._found: Found | None = None
         self.once = Once(
             "PAY_DIGEST",
@@ -51,8 +51,8 @@ class Telling:
     async def post(self, _client: Client, method: str, **arguments: Any) -> Answer:
         assert method == "chat.postMessage"
         self.posted.append(arguments)
-        assert self._answer is not None, "nothing is to be posted"
-        return self._answer
+        assert self.answers, "nothing is to be posted"
+        return self.answers.pop(0)
 
     async def search(self, *_arguments: Any, **_more: Any) -> Found:
         self.sought += 1
@@ -64,10 +64,13 @@ class Telling:
 
     async def tells(self, answer: Answer | None = None, found: Found | None = None) -> Any:
         """Let it tell what is due; its row then."""
-        self._answer, self._found = answer, found
+        self.answers, self._found = [] if answer is None else [answer], found
         notice = await self.claim()
         assert notice is not None, "it is not due"
         await self.once.tell(notice, "C1", Message("said", []))
+        return await self.row()
+
+    async def row(self) -> Any:
         (row,) = await self._ledger._all(select(notices))
         return row
 
@@ -122,6 +125,17 @@ async def test_what_slack_did_not_take_is_tried_again_when_it_may_be(
     assert (row["begun"], row["ended"]) == (begun, None)
     slack_said_when = answer.error == "ratelimited" and answer.after is not None
     assert set(telling.pace.paused) == ({"C1"} if slack_said_when else set())
+
+
+async def test_what_is_said_in_a_way_that_slack_does_not_take_is_told_as_text(telling: Telling) -> None:
+    """A bug in a block is no reason that nobody hears of it."""
+    notice = await telling.claim()
+    assert notice is not None
+    telling.answers = [Rejected("invalid_blocks"), Posted("1.1")]
+    await telling.once.tell(notice, "C1", Message("said", [section("said")]))
+    assert ["blocks" in one for one in telling.posted] == [True, False]
+    assert [one["text"] for one in telling.posted] == ["said", "said"]
+    assert (await telling.row())["ts"] == "1.1"
 
 
 async def test_what_slack_refuses_is_told_no_more(telling: Telling) -> None:
@@ -199,3 +213,25 @@ class TestALostAnswer:
         """An alarm that nobody hears would be worse."""
         row = await telling.tells(Posted("2.2"), found=Rejected("missing_scope"))
         assert (row["ts"], row["ended"], len(telling.posted)) == ("2.2", "told", 2)
+
+    @pytest.mark.parametrize("telling", [True], indirect=True)
+    async def test_an_alarm_is_not_held_for_ever_by_a_history_that_nobody_can_read(
+        self, telling: Telling, clock: Clock
+    ) -> None:
+        """That it is not there does not follow; but after an hour of looking it is posted again."""
+        began = clock.now
+        while len(telling.posted) == 1:
+            row = await telling.tells(Posted("2.2"), found=failed("history_is_on_fire"))
+            clock.now = max(clock.now, row["due_at"])
+        assert (row["ts"], row["ended"], len(telling.posted)) == ("2.2", "told", 2)
+        assert timedelta(minutes=50) < clock.now - began < timedelta(minutes=80)
+
+    @pytest.mark.parametrize("telling", [False], indirect=True)
+    async def test_a_digest_is_not_posted_twice_however_long_slack_does_not_say(
+        self, telling: Telling, clock: Clock
+    ) -> None:
+        """Tomorrow there is another one."""
+        for _ in range(40):
+            row = await telling.tells(found=failed("history_is_on_fire"))
+            clock.now = max(clock.now, row["due_at"])
+        assert (row["begun"], row["ended"], len(telling.posted)) == (True, None, 1)

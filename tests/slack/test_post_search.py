@@ -79,7 +79,14 @@ class TestALostAnswer:
         assert [ANSWER in reply.text for reply in root.thread if reply.bot_id == ids.BOT_ID] == [True]
 
     @pytest.mark.parametrize(
-        "shape", ['{"ok": true}', '{"ok": true, "messages": {}}', '{"ok": true, "messages": [1]}']
+        "shape",
+        [
+            '{"ok": true}',
+            '{"ok": true, "messages": {}}',
+            '{"ok": true, "messages": [1]}',
+            '{"ok": true, "messages": [], "has_more": true}',
+            '{"ok": true, "messages": [], "has_more": true, "response_metadata": {"next_cursor": ""}}',
+        ],
     )
     async def test_half_an_answer_about_the_history_does_not_mean_that_it_is_not_there(
         self, slack: LocalSlack, gateway: Gateway, start_bot: StartBot, shape: str

@@ -21,6 +21,7 @@ from tests.slack.acting import at_rest, shown, told
 from tests.slack.gateway import JSON, Said, open_gateway
 
 SLACK = "https://slack.com/api/"
+GOVERNMENT = "https://slack-gov.com/api/"
 LOCAL = "http://127.0.0.1:8080/api/"
 
 
@@ -28,6 +29,7 @@ LOCAL = "http://127.0.0.1:8080/api/"
     ("response_url", "api_url"),
     [
         ("https://hooks.slack.com/commands/T1/2/x", SLACK),
+        ("https://hooks.slack-gov.com/commands/T1/2/x", GOVERNMENT),
         ("https://hooks.slack.com/actions/T1/2/x", "https://slack-proxy.example.com/api/"),
         ("http://127.0.0.1:8080/respond/commands/T1/x", LOCAL),
         ("https://slack.example.com/x", "https://Slack.example.com/api/"),
@@ -52,6 +54,8 @@ ELSEWHERE = (
     "https://hooks.slack.com\n/x",
     " https://hooks.slack.com/x",
     "https://hooks.slack.com./x",
+    "https://hooks.slack-gov.com./x",
+    "https://slack-gov.com/x",
     "https://hooks.slack.com:444/x",
     "https://hooks.slack.com:443/x",
     "https://hooks.slack。com/x",
@@ -72,10 +76,16 @@ ELSEWHERE = (
 
 
 @pytest.mark.parametrize("response_url", ELSEWHERE)
-@pytest.mark.parametrize("api_url", [SLACK, LOCAL])
+@pytest.mark.parametrize("api_url", [SLACK, GOVERNMENT, LOCAL])
 def test_nobody_else_is_answered(response_url: str, api_url: str) -> None:
     """However the address is made to look like Slack's."""
     assert not is_slacks(response_url, api_url)
+
+
+def test_each_slack_is_answered_where_it_is() -> None:
+    """What came from the one is not answered at the other."""
+    assert not is_slacks("https://hooks.slack-gov.com/commands/T1/2/x", SLACK)
+    assert not is_slacks("https://hooks.slack.com/commands/T1/2/x", GOVERNMENT)
 
 
 @dataclass
@@ -87,12 +97,12 @@ class Server:
 
 
 @asynccontextmanager
-async def answering(status: int, **headers: str) -> AsyncIterator[Server]:
+async def answering(status: int, *, said: str = "", **headers: str) -> AsyncIterator[Server]:
     server = Server()
 
     async def answer(request: web.Request) -> web.Response:
         server.asked.append(request.path)
-        return web.Response(status=status, headers=headers)
+        return web.Response(status=status, headers=headers, text=said)
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
@@ -128,6 +138,30 @@ async def test_what_slack_may_take_a_little_later_is_tried_again(
     async with answering(status) as slack:
         client = web_client("xoxb-1-a", f"{slack.url}/api/")
         assert not await respond(client, f"{slack.url}/respond", Message("Hello", []))
+    assert slack.asked == ["/respond"] * tries
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "tries"),
+    [
+        ("ok", True, 1),
+        ('{"ok": true}', True, 1),
+        ("", True, 1),
+        # In other words Slack may take it.
+        ('{"ok": false, "error": "invalid_blocks"}', False, 2),
+        ('{"ok": "false"}', False, 1),
+        ("<html>Log in to the network</html>", False, 1),
+        ("[" * 70_000, False, 1),
+        ("ok" * 70_000, False, 1),
+    ],
+    ids=lambda one: str(one)[:20],
+)
+async def test_only_slacks_ok_means_that_somebody_was_told(said: str, told: bool, tries: int) -> None:
+    """A proxy's page comes with the same status as Slack's ok, and nobody has read what was told then."""
+    async with answering(200, said=said) as slack:
+        client = web_client("xoxb-1-a", f"{slack.url}/api/")
+        message = Message("Hello", [section("Hello")])
+        assert await respond(client, f"{slack.url}/respond", message) is told
     assert slack.asked == ["/respond"] * tries
 
 

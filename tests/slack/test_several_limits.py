@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from bot.domain import events
 from bot.domain.batch import MOST_LINES, Batch
 from bot.domain.payment import Invoice, InvoiceRef, State
+from bot.domain.schedule import PayOn
 from bot.payments import answers
 from bot.payments.approvals import ApprovalStatus
 from bot.payments.overview import Concerns, Pending, Waiting
@@ -129,3 +130,40 @@ def test_the_price_of_many_currencies_fits_on_the_button() -> None:
     blocks = checked_blocks(request_card(scene_of(odd)).blocks)
     (value,) = [one["value"] for _, one in interactive_elements(blocks) if one["action_id"] == APPROVE]
     assert len(value) <= 2_000
+
+
+@pytest.mark.parametrize("currencies", [["USD", "EUR"], ["USD", "EUR", "GBP", "CHF", "SEK", "NOK"]], ids=len)
+@pytest.mark.parametrize("amount", ["1234.50", "123456789012.345678"])
+def test_what_approve_asks_is_taken_whatever_it_sums_up(currencies: list[str], amount: str) -> None:
+    """Amounts in several currencies, some not known, each paid on its day: with more words than Slack takes
+    the card would come without its buttons, and the Home tab not at all."""
+    batch = batch_of(*[State.PENDING_APPROVAL] * MOST_LINES, pay_on=PayOn(), approvals_required=9)
+    each = Batch(
+        tuple(
+            replace(
+                one,
+                invoice=None
+                if one.line <= 40
+                else replace(
+                    WORST,
+                    ref=one.ref,
+                    amount=Decimal(amount),
+                    currency=currencies[one.line % len(currencies)],
+                    due=TODAY + timedelta(days=one.line),
+                ),
+                not_before=None if one.line <= 40 else NOW + timedelta(days=one.line),
+                looked_up_at=NOW,
+            )
+            for one in batch.payments
+        )
+    )
+    scene = scene_of(each)
+    blocks = checked_blocks(request_card(scene).blocks)
+    (asks,) = [
+        one["confirm"]["text"]["text"]
+        for _, one in interactive_elements(blocks)
+        if one["action_id"] == APPROVE
+    ]
+    assert f"40 of unknown amount for {MOST_LINES} invoices?\nYou are 2 of 9; they are paid after 7" in asks
+    concerns = Concerns(Pending((each,), (), 0), (Waiting(each, scene.approvals, True),), (), ())
+    checked_view(home.home(home.Tab(concerns, TEAM_URL, TODAY, may_ask=True)), "home")

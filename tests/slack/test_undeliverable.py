@@ -29,7 +29,7 @@ from tests.slack.acting import (
     thread,
     when_paying,
 )
-from tests.slack.gateway import Gateway, no
+from tests.slack.gateway import JSON, Gateway, Said, no
 
 
 def delete(slack: LocalSlack) -> None:
@@ -171,6 +171,24 @@ class TestTheCardIsLost:
         assert ANSWER in told
         assert "#1 · vps invoice 10101" in told
         assert await state_of(bot) is State.PAID
+
+    async def test_a_reply_that_slack_takes_and_shows_nobody_is_told_directly(
+        self, slack: LocalSlack, gateway: Gateway, start_bot: StartBot, billing: LocalBilling
+    ) -> None:
+        """The real Slack takes some replies to a deleted card; the update of the card shows that it is."""
+        bot = await start_bot(SLACK_API_URL=gateway.url)
+        taken = Said(200, b'{"ok": true, "ts": "9999999999.000100"}', (JSON,))
+
+        def delete_it() -> None:
+            delete(slack)
+            gateway.says("chat.postMessage", [taken])
+
+        when_paying(billing, delete_it)
+        await pay(slack)
+        await at_rest(bot)
+        (told,) = direct(slack)
+        assert ANSWER in told
+        assert await bot.ledger.undelivered() == 0
 
     async def test_a_removed_bot_says_it_directly(
         self, slack: LocalSlack, bot: app.Bot, billing: LocalBilling
