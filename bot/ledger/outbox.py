@@ -241,7 +241,7 @@ class Outbox:
         queue = select(deliveries.c.id, place).where(behind).order_by(place).limit(limit).subquery()
         following = (
             select(queue.c.place, deliveries.c.id, tried.label("tried"), deliveries.c.tries)
-            .add_columns(deliveries.c.lease_until, deliveries.c.lease_owner)
+            .add_columns(deliveries.c.lease_until, deliveries.c.lease_owner, deliveries.c.channel)
             .join(queue, queue.c.id == deliveries.c.id)
             .join(requests)
             .where(requests.c.size > 1, behind)
@@ -256,7 +256,7 @@ class Outbox:
             place, row = placed
             free = row.lease_until is None or row.lease_until <= self._now
             alike = row.tried if first.ambiguous else not (row.tried or row.tries)
-            return bool(alike) and free and row.place == place
+            return bool(alike) and free and row.place == place and row.channel == first.channel
 
         alike = [row for _, row in takewhile(like_it, enumerate(rows, start=1))]
         if not (ids := [row.id for row in alike]):
@@ -361,7 +361,8 @@ class Outbox:
         """The card was deleted in Slack; who asked is told directly from now on, also what nobody may see."""
         gone = update(requests).where(requests.c.id == request.id).values(card_lost=True)
         await self._connection.execute(gone)
-        unseen = await self._connection.execute(PERHAPS_UNSEEN, {"request": request.id})
+        thread = {"request": request.id, "channel": request.channel}
+        unseen = await self._connection.execute(PERHAPS_UNSEEN, thread)
         for event_id in unseen.scalars().all():
             await self.add(request, Kind.DIRECT, event_id=event_id)
 

@@ -295,6 +295,13 @@ class Transaction(LockedReads):
             event_id = await self.record(Completed(), actor=actor, request=request)
             await self.outbox.add(request, Kind.THREAD_REPLY, event_id=event_id)
 
+    async def announce_to_approvers(self, request: PaymentRequest, event_id: int) -> None:
+        """The same under the card where approvals are given: whoever gives them may not see the other one."""
+        self.outbox.refresh_cards(request.id)
+        where = request.decided_on
+        channel = None if where is None else where[0]
+        await self.outbox.add(request, Kind.THREAD_REPLY, event_id=event_id, channel=channel)
+
     async def announce_in_thread(self, about: Payment | PaymentRequest, event_id: int) -> None:
         """Announce a recorded event by a reply in the thread; the cards show it too."""
         of_several = isinstance(about, Payment) and about.request.size > 1

@@ -130,7 +130,7 @@ class Maintenance:
         for one in batch.waiting:
             await transaction.change(one, due_at=due)
         event_id = await transaction.record(Reminded(), actor=TIMEKEEPER, request=batch.request)
-        await transaction.announce_in_thread(batch.request, event_id)
+        await transaction.announce_to_approvers(batch.request, event_id)
 
 
 async def _expire(transaction: Transaction, payment: Payment) -> None:

@@ -31,7 +31,7 @@ from bot.payments.worker import TaskPool
 from bot.slack.blocks import Message
 from bot.slack.holding import Holding
 from bot.slack.pace import Pace
-from bot.slack.post_search import Searches, metadata
+from bot.slack.post_search import Searches, metadata, thread_of
 from bot.slack.rendering import Rendered, Renderer, is_said_plainly, ways_to_say
 from bot.slack.respond import respond
 from bot.slack.web_api import (
@@ -224,13 +224,15 @@ class Announcer:
     ) -> bool:
         """Post it, with those that are told together with it. False: Slack does not take them together."""
         request = batch.request
-        if delivery.kind is Kind.THREAD_REPLY and request.cards.lost:
+        in_its_thread = delivery.kind is Kind.THREAD_REPLY and delivery.channel == request.channel
+        if in_its_thread and request.cards.lost:
             for one in (delivery, *together):
                 await self._undeliverable.directly(one, request, "card_lost")
             return True
         if delivery.kind is Kind.DIRECT and await self._responded(delivery, request, rendered):
             return True
-        arguments = {"thread_ts": request.cards.ts} if delivery.kind is Kind.THREAD_REPLY else {}
+        is_reply = delivery.kind is Kind.THREAD_REPLY
+        arguments = {"thread_ts": thread_of(delivery, request)} if is_reply else {}
         await self.checkpoint(f"posting {delivery.kind}", batch.first.id)
         answer = await self._send(
             delivery,

@@ -40,6 +40,12 @@ class Search:
     farthest: float | None = None
 
 
+def thread_of(delivery: Delivery, request: PaymentRequest) -> str | None:
+    """The card under which a reply stands: the request's own, or the one where approvals are given."""
+    elsewhere = request.approved_elsewhere and delivery.channel == request.cards.approval_channel
+    return request.cards.approval_ts if elsewhere else request.cards.ts
+
+
 def metadata(ledger: str, delivery: Delivery, together: Sequence[Delivery] = ()) -> dict[str, Any]:
     """What a post carries. Anybody in the channel can read it, so it tells nothing.
 
@@ -82,7 +88,7 @@ class Searches:
         sought = [one for one in following if one.id in search.sought]
         arguments: dict[str, Any] = {"channel": first.channel, "limit": 200, "include_all_metadata": True}
         if first.kind is Kind.THREAD_REPLY:
-            method, arguments["ts"] = "conversations.replies", request.cards.ts
+            method, arguments["ts"] = "conversations.replies", thread_of(first, request)
         else:
             method = "conversations.history"
         wanted = {one.id: metadata(self.ledger, one) for one in (first, *sought)}

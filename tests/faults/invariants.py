@@ -305,7 +305,9 @@ class _Slack:
         if len(messages) > 1 and not repeatable:
             flaws.append(f"{what} is in Slack {len(messages)} times")
         stands = batch.request.cards
-        if row["kind"] == Kind.THREAD_REPLY and any(one.thread_ts != stands.ts for one in messages):
+        elsewhere = row["channel"] != batch.request.channel
+        thread_ts = stands.approval_ts if elsewhere else stands.ts
+        if row["kind"] == Kind.THREAD_REPLY and any(one.thread_ts != thread_ts for one in messages):
             flaws.append(f"{what} is not in the thread")
         cards = {Kind.CARD: stands.ts, Kind.APPROVAL_CARD: stands.approval_ts}
         if row["kind"] in cards:

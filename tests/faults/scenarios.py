@@ -105,7 +105,7 @@ async def _approved_by_two(installation: Installation) -> None:
     installation.slack.world.leave("approvals", "carol")
     await installation.asks("alice", "payments", "vps", 10101)
     await installation.happens(
-        lambda: "Reminder" in str(installation.slack.messages("payments")), "a reminder"
+        lambda: "Reminder" in str(installation.slack.messages("approvals")), "a reminder"
     )
     await approves(installation, "bob", "approvals")
     await approves_at_home(installation, "carol")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
+import pytest
+
+from bot.ledger.store import utc_now
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.sandbox.local_slack.app_manifest import DEFAULT_MANIFEST
@@ -33,6 +37,27 @@ async def test_two_cards_stand_and_link_to_each_other(slack: LocalSlack, start_b
         assert "\nDenied by <@U0CAROL001>\n> no" in shown(card(slack, channel))
     assert len(thread(slack)) == 2
     assert card(slack, "#approvals").thread == ()
+
+
+async def test_who_may_approve_is_reminded_where_they_decide(
+    slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob is not where it was asked for, and would hear of no reminder there; the outcome is told there."""
+    slack.world.leave("payments", "bob")
+    bot = await start_bot(
+        PAY_APPROVALS_REQUIRED="1", PAY_APPROVERS=ids.BOB, PAY_APPROVAL_CHANNEL=ids.APPROVALS
+    )
+    origin = await request(slack, bot)
+    monkeypatch.setattr(bot.ledger, "_clock", lambda: utc_now() + timedelta(hours=40))
+    await slack.wait_for(lambda: card(slack, "#approvals").thread)
+    (reminder,) = card(slack, "#approvals").thread
+    assert reminder.text.startswith("#1: Reminder: Needs 1 more approval from <@U0BOB00001>")
+    assert thread(slack) == []
+    await approve(slack, card(slack, "#approvals"), "bob")
+    await at_rest(bot)
+    assert card(slack).ts == origin.ts
+    assert thread(slack)[-1].startswith("#1: Paid.")
+    assert len(card(slack, "#approvals").thread) == 1
 
 
 async def test_a_group_is_mentioned_once(slack: LocalSlack, start_bot: StartBot) -> None:
