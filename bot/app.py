@@ -68,6 +68,7 @@ from bot.slack.rendering import Renderer
 from bot.slack.resolutions import Resolutions
 from bot.slack.selection import Selections
 from bot.slack.telling_once import tellers
+from bot.slack.unknown import Unknown
 from bot.slack.unpaid_view import UnpaidViews
 from bot.slack.web_api import Client, Workspace, web_client
 from bot.slack.workflow_step import WorkflowStep
@@ -285,6 +286,7 @@ def build(
         unpaid_views,
         homes,
         WorkflowStep(services),
+        Unknown(),
     ):
         subject.register(listener)
 

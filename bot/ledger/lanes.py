@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Integer, String, and_, bindparam, case, exists, func, or_, select
 
 from bot.ledger.rows import Kind
 from bot.ledger.schema import NOW, PENDING, deliveries, requests
@@ -82,6 +82,7 @@ tell what nobody knows yet. due: how many there are in all, in their turn or not
 
 _of_thread = and_(
     deliveries.c.request_id == bindparam("request", type_=Integer),
+    deliveries.c.channel == bindparam("channel", type_=String),
     deliveries.c.kind == Kind.THREAD_REPLY.value,
     deliveries.c.given_up.is_(None),
 )
@@ -93,7 +94,7 @@ PERHAPS_UNSEEN = (
     .where(_of_thread, or_(deliveries.c.ts == _NEWEST, _UNDER_WAY))
     .order_by(deliveries.c.id)
 )
-"""What a thread was told last, or is being told: the events. It takes the `request`.
+"""What a thread was told last, or is being told: the events. It takes the `request` and its card's `channel`.
 
 Slack takes some replies to a message that is gone, and nobody ever sees them.
 """

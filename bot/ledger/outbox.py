@@ -361,7 +361,8 @@ class Outbox:
         """The card was deleted in Slack; who asked is told directly from now on, also what nobody may see."""
         gone = update(requests).where(requests.c.id == request.id).values(card_lost=True)
         await self._connection.execute(gone)
-        unseen = await self._connection.execute(PERHAPS_UNSEEN, {"request": request.id})
+        thread = {"request": request.id, "channel": request.channel}
+        unseen = await self._connection.execute(PERHAPS_UNSEEN, thread)
         for event_id in unseen.scalars().all():
             await self.add(request, Kind.DIRECT, event_id=event_id)
 

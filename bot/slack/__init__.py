@@ -4,6 +4,7 @@ A file a subject, each of which registers its own listeners:
 - commands, preview, pay_form (pay_form_view, _entered, _fill, _button), workflow_step: asking
 - decisions, selection, removal, resolutions, ask_again: what is done on cards and on the Home tab
 - lists, unpaid_view, home: what is looked at
+- unknown: what is left
 Out:
 - announcer takes what the outbox holds (holding: what of it is still its own), rendering puts it into words
   by card, event_text, next_step and invoice_table, and post_search finds a post whose answer was lost

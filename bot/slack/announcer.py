@@ -32,7 +32,7 @@ from bot.slack.blocks import Message
 from bot.slack.holding import Holding
 from bot.slack.pace import Pace
 from bot.slack.post_search import Searches, metadata, thread_of
-from bot.slack.rendering import Rendered, Renderer, ways_to_say
+from bot.slack.rendering import Rendered, Renderer, is_said_plainly, ways_to_say
 from bot.slack.respond import respond
 from bot.slack.web_api import (
     CONTENT,
@@ -191,7 +191,8 @@ class Announcer:
     ) -> Answer | None:
         """Send it as well as Slack will have it; several only if it takes all. None: another has it now."""
         refused = ""
-        for text, blocks, marked in ways_to_say(message, batch, several=bool(together)):
+        plainly = is_said_plainly(delivery)
+        for text, blocks, marked in ways_to_say(message, batch, several=bool(together), plainly=plainly):
             if not await self._holding.all_ours((delivery, *together)):
                 return None
             answer = await post_message(

@@ -33,6 +33,9 @@ from bot.slack.web_api import Workspace
 
 log = structlog.get_logger()
 
+_LONG = 10
+"""Tries, which take some ten minutes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
@@ -162,20 +165,31 @@ def _message(delivery: Delivery, event: Event | None, scene: Scene) -> Message:
     )
 
 
+def is_said_plainly(delivery: Delivery) -> bool:
+    """Whether this try is made with the text alone: every third one, where it was not taken for long.
+
+    Slack may have a word for what it does not take in a message that nobody has seen yet. A card is not told
+    so: it would stand there without its buttons.
+    """
+    is_text = delivery.kind in (Kind.THREAD_REPLY, Kind.DIRECT)
+    return is_text and delivery.tries >= _LONG and delivery.tries % 3 == 0
+
+
 def ways_to_say(
-    message: Message, batch: Batch, *, several: bool = False
+    message: Message, batch: Batch, *, several: bool = False, plainly: bool = False
 ) -> Iterator[tuple[str, list[Block], bool]]:
     """How to say it, and whether with metadata: with blocks, as text alone, and at last in a plain line.
 
     With its table as lines before that: not every Slack takes tables.
 
     That line carries no metadata, which may be what Slack refuses: a reply that cannot be found is one. For a
-    message that tells several there is none.
+    message that tells several there is none. plainly: begin with the text alone.
     """
-    yield message.text, message.blocks, True
-    if (lines := without_tables(message.blocks)) != message.blocks:
-        yield message.text, lines, True
-    if message.blocks:
+    if not plainly:
+        yield message.text, message.blocks, True
+        if (lines := without_tables(message.blocks)) != message.blocks:
+            yield message.text, lines, True
+    if message.blocks or plainly:
         yield message.text, [], True
     if several:
         return

@@ -38,6 +38,7 @@ class Gateway:
     calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     asked: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     refuses_metadata: bool = False
+    refuses_blocks: bool = False
     _next: dict[str, deque[Said]] = field(default_factory=lambda: defaultdict(deque))
     _always: dict[str, Said] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,6 +104,8 @@ async def open_gateway(api_url: str) -> AsyncIterator[Gateway]:
         body = await request.read()
         if gateway.refuses_metadata and b'"metadata"' in body:
             said = no("metadata_too_large")
+        if gateway.refuses_blocks and b'"blocks"' in body:
+            said = no("blocks_are_on_fire")
         if said is None:
             return await pass_on(request, body)
         if said.arrives:

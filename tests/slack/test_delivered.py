@@ -248,6 +248,38 @@ async def test_a_form_of_another_version_is_told_in_its_place(
     assert await state_of(bot) is State.PENDING_APPROVAL
 
 
+async def test_a_button_that_nobody_listens_for_says_so(
+    slack: LocalSlack, start_bot: StartBot, logs: list[Any]
+) -> None:
+    """A newer version posted it, perhaps: no warning sign of Slack's, but a sentence with what to do."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await request(slack, bot)
+    message = card(slack)
+    for block in message.blocks:
+        for element in block.get("elements", ()):
+            element["action_id"] = f"newer_{element['action_id']}"
+    assert (await slack.person("bob").clicks(message, f"newer_{APPROVE}")).ok
+    assert await told(slack, "bob") == replies.NOT_UNDERSTOOD
+    assert not [one for one in logs if one["event"] == "unexpected"]
+    assert await state_of(bot) is State.PENDING_APPROVAL
+
+
+async def test_a_form_that_nobody_listens_for_says_so(
+    slack: LocalSlack, start_bot: StartBot, logs: list[Any]
+) -> None:
+    """In its place, and what was entered is not acted on."""
+    bot = await start_bot(PAY_APPROVALS_REQUIRED="1")
+    await request(slack, bot)
+    assert (await slack.person("bob").clicks(card(slack), DENY)).ok
+    (form,) = await slack.wait_for(lambda: slack.views("bob"))
+    form.definition["callback_id"] = "newer_form"
+    assert (await slack.person("bob").submits(form, text("reason", "not ours"))).ok
+    (told_there,) = slack.views("bob")[-1].blocks
+    assert told_there["text"]["text"] == replies.NOT_UNDERSTOOD
+    assert not [one for one in logs if one["event"] == "unexpected"]
+    assert await state_of(bot) is State.PENDING_APPROVAL
+
+
 @pytest.mark.parametrize(
     "value",
     [

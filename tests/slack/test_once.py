@@ -220,8 +220,10 @@ class TestALostAnswer:
     ) -> None:
         """That it is not there does not follow; but after an hour of looking it is posted again."""
         began = clock.now
-        while len(telling.posted) == 1:
+        for _ in range(40):
             row = await telling.tells(Posted("2.2"), found=failed("history_is_on_fire"))
+            if row["ended"]:
+                break
             clock.now = max(clock.now, row["due_at"])
         assert (row["ts"], row["ended"], len(telling.posted)) == ("2.2", "told", 2)
         assert timedelta(minutes=50) < clock.now - began < timedelta(minutes=80)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
@@ -13,7 +16,7 @@ from bot.sandbox.local_billing import LocalBilling
 from bot.sandbox.local_slack import LocalSlack
 from bot.sandbox.local_slack import identifiers as ids
 from bot.slack.card import APPROVE
-from tests.fixture_types import StartBot
+from tests.fixture_types import QUICK, StartBot
 from tests.ledger.making import stored
 from tests.slack.acting import (
     ANSWER,
@@ -237,6 +240,32 @@ class TestTheCardIsLost:
         assert ANSWER in told
         assert posts(slack).count(locked) == 1
         assert await bot.ledger.undelivered() == 0
+
+
+class TestAWordThatNobodyHasSeen:
+    """It may be about what is in the message."""
+
+    async def test_a_reply_is_told_as_text_where_slack_will_not_have_it_otherwise(
+        self, slack: LocalSlack, gateway: Gateway, start_bot: StartBot, billing: LocalBilling
+    ) -> None:
+        """Long before it is given up; and by its metadata it is found, so it comes once."""
+        soon = timedelta(seconds=0.01)
+        timing = replace(QUICK, deliver_first=soon, deliver_most=soon, visible_within=soon)
+        bot = await start_bot(timing=timing, SLACK_API_URL=gateway.url)
+
+        def refuse() -> None:
+            gateway.refuses_blocks = True
+
+        when_paying(billing, refuse)
+        await pay(slack)
+        await slack.wait_for(lambda: slack.messages("#payments") and slack.messages("#payments")[0].thread)
+        gateway.refuses_blocks = False
+        await at_rest(bot)
+        (reply,) = slack.messages("#payments")[0].thread
+        assert ANSWER in reply.text
+        assert reply.blocks == []
+        assert "*Paid*" in "\n".join(slack.messages("#payments")[0].texts())
+        assert direct(slack) == []
 
 
 class TestGivenUpAtLast:
