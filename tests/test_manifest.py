@@ -226,7 +226,8 @@ def listeners() -> dict[str, set[str]]:
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             on_app = isinstance(node.func.value, ast.Name) and node.func.value.id == "app"
-            if on_app and node.func.attr in KINDS and node.args:
+            # What no other listens for is listened for as well, and is in no manifest.
+            if on_app and node.func.attr in KINDS and node.args and ast.unparse(node.args[0]) != "_ANY":
                 found.setdefault(node.func.attr, set()).add(value_of(node.args[0], module))
     return found
 

@@ -31,7 +31,6 @@ _WHEN_FORGOTTEN = "a cursor that nobody has any more is closed anyway"
 
 EQUIVALENT = (
     Same(_INVOICES, "_explain_order", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
-    Same(_INVOICES, "unknown_module", '"an invoice number"', '"XXan invoice numberXX"', _ONLY_ITS_NUMBER),
     Same(_INVOICES, "_named", "> 1", "> 2", "of two words, all but the last is the first"),
     Same(_INVOICES, "close_name", "n=1", "n=2", "only the first of them is looked at"),
     Same(_INVOICES, "close_name", "n=1", "", "only the first of them is looked at"),

@@ -299,8 +299,8 @@ async def test_cards_mention_nobody_who_is_told_once_a_day(slack: LocalSlack, st
     assert "Needs 1 more approval from those who may give it: they are told once a day" in shown(asked)
     assert ids.BOB not in str(asked.blocks)
     assert slack.direct_messages("carol") == []
-    await slack.wait_for(lambda: thread(slack))
-    assert ids.BOB in thread(slack)[0]
+    await slack.wait_for(lambda: thread(slack, "#approvals"))
+    assert ids.BOB in thread(slack, "#approvals")[0]
 
 
 async def test_the_day_is_the_same_wherever_it_is_told(
