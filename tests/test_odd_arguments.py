@@ -26,6 +26,16 @@ async def made(environment: dict[str, str]) -> dict[str, str]:
     return environment
 
 
+async def refused(typed: list[str], made: dict[str, str], why: str) -> None:
+    """It ends with code 2 and says so, and leaves this folder as it is. LEDGER: the ledger's file."""
+    before = sorted(os.listdir())
+    ledger = made["LEDGER_URL"].removeprefix("sqlite:///")
+    ended = await invoke(*(ledger if word == "LEDGER" else word for word in typed), **made)
+    assert ended.code == 2, ended
+    assert why in ended.err
+    assert sorted(os.listdir()) == before
+
+
 @pytest.mark.parametrize(
     "typed",
     [
@@ -46,12 +56,7 @@ async def test_what_is_no_text_is_refused(
 ) -> None:
     """A byte of another encoding is no reason to say that somebody forged the ledger, which code 1 says."""
     monkeypatch.chdir(tmp_path)
-    before = sorted(os.listdir(tmp_path))
-    ledger = made["LEDGER_URL"].removeprefix("sqlite:///")
-    ended = await invoke(*(ledger if word == "LEDGER" else word for word in typed), **made)
-    assert ended.code == 2, ended
-    assert "is not text" in ended.err
-    assert sorted(os.listdir(tmp_path)) == before
+    await refused(typed, made, "is not text")
 
 
 @pytest.mark.parametrize(
@@ -71,12 +76,7 @@ async def test_a_dash_is_no_file(
 ) -> None:
     """Elsewhere it means standard output. Who sees nothing there must not think that nothing was written."""
     monkeypatch.chdir(tmp_path)
-    before = sorted(os.listdir(tmp_path))
-    ledger = made["LEDGER_URL"].removeprefix("sqlite:///")
-    ended = await invoke(*(ledger if word == "LEDGER" else word for word in typed), **made)
-    assert ended.code == 2, ended
-    assert "write ./- for a file of that name" in ended.err
-    assert sorted(os.listdir(tmp_path)) == before
+    await refused(typed, made, "write ./- for a file of that name")
 
 
 async def test_a_file_without_an_end_is_no_trail() -> None:

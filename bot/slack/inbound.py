@@ -116,6 +116,11 @@ def clicker(body: Body) -> Person:
     return Person(id=user["id"], team=user.get("team_id") or "")
 
 
+def closes(answer: Response) -> bool:
+    """Whether a form closes with this answer; any other is a no to some of what was entered."""
+    return not answer
+
+
 def delivery_of(body: Body) -> str | None:
     """Slack's trigger of this one click or form, which no other has; None where Slack does not tell it."""
     trigger = body.get("trigger_id")

@@ -37,6 +37,7 @@ from bot.slack.inbound import (
     Response,
     Services,
     clicker,
+    closes,
     delivery_of,
     outcome_of,
     submitted,
@@ -239,8 +240,7 @@ class PayForms:
         if isinstance(pay_on, str):
             return error_under(DAY, pay_on)
         asking = self._asked(person, view, entered, refs, channel, pay_on, delivery)
-        # All that it is answered with, but for nothing, is a no to some of it.
-        return await self.services.desk.once(delivery, asking, lambda answer: not answer)
+        return await self.services.desk.once(delivery, asking, closes)
 
     async def _asked(
         self,

@@ -24,7 +24,7 @@ from bot.slack.blocks import Block, View, button, modal, notice, plain, section
 from bot.slack.card import line_of, value_of, what_follows
 from bot.slack.decisions import Clicked, repair
 from bot.slack.delivered import text_in, understanding
-from bot.slack.inbound import Body, Response, Services, clicker, delivery_of, outcome_of, submitted
+from bot.slack.inbound import Body, Response, Services, clicker, closes, delivery_of, outcome_of, submitted
 from bot.slack.listing import fitting, paragraphs
 from bot.slack.respond import open_view
 from bot.slack.text import added_up, cost_of, standing_of, subject_of, totals, unescaped
@@ -140,8 +140,7 @@ class Selections:
             values = [text_in(one) for one in json.loads(view["private_metadata"])]
         delivery = delivery_of(body)
         approving = self._approved(clicker(body), values, delivery)
-        # All that it is answered with, but for nothing, is a no to some of it.
-        answering = self.services.desk.once(delivery, approving, lambda answer: not answer)
+        answering = self.services.desk.once(delivery, approving, closes)
         await submitted(self.services.gate, ack, answering, block=APPROVE_FORM)
 
     async def _approved(self, person: Person, values: Sequence[str], delivery: str | None) -> Response:
